@@ -1,0 +1,164 @@
+//! The agent: wires intake, store and forwarder together, and takes them down in order.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::forwarder::{Forwarder, ForwarderParts};
+use crate::http::api::{Api, router};
+use crate::http::guard::Guard;
+use crate::http::server::{ServerOptions, serve};
+use crate::intake::Intake;
+use crate::limits::{INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT, STOP_TIMEOUT};
+use crate::link::LinkState;
+use crate::mapping::Mappings;
+use crate::status::{LinkView, PendingAtStart, StatusParts};
+use crate::store::{InFlight, Outbox, Reader, Store, StoreError, Writer};
+use crate::target::{Client, ClientError, ClientOptions};
+
+/// What an agent needs; each part gets what is its own.
+pub struct AgentOptions {
+    /// The store's file; its directory is locked by the caller.
+    pub store_path: PathBuf,
+    /// The device's name.
+    pub device_id: String,
+    /// The intake's token.
+    pub token: SecretString,
+    /// Origins of web pages that may post.
+    pub allowed_origins: Vec<String>,
+    /// What events mean.
+    pub mappings: Arc<Mappings>,
+    /// How Target is reached.
+    pub target: ClientOptions,
+    /// The device's share of Target's quota.
+    pub updates_per_day: Option<u64>,
+}
+
+/// Where the agent listens: bound by the caller, so that it knows the addresses.
+pub struct Listeners {
+    /// Loopback TCP.
+    pub http: TcpListener,
+    /// The Unix socket.
+    #[cfg(unix)]
+    pub socket: Option<tokio::net::UnixListener>,
+}
+
+/// Why an agent could not start.
+#[derive(Debug)]
+pub enum AgentError {
+    /// The store cannot be used.
+    Store(StoreError),
+    /// Target cannot be reached as configured.
+    Client(ClientError),
+    /// The system has no more threads.
+    Thread(std::io::Error),
+}
+
+impl fmt::Display for AgentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Client(error) => error.fmt(f),
+            Self::Thread(_) => f.write_str("the system has no more threads"),
+        }
+    }
+}
+
+impl std::error::Error for AgentError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => error.source(),
+            Self::Client(error) => error.source(),
+            Self::Thread(error) => Some(error),
+        }
+    }
+}
+
+/// Runs an agent until `stop` turns true, and until all that it began is on disk.
+///
+/// `ready` is called once events are taken.
+///
+/// # Errors
+/// [`AgentError`], before anything is taken.
+pub async fn run(
+    options: AgentOptions,
+    listeners: Listeners,
+    stop: watch::Receiver<bool>,
+    ready: impl FnOnce(),
+) -> Result<(), AgentError> {
+    let AgentOptions { store_path, device_id, token, allowed_origins, mappings, target, updates_per_day } = options;
+    let store = Store::open(&store_path).map_err(AgentError::Store)?;
+    let clock = Arc::new(Clock::new(store.counters().recorded_at));
+    let quota = store.quota(updates_per_day, clock.now()).map_err(AgentError::Store)?;
+    let snapshot = Reader::open_snapshot(&store_path).map_err(AgentError::Store)?;
+    let reader = Reader::open(&store_path).map_err(AgentError::Store)?;
+    let in_flight = InFlight::default();
+    let outbox = Outbox::open(&store_path, in_flight.clone()).map_err(AgentError::Store)?;
+    let client = Client::new(&target).map_err(AgentError::Client)?;
+    let pending_at_start = PendingAtStart::count(snapshot).map_err(AgentError::Thread)?;
+    let (writer, writer_thread) = Writer::start(store).map_err(AgentError::Thread)?;
+    let unknown = LinkView { state: LinkState::Unknown, reason: None, since: clock.now() };
+    let (link_view, link) = watch::channel(unknown);
+
+    let forwarder = Forwarder::new(ForwarderParts {
+        outbox,
+        writer: writer.clone(),
+        client,
+        connections: target.connections,
+        quota,
+        clock: clock.clone(),
+        link_view,
+    });
+    let api = Arc::new(Api {
+        intake: Intake::new(writer.clone(), mappings, clock.clone()),
+        status: StatusParts {
+            writer,
+            reader: Mutex::new(reader),
+            pending_at_start,
+            in_flight,
+            link,
+            clock,
+            device_id,
+            updates_per_day,
+            data_dir: store_path.parent().map(PathBuf::from).unwrap_or_default(),
+        },
+        body_timeout: INTAKE_BODY_TIMEOUT,
+    });
+    let server = ServerOptions { connections_max: INTAKE_CONNECTIONS_MAX, idle_timeout: INTAKE_IDLE_TIMEOUT };
+    let mut tasks = JoinSet::new();
+    tasks.spawn(forwarder.run(stop.clone()));
+    let guard = Guard::Tcp { token, allowed_origins };
+    tasks.spawn(serve(listeners.http, router(api.clone()), guard, server, stop.clone()));
+    #[cfg(unix)]
+    if let Some(socket) = listeners.socket {
+        tasks.spawn(serve(socket, router(api.clone()), Guard::Socket, server, stop.clone()));
+    }
+    drop(api);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "agent started");
+    ready();
+    finish(tasks, stop).await;
+    // With the last task the last writer is gone; its thread ends when everything is committed.
+    let _ = tokio::task::spawn_blocking(|| writer_thread.join()).await;
+    tracing::info!("agent stopped");
+    Ok(())
+}
+
+/// Waits for the stop, and then for the tasks, as long as a stop may take.
+async fn finish(mut tasks: JoinSet<()>, mut stop: watch::Receiver<bool>) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    let deadline = async {
+        let _ = stop.wait_for(|stop| *stop).await;
+        tokio::time::sleep(STOP_TIMEOUT * 4 / 5).await;
+    };
+    tokio::select! {
+        () = all => {}
+        () = deadline => tracing::warn!("some connections did not end in time and were closed"),
+    }
+    tasks.shutdown().await;
+}

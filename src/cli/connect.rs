@@ -1,0 +1,104 @@
+//! Reaching the agent that runs on a data directory.
+
+use std::time::Duration;
+
+use reqwest::header::CONTENT_TYPE;
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+
+use super::Failure;
+use crate::data_dir::{DataDir, DataDirError, Lock};
+
+/// How long the agent may take for an answer. Limits: a full group on a slow flash card is well below.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Who holds the data directory.
+pub(super) enum Holder {
+    /// Nobody did; we do, as long as the lock lives.
+    Us(Lock),
+    /// An agent, which takes requests.
+    Agent(Connection),
+}
+
+/// Finds out who holds the data directory, and takes it if nobody does.
+pub(super) fn holder(data_dir: &DataDir) -> Result<Holder, Failure> {
+    match data_dir.lock() {
+        Ok(lock) => Ok(Holder::Us(lock)),
+        Err(DataDirError::InUse(_)) => Connection::open(data_dir).map(Holder::Agent),
+        Err(error) => Err(Failure::failed(&error)),
+    }
+}
+
+/// A connection to a running agent.
+pub(super) struct Connection {
+    http: reqwest::Client,
+    base: String,
+    token: Option<SecretString>,
+}
+
+impl Connection {
+    fn open(data_dir: &DataDir) -> Result<Self, Failure> {
+        let endpoint = data_dir.endpoint().ok_or_else(|| {
+            Failure::because(format!(
+                "{} is in use, and no agent answers there yet; try again",
+                data_dir.path().display()
+            ))
+        })?;
+        // It fails only if there is a provider already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let token = data_dir.existing_token();
+        let mut builder = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).tls_certs_only([]);
+        #[cfg(unix)]
+        if let (None, Some(socket)) = (&token, &endpoint.socket) {
+            builder = builder.unix_socket(socket.as_path());
+        }
+        if cfg!(not(unix)) || endpoint.socket.is_none() {
+            let token_path = data_dir.token_path();
+            if token.is_none() {
+                return Err(Failure::because(format!(
+                    "the token {} cannot be read by this user",
+                    token_path.display()
+                )));
+            }
+        }
+        let http = builder.build().map_err(|error| Failure::failed(&error))?;
+        Ok(Self { http, base: format!("http://{}", endpoint.http), token })
+    }
+
+    /// Reads a document.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.exchange(self.http.get(format!("{}{path}", self.base))).await
+    }
+
+    /// Sends a body and reads the answer.
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        content_type: &'static str,
+        body: String,
+    ) -> Result<T, Failure> {
+        self.exchange(self.http.post(format!("{}{path}", self.base)).header(CONTENT_TYPE, content_type).body(body))
+            .await
+    }
+
+    async fn exchange<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Failure> {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        };
+        let answer = async {
+            let response = request.send().await?;
+            let status = response.status();
+            Ok((status, response.bytes().await?))
+        };
+        let (status, body) = answer.await.map_err(|error: reqwest::Error| {
+            Failure::because(format!("the agent did not answer: {}", super::chain(&error.without_url())))
+        })?;
+        if !status.is_success() {
+            let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+            let detail = problem["detail"].as_str().unwrap_or("it did not say why");
+            return Err(Failure::because(format!("the agent answered {}: {detail}", status.as_u16())));
+        }
+        serde_json::from_slice(&body).map_err(|error| Failure::failed(&error))
+    }
+}

@@ -1,0 +1,317 @@
+//! `outpost record`: events from the command line, through the running agent or straight into its store.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::connect::{Connection, Holder, holder};
+use super::load::{ConfigArgs, Loaded};
+use super::{Failure, print, small_runtime};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::data_dir::{DataDir, Lock};
+use crate::intake::{self, cloudevents};
+use crate::limits::INTAKE_BODY_BYTES_MAX;
+use crate::store::Store;
+
+/// Events in one request or transaction.
+const PART_EVENTS: usize = 500;
+
+/// Bytes in one request, with room for brackets and commas.
+const PART_BYTES: usize = INTAKE_BODY_BYTES_MAX / 2;
+
+/// Records events durably: through the running agent, else straight into its store
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    outpost record --type com.acme.loyalty.used --data '{\"card\":\"123456\",\"store\":\"Lund\",\"total\":99.5}'\n  \
+    outpost record --batch events.ndjson")]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The event's type
+    #[arg(long = "type", value_name = "TYPE", required_unless_present = "batch", conflicts_with = "batch")]
+    event_type: Option<String>,
+    /// The event's data: JSON, @FILE, or - for stdin
+    #[arg(long, value_name = "JSON|@FILE|-", conflicts_with = "batch")]
+    data: Option<String>,
+    /// The event's subject
+    #[arg(long, conflicts_with = "batch")]
+    subject: Option<String>,
+    /// The event's source
+    #[arg(long, default_value = "/outpost/record", conflicts_with = "batch")]
+    source: String,
+    /// The event's id; without it one is made
+    #[arg(long, conflicts_with = "batch")]
+    id: Option<String>,
+    /// When it happened, in RFC 3339; without it now
+    #[arg(long, value_name = "RFC3339", conflicts_with = "batch")]
+    time: Option<String>,
+    /// A CloudEvents JSON batch or one event a line, in a file or - for stdin
+    #[arg(long, value_name = "FILE|-")]
+    batch: Option<String>,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let Loaded { config, .. } = args.config.load_and_name_device()?;
+    let mut recorder = Recorder::open(config)?;
+    match &args.batch {
+        Some(batch) => record_batch(&mut recorder, batch),
+        None => record_one(&mut recorder, args),
+    }
+}
+
+fn record_one(recorder: &mut Recorder, args: &Args) -> Result<(), Failure> {
+    let event = event(args)?;
+    let answers = recorder.record(&[event])?;
+    for answer in answers {
+        if let Some(reason) = &answer.reason {
+            warn(&format!("{}: {reason}", answer.status));
+        } else if answer.status != "recorded" {
+            warn(&answer.status);
+        }
+        print(&answer.id)?;
+    }
+    Ok(())
+}
+
+fn event(args: &Args) -> Result<String, Failure> {
+    let id = args.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+    let mut event = Map::new();
+    let mut put = |name: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            event.insert(name.to_owned(), json!(value));
+        }
+    };
+    put("specversion", Some("1.0"));
+    put("id", Some(&id));
+    put("source", Some(&args.source));
+    put("type", args.event_type.as_deref());
+    put("subject", args.subject.as_deref());
+    put("time", args.time.as_deref());
+    if let Some(data) = &args.data {
+        let text = data_text(data)?;
+        let data: Value = serde_json::from_str(&text)
+            .map_err(|error| Failure::usage(format!("--data is not valid JSON: {error}")))?;
+        event.insert("data".to_owned(), data);
+    }
+    Ok(Value::Object(event).to_string())
+}
+
+fn data_text(data: &str) -> Result<String, Failure> {
+    match data.strip_prefix('@') {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("the file {path} of --data cannot be read: {error}"))),
+        None if data == "-" => io::read_to_string(io::stdin()).map_err(|error| Failure::failed(&error)),
+        None => Ok(data.to_owned()),
+    }
+}
+
+fn warn(text: &str) {
+    // When stderr is closed there is nobody left to tell.
+    let _ = io::Write::write_fmt(&mut io::stderr(), format_args!("outpost: {text}\n"));
+}
+
+fn record_batch(recorder: &mut Recorder, batch: &str) -> Result<(), Failure> {
+    let (input, bytes) = open(batch)?;
+    let progress = progress(bytes);
+    let mut counts = Counts::default();
+    let result = read_parts(input, |part| {
+        let answers = recorder.record(part.events)?;
+        counts.add(&answers);
+        progress.inc(part.bytes);
+        progress.set_message(format!("{} events", counts.total()));
+        Ok(())
+    });
+    progress.finish_and_clear();
+    if let Err(failure) = result {
+        let message = format!(
+            "{}\n{} events before it were recorded; mend it and run the same again: duplicates are skipped",
+            failure.message,
+            counts.total()
+        );
+        return Err(Failure { message, ..failure });
+    }
+    let Counts { recorded, duplicate, unmapped, rejected } = counts;
+    print(&format!("recorded {recorded}, duplicate {duplicate}, unmapped {unmapped}, rejected {rejected}"))
+}
+
+fn open(batch: &str) -> Result<(Box<dyn BufRead>, Option<u64>), Failure> {
+    if batch == "-" {
+        return Ok((Box::new(BufReader::new(io::stdin())), None));
+    }
+    let file = File::open(Path::new(batch))
+        .map_err(|error| Failure::usage(format!("the file {batch} cannot be read: {error}")))?;
+    let bytes = file.metadata().ok().map(|metadata| metadata.len());
+    Ok((Box::new(BufReader::new(file)), bytes))
+}
+
+fn progress(bytes: Option<u64>) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    match bytes {
+        Some(bytes) => {
+            let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {msg} {eta}");
+            ProgressBar::new(bytes).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        }
+        None => ProgressBar::new_spinner(),
+    }
+}
+
+/// Some events of a file, and how many of its bytes they are.
+struct Part<'p> {
+    events: &'p [String],
+    bytes: u64,
+}
+
+/// Reads a JSON array or one event a line, and hands the events on in parts.
+fn read_parts(
+    mut input: Box<dyn BufRead>,
+    mut take: impl FnMut(Part<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::failed(&error);
+    let is_array = loop {
+        let buffer = input.fill_buf().map_err(failed)?;
+        let blank = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        if blank < buffer.len() || buffer.is_empty() {
+            break buffer.get(blank) == Some(&b'[');
+        }
+        input.consume(blank);
+    };
+    let mut parts = Parts::new(&mut take);
+    if is_array {
+        let mut text = String::new();
+        input.read_to_string(&mut text).map_err(failed)?;
+        let events: Vec<&RawValue> = serde_json::from_str(&text)
+            .map_err(|error| Failure::usage(format!("the batch is not a JSON array: {error}")))?;
+        for (index, event) in events.iter().enumerate() {
+            parts.add(&format!("event {index}"), event.get().to_owned(), event.get().len())?;
+        }
+    } else {
+        for (index, line) in input.lines().enumerate() {
+            let line = line.map_err(failed)?;
+            let bytes = line.len() + 1;
+            if !line.trim().is_empty() {
+                parts.add(&format!("line {}", index + 1), line, bytes)?;
+            }
+        }
+    }
+    parts.flush()
+}
+
+struct Parts<'t, T> {
+    take: &'t mut T,
+    events: Vec<String>,
+    bytes: usize,
+}
+
+impl<'t, T: FnMut(Part<'_>) -> Result<(), Failure>> Parts<'t, T> {
+    const fn new(take: &'t mut T) -> Self {
+        Self { take, events: Vec::new(), bytes: 0 }
+    }
+
+    /// Adds a valid event. An invalid one is named, after all before it are recorded.
+    fn add(&mut self, place: &str, event: String, bytes: usize) -> Result<(), Failure> {
+        if let Err(invalid) = cloudevents::structured(event.as_bytes()) {
+            self.flush()?;
+            return Err(Failure::because(format!("{place}: {invalid}")));
+        }
+        if self.events.len() == PART_EVENTS || (self.bytes + bytes > PART_BYTES && !self.events.is_empty()) {
+            self.flush()?;
+        }
+        self.events.push(event);
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        let events = std::mem::take(&mut self.events);
+        let bytes = std::mem::take(&mut self.bytes) as u64;
+        if events.is_empty() { Ok(()) } else { (self.take)(Part { events: &events, bytes }) }
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    recorded: u64,
+    duplicate: u64,
+    unmapped: u64,
+    rejected: u64,
+}
+
+impl Counts {
+    fn add(&mut self, answers: &[Answer]) {
+        for answer in answers {
+            match answer.status.as_str() {
+                "recorded" => self.recorded += 1,
+                "duplicate" => self.duplicate += 1,
+                "unmapped" => self.unmapped += 1,
+                _ => self.rejected += 1,
+            }
+        }
+    }
+
+    const fn total(&self) -> u64 {
+        self.recorded + self.duplicate + self.unmapped + self.rejected
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    id: String,
+    status: String,
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Answers {
+    events: Vec<Answer>,
+}
+
+/// Where events go: to the agent, or straight into the store that nobody else may write to meanwhile.
+enum Recorder {
+    Agent { connection: Connection, runtime: tokio::runtime::Runtime },
+    Store { store: Box<Store>, clock: Clock, config: Box<Config>, _lock: Lock },
+}
+
+impl Recorder {
+    fn open(config: Config) -> Result<Self, Failure> {
+        let data_dir = DataDir::new(&config.agent.data_dir);
+        match holder(&data_dir)? {
+            Holder::Agent(connection) => Ok(Self::Agent { connection, runtime: small_runtime()? }),
+            Holder::Us(lock) => {
+                let store = Store::open(&data_dir.store_path()).map_err(|error| Failure::failed(&error))?;
+                let clock = Clock::new(store.counters().recorded_at);
+                Ok(Self::Store { store: Box::new(store), clock, config: Box::new(config), _lock: lock })
+            }
+        }
+    }
+
+    /// Records valid or invalid events: all or none.
+    fn record(&mut self, events: &[String]) -> Result<Vec<Answer>, Failure> {
+        let body = format!("[{}]", events.join(","));
+        match self {
+            Self::Agent { connection, runtime } => {
+                let content_type = "application/cloudevents-batch+json";
+                let answers: Answers = runtime.block_on(connection.post("/v1/events", content_type, body))?;
+                Ok(answers.events)
+            }
+            Self::Store { store, clock, config, .. } => {
+                let parsed = cloudevents::batch(body.as_bytes()).map_err(|invalid| Failure::failed(&invalid))?;
+                let answers = intake::record_directly(store, parsed, &config.mappings, clock)
+                    .map_err(|error| Failure::failed(&error))?;
+                let owned = |answer: intake::Answer| Answer {
+                    id: answer.id,
+                    status: answer.status.to_owned(),
+                    reason: answer.reason,
+                };
+                Ok(answers.into_iter().map(owned).collect())
+            }
+        }
+    }
+}

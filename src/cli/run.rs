@@ -1,0 +1,206 @@
+//! `outpost run`: the agent in the foreground.
+
+use std::net::SocketAddr;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::load::{self, ConfigArgs, Loaded};
+use super::sandbox::known_profiles;
+use super::{Failure, print};
+use crate::agent::{self, AgentOptions, Listeners};
+use crate::config::Config;
+use crate::data_dir::{DataDir, Endpoint};
+use crate::limits::SANDBOX_REQUESTS_KEPT;
+use crate::logging;
+use crate::sandbox::Sandbox;
+use crate::sandbox::faults::Faults;
+use crate::sandbox::target::{Target, Unknown};
+use crate::target::ClientOptions;
+
+/// Threads that serve the intake and the forwarder; the store has one of its own.
+const WORKERS: usize = 2;
+
+/// Runs the agent in the foreground until it is told to stop
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  outpost run --sandbox")]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let ConfigArgs { sandbox, sandbox_listen, .. } = args.config;
+    let Loaded { config, .. } = args.config.load_and_name_device()?;
+    let device_id = load::device_id(&config.agent)?;
+    let data_dir = DataDir::new(&config.agent.data_dir);
+    let lock = data_dir.lock().map_err(|error| Failure::failed(&error))?;
+    let token = data_dir.token().map_err(|error| Failure::failed(&error))?;
+    let log = &config.log;
+    let guard = logging::start(log.level, &log.dir, log.keep_files)
+        .map_err(|error| Failure::because(format!("the log folder {} cannot be used: {error}", log.dir.display())))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("outpost")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(&error))?;
+    let start = Start { config, data_dir: data_dir.clone(), device_id, token };
+    let result = runtime.block_on(start.run(sandbox.then_some(sandbox_listen)));
+    data_dir.withdraw();
+    drop(lock);
+    drop(guard);
+    result
+}
+
+/// What the runtime takes over.
+struct Start {
+    config: Config,
+    data_dir: DataDir,
+    device_id: String,
+    token: SecretString,
+}
+
+impl Start {
+    async fn run(mut self, sandbox_listen: Option<SocketAddr>) -> Result<(), Failure> {
+        let (stop_sender, stop) = watch::channel(false);
+        let sandbox_address = match sandbox_listen {
+            Some(address) => Some(self.start_sandbox(address, stop.clone()).await?),
+            None => None,
+        };
+        let listeners = self.listen().await?;
+        let endpoint = Endpoint {
+            http: listeners.http.local_addr().map_err(|error| Failure::failed(&error))?,
+            socket: self.config.intake.socket.clone(),
+        };
+        tokio::spawn(async move {
+            wait_for_signal().await;
+            let _ = stop_sender.send(true);
+        });
+        let Self { config, data_dir, device_id, token } = self;
+        let announced = endpoint.clone();
+        let greeting = greeting(&endpoint, &data_dir, sandbox_address.map(|address| (address, &token)));
+        let ready = || {
+            if let Err(error) = data_dir.announce(&announced) {
+                tracing::warn!(%error, "other commands cannot find this agent");
+            }
+            if let Err(failure) = print(&greeting) {
+                tracing::warn!(%failure, "the greeting could not be printed");
+            }
+        };
+        let options = options(config, &data_dir, device_id, token.clone());
+        let result = agent::run(options, listeners, stop, ready).await.map_err(|error| Failure::failed(&error));
+        if let Some(socket) = &endpoint.socket {
+            let _ = std::fs::remove_file(socket);
+        }
+        result
+    }
+
+    async fn start_sandbox(&mut self, address: SocketAddr, stop: watch::Receiver<bool>) -> Result<SocketAddr, Failure> {
+        let (listener, address) = bind(address).await?;
+        self.config.target.endpoint = format!("http://{address}");
+        let target = Target::new(known_profiles(), Unknown::Vanish, Faults::default(), SANDBOX_REQUESTS_KEPT);
+        tokio::spawn(Sandbox::new(target).serve(listener, stop));
+        Ok(address)
+    }
+
+    async fn listen(&self) -> Result<Listeners, Failure> {
+        let (http, _) = bind(self.config.intake.listen).await?;
+        #[cfg(unix)]
+        let socket = match &self.config.intake.socket {
+            Some(path) => Some(crate::http::socket::bind(path).map_err(|error| {
+                Failure::because(format!("the intake's socket {} cannot be made: {error}", path.display()))
+            })?),
+            None => None,
+        };
+        Ok(Listeners {
+            http,
+            #[cfg(unix)]
+            socket,
+        })
+    }
+}
+
+fn options(config: Config, data_dir: &DataDir, device_id: String, token: SecretString) -> AgentOptions {
+    let target = config.target;
+    AgentOptions {
+        store_path: data_dir.store_path(),
+        device_id,
+        token,
+        allowed_origins: config.intake.allowed_origins,
+        mappings: config.mappings,
+        target: ClientOptions {
+            endpoint: target.endpoint,
+            client_code: target.client_code,
+            token: target.token,
+            timeout: target.timeout,
+            connections: target.connections,
+            proxy: target.proxy,
+            ca_file: target.ca_file,
+            client_cert: target.client_cert,
+        },
+        updates_per_day: target.updates_per_day,
+    }
+}
+
+/// Binds an address, and says which it became.
+pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound.await.map_err(|error: std::io::Error| {
+        Failure::because(format!(
+            "cannot listen on {address}: {error}; is another outpost running, or another program there?"
+        ))
+    })
+}
+
+/// What a person sees who started the agent. The token is shown for the sandbox alone, where it guards nothing.
+fn greeting(endpoint: &Endpoint, data_dir: &DataDir, sandbox: Option<(SocketAddr, &SecretString)>) -> String {
+    let http = endpoint.http;
+    let mut text = format!("Outpost {} is running; stop it with Ctrl-C\n", env!("CARGO_PKG_VERSION"));
+    let token_path = data_dir.token_path();
+    let Some((sandbox, token)) = sandbox else {
+        text.push_str(&format!("  events    POST http://{http}/v1/events\n"));
+        text.push_str(&format!("  status    http://{http}/v1/status, or `outpost status`\n"));
+        text.push_str(&format!("  token     in {}", token_path.display()));
+        return text;
+    };
+    let program = std::env::args().next().unwrap_or_else(|| "outpost".to_owned());
+    let token = token.expose_secret();
+    let id = uuid::Uuid::now_v7();
+    text.push_str(&format!(
+        "  status    http://{http}/v1/status\n\
+         \x20 token     {token} (kept in {})\n\
+         \x20 sandbox   http://{sandbox}/sandbox/profiles and /sandbox/requests\n\n\
+         Try it from another terminal:\n\
+         \x20 curl -i http://{http}/v1/events -H 'Authorization: Bearer {token}' -H 'Content-Type: application/cloudevents+json' \
+         -d '{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/kiosk/3\",\"type\":\"com.example.loyalty.used\",\
+         \"data\":{{\"card\":\"123456\",\"store\":\"Lund\",\"total\":99.5}}}}'\n\
+         \x20 {program} record --sandbox --type com.example.loyalty.used --data '{{\"card\":\"123456\",\"store\":\"Malmö\",\"total\":20}}'\n\
+         \x20 curl http://{sandbox}/sandbox/profiles/third_party_id/123456\n\
+         \x20 {program} status --sandbox\n",
+        token_path.display()
+    ));
+    text
+}
+
+/// Waits until the agent is told to stop.
+pub(super) async fn wait_for_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // Without a handler for it, SIGTERM ends the process at once: no worse than a power cut.
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,66 @@
+//! `outpost sandbox`: the Target simulator alone.
+
+use std::net::SocketAddr;
+
+use tokio::sync::watch;
+
+use super::run::{bind, wait_for_signal};
+use super::{Failure, print, small_runtime};
+use crate::identity::{Identity, IdentityKind};
+use crate::limits::SANDBOX_REQUESTS_KEPT;
+use crate::sandbox::Sandbox;
+use crate::sandbox::faults::Faults;
+use crate::sandbox::target::{Target, Unknown};
+
+/// The identities that a sandbox knows when it starts.
+const KNOWN: [(IdentityKind, &str); 4] = [
+    (IdentityKind::ThirdPartyId, "123456"),
+    (IdentityKind::ThirdPartyId, "123457"),
+    (IdentityKind::ThirdPartyId, "123458"),
+    (IdentityKind::PcId, "1368007744041-575948.01_00"),
+];
+
+/// Runs the Target simulator alone
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  outpost sandbox --listen 127.0.0.1:7718 --faults '503=2*3,slow=500ms*1'")]
+pub(super) struct Args {
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7718")]
+    listen: SocketAddr,
+    /// How to fail: outage, 5xx, 429=SECONDS, 401, portal, redirect, slow=500ms, reset, refuse=ATTRIBUTE; each with *TIMES
+    #[arg(long, default_value = "", hide_default_value = true)]
+    faults: Faults,
+    /// What becomes of updates for unknown identities
+    #[arg(long, value_enum, default_value_t)]
+    unknown: Unknown,
+    /// An identity that is known, beside the built-in ones
+    #[arg(long, value_name = "IDENTITY")]
+    known: Vec<Identity>,
+    /// How many requests are kept for /sandbox/requests
+    #[arg(long, value_name = "COUNT", default_value_t = SANDBOX_REQUESTS_KEPT)]
+    keep_requests: usize,
+}
+
+/// The identities that a sandbox knows when it starts.
+pub(super) fn known_profiles() -> impl Iterator<Item = Identity> {
+    KNOWN.into_iter().map(|(kind, key)| Identity::new(kind, key).expect("the list holds valid keys"))
+}
+
+pub(super) fn run(args: Args) -> Result<(), Failure> {
+    let Args { listen, faults, unknown, known, keep_requests } = args;
+    let target = Target::new(known_profiles().chain(known), unknown, faults, keep_requests);
+    small_runtime()?.block_on(async {
+        let (listener, address) = bind(listen).await?;
+        print(&format!(
+            "The sandbox is running; stop it with Ctrl-C\n  updates   POST http://{address}/m2/CLIENT/profile/update\n  \
+             watch     http://{address}/sandbox/profiles and /sandbox/requests"
+        ))?;
+        let (stop_sender, stop) = watch::channel(false);
+        tokio::select! {
+            () = Sandbox::new(target).serve(listener, stop) => {}
+            () = wait_for_signal() => {}
+        }
+        drop(stop_sender);
+        Ok(())
+    })
+}

@@ -1,0 +1,113 @@
+//! `outpost status`: what the agent does, in a screenful.
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use super::connect::{Connection, Holder, holder};
+use super::load::{ConfigArgs, Loaded};
+use super::{Failure, print, small_runtime};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::status::{Status, status_at_rest};
+use crate::store::Reader;
+
+/// How often `--watch` looks.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Shows link, pending, delivered, rejected, quota and store
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  outpost status --watch")]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Show it anew every second, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+    /// Print the document of GET /v1/status
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let Loaded { config, .. } = args.config.load()?;
+    let data_dir = DataDir::new(&config.agent.data_dir);
+    if !data_dir.store_path().exists() {
+        return Err(Failure::because(format!(
+            "there is no store in {}; start the agent with `outpost run`",
+            data_dir.path().display()
+        )));
+    }
+    loop {
+        let status = match holder(&data_dir)? {
+            Holder::Agent(connection) => ask(&connection)?,
+            Holder::Us(_lock) => at_rest(&config, &data_dir)?,
+        };
+        let text = if args.json { json(&status)? } else { table(&status) };
+        let clear = if args.watch && !args.json && io::stdout().is_terminal() { "\x1b[2J\x1b[H" } else { "" };
+        print(&format!("{clear}{text}"))?;
+        if !args.watch {
+            return Ok(());
+        }
+        std::thread::sleep(WATCH_INTERVAL);
+    }
+}
+
+fn ask(connection: &Connection) -> Result<Status, Failure> {
+    small_runtime()?.block_on(connection.get("/v1/status"))
+}
+
+fn at_rest(config: &Config, data_dir: &DataDir) -> Result<Status, Failure> {
+    let reader = Reader::open(&data_dir.store_path()).map_err(|error| Failure::failed(&error))?;
+    let device_id = config.agent.device_id.clone().or_else(|| data_dir.existing_device_id()).unwrap_or_default();
+    status_at_rest(&reader, &Clock::new(None), &device_id, config.target.updates_per_day, data_dir.path())
+        .map_err(|error| Failure::failed(&error))
+}
+
+fn json(status: &Status) -> Result<String, Failure> {
+    serde_json::to_string_pretty(status).map_err(|error| Failure::failed(&error))
+}
+
+fn table(status: &Status) -> String {
+    let Status { events, pending, delivered, rejected, quota, store, .. } = status;
+    let reason = status.link_reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let last = delivered.last_at.as_deref().map(|at| format!(", last at {at}")).unwrap_or_default();
+    let limit =
+        quota.updates_per_day.map(|limit| format!(" of {limit}")).unwrap_or_else(|| ", no limit set".to_owned());
+    let free = store.disk_free_bytes.map(|bytes| format!(", {} free on disk", mebibytes(bytes))).unwrap_or_default();
+    [
+        ("device", format!("{}, outpost {}, up {} s", status.device_id, status.version, status.uptime_seconds)),
+        ("link", format!("{}{reason} (since {})", status.link, status.link_since)),
+        (
+            "events",
+            format!(
+                "{} recorded, {} duplicate, {} unmapped, {} rejected",
+                events.recorded, events.duplicate, events.unmapped, events.rejected
+            ),
+        ),
+        (
+            "pending",
+            format!(
+                "{} profiles, {} attributes, oldest {} s",
+                pending.profiles, pending.attributes, pending.oldest_seconds
+            ),
+        ),
+        (
+            "delivered",
+            format!(
+                "{} updates, {} attributes, {} requests{last}",
+                delivered.updates, delivered.attributes, delivered.requests
+            ),
+        ),
+        ("rejected", format!("{} events, {} updates kept", rejected.events, rejected.updates)),
+        ("quota", format!("{} used in 24 hours{limit}", quota.used)),
+        ("store", format!("{}{free}", mebibytes(store.bytes))),
+    ]
+    .map(|(name, value)| format!("{name:<10}{value}"))
+    .join("\n")
+}
+
+#[allow(clippy::cast_precision_loss)] // A tenth of a mebibyte is all that is shown.
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}

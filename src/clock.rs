@@ -1,0 +1,61 @@
+//! The device's clocks: the one place where time is read.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::timestamp::Timestamp;
+
+/// A wall clock that never runs backwards, not even across restarts, and a monotonic one.
+#[derive(Debug)]
+pub struct Clock {
+    newest_ms: AtomicI64,
+    started: Instant,
+}
+
+impl Clock {
+    /// A clock that starts no earlier than `floor`: when the newest event was recorded.
+    #[must_use]
+    pub fn new(floor: Option<Timestamp>) -> Self {
+        Self { newest_ms: AtomicI64::new(floor.map_or(i64::MIN, Timestamp::as_millis)), started: Instant::now() }
+    }
+
+    /// The wall-clock time; if the system's clock went back, the newest that was ever given.
+    pub fn now(&self) -> Timestamp {
+        let now_ms = system_millis();
+        let before_ms = self.newest_ms.fetch_max(now_ms, Ordering::Relaxed);
+        Timestamp::from_millis(before_ms.max(now_ms))
+    }
+
+    /// Time since the clock was made; monotonic.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The instant that much after the clock was made.
+    #[must_use]
+    pub fn instant(&self, elapsed: Duration) -> Instant {
+        self.started + elapsed
+    }
+}
+
+fn system_millis() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        // A device that believes to live before 1970 has lost its clock.
+        Err(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_starts_no_earlier_than_the_newest_event() {
+        let future = Timestamp::from_millis(system_millis()).plus(Duration::from_secs(3600));
+        let clock = Clock::new(Some(future));
+        assert_eq!(clock.now(), future);
+        assert!(Clock::new(None).now() < future);
+    }
+}

@@ -1,0 +1,337 @@
+//! A TOML document with positions: tables that hand out typed values, and collect every problem on the way.
+//!
+//! Nothing here knows what the keys mean.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Span;
+use secrecy::SecretString;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// One thing that is wrong in a configuration, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+/// All that is wrong in a configuration, in the order of its lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems {
+    /// The file as it was named.
+    pub path: PathBuf,
+    /// The problems; at least one.
+    pub list: Vec<Problem>,
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Problem { line, column, message }) in self.list.iter().enumerate() {
+            let newline = if index == 0 { "" } else { "\n" };
+            write!(f, "{newline}{}:{line}:{column}: {message}", self.path.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// A text that is being read.
+pub(super) struct Document<'a> {
+    text: &'a str,
+    problems: RefCell<Vec<Problem>>,
+}
+
+impl<'a> Document<'a> {
+    pub(super) const fn new(text: &'a str) -> Self {
+        Self { text, problems: RefCell::new(Vec::new()) }
+    }
+
+    /// The table of the whole text; what is no TOML is a problem.
+    pub(super) fn parse(&self) -> Spanned<DeTable<'a>> {
+        let (table, errors) = DeTable::parse_recoverable(self.text);
+        for error in errors {
+            self.report(error.span().unwrap_or(0..0), error.message().to_owned());
+        }
+        table
+    }
+
+    pub(super) fn report(&self, at: Range<usize>, message: impl Into<String>) {
+        let (line, column) = position(self.text, at.start);
+        self.problems.borrow_mut().push(Problem { line, column, message: message.into() });
+    }
+
+    pub(super) fn finish(self, path: &Path) -> Result<(), Problems> {
+        let mut list = self.problems.into_inner();
+        list.sort_by_key(|problem| (problem.line, problem.column));
+        if list.is_empty() { Ok(()) } else { Err(Problems { path: path.to_owned(), list }) }
+    }
+}
+
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(offset)];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// One table, its keys taken one by one; what is left at the end is unknown.
+pub(super) struct Table<'d, 'a> {
+    document: &'d Document<'a>,
+    /// As people write it, such as `[target.http]`.
+    name: String,
+    span: Range<usize>,
+    table: &'d DeTable<'a>,
+    known: RefCell<Vec<&'static str>>,
+}
+
+impl<'d, 'a> Table<'d, 'a> {
+    pub(super) fn new(document: &'d Document<'a>, name: &str, table: &'d Spanned<DeTable<'a>>) -> Self {
+        Self::over(document, name.to_owned(), table.get_ref(), table.span())
+    }
+
+    fn over(document: &'d Document<'a>, name: String, table: &'d DeTable<'a>, span: Range<usize>) -> Self {
+        Self { document, name, span, table, known: RefCell::default() }
+    }
+
+    pub(super) fn rename(&mut self, name: String) {
+        self.name = name;
+    }
+
+    pub(super) fn report(&self, at: Range<usize>, message: impl Into<String>) {
+        self.document.report(at, message);
+    }
+
+    pub(super) fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// A value of any kind.
+    pub(super) fn value(&self, key: &'static str) -> Option<&'d Spanned<DeValue<'a>>> {
+        self.known.borrow_mut().push(key);
+        self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
+    }
+
+    /// All keys, for tables whose keys are free.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'d str, Range<usize>, &'d Spanned<DeValue<'a>>)> {
+        self.table.iter().map(|(name, value)| (name.get_ref().as_ref(), name.span(), value))
+    }
+
+    fn wrong_kind(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
+        self.report(value.span(), format!("{key} in {} is {expected}, not {}", self.name, kind(value.get_ref())));
+    }
+
+    pub(super) fn text(&self, key: &'static str) -> Option<Spanned<&'d str>> {
+        let value = self.value(key)?;
+        match value.get_ref().as_str() {
+            Some(text) => Some(Spanned::new(value.span(), text)),
+            None => {
+                self.wrong_kind(key, value, "a text in quotes");
+                None
+            }
+        }
+    }
+
+    pub(super) fn required_text(&self, key: &'static str) -> Option<Spanned<&'d str>> {
+        if self.table.iter().all(|(name, _)| name.get_ref() != key) {
+            self.known.borrow_mut().push(key);
+            self.report(self.span(), format!("{key} is missing in {}", self.name));
+            return None;
+        }
+        self.text(key)
+    }
+
+    pub(super) fn path(&self, key: &'static str) -> Option<PathBuf> {
+        let text = self.text(key)?;
+        if text.get_ref().is_empty() {
+            self.report(text.span(), format!("{key} in {} is empty", self.name));
+            return None;
+        }
+        Some(PathBuf::from(text.into_inner()))
+    }
+
+    pub(super) fn integer(&self, key: &'static str, allowed: Range<u64>) -> Option<u64> {
+        let value = self.value(key)?;
+        let Some(integer) = value.get_ref().as_integer() else {
+            self.wrong_kind(key, value, "a whole number");
+            return None;
+        };
+        let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
+        let number = number.filter(|number| allowed.contains(number));
+        if number.is_none() {
+            let message = format!("{key} in {} is from {} to {}", self.name, allowed.start, allowed.end - 1);
+            self.report(value.span(), message);
+        }
+        number
+    }
+
+    pub(super) fn duration(&self, key: &'static str, allowed: Range<Duration>) -> Option<Duration> {
+        let text = self.text(key)?;
+        let Some(duration) = parse_duration(text.get_ref()) else {
+            self.report(text.span(), format!("{key} in {} is a duration such as \"30s\" or \"5m\"", self.name));
+            return None;
+        };
+        if !allowed.contains(&duration) {
+            let (least, most) = (allowed.start, allowed.end);
+            self.report(text.span(), format!("{key} in {} is at least {least:?} and below {most:?}", self.name));
+            return None;
+        }
+        Some(duration)
+    }
+
+    pub(super) fn texts(&self, key: &'static str) -> Vec<Spanned<&'d str>> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(array) = value.get_ref().as_array() else {
+            self.wrong_kind(key, value, "a list of texts");
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for item in array {
+            match item.get_ref().as_str() {
+                Some(text) => texts.push(Spanned::new(item.span(), text)),
+                None => self.wrong_kind(key, item, "a list of texts"),
+            }
+        }
+        texts
+    }
+
+    /// A secret: a text, or `{ env = "NAME" }`, or `{ file = "path" }`.
+    pub(super) fn secret(&self, key: &'static str) -> Option<SecretString> {
+        let value = self.value(key)?;
+        if let Some(text) = value.get_ref().as_str() {
+            return Some(SecretString::from(text));
+        }
+        let Some(table) = value.get_ref().as_table() else {
+            self.wrong_kind(key, value, "a text, { env = \"NAME\" } or { file = \"path\" }");
+            return None;
+        };
+        let source = Self::over(self.document, format!("{key} of {}", self.name), table, value.span());
+        let secret = match (source.text("env"), source.text("file")) {
+            (Some(name), None) => std::env::var(name.get_ref())
+                .map_err(|_| format!("the environment variable {} of {key} is not set", name.get_ref())),
+            (None, Some(path)) => std::fs::read_to_string(path.get_ref())
+                .map_err(|error| format!("the file {} of {key} cannot be read: {error}", path.get_ref())),
+            _ => Err(format!("{key} in {} has either env or file", self.name)),
+        };
+        source.finish();
+        match secret {
+            Ok(secret) => Some(SecretString::from(secret.trim_end_matches(['\r', '\n']))),
+            Err(message) => {
+                self.report(value.span(), message);
+                None
+            }
+        }
+    }
+
+    pub(super) fn table(&self, key: &'static str) -> Option<Table<'d, 'a>> {
+        let value = self.value(key)?;
+        let name = match self.name.as_str() {
+            "" => format!("[{key}]"),
+            outer => format!("{}.{key}]", outer.trim_end_matches(']')),
+        };
+        match value.get_ref().as_table() {
+            Some(table) => Some(Table::over(self.document, name, table, value.span())),
+            None => {
+                self.wrong_kind(key, value, "a section");
+                None
+            }
+        }
+    }
+
+    pub(super) fn tables(&self, key: &'static str) -> Vec<Table<'d, 'a>> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let items = value.get_ref().as_array().map(|array| array.iter().collect()).unwrap_or_else(|| vec![value]);
+        let mut tables = Vec::new();
+        for item in items {
+            match item.get_ref().as_table() {
+                Some(table) => tables.push(Table::over(self.document, format!("[[{key}]]"), table, item.span())),
+                None => self.wrong_kind(key, item, "a section written as [[…]]"),
+            }
+        }
+        tables
+    }
+
+    /// A key that the contract has and this version does not.
+    pub(super) fn unsupported(&self, key: &'static str) {
+        if self.value(key).is_some() {
+            let key_span = self.entries().find(|(name, ..)| *name == key).map_or(0..0, |(_, span, _)| span);
+            let message = match self.name.as_str() {
+                "" => format!("[{key}] is not supported by this version; remove the section"),
+                name => format!("{key} in {name} is not supported by this version; remove the line"),
+            };
+            self.report(key_span, message);
+        }
+    }
+
+    /// Reports the keys that nobody asked for.
+    pub(super) fn finish(self) {
+        let known = self.known.borrow();
+        for (key, span, _) in self.entries().filter(|(key, ..)| !known.contains(key)) {
+            let place = if self.name.is_empty() { "at the top".to_owned() } else { format!("in {}", self.name) };
+            let hint = nearest(key, &known).map_or_else(
+                || format!("; known are {}", known.join(", ")),
+                |nearest| format!("; did you mean \"{nearest}\"?"),
+            );
+            self.report(span, format!("unknown key \"{key}\" {place}{hint}"));
+        }
+    }
+}
+
+fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    let distance = |name: &str| strsim::damerau_levenshtein(&key.to_lowercase(), &name.to_lowercase());
+    let nearest = known.iter().min_by_key(|name| distance(name))?;
+    (distance(nearest) <= nearest.len().max(key.len()).div_ceil(3)).then_some(nearest)
+}
+
+/// A duration with units, such as `10s` or `1h 30m`; a day is 24 hours.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let span: Span = text.parse().ok()?;
+    let duration = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
+    Duration::try_from(duration).ok()
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a section",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_characters_and_not_bytes() {
+        assert_eq!(position("a\nöö x", 2 + 5), (2, 4));
+        assert_eq!(position("", 0), (1, 1));
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(parse_duration("30s"), Some(Duration::from_secs(30)));
+        assert_eq!(parse_duration("1d"), Some(Duration::from_secs(86_400)));
+        assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(parse_duration("30"), None);
+        assert_eq!(parse_duration("-1s"), None);
+    }
+
+    #[test]
+    fn the_nearest_name_is_near() {
+        assert_eq!(nearest("identiy", &["name", "identity"]), Some("identity"));
+        assert_eq!(nearest("client-code", &["client_code"]), Some("client_code"));
+        assert_eq!(nearest("colour", &["name", "identity"]), None);
+    }
+}

@@ -1,0 +1,138 @@
+//! `[[mapping.example]]`: an event and what it is expected to become, run through the live code.
+
+use std::ops::Range;
+
+use serde_json::{Map, Value, json};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::Config;
+use super::document::{Document, Problems, Table};
+use crate::clock::Clock;
+use crate::coalesce::{Stamp, coalesce};
+use crate::identity::{Identity, IdentityKind};
+use crate::intake::{cloudevents, event_at};
+use crate::mapping::{Mappings, ProfileChanges};
+
+/// One example.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// Where it stands in the file.
+    span: Range<usize>,
+    /// The event as CloudEvents JSON.
+    event: String,
+    /// The expected identity; none expects that no mapping matches.
+    identity: Option<(IdentityKind, String)>,
+    /// Expected attributes.
+    attributes: Vec<(String, String)>,
+}
+
+pub(super) fn read(table: Table<'_, '_>) -> Option<Example> {
+    let span = table.span();
+    let event = table.table("event");
+    let expect = table.table("expect");
+    if event.is_none() || expect.is_none() {
+        table.report(span.clone(), "a [[mapping.example]] has event = { … } and expect = { … }");
+    }
+    table.finish();
+    let mut example = Example { span, event: event_json(&event?), identity: None, attributes: Vec::new() };
+    let expect = expect?;
+    for (key, at, value) in expect.entries() {
+        let Some(text) = value.get_ref().as_str() else {
+            expect.report(at, format!("the expected {key} is a text in quotes: all values reach Target as texts"));
+            continue;
+        };
+        match IdentityKind::from_name(key) {
+            Some(kind) => example.identity = Some((kind, text.to_owned())),
+            None => example.attributes.push((key.to_owned(), text.to_owned())),
+        }
+    }
+    Some(example)
+}
+
+/// The event with what every event has, where the example does not say.
+fn event_json(event: &Table<'_, '_>) -> String {
+    let mut members: Map<String, Value> =
+        event.entries().map(|(key, _, value)| (key.to_owned(), json_of(value))).collect();
+    for (key, value) in [("specversion", "1.0"), ("id", "example"), ("source", "/example")] {
+        members.entry(key).or_insert_with(|| json!(value));
+    }
+    Value::Object(members).to_string()
+}
+
+fn json_of(value: &Spanned<DeValue<'_>>) -> Value {
+    match value.get_ref() {
+        DeValue::String(text) => json!(text),
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).map_or(Value::Null, |number| json!(number))
+        }
+        DeValue::Float(number) => number.as_str().parse::<f64>().map_or(Value::Null, |number| json!(number)),
+        DeValue::Boolean(value) => json!(value),
+        DeValue::Datetime(time) => json!(time.to_string()),
+        DeValue::Array(items) => items.iter().map(json_of).collect(),
+        DeValue::Table(table) => table.iter().map(|(key, value)| (key.get_ref().to_string(), json_of(value))).collect(),
+    }
+}
+
+impl Config {
+    /// Runs every example. `path` and `text` are those that were parsed.
+    ///
+    /// # Errors
+    /// [`Problems`], one for each example that came out otherwise.
+    pub fn run_examples(&self, path: &std::path::Path, text: &str) -> Result<(), Problems> {
+        let document = Document::new(text);
+        for example in &self.examples {
+            for difference in example.run(&self.mappings) {
+                document.report(example.span.clone(), format!("example: {difference}"));
+            }
+        }
+        document.finish(path)
+    }
+}
+
+impl Example {
+    /// The differences between what was expected and what came out.
+    fn run(&self, mappings: &Mappings) -> Vec<String> {
+        let parsed = match cloudevents::structured(self.event.as_bytes()) {
+            Ok(parsed) => parsed,
+            Err(invalid) => return vec![format!("the event is not valid: {invalid}")],
+        };
+        let (event, _) = event_at(parsed, &Clock::new(None));
+        let profiles = match mappings.map(&event) {
+            Ok(profiles) => profiles,
+            Err(error) => return vec![error.to_string()],
+        };
+        let Some((kind, key)) = &self.identity else {
+            return if profiles.is_empty() {
+                Vec::new()
+            } else {
+                vec!["a mapping matches; expect names no identity".to_owned()]
+            };
+        };
+        let is_expected = |identity: &Identity| identity.kind() == *kind && identity.key() == key;
+        match profiles.iter().find(|profile| is_expected(&profile.identity)) {
+            Some(profile) => self.compare(profile, Stamp { time: event.time, seq: 1 }),
+            None if profiles.is_empty() => vec!["no mapping matches the event".to_owned()],
+            None => vec![format!("expected {} = \"{key}\", and the mapping gives another identity", kind.name())],
+        }
+    }
+
+    fn compare(&self, profile: &ProfileChanges, stamp: Stamp) -> Vec<String> {
+        let mut differences = Vec::new();
+        for (name, expected) in &self.attributes {
+            let mut held = None;
+            for change in profile.changes.iter().filter(|change| change.name.as_str() == name) {
+                match coalesce(held.as_ref(), change.operation, &change.value, stamp) {
+                    Ok(next) => held = next.or(held),
+                    Err(error) => differences.push(format!("{name}: {error}")),
+                }
+            }
+            match held {
+                Some(held) if held.value == *expected => {}
+                Some(held) => differences.push(format!("expected {name} = \"{expected}\", got \"{}\"", held.value)),
+                None => differences.push(format!("expected {name} = \"{expected}\", got no such attribute")),
+            }
+        }
+        differences
+    }
+}

@@ -1,0 +1,130 @@
+//! The configuration: from `agent.toml` as written to values that are valid.
+//!
+//! `document` reads with positions, `sections` and `mappings` say what each key means. All problems are reported at
+//! once. Parts below take the few values they need, never a [`Config`].
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::mapping::Mappings;
+
+mod document;
+mod examples;
+mod mappings;
+mod sections;
+
+pub use document::{Problem, Problems};
+pub use examples::Example;
+
+/// Where the intake listens unless told otherwise.
+pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7717);
+
+/// Where data is kept unless told otherwise.
+#[cfg(not(windows))]
+pub const DEFAULT_DATA_DIR: &str = "/var/lib/outpost";
+/// Where data is kept unless told otherwise.
+#[cfg(windows)]
+pub const DEFAULT_DATA_DIR: &str = r"C:\ProgramData\outpost";
+
+/// A valid configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// `[agent]`.
+    pub agent: AgentConfig,
+    /// `[target]` and the sections below it.
+    pub target: TargetConfig,
+    /// `[intake.http]` and `[intake.socket]`.
+    pub intake: IntakeConfig,
+    /// `[log]`.
+    pub log: LogConfig,
+    /// `[[mapping]]`, compiled.
+    pub mappings: Arc<Mappings>,
+    /// `[[mapping.example]]`.
+    pub examples: Vec<Example>,
+}
+
+/// `[agent]`.
+#[derive(Clone, Debug)]
+pub struct AgentConfig {
+    /// Where the store, the token and the device's name are kept.
+    pub data_dir: PathBuf,
+    /// The device's name, if configured.
+    pub device_id: Option<String>,
+}
+
+/// `[target]` and the sections below it.
+#[derive(Debug)]
+pub struct TargetConfig {
+    /// The client code.
+    pub client_code: String,
+    /// Scheme and host, without a slash at the end.
+    pub endpoint: String,
+    /// The bearer token.
+    pub token: Option<SecretString>,
+    /// `[target.quota]`.
+    pub updates_per_day: Option<u64>,
+    /// How long one request may take.
+    pub timeout: Duration,
+    /// Requests in flight.
+    pub connections: usize,
+    /// A proxy's URL.
+    pub proxy: Option<SecretString>,
+    /// Certificates to trust.
+    pub ca_file: Option<PathBuf>,
+    /// Our certificate and key.
+    pub client_cert: Option<(PathBuf, PathBuf)>,
+}
+
+/// `[intake.http]` and `[intake.socket]`.
+#[derive(Clone, Debug)]
+pub struct IntakeConfig {
+    /// A loopback address.
+    pub listen: SocketAddr,
+    /// Origins of web pages that may post.
+    pub allowed_origins: Vec<String>,
+    /// The Unix socket, if any.
+    pub socket: Option<PathBuf>,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// From which level on lines are written.
+    pub level: tracing::Level,
+    /// Where files are written.
+    pub dir: PathBuf,
+    /// How many daily files are kept.
+    pub keep_files: usize,
+}
+
+impl Config {
+    /// Reads a configuration. `path` is for the words of problems; `device_id` gives the device's name, as configured
+    /// or as kept in the data directory, for attribute names that hold `{device_id}`.
+    ///
+    /// # Errors
+    /// [`Problems`], all of them.
+    pub fn parse(path: &Path, text: &str, device_id: impl FnOnce(&AgentConfig) -> String) -> Result<Self, Problems> {
+        let document = document::Document::new(text);
+        let table = document.parse();
+        let top = document::Table::new(&document, "", &table);
+        let agent = sections::agent(&top);
+        let target = sections::target(&top);
+        let intake = sections::intake(&top);
+        let log = sections::log(&top, &agent.data_dir);
+        let key = sections::privacy(&top);
+        let needs_device_id = text.contains(mappings::DEVICE_ID);
+        let device_id = if needs_device_id { device_id(&agent) } else { String::new() };
+        let (mappings, examples) = mappings::read(&top, key, &device_id);
+        for section in ["store", "status", "metrics"] {
+            top.unsupported(section);
+        }
+        top.finish();
+        document.finish(path)?;
+        let target = target.expect("a configuration without [target] has a problem");
+        Ok(Self { agent, target, intake, log, mappings: Arc::new(Mappings::new(mappings)), examples })
+    }
+}

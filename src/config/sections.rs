@@ -1,0 +1,269 @@
+//! The sections of the configuration but for mappings: keys, defaults, and what is allowed.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use toml::Spanned;
+
+use super::document::Table;
+use super::{AgentConfig, DEFAULT_DATA_DIR, DEFAULT_LISTEN, IntakeConfig, LogConfig, TargetConfig};
+use crate::target::single;
+
+/// Shortest key for keyed hashes. Units: bytes. Source: contract, section 3.
+const KEY_BYTES_MIN: usize = 32;
+
+pub(super) fn agent(top: &Table<'_, '_>) -> AgentConfig {
+    let default = || PathBuf::from(DEFAULT_DATA_DIR);
+    let Some(section) = top.table("agent") else {
+        return AgentConfig { data_dir: default(), device_id: None };
+    };
+    let data_dir = section.path("data_dir").unwrap_or_else(default);
+    let device_id = section.text("device_id").and_then(|text| {
+        let is_valid = is_device_id(text.get_ref());
+        if !is_valid {
+            section.report(text.span(), "device_id has 1 to 64 letters, digits, dots, hyphens and underscores");
+        }
+        is_valid.then(|| text.into_inner().to_owned())
+    });
+    section.finish();
+    AgentConfig { data_dir, device_id }
+}
+
+/// Whether a text can name a device.
+pub(super) fn is_device_id(text: &str) -> bool {
+    let is_allowed = |next: char| next.is_ascii_alphanumeric() || matches!(next, '.' | '-' | '_');
+    (1..=64).contains(&text.len()) && text.chars().all(is_allowed)
+}
+
+pub(super) fn target(top: &Table<'_, '_>) -> Option<TargetConfig> {
+    let Some(section) = top.table("target") else {
+        if top.entries().all(|(key, ..)| key != "target") {
+            top.report(0..0, "the section [target] with client_code is missing");
+        }
+        return None;
+    };
+    let client_code = section.required_text("client_code").and_then(|text| client_code(&section, &text));
+    let endpoint = section.text("endpoint").map(|text| endpoint(&section, &text));
+    mode(&section);
+    for key in ["bulk_above", "resend_after", "property_token", "late_after", "urgent"] {
+        section.unsupported(key);
+    }
+    only(&section, "missing_profiles", "send");
+    if let Some(value) = section.value("shared_profiles")
+        && value.get_ref().as_bool() != Some(false)
+    {
+        section.report(value.span(), "shared_profiles in [target] can only be false in this version");
+    }
+    let token = section.secret("token");
+    let updates_per_day = section.table("quota").and_then(|quota| {
+        let limit = quota.integer("updates_per_day", 1..1_000_001);
+        quota.finish();
+        limit
+    });
+    let http = http(section.table("http"));
+    section.finish();
+    let client_code = client_code?;
+    let endpoint = match endpoint {
+        Some(endpoint) => endpoint?,
+        None => single::endpoint(&client_code),
+    };
+    let Http { timeout, connections, proxy, ca_file, client_cert } = http;
+    Some(TargetConfig {
+        client_code,
+        endpoint,
+        token,
+        updates_per_day,
+        timeout,
+        connections,
+        proxy,
+        ca_file,
+        client_cert,
+    })
+}
+
+fn client_code(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<String> {
+    let code = text.get_ref();
+    // It becomes a host name and a part of a path.
+    let is_valid = (1..=63).contains(&code.len())
+        && code.chars().all(|next| next.is_ascii_alphanumeric() || next == '-')
+        && !code.starts_with('-');
+    if !is_valid {
+        section
+            .report(text.span(), "client_code in [target] has letters, digits and hyphens, as in acme.tt.omtrdc.net");
+    }
+    is_valid.then(|| (*code).to_owned())
+}
+
+fn endpoint(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<String> {
+    let url = reqwest::Url::parse(text.get_ref()).ok();
+    let problem = match &url {
+        None => Some("endpoint in [target] is a URL such as https://gateway.example"),
+        Some(url) if url.scheme() == "http" && !is_loopback(url) => {
+            Some("endpoint in [target] has https; http is for loopback addresses alone")
+        }
+        Some(url) if !matches!(url.scheme(), "http" | "https") => Some("endpoint in [target] has https"),
+        Some(url) if url.path() != "/" || url.query().is_some() || url.fragment().is_some() => {
+            Some("endpoint in [target] is a scheme and a host, without a path")
+        }
+        Some(url) if !url.username().is_empty() || url.password().is_some() => {
+            Some("endpoint in [target] holds no credentials; use token")
+        }
+        Some(_) => None,
+    };
+    if let Some(problem) = problem {
+        section.report(text.span(), problem);
+        return None;
+    }
+    url.map(|url| url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn is_loopback(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn mode(section: &Table<'_, '_>) {
+    let Some(mode) = section.text("mode") else { return };
+    let message = match *mode.get_ref() {
+        "single" => return,
+        mode @ ("bulk" | "delivery" | "auto") => {
+            format!("mode \"{mode}\" is not supported by this version; use mode = \"single\"")
+        }
+        mode => format!("unknown mode \"{mode}\"; this version has mode = \"single\""),
+    };
+    section.report(mode.span(), message);
+}
+
+fn only(section: &Table<'_, '_>, key: &'static str, allowed: &str) {
+    if let Some(text) = section.text(key)
+        && *text.get_ref() != allowed
+    {
+        section.report(text.span(), format!("{key} in [target] can only be \"{allowed}\" in this version"));
+    }
+}
+
+struct Http {
+    timeout: Duration,
+    connections: usize,
+    proxy: Option<SecretString>,
+    ca_file: Option<PathBuf>,
+    client_cert: Option<(PathBuf, PathBuf)>,
+}
+
+fn http(section: Option<Table<'_, '_>>) -> Http {
+    let mut http =
+        Http { timeout: Duration::from_secs(10), connections: 4, proxy: None, ca_file: None, client_cert: None };
+    let Some(section) = section else { return http };
+    if let Some(timeout) = section.duration("timeout", Duration::from_millis(100)..Duration::from_secs(301)) {
+        http.timeout = timeout;
+    }
+    if let Some(connections) = section.integer("connections", 1..65) {
+        http.connections = usize::try_from(connections).unwrap_or(1);
+    }
+    http.proxy = section.secret("proxy");
+    http.ca_file = section.path("ca_file");
+    http.client_cert = match (section.path("client_cert"), section.path("client_key")) {
+        (Some(cert), Some(key)) => Some((cert, key)),
+        (None, None) => None,
+        _ => {
+            section.report(section.span(), "client_cert and client_key in [target.http] go together");
+            None
+        }
+    };
+    section.finish();
+    http
+}
+
+pub(super) fn intake(top: &Table<'_, '_>) -> IntakeConfig {
+    let mut intake = IntakeConfig { listen: DEFAULT_LISTEN, allowed_origins: Vec::new(), socket: None };
+    let Some(section) = top.table("intake") else { return intake };
+    if let Some(http) = section.table("http") {
+        if let Some(listen) = http.text("listen").and_then(|text| listen(&http, &text)) {
+            intake.listen = listen;
+        }
+        intake.allowed_origins = origins(&http);
+        http.finish();
+    }
+    if let Some(socket) = section.table("socket") {
+        intake.socket = socket.path("path");
+        if cfg!(not(unix)) {
+            socket.report(socket.span(), "[intake.socket] is there on Unix alone; remove the section");
+        }
+        socket.finish();
+    }
+    for key in ["folder", "line"] {
+        section.unsupported(key);
+    }
+    section.finish();
+    intake
+}
+
+fn listen(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<SocketAddr> {
+    let address: Option<SocketAddr> = text.get_ref().parse().ok();
+    match address {
+        Some(address) if address.ip().is_loopback() => return Some(address),
+        Some(_) => section
+            .report(text.span(), "listen in [intake.http] is a loopback address: nothing else may reach the intake"),
+        None => section.report(text.span(), "listen in [intake.http] is an address such as 127.0.0.1:7717"),
+    }
+    None
+}
+
+fn origins(section: &Table<'_, '_>) -> Vec<String> {
+    let mut origins = Vec::new();
+    for text in section.texts("allowed_origins") {
+        let origin = reqwest::Url::parse(text.get_ref()).ok().map(|url| url.origin().ascii_serialization());
+        if origin.as_deref() == Some(*text.get_ref()) {
+            origins.push(text.into_inner().to_owned());
+        } else {
+            section.report(text.span(), "an origin is a scheme and a host, as in https://kiosk.acme.example");
+        }
+    }
+    origins
+}
+
+pub(super) fn log(top: &Table<'_, '_>, data_dir: &Path) -> LogConfig {
+    let mut log = LogConfig { level: tracing::Level::INFO, dir: data_dir.join("log"), keep_files: 14 };
+    let Some(section) = top.table("log") else { return log };
+    if let Some(text) = section.text("level") {
+        match text.get_ref().parse() {
+            Ok(level) => log.level = level,
+            Err(_) => section.report(text.span(), "level in [log] is error, warn, info, debug or trace"),
+        }
+    }
+    if let Some(dir) = section.path("dir") {
+        log.dir = dir;
+    }
+    if let Some(keep_files) = section.integer("keep_files", 1..1_001) {
+        log.keep_files = usize::try_from(keep_files).unwrap_or(1);
+    }
+    section.finish();
+    log
+}
+
+/// The key of keyed hashes.
+pub(super) fn privacy(top: &Table<'_, '_>) -> Option<SecretSlice<u8>> {
+    let section = top.table("privacy")?;
+    let span = section.value("key").map(Spanned::span);
+    let key = section.secret("key").and_then(|secret| {
+        let key = decode_key(secret.expose_secret());
+        if key.is_none() {
+            let message = "key in [privacy] is 32 bytes or more, in hex or base64url";
+            section.report(span.unwrap_or_default(), message);
+        }
+        key
+    });
+    section.finish();
+    key
+}
+
+fn decode_key(text: &str) -> Option<SecretSlice<u8>> {
+    let text = text.trim().trim_end_matches('=');
+    let key = hex::decode(text).or_else(|_| BASE64_URL_SAFE_NO_PAD.decode(text)).ok()?;
+    (key.len() >= KEY_BYTES_MIN).then(|| SecretSlice::from(key))
+}

@@ -1,0 +1,186 @@
+//! The routes of the local HTTP API.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::{Request, Response, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Serialize;
+
+use super::problem::Problem;
+use crate::identity::{Identity, IdentityKind};
+use crate::intake::cloudevents::{self, Parsed};
+use crate::intake::{Answer, Intake};
+use crate::limits::INTAKE_BODY_BYTES_MAX;
+use crate::status::StatusParts;
+use crate::store::StoreError;
+
+/// What the routes need.
+pub struct Api {
+    /// Where events go.
+    pub intake: Intake,
+    /// Where answers about the agent come from.
+    pub status: StatusParts,
+    /// How long a body may take; see [`crate::limits::INTAKE_BODY_TIMEOUT`].
+    pub body_timeout: Duration,
+}
+
+/// The routes.
+pub fn router(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/v1/events", post(record))
+        .route("/v1/status", get(status))
+        .route("/v1/profiles/{kind}/{key}", get(profile))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .fallback(|| async { Problem::not_found("the paths of this agent are listed in its README") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "urn:outpost:problem:method-not-allowed",
+                "this path has another method",
+                "events are sent with POST, everything else is read with GET",
+            )
+        })
+        .with_state(api)
+}
+
+#[derive(Serialize)]
+struct Answers {
+    events: Vec<Answer>,
+}
+
+async fn record(State(api): State<Arc<Api>>, request: Request<Body>) -> Result<Response<Body>, Problem> {
+    let (head, body) = request.into_parts();
+    let mode = Mode::of(&head.headers)?;
+    let body = read_body(body, api.body_timeout).await?;
+    let events = mode.parse(&head.headers, &body)?;
+    let events = api.intake.record(events).await?;
+    Ok(json(&Answers { events }))
+}
+
+/// How a request carries its events.
+enum Mode {
+    Structured,
+    Batch,
+    Binary,
+}
+
+impl Mode {
+    fn of(headers: &axum::http::HeaderMap) -> Result<Self, Problem> {
+        let content_type = content_type(headers).unwrap_or_default();
+        if let Some(charset) = charset(content_type)
+            && !charset.eq_ignore_ascii_case("utf-8")
+        {
+            return Err(unsupported("the charset of a body is utf-8"));
+        }
+        match cloudevents::media_type(content_type).as_str() {
+            "application/cloudevents+json" => Ok(Self::Structured),
+            "application/cloudevents-batch+json" => Ok(Self::Batch),
+            media_type if media_type.starts_with("application/cloudevents") => {
+                Err(unsupported("events are taken as JSON, not in another event format"))
+            }
+            _ if headers.keys().any(|name| name.as_str().starts_with("ce-")) => Ok(Self::Binary),
+            _ => Err(unsupported(
+                "send application/cloudevents+json, application/cloudevents-batch+json, or ce-* headers with any body",
+            )),
+        }
+    }
+
+    fn parse(&self, headers: &axum::http::HeaderMap, body: &[u8]) -> Result<Vec<Parsed>, Problem> {
+        match self {
+            Self::Structured => Ok(vec![cloudevents::structured(body)?]),
+            Self::Batch => Ok(cloudevents::batch(body)?),
+            Self::Binary => {
+                let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+                Ok(vec![cloudevents::binary(pairs, content_type(headers), body)?])
+            }
+        }
+    }
+}
+
+fn content_type(headers: &axum::http::HeaderMap) -> Option<&str> {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok())
+}
+
+fn charset(content_type: &str) -> Option<&str> {
+    content_type.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    })
+}
+
+fn unsupported(detail: &str) -> Problem {
+    Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "urn:outpost:problem:unsupported-media-type",
+        "this media type is not understood",
+        detail,
+    )
+}
+
+async fn read_body(body: Body, timeout: Duration) -> Result<Bytes, Problem> {
+    let read = tokio::time::timeout(timeout, Limited::new(body, INTAKE_BODY_BYTES_MAX).collect());
+    match read.await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large(format!(
+            "the body is larger than {INTAKE_BODY_BYTES_MAX} bytes; nothing was recorded; send the events in smaller batches"
+        ))),
+        Ok(Err(_)) => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "urn:outpost:problem:incomplete",
+            "the body is not complete",
+            "the body ended before its announced length; nothing was recorded",
+        )),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "urn:outpost:problem:timeout",
+            "the body took too long",
+            format!("the body did not arrive within {} s; nothing was recorded", timeout.as_secs()),
+        )),
+    }
+}
+
+async fn status(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
+    let status = read_store(move || api.status.status()).await?;
+    Ok(json(&status))
+}
+
+async fn profile(
+    State(api): State<Arc<Api>>,
+    Path((kind, key)): Path<(String, String)>,
+) -> Result<Response<Body>, Problem> {
+    let kind = IdentityKind::from_name(&kind)
+        .ok_or_else(|| Problem::not_found("the kinds of identities are third_party_id and pc_id"))?;
+    let identity = Identity::new(kind, key).map_err(|error| Problem::not_found(error.to_string()))?;
+    let profile = read_store(move || api.status.profile(&identity)).await?;
+    let profile = profile.ok_or_else(|| Problem::not_found("this device holds nothing of that identity"))?;
+    Ok(json(&profile))
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
+    read_store(move || api.status.check_store()).await?;
+    Ok("ok\n")
+}
+
+/// Queries read from disk, and so run beside the async threads.
+async fn read_store<T: Send + 'static>(
+    query: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(query).await.unwrap_or(Err(StoreError::Stopped))
+}
+
+fn json(document: &impl Serialize) -> Response<Body> {
+    let body = serde_json::to_vec(document).expect("our own documents are JSON");
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}

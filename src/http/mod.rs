@@ -1,0 +1,8 @@
+//! The local HTTP side: accepting connections, guarding them, and the routes of the API.
+
+pub mod api;
+pub mod guard;
+pub mod problem;
+pub mod server;
+#[cfg(unix)]
+pub mod socket;

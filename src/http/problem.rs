@@ -1,0 +1,116 @@
+//! Errors as RFC 9457 `application/problem+json`.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::{Response, StatusCode};
+use axum::response::IntoResponse;
+use serde::Serialize;
+
+use crate::intake::cloudevents::Invalid;
+use crate::store::StoreError;
+
+/// Seconds after which a client may try again when the store cannot take its event.
+const RETRY_SECONDS: u16 = 10;
+
+/// One problem, in the words of RFC 9457.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+}
+
+impl Problem {
+    /// A problem of a status. The type names the kind of problem, the title says it in words.
+    #[must_use]
+    pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { kind, title, status: status.as_u16(), detail: detail.into(), event: None, field: None }
+    }
+
+    /// The body is larger than it may be.
+    #[must_use]
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "urn:outpost:problem:too-large", "the request is too large", detail)
+    }
+
+    /// The token is missing or wrong.
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "urn:outpost:problem:unauthorized",
+            "the token is missing or wrong",
+            "send the header \"Authorization: Bearer\" with the content of intake.token in the agent's data directory",
+        )
+    }
+
+    /// A Host or Origin that is not allowed.
+    #[must_use]
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "urn:outpost:problem:forbidden", "this caller is not allowed", detail)
+    }
+
+    /// There is nothing at this path.
+    #[must_use]
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "urn:outpost:problem:not-found", "there is nothing here", detail)
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        let detail = format!("{invalid}; nothing was recorded");
+        if invalid.is_too_large {
+            return Self::too_large(detail);
+        }
+        Self {
+            event: invalid.index,
+            field: invalid.field,
+            ..Self::new(
+                StatusCode::BAD_REQUEST,
+                "urn:outpost:problem:invalid-event",
+                "the body is not what it should be",
+                detail,
+            )
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "urn:outpost:problem:store-full",
+                "the disk is full",
+                error.to_string(),
+            ),
+            _ => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "urn:outpost:problem:store-unavailable",
+                "the store cannot be used now",
+                error.to_string(),
+            ),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response<Body> {
+        let body = serde_json::to_vec(&self).expect("texts and numbers are JSON");
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if matches!(self.status, 503 | 507) {
+            headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
+        }
+        response
+    }
+}

@@ -1,0 +1,121 @@
+//! The intake: from received bytes to recorded events. Transports stand above it, in `http` and `cli`.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::clock::Clock;
+use crate::event::{Event, EventStatus};
+use crate::limits::EVENT_TIME_AHEAD_MAX;
+use crate::mapping::Mappings;
+use crate::store::{Recorded, Recording, Store, StoreError, Writer};
+
+pub mod cloudevents;
+
+use cloudevents::Parsed;
+
+/// What became of one event, as it is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// The event's id.
+    pub id: String,
+    /// Its number in the journal.
+    pub seq: i64,
+    /// `recorded`, `duplicate`, `unmapped` or `rejected`.
+    pub status: &'static str,
+    /// Why it was rejected, or what was changed on the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Maps events and hands them to the writer.
+#[derive(Clone)]
+pub struct Intake {
+    writer: Writer,
+    mappings: Arc<Mappings>,
+    clock: Arc<Clock>,
+}
+
+impl Intake {
+    /// An intake in front of a writer.
+    #[must_use]
+    pub const fn new(writer: Writer, mappings: Arc<Mappings>, clock: Arc<Clock>) -> Self {
+        Self { writer, mappings, clock }
+    }
+
+    /// Records events, all or none, and answers once they are on disk.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing was recorded.
+    pub async fn record(&self, parsed: Vec<Parsed>) -> Result<Vec<Answer>, StoreError> {
+        let prepared: Vec<Prepared> =
+            parsed.into_iter().map(|event| Prepared::new(event, &self.mappings, &self.clock)).collect();
+        let (notes, recordings) = split(prepared);
+        let recorded = self.writer.record(recordings).await?;
+        Ok(answers(notes, recorded))
+    }
+}
+
+/// Records events straight into a store that no agent holds: one transaction, all or none.
+///
+/// # Errors
+/// [`StoreError`]; then nothing was recorded.
+pub fn record_directly(
+    store: &mut Store,
+    parsed: Vec<Parsed>,
+    mappings: &Mappings,
+    clock: &Clock,
+) -> Result<Vec<Answer>, StoreError> {
+    let (notes, recordings) = split(parsed.into_iter().map(|event| Prepared::new(event, mappings, clock)).collect());
+    let record = |store: &mut Store| {
+        store.begin()?;
+        let recorded = recordings.iter().map(|recording| store.record(recording)).collect::<Result<Vec<_>, _>>()?;
+        store.commit()?;
+        Ok(recorded)
+    };
+    let recorded = record(store).inspect_err(|_| store.roll_back())?;
+    Ok(answers(notes, recorded))
+}
+
+/// Gives an event its time: its own, unless it has none or one that this device cannot believe.
+#[must_use]
+pub fn event_at(parsed: Parsed, clock: &Clock) -> (Event, Option<String>) {
+    let Parsed { id, source, event_type, subject, time, data, json } = parsed;
+    let now = clock.now();
+    let is_ahead = time.is_some_and(|time| time.since(now) > EVENT_TIME_AHEAD_MAX);
+    let note = is_ahead.then(|| {
+        let ahead = time.map(|time| time.since(now).as_secs()).unwrap_or_default();
+        format!("time is {ahead} s ahead of this device and was taken as now")
+    });
+    let time = time.filter(|_| !is_ahead).unwrap_or(now);
+    (Event { id, source, event_type, subject, time, data, json }, note)
+}
+
+/// An event with all that recording it needs.
+struct Prepared {
+    recording: Recording,
+    note: Option<String>,
+}
+
+impl Prepared {
+    fn new(parsed: Parsed, mappings: &Mappings, clock: &Clock) -> Self {
+        let (event, note) = event_at(parsed, clock);
+        let mapped = mappings.map(&event);
+        Self { recording: Recording { recorded_at: clock.now(), mapped, event }, note }
+    }
+}
+
+type Note = (String, Option<String>);
+
+fn split(prepared: Vec<Prepared>) -> (Vec<Note>, Vec<Recording>) {
+    prepared.into_iter().map(|Prepared { recording, note }| ((recording.event.id.clone(), note), recording)).unzip()
+}
+
+fn answers(notes: Vec<Note>, recorded: Vec<Recorded>) -> Vec<Answer> {
+    let answer = |((id, note), recorded): (Note, Recorded)| {
+        // Of a duplicate, nothing was taken in this time.
+        let note = note.filter(|_| recorded.status != EventStatus::Duplicate);
+        Answer { id, seq: recorded.seq, status: recorded.status.name(), reason: recorded.reason.or(note) }
+    };
+    notes.into_iter().zip(recorded).map(answer).collect()
+}

@@ -1,0 +1,68 @@
+//! Outpost records what customers do at a device, durably, and forwards it to Adobe Target.
+//!
+//! # The way of an event
+//!
+//! intake → record → map → coalesce → deliver → acknowledge. An event arrives at `http` or `cli`, is read by `intake`,
+//! given a meaning by `mapping`, and handed to `store`, whose one writer journals it and coalesces its changes into
+//! profiles in the same commit: only then is it acknowledged. An attribute is **pending** while its version is newer
+//! than the version that Target has. `forwarder` claims pending profiles, sends them through `target`, and
+//! acknowledges exactly the versions that it sent.
+//!
+//! # Floors
+//!
+//! A module imports from its own floor or from those below it, never from above, and there is no ring.
+//!
+//! | floor | modules | what it is for |
+//! | --- | --- | --- |
+//! | 0 | `limits` `timestamp` `identity` `attribute` `event` `reason` | plain values; no I/O, no async |
+//! | 1 | `coalesce` `backoff` `quota` `link` `mapping` | pure rules; time and chance are arguments |
+//! | 2 | `store` | the only home of SQL |
+//! | 3 | `clock` `data_dir` `target` `status` `intake` `http` | clocks, files and sockets |
+//! | 4 | `forwarder` | from the outbox to Target |
+//! | 5 | `config` `logging` `sandbox` `agent` | what wires the floors below |
+//! | 6 | `cli` | what people type |
+//!
+//! # What is not there
+//!
+//! No SQL outside `store`; no host or path of Target outside `target` and the `sandbox` that plays it; no clock below
+//! floor 3; no identity, value or secret in a log line; nothing unbounded: every bound stands in `limits`.
+//! `tests/tidy.rs` checks the floors and these absences.
+
+// Floor 0
+pub mod limits;
+
+pub mod attribute;
+pub mod event;
+pub mod identity;
+pub mod reason;
+pub mod timestamp;
+
+// Floor 1
+pub mod backoff;
+pub mod coalesce;
+pub mod link;
+pub mod mapping;
+pub mod quota;
+
+// Floor 2
+pub mod store;
+
+// Floor 3
+pub mod clock;
+pub mod data_dir;
+pub mod http;
+pub mod intake;
+pub mod status;
+pub mod target;
+
+// Floor 4
+pub mod forwarder;
+
+// Floor 5
+pub mod agent;
+pub mod config;
+pub mod logging;
+pub mod sandbox;
+
+// Floor 6
+pub mod cli;

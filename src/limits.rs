@@ -1,0 +1,147 @@
+//! Every bound of the agent, in one place: what it limits, in which unit, and where the number comes from.
+//!
+//! Nothing here does anything; nothing elsewhere hides a number of its own.
+
+use std::time::Duration;
+
+/// Longest key of an identity.
+///
+/// Units: characters. Source: Target limits page, `mbox3rdPartyId`.
+pub const IDENTITY_CHARS_MAX: usize = 256;
+
+/// Length of an identity above which Target's Delivery API would refuse it, so that `preview` warns.
+///
+/// Units: characters. Source: Target Delivery API model, `thirdPartyId`.
+pub const IDENTITY_CHARS_WARN: usize = 128;
+
+/// Longest name of a profile attribute.
+///
+/// Units: characters. Source: Target Delivery API model, parameter names.
+pub const ATTRIBUTE_NAME_CHARS_MAX: usize = 128;
+
+/// Longest value of a profile attribute.
+///
+/// Units: characters. Source: Target Delivery API model, parameter values.
+pub const ATTRIBUTE_VALUE_CHARS_MAX: usize = 5_000;
+
+/// Length of a value above which Target may cut it, so that `preview` warns.
+///
+/// Units: characters. Source: Target limits page, in-mbox attributes.
+pub const ATTRIBUTE_VALUE_CHARS_WARN: usize = 256;
+
+/// Items that an `append` attribute keeps; the oldest by event time go first.
+///
+/// Limits: ours, so that a list stays well below [`ATTRIBUTE_VALUE_CHARS_MAX`].
+pub const APPEND_ITEMS_MAX: usize = 50;
+
+/// Largest body that a single profile update may have.
+///
+/// Units: bytes after URL encoding. Limits: the page says 60 kB without saying which; the smaller reading is safe.
+/// Source: Target Single Profile Update API, notes.
+pub const UPDATE_BODY_BYTES_MAX: usize = 60_000;
+
+/// Largest query that a single profile update by GET may have; only the sandbox needs it.
+///
+/// Units: bytes after URL encoding. Source: Target Single Profile Update API, notes.
+pub const UPDATE_QUERY_BYTES_MAX: usize = 8_000;
+
+/// How much of an answer of Target is read.
+///
+/// Units: bytes. Limits: a success is 33 bytes; a portal page needs no more to be told apart.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// How much of Target's words is kept with a refusal.
+///
+/// Units: characters.
+pub const ANSWER_WORDS_CHARS_MAX: usize = 200;
+
+/// Largest body of a request to the intake.
+///
+/// Units: bytes. Limits: ours; some 2,000 events of the usual size.
+pub const INTAKE_BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most events in one batch.
+///
+/// Limits: ours; bounds the time that one request holds the writer.
+pub const BATCH_EVENTS_MAX: usize = 2_000;
+
+/// Longest `id` and longest `source` of an event.
+///
+/// Units: bytes. Limits: ours; both are kept per event.
+pub const EVENT_KEY_BYTES_MAX: usize = 1_024;
+
+/// Longest `type` of an event.
+///
+/// Units: bytes. Limits: ours.
+pub const EVENT_TYPE_BYTES_MAX: usize = 256;
+
+/// Longest `subject` of an event.
+///
+/// Units: bytes. Limits: ours.
+pub const EVENT_SUBJECT_BYTES_MAX: usize = 1_024;
+
+/// How far the time of an event may be ahead of the device before it is taken as now.
+///
+/// Source: contract, section 3.
+pub const EVENT_TIME_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Connections of the intake that are served at once, per listener; more wait in the kernel's queue.
+pub const INTAKE_CONNECTIONS_MAX: usize = 256;
+
+/// How long a client of the intake may take from one request to the headers of the next.
+///
+/// Limits: long enough for a till that keeps its connection between two customers.
+pub const INTAKE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a client of the intake may take to send the body of a request.
+pub const INTAKE_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Instructions that one expression of a mapping may cost.
+///
+/// Units: fuel of the expression engine, about one per operation.
+pub const EXPRESSION_FUEL: u64 = 10_000;
+
+/// Longest text of one expression in the configuration.
+///
+/// Units: bytes.
+pub const EXPRESSION_BYTES_MAX: usize = 4_096;
+
+/// Most events in one transaction of the store.
+///
+/// Limits: keeps the oldest waiting client's answer within some tens of milliseconds.
+pub const GROUP_EVENTS_MAX: usize = 1_024;
+
+/// Profiles that the forwarder reads from the outbox at a time.
+pub const OUTBOX_PAGE_PROFILES: usize = 256;
+
+/// Profiles that step aside at once because their update alone keeps failing.
+///
+/// Limits: when more than these fail alone it is not the update but Target, and the link goes offline.
+pub const ASIDE_PROFILES_MAX: usize = 1_000;
+
+/// Failures in a row, with no success between, after which the link counts as offline.
+pub const FAILURES_OFFLINE: u32 = 3;
+
+/// Shortest and longest wait of the exponential backoff.
+///
+/// Source: the range that the roadmap promises to operators.
+pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
+
+/// See [`BACKOFF_MIN`].
+pub const BACKOFF_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Longest `Retry-After` that is obeyed.
+///
+/// Source: our reading of an undocumented answer; a mistaken date must not silence a device for a year.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// How long a graceful stop may take.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The window of Target's quota.
+///
+/// Source: Target Single Profile Update API, "any rolling 24 hours".
+pub const QUOTA_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Requests that the sandbox keeps in its log unless told otherwise.
+pub const SANDBOX_REQUESTS_KEPT: usize = 1_000;

@@ -1,0 +1,233 @@
+//! What is known of the way to Target, as a pure state machine: told what happened and when, it says whether
+//! sending is allowed, or until when to wait. Clock and chance are arguments; times are monotonic.
+
+use std::time::Duration;
+
+use crate::backoff::backoff;
+use crate::limits::{FAILURES_OFFLINE, RETRY_AFTER_MAX};
+
+/// The state of the link, as `status` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LinkState {
+    /// Nothing was tried yet.
+    Unknown,
+    /// The last answer was Target's own.
+    Online,
+    /// No answer, or only server errors.
+    Offline,
+    /// Something between here and Target answers in its place.
+    Blocked,
+    /// Target does not accept our credentials.
+    Paused,
+}
+
+impl LinkState {
+    /// The name in status and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Online => "online",
+            Self::Offline => "offline",
+            Self::Blocked => "blocked",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+/// What one attempt says of the link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Target answered in its own words, yes or no.
+    Answered,
+    /// Target asks the whole device to wait; none is "as long as you think right".
+    Throttled(Option<Duration>),
+    /// No connection could be made: nothing else will get through either.
+    Unreachable(String),
+    /// A timeout or a server error: perhaps this update alone, perhaps all.
+    Failing(String),
+    /// An answer that is not Target's.
+    Foreign(String),
+    /// 401 or 403.
+    Unauthorized(String),
+}
+
+/// Whether to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permit {
+    /// As many at once as there are connections.
+    Send,
+    /// One request alone, whose answer decides.
+    Probe,
+    /// Nothing before this much time has passed since the start of the clock.
+    WaitUntil(Duration),
+}
+
+/// The state machine.
+#[derive(Clone, Debug)]
+pub struct Link {
+    state: LinkState,
+    reason: Option<String>,
+    failures: u32,
+    wait_until: Duration,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self { state: LinkState::Unknown, reason: None, failures: 0, wait_until: Duration::ZERO }
+    }
+}
+
+impl Link {
+    /// The state.
+    #[must_use]
+    pub const fn state(&self) -> LinkState {
+        self.state
+    }
+
+    /// Why it is not online, in words for a person.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// Whether to send now.
+    #[must_use]
+    pub fn permit(&self, now: Duration) -> Permit {
+        if now < self.wait_until {
+            return Permit::WaitUntil(self.wait_until);
+        }
+        match self.state {
+            LinkState::Online => Permit::Send,
+            _ => Permit::Probe,
+        }
+    }
+
+    /// Takes in what an attempt said. `chance` is from 0 up to 1. Tells whether state or reason changed.
+    pub fn observe(&mut self, signal: Signal, now: Duration, chance: f64) -> bool {
+        let before = (self.state, self.reason.clone());
+        match signal {
+            Signal::Answered => self.answered(),
+            Signal::Throttled(asked) => self.throttled(asked, now, chance),
+            Signal::Unreachable(reason) => self.fail(LinkState::Offline, reason, now, chance),
+            Signal::Foreign(reason) => self.fail(LinkState::Blocked, reason, now, chance),
+            Signal::Unauthorized(reason) => self.fail(LinkState::Paused, reason, now, chance),
+            Signal::Failing(reason) => self.failing(reason, now, chance),
+        }
+        before != (self.state, self.reason.clone())
+    }
+
+    fn answered(&mut self) {
+        // `wait_until` stays: an answer that was on its way while another was told to wait lifts nothing.
+        self.state = LinkState::Online;
+        self.reason = None;
+        self.failures = 0;
+    }
+
+    fn throttled(&mut self, asked: Option<Duration>, now: Duration, chance: f64) {
+        self.failures = self.failures.saturating_add(1);
+        let wait = asked.map_or_else(|| backoff(self.failures, chance), |asked| asked.min(RETRY_AFTER_MAX));
+        // Target itself spoke, so that the way to it is good.
+        self.state = LinkState::Online;
+        self.reason = None;
+        self.wait_until = self.wait_until.max(now.saturating_add(wait));
+    }
+
+    fn failing(&mut self, reason: String, now: Duration, chance: f64) {
+        if self.state == LinkState::Online && self.failures + 1 < FAILURES_OFFLINE {
+            self.failures += 1;
+        } else {
+            self.fail(LinkState::Offline, reason, now, chance);
+        }
+    }
+
+    fn fail(&mut self, state: LinkState, reason: String, now: Duration, chance: f64) {
+        // Requests that were in flight together fail together: that is one failure, not one per connection.
+        let waits_already = self.state == state && now < self.wait_until;
+        self.state = state;
+        self.reason = Some(reason);
+        if !waits_already {
+            self.failures = self.failures.saturating_add(1);
+            self.wait_until = self.wait_until.max(now.saturating_add(backoff(self.failures, chance)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn after(signals: Vec<Signal>) -> Link {
+        let mut link = Link::default();
+        for signal in signals {
+            link.observe(signal, Duration::ZERO, 1.0);
+        }
+        link
+    }
+
+    fn unreachable() -> Signal {
+        Signal::Unreachable("refused".into())
+    }
+
+    #[test]
+    fn the_first_request_goes_alone() {
+        assert_eq!(Link::default().permit(Duration::ZERO), Permit::Probe);
+        assert_eq!(after(vec![Signal::Answered]).permit(Duration::ZERO), Permit::Send);
+    }
+
+    #[test]
+    fn an_unreachable_target_is_offline_at_once_and_probed_after_the_backoff() {
+        let link = after(vec![Signal::Answered, unreachable()]);
+        assert_eq!((link.state(), link.reason()), (LinkState::Offline, Some("refused")));
+        assert_eq!(link.permit(Duration::ZERO), Permit::WaitUntil(SECOND));
+        assert_eq!(link.permit(SECOND), Permit::Probe);
+    }
+
+    #[test]
+    fn server_errors_take_the_link_offline_only_when_they_repeat() {
+        let failing = || Signal::Failing("500".into());
+        assert_eq!(after(vec![Signal::Answered, failing(), failing()]).state(), LinkState::Online);
+        assert_eq!(after(vec![Signal::Answered, failing(), failing(), failing()]).state(), LinkState::Offline);
+        assert_eq!(after(vec![Signal::Answered, failing(), Signal::Answered, failing()]).state(), LinkState::Online);
+        assert_eq!(after(vec![failing()]).state(), LinkState::Offline);
+    }
+
+    #[test]
+    fn foreign_answers_block_and_refused_credentials_pause_until_an_answer() {
+        let mut link = after(vec![Signal::Foreign("portal".into())]);
+        assert_eq!(link.state(), LinkState::Blocked);
+        link.observe(Signal::Unauthorized("401".into()), SECOND, 1.0);
+        assert_eq!(link.state(), LinkState::Paused);
+        link.observe(Signal::Answered, SECOND, 1.0);
+        assert_eq!((link.state(), link.reason()), (LinkState::Online, None));
+    }
+
+    #[test]
+    fn a_throttled_device_waits_as_told_up_to_an_hour() {
+        let wait = |asked| after(vec![Signal::Throttled(Some(asked))]).permit(Duration::ZERO);
+        assert_eq!(wait(7 * SECOND), Permit::WaitUntil(7 * SECOND));
+        assert_eq!(wait(Duration::MAX), Permit::WaitUntil(RETRY_AFTER_MAX));
+    }
+
+    #[test]
+    fn an_answer_on_its_way_does_not_lift_the_wait_of_another() {
+        let link = after(vec![Signal::Throttled(Some(7 * SECOND)), Signal::Answered]);
+        assert_eq!(link.permit(SECOND), Permit::WaitUntil(7 * SECOND));
+    }
+
+    #[test]
+    fn what_fails_together_counts_once() {
+        let link = after(vec![Signal::Answered, unreachable(), unreachable(), unreachable(), unreachable()]);
+        assert_eq!(link.permit(Duration::ZERO), Permit::WaitUntil(SECOND));
+    }
+
+    #[test]
+    fn a_change_is_told_once() {
+        let mut link = Link::default();
+        assert!(link.observe(unreachable(), Duration::ZERO, 0.5));
+        assert!(!link.observe(unreachable(), Duration::ZERO, 0.5));
+        assert!(link.observe(Signal::Answered, Duration::ZERO, 0.5));
+    }
+}

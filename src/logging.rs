@@ -1,0 +1,44 @@
+//! Where log lines go: a file a day, and stderr in the foreground.
+//!
+//! Only our own lines are written: those of libraries may hold what ours never do.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+use tracing::Level;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Lines that may wait for the disk; more are dropped rather than waited for.
+const WAITING_LINES_MAX: usize = 1_024;
+
+/// Starts logging. Lines that wait are written when the guard is dropped.
+///
+/// # Errors
+/// When the folder cannot be made or written to.
+pub fn start(level: Level, dir: &Path, keep_files: usize) -> io::Result<WorkerGuard> {
+    std::fs::create_dir_all(dir)?;
+    let files = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("outpost")
+        .filename_suffix("log")
+        .max_log_files(keep_files)
+        .build(dir)
+        .map_err(io::Error::other)?;
+    let (files, guard) = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES_MAX).finish(files);
+    let is_ours =
+        move || filter_fn(move |line| *line.level() <= level && line.target().starts_with(env!("CARGO_PKG_NAME")));
+    let to_files = fmt::layer().with_ansi(false).with_target(false).with_writer(files).with_filter(is_ours());
+    let to_stderr = fmt::layer()
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .with_writer(io::stderr)
+        .with_filter(is_ours());
+    tracing_subscriber::registry().with(to_files).with(to_stderr).try_init().map_err(io::Error::other)?;
+    Ok(guard)
+}

@@ -1,0 +1,128 @@
+//! Target's quota: how many updates the last 24 hours have seen, and when there is room again. Pure.
+//!
+//! Uses are counted by the minute, so that a day is at most 1,441 numbers. A minute counts as a whole until its
+//! end is 24 hours ago: the count is never too low.
+
+use std::collections::VecDeque;
+
+use crate::limits::QUOTA_WINDOW;
+use crate::timestamp::Timestamp;
+
+const MINUTE_MS: i64 = 60_000;
+
+/// The uses of a rolling 24 hours.
+#[derive(Clone, Debug, Default)]
+pub struct Quota {
+    updates_per_day: Option<u64>,
+    /// `(minute, uses)`, oldest first; minutes count from 1970.
+    minutes: VecDeque<(i64, u64)>,
+    used: u64,
+}
+
+impl Quota {
+    /// Minutes in the window.
+    pub const MINUTES: i64 = 24 * 60;
+
+    /// A quota of that many updates in any 24 hours; none is no limit. `minutes` are the stored uses, oldest first.
+    #[must_use]
+    pub fn new(updates_per_day: Option<u64>, minutes: impl IntoIterator<Item = (i64, u64)>) -> Self {
+        let minutes: VecDeque<_> = minutes.into_iter().collect();
+        let used = minutes.iter().map(|(_, uses)| uses).sum();
+        Self { updates_per_day, minutes, used }
+    }
+
+    /// The minute under which a use at that time is stored.
+    #[must_use]
+    pub const fn minute(now: Timestamp) -> i64 {
+        now.as_millis().div_euclid(MINUTE_MS)
+    }
+
+    /// The oldest minute that still counts.
+    #[must_use]
+    pub const fn oldest_minute(now: Timestamp) -> i64 {
+        Self::minute(now) - Self::MINUTES
+    }
+
+    /// Counts one request.
+    pub fn spend(&mut self, now: Timestamp) {
+        self.forget_old(now);
+        // A clock that went back must not reorder the minutes.
+        let minute = self.minutes.back().map_or(Self::minute(now), |(last, _)| Self::minute(now).max(*last));
+        match self.minutes.back_mut() {
+            Some((last, uses)) if *last == minute => *uses += 1,
+            _ => self.minutes.push_back((minute, 1)),
+        }
+        self.used += 1;
+    }
+
+    /// Requests in the last 24 hours.
+    pub fn used(&mut self, now: Timestamp) -> u64 {
+        self.forget_old(now);
+        self.used
+    }
+
+    /// Requests that still fit in.
+    pub fn left(&mut self, now: Timestamp) -> u64 {
+        let used = self.used(now);
+        self.updates_per_day.map_or(u64::MAX, |limit| limit.saturating_sub(used))
+    }
+
+    /// Whether one more request fits now, and if not, when the oldest falls out.
+    pub fn check(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+        self.forget_old(now);
+        match (self.updates_per_day, self.minutes.front()) {
+            (Some(limit), Some((oldest, _))) if self.used >= limit => {
+                Err(Timestamp::from_millis((oldest + 1) * MINUTE_MS).plus(QUOTA_WINDOW))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn forget_old(&mut self, now: Timestamp) {
+        let oldest = Self::oldest_minute(now);
+        while let Some((minute, uses)) = self.minutes.front().copied() {
+            if minute >= oldest {
+                break;
+            }
+            self.used -= uses;
+            self.minutes.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    #[test]
+    fn a_spent_quota_opens_when_the_oldest_use_falls_out() {
+        let mut quota = Quota::new(Some(2), []);
+        quota.spend(START);
+        quota.spend(START.plus(Duration::from_secs(3600)));
+        let opens = quota.check(START.plus(Duration::from_secs(7200))).expect_err("spent");
+        assert!(opens >= START.plus(QUOTA_WINDOW));
+        assert!(opens <= START.plus(QUOTA_WINDOW + Duration::from_secs(60)));
+        assert_eq!(quota.check(opens), Ok(()));
+        assert_eq!(quota.used(opens), 1);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_never_frees_quota() {
+        let mut quota = Quota::new(Some(2), []);
+        quota.spend(START);
+        let earlier = Timestamp::from_millis(START.as_millis() - 86_400_000);
+        quota.spend(earlier);
+        assert_eq!(quota.used(earlier), 2);
+        assert!(quota.check(earlier).is_err());
+    }
+
+    #[test]
+    fn without_a_limit_uses_are_counted_and_nothing_waits() {
+        let mut quota = Quota::new(None, [(Quota::minute(START), 7)]);
+        assert_eq!(quota.used(START), 7);
+        assert_eq!(quota.check(START), Ok(()));
+    }
+}

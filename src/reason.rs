@@ -1,0 +1,34 @@
+//! The bounded list of reasons for which something is rejected. A label never holds data.
+
+/// Why an event or an update was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// An expression of a mapping failed on the event.
+    MappingFailed,
+    /// A value that a mapping made cannot be combined with what the profile holds.
+    CoalesceFailed,
+    /// Target refused the update for good.
+    RefusedByTarget,
+    /// One attribute alone is larger than a request may be.
+    TooLarge,
+    /// The value is empty, which Target ignores.
+    EmptyValue,
+}
+
+impl Reason {
+    /// All reasons.
+    pub const ALL: [Self; 5] =
+        [Self::MappingFailed, Self::CoalesceFailed, Self::RefusedByTarget, Self::TooLarge, Self::EmptyValue];
+
+    /// The name in the store, in answers and in logs.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::MappingFailed => "mapping_failed",
+            Self::CoalesceFailed => "coalesce_failed",
+            Self::RefusedByTarget => "refused_by_target",
+            Self::TooLarge => "too_large",
+            Self::EmptyValue => "empty_value",
+        }
+    }
+}

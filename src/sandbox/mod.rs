@@ -1,0 +1,73 @@
+//! A strict, local Target for the Single Profile Update API: for trying Outpost out, and for its tests.
+//!
+//! Beside Target's own path it has `/sandbox/…`, where profiles and requests are read and faults are armed.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::Body;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+pub mod faults;
+mod routes;
+pub mod target;
+pub mod wire;
+
+use target::Target;
+
+/// A sandbox, shared between its connections and whoever looks at it.
+#[derive(Clone)]
+pub struct Sandbox(Arc<Mutex<Target>>);
+
+impl Sandbox {
+    /// A sandbox around that Target.
+    #[must_use]
+    pub fn new(target: Target) -> Self {
+        Self(Arc::new(Mutex::new(target)))
+    }
+
+    /// The Target inside, locked.
+    pub fn target(&self) -> MutexGuard<'_, Target> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Serves until `stop` turns true; then connections are dropped as they stand.
+    pub async fn serve(self, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+        let mut connections = tokio::task::JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            while connections.try_join_next().is_some() {}
+            match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(self.clone().serve_connection(stream));
+                }
+                Err(error) => tracing::warn!(%error, "the sandbox could not accept a connection"),
+            }
+        }
+    }
+
+    async fn serve_connection(self, stream: TcpStream) {
+        let _ = stream.set_nodelay(true);
+        let service = service_fn(|request| self.answer(request));
+        // A dropped connection is a fault that was asked for, or the client's own doing.
+        let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
+    }
+
+    /// An error drops the connection.
+    async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Body>> {
+        if request.uri().path().starts_with("/sandbox") {
+            routes::control(self, request).await
+        } else {
+            routes::update(self, request).await
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! What the agent tells of itself: the documents of `GET /v1/status` and `GET /v1/profiles`.
+//!
+//! Gathered from the writer's numbers, a reader's queries and the forwarder's view of the link.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::identity::Identity;
+use crate::link::LinkState;
+use crate::store::{AttributeRow, Counters, InFlight, Pending, Reader, StoreError, Writer};
+use crate::timestamp::Timestamp;
+
+/// The link as the forwarder sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkView {
+    /// Its state.
+    pub state: LinkState,
+    /// Why it is not online.
+    pub reason: Option<String>,
+    /// Since when it is in this state.
+    pub since: Timestamp,
+}
+
+/// The document of `GET /v1/status`; the contract names its fields.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Status {
+    pub link: String,
+    pub link_reason: Option<String>,
+    pub link_since: String,
+    pub events: EventCounts,
+    pub pending: PendingCounts,
+    pub delivered: DeliveredCounts,
+    pub rejected: RejectedCounts,
+    pub quota: QuotaCounts,
+    pub store: StoreCounts,
+    pub version: String,
+    pub device_id: String,
+    pub uptime_seconds: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct EventCounts {
+    pub recorded: i64,
+    pub duplicate: i64,
+    pub unmapped: i64,
+    pub rejected: i64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct PendingCounts {
+    pub profiles: i64,
+    pub attributes: i64,
+    pub oldest_seconds: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct DeliveredCounts {
+    pub updates: i64,
+    pub attributes: i64,
+    pub requests: i64,
+    pub last_at: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct RejectedCounts {
+    pub events: i64,
+    pub updates: i64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct QuotaCounts {
+    pub updates_per_day: Option<u64>,
+    pub used: u64,
+    pub remaining: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct StoreCounts {
+    pub bytes: u64,
+    pub max_bytes: Option<u64>,
+    pub disk_free_bytes: Option<u64>,
+}
+
+/// The document of `GET /v1/profiles/{kind}/{key}`; the contract names its fields.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct Profile {
+    pub identity: ProfileIdentity,
+    pub exists: &'static str,
+    pub attributes: Vec<ProfileAttribute>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct ProfileIdentity {
+    pub kind: &'static str,
+    pub key: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct ProfileAttribute {
+    pub name: String,
+    pub value: String,
+    pub state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub event_id: Option<String>,
+    pub event_time: Timestamp,
+    pub mapping: String,
+    pub version: i64,
+    pub delivered_version: Option<i64>,
+    pub delivered_at: Option<Timestamp>,
+}
+
+/// What the gathering needs; all of it is shared with the parts that it shows.
+pub struct StatusParts {
+    /// The writer, for its numbers.
+    pub writer: Writer,
+    /// A connection of its own.
+    pub reader: Mutex<Reader>,
+    /// What was pending when the writer started, once it is counted.
+    pub pending_at_start: Arc<PendingAtStart>,
+    /// What is claimed.
+    pub in_flight: InFlight,
+    /// The forwarder's view of the link.
+    pub link: watch::Receiver<LinkView>,
+    /// The device's clock.
+    pub clock: Arc<Clock>,
+    /// The device's name.
+    pub device_id: String,
+    /// The configured quota.
+    pub updates_per_day: Option<u64>,
+    /// Where the store is.
+    pub data_dir: PathBuf,
+}
+
+/// What was pending when the writer started. Counting reads every attribute, which a start must not wait for.
+#[derive(Debug, Default)]
+pub struct PendingAtStart(OnceLock<Pending>);
+
+impl PendingAtStart {
+    /// Counts on a thread of its own, over a reader whose snapshot was taken before the writer's first change.
+    ///
+    /// # Errors
+    /// The system's, when it has no more threads.
+    pub fn count(snapshot: Reader) -> std::io::Result<Arc<Self>> {
+        let counted = Arc::new(Self::default());
+        let result = counted.clone();
+        std::thread::Builder::new().name("count-pending".to_owned()).spawn(move || {
+            let pending = snapshot.count_pending().unwrap_or_else(|error| {
+                tracing::warn!(%error, "what is pending could not be counted");
+                Pending::default()
+            });
+            let _ = result.0.set(pending);
+        })?;
+        Ok(counted)
+    }
+
+    fn wait(&self) -> Pending {
+        *self.0.wait()
+    }
+}
+
+impl StatusParts {
+    /// The document of `GET /v1/status`. Reads from disk: not for an async thread.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn status(&self) -> Result<Status, StoreError> {
+        let counters = self.writer.counters();
+        let numbers = Numbers {
+            counters,
+            pending: self.pending_at_start.wait().plus(counters.pending_change),
+            link: self.link.borrow().clone(),
+            now: self.clock.now(),
+            uptime: self.clock.elapsed(),
+            device_id: &self.device_id,
+            updates_per_day: self.updates_per_day,
+            data_dir: &self.data_dir,
+        };
+        gather(numbers, &self.reader.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether the store answers a query.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn check_store(&self) -> Result<(), StoreError> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).oldest_pending().map(|_| ())
+    }
+
+    /// The document of `GET /v1/profiles/{kind}/{key}`, if the store holds the identity. Reads from disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn profile(&self, identity: &Identity) -> Result<Option<Profile>, StoreError> {
+        let row = self.reader.lock().unwrap_or_else(PoisonError::into_inner).profile(identity)?;
+        Ok(row.map(|row| {
+            let in_flight = self.in_flight.newest_version(row.id);
+            Profile {
+                identity: ProfileIdentity { kind: identity.kind().name(), key: identity.key().to_owned() },
+                // The Single API accepts updates of profiles that do not exist, and says nothing.
+                exists: "unknown",
+                attributes: row.attributes.into_iter().map(|row| attribute(row, in_flight)).collect(),
+            }
+        }))
+    }
+}
+
+/// The document for a store whose agent does not run.
+///
+/// # Errors
+/// [`StoreError::Read`].
+pub fn status_at_rest(
+    reader: &Reader,
+    clock: &Clock,
+    device_id: &str,
+    updates_per_day: Option<u64>,
+    data_dir: &Path,
+) -> Result<Status, StoreError> {
+    let now = clock.now();
+    let reason = Some("the agent is not running; these are the numbers of its store".to_owned());
+    let numbers = Numbers {
+        counters: reader.counters()?,
+        pending: reader.count_pending()?,
+        link: LinkView { state: LinkState::Unknown, reason, since: now },
+        now,
+        uptime: Duration::ZERO,
+        device_id,
+        updates_per_day,
+        data_dir,
+    };
+    gather(numbers, reader)
+}
+
+/// What is known without a query.
+struct Numbers<'n> {
+    counters: Counters,
+    pending: Pending,
+    link: LinkView,
+    now: Timestamp,
+    uptime: Duration,
+    device_id: &'n str,
+    updates_per_day: Option<u64>,
+    data_dir: &'n Path,
+}
+
+fn gather(numbers: Numbers<'_>, reader: &Reader) -> Result<Status, StoreError> {
+    let Numbers { counters, pending, link, now, uptime, device_id, updates_per_day, data_dir } = numbers;
+    let totals = counters.totals;
+    let oldest = reader.oldest_pending()?;
+    let (rejected_events, rejected_updates) = reader.count_rejected()?;
+    let used = reader.quota_used(now)?;
+    let last_at = Some(totals.last_delivered_at_ms).filter(|at_ms| *at_ms > 0).map(Timestamp::from_millis);
+    Ok(Status {
+        link: link.state.name().to_owned(),
+        link_reason: link.reason,
+        link_since: link.since.to_string(),
+        events: EventCounts {
+            recorded: counters.recorded,
+            duplicate: totals.duplicate,
+            unmapped: totals.unmapped,
+            rejected: totals.rejected,
+        },
+        pending: PendingCounts {
+            profiles: pending.profiles,
+            attributes: pending.attributes,
+            oldest_seconds: oldest.map_or(0, |oldest| now.since(oldest).as_secs()),
+        },
+        delivered: DeliveredCounts {
+            updates: totals.updates,
+            attributes: totals.attributes,
+            requests: totals.requests,
+            last_at: last_at.map(|at| at.to_string()),
+        },
+        rejected: RejectedCounts { events: rejected_events, updates: rejected_updates },
+        quota: QuotaCounts {
+            updates_per_day,
+            used,
+            remaining: updates_per_day.map(|limit| limit.saturating_sub(used)),
+        },
+        store: StoreCounts {
+            bytes: reader.size_bytes(),
+            max_bytes: None,
+            disk_free_bytes: fs4::available_space(data_dir).ok(),
+        },
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        device_id: device_id.to_owned(),
+        uptime_seconds: uptime.as_secs(),
+    })
+}
+
+fn attribute(row: AttributeRow, in_flight: Option<i64>) -> ProfileAttribute {
+    let state = if row.refused_version == row.version {
+        "refused"
+    } else if row.delivered_version == row.version {
+        "delivered"
+    } else if in_flight.is_some_and(|newest| row.version <= newest) {
+        "in_flight"
+    } else {
+        "pending"
+    };
+    ProfileAttribute {
+        state,
+        reason: row.refused_reason.filter(|_| state == "refused"),
+        name: row.name,
+        value: row.value,
+        event_id: row.event_id,
+        event_time: row.event_time,
+        mapping: row.mapping,
+        version: row.version,
+        delivered_version: (row.delivered_version > 0).then_some(row.delivered_version),
+        delivered_at: row.delivered_at,
+    }
+}

@@ -1,0 +1,93 @@
+//! The numbers that `status` shows: totals that survive restarts, and how much is pending.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::timestamp::Timestamp;
+
+/// Totals since the store was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Events that were recorded a second time.
+    pub duplicate: i64,
+    /// Events that no mapping matched.
+    pub unmapped: i64,
+    /// Events whose mapping failed.
+    pub rejected: i64,
+    /// Updates that Target accepted.
+    pub updates: i64,
+    /// Attribute values in those updates.
+    pub attributes: i64,
+    /// Requests that reached Target, whatever it answered.
+    pub requests: i64,
+    /// When Target last accepted one, in milliseconds since 1970; 0 is never.
+    pub last_delivered_at_ms: i64,
+}
+
+impl Totals {
+    fn named(&mut self) -> [(&'static str, &mut i64); 7] {
+        [
+            ("events_duplicate", &mut self.duplicate),
+            ("events_unmapped", &mut self.unmapped),
+            ("events_rejected", &mut self.rejected),
+            ("updates_delivered", &mut self.updates),
+            ("attributes_delivered", &mut self.attributes),
+            ("requests", &mut self.requests),
+            ("last_delivered_at_ms", &mut self.last_delivered_at_ms),
+        ]
+    }
+
+    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut totals = Self::default();
+        for (name, value) in totals.named() {
+            let stored = connection
+                .query_row("SELECT value FROM counter WHERE name = ?1", [name], |row| row.get(0))
+                .optional()?;
+            *value = stored.unwrap_or(0);
+        }
+        Ok(totals)
+    }
+
+    /// Writes what differs from `before`.
+    pub(super) fn save(mut self, mut before: Self, connection: &Connection) -> rusqlite::Result<()> {
+        for ((name, value), (_, old)) in self.named().into_iter().zip(before.named()) {
+            if value != old {
+                let mut statement = connection.prepare_cached(
+                    "INSERT INTO counter (name, value) VALUES (?1, ?2)
+                     ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                )?;
+                statement.execute((name, *value))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How much is pending. Of a running [`super::Store`] it is the change since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// Profiles with a pending attribute.
+    pub profiles: i64,
+    /// Pending attributes.
+    pub attributes: i64,
+}
+
+impl Pending {
+    /// Both sums.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self { profiles: self.profiles + other.profiles, attributes: self.attributes + other.attributes }
+    }
+}
+
+/// All numbers of a store after a commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Events with their changes in the store.
+    pub recorded: i64,
+    /// Totals that are stored.
+    pub totals: Totals,
+    /// Change of what is pending since the store was opened.
+    pub pending_change: Pending,
+    /// When the newest event was recorded.
+    pub recorded_at: Option<Timestamp>,
+}

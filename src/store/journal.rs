@@ -1,0 +1,286 @@
+//! Recording: the synchronous core of the store, one transaction at a time.
+//!
+//! Within a transaction an event is written to the journal, and its changes are coalesced into its profiles.
+//! The numbers in memory follow the transaction: a rollback takes them back too.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::StoreError;
+use super::counters::{Counters, Pending, Totals};
+use super::profiles::{self, PlanError, ProfilePlan};
+use super::schema;
+use crate::coalesce::Stamp;
+use crate::event::{Event, EventStatus};
+use crate::mapping::{MappingError, ProfileChanges};
+use crate::quota::Quota;
+use crate::reason::Reason;
+use crate::timestamp::Timestamp;
+
+/// An event to record, with what the mappings made of it.
+#[derive(Debug)]
+pub struct Recording {
+    /// The event.
+    pub event: Event,
+    /// This device's time, which never runs backwards.
+    pub recorded_at: Timestamp,
+    /// Its changes, or why there are none.
+    pub mapped: Result<Vec<ProfileChanges>, MappingError>,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its number in the journal; of a duplicate, the number of the first.
+    pub seq: i64,
+    /// Its fate.
+    pub status: EventStatus,
+    /// Why it was rejected.
+    pub reason: Option<String>,
+}
+
+/// The one connection that writes, and the numbers it keeps.
+pub struct Store {
+    pub(super) connection: Connection,
+    state: State,
+    committed: State,
+    /// Minutes in which this transaction saw requests, with their number.
+    pub(super) quota_spent: BTreeMap<i64, i64>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct State {
+    last_seq: i64,
+    recorded_at: Option<Timestamp>,
+    pub(super) totals: Totals,
+    pub(super) pending_change: Pending,
+}
+
+impl Store {
+    /// Opens the store of a data directory, making or migrating it as needed.
+    ///
+    /// # Errors
+    /// [`StoreError`], also for a store of a newer program, which is left untouched.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::with(schema::open_writer(path)?)
+    }
+
+    /// A store that lives in memory, for simulations and benches.
+    ///
+    /// # Errors
+    /// [`StoreError`], when SQLite cannot make one.
+    pub fn open_in_memory() -> Result<Self, StoreError> {
+        Self::with(schema::open_in_memory()?)
+    }
+
+    fn with(connection: Connection) -> Result<Self, StoreError> {
+        let state = State::load(&connection).map_err(StoreError::Read)?;
+        Ok(Self { connection, state, committed: state, quota_spent: BTreeMap::new() })
+    }
+
+    /// The numbers as of the last commit.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.committed.counters()
+    }
+
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`].
+    pub fn begin(&mut self) -> Result<(), StoreError> {
+        self.execute("BEGIN IMMEDIATE")
+    }
+
+    /// Makes the transaction durable.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then [`Self::roll_back`] is due.
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        self.state.totals.save(self.committed.totals, &self.connection).map_err(StoreError::write)?;
+        self.save_quota().map_err(StoreError::write)?;
+        self.execute("COMMIT")?;
+        self.committed = self.state;
+        self.quota_spent.clear();
+        Ok(())
+    }
+
+    /// Takes the transaction back, and the numbers with it.
+    pub fn roll_back(&mut self) {
+        self.state = self.committed;
+        self.quota_spent.clear();
+        // SQLite may have rolled back by itself, as it does when the disk is full; then this says so and does nothing.
+        let _ = self.execute("ROLLBACK");
+    }
+
+    fn execute(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.connection.prepare_cached(sql).and_then(|mut it| it.execute([])).map(|_| ()).map_err(StoreError::write)
+    }
+
+    /// Records one event within a transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
+    pub fn record(&mut self, recording: &Recording) -> Result<Recorded, StoreError> {
+        self.record_event(recording).map_err(StoreError::write)
+    }
+
+    fn record_event(&mut self, recording: &Recording) -> rusqlite::Result<Recorded> {
+        let event = &recording.event;
+        let key_hash = key_hash(&event.source, &event.id);
+        if let Some(seq) = self.find(key_hash, event)? {
+            self.state.totals.duplicate += 1;
+            return Ok(Recorded { seq, status: EventStatus::Duplicate, reason: None });
+        }
+        let seq = self.state.last_seq + 1;
+        // Events are prepared side by side; in the journal their times stand in order.
+        let recorded_at = self.state.recorded_at.map_or(recording.recorded_at, |last| last.max(recording.recorded_at));
+        let (status, rejection) = match &recording.mapped {
+            Ok(profiles) if profiles.is_empty() => (EventStatus::Unmapped, None),
+            Ok(profiles) => match self.coalesce(profiles, Stamp { time: event.time, seq }, recorded_at)? {
+                None => (EventStatus::Recorded, None),
+                Some(detail) => (EventStatus::Rejected, Some((Reason::CoalesceFailed, detail))),
+            },
+            Err(error) => (EventStatus::Rejected, Some((Reason::MappingFailed, error.to_string()))),
+        };
+        self.insert(event, seq, key_hash, recorded_at, status)?;
+        if let Some((reason, detail)) = &rejection {
+            self.reject(seq, recorded_at, *reason, detail)?;
+        }
+        match status {
+            EventStatus::Unmapped => self.state.totals.unmapped += 1,
+            EventStatus::Rejected => self.state.totals.rejected += 1,
+            EventStatus::Recorded | EventStatus::Duplicate => {}
+        }
+        self.state.last_seq = seq;
+        self.state.recorded_at = Some(recorded_at);
+        Ok(Recorded { seq, status, reason: rejection.map(|(_, detail)| detail) })
+    }
+
+    /// The number under which the journal holds that event already.
+    fn find(&self, key_hash: i64, event: &Event) -> rusqlite::Result<Option<i64>> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT seq, event FROM journal WHERE key_hash = ?1 ORDER BY seq")?;
+        let mut rows = statement.query([key_hash])?;
+        while let Some(row) = rows.next()? {
+            let held: EventKey = serde_json::from_str(row.get_ref(1)?.as_str()?).map_err(|error| {
+                rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, error.into())
+            })?;
+            if held.id == event.id && held.source == event.source {
+                return Ok(Some(row.get(0)?));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Applies all changes of an event, or none of them: then it gives what failed.
+    fn coalesce(
+        &mut self,
+        profiles: &[ProfileChanges],
+        stamp: Stamp,
+        recorded_at: Timestamp,
+    ) -> rusqlite::Result<Option<String>> {
+        let plans: Result<Vec<ProfilePlan<'_>>, PlanError> =
+            profiles.iter().map(|changes| profiles::plan(&self.connection, changes, stamp)).collect();
+        match plans {
+            Ok(plans) => {
+                for plan in &plans {
+                    let change = profiles::write(&self.connection, plan, stamp.seq, recorded_at)?;
+                    self.state.pending_change = self.state.pending_change.plus(change);
+                }
+                Ok(None)
+            }
+            Err(PlanError::Read(error)) => Err(error),
+            Err(error @ PlanError::Coalesce { .. }) => Ok(Some(error.to_string())),
+        }
+    }
+
+    fn insert(
+        &self,
+        event: &Event,
+        seq: i64,
+        key_hash: i64,
+        recorded_at: Timestamp,
+        status: EventStatus,
+    ) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO journal (seq, key_hash, recorded_at_ms, time_ms, status, event) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        let status = match status {
+            EventStatus::Recorded | EventStatus::Duplicate => 0,
+            EventStatus::Unmapped => 1,
+            EventStatus::Rejected => 2,
+        };
+        statement.execute((seq, key_hash, recorded_at.as_millis(), event.time.as_millis(), status, &event.json))?;
+        Ok(())
+    }
+
+    fn reject(&self, seq: i64, at: Timestamp, reason: Reason, detail: &str) -> rusqlite::Result<()> {
+        let mut statement = self
+            .connection
+            .prepare_cached("INSERT INTO rejected (rejected_at_ms, seq, reason, detail) VALUES (?1, ?2, ?3, ?4)")?;
+        statement.execute((at.as_millis(), seq, reason.label(), detail)).map(|_| ())
+    }
+
+    /// Requests to Target of the last 24 hours, with the limit handed in.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn quota(&self, updates_per_day: Option<u64>, now: Timestamp) -> Result<Quota, StoreError> {
+        let minutes = || {
+            let mut statement =
+                self.connection.prepare("SELECT minute, requests FROM quota WHERE minute >= ?1 ORDER BY minute")?;
+            let rows = statement.query_map([Quota::oldest_minute(now)], |row| {
+                Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)))
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        minutes().map(|minutes| Quota::new(updates_per_day, minutes)).map_err(StoreError::Read)
+    }
+
+    pub(super) const fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl State {
+    pub(super) const fn counters(self) -> Counters {
+        let Self { last_seq, totals, pending_change, recorded_at } = self;
+        Counters { recorded: last_seq - totals.unmapped - totals.rejected, totals, pending_change, recorded_at }
+    }
+
+    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let newest: Option<(i64, i64)> = connection
+            .query_row("SELECT seq, recorded_at_ms FROM journal ORDER BY seq DESC LIMIT 1", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        Ok(Self {
+            last_seq: newest.map_or(0, |(seq, _)| seq),
+            recorded_at: newest.map(|(_, at_ms)| Timestamp::from_millis(at_ms)),
+            totals: Totals::load(connection)?,
+            pending_change: Pending::default(),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct EventKey {
+    id: String,
+    source: String,
+}
+
+/// 64 bits of SHA-256 over source and id, which never changes: it is stored.
+fn key_hash(source: &str, id: &str) -> i64 {
+    let mut hasher = Sha256::new();
+    hasher.update(source);
+    // Neither holds a NUL, so that no two pairs join to the same text.
+    hasher.update([0]);
+    hasher.update(id);
+    let digest = hasher.finalize();
+    i64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
+}

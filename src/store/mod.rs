@@ -1,0 +1,120 @@
+//! The store: the only home of SQL, and the only place where an event, a value or a delivery becomes durable.
+//!
+//! [`Store`] is the synchronous core: one connection that writes, and the numbers it keeps. [`Writer`] runs it on a
+//! thread of its own and commits in groups. [`Reader`]s have connections of their own and never wait for it.
+//! An attribute is **pending** while its version is newer than what Target has or refused; the outbox is the
+//! profiles that have such attributes. Time is handed in; nothing here reads a clock.
+
+use std::fmt;
+use std::path::PathBuf;
+
+mod counters;
+mod journal;
+mod outbox;
+mod profiles;
+mod reader;
+mod schema;
+mod settle;
+mod writer;
+
+pub use counters::{Counters, Pending, Totals};
+pub use journal::{Recorded, Recording, Store};
+pub use outbox::{Claim, ClaimedAttribute, InFlight, Outbox};
+pub use reader::{AttributeRow, ProfileRow, Reader};
+pub use schema::VERSION as SCHEMA_VERSION;
+pub use settle::{Refusal, Settlement};
+pub use writer::Writer;
+
+/// The name of the database file in the data directory.
+pub const FILE_NAME: &str = "outpost.db";
+
+/// What went wrong with the store, by the work that failed.
+#[derive(Debug)]
+pub enum StoreError {
+    /// The file could not be opened or set up.
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// The file was written by a newer program.
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+    },
+    /// The file could not be brought to this program's schema; it is as it was before.
+    Migrate {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// The disk is full; nothing of the group was recorded.
+    Full,
+    /// A transaction failed; nothing of it was recorded.
+    Write(rusqlite::Error),
+    /// A query failed.
+    Read(rusqlite::Error),
+    /// The writer has stopped, since the agent does.
+    Stopped,
+}
+
+impl StoreError {
+    pub(crate) fn write(source: rusqlite::Error) -> Self {
+        match source.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
+            _ => Self::Write(source),
+        }
+    }
+
+    /// The same failure, for each of those that waited for one transaction.
+    fn repeated(&self) -> Self {
+        match self {
+            Self::Full => Self::Full,
+            Self::Write(rusqlite::Error::SqliteFailure(error, message)) => {
+                Self::Write(rusqlite::Error::SqliteFailure(*error, message.clone()))
+            }
+            Self::Stopped => Self::Stopped,
+            _ => Self::Write(rusqlite::Error::InvalidQuery),
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open { path, .. } => write!(
+                f,
+                "the store {} cannot be opened; check that the folder exists and that this user may write there",
+                path.display()
+            ),
+            Self::NewerSchema { path, found } => write!(
+                f,
+                "the store {} has schema {found}, and this program knows up to {}; install the newer outpost again, the store was not touched",
+                path.display(),
+                schema::VERSION
+            ),
+            Self::Migrate { path, .. } => {
+                write!(f, "the store {} cannot be brought to the newest schema; it was left as it was", path.display())
+            }
+            Self::Full => f.write_str("the disk is full; nothing was recorded; free some space"),
+            Self::Write(_) => f.write_str("writing to the store failed; nothing was recorded"),
+            Self::Read(_) => f.write_str("reading from the store failed"),
+            Self::Stopped => f.write_str("the agent is stopping; nothing was recorded"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Open { source, .. } | Self::Migrate { source, .. } | Self::Write(source) | Self::Read(source) => {
+                Some(source)
+            }
+            Self::NewerSchema { .. } | Self::Full | Self::Stopped => None,
+        }
+    }
+}

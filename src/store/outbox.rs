@@ -1,0 +1,150 @@
+//! The outbox: claiming pending profiles, the longest waiting first.
+//!
+//! That a profile is in flight is a fact about the process, not about the disk: after a crash everything that was
+//! not acknowledged is simply pending.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+
+use super::profiles::kind_of_number;
+use super::{StoreError, schema};
+use crate::identity::Identity;
+
+/// The profiles that are claimed, shared with whoever shows them.
+#[derive(Clone, Debug, Default)]
+pub struct InFlight(Arc<Mutex<HashMap<i64, i64>>>);
+
+impl InFlight {
+    /// The newest version that is in flight of a profile, if one is.
+    #[must_use]
+    pub fn newest_version(&self, profile_id: i64) -> Option<i64> {
+        self.with(|claimed| claimed.get(&profile_id).copied())
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<i64, i64>) -> T) -> T {
+        // The map is whole even if a holder panicked: each act is one call on it.
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// One profile, taken for one delivery. It cannot be cloned; dropping it releases the profile, so that what was not
+/// settled is pending again.
+pub struct Claim {
+    /// The profile's number in the store.
+    pub profile_id: i64,
+    /// Whose profile.
+    pub identity: Identity,
+    /// What is pending, in the order of versions.
+    pub attributes: Vec<ClaimedAttribute>,
+    in_flight: InFlight,
+}
+
+/// One pending attribute, as it will be sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClaimedAttribute {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// The version of that value.
+    pub version: i64,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.in_flight.with(|claimed| claimed.remove(&self.profile_id));
+    }
+}
+
+// Neither identity nor values may reach a log.
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim").field("attributes", &self.attributes.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClaimedAttribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaimedAttribute").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+/// Where claims come from. There is one, so that no profile is claimed twice.
+pub struct Outbox {
+    connection: Connection,
+    in_flight: InFlight,
+}
+
+impl Outbox {
+    /// An outbox over the store's file, which a writer has opened before.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] or [`StoreError::NewerSchema`].
+    pub fn open(path: &Path, in_flight: InFlight) -> Result<Self, StoreError> {
+        Ok(Self { connection: schema::open_reader(path)?, in_flight })
+    }
+
+    /// Claims up to `limit` profiles that are neither in flight nor in `aside`.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn claim(&mut self, limit: usize, aside: &HashSet<i64>) -> Result<Vec<Claim>, StoreError> {
+        claim(&self.connection, &self.in_flight, limit, aside).map_err(StoreError::Read)
+    }
+}
+
+impl super::Store {
+    /// As [`Outbox::claim`], on the writing connection: for simulations, which have no second one.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn claim(&self, in_flight: &InFlight, limit: usize, aside: &HashSet<i64>) -> Result<Vec<Claim>, StoreError> {
+        claim(&self.connection, in_flight, limit, aside).map_err(StoreError::Read)
+    }
+}
+
+fn claim(
+    connection: &Connection,
+    in_flight: &InFlight,
+    limit: usize,
+    aside: &HashSet<i64>,
+) -> rusqlite::Result<Vec<Claim>> {
+    // Taken before the snapshot is: a profile that is released in between may be older in the snapshot than what
+    // was acknowledged, and must not be sent again from it.
+    let busy: HashSet<i64> = in_flight.with(|claimed| claimed.keys().copied().collect());
+    let snapshot = connection.unchecked_transaction()?;
+    let mut claims = Vec::new();
+    let mut profiles = snapshot
+        .prepare_cached("SELECT id, kind, key FROM profile WHERE pending_seq IS NOT NULL ORDER BY pending_seq, id")?;
+    let mut rows = profiles.query([])?;
+    while claims.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        let profile_id: i64 = row.get(0)?;
+        if busy.contains(&profile_id) || aside.contains(&profile_id) {
+            continue;
+        }
+        let identity = Identity::new(kind_of_number(row.get(1)?), row.get::<_, String>(2)?)
+            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, error.into()))?;
+        let attributes = pending_attributes(&snapshot, profile_id)?;
+        let newest = attributes.iter().map(|attribute| attribute.version).max().unwrap_or(0);
+        in_flight.with(|claimed| claimed.insert(profile_id, newest));
+        claims.push(Claim { profile_id, identity, attributes, in_flight: in_flight.clone() });
+    }
+    Ok(claims)
+}
+
+pub(super) fn pending_attributes(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<ClaimedAttribute>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name, value, version FROM attribute
+         WHERE profile_id = ?1 AND version > max(delivered_version, refused_version)
+         ORDER BY version, name",
+    )?;
+    let rows = statement.query_map([profile_id], |row| {
+        Ok(ClaimedAttribute { name: row.get(0)?, value: row.get(1)?, version: row.get(2)? })
+    })?;
+    rows.collect()
+}

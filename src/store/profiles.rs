@@ -1,0 +1,316 @@
+//! Profiles and their attributes: what they hold, and how changes are written.
+
+use std::fmt;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::counters::Pending;
+use super::outbox;
+use crate::attribute::Change;
+use crate::coalesce::{CoalesceError, Held, Stamp, coalesce};
+use crate::identity::{Identity, IdentityKind};
+use crate::mapping::ProfileChanges;
+use crate::reason::Reason;
+use crate::timestamp::Timestamp;
+
+/// The number under which a kind is stored.
+pub(super) const fn kind_number(kind: IdentityKind) -> i64 {
+    match kind {
+        IdentityKind::ThirdPartyId => 0,
+        IdentityKind::PcId => 1,
+    }
+}
+
+/// The kind of a stored number.
+pub(super) const fn kind_of_number(number: i64) -> IdentityKind {
+    match number {
+        0 => IdentityKind::ThirdPartyId,
+        _ => IdentityKind::PcId,
+    }
+}
+
+/// What one event will do to one profile, computed before anything is written.
+pub(super) struct ProfilePlan<'a> {
+    identity: &'a Identity,
+    profile: Option<ProfileHead>,
+    attributes: Vec<AttributePlan<'a>>,
+}
+
+struct ProfileHead {
+    id: i64,
+    is_pending: bool,
+}
+
+struct AttributePlan<'a> {
+    name: &'a str,
+    mapping: &'a str,
+    held: Option<Held>,
+    exists: bool,
+    was_pending: bool,
+    /// The value when the event came, if there was one.
+    before: Option<String>,
+    is_changed: bool,
+}
+
+/// A failure of planning: of the change, or of the disk.
+pub(super) enum PlanError {
+    Coalesce { mapping: String, attribute: String, error: CoalesceError },
+    Read(rusqlite::Error),
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Coalesce { mapping, attribute, error } => {
+                write!(f, "mapping \"{mapping}\", attribute \"{attribute}\": {error}")
+            }
+            Self::Read(error) => write!(f, "reading from the store failed: {error}"),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for PlanError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Read(error)
+    }
+}
+
+/// Computes what the changes make of a profile. Nothing is written.
+pub(super) fn plan<'a>(
+    connection: &Connection,
+    changes: &'a ProfileChanges,
+    stamp: Stamp,
+) -> Result<ProfilePlan<'a>, PlanError> {
+    let identity = &changes.identity;
+    let profile = find(connection, identity)?;
+    let mut attributes = Vec::with_capacity(changes.changes.len());
+    for change in &changes.changes {
+        if !attributes.iter().any(|plan: &AttributePlan<'_>| plan.name == change.name.as_str()) {
+            attributes.push(AttributePlan {
+                name: change.name.as_str(),
+                mapping: &change.mapping,
+                held: None,
+                exists: false,
+                was_pending: false,
+                before: None,
+                is_changed: false,
+            });
+        }
+    }
+    if let Some(profile) = &profile {
+        load(connection, profile.id, &mut attributes)?;
+    }
+    for change in &changes.changes {
+        let plan = attributes.iter_mut().find(|plan| plan.name == change.name.as_str());
+        apply(plan.expect("planned above"), change, stamp)?;
+    }
+    Ok(ProfilePlan { identity, profile, attributes })
+}
+
+fn apply<'a>(plan: &mut AttributePlan<'a>, change: &'a Change, stamp: Stamp) -> Result<(), PlanError> {
+    let next = coalesce(plan.held.as_ref(), change.operation, &change.value, stamp).map_err(|error| {
+        PlanError::Coalesce { mapping: change.mapping.to_string(), attribute: plan.name.to_owned(), error }
+    })?;
+    if let Some(next) = next {
+        plan.held = Some(next);
+        plan.mapping = &change.mapping;
+        plan.is_changed = true;
+    }
+    Ok(())
+}
+
+fn find(connection: &Connection, identity: &Identity) -> rusqlite::Result<Option<ProfileHead>> {
+    connection
+        .prepare_cached("SELECT id, pending_seq IS NOT NULL FROM profile WHERE key = ?1 AND kind = ?2")?
+        .query_row((identity.key(), kind_number(identity.kind())), |row| {
+            Ok(ProfileHead { id: row.get(0)?, is_pending: row.get(1)? })
+        })
+        .optional()
+}
+
+/// Fills in what the profile holds of the planned attributes. One range read is quicker than a lookup each.
+fn load(connection: &Connection, profile_id: i64, plans: &mut [AttributePlan<'_>]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name, value, items, event_time_ms, event_seq, version > max(delivered_version, refused_version)
+         FROM attribute WHERE profile_id = ?1",
+    )?;
+    let mut rows = statement.query([profile_id])?;
+    while let Some(row) = rows.next()? {
+        let name = row.get_ref(0)?.as_str()?;
+        let Some(plan) = plans.iter_mut().find(|plan| plan.name == name) else { continue };
+        let value: String = row.get(1)?;
+        let stamp = Stamp { time: Timestamp::from_millis(row.get(3)?), seq: row.get(4)? };
+        plan.before = Some(value.clone());
+        plan.held = Some(Held { value, stamp, items: row.get(2)? });
+        plan.was_pending = row.get(5)?;
+        plan.exists = true;
+    }
+    Ok(())
+}
+
+/// What would be sent of a profile after these changes, as name and value.
+pub(super) fn preview(
+    connection: &Connection,
+    changes: &ProfileChanges,
+    stamp: Stamp,
+) -> Result<Vec<(String, String)>, PlanError> {
+    let plan = plan(connection, changes, stamp)?;
+    let mut sent: Vec<(String, String)> = Vec::new();
+    if let Some(profile) = &plan.profile {
+        let pending = outbox::pending_attributes(connection, profile.id)?;
+        sent.extend(pending.into_iter().map(|attribute| (attribute.name, attribute.value)));
+    }
+    sent.retain(|(name, _)| {
+        !plan.attributes.iter().any(|attribute| attribute.name == name && attribute.value_changes())
+    });
+    for attribute in plan.attributes.iter().filter(|attribute| attribute.becomes_pending()) {
+        let value = attribute.held.as_ref().map(|held| held.value.clone()).unwrap_or_default();
+        sent.push((attribute.name.to_owned(), value));
+    }
+    Ok(sent)
+}
+
+/// Writes a plan. `seq` and `recorded_at` are those of the event.
+///
+/// Gives the change of what is pending.
+pub(super) fn write(
+    connection: &Connection,
+    plan: &ProfilePlan<'_>,
+    seq: i64,
+    recorded_at: Timestamp,
+) -> rusqlite::Result<Pending> {
+    let becomes_pending = plan.attributes.iter().any(AttributePlan::becomes_pending);
+    let (id, was_pending) = match &plan.profile {
+        Some(profile) => (profile.id, profile.is_pending),
+        None => (insert(connection, plan.identity)?, false),
+    };
+    let mut change = Pending::default();
+    for attribute in plan.attributes.iter().filter(|attribute| attribute.is_changed) {
+        attribute.write(connection, id, seq, recorded_at)?;
+        let is_pending = attribute.becomes_pending() || (attribute.was_pending && !attribute.value_changes());
+        change.attributes += i64::from(is_pending) - i64::from(attribute.was_pending);
+    }
+    if becomes_pending && !was_pending {
+        set_pending(connection, id, seq, recorded_at.as_millis())?;
+        change.profiles += 1;
+    } else if was_pending && change.attributes < 0 {
+        // An empty value took the place of a pending one: perhaps nothing is left to send.
+        change.profiles += refresh_pending(connection, id)?;
+    }
+    Ok(change)
+}
+
+impl AttributePlan<'_> {
+    fn value_changes(&self) -> bool {
+        self.is_changed && self.before.as_deref() != self.held.as_ref().map(|held| held.value.as_str())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.held.as_ref().is_none_or(|held| held.value.is_empty())
+    }
+
+    fn becomes_pending(&self) -> bool {
+        self.value_changes() && !self.is_empty()
+    }
+
+    fn write(
+        &self,
+        connection: &Connection,
+        profile_id: i64,
+        seq: i64,
+        recorded_at: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let Some(held) = &self.held else { return Ok(()) };
+        let at = (held.stamp.time.as_millis(), held.stamp.seq);
+        if !self.value_changes() {
+            let mut statement = connection.prepare_cached(
+                "UPDATE attribute SET items = ?3, event_time_ms = ?4, event_seq = ?5, mapping = ?6
+                 WHERE profile_id = ?1 AND name = ?2",
+            )?;
+            statement.execute((profile_id, self.name, &held.items, at.0, at.1, self.mapping))?;
+            return Ok(());
+        }
+        let sql = if self.exists {
+            "UPDATE attribute SET value = ?3, items = ?4, event_time_ms = ?5, event_seq = ?6, mapping = ?7,
+                 version = ?8, changed_at_ms = ?9
+             WHERE profile_id = ?1 AND name = ?2"
+        } else {
+            "INSERT INTO attribute
+                 (profile_id, name, value, items, event_time_ms, event_seq, mapping, version, changed_at_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+        };
+        connection.prepare_cached(sql)?.execute((
+            profile_id,
+            self.name,
+            &held.value,
+            &held.items,
+            at.0,
+            at.1,
+            self.mapping,
+            seq,
+            recorded_at.as_millis(),
+        ))?;
+        if self.is_empty() {
+            refuse(connection, profile_id, self.name, seq, Reason::EmptyValue)?;
+        }
+        Ok(())
+    }
+}
+
+fn insert(connection: &Connection, identity: &Identity) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("INSERT INTO profile (kind, key) VALUES (?1, ?2)")?
+        .insert((kind_number(identity.kind()), identity.key()))
+}
+
+/// Marks a version of an attribute as refused.
+pub(super) fn refuse(
+    connection: &Connection,
+    profile_id: i64,
+    name: &str,
+    version: i64,
+    reason: Reason,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE attribute SET refused_version = ?3, refused_reason = ?4 WHERE profile_id = ?1 AND name = ?2",
+    )?;
+    statement.execute((profile_id, name, version, reason.label())).map(|_| ())
+}
+
+/// Sets the profile's place in the outbox to its oldest pending version, or takes it out.
+///
+/// Gives −1 if it was taken out, else 0.
+pub(super) fn refresh_pending(connection: &Connection, profile_id: i64) -> rusqlite::Result<i64> {
+    let oldest: Option<(i64, i64)> = connection
+        .prepare_cached(
+            "SELECT version, changed_at_ms FROM attribute
+             WHERE profile_id = ?1 AND version > max(delivered_version, refused_version)
+             ORDER BY version LIMIT 1",
+        )?
+        .query_row([profile_id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((seq, at_ms)) = oldest {
+        set_pending(connection, profile_id, seq, at_ms)?;
+        return Ok(0);
+    }
+    let removed = connection
+        .prepare_cached(
+            "UPDATE profile SET pending_seq = NULL, pending_since_ms = NULL WHERE id = ?1 AND pending_seq IS NOT NULL",
+        )?
+        .execute([profile_id])?;
+    Ok(if removed > 0 { -1 } else { 0 })
+}
+
+fn set_pending(connection: &Connection, profile_id: i64, seq: i64, at_ms: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE profile SET pending_seq = ?2, pending_since_ms = ?3 WHERE id = ?1")?
+        .execute((profile_id, seq, at_ms))
+        .map(|_| ())
+}
+
+/// The version that an attribute has now.
+pub(super) fn version(connection: &Connection, profile_id: i64, name: &str) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("SELECT version FROM attribute WHERE profile_id = ?1 AND name = ?2")?
+        .query_row((profile_id, name), |row| row.get(0))
+}

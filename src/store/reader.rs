@@ -1,0 +1,202 @@
+//! What people ask of the store: read on a connection of its own, which never waits for the writer.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::Deserialize;
+
+use super::counters::{Counters, Pending};
+use super::journal::{State, Store};
+use super::profiles::{self, kind_number};
+use super::{StoreError, schema};
+use crate::coalesce::Stamp;
+use crate::identity::Identity;
+use crate::mapping::ProfileChanges;
+use crate::quota::Quota;
+use crate::timestamp::Timestamp;
+
+/// A connection for reading.
+pub struct Reader {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// All that the device holds of one identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileRow {
+    /// Its number in the store.
+    pub id: i64,
+    /// Its attributes, by name.
+    pub attributes: Vec<AttributeRow>,
+}
+
+/// One attribute of a profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttributeRow {
+    /// Its name.
+    pub name: String,
+    /// Its newest value.
+    pub value: String,
+    /// The id of the event that decided it, as long as the journal has it.
+    pub event_id: Option<String>,
+    /// The time of that event.
+    pub event_time: Timestamp,
+    /// The mapping that wrote it.
+    pub mapping: String,
+    /// The version of the value.
+    pub version: i64,
+    /// The version that Target has; 0 is none.
+    pub delivered_version: i64,
+    /// When Target accepted it.
+    pub delivered_at: Option<Timestamp>,
+    /// The version that was refused; 0 is none.
+    pub refused_version: i64,
+    /// Why it was refused.
+    pub refused_reason: Option<String>,
+}
+
+impl Reader {
+    /// Opens the store's file, which a writer has opened before.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] or [`StoreError::NewerSchema`].
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { connection: schema::open_reader(path)?, path: path.to_owned() })
+    }
+
+    /// Reads what a store in memory holds.
+    #[must_use]
+    pub fn of_memory(store: Store) -> Self {
+        Self { connection: store.connection, path: PathBuf::new() }
+    }
+
+    /// Opens the store's file, and sees it as it is now for as long as this reader lives.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_snapshot(path: &Path) -> Result<Self, StoreError> {
+        let reader = Self::open(path)?;
+        // The first read takes the snapshot, not BEGIN.
+        reader.connection.execute_batch("BEGIN; SELECT 1 FROM counter;").map_err(StoreError::Read)?;
+        Ok(reader)
+    }
+
+    /// The numbers of a store that no writer has open.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn counters(&self) -> Result<Counters, StoreError> {
+        State::load(&self.connection).map(State::counters).map_err(StoreError::Read)
+    }
+
+    /// What would be sent of a profile after these changes: name and value, what is pending already first.
+    ///
+    /// # Errors
+    /// A clause for a person, when a change cannot be made or the store cannot be read.
+    pub fn preview(&self, changes: &ProfileChanges, stamp: Stamp) -> Result<Vec<(String, String)>, String> {
+        profiles::preview(&self.connection, changes, stamp).map_err(|error| error.to_string())
+    }
+
+    /// Counts what is pending. It reads every attribute: once at start, not once a request.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn count_pending(&self) -> Result<Pending, StoreError> {
+        let sql = "SELECT (SELECT count(*) FROM profile WHERE pending_seq IS NOT NULL),
+                          (SELECT count(*) FROM attribute WHERE version > max(delivered_version, refused_version))";
+        self.connection
+            .query_row(sql, [], |row| Ok(Pending { profiles: row.get(0)?, attributes: row.get(1)? }))
+            .map_err(StoreError::Read)
+    }
+
+    /// Since when the longest waiting profile is pending.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn oldest_pending(&self) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT pending_since_ms FROM profile WHERE pending_seq IS NOT NULL ORDER BY pending_seq LIMIT 1";
+        let at_ms: Option<i64> =
+            self.connection.query_row(sql, [], |row| row.get(0)).optional().map_err(StoreError::Read)?;
+        Ok(at_ms.map(Timestamp::from_millis))
+    }
+
+    /// How many events and how many updates are kept as rejected.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn count_rejected(&self) -> Result<(i64, i64), StoreError> {
+        self.connection
+            .query_row("SELECT count(seq), count(profile_id) FROM rejected", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .map_err(StoreError::Read)
+    }
+
+    /// Requests to Target in the last 24 hours.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn quota_used(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let sql = "SELECT coalesce(sum(requests), 0) FROM quota WHERE minute >= ?1";
+        let used: i64 =
+            self.connection.query_row(sql, [Quota::oldest_minute(now)], |row| row.get(0)).map_err(StoreError::Read)?;
+        Ok(u64::try_from(used).unwrap_or(0))
+    }
+
+    /// How much room the database file and its log take.
+    ///
+    /// Units: bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        let length = |suffix: &str| {
+            let mut path = self.path.clone().into_os_string();
+            path.push(suffix);
+            std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+        };
+        length("") + length("-wal")
+    }
+
+    /// All that the store holds of one identity, if anything.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn profile(&self, identity: &Identity) -> Result<Option<ProfileRow>, StoreError> {
+        self.find(identity).map_err(StoreError::Read)
+    }
+
+    fn find(&self, identity: &Identity) -> rusqlite::Result<Option<ProfileRow>> {
+        let snapshot = self.connection.unchecked_transaction()?;
+        let id: Option<i64> = snapshot
+            .prepare_cached("SELECT id FROM profile WHERE key = ?1 AND kind = ?2")?
+            .query_row((identity.key(), kind_number(identity.kind())), |row| row.get(0))
+            .optional()?;
+        let Some(id) = id else { return Ok(None) };
+        let mut statement = snapshot.prepare_cached(
+            "SELECT name, value, event, a.event_time_ms, mapping, version, delivered_version, delivered_at_ms,
+                    refused_version, refused_reason
+             FROM attribute a LEFT JOIN journal ON seq = event_seq
+             WHERE profile_id = ?1 ORDER BY name",
+        )?;
+        let attributes = statement.query_map([id], attribute)?.collect::<rusqlite::Result<_>>()?;
+        Ok(Some(ProfileRow { id, attributes }))
+    }
+}
+
+fn attribute(row: &Row<'_>) -> rusqlite::Result<AttributeRow> {
+    let event: Option<String> = row.get(2)?;
+    Ok(AttributeRow {
+        name: row.get(0)?,
+        value: row.get(1)?,
+        event_id: event.and_then(|event| serde_json::from_str(&event).ok()).map(|EventId { id }| id),
+        event_time: Timestamp::from_millis(row.get(3)?),
+        mapping: row.get(4)?,
+        version: row.get(5)?,
+        delivered_version: row.get(6)?,
+        delivered_at: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_millis),
+        refused_version: row.get(8)?,
+        refused_reason: row.get(9)?,
+    })
+}
+
+#[derive(Deserialize)]
+struct EventId {
+    id: String,
+}

@@ -1,0 +1,101 @@
+//! Opening the database file: pragmas, and migration to the newest schema.
+//!
+//! A migration is a frozen file under `sql/`; all that are missing run in one transaction. A file that a newer
+//! program wrote is refused and not touched.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::StoreError;
+
+const MIGRATIONS: [&str; 1] = [include_str!("sql/0001_store.sql")];
+
+/// The schema that this program reads and writes.
+pub const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Statements that stay prepared; more than the store has.
+const STATEMENTS: usize = 40;
+
+/// Opens the file for its one writer, making or migrating it as needed.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let open = |source| StoreError::Open { path: path.to_owned(), source };
+    make_private(path);
+    let mut connection = Connection::open(path).map_err(open)?;
+    set_up_writer(&mut connection).map_err(open)?;
+    migrate(&mut connection, path)?;
+    Ok(connection)
+}
+
+/// Makes the file for this user alone, before SQLite would make it for all. If that fails, so will SQLite, with words.
+fn make_private(path: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    drop(options.open(path));
+}
+
+/// A store that lives in memory, for simulations.
+pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
+    let path = Path::new(":memory:");
+    let mut connection =
+        Connection::open_in_memory().map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    migrate(&mut connection, path)?;
+    Ok(connection)
+}
+
+/// Opens the file for reading. The writer has made and migrated it before.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let open = |source| StoreError::Open { path: path.to_owned(), source };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(open)?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(open)?;
+    // Readers read pages once or twice; the kernel keeps them anyway.
+    connection.pragma_update(None, "cache_size", -256).map_err(open)?;
+    refuse_newer(&connection, path)?;
+    Ok(connection)
+}
+
+fn set_up_writer(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Another process is kept out by the lock file; a reader's recovery may still hold the file for a moment.
+    connection.busy_timeout(Duration::from_secs(5))?;
+    // Readers never wait for the writer, nor it for them.
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // NORMAL may lose the last commits at a power cut, and our answer is a promise.
+    connection.pragma_update(None, "synchronous", "full")?;
+    // 4 MiB: the inner pages of every index of a large store, and no more.
+    connection.pragma_update(None, "cache_size", -4096)?;
+    // After a burst the log gives its room back to the flash card.
+    connection.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let found = refuse_newer(connection, path)?;
+    if found == VERSION {
+        return Ok(());
+    }
+    run_migrations(connection, found).map_err(|source| StoreError::Migrate { path: path.to_owned(), source })
+}
+
+fn run_migrations(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
+
+fn refuse_newer(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let found: i64 = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+    if found > VERSION {
+        return Err(StoreError::NewerSchema { path: path.to_owned(), found });
+    }
+    Ok(found)
+}

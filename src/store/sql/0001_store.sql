@@ -1,0 +1,73 @@
+-- Version 1 of the store. Frozen: a later change is a new file.
+
+-- Every event that was acknowledged, as it was received. Its newest row is never deleted: the next number is counted from it.
+CREATE TABLE journal (
+    seq            INTEGER PRIMARY KEY,                      -- order of recording, from 1, without gaps
+    key_hash       INTEGER NOT NULL,                         -- 64 bits of SHA-256 over source and id; a match is checked against `event`
+    recorded_at_ms INTEGER NOT NULL,                         -- this device's clock, which never runs backwards
+    time_ms        INTEGER NOT NULL,                         -- event time as taken
+    status         INTEGER NOT NULL CHECK (status IN (0, 1, 2)), -- 0 recorded, 1 unmapped, 2 rejected
+    event          TEXT    NOT NULL                          -- CloudEvents JSON
+) STRICT;
+
+-- Not unique: 64 bits may collide, and then both events are kept.
+CREATE INDEX journal_key ON journal (key_hash);
+
+-- One row per identity.
+CREATE TABLE profile (
+    id               INTEGER PRIMARY KEY,
+    kind             INTEGER NOT NULL CHECK (kind IN (0, 1)), -- 0 third_party_id, 1 pc_id
+    key              TEXT    NOT NULL CHECK (key <> ''),
+    pending_seq      INTEGER,                                 -- event that made it pending; NULL: Target has everything
+    pending_since_ms INTEGER,                                 -- when that event was recorded
+    UNIQUE (key, kind),
+    CHECK ((pending_seq IS NULL) = (pending_since_ms IS NULL))
+) STRICT;
+
+-- The outbox: what is pending, the longest waiting first.
+CREATE INDEX outbox ON profile (pending_seq) WHERE pending_seq IS NOT NULL;
+
+-- One row per identity and attribute: the newest value, and what Target has of it.
+-- Pending: version > max(delivered_version, refused_version).
+CREATE TABLE attribute (
+    profile_id        INTEGER NOT NULL,
+    name              TEXT    NOT NULL CHECK (name <> ''),
+    value             TEXT    NOT NULL,
+    items             TEXT,                                   -- for `append`: JSON of [time_ms, seq, item]
+    event_time_ms     INTEGER NOT NULL,                       -- with event_seq: the event that decided the value
+    event_seq         INTEGER NOT NULL,
+    mapping           TEXT    NOT NULL,                       -- name of the mapping that wrote it
+    version           INTEGER NOT NULL,                       -- seq of the event that last changed the value
+    changed_at_ms     INTEGER NOT NULL,                       -- when that event was recorded
+    delivered_version INTEGER NOT NULL DEFAULT 0,             -- 0: never
+    delivered_value   TEXT,                                   -- what Target has; with `value`, the undelivered part of a sum
+    delivered_at_ms   INTEGER,
+    refused_version   INTEGER NOT NULL DEFAULT 0,             -- 0: never
+    refused_reason    TEXT,                                   -- label of a reason
+    PRIMARY KEY (profile_id, name),
+    CHECK (delivered_version <= version AND refused_version <= version)
+) STRICT, WITHOUT ROWID;
+
+-- What was rejected, until a person retries or drops it: an event (seq) or an update (profile_id), never both.
+CREATE TABLE rejected (
+    id             INTEGER PRIMARY KEY AUTOINCREMENT,
+    rejected_at_ms INTEGER NOT NULL,
+    seq            INTEGER,
+    profile_id     INTEGER,
+    attributes     TEXT,                                      -- of an update: JSON of [name, version]
+    reason         TEXT NOT NULL,                             -- label of a reason
+    detail         TEXT NOT NULL,                             -- what failed, or the first words of Target's answer
+    CHECK ((seq IS NULL) <> (profile_id IS NULL))
+) STRICT;
+
+-- Totals that survive restarts. What can be derived has no row.
+CREATE TABLE counter (
+    name  TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Requests to Target by the minute, for the rolling quota.
+CREATE TABLE quota (
+    minute   INTEGER PRIMARY KEY,                             -- minutes since 1970
+    requests INTEGER NOT NULL CHECK (requests > 0)
+) STRICT;

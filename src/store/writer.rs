@@ -1,0 +1,197 @@
+//! The writer: one thread that owns the [`Store`] and commits in groups.
+//!
+//! Whatever waits when a commit ends is the next transaction. Alone, an event is committed at once. After a group, the
+//! writer waits for its members to come back, for a small part of what a commit costs: else, on a slow flash card, the
+//! first to return would take a whole commit for itself, and every second group would hold one event.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::StoreError;
+use super::counters::Counters;
+use super::journal::{Recorded, Recording, Store};
+use super::settle::Settlement;
+use crate::limits::GROUP_EVENTS_MAX;
+
+/// The part of a commit's duration that a group is waited for.
+const GATHER_PART: u32 = 8;
+
+/// Below this, waiting costs more than it gathers.
+const GATHER_MIN: Duration = Duration::from_micros(100);
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+enum Job {
+    Record { recordings: Vec<Recording>, recorded: Vec<Recorded>, reply: Reply<Vec<Recorded>> },
+    Settle { settlement: Settlement, reply: Reply<()> },
+}
+
+/// A handle to the writer's thread. The thread ends when the last handle is dropped.
+#[derive(Clone)]
+pub struct Writer {
+    jobs: Sender<Job>,
+    counters: Arc<Mutex<Counters>>,
+    outbox_changed: Arc<Notify>,
+}
+
+impl Writer {
+    /// Starts the thread. Its handle ends after the last [`Writer`] is dropped and everything is committed.
+    ///
+    /// # Errors
+    /// The system's, when it has no more threads.
+    pub fn start(store: Store) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let (jobs, waiting) = channel();
+        let writer =
+            Self { jobs, counters: Arc::new(Mutex::new(store.counters())), outbox_changed: Arc::new(Notify::new()) };
+        let (counters, outbox_changed) = (writer.counters.clone(), writer.outbox_changed.clone());
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || Loop { store, waiting, counters, outbox_changed, last: Group::default() }.run())?;
+        Ok((writer, thread))
+    }
+
+    /// Records events, all of them or none, and answers when they are durable.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing was recorded.
+    pub async fn record(&self, recordings: Vec<Recording>) -> Result<Vec<Recorded>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(Job::Record { recordings, recorded: Vec::new(), reply }).map_err(|_| StoreError::Stopped)?;
+        answer.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// Settles a delivery, and answers when that is durable.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the claim is released unsettled.
+    pub async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(Job::Settle { settlement, reply }).map_err(|_| StoreError::Stopped)?;
+        answer.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// The numbers as of the last commit.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        *self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Told after each commit that put something into the outbox.
+    #[must_use]
+    pub fn outbox_changed(&self) -> Arc<Notify> {
+        self.outbox_changed.clone()
+    }
+}
+
+/// The jobs of one transaction, and how long its commit took.
+#[derive(Clone, Copy, Default)]
+struct Group {
+    jobs: usize,
+    events: usize,
+    commit: Duration,
+}
+
+struct Loop {
+    store: Store,
+    waiting: Receiver<Job>,
+    counters: Arc<Mutex<Counters>>,
+    outbox_changed: Arc<Notify>,
+    last: Group,
+}
+
+impl Loop {
+    fn run(mut self) {
+        while let Ok(first) = self.waiting.recv() {
+            self.group(first);
+        }
+    }
+
+    /// One transaction: the first job, and all that wait or come back in time.
+    fn group(&mut self, first: Job) {
+        let mut group = Group::default();
+        let mut done = Vec::with_capacity(self.last.jobs);
+        let mut result = self.store.begin();
+        let gather_until = self.gather_until();
+        let mut next = Some(first);
+        while let Some(mut job) = next.take() {
+            group.jobs += 1;
+            group.events += job.events();
+            result = result.and_then(|()| job.apply(&mut self.store));
+            done.push(job);
+            if result.is_ok() && group.events < GROUP_EVENTS_MAX {
+                next = self.next(&group, gather_until);
+            }
+        }
+        self.finish(group, done, result);
+    }
+
+    fn gather_until(&self) -> Option<Instant> {
+        let patience = self.last.commit / GATHER_PART;
+        (self.last.jobs > 1 && patience >= GATHER_MIN).then(|| Instant::now() + patience)
+    }
+
+    fn next(&self, group: &Group, gather_until: Option<Instant>) -> Option<Job> {
+        if let Ok(job) = self.waiting.try_recv() {
+            return Some(job);
+        }
+        let until = gather_until.filter(|_| group.jobs < self.last.jobs)?;
+        let left = until.checked_duration_since(Instant::now())?;
+        self.waiting.recv_timeout(left).ok()
+    }
+
+    fn finish(&mut self, mut group: Group, done: Vec<Job>, mut result: Result<(), StoreError>) {
+        let begun = Instant::now();
+        result = result.and_then(|()| self.store.commit());
+        group.commit = begun.elapsed();
+        self.last = group;
+        if result.is_err() {
+            self.store.roll_back();
+        }
+        let counters = self.store.counters();
+        let before = std::mem::replace(&mut *self.counters.lock().unwrap_or_else(PoisonError::into_inner), counters);
+        for job in done {
+            job.tell(&result);
+        }
+        if counters != before {
+            self.outbox_changed.notify_one();
+        }
+    }
+}
+
+impl Job {
+    fn events(&self) -> usize {
+        match self {
+            Self::Record { recordings, .. } => recordings.len(),
+            Self::Settle { .. } => 1,
+        }
+    }
+
+    fn apply(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        match self {
+            Self::Record { recordings, recorded, .. } => {
+                for recording in recordings {
+                    recorded.push(store.record(recording)?);
+                }
+                Ok(())
+            }
+            Self::Settle { settlement, .. } => store.settle(settlement),
+        }
+    }
+
+    /// Answers who waits. One that went away has no use for the answer, which is then dropped.
+    fn tell(self, result: &Result<(), StoreError>) {
+        let result = result.as_ref().copied().map_err(StoreError::repeated);
+        match self {
+            Self::Record { recorded, reply, .. } => drop(reply.send(result.map(|()| recorded))),
+            Self::Settle { settlement, reply } => {
+                // Released before the forwarder hears of it, so that it can claim what is still pending.
+                drop(settlement);
+                drop(reply.send(result));
+            }
+        }
+    }
+}

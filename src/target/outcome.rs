@@ -1,0 +1,179 @@
+//! What an answer of Target means: one table, one function. Pure.
+//!
+//! Source: the forwarding rules of the contract; Target Single Profile Update API for the words of a success.
+
+use std::time::{Duration, SystemTime};
+
+use crate::limits::ANSWER_WORDS_CHARS_MAX;
+
+/// The outcome of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Target said true.
+    Delivered,
+    /// Target refused this update for good, in these words.
+    Refused(String),
+    /// The request is larger than Target takes: split it.
+    TooLarge,
+    /// Target asks all of this device to wait.
+    Throttled(Option<Duration>),
+    /// A server error or a timeout: to be tried again.
+    Failing(String),
+    /// No connection could be made, or it broke off before an answer.
+    Unreachable(String),
+    /// The answer is not Target's own: a portal, a proxy, a redirect.
+    Foreign(String),
+    /// Our credentials were not accepted.
+    Unauthorized(String),
+}
+
+impl Outcome {
+    /// The name in metrics and logs.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Refused(_) => "refused",
+            Self::TooLarge => "too_large",
+            Self::Throttled(_) => "throttled",
+            Self::Failing(_) => "failing",
+            Self::Unreachable(_) => "unreachable",
+            Self::Foreign(_) => "foreign",
+            Self::Unauthorized(_) => "unauthorized",
+        }
+    }
+
+    /// Whether Target itself answered, so that the request counts against its quota.
+    #[must_use]
+    pub const fn reached_target(&self) -> bool {
+        !matches!(self, Self::Unreachable(_) | Self::Foreign(_))
+    }
+}
+
+/// What classification needs of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// The `Retry-After` header, if any.
+    pub retry_after: Option<&'a str>,
+    /// The first bytes of the body.
+    pub body: &'a [u8],
+}
+
+/// Reads an answer. `now` is for a `Retry-After` that is a date.
+#[must_use]
+pub fn classify(answer: Answer<'_>, now: SystemTime) -> Outcome {
+    let retry_after = answer.retry_after.and_then(|text| parse_retry_after(text, now));
+    match answer.status {
+        200 => success(answer.body),
+        201..=399 => Outcome::Foreign(format!("the answer was {}, which is not Target's", named(answer.status))),
+        401 => Outcome::Unauthorized("Target answered 401: the token is missing or has expired".to_owned()),
+        403 => Outcome::Unauthorized("Target answered 403: the token may not update profiles".to_owned()),
+        407 => Outcome::Foreign("the proxy wants credentials (407)".to_owned()),
+        408 => Outcome::Failing("Target answered 408 Request Timeout".to_owned()),
+        413 | 414 => Outcome::TooLarge,
+        420 | 429 => Outcome::Throttled(retry_after),
+        400..=499 => Outcome::Refused(format!("{}: {}", answer.status, words(answer.body))),
+        503 if retry_after.is_some() => Outcome::Throttled(retry_after),
+        511 => Outcome::Foreign("the network wants a login (511)".to_owned()),
+        status => Outcome::Failing(format!("Target answered {}", named(status))),
+    }
+}
+
+fn success(body: &[u8]) -> Outcome {
+    let body = body.trim_ascii_start();
+    if body.starts_with(b"true") {
+        Outcome::Delivered
+    } else if body.starts_with(b"false") {
+        Outcome::Refused(format!("200: {}", words(body)))
+    } else {
+        // The words of a portal may repeat what was sent to it, so that they are not kept.
+        Outcome::Foreign("something on the network answers in Target's place, perhaps a login page".to_owned())
+    }
+}
+
+fn named(status: u16) -> String {
+    match status {
+        301 | 302 | 303 | 307 | 308 => format!("a redirect ({status})"),
+        _ => format!("status {status}"),
+    }
+}
+
+/// Seconds or an HTTP date.
+fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(now).unwrap_or(Duration::ZERO))
+}
+
+/// The first words of an answer, with control characters escaped.
+fn words(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let escaped = text.trim().chars().flat_map(|next| {
+        let is_control = next.is_control();
+        is_control.then(|| next.escape_default()).into_iter().flatten().chain((!is_control).then_some(next))
+    });
+    escaped.take(ANSWER_WORDS_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(status: u16, retry_after: Option<&str>, body: &str) -> Outcome {
+        classify(Answer { status, retry_after, body: body.as_bytes() }, SystemTime::UNIX_EPOCH)
+    }
+
+    fn check(status: u16, body: &str, label: &str) {
+        assert_eq!(outcome(status, None, body).label(), label, "{status} {body:?}");
+    }
+
+    #[test]
+    fn each_row_of_the_table() {
+        check(200, "trueRequest successfully submitted", "delivered");
+        check(200, " \r\ntrue", "delivered");
+        check(200, "falseNo such client", "refused");
+        check(200, "<html>Welcome to the store's Wi-Fi</html>", "foreign");
+        check(200, "", "foreign");
+        check(200, "TRUE", "foreign");
+        check(204, "", "foreign");
+        check(302, "trueRequest successfully submitted", "foreign");
+        check(401, "", "unauthorized");
+        check(403, "", "unauthorized");
+        check(407, "", "foreign");
+        check(408, "", "failing");
+        check(413, "", "too_large");
+        check(414, "", "too_large");
+        check(400, "bad", "refused");
+        check(404, "", "refused");
+        check(420, "", "throttled");
+        check(429, "", "throttled");
+        check(500, "", "failing");
+        check(503, "", "failing");
+        check(511, "", "foreign");
+        check(599, "", "failing");
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        assert_eq!(outcome(503, Some("7"), ""), Outcome::Throttled(Some(Duration::from_secs(7))));
+        assert_eq!(
+            outcome(429, Some("Thu, 01 Jan 1970 00:01:00 GMT"), ""),
+            Outcome::Throttled(Some(Duration::from_secs(60)))
+        );
+        assert_eq!(outcome(429, Some("soon"), ""), Outcome::Throttled(None));
+    }
+
+    #[test]
+    fn the_words_of_a_refusal_are_short_and_without_control_characters() {
+        let Outcome::Refused(text) = outcome(400, None, &format!("a\nb{}", "x".repeat(500))) else {
+            panic!("a 400 is a refusal");
+        };
+        assert!(text.starts_with("400: a\\nbxxx"));
+        assert_eq!(text.chars().count(), "400: ".len() + ANSWER_WORDS_CHARS_MAX);
+    }
+}

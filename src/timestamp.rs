@@ -1,0 +1,86 @@
+//! A point in time as the agent keeps it: milliseconds since 1970, UTC.
+//!
+//! Reading a clock has no place here; see `clock`.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+/// A wall-clock time in whole milliseconds, ordered, printed as RFC 3339 in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The time that many milliseconds after 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// Reads an RFC 3339 time; parts of a millisecond are cut.
+    ///
+    /// # Errors
+    /// A time without an offset, out of the calendar, or not RFC 3339 at all.
+    pub fn parse(text: &str) -> Result<Self, jiff::Error> {
+        text.parse::<jiff::Timestamp>().map(|time| Self(time.as_millisecond()))
+    }
+
+    /// How much later `self` is than `earlier`; zero if it is not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// This time, moved on.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(time) => time.fmt(f),
+            Err(_) => write!(f, "{} ms after 1970", self.0),
+        }
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_read_in_any_offset_and_printed_in_utc() {
+        let time = Timestamp::parse("2026-11-23T11:00:00.250+01:00").expect("valid");
+        assert_eq!(time.to_string(), "2026-11-23T10:00:00.25Z");
+    }
+
+    #[test]
+    fn a_time_without_offset_is_refused() {
+        assert!(Timestamp::parse("2026-11-23T10:00:00").is_err());
+        assert!(Timestamp::parse("yesterday").is_err());
+    }
+
+    #[test]
+    fn differences_never_run_below_zero() {
+        let early = Timestamp::from_millis(1_000);
+        let late = early.plus(Duration::from_secs(2));
+        assert_eq!(late.since(early), Duration::from_secs(2));
+        assert_eq!(early.since(late), Duration::ZERO);
+    }
+}
