@@ -94,7 +94,8 @@ impl Forwarder {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(sent) = self.sends.join_next() => self.sent(sent),
                 Some(settled) = self.settlements.join_next() => self.settled(settled),
-                () = outbox_changed.notified() => self.may_have_more = true,
+                // Not asked for while there is enough to do: intake need not wake us for every commit.
+                () = outbox_changed.notified(), if !self.may_have_more => self.may_have_more = true,
                 () = wait(wake) => self.may_have_more = true,
             }
         }
@@ -118,8 +119,7 @@ impl Forwarder {
                     // What waits is released: it may change before its turn comes.
                     self.claims.clear();
                     self.may_have_more = true;
-                    let is_idle = self.sends.is_empty() && !self.has_pending().await;
-                    return (!is_idle).then(|| self.instant(time));
+                    return Some(self.instant(time));
                 }
                 Step::Idle => return None,
             }
@@ -148,10 +148,6 @@ impl Forwarder {
             self.may_have_more = self.claims.len() == limit;
         }
         !self.claims.is_empty()
-    }
-
-    async fn has_pending(&mut self) -> bool {
-        !self.read_page(1).await.is_empty()
     }
 
     /// Claims a page on a thread that may wait for the disk.

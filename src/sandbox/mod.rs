@@ -23,18 +23,31 @@ use target::Target;
 
 /// A sandbox, shared between its connections and whoever looks at it.
 #[derive(Clone)]
-pub struct Sandbox(Arc<Mutex<Target>>);
+pub struct Sandbox {
+    target: Arc<Mutex<Target>>,
+    /// Changes with every request that was answered.
+    answered: watch::Sender<u64>,
+}
 
 impl Sandbox {
     /// A sandbox around that Target.
     #[must_use]
     pub fn new(target: Target) -> Self {
-        Self(Arc::new(Mutex::new(target)))
+        Self { target: Arc::new(Mutex::new(target)), answered: watch::Sender::new(0) }
+    }
+
+    /// Waits until what the sandbox holds fulfils a condition.
+    pub async fn wait_until(&self, mut condition: impl FnMut(&Target) -> bool) {
+        let mut answered = self.answered.subscribe();
+        while !condition(&self.target()) {
+            // The sender lives as long as `self`.
+            let _ = answered.changed().await;
+        }
     }
 
     /// The Target inside, locked.
     pub fn target(&self) -> MutexGuard<'_, Target> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.target.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Serves until `stop` turns true; then connections are dropped as they stand.
@@ -67,7 +80,9 @@ impl Sandbox {
         if request.uri().path().starts_with("/sandbox") {
             routes::control(self, request).await
         } else {
-            routes::update(self, request).await
+            let answer = routes::update(self, request).await;
+            self.answered.send_modify(|answered| *answered += 1);
+            answer
         }
     }
 }

@@ -82,6 +82,16 @@ impl Store {
         Ok(Self { connection, state, committed: state, quota_spent: BTreeMap::new() })
     }
 
+    /// What a start after a crash finds: the last commit, and nothing of what came after. For simulations of a store in
+    /// memory, whose connection must live on.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn restart(mut self) -> Result<Self, StoreError> {
+        self.roll_back();
+        Self::with(self.connection)
+    }
+
     /// The numbers as of the last commit.
     #[must_use]
     pub fn counters(&self) -> Counters {

@@ -4,7 +4,7 @@
 //! writer waits for its members to come back, for a small part of what a commit costs: else, on a slow flash card, the
 //! first to return would take a whole commit for itself, and every second group would hold one event.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,6 +22,9 @@ const GATHER_PART: u32 = 8;
 
 /// Below this, waiting costs more than it gathers.
 const GATHER_MIN: Duration = Duration::from_micros(100);
+
+/// How long the writer stays awake after a commit.
+const AWAKE: Duration = Duration::from_micros(100);
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -105,9 +108,23 @@ struct Loop {
 
 impl Loop {
     fn run(mut self) {
-        while let Ok(first) = self.waiting.recv() {
+        while let Some(first) = self.first() {
             self.group(first);
         }
+    }
+
+    /// The job that begins the next transaction. After a client that was alone, it is looked for without going to sleep
+    /// for a moment: to fall asleep and be woken costs half as much as its commit.
+    fn first(&self) -> Option<Job> {
+        let until = Instant::now() + AWAKE;
+        while self.last.jobs == 1 && Instant::now() < until {
+            match self.waiting.try_recv() {
+                Ok(job) => return Some(job),
+                Err(TryRecvError::Empty) => std::thread::yield_now(),
+                Err(TryRecvError::Disconnected) => return None,
+            }
+        }
+        self.waiting.recv().ok()
     }
 
     /// One transaction: the first job, and all that wait or come back in time.

@@ -1,0 +1,136 @@
+//! Durable intake over HTTP beside its raw limits: a bare loop over SQLite, and a server that answers at once.
+//!
+//! `cargo bench --bench intake`, or with a name after `--`: `raw`, `single`, `batch`, `flash`, `bytes`.
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+
+use outpost::clock::Clock;
+use outpost::intake::{cloudevents, event_at};
+use outpost::store::{Recording, Store};
+
+use common::{Agent, BareLoop, NOWHERE, PROFILES, bare_server, event, load, request, row};
+
+mod common;
+
+const STRUCTURED: &str = "application/cloudevents+json";
+const BATCH: &str = "application/cloudevents-batch+json";
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let benches: [(&str, fn()); 6] =
+        [("raw", raw), ("store", store), ("single", single), ("batch", batch), ("flash", flash), ("bytes", bytes)];
+    for (name, bench) in benches {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            println!("# {name}");
+            bench();
+        }
+    }
+}
+
+fn events(count: usize) -> Vec<String> {
+    (0..count).map(|number| event(number, PROFILES)).collect()
+}
+
+fn requests(agent: &Agent, count: usize) -> Vec<Vec<u8>> {
+    events(count).iter().map(|event| request(agent, event, STRUCTURED)).collect()
+}
+
+/// The limits: commits in groups, and empty answers.
+fn raw() {
+    for (group, count) in [(1, 20_000), (16, 100_000), (64, 200_000), (512, 200_000)] {
+        let mut bare = BareLoop::new();
+        bare.run(&events(PROFILES), 512);
+        row(&format!("bare loop, {group} a commit"), &bare.run(&events(count), group));
+    }
+    let address = bare_server();
+    let agent = Agent::start(NOWHERE);
+    for connections in [1, 16, 64] {
+        row(
+            &format!("empty handler, {connections} connections"),
+            &load(address, connections, requests(&agent, 100_000)),
+        );
+    }
+}
+
+/// The store alone: what a commit costs without HTTP and threads.
+fn store() {
+    let mappings = common::mappings();
+    let clock = Clock::new(None);
+    for (group, count) in [(1, 20_000), (16, 100_000), (64, 200_000), (512, 200_000)] {
+        let dir = tempfile::tempdir_in(common::bench_dir()).unwrap();
+        let mut store = Store::open(&dir.path().join("outpost.db")).unwrap();
+        let recordings = |count| -> Vec<Recording> {
+            let record = |event: &String| {
+                let (event, _) = event_at(cloudevents::structured(event.as_bytes()).unwrap(), &clock);
+                let mapped = mappings.map(&event);
+                Recording { event, recorded_at: clock.now(), mapped }
+            };
+            events(count).iter().map(record).collect()
+        };
+        common::commit(&mut store, &recordings(PROFILES), 512);
+        row(&format!("store, {group} a commit"), &common::commit(&mut store, &recordings(count), group));
+    }
+}
+
+/// One event a request.
+fn single() {
+    for (connections, count) in [(1, 20_000), (16, 100_000), (64, 200_000)] {
+        let agent = Agent::start(NOWHERE);
+        load(agent.address, 64, requests(&agent, PROFILES));
+        row(&format!("outpost, {connections} connections"), &load(agent.address, connections, requests(&agent, count)));
+    }
+}
+
+/// Batches of 500, from two clients. The figures are of requests; times 500 they are of events.
+fn batch() {
+    let agent = Agent::start(NOWHERE);
+    load(agent.address, 64, requests(&agent, PROFILES));
+    let batches: Vec<Vec<u8>> =
+        events(200_000).chunks(500).map(|chunk| request(&agent, &format!("[{}]", chunk.join(",")), BATCH)).collect();
+    let load = load(agent.address, 2, batches);
+    row("outpost, batches of 500, 2 connections", &load);
+    println!("{:<44} {:>9.0} events/s", "", load.per_second() * 500.0);
+}
+
+/// A slow flash card: each fsync takes 20 ms more.
+fn flash() {
+    let dir = tempfile::tempdir_in(common::bench_dir()).unwrap();
+    let wrapper = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=fdatasync,fsync",
+        "-e",
+        "inject=fdatasync,fsync:delay_exit=20000",
+    ];
+    let agent = Agent::start_in(dir, NOWHERE, &wrapper);
+    let load = load(agent.address, 64, requests(&agent, 20_000));
+    row("outpost, fsync of 20 ms, 64 connections", &load);
+    println!("{:<44} {:>9.1} events a commit of 20 ms", "", load.per_second() * 0.020);
+}
+
+/// Bytes that reach the disk for each event.
+fn bytes() {
+    for (connections, count) in [(1, 10_000), (64, 100_000)] {
+        let mut bare = BareLoop::new();
+        bare.run(&events(PROFILES), 512);
+        let (written, events) = (|| common::proc_number(std::process::id(), "io", "write_bytes:"), events(count));
+        let before = written();
+        bare.run(&events, connections);
+        println!(
+            "{:<44} {:>9} bytes/event",
+            format!("bare loop, {connections} a commit"),
+            (written() - before) / count as u64
+        );
+
+        let agent = Agent::start(NOWHERE);
+        load(agent.address, 64, requests(&agent, PROFILES));
+        let requests = requests(&agent, count);
+        let before = agent.proc_number("io", "write_bytes:");
+        load(agent.address, connections, requests);
+        let bytes = (agent.proc_number("io", "write_bytes:") - before) / count as u64;
+        println!("{:<44} {bytes:>9} bytes/event", format!("outpost, {connections} connections"));
+    }
+}
