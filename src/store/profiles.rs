@@ -263,7 +263,8 @@ fn insert(connection: &Connection, identity: &Identity) -> rusqlite::Result<i64>
         .insert((kind_number(identity.kind()), identity.key()))
 }
 
-/// Marks a version of an attribute as refused.
+/// Marks a version of an attribute as refused, unless a newer one was refused already: an answer may come after the
+/// value has changed to an empty one.
 pub(super) fn refuse(
     connection: &Connection,
     profile_id: i64,
@@ -272,7 +273,8 @@ pub(super) fn refuse(
     reason: Reason,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "UPDATE attribute SET refused_version = ?3, refused_reason = ?4 WHERE profile_id = ?1 AND name = ?2",
+        "UPDATE attribute SET refused_version = ?3, refused_reason = ?4
+         WHERE profile_id = ?1 AND name = ?2 AND refused_version < ?3",
     )?;
     statement.execute((profile_id, name, version, reason.label())).map(|_| ())
 }

@@ -1,0 +1,15 @@
+//! The integration tests: one binary, each test with its own directory, ports and runtime.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+mod api;
+mod bad_input;
+mod commands;
+mod configuration;
+mod delivery;
+mod power_cut;
+mod properties;
+mod simulation;
+mod socket;
+mod store;

@@ -1,0 +1,43 @@
+//! The Unix socket of the intake.
+#![cfg(unix)]
+
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+
+use outpost::http::socket::bind;
+use serde_json::Value;
+
+use crate::support::{Running, STRUCTURED, Setup, used};
+
+#[tokio::test]
+async fn events_come_over_the_socket_without_a_token() {
+    let fixture = Setup::default().start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run/intake.sock");
+    let endpoint = format!("http://{}", fixture.sandbox_address);
+    let mut agent = Running::start(&Setup::default(), dir.path(), &endpoint, Some(&path)).await;
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o660);
+
+    let client = reqwest::Client::builder().unix_socket(path.as_path()).tls_certs_only([]).build().unwrap();
+    let request = client.post("http://localhost/v1/events").header("content-type", STRUCTURED);
+    let answer: Value = request.body(used("1", "7", "Lund", 1.0).to_string()).send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["events"][0]["status"], "recorded");
+    fixture.wait_held("7", "visits", "1").await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_stale_socket_is_replaced_a_living_one_and_a_file_are_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("intake.sock");
+    drop(bind(&path).unwrap());
+    let living = bind(&path).unwrap();
+    assert!(std::fs::metadata(&path).unwrap().file_type().is_socket());
+    assert_eq!(bind(&path).unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
+    drop(living);
+
+    let file = dir.path().join("precious.txt");
+    std::fs::write(&file, "precious").unwrap();
+    assert!(bind(&file).unwrap_err().to_string().contains("is no socket"));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+}

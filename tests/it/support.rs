@@ -1,0 +1,259 @@
+//! An agent and a sandbox in one process, and small ways to talk to both.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outpost::agent::{self, AgentOptions, Listeners};
+use outpost::config::Config;
+use outpost::identity::{Identity, IdentityKind};
+use outpost::mapping::Mappings;
+use outpost::sandbox::Sandbox;
+use outpost::sandbox::faults::Faults;
+use outpost::sandbox::target::{Target, Unknown};
+use outpost::status::Status;
+use outpost::store::FILE_NAME;
+use outpost::target::ClientOptions;
+use reqwest::{Response, StatusCode};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub const TOKEN: &str = "test-token";
+
+pub const STRUCTURED: &str = "application/cloudevents+json";
+pub const BATCH: &str = "application/cloudevents-batch+json";
+
+/// The mappings that most tests use.
+pub const MAPPINGS: &str = r#"
+[target]
+client_code = "acme"
+[[mapping]]
+name = "card used"
+event = "com.acme.loyalty.*"
+identity = { third_party_id = "data.card" }
+set = { lastStore = "data.store" }
+add = { visits = "1", spend = "data.total | default(0)" }
+[[mapping]]
+name = "noted"
+event = "com.acme.note"
+identity = { third_party_id = "data.card" }
+set = { note = "data.note", other = "data.other | default('-')" }
+"#;
+
+/// The configuration of a text.
+pub fn config(text: &str) -> Config {
+    Config::parse(Path::new("agent.toml"), text, |_| "device-1".to_owned()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub fn mappings(text: &str) -> Arc<Mappings> {
+    config(text).mappings
+}
+
+pub fn card(key: &str) -> Identity {
+    Identity::new(IdentityKind::ThirdPartyId, key).unwrap()
+}
+
+/// How an agent is started.
+pub struct Setup {
+    pub mappings: &'static str,
+    pub faults: &'static str,
+    pub unknown: Unknown,
+    pub connections: usize,
+    pub timeout: Duration,
+    pub updates_per_day: Option<u64>,
+    pub allowed_origins: Vec<String>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            mappings: MAPPINGS,
+            faults: "",
+            unknown: Unknown::Accept,
+            connections: 4,
+            timeout: Duration::from_secs(5),
+            updates_per_day: None,
+            allowed_origins: Vec::new(),
+        }
+    }
+}
+
+impl Setup {
+    /// Starts a sandbox and an agent that sends there.
+    pub async fn start(self) -> Fixture {
+        let target = Target::new([], self.unknown, self.faults.parse::<Faults>().unwrap(), 100_000);
+        let sandbox = Sandbox::new(target);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let sandbox_address = listener.local_addr().unwrap();
+        let (stop_sandbox, stop) = watch::channel(false);
+        tokio::spawn(sandbox.clone().serve(listener, stop));
+        let dir = tempfile::tempdir().unwrap();
+        let agent = Running::start(&self, dir.path(), &format!("http://{sandbox_address}"), None).await;
+        Fixture { setup: self, dir, sandbox, sandbox_address, agent, _stop_sandbox: stop_sandbox }
+    }
+}
+
+/// A sandbox, an agent, and the agent's directory.
+pub struct Fixture {
+    setup: Setup,
+    pub dir: TempDir,
+    pub sandbox: Sandbox,
+    pub sandbox_address: SocketAddr,
+    pub agent: Running,
+    _stop_sandbox: watch::Sender<bool>,
+}
+
+impl Fixture {
+    /// Stops the agent gracefully and starts it anew.
+    pub async fn restart(&mut self) {
+        self.agent.stop().await;
+        let endpoint = format!("http://{}", self.sandbox_address);
+        self.agent = Running::start(&self.setup, self.dir.path(), &endpoint, None).await;
+    }
+
+    /// The value of an attribute of a card in the sandbox.
+    pub fn held(&self, key: &str, attribute: &str) -> Option<String> {
+        held(&self.sandbox.target(), key, attribute)
+    }
+
+    /// Waits until the sandbox holds that value.
+    pub async fn wait_held(&self, key: &str, attribute: &str, value: &str) {
+        self.sandbox.wait_until(|target| held(target, key, attribute).as_deref() == Some(value)).await;
+    }
+}
+
+pub fn held(target: &Target, key: &str, attribute: &str) -> Option<String> {
+    target.profile(IdentityKind::ThirdPartyId, key)?.get(attribute).map(|held| held.value.clone())
+}
+
+/// A running agent.
+pub struct Running {
+    pub address: SocketAddr,
+    http: reqwest::Client,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts an agent on a directory; with a socket, if a path is given.
+    pub async fn start(setup: &Setup, dir: &Path, endpoint: &str, socket: Option<&Path>) -> Self {
+        let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = http.local_addr().unwrap();
+        let listeners = Listeners {
+            http,
+            #[cfg(unix)]
+            socket: socket.map(|path| outpost::http::socket::bind(path).unwrap()),
+        };
+        let options = AgentOptions {
+            store_path: dir.join(FILE_NAME),
+            device_id: "device-1".to_owned(),
+            token: SecretString::from(TOKEN),
+            allowed_origins: setup.allowed_origins.clone(),
+            mappings: mappings(setup.mappings),
+            target: ClientOptions {
+                endpoint: endpoint.to_owned(),
+                client_code: "acme".to_owned(),
+                token: None,
+                timeout: setup.timeout,
+                connections: setup.connections,
+                proxy: None,
+                ca_file: None,
+                client_cert: None,
+            },
+            updates_per_day: setup.updates_per_day,
+        };
+        let (stop, stopped) = watch::channel(false);
+        let (ready, is_ready) = tokio::sync::oneshot::channel();
+        let task = tokio::spawn(async move {
+            agent::run(options, listeners, stopped, move || ready.send(()).unwrap()).await.unwrap();
+        });
+        is_ready.await.unwrap();
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        Self { address, http, stop, task }
+    }
+
+    /// Stops gracefully, and waits until all is on disk.
+    pub async fn stop(&mut self) {
+        self.stop.send(true).unwrap();
+        (&mut self.task).await.unwrap();
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A request with the token.
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, self.url(path)).bearer_auth(TOKEN)
+    }
+
+    pub async fn post(&self, content_type: &str, body: impl Into<reqwest::Body>) -> Response {
+        let request = self.request(reqwest::Method::POST, "/v1/events");
+        request.header("content-type", content_type).body(body).send().await.unwrap()
+    }
+
+    /// Posts one event, and gives its answer.
+    pub async fn record(&self, event: &Value) -> Value {
+        let response = self.post(STRUCTURED, event.to_string()).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let answer: Value = response.json().await.unwrap();
+        answer["events"][0].clone()
+    }
+
+    /// Posts a batch, and gives the answers.
+    pub async fn record_batch(&self, events: &[Value]) -> Vec<Value> {
+        let response = self.post(BATCH, json!(events).to_string()).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let answer: Value = response.json().await.unwrap();
+        answer["events"].as_array().unwrap().clone()
+    }
+
+    pub async fn get(&self, path: &str) -> (StatusCode, Value) {
+        let response = self.request(reqwest::Method::GET, path).send().await.unwrap();
+        (response.status(), response.json().await.unwrap_or_default())
+    }
+
+    pub async fn status(&self) -> Status {
+        let (_, status) = self.get("/v1/status").await;
+        serde_json::from_value(status).unwrap()
+    }
+
+    /// Asks for the status until it fulfils a condition: each question is a round trip, so that nothing needs to sleep.
+    pub async fn wait_status(&self, condition: impl Fn(&Status) -> bool) -> Status {
+        let asking = async {
+            loop {
+                let status = self.status().await;
+                if condition(&status) {
+                    return status;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), asking).await.expect("the status should have changed")
+    }
+
+    /// Waits until nothing is pending.
+    pub async fn wait_drained(&self) -> Status {
+        self.wait_status(|status| status.pending.profiles == 0).await
+    }
+}
+
+/// A card event.
+pub fn used(id: &str, card: &str, store: &str, total: f64) -> Value {
+    json!({
+        "specversion": "1.0", "id": id, "source": "/kiosk/3", "type": "com.acme.loyalty.used",
+        "data": { "card": card, "store": store, "total": total }
+    })
+}
+
+/// A note event, whose value is the test's own.
+pub fn noted(id: &str, card: &str, note: &str) -> Value {
+    json!({
+        "specversion": "1.0", "id": id, "source": "/kiosk/3", "type": "com.acme.note",
+        "data": { "card": card, "note": note }
+    })
+}
