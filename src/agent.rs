@@ -15,7 +15,7 @@ use crate::http::api::{Api, router};
 use crate::http::guard::Guard;
 use crate::http::server::{ServerOptions, serve};
 use crate::intake::Intake;
-use crate::limits::{INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT, STOP_TIMEOUT};
+use crate::limits::STOP_TIMEOUT;
 use crate::link::LinkState;
 use crate::mapping::Mappings;
 use crate::status::{LinkView, PendingAtStart, StatusParts};
@@ -32,6 +32,8 @@ pub struct AgentOptions {
     pub token: SecretString,
     /// Origins of web pages that may post.
     pub allowed_origins: Vec<String>,
+    /// How patient the intake is.
+    pub server: ServerOptions,
     /// What events mean.
     pub mappings: Arc<Mappings>,
     /// How Target is reached.
@@ -92,7 +94,8 @@ pub async fn run(
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(),
 ) -> Result<(), AgentError> {
-    let AgentOptions { store_path, device_id, token, allowed_origins, mappings, target, updates_per_day } = options;
+    let AgentOptions { store_path, device_id, token, allowed_origins, server, mappings, target, updates_per_day } =
+        options;
     let store = Store::open(&store_path).map_err(AgentError::Store)?;
     let clock = Arc::new(Clock::new(store.counters().recorded_at));
     let quota = store.quota(updates_per_day, clock.now()).map_err(AgentError::Store)?;
@@ -128,9 +131,8 @@ pub async fn run(
             updates_per_day,
             data_dir: store_path.parent().map(PathBuf::from).unwrap_or_default(),
         },
-        body_timeout: INTAKE_BODY_TIMEOUT,
+        body_timeout: server.body_timeout,
     });
-    let server = ServerOptions { connections_max: INTAKE_CONNECTIONS_MAX, idle_timeout: INTAKE_IDLE_TIMEOUT };
     let mut tasks = JoinSet::new();
     tasks.spawn(forwarder.run(stop.clone()));
     let guard = Guard::Tcp { token, allowed_origins };

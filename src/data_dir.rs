@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ use crate::store;
 
 /// Bytes of chance in a token. Limits: 256 bits, as for any key.
 const TOKEN_BYTES: usize = 32;
+
+/// How often a lock that another process has is tried.
+const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A data directory.
 #[derive(Clone, Debug)]
@@ -105,6 +109,20 @@ impl DataDir {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(self.0.clone())),
             Err(TryLockError::Error(source)) => Err(error(source)),
+        }
+    }
+
+    /// As [`Self::lock`], but waits a while for another process to end.
+    ///
+    /// # Errors
+    /// As [`Self::lock`].
+    pub fn lock_within(&self, patience: Duration) -> Result<Lock, DataDirError> {
+        let begun = Instant::now();
+        loop {
+            match self.lock() {
+                Err(DataDirError::InUse(_)) if begun.elapsed() < patience => std::thread::sleep(LOCK_INTERVAL),
+                result => return result,
+            }
         }
     }
 

@@ -25,7 +25,8 @@
 //! # What is not there
 //!
 //! No SQL outside `store`; no host or path of Target outside `target` and the `sandbox` that plays it; no clock below
-//! floor 3; no identity, value or secret in a log line; nothing unbounded: every bound stands in `limits`.
+//! floor 3, but for the stopwatch with which the store's writer gathers a group; no identity, value or secret in a log
+//! line; nothing unbounded: every bound stands in `limits`.
 //! `tests/tidy.rs` checks the floors and these absences.
 
 // Floor 0

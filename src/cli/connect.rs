@@ -1,16 +1,23 @@
 //! Reaching the agent that runs on a data directory.
 
-use std::time::Duration;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use reqwest::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use super::Failure;
-use crate::data_dir::{DataDir, DataDirError, Lock};
+use crate::data_dir::{DataDir, DataDirError, Endpoint, Lock};
 
 /// How long the agent may take for an answer. Limits: a full group on a slow flash card is well below.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a data directory may be in use by something that is no agent, or by one that is not ready yet.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is looked at meanwhile.
+const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Who holds the data directory.
 pub(super) enum Holder {
@@ -22,10 +29,23 @@ pub(super) enum Holder {
 
 /// Finds out who holds the data directory, and takes it if nobody does.
 pub(super) fn holder(data_dir: &DataDir) -> Result<Holder, Failure> {
-    match data_dir.lock() {
-        Ok(lock) => Ok(Holder::Us(lock)),
-        Err(DataDirError::InUse(_)) => Connection::open(data_dir).map(Holder::Agent),
-        Err(error) => Err(Failure::failed(&error)),
+    let begun = Instant::now();
+    loop {
+        match data_dir.lock() {
+            Ok(lock) => return Ok(Holder::Us(lock)),
+            Err(DataDirError::InUse(_)) => {}
+            Err(error) => return Err(Failure::failed(&error)),
+        }
+        match data_dir.endpoint() {
+            Some(endpoint) if TcpStream::connect(endpoint.http).is_ok() => {
+                return Connection::open(data_dir, &endpoint).map(Holder::Agent);
+            }
+            _ if begun.elapsed() < PATIENCE => std::thread::sleep(INTERVAL),
+            _ => {
+                let path = data_dir.path().display();
+                return Err(Failure::because(format!("{path} is in use, and no agent answers there; try again")));
+            }
+        }
     }
 }
 
@@ -37,13 +57,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn open(data_dir: &DataDir) -> Result<Self, Failure> {
-        let endpoint = data_dir.endpoint().ok_or_else(|| {
-            Failure::because(format!(
-                "{} is in use, and no agent answers there yet; try again",
-                data_dir.path().display()
-            ))
-        })?;
+    fn open(data_dir: &DataDir, endpoint: &Endpoint) -> Result<Self, Failure> {
         // It fails only if there is a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let token = data_dir.existing_token();

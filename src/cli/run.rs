@@ -1,6 +1,7 @@
 //! `outpost run`: the agent in the foreground.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
@@ -12,6 +13,7 @@ use super::{Failure, print};
 use crate::agent::{self, AgentOptions, Listeners};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Endpoint};
+use crate::http::server::ServerOptions;
 use crate::limits::SANDBOX_REQUESTS_KEPT;
 use crate::logging;
 use crate::sandbox::Sandbox;
@@ -21,6 +23,9 @@ use crate::target::ClientOptions;
 
 /// Threads that serve the intake and the forwarder; the store has one of its own.
 const WORKERS: usize = 2;
+
+/// How long another command may hold the data directory: `status` does for a moment, to see whether an agent runs.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs the agent in the foreground until it is told to stop
 #[derive(Debug, clap::Args)]
@@ -35,7 +40,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Loaded { config, .. } = args.config.load_and_name_device()?;
     let device_id = load::device_id(&config.agent)?;
     let data_dir = DataDir::new(&config.agent.data_dir);
-    let lock = data_dir.lock().map_err(|error| Failure::failed(&error))?;
+    let lock = data_dir.lock_within(LOCK_PATIENCE).map_err(|error| Failure::failed(&error))?;
     let token = data_dir.token().map_err(|error| Failure::failed(&error))?;
     let log = &config.log;
     let guard = logging::start(log.level, &log.dir, log.keep_files)
@@ -129,6 +134,7 @@ fn options(config: Config, data_dir: &DataDir, device_id: String, token: SecretS
         device_id,
         token,
         allowed_origins: config.intake.allowed_origins,
+        server: ServerOptions::default(),
         mappings: config.mappings,
         target: ClientOptions {
             endpoint: target.endpoint,

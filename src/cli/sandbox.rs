@@ -11,6 +11,7 @@ use crate::limits::SANDBOX_REQUESTS_KEPT;
 use crate::sandbox::Sandbox;
 use crate::sandbox::faults::Faults;
 use crate::sandbox::target::{Target, Unknown};
+use crate::target::single;
 
 /// The identities that a sandbox knows when it starts.
 const KNOWN: [(IdentityKind, &str); 4] = [
@@ -52,8 +53,9 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     small_runtime()?.block_on(async {
         let (listener, address) = bind(listen).await?;
         print(&format!(
-            "The sandbox is running; stop it with Ctrl-C\n  updates   POST http://{address}/m2/CLIENT/profile/update\n  \
-             watch     http://{address}/sandbox/profiles and /sandbox/requests"
+            "The sandbox is running; stop it with Ctrl-C\n  updates   POST http://{address}{}\n  \
+             watch     http://{address}/sandbox/profiles and /sandbox/requests",
+            single::path("CLIENT")
         ))?;
         let (stop_sender, stop) = watch::channel(false);
         tokio::select! {

@@ -126,7 +126,11 @@ impl<'d, 'a> Table<'d, 'a> {
     }
 
     fn wrong_kind(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
-        self.report(value.span(), format!("{key} in {} is {expected}, not {}", self.name, kind(value.get_ref())));
+        let message = match self.name.as_str() {
+            "" => format!("{key} is {expected}, not {}", kind(value.get_ref())),
+            name => format!("{key} in {name} is {expected}, not {}", kind(value.get_ref())),
+        };
+        self.report(value.span(), message);
     }
 
     pub(super) fn text(&self, key: &'static str) -> Option<Spanned<&'d str>> {

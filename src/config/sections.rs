@@ -92,8 +92,9 @@ fn client_code(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<String> 
         && code.chars().all(|next| next.is_ascii_alphanumeric() || next == '-')
         && !code.starts_with('-');
     if !is_valid {
-        section
-            .report(text.span(), "client_code in [target] has letters, digits and hyphens, as in acme.tt.omtrdc.net");
+        let message =
+            format!("client_code in [target] has letters, digits and hyphens, as in {}", single::endpoint("acme"));
+        section.report(text.span(), message);
     }
     is_valid.then(|| (*code).to_owned())
 }

@@ -23,14 +23,27 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use super::guard::{Guard, allow_origin};
+use crate::limits::{INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT};
 
 /// How patient a server is.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerOptions {
-    /// Connections served at once; see [`crate::limits::INTAKE_CONNECTIONS_MAX`].
+    /// Connections served at once.
     pub connections_max: usize,
-    /// Time from one request to the headers of the next; see [`crate::limits::INTAKE_IDLE_TIMEOUT`].
+    /// Time from one request to the headers of the next.
     pub idle_timeout: Duration,
+    /// Time from the headers of a request to the end of its body.
+    pub body_timeout: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            connections_max: INTAKE_CONNECTIONS_MAX,
+            idle_timeout: INTAKE_IDLE_TIMEOUT,
+            body_timeout: INTAKE_BODY_TIMEOUT,
+        }
+    }
 }
 
 /// Where connections come from.

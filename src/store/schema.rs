@@ -25,8 +25,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     make_private(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(open)?;
-    set_up_writer(&mut connection).map_err(open)?;
-    migrate(&mut connection, path)?;
+    // Another process is kept out by the lock file; a reader's recovery may still hold the file for a moment.
+    connection.busy_timeout(Duration::from_secs(5)).map_err(open)?;
+    // Before the first pragma that writes.
+    let found = refuse_newer(&connection, path)?;
+    set_up_writer(&connection).map_err(open)?;
+    migrate(&mut connection, path, found)?;
     Ok(connection)
 }
 
@@ -45,7 +49,7 @@ pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
     let mut connection =
         Connection::open_in_memory().map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
     keep_plans(&connection).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
-    migrate(&mut connection, path)?;
+    migrate(&mut connection, path, 0)?;
     Ok(connection)
 }
 
@@ -62,10 +66,8 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn set_up_writer(connection: &mut Connection) -> rusqlite::Result<()> {
+fn set_up_writer(connection: &Connection) -> rusqlite::Result<()> {
     keep_plans(connection)?;
-    // Another process is kept out by the lock file; a reader's recovery may still hold the file for a moment.
-    connection.busy_timeout(Duration::from_secs(5))?;
     // Readers never wait for the writer, nor it for them.
     connection.pragma_update(None, "journal_mode", "wal")?;
     // NORMAL may lose the last commits at a power cut, and our answer is a promise.
@@ -86,8 +88,7 @@ fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let found = refuse_newer(connection, path)?;
+fn migrate(connection: &mut Connection, path: &Path, found: i64) -> Result<(), StoreError> {
     if found == VERSION {
         return Ok(());
     }

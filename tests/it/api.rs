@@ -164,7 +164,10 @@ async fn a_profile_is_explained_attribute_by_attribute() {
         all.iter().find(|attribute| attribute["name"] == name).unwrap().clone()
     };
     let spend = attribute("spend");
-    assert_eq!((&spend["value"], &spend["state"], &spend["event_id"]), (&json!("1.5"), &json!("delivered"), &json!("e1")));
+    assert_eq!(
+        (&spend["value"], &spend["state"], &spend["event_id"]),
+        (&json!("1.5"), &json!("delivered"), &json!("e1"))
+    );
     assert_eq!((&spend["version"], &spend["delivered_version"]), (&json!(1), &json!(1)));
     let note = attribute("note");
     assert_eq!((&note["state"], &note["reason"]), (&json!("refused"), &json!("empty_value")));

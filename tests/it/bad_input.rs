@@ -121,7 +121,11 @@ async fn broken_http_and_bodies_that_end_early_are_refused() {
     let fixture = Setup::default().start().await;
     let address = fixture.agent.address;
     assert!(raw(address, b"NONSENSE\r\n\r\n").await.contains("400"));
-    assert!(raw(address, &[b"GET / HTTP/1.1\r\nX: ".as_slice(), &vec![b'x'; 1 << 20], b"\r\n\r\n"].concat()).await.contains("431"));
+    assert!(
+        raw(address, &[b"GET / HTTP/1.1\r\nX: ".as_slice(), &vec![b'x'; 1 << 20], b"\r\n\r\n"].concat())
+            .await
+            .contains("431")
+    );
     assert!(raw(address, b"GET /v1/status HTTP/1.1\r\n\r\n").await.contains("403"));
     let short = format!(
         "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: {STRUCTURED}\r\nContent-Length: 500\r\n\r\n{{"

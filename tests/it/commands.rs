@@ -1,1 +1,237 @@
-//! todo
+//! What people type, and what they read.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Output, Stdio};
+
+use assert_cmd::Command;
+use outpost::store::{FILE_NAME, SCHEMA_VERSION, Store};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{MAPPINGS, used};
+
+/// A directory with a configuration that sends nowhere.
+struct Device {
+    dir: TempDir,
+}
+
+impl Device {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let nowhere = MAPPINGS.replace("[target]\n", "[target]\nendpoint = \"http://127.0.0.1:9\"\n");
+        let config = format!("[agent]\ndata_dir = \"data\"\n[intake.http]\nlisten = \"127.0.0.1:0\"\n{nowhere}");
+        std::fs::write(dir.path().join("agent.toml"), config).unwrap();
+        Self { dir }
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.dir.path().join(name), text).unwrap();
+    }
+
+    fn outpost(&self, args: &[&str]) -> Output {
+        outpost(self.dir.path()).args(args).output().unwrap()
+    }
+
+    /// Runs a command that works, and gives what it printed.
+    fn works(&self, args: &[&str]) -> String {
+        let output = self.outpost(args);
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// Runs a command that does not work, and gives its exit code and what it said.
+    fn fails(&self, args: &[&str]) -> (Option<i32>, String) {
+        let output = self.outpost(args);
+        (output.status.code(), text(&output.stderr).replace(&self.dir.path().display().to_string(), "DIR"))
+    }
+
+    fn record_use(&self, card: &str) -> String {
+        let data = format!("{{\"card\":\"{card}\",\"store\":\"Lund\",\"total\":2}}");
+        self.works(&["record", "--type", "com.acme.loyalty.used", "--data", &data])
+    }
+
+    fn status(&self) -> Value {
+        serde_json::from_str(&self.works(&["status", "--json"])).unwrap()
+    }
+
+    fn run(&self) -> Agent {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_outpost"))
+            .arg("run")
+            .current_dir(self.dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // The greeting comes when events are taken.
+        BufReader::new(child.stdout.take().unwrap()).lines().next().expect("the agent should start").unwrap();
+        Agent(child)
+    }
+}
+
+/// An agent in a process of its own, killed when dropped.
+struct Agent(Child);
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        self.0.wait().unwrap();
+    }
+}
+
+fn outpost(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outpost"));
+    command.current_dir(dir);
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn every_help_ends_with_an_example() {
+    let device = Device::new();
+    for command in ["run", "record", "status", "check", "preview", "sandbox"] {
+        let help = device.works(&[command, "--help"]);
+        let last = help.trim_end().lines().last().unwrap().trim();
+        assert!(last.starts_with(&format!("outpost {command} ")), "{help}");
+    }
+    assert!(device.works(&["--help"]).trim_end().ends_with("outpost run --sandbox"));
+}
+
+#[test]
+fn check_says_what_is_wrong_and_where() {
+    let device = Device::new();
+    assert_eq!(device.works(&["check"]), "agent.toml is valid; 0 examples passed\n");
+    device.write("wrong.toml", "[target]\nclient_cod = \"acme\"\n[agnet]\n");
+    let (code, said) = device.fails(&["check", "-c", "wrong.toml"]);
+    assert_eq!(code, Some(2));
+    insta::assert_snapshot!(said, @r#"
+    outpost: 3 problems in the configuration
+    wrong.toml:1:1: client_code is missing in [target]
+    wrong.toml:2:1: unknown key "client_cod" in [target]; did you mean "client_code"?
+    wrong.toml:3:2: unknown key "agnet" at the top; did you mean "agent"?
+    "#);
+    let (code, said) = device.fails(&["check", "-c", "none.toml"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("none.toml"), "{said}");
+}
+
+#[test]
+fn record_writes_through_the_agent_or_straight_into_its_store() {
+    let device = Device::new();
+    let id = device.record_use("7");
+    assert_eq!(id.trim().len(), 36, "a UUID of its own");
+    assert_eq!(device.status()["events"]["recorded"], 1);
+
+    let agent = device.run();
+    device.record_use("8");
+    let status = device.status();
+    assert_eq!((&status["events"]["recorded"], &status["pending"]["profiles"]), (&Value::from(2), &Value::from(2)));
+    drop(agent);
+    assert_eq!(device.status()["events"]["recorded"], 2);
+}
+
+#[test]
+fn record_tells_what_became_of_the_event() {
+    let device = Device::new();
+    let once = ["record", "--type", "com.acme.note", "--id", "a", "--data", r#"{"card":"7","note":"x"}"#];
+    assert_eq!(device.works(&once), "a\n");
+    assert_eq!(text(&device.outpost(&once).stderr), "outpost: duplicate\n");
+    let unmapped = device.outpost(&["record", "--type", "com.other"]);
+    assert_eq!((unmapped.status.code(), text(&unmapped.stderr)), (Some(0), "outpost: unmapped\n".to_owned()));
+    let rejected = device.outpost(&["record", "--type", "com.acme.note", "--data", "{}"]);
+    assert_eq!(rejected.status.code(), Some(0));
+    insta::assert_snapshot!(text(&rejected.stderr), @r#"outpost: rejected: mapping "noted", identity.third_party_id = "data.card": data.card is not in the event; use the default filter or a `when` if it may be missing"#);
+
+    let (code, said) = device.fails(&["record", "--type", "t", "--data", "{"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("--data is not valid JSON"), "{said}");
+    let (code, said) = device.fails(&["record", "--type", "t", "--time", "yesterday"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("time"), "{said}");
+    assert_eq!(device.fails(&["record"]).0, Some(2));
+}
+
+#[test]
+fn a_batch_is_recorded_up_to_its_first_bad_line_and_can_be_run_again() {
+    let device = Device::new();
+    let event = |id: &str| used(id, "7", "Lund", 1.0).to_string();
+    device.write("events.ndjson", &format!("{}\n\n{}\n{{\"id\":3}}\n{}\n", event("1"), event("2"), event("4")));
+    let (code, said) = device.fails(&["record", "--batch", "events.ndjson"]);
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("outpost: line 4: "), "{said}");
+    assert!(said.contains("2 events before it were recorded"), "{said}");
+    device.write("events.ndjson", &format!("{}\n{}\n{}\n{}", event("1"), event("2"), event("3"), event("4")));
+    let done = device.works(&["record", "--batch", "events.ndjson"]);
+    assert_eq!(done, "recorded 2, duplicate 2, unmapped 0, rejected 0\n");
+
+    let array = format!("[{},\n{}]", event("4"), event("5"));
+    let output = outpost(device.dir.path()).args(["record", "--batch", "-"]).write_stdin(array).output().unwrap();
+    assert_eq!(text(&output.stdout), "recorded 1, duplicate 1, unmapped 0, rejected 0\n");
+    assert_eq!(device.status()["events"]["recorded"], 5);
+}
+
+#[test]
+fn status_is_a_screenful() {
+    let device = Device::new();
+    let (code, said) = device.fails(&["status"]);
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(1), "outpost: there is no store in data; start the agent with `outpost run`\n")
+    );
+    device.record_use("7");
+    let names: Vec<String> = device
+        .works(&["status"])
+        .lines()
+        .map(|line| line.split_whitespace().next().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(names, ["device", "link", "events", "pending", "delivered", "rejected", "quota", "store"]);
+}
+
+#[test]
+fn preview_shows_the_exact_request_and_records_nothing() {
+    let device = Device::new();
+    let event = used("1", "7", "Malmö", 2.5).to_string();
+    let output = outpost(device.dir.path()).arg("preview").write_stdin(event).output().unwrap();
+    insta::assert_snapshot!(text(&output.stdout), @r#"
+    mapping "card used" matches
+
+    POST http://127.0.0.1:9/m2/acme/profile/update
+    Content-Type: application/x-www-form-urlencoded
+
+    mbox3rdPartyId=7&profile.lastStore=Malm%C3%B6&profile.spend=2.5&profile.visits=1
+    "#);
+    assert!(!device.dir.path().join("data").join(FILE_NAME).exists());
+}
+
+#[test]
+fn run_refuses_a_store_of_a_newer_program_and_a_second_agent() {
+    let device = Device::new();
+    let agent = device.run();
+    let (code, said) = device.fails(&["run"]);
+    assert_eq!((code, said.as_str()), (Some(1), "outpost: another outpost already runs on data\n"));
+    drop(agent);
+
+    let path = device.dir.path().join("data").join(FILE_NAME);
+    drop(Store::open(&path).unwrap());
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
+    let (code, said) = device.fails(&["run"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("install the newer outpost again, the store was not touched"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_terminated_agent_ends_well_and_leaves_no_announcement() {
+    let device = Device::new();
+    let mut agent = device.run();
+    device.record_use("7");
+    let pid = agent.0.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(agent.0.wait().unwrap().code(), Some(0));
+    assert!(!device.dir.path().join("data/agent.json").exists());
+    assert_eq!(device.status()["pending"]["profiles"], 1);
+}

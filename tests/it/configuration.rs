@@ -1,1 +1,147 @@
-//! todo
+//! `agent.toml`: what is valid, and in which words the rest is refused.
+
+use std::path::Path;
+use std::time::Duration;
+
+use outpost::config::Config;
+use secrecy::ExposeSecret;
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(Path::new("agent.toml"), text, |_| "store-42".to_owned()).map_err(|problems| problems.to_string())
+}
+
+/// A configuration that is valid but for what is put in the place of `{}`.
+fn check(template: &str, expected: &str) {
+    let problems = parse(template).map(|_| ()).expect_err(template);
+    assert_eq!(problems, expected, "\n{template}");
+}
+
+const MAPPING: &str = r#"
+[[mapping]]
+name = "m"
+event = "*"
+identity = { third_party_id = "data.card" }
+set = { a = "data.a" }
+"#;
+
+#[test]
+fn the_example_is_valid_and_its_examples_pass() {
+    let text = include_str!("../../agent.toml.example");
+    let config = parse(text).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(!config.examples.is_empty());
+    config.run_examples(Path::new("agent.toml.example"), text).unwrap_or_else(|problems| panic!("{problems}"));
+}
+
+#[test]
+fn everything_but_the_client_code_has_a_default() {
+    let config = parse("[target]\nclient_code = \"acme\"").unwrap();
+    assert_eq!(config.target.endpoint, "https://acme.tt.omtrdc.net");
+    assert_eq!((config.target.timeout, config.target.connections), (Duration::from_secs(10), 4));
+    assert_eq!(config.intake.listen.to_string(), "127.0.0.1:7717");
+    assert!(config.intake.socket.is_none() && config.target.updates_per_day.is_none());
+    assert_eq!((config.log.level, config.log.keep_files), (tracing::Level::INFO, 14));
+}
+
+#[test]
+fn all_problems_are_told_at_once_with_place_and_nearest_name() {
+    let text = r#"[agent]
+data-dir = "/tmp"
+[target]
+client_code = "acme corp"
+mode = "auto"
+colour = 1
+[target.http]
+timeout = "10"
+connections = 0
+[intake.http]
+listen = "0.0.0.0:7717"
+[[mapping]]
+name = "loyalty card used"
+event = "com.acme.loyalty.*"
+identiy = { third_party_id = "data.card" }
+set = { lastStore = "Lund", "profile.a" = "'x'", b = 1 }
+add = { lastStore = "1" }
+"#;
+    insta::assert_snapshot!(parse(text).map(|_| ()).unwrap_err());
+}
+
+#[test]
+fn what_this_version_cannot_do_is_said() {
+    check(
+        "[target]\nclient_code = \"acme\"\nmode = \"bulk\"",
+        "agent.toml:3:8: mode \"bulk\" is not supported by this version; use mode = \"single\"",
+    );
+    check(
+        "[target]\nclient_code = \"acme\"\nshared_profiles = true",
+        "agent.toml:3:19: shared_profiles in [target] can only be false in this version",
+    );
+    check(
+        "[target]\nclient_code = \"acme\"\n[intake.folder]\npath = \"/drop\"",
+        "agent.toml:3:9: folder in [intake] is not supported by this version; remove the line",
+    );
+    check(
+        "[target]\nclient_code = \"acme\"\n[store]\nmax_size = \"1GiB\"",
+        "agent.toml:3:2: [store] is not supported by this version; remove the section",
+    );
+}
+
+#[test]
+fn a_missing_section_a_broken_line_and_a_wrong_kind_are_told() {
+    check("", "agent.toml:1:1: the section [target] with client_code is missing");
+    check("[target]", "agent.toml:1:1: client_code is missing in [target]");
+    check("[target]\nclient_code = 7", "agent.toml:2:15: client_code in [target] is a text in quotes, not a number");
+    check("target = 7", "agent.toml:1:10: target is a section, not a number");
+    assert!(parse("[target]\nclient_code = \"acme").unwrap_err().starts_with("agent.toml:2:"));
+}
+
+#[test]
+fn an_endpoint_is_https_or_loopback() {
+    let with = |endpoint: &str| parse(&format!("[target]\nclient_code = \"acme\"\nendpoint = \"{endpoint}\""));
+    assert_eq!(with("https://gateway.example").unwrap().target.endpoint, "https://gateway.example");
+    assert_eq!(with("http://127.0.0.1:8080/").unwrap().target.endpoint, "http://127.0.0.1:8080");
+    assert!(with("http://[::1]:8080").is_ok());
+    for refused in ["http://gateway.example", "ftp://gateway.example", "https://gateway.example/path", "gateway"] {
+        assert!(with(refused).is_err(), "{refused}");
+    }
+}
+
+#[test]
+fn an_attribute_name_of_129_characters_is_told_with_its_place() {
+    let name = "x".repeat(129);
+    check(
+        &format!("[target]\nclient_code = \"acme\"\n{MAPPING}max = {{ {name} = \"1\" }}"),
+        "agent.toml:9:9: the attribute name has 129 characters, at most 128 are allowed by Target",
+    );
+}
+
+#[test]
+fn attribute_names_may_hold_the_name_of_the_device() {
+    let config =
+        parse(&format!("[target]\nclient_code = \"acme\"\n{MAPPING}add = {{ \"visits_{{device_id}}\" = \"1\" }}"));
+    let mappings = format!("{:?}", config.unwrap().mappings);
+    assert!(mappings.contains("visits_store-42"), "{mappings}");
+}
+
+#[test]
+fn secrets_come_from_a_file_and_are_never_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("target.token");
+    std::fs::write(&path, "s3cret\n").unwrap();
+    let with = |source: &str| parse(&format!("[target]\nclient_code = \"acme\"\ntoken = {source}"));
+    let config = with(&format!("{{ file = '{}' }}", path.display())).unwrap();
+    assert_eq!(config.target.token.as_ref().unwrap().expose_secret(), "s3cret");
+    assert!(!format!("{config:?}").contains("s3cret"));
+    let missing = with("{ env = \"OUTPOST_TEST_NO_SUCH_VARIABLE\" }").map(|_| ()).unwrap_err();
+    assert_eq!(missing, "agent.toml:3:9: the environment variable OUTPOST_TEST_NO_SUCH_VARIABLE of token is not set");
+    assert!(with("{ }").is_err() && with("7").is_err());
+}
+
+#[test]
+fn an_example_that_comes_out_otherwise_is_told() {
+    let text = format!(
+        "[target]\nclient_code = \"acme\"\n{MAPPING}\n[[mapping.example]]\nevent = {{ type = \"t\", data = {{ card = \"7\", a = 1.50 }} }}\nexpect = {{ third_party_id = \"7\", a = \"1.50\" }}\n"
+    );
+    let config = parse(&text).unwrap();
+    let problems = config.run_examples(Path::new("agent.toml"), &text).unwrap_err();
+    assert_eq!(problems.to_string(), "agent.toml:10:1: example: expected a = \"1.50\", got \"1.5\"");
+}

@@ -11,5 +11,6 @@ mod delivery;
 mod power_cut;
 mod properties;
 mod simulation;
+mod slow_clients;
 mod socket;
 mod store;

@@ -21,7 +21,8 @@ fn fold(operation: Operation, changes: &[(i64, i64, String)]) -> Option<String> 
 }
 
 fn changes() -> impl Strategy<Value = Vec<(i64, i64, String)>> {
-    let change = (0_i64..20, -999_i64..999).prop_map(|(time, cents)| (time, format!("{}.{:02}", cents / 100, cents.abs() % 100)));
+    let change = (0_i64..20, -999_i64..999)
+        .prop_map(|(time, cents)| (time, format!("{}.{:02}", cents / 100, cents.abs() % 100)));
     proptest::collection::vec(change, 1..40).prop_map(|changes| {
         changes.into_iter().enumerate().map(|(seq, (time, operand))| (time, seq as i64, operand)).collect()
     })

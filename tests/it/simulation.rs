@@ -152,7 +152,9 @@ impl Story {
         for operation in Operation::ALL {
             if self.rng.bool() {
                 let value = match operation {
-                    Operation::Add | Operation::Max | Operation::Min => format!("{}.{}", self.rng.i32(-9..99), self.rng.u32(0..100)),
+                    Operation::Add | Operation::Max | Operation::Min => {
+                        format!("{}.{}", self.rng.i32(-9..99), self.rng.u32(0..100))
+                    }
                     Operation::Set if self.rng.u32(0..8) == 0 => String::new(),
                     _ => format!("v{}", self.rng.u32(0..5)),
                 };
@@ -182,7 +184,10 @@ impl Story {
             self.claims.extend(claims);
         }
         let mut profiles = HashSet::new();
-        assert!(self.claims.iter().all(|claim| profiles.insert(claim.profile_id)), "one update in flight for a profile");
+        assert!(
+            self.claims.iter().all(|claim| profiles.insert(claim.profile_id)),
+            "one update in flight for a profile"
+        );
     }
 
     /// One answer comes, or is lost.

@@ -20,7 +20,8 @@ async fn events_come_over_the_socket_without_a_token() {
 
     let client = reqwest::Client::builder().unix_socket(path.as_path()).tls_certs_only([]).build().unwrap();
     let request = client.post("http://localhost/v1/events").header("content-type", STRUCTURED);
-    let answer: Value = request.body(used("1", "7", "Lund", 1.0).to_string()).send().await.unwrap().json().await.unwrap();
+    let answer: Value =
+        request.body(used("1", "7", "Lund", 1.0).to_string()).send().await.unwrap().json().await.unwrap();
     assert_eq!(answer["events"][0]["status"], "recorded");
     fixture.wait_held("7", "visits", "1").await;
     agent.stop().await;

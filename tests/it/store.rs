@@ -1,1 +1,93 @@
-//! todo
+//! The store's file: its schema, its limits, and what is refused.
+
+use outpost::clock::Clock;
+use outpost::intake::{cloudevents, record_directly};
+use outpost::store::{FILE_NAME, Reader, SCHEMA_VERSION, Store, StoreError};
+use rusqlite::Connection;
+
+use crate::support::{MAPPINGS, mappings, used};
+
+#[test]
+fn a_store_of_a_newer_program_is_refused_and_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    drop(Store::open(&path).unwrap());
+    let connection = Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
+    connection.pragma_update(None, "journal_mode", "delete").unwrap();
+    drop(connection);
+    let before = std::fs::read(&path).unwrap();
+    let newer = SCHEMA_VERSION + 1;
+    match Store::open(&path).err().unwrap() {
+        StoreError::NewerSchema { found, .. } => assert_eq!(found, newer),
+        error => panic!("{error}"),
+    }
+    assert!(matches!(Reader::open(&path), Err(StoreError::NewerSchema { .. })));
+    assert!(std::fs::read(&path).unwrap() == before, "the file changed");
+}
+
+#[test]
+fn the_file_is_in_wal_mode_and_every_table_is_strict() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    drop(Store::open(&path).unwrap());
+    let connection = Connection::open(&path).unwrap();
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+    let sql =
+        "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND strict = 0 AND name NOT LIKE 'sqlite_%'";
+    let loose: i64 = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(loose, 0, "every table is STRICT");
+}
+
+#[test]
+fn numbers_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    let mappings = mappings(MAPPINGS);
+    let clock = Clock::new(None);
+    let mut store = Store::open(&path).unwrap();
+    let mut other = used("2", "7", "Lund", 1.0);
+    other["type"] = "com.other".into();
+    for event in [used("1", "7", "Lund", 1.0), used("1", "7", "Lund", 1.0), other] {
+        let parsed = vec![cloudevents::structured(event.to_string().as_bytes()).unwrap()];
+        record_directly(&mut store, parsed, &mappings, &clock).unwrap();
+    }
+    let before = store.counters();
+    drop(store);
+    let after = Store::open(&path).unwrap().counters();
+    assert_eq!((after.recorded, after.totals), (before.recorded, before.totals));
+    assert_eq!((after.recorded, after.totals.duplicate, after.totals.unmapped), (1, 1, 1));
+    assert!(after.recorded_at.is_some());
+    let pending = Reader::open(&path).unwrap().count_pending().unwrap();
+    assert_eq!((pending.profiles, pending.attributes), (1, 3));
+}
+
+#[test]
+fn a_batch_that_cannot_be_written_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    let mut store = Store::open(&path).unwrap();
+    // Another writer makes every write fail for good once the waiting is over; here it is a table that is gone.
+    Connection::open(&path).unwrap().execute_batch("ALTER TABLE attribute RENAME TO elsewhere").unwrap();
+    let parsed = vec![cloudevents::structured(used("1", "7", "Lund", 1.0).to_string().as_bytes()).unwrap()];
+    let result = record_directly(&mut store, parsed, &mappings(MAPPINGS), &Clock::new(None));
+    assert!(matches!(result, Err(StoreError::Write(_))));
+    Connection::open(&path).unwrap().execute_batch("ALTER TABLE elsewhere RENAME TO attribute").unwrap();
+    assert_eq!(store.counters().recorded, 0);
+    let parsed = vec![cloudevents::structured(used("2", "7", "Lund", 1.0).to_string().as_bytes()).unwrap()];
+    let answers = record_directly(&mut store, parsed, &mappings(MAPPINGS), &Clock::new(None)).unwrap();
+    assert_eq!((answers[0].seq, answers[0].status), (1, "recorded"));
+}
+
+#[test]
+fn the_file_is_for_its_owner_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    drop(Store::open(&path).unwrap());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use outpost::agent::{self, AgentOptions, Listeners};
 use outpost::config::Config;
-use outpost::identity::{Identity, IdentityKind};
+use outpost::http::server::ServerOptions;
+use outpost::identity::IdentityKind;
 use outpost::mapping::Mappings;
 use outpost::sandbox::Sandbox;
 use outpost::sandbox::faults::Faults;
@@ -54,10 +55,6 @@ pub fn mappings(text: &str) -> Arc<Mappings> {
     config(text).mappings
 }
 
-pub fn card(key: &str) -> Identity {
-    Identity::new(IdentityKind::ThirdPartyId, key).unwrap()
-}
-
 /// How an agent is started.
 pub struct Setup {
     pub mappings: &'static str,
@@ -67,6 +64,7 @@ pub struct Setup {
     pub timeout: Duration,
     pub updates_per_day: Option<u64>,
     pub allowed_origins: Vec<String>,
+    pub server: ServerOptions,
 }
 
 impl Default for Setup {
@@ -79,6 +77,7 @@ impl Default for Setup {
             timeout: Duration::from_secs(5),
             updates_per_day: None,
             allowed_origins: Vec::new(),
+            server: ServerOptions::default(),
         }
     }
 }
@@ -154,6 +153,7 @@ impl Running {
             device_id: "device-1".to_owned(),
             token: SecretString::from(TOKEN),
             allowed_origins: setup.allowed_origins.clone(),
+            server: setup.server,
             mappings: mappings(setup.mappings),
             target: ClientOptions {
                 endpoint: endpoint.to_owned(),
