@@ -340,7 +340,8 @@ fn recording(sent: &Sent, recorded_at: Timestamp) -> Recording {
 
 /// What each profile must hold in the end, from the acknowledged events alone.
 fn model(events: &[Acknowledged]) -> BTreeMap<Identity, BTreeMap<String, String>> {
-    let mut operands: BTreeMap<(Identity, &'static str), Vec<(Timestamp, i64, &str)>> = BTreeMap::new();
+    type Operand<'e> = (Timestamp, i64, &'e str);
+    let mut operands: BTreeMap<(Identity, &'static str), Vec<Operand<'_>>> = BTreeMap::new();
     for Acknowledged { seq, sent } in events {
         for (operation, value) in &sent.changes {
             let key = (sent.identity.clone(), operation.name());
