@@ -3,27 +3,23 @@
 //! `cargo bench --bench intake`, or with a name after `--`: `raw`, `single`, `batch`, `flash`, `bytes`.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
-use outpost::clock::Clock;
-use outpost::intake::{cloudevents, event_at};
-use outpost::store::{Recording, Store};
+use outpost::store::Store;
 
-use common::{Agent, BareLoop, NOWHERE, PROFILES, bare_server, event, load, request, row};
+use common::{
+    Agent, BATCH, BareLoop, NOWHERE, PROFILES, STRUCTURED, bare_server, event, load, recordings, request, row,
+};
 
 mod common;
 
-const STRUCTURED: &str = "application/cloudevents+json";
-const BATCH: &str = "application/cloudevents-batch+json";
-
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let benches: [(&str, fn()); 6] =
-        [("raw", raw), ("store", store), ("single", single), ("batch", batch), ("flash", flash), ("bytes", bytes)];
-    for (name, bench) in benches {
-        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
-            println!("# {name}");
-            bench();
-        }
-    }
+    common::run(&[
+        ("raw", raw),
+        ("store", store),
+        ("single", single),
+        ("batch", batch),
+        ("flash", flash),
+        ("bytes", bytes),
+    ]);
 }
 
 fn events(count: usize) -> Vec<String> {
@@ -53,21 +49,12 @@ fn raw() {
 
 /// The store alone: what a commit costs without HTTP and threads.
 fn store() {
-    let mappings = common::mappings();
-    let clock = Clock::new(None);
     for (group, count) in [(1, 20_000), (16, 100_000), (64, 200_000), (512, 200_000)] {
         let dir = tempfile::tempdir_in(common::bench_dir()).unwrap();
         let mut store = Store::open(&dir.path().join("outpost.db")).unwrap();
-        let recordings = |count| -> Vec<Recording> {
-            let record = |event: &String| {
-                let (event, _) = event_at(cloudevents::structured(event.as_bytes()).unwrap(), &clock);
-                let mapped = mappings.map(&event);
-                Recording { event, recorded_at: clock.now(), mapped }
-            };
-            events(count).iter().map(record).collect()
-        };
-        common::commit(&mut store, &recordings(PROFILES), 512);
-        row(&format!("store, {group} a commit"), &common::commit(&mut store, &recordings(count), group));
+        common::commit(&mut store, &recordings(0..PROFILES, PROFILES), 512);
+        let recordings = recordings(0..count, PROFILES);
+        row(&format!("store, {group} a commit"), &common::commit(&mut store, &recordings, group));
     }
 }
 

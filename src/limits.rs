@@ -111,7 +111,7 @@ pub const EXPRESSION_BYTES_MAX: usize = 4_096;
 /// Limits: keeps the oldest waiting client's answer within some tens of milliseconds.
 pub const GROUP_EVENTS_MAX: usize = 1_024;
 
-/// Profiles that the forwarder reads from the outbox at a time.
+/// Most profiles that the forwarder claims at a time.
 pub const OUTBOX_PAGE_PROFILES: usize = 256;
 
 /// Profiles that step aside at once because their update alone keeps failing.

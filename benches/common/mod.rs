@@ -3,18 +3,36 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use outpost::clock::Clock;
+use outpost::intake::{cloudevents, event_at};
+use outpost::store::{Recording, Store};
 use rusqlite::Connection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Profiles that the events are spread over.
 pub const PROFILES: usize = 10_000;
+
+pub const STRUCTURED: &str = "application/cloudevents+json";
+pub const BATCH: &str = "application/cloudevents-batch+json";
+
+/// Runs the benches that the command line names, or all.
+pub fn run(benches: &[(&str, fn())]) {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    for (name, bench) in benches {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            println!("# {name}");
+            bench();
+        }
+    }
+}
 
 /// Bytes of one event.
 pub const EVENT_BYTES: usize = 600;
@@ -64,6 +82,16 @@ impl Agent {
     /// A number of `/proc/PID/status` or `/proc/PID/io`.
     pub fn proc_number(&self, file: &str, name: &str) -> u64 {
         proc_number(self.pid(), file, name)
+    }
+
+    /// The document of `GET /v1/status`.
+    pub fn status(&self) -> serde_json::Value {
+        let config = self.dir.path().join("agent.toml");
+        let output = Command::new(env!("CARGO_BIN_EXE_outpost"))
+            .args(["status", "--json", "-c", config.to_str().unwrap()])
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// Ends the agent as a power cut would, and gives its directory back.
@@ -194,11 +222,12 @@ async fn client(address: SocketAddr, requests: Arc<Vec<Vec<u8>>>, next: Arc<Atom
     latencies
 }
 
-fn is_complete(answer: &[u8]) -> bool {
-    let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
-    let head = std::str::from_utf8(&answer[..end]).unwrap();
+/// Whether these bytes are a whole request or answer.
+pub fn is_complete(message: &[u8]) -> bool {
+    let Some(end) = message.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
+    let head = std::str::from_utf8(&message[..end]).unwrap();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-    answer.len() == end + 4 + length.parse::<usize>().unwrap()
+    message.len() == end + 4 + length.parse::<usize>().unwrap()
 }
 
 /// The raw limit: one connection of SQLite that commits the same rows in groups.
@@ -296,8 +325,30 @@ pub fn mappings() -> Arc<outpost::mapping::Mappings> {
     outpost::config::Config::parse(Path::new("agent.toml"), &text, |_| String::new()).unwrap().mappings
 }
 
+/// Events of these numbers, ready to be recorded.
+pub fn recordings(numbers: Range<usize>, profiles: usize) -> Vec<Recording> {
+    let (mappings, clock) = (mappings(), Clock::new(None));
+    let record = |number| {
+        let (event, _) = event_at(cloudevents::structured(event(number, profiles).as_bytes()).unwrap(), &clock);
+        let mapped = mappings.map(&event);
+        Recording { event, recorded_at: clock.now(), mapped }
+    };
+    numbers.map(record).collect()
+}
+
+/// A directory with a store that holds so many events on so many profiles, all pending.
+pub fn backlog(events: usize, profiles: usize) -> tempfile::TempDir {
+    let dir = tempfile::tempdir_in(bench_dir()).unwrap();
+    std::fs::create_dir(dir.path().join("data")).unwrap();
+    let mut store = Store::open(&dir.path().join("data").join(outpost::store::FILE_NAME)).unwrap();
+    for begin in (0..events).step_by(10_000) {
+        commit(&mut store, &recordings(begin..events.min(begin + 10_000), profiles), 2_000);
+    }
+    dir
+}
+
 /// Commits recordings in groups; gives the duration of each group.
-pub fn commit(store: &mut outpost::store::Store, recordings: &[outpost::store::Recording], group: usize) -> Load {
+pub fn commit(store: &mut Store, recordings: &[Recording], group: usize) -> Load {
     let begun = Instant::now();
     let mut latencies = Vec::new();
     for group in recordings.chunks(group) {

@@ -1,9 +1,10 @@
 //! The forwarder: from the outbox to Target, whenever the link allows.
 //!
-//! `plan` decides, purely; `deliver` sends one claim; `run` is the loop that joins them with clock, store and link.
+//! `plan` decides, purely; `pages` claims ahead; `deliver` sends one claim; `run` is the loop that joins them with clock, store and link.
 
 mod aside;
 mod deliver;
+mod pages;
 mod plan;
 mod run;
 

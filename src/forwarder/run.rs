@@ -10,15 +10,23 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::aside::Aside;
 use super::deliver::{Delivery, deliver};
+use super::pages::{Page, Pages};
 use super::plan::{Step, plan};
 use crate::backoff::backoff;
 use crate::clock::Clock;
-use crate::limits::{OUTBOX_PAGE_PROFILES, STOP_TIMEOUT};
+use crate::limits::STOP_TIMEOUT;
 use crate::link::{Link, LinkState, Permit, Signal};
 use crate::quota::Quota;
 use crate::status::LinkView;
-use crate::store::{Claim, Outbox, StoreError, Writer};
+use crate::store::{Claim, Outbox, Settlement, StoreError, Writer};
 use crate::target::{Client, Outcome};
+
+/// Deliveries that are written down at once.
+const SETTLEMENTS_MAX: usize = 512;
+
+/// How long a delivery may wait to be written down with others. Each commit is a wait for the disk, and wear of a flash
+/// card; a power cut before it means no more than that the same states are sent again.
+const SETTLE_DELAY: Duration = Duration::from_millis(10);
 
 /// What a forwarder is made of.
 pub struct ForwarderParts {
@@ -47,15 +55,17 @@ pub struct Forwarder {
     clock: Arc<Clock>,
     link_view: watch::Sender<LinkView>,
     outbox_changed: Arc<Notify>,
-    /// None while a page is being read.
-    outbox: Option<Outbox>,
     link: Link,
     aside: Aside,
     claims: VecDeque<Claim>,
+    pages: Pages,
     /// Whether the outbox may hold more than was claimed.
     may_have_more: bool,
     sends: JoinSet<Delivery>,
-    settlements: JoinSet<Result<(), StoreError>>,
+    /// What came of deliveries, and when it is to be written down.
+    unsettled: Vec<Settlement>,
+    settle_at: Option<Instant>,
+    settling: JoinSet<Result<(), StoreError>>,
     store_failures: u32,
     store_wait_until: Duration,
 }
@@ -67,7 +77,6 @@ impl Forwarder {
         let ForwarderParts { outbox, writer, client, connections, quota, clock, link_view } = parts;
         Self {
             outbox_changed: writer.outbox_changed(),
-            outbox: Some(outbox),
             writer,
             client,
             connections,
@@ -77,9 +86,12 @@ impl Forwarder {
             link: Link::default(),
             aside: Aside::default(),
             claims: VecDeque::new(),
+            pages: Pages::new(outbox, connections),
             may_have_more: true,
             sends: JoinSet::new(),
-            settlements: JoinSet::new(),
+            unsettled: Vec::new(),
+            settle_at: None,
+            settling: JoinSet::new(),
             store_failures: 0,
             store_wait_until: Duration::ZERO,
         }
@@ -89,11 +101,13 @@ impl Forwarder {
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let outbox_changed = self.outbox_changed.clone();
         loop {
-            let wake = self.start().await;
+            let wake = self.start();
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(sent) = self.sends.join_next() => self.sent(sent),
-                Some(settled) = self.settlements.join_next() => self.settled(settled),
+                page = self.pages.read() => self.claimed(page),
+                Some(settled) = self.settling.join_next() => self.settled(settled),
+                () = wait(self.settle_at) => self.settle(),
                 // Not asked for while there is enough to do: intake need not wake us for every commit.
                 () = outbox_changed.notified(), if !self.may_have_more => self.may_have_more = true,
                 () = wait(wake) => self.may_have_more = true,
@@ -103,12 +117,13 @@ impl Forwarder {
     }
 
     /// Starts what may start now, and says when to look again if nothing happens before.
-    async fn start(&mut self) -> Option<Instant> {
+    fn start(&mut self) -> Option<Instant> {
         loop {
             let now = self.clock.elapsed();
             match self.plan(now) {
                 Step::Send(places) => {
-                    if !self.claim(places).await {
+                    self.claim(now);
+                    if self.claims.is_empty() {
                         return self.aside.next(now).map(|time| self.instant(time));
                     }
                     for claim in self.claims.drain(..places.min(self.claims.len())) {
@@ -139,31 +154,22 @@ impl Forwarder {
         plan(self.link.permit(now), self.sends.len(), self.connections, left, opens)
     }
 
-    /// Sees to it that there are claims, for up to `places` deliveries; false if there is nothing to send.
-    async fn claim(&mut self, places: usize) -> bool {
-        if self.claims.is_empty() && self.may_have_more {
-            let is_probe = self.link.permit(self.clock.elapsed()) == Permit::Probe;
-            let limit = if is_probe { places } else { OUTBOX_PAGE_PROFILES };
-            self.claims = self.read_page(limit).await.into();
-            self.may_have_more = self.claims.len() == limit;
+    /// Begins to claim more before what was claimed is used up.
+    fn claim(&mut self, now: Duration) {
+        if self.may_have_more && self.pages.is_due(self.claims.len()) {
+            let is_probe = self.link.permit(now) == Permit::Probe;
+            self.pages.begin(is_probe, self.aside.waiting(now));
         }
-        !self.claims.is_empty()
     }
 
-    /// Claims a page on a thread that may wait for the disk.
-    async fn read_page(&mut self, limit: usize) -> Vec<Claim> {
-        let Some(mut outbox) = self.outbox.take() else { return Vec::new() };
-        let aside = self.aside.waiting(self.clock.elapsed());
-        let read = tokio::task::spawn_blocking(move || {
-            let page = outbox.claim(limit, &aside);
-            (outbox, page)
-        });
-        let (outbox, page) = read.await.expect("reading the outbox does not panic");
-        self.outbox = Some(outbox);
-        page.unwrap_or_else(|error| {
-            self.store_failed(&error);
-            Vec::new()
-        })
+    fn claimed(&mut self, page: Result<Page, StoreError>) {
+        match page {
+            Ok(page) => {
+                self.may_have_more = page.may_have_more;
+                self.claims.extend(page.claims);
+            }
+            Err(error) => self.store_failed(&error),
+        }
     }
 
     fn sent(&mut self, sent: Result<Delivery, JoinError>) {
@@ -182,12 +188,22 @@ impl Forwarder {
         if delivery.refused() > 0 {
             tracing::warn!(attributes = delivery.refused(), "update refused for good; kept as rejected");
         }
-        if let Some(settlement) = delivery.into_settlement(wall) {
-            let writer = self.writer.clone();
-            self.settlements.spawn(async move { writer.settle(settlement).await });
-        } else {
-            self.may_have_more = true;
+        match delivery.into_settlement(wall) {
+            Some(settlement) => self.unsettled.push(settlement),
+            None => self.may_have_more = true,
         }
+        if self.unsettled.len() >= SETTLEMENTS_MAX {
+            self.settle();
+        } else if self.settle_at.is_none() && !self.unsettled.is_empty() {
+            self.settle_at = Some(Instant::now() + SETTLE_DELAY);
+        }
+    }
+
+    /// Has the store write down what came of deliveries.
+    fn settle(&mut self) {
+        self.settle_at = None;
+        let (writer, settlements) = (self.writer.clone(), std::mem::take(&mut self.unsettled));
+        self.settling.spawn(async move { writer.settle(settlements).await });
     }
 
     /// Takes in what an answer says of the link and of the update.
@@ -262,7 +278,8 @@ impl Forwarder {
         .await;
         let unanswered = self.sends.len();
         self.sends.shutdown().await;
-        while self.settlements.join_next().await.is_some() {}
+        self.settle();
+        while self.settling.join_next().await.is_some() {}
         tracing::info!(unanswered, "forwarding stopped");
     }
 }

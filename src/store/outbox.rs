@@ -141,7 +141,7 @@ pub(super) fn pending_attributes(connection: &Connection, profile_id: i64) -> ru
     let mut statement = connection.prepare_cached(
         "SELECT name, value, version FROM attribute
          WHERE profile_id = ?1 AND version > max(delivered_version, refused_version)
-         ORDER BY version, name",
+         ORDER BY name",
     )?;
     let rows = statement.query_map([profile_id], |row| {
         Ok(ClaimedAttribute { name: row.get(0)?, value: row.get(1)?, version: row.get(2)? })

@@ -283,24 +283,26 @@ pub(super) fn refuse(
 ///
 /// Gives −1 if it was taken out, else 0.
 pub(super) fn refresh_pending(connection: &Connection, profile_id: i64) -> rusqlite::Result<i64> {
-    let oldest: Option<(i64, i64)> = connection
-        .prepare_cached(
-            "SELECT version, changed_at_ms FROM attribute
-             WHERE profile_id = ?1 AND version > max(delivered_version, refused_version)
-             ORDER BY version LIMIT 1",
-        )?
-        .query_row([profile_id], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    if let Some((seq, at_ms)) = oldest {
-        set_pending(connection, profile_id, seq, at_ms)?;
-        return Ok(0);
-    }
     let removed = connection
         .prepare_cached(
-            "UPDATE profile SET pending_seq = NULL, pending_since_ms = NULL WHERE id = ?1 AND pending_seq IS NOT NULL",
+            "UPDATE profile SET pending_seq = NULL, pending_since_ms = NULL
+             WHERE id = ?1 AND pending_seq IS NOT NULL AND NOT EXISTS (
+                 SELECT 1 FROM attribute WHERE profile_id = ?1 AND version > max(delivered_version, refused_version))",
         )?
         .execute([profile_id])?;
-    Ok(if removed > 0 { -1 } else { 0 })
+    if removed > 0 {
+        return Ok(-1);
+    }
+    // Beside min(), SQLite gives the other column of the same row.
+    connection
+        .prepare_cached(
+            "UPDATE profile SET (pending_seq, pending_since_ms) = (
+                 SELECT min(version), changed_at_ms FROM attribute
+                 WHERE profile_id = ?1 AND version > max(delivered_version, refused_version))
+             WHERE id = ?1",
+        )?
+        .execute([profile_id])?;
+    Ok(0)
 }
 
 fn set_pending(connection: &Connection, profile_id: i64, seq: i64, at_ms: i64) -> rusqlite::Result<()> {

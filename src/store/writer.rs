@@ -30,7 +30,7 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum Job {
     Record { recordings: Vec<Recording>, recorded: Vec<Recorded>, reply: Reply<Vec<Recorded>> },
-    Settle { settlement: Settlement, reply: Reply<()> },
+    Settle { settlements: Vec<Settlement>, reply: Reply<()> },
 }
 
 /// A handle to the writer's thread. The thread ends when the last handle is dropped.
@@ -67,13 +67,13 @@ impl Writer {
         answer.await.unwrap_or(Err(StoreError::Stopped))
     }
 
-    /// Settles a delivery, and answers when that is durable.
+    /// Settles deliveries, and answers when that is durable.
     ///
     /// # Errors
-    /// [`StoreError`]; then the claim is released unsettled.
-    pub async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
+    /// [`StoreError`]; then the claims are released unsettled.
+    pub async fn settle(&self, settlements: Vec<Settlement>) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(Job::Settle { settlement, reply }).map_err(|_| StoreError::Stopped)?;
+        self.jobs.send(Job::Settle { settlements, reply }).map_err(|_| StoreError::Stopped)?;
         answer.await.unwrap_or(Err(StoreError::Stopped))
     }
 
@@ -183,7 +183,7 @@ impl Job {
     fn events(&self) -> usize {
         match self {
             Self::Record { recordings, .. } => recordings.len(),
-            Self::Settle { .. } => 1,
+            Self::Settle { settlements, .. } => settlements.len(),
         }
     }
 
@@ -195,7 +195,7 @@ impl Job {
                 }
                 Ok(())
             }
-            Self::Settle { settlement, .. } => store.settle(settlement),
+            Self::Settle { settlements, .. } => settlements.iter().try_for_each(|settlement| store.settle(settlement)),
         }
     }
 
@@ -204,9 +204,9 @@ impl Job {
         let result = result.as_ref().copied().map_err(StoreError::repeated);
         match self {
             Self::Record { recorded, reply, .. } => drop(reply.send(result.map(|()| recorded))),
-            Self::Settle { settlement, reply } => {
+            Self::Settle { settlements, reply } => {
                 // Released before the forwarder hears of it, so that it can claim what is still pending.
-                drop(settlement);
+                drop(settlements);
                 drop(reply.send(result));
             }
         }

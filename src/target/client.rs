@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -53,6 +54,8 @@ pub enum ClientError {
     Token,
     /// The proxy's URL cannot be used; it is not shown, as it may hold a password.
     Proxy,
+    /// The endpoint and the client code make no URL.
+    Endpoint,
     /// TLS cannot be set up.
     Setup(reqwest::Error),
 }
@@ -64,6 +67,7 @@ impl fmt::Display for ClientError {
             Self::Pem { path, .. } => write!(f, "{} is not a PEM file of the kind that is needed", path.display()),
             Self::Token => f.write_str("the token of [target] holds characters that a header cannot carry"),
             Self::Proxy => f.write_str("the proxy of [target.http] is not a URL such as http://proxy.example:3128"),
+            Self::Endpoint => f.write_str("the endpoint of [target] is not a URL such as https://gateway.example"),
             Self::Setup(_) => f.write_str("the HTTP client cannot be set up"),
         }
     }
@@ -74,7 +78,7 @@ impl std::error::Error for ClientError {
         match self {
             Self::File { source, .. } => Some(source),
             Self::Pem { source, .. } | Self::Setup(source) => Some(source),
-            Self::Token | Self::Proxy => None,
+            Self::Token | Self::Proxy | Self::Endpoint => None,
         }
     }
 }
@@ -83,7 +87,7 @@ impl std::error::Error for ClientError {
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    url: String,
+    url: Url,
 }
 
 impl Client {
@@ -122,7 +126,8 @@ impl Client {
             builder = builder.identity(identity);
         }
         let http = builder.build().map_err(ClientError::Setup)?;
-        Ok(Self { http, url: format!("{}{}", options.endpoint, single::path(&options.client_code)) })
+        let url = format!("{}{}", options.endpoint, single::path(&options.client_code));
+        Ok(Self { http, url: Url::parse(&url).map_err(|_| ClientError::Endpoint)? })
     }
 
     /// Sends one update, and reads the answer as far as it is needed.
@@ -135,7 +140,7 @@ impl Client {
 
     /// Fails only without an answer, or with half of one.
     async fn exchange(&self, body: String) -> Result<Outcome, reqwest::Error> {
-        let mut response = self.http.post(&self.url).body(body).send().await?;
+        let mut response = self.http.post(self.url.clone()).body(body).send().await?;
         let mut read = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             read.extend_from_slice(&chunk);

@@ -1,0 +1,91 @@
+//! Claiming ahead, page by page, on a thread that may wait for the disk.
+//!
+//! A page is what is sent within a moment: large enough that reading costs little, small enough that a value is not long
+//! claimed, and perhaps outdated, before it is sent.
+
+use std::collections::HashSet;
+use std::future::pending;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+
+use crate::limits::OUTBOX_PAGE_PROFILES;
+use crate::store::{Claim, Outbox, StoreError};
+
+/// What a page should last for.
+const PAGE_TIME: Duration = Duration::from_millis(20);
+
+/// What was claimed.
+pub(super) struct Page {
+    pub(super) claims: Vec<Claim>,
+    /// Whether the outbox may hold more.
+    pub(super) may_have_more: bool,
+}
+
+/// The outbox, and how much is read of it at a time.
+pub(super) struct Pages {
+    /// None while a page is being read.
+    outbox: Option<Outbox>,
+    reading: Option<JoinHandle<(Outbox, Result<Page, StoreError>)>>,
+    connections: usize,
+    size: usize,
+    begun: Instant,
+}
+
+impl Pages {
+    pub(super) fn new(outbox: Outbox, connections: usize) -> Self {
+        Self { outbox: Some(outbox), reading: None, connections, size: connections, begun: Instant::now() }
+    }
+
+    /// Whether it is time to read on, with so many claims left.
+    pub(super) const fn is_due(&self, left: usize) -> bool {
+        self.outbox.is_some() && left <= self.size / 2
+    }
+
+    /// Begins to read a page, of one claim if it is for a probe.
+    pub(super) fn begin(&mut self, is_probe: bool, aside: HashSet<i64>) {
+        let Some(mut outbox) = self.outbox.take() else { return };
+        self.size = page_size(self.size, self.begun.elapsed(), self.connections);
+        self.begun = Instant::now();
+        let limit = if is_probe { 1 } else { self.size };
+        self.reading = Some(tokio::task::spawn_blocking(move || {
+            let page = outbox.claim(limit, &aside);
+            let page = page.map(|claims| Page { may_have_more: claims.len() == limit, claims });
+            (outbox, page)
+        }));
+    }
+
+    /// Waits for the page that is being read, if any. It may be dropped and called again.
+    pub(super) async fn read(&mut self) -> Result<Page, StoreError> {
+        let Some(reading) = &mut self.reading else { return pending().await };
+        let (outbox, page) = reading.await.expect("reading the outbox does not panic");
+        self.reading = None;
+        self.outbox = Some(outbox);
+        page
+    }
+}
+
+/// The size of the next page, when one of the size `last` lasted for `elapsed`.
+fn page_size(last: usize, elapsed: Duration, connections: usize) -> usize {
+    let fitting = last as u128 * PAGE_TIME.as_micros() / elapsed.as_micros().max(1);
+    usize::try_from(fitting).unwrap_or(usize::MAX).clamp(connections, OUTBOX_PAGE_PROFILES.max(connections))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_what_is_sent_in_a_moment() {
+        let check = |last, elapsed_ms, expected| {
+            assert_eq!(page_size(last, Duration::from_millis(elapsed_ms), 4), expected, "{last} in {elapsed_ms} ms");
+        };
+        check(4, 0, OUTBOX_PAGE_PROFILES);
+        check(4, 1, 80);
+        check(80, 5, OUTBOX_PAGE_PROFILES);
+        check(OUTBOX_PAGE_PROFILES, 10, OUTBOX_PAGE_PROFILES);
+        check(90, 30, 60);
+        check(OUTBOX_PAGE_PROFILES, 30_000, 4);
+        check(4, 100, 4);
+    }
+}
