@@ -3,6 +3,8 @@
 //! `cargo bench --bench footprint`, or with a name after `--`: `idle`, `start`, `journal`. Linux only.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss)]
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use common::{Agent, NOWHERE, PROFILES, STRUCTURED, backlog, event, load, request, row};
@@ -23,15 +25,15 @@ fn resident_mebibytes(agent: &Agent) -> f64 {
     agent.proc_number("status", "VmRSS:") as f64 / 1024.0
 }
 
-/// Times that any thread of the process went to sleep, and so was woken.
-fn wake_ups(agent: &Agent) -> u64 {
+/// Times that each thread of the process went to sleep, and so was woken.
+fn wake_ups(agent: &Agent) -> HashMap<OsString, u64> {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", agent.pid())).unwrap();
     let switches = |task: std::fs::DirEntry| {
         let text = std::fs::read_to_string(task.path().join("status")).unwrap();
         let line = text.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+        (task.file_name(), line.split_whitespace().nth(1).unwrap().parse().unwrap())
     };
-    tasks.map(|task| switches(task.unwrap())).sum()
+    tasks.map(|task| switches(task.unwrap())).collect()
 }
 
 fn idle() {
@@ -39,7 +41,8 @@ fn idle() {
     std::thread::sleep(SETTLE);
     let (woken, written) = (wake_ups(&agent), agent.proc_number("io", "write_bytes:"));
     std::thread::sleep(WATCH);
-    let per_second = (wake_ups(&agent) - woken) as f64 / WATCH.as_secs_f64();
+    let again = wake_ups(&agent).into_iter().map(|(task, count)| count - woken.get(&task).unwrap_or(&0)).sum::<u64>();
+    let per_second = again as f64 / WATCH.as_secs_f64();
     let written = agent.proc_number("io", "write_bytes:") - written;
     println!("{:<44} {:>9.1} MiB resident", "idle", resident_mebibytes(&agent));
     println!("{:<44} {per_second:>9.2} wake-ups/s of all threads, {written} bytes written in {WATCH:?}", "");

@@ -84,6 +84,7 @@ fn flash() {
     let wrapper = [
         "strace",
         "-f",
+        "--seccomp-bpf",
         "-qq",
         "-o",
         "/dev/null",

@@ -1,9 +1,10 @@
 //! The writer: one thread that owns the [`Store`] and commits in groups.
 //!
 //! Whatever waits when a commit ends is the next transaction. Alone, an event is committed at once. After a group, the
-//! writer waits for its members to come back, for a small part of what a commit costs: else, on a slow flash card, the
-//! first to return would take a whole commit for itself, and every second group would hold one event.
+//! writer waits for its clients to come back, for a small part of what a commit costs: else, on a slow flash card, each
+//! half of the clients would wait for the commit of the other half.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -17,11 +18,14 @@ use super::journal::{Recorded, Recording, Store};
 use super::settle::Settlement;
 use crate::limits::GROUP_EVENTS_MAX;
 
-/// The part of a commit's duration that a group is waited for.
-const GATHER_PART: u32 = 8;
+/// The part of a commit's duration that clients are waited for, as long as they keep coming.
+const GATHER_PART: u32 = 2;
+
+/// The part of a commit's duration that the next of them is waited for.
+const GATHER_GAP_PART: u32 = 8;
 
 /// Below this, waiting costs more than it gathers.
-const GATHER_MIN: Duration = Duration::from_micros(100);
+const GATHER_GAP_MIN: Duration = Duration::from_micros(100);
 
 /// How long the writer stays awake after a commit.
 const AWAKE: Duration = Duration::from_micros(100);
@@ -50,10 +54,16 @@ impl Writer {
         let (jobs, waiting) = channel();
         let writer =
             Self { jobs, counters: Arc::new(Mutex::new(store.counters())), outbox_changed: Arc::new(Notify::new()) };
-        let (counters, outbox_changed) = (writer.counters.clone(), writer.outbox_changed.clone());
-        let thread = std::thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || Loop { store, waiting, counters, outbox_changed, last: Group::default() }.run())?;
+        let writing = Loop {
+            store,
+            waiting,
+            queued: VecDeque::new(),
+            clients: 0,
+            last_commit: Duration::ZERO,
+            counters: writer.counters.clone(),
+            outbox_changed: writer.outbox_changed.clone(),
+        };
+        let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writing.run())?;
         Ok((writer, thread))
     }
 
@@ -90,20 +100,32 @@ impl Writer {
     }
 }
 
-/// The jobs of one transaction, and how long its commit took.
-#[derive(Clone, Copy, Default)]
-struct Group {
-    jobs: usize,
-    events: usize,
-    commit: Duration,
-}
-
 struct Loop {
     store: Store,
     waiting: Receiver<Job>,
+    /// What waited when the last commit ended.
+    queued: VecDeque<Job>,
+    /// Those who wait for events: in `queued`, or answered by the last commit, and perhaps back soon.
+    clients: usize,
+    last_commit: Duration,
     counters: Arc<Mutex<Counters>>,
     outbox_changed: Arc<Notify>,
-    last: Group,
+}
+
+/// The jobs of one transaction.
+#[derive(Default)]
+struct Group {
+    jobs: Vec<Job>,
+    clients: usize,
+    size: usize,
+}
+
+impl Group {
+    fn add(&mut self, job: Job) {
+        self.clients += usize::from(job.is_client());
+        self.size += job.size();
+        self.jobs.push(job);
+    }
 }
 
 impl Loop {
@@ -115,62 +137,66 @@ impl Loop {
 
     /// The job that begins the next transaction. After a client that was alone, it is looked for without going to sleep
     /// for a moment: to fall asleep and be woken costs half as much as its commit.
-    fn first(&self) -> Option<Job> {
-        let until = Instant::now() + AWAKE;
-        while self.last.jobs == 1 && Instant::now() < until {
+    fn first(&mut self) -> Option<Job> {
+        if let Some(job) = self.queued.pop_front() {
+            return Some(job);
+        }
+        let begun = Instant::now();
+        while self.clients == 1 && begun.elapsed() < AWAKE {
             match self.waiting.try_recv() {
                 Ok(job) => return Some(job),
                 Err(TryRecvError::Empty) => std::thread::yield_now(),
                 Err(TryRecvError::Disconnected) => return None,
             }
         }
-        self.waiting.recv().ok()
+        let job = self.waiting.recv().ok();
+        if begun.elapsed() > self.last_commit {
+            // Those of the last commit are not coming back.
+            self.clients = 0;
+        }
+        job
     }
 
     /// One transaction: the first job, and all that wait or come back in time.
     fn group(&mut self, first: Job) {
         let mut group = Group::default();
-        let mut done = Vec::with_capacity(self.last.jobs);
         let mut result = self.store.begin();
-        let gather_until = self.gather_until();
+        let gather_until = Instant::now() + self.last_commit / GATHER_PART;
         let mut next = Some(first);
         while let Some(mut job) = next.take() {
-            group.jobs += 1;
-            group.events += job.events();
             result = result.and_then(|()| job.apply(&mut self.store));
-            done.push(job);
-            if result.is_ok() && group.events < GROUP_EVENTS_MAX {
+            group.add(job);
+            if result.is_ok() && group.size < GROUP_EVENTS_MAX {
                 next = self.next(&group, gather_until);
             }
         }
-        self.finish(group, done, result);
+        self.finish(group, result);
     }
 
-    fn gather_until(&self) -> Option<Instant> {
-        let patience = self.last.commit / GATHER_PART;
-        (self.last.jobs > 1 && patience >= GATHER_MIN).then(|| Instant::now() + patience)
-    }
-
-    fn next(&self, group: &Group, gather_until: Option<Instant>) -> Option<Job> {
-        if let Ok(job) = self.waiting.try_recv() {
+    fn next(&mut self, group: &Group, gather_until: Instant) -> Option<Job> {
+        if let Some(job) = self.queued.pop_front().or_else(|| self.waiting.try_recv().ok()) {
             return Some(job);
         }
-        let until = gather_until.filter(|_| group.jobs < self.last.jobs)?;
-        let left = until.checked_duration_since(Instant::now())?;
-        self.waiting.recv_timeout(left).ok()
+        let gap = self.last_commit / GATHER_GAP_PART;
+        if group.clients >= self.clients || gap < GATHER_GAP_MIN {
+            return None;
+        }
+        let left = gather_until.checked_duration_since(Instant::now())?;
+        self.waiting.recv_timeout(gap.min(left)).ok()
     }
 
-    fn finish(&mut self, mut group: Group, done: Vec<Job>, mut result: Result<(), StoreError>) {
+    fn finish(&mut self, group: Group, mut result: Result<(), StoreError>) {
         let begun = Instant::now();
         result = result.and_then(|()| self.store.commit());
-        group.commit = begun.elapsed();
-        self.last = group;
+        self.last_commit = begun.elapsed();
         if result.is_err() {
             self.store.roll_back();
         }
+        self.queued.extend(self.waiting.try_iter());
+        self.clients = group.clients + self.queued.iter().filter(|job| job.is_client()).count();
         let counters = self.store.counters();
         let before = std::mem::replace(&mut *self.counters.lock().unwrap_or_else(PoisonError::into_inner), counters);
-        for job in done {
+        for job in group.jobs {
             job.tell(&result);
         }
         if counters != before {
@@ -180,7 +206,13 @@ impl Loop {
 }
 
 impl Job {
-    fn events(&self) -> usize {
+    /// Whether somebody waits for the answer, and may come back with more.
+    const fn is_client(&self) -> bool {
+        matches!(self, Self::Record { .. })
+    }
+
+    /// Events or deliveries.
+    fn size(&self) -> usize {
         match self {
             Self::Record { recordings, .. } => recordings.len(),
             Self::Settle { settlements, .. } => settlements.len(),
