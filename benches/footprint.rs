@@ -63,6 +63,7 @@ fn start() {
 fn journal() {
     const EVENTS: usize = 5_000_000;
     let measure = |name: &str, agent: &Agent| {
+        std::thread::sleep(SETTLE);
         let requests = (0..100_000).map(|number| request(agent, &event(number, PROFILES), STRUCTURED)).collect();
         let load = load(agent.address, 64, requests);
         row(name, &load);

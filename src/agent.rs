@@ -1,7 +1,7 @@
 //! The agent: wires intake, store and forwarder together, and takes them down in order.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use secrecy::SecretString;
@@ -39,7 +39,7 @@ pub struct AgentOptions {
     /// How Target is reached.
     pub target: ClientOptions,
     /// The device's share of Target's quota.
-    pub updates_per_day: Option<u64>,
+    pub updates_per_day: u64,
 }
 
 /// Where the agent listens: bound by the caller, so that it knows the addresses.
@@ -106,6 +106,7 @@ pub async fn run(
     let client = Client::new(&target).map_err(AgentError::Client)?;
     let pending_at_start = PendingAtStart::count(snapshot).map_err(AgentError::Thread)?;
     let (writer, writer_thread) = Writer::start(store).map_err(AgentError::Thread)?;
+    load_key_filters(&store_path, writer.clone(), stop.clone())?;
     let unknown = LinkView { state: LinkState::Unknown, reason: None, since: clock.now() };
     let (link_view, link) = watch::channel(unknown);
 
@@ -149,6 +150,25 @@ pub async fn run(
     let _ = tokio::task::spawn_blocking(|| writer_thread.join()).await;
     tracing::info!("agent stopped");
     Ok(())
+}
+
+/// Loads the filters over old events, beside the work: without them recording is right, and slower on a large store.
+fn load_key_filters(store_path: &Path, writer: Writer, stop: watch::Receiver<bool>) -> Result<(), AgentError> {
+    let reader = Reader::open(store_path).map_err(AgentError::Store)?;
+    let load = move || {
+        let mut adopt = |filter| {
+            let adopted = writer.act_blocking(|store| {
+                store.adopt_key_filter(filter);
+                Ok(())
+            });
+            adopted.is_ok() && !*stop.borrow()
+        };
+        let loaded = reader.load_key_filters(&mut adopt);
+        if let Err(error) = loaded {
+            tracing::warn!(%error, "the filters over old events could not be loaded; recording is slower");
+        }
+    };
+    std::thread::Builder::new().name("key-filters".to_owned()).spawn(load).map(|_| ()).map_err(AgentError::Thread)
 }
 
 /// Waits for the stop, and then for the tasks, as long as a stop may take.

@@ -111,6 +111,11 @@ pub const EXPRESSION_BYTES_MAX: usize = 4_096;
 /// Limits: keeps the oldest waiting client's answer within some tens of milliseconds.
 pub const GROUP_EVENTS_MAX: usize = 1_024;
 
+/// Filters over the keys of recorded events that are held in memory.
+///
+/// Limits: 210 KiB each; together they cover the newest 8 million events, and older ones are asked on disk.
+pub const KEY_FILTERS_MAX: usize = 64;
+
 /// Most profiles that the forwarder claims at a time.
 pub const OUTBOX_PAGE_PROFILES: usize = 256;
 

@@ -13,7 +13,7 @@ const MINUTE_MS: i64 = 60_000;
 /// The uses of a rolling 24 hours.
 #[derive(Clone, Debug, Default)]
 pub struct Quota {
-    updates_per_day: Option<u64>,
+    updates_per_day: u64,
     /// `(minute, uses)`, oldest first; minutes count from 1970.
     minutes: VecDeque<(i64, u64)>,
     used: u64,
@@ -23,9 +23,9 @@ impl Quota {
     /// Minutes in the window.
     pub const MINUTES: i64 = 24 * 60;
 
-    /// A quota of that many updates in any 24 hours; none is no limit. `minutes` are the stored uses, oldest first.
+    /// A quota of that many updates in any 24 hours. `minutes` are the stored uses, oldest first.
     #[must_use]
-    pub fn new(updates_per_day: Option<u64>, minutes: impl IntoIterator<Item = (i64, u64)>) -> Self {
+    pub fn new(updates_per_day: u64, minutes: impl IntoIterator<Item = (i64, u64)>) -> Self {
         let minutes: VecDeque<_> = minutes.into_iter().collect();
         let used = minutes.iter().map(|(_, uses)| uses).sum();
         Self { updates_per_day, minutes, used }
@@ -64,14 +64,14 @@ impl Quota {
     /// Requests that still fit in.
     pub fn left(&mut self, now: Timestamp) -> u64 {
         let used = self.used(now);
-        self.updates_per_day.map_or(u64::MAX, |limit| limit.saturating_sub(used))
+        self.updates_per_day.saturating_sub(used)
     }
 
     /// Whether one more request fits now, and if not, when the oldest falls out.
     pub fn check(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         self.forget_old(now);
-        match (self.updates_per_day, self.minutes.front()) {
-            (Some(limit), Some((oldest, _))) if self.used >= limit => {
+        match self.minutes.front() {
+            Some((oldest, _)) if self.used >= self.updates_per_day => {
                 Err(Timestamp::from_millis((oldest + 1) * MINUTE_MS).plus(QUOTA_WINDOW))
             }
             _ => Ok(()),
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_spent_quota_opens_when_the_oldest_use_falls_out() {
-        let mut quota = Quota::new(Some(2), []);
+        let mut quota = Quota::new(2, []);
         quota.spend(START);
         quota.spend(START.plus(Duration::from_secs(3600)));
         let opens = quota.check(START.plus(Duration::from_secs(7200))).expect_err("spent");
@@ -111,18 +111,11 @@ mod tests {
 
     #[test]
     fn a_clock_that_jumps_back_never_frees_quota() {
-        let mut quota = Quota::new(Some(2), []);
+        let mut quota = Quota::new(2, []);
         quota.spend(START);
         let earlier = Timestamp::from_millis(START.as_millis() - 86_400_000);
         quota.spend(earlier);
         assert_eq!(quota.used(earlier), 2);
         assert!(quota.check(earlier).is_err());
-    }
-
-    #[test]
-    fn without_a_limit_uses_are_counted_and_nothing_waits() {
-        let mut quota = Quota::new(None, [(Quota::minute(START), 7)]);
-        assert_eq!(quota.used(START), 7);
-        assert_eq!(quota.check(START), Ok(()));
     }
 }

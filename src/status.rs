@@ -80,9 +80,9 @@ pub struct RejectedCounts {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct QuotaCounts {
-    pub updates_per_day: Option<u64>,
+    pub updates_per_day: u64,
     pub used: u64,
-    pub remaining: Option<u64>,
+    pub remaining: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -142,7 +142,7 @@ pub struct StatusParts {
     /// The device's name.
     pub device_id: String,
     /// The configured quota.
-    pub updates_per_day: Option<u64>,
+    pub updates_per_day: u64,
     /// Where the store is.
     pub data_dir: PathBuf,
 }
@@ -228,7 +228,7 @@ pub fn status_at_rest(
     reader: &Reader,
     clock: &Clock,
     device_id: &str,
-    updates_per_day: Option<u64>,
+    updates_per_day: u64,
     data_dir: &Path,
 ) -> Result<Status, StoreError> {
     let now = clock.now();
@@ -254,7 +254,7 @@ struct Numbers<'n> {
     now: Timestamp,
     uptime: Duration,
     device_id: &'n str,
-    updates_per_day: Option<u64>,
+    updates_per_day: u64,
     data_dir: &'n Path,
 }
 
@@ -287,11 +287,7 @@ fn gather(numbers: Numbers<'_>, reader: &Reader) -> Result<Status, StoreError> {
             last_at: last_at.map(|at| at.to_string()),
         },
         rejected: RejectedCounts { events: rejected_events, updates: rejected_updates },
-        quota: QuotaCounts {
-            updates_per_day,
-            used,
-            remaining: updates_per_day.map(|limit| limit.saturating_sub(used)),
-        },
+        quota: QuotaCounts { updates_per_day, used, remaining: updates_per_day.saturating_sub(used) },
         store: StoreCounts {
             bytes: reader.size_bytes(),
             max_bytes: None,

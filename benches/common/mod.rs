@@ -129,6 +129,8 @@ data_dir = "{}"
 [target]
 client_code = "bench"
 endpoint = "{endpoint}"
+[target.quota]
+updates_per_day = 1_000_000
 [intake.http]
 listen = "127.0.0.1:0"
 [[mapping]]
@@ -275,9 +277,14 @@ impl BareLoop {
         let key_hash = (seq as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) as i64;
         let mut journal = self
             .connection
-            .prepare_cached("INSERT INTO journal (seq, key_hash, recorded_at_ms, time_ms, status, event) VALUES (?1, ?2, ?3, ?4, 0, ?5)")
+            .prepare_cached("INSERT INTO journal (seq, recorded_at_ms, time_ms, status, profile_id, event) VALUES (?1, ?2, ?3, 0, ?4, ?5)")
             .unwrap();
-        journal.execute((seq, key_hash, 1_790_000_000_000_i64 + seq, 1_790_000_000_000_i64, event)).unwrap();
+        journal.execute((seq, 1_790_000_000_000_i64 + seq, 1_790_000_000_000_i64, profile, event)).unwrap();
+        let mut key = self
+            .connection
+            .prepare_cached("INSERT INTO event_key (generation, key_hash, seq) VALUES (0, ?1, ?2)")
+            .unwrap();
+        key.execute((key_hash, seq)).unwrap();
         let mut attribute = self
             .connection
             .prepare_cached(

@@ -72,8 +72,6 @@ fn table(status: &Status) -> String {
     let Status { events, pending, delivered, rejected, quota, store, .. } = status;
     let reason = status.link_reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let last = delivered.last_at.as_deref().map(|at| format!(", last at {at}")).unwrap_or_default();
-    let limit =
-        quota.updates_per_day.map(|limit| format!(" of {limit}")).unwrap_or_else(|| ", no limit set".to_owned());
     let free = store.disk_free_bytes.map(|bytes| format!(", {} free on disk", mebibytes(bytes))).unwrap_or_default();
     [
         ("device", format!("{}, outpost {}, up {} s", status.device_id, status.version, status.uptime_seconds)),
@@ -100,7 +98,7 @@ fn table(status: &Status) -> String {
             ),
         ),
         ("rejected", format!("{} events, {} updates kept", rejected.events, rejected.updates)),
-        ("quota", format!("{} used in 24 hours{limit}", quota.used)),
+        ("quota", format!("{} of {} used in 24 hours", quota.used, quota.updates_per_day)),
         ("store", format!("{}{free}", mebibytes(store.bytes))),
     ]
     .map(|(name, value)| format!("{name:<10}{value}"))

@@ -66,7 +66,7 @@ pub struct TargetConfig {
     /// The bearer token.
     pub token: Option<SecretString>,
     /// `[target.quota]`.
-    pub updates_per_day: Option<u64>,
+    pub updates_per_day: u64,
     /// How long one request may take.
     pub timeout: Duration,
     /// Requests in flight.

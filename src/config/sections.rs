@@ -13,6 +13,12 @@ use super::document::Table;
 use super::{AgentConfig, DEFAULT_DATA_DIR, DEFAULT_LISTEN, IntakeConfig, LogConfig, TargetConfig};
 use crate::target::single;
 
+/// This device's share of Target's quota unless told otherwise. Source: contract, section 3.
+const UPDATES_PER_DAY: u64 = 10_000;
+
+/// The quota of all devices of a client together. Source: Target Single Profile Update API.
+const UPDATES_PER_DAY_MAX: u64 = 1_000_000;
+
 /// Shortest key for keyed hashes. Units: bytes. Source: contract, section 3.
 const KEY_BYTES_MIN: usize = 32;
 
@@ -60,7 +66,7 @@ pub(super) fn target(top: &Table<'_, '_>) -> Option<TargetConfig> {
     }
     let token = section.secret("token");
     let updates_per_day = section.table("quota").and_then(|quota| {
-        let limit = quota.integer("updates_per_day", 1..1_000_001);
+        let limit = quota.integer("updates_per_day", 1..UPDATES_PER_DAY_MAX + 1);
         quota.finish();
         limit
     });
@@ -76,7 +82,7 @@ pub(super) fn target(top: &Table<'_, '_>) -> Option<TargetConfig> {
         client_code,
         endpoint,
         token,
-        updates_per_day,
+        updates_per_day: updates_per_day.unwrap_or(UPDATES_PER_DAY),
         timeout,
         connections,
         proxy,

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use super::StoreError;
 use super::counters::{Counters, Pending, Totals};
+use super::keys::{Key, KeyFilter, Keys};
 use super::profiles::{self, PlanError, ProfilePlan};
 use super::schema;
 use crate::coalesce::Stamp;
@@ -50,11 +50,13 @@ pub struct Store {
     committed: State,
     /// Minutes in which this transaction saw requests, with their number.
     pub(super) quota_spent: BTreeMap<i64, i64>,
+    keys: Keys,
 }
 
 #[derive(Clone, Copy)]
 pub(super) struct State {
     last_seq: i64,
+    last_profile_id: i64,
     recorded_at: Option<Timestamp>,
     pub(super) totals: Totals,
     pub(super) pending_change: Pending,
@@ -78,8 +80,12 @@ impl Store {
     }
 
     fn with(connection: Connection) -> Result<Self, StoreError> {
-        let state = State::load(&connection).map_err(StoreError::Read)?;
-        Ok(Self { connection, state, committed: state, quota_spent: BTreeMap::new() })
+        let load = || {
+            let state = State::load(&connection)?;
+            Ok((state, Keys::load(&connection, state.last_seq)?))
+        };
+        let (state, keys) = load().map_err(StoreError::Read)?;
+        Ok(Self { connection, state, committed: state, quota_spent: BTreeMap::new(), keys })
     }
 
     /// What a start after a crash finds: the last commit, and nothing of what came after. For simulations of a store in
@@ -96,6 +102,11 @@ impl Store {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.committed.counters()
+    }
+
+    /// Uses a filter over keys that were recorded before this store was opened.
+    pub fn adopt_key_filter(&mut self, filter: KeyFilter) {
+        self.keys.adopt(filter);
     }
 
     /// Begins a transaction.
@@ -141,23 +152,28 @@ impl Store {
 
     fn record_event(&mut self, recording: &Recording) -> rusqlite::Result<Recorded> {
         let event = &recording.event;
-        let key_hash = key_hash(&event.source, &event.id);
-        if let Some(seq) = self.find(key_hash, event)? {
+        let key = Key::of(&event.source, &event.id);
+        if let Some(seq) = self.find(key, event)? {
             self.state.totals.duplicate += 1;
             return Ok(Recorded { seq, status: EventStatus::Duplicate, reason: None });
         }
         let seq = self.state.last_seq + 1;
         // Events are prepared side by side; in the journal their times stand in order.
         let recorded_at = self.state.recorded_at.map_or(recording.recorded_at, |last| last.max(recording.recorded_at));
+        let mut profile_ids = Vec::new();
         let (status, rejection) = match &recording.mapped {
             Ok(profiles) if profiles.is_empty() => (EventStatus::Unmapped, None),
             Ok(profiles) => match self.coalesce(profiles, Stamp { time: event.time, seq }, recorded_at)? {
-                None => (EventStatus::Recorded, None),
-                Some(detail) => (EventStatus::Rejected, Some((Reason::CoalesceFailed, detail))),
+                Ok(changed) => {
+                    profile_ids = changed;
+                    (EventStatus::Recorded, None)
+                }
+                Err(detail) => (EventStatus::Rejected, Some((Reason::CoalesceFailed, detail))),
             },
             Err(error) => (EventStatus::Rejected, Some((Reason::MappingFailed, error.to_string()))),
         };
-        self.insert(event, seq, key_hash, recorded_at, status)?;
+        self.insert(event, seq, recorded_at, (status, &profile_ids))?;
+        self.keys.insert(&self.connection, key, seq)?;
         if let Some((reason, detail)) = &rejection {
             self.reject(seq, recorded_at, *reason, detail)?;
         }
@@ -171,41 +187,47 @@ impl Store {
         Ok(Recorded { seq, status, reason: rejection.map(|(_, detail)| detail) })
     }
 
-    /// The number under which the journal holds that event already.
-    fn find(&self, key_hash: i64, event: &Event) -> rusqlite::Result<Option<i64>> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT seq, event FROM journal WHERE key_hash = ?1 ORDER BY seq")?;
-        let mut rows = statement.query([key_hash])?;
-        while let Some(row) = rows.next()? {
-            let held: EventKey = serde_json::from_str(row.get_ref(1)?.as_str()?).map_err(|error| {
-                rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, error.into())
-            })?;
-            if held.id == event.id && held.source == event.source {
-                return Ok(Some(row.get(0)?));
+    /// The number of that event, if it was recorded before.
+    fn find(&self, key: Key, event: &Event) -> rusqlite::Result<Option<i64>> {
+        for seq in self.keys.find(&self.connection, key)? {
+            let held: Option<String> = self
+                .connection
+                .prepare_cached("SELECT event FROM journal WHERE seq = ?1 AND event <> ''")?
+                .query_row([seq], |row| row.get(0))
+                .optional()?;
+            // Of an event that is no longer there the key must do: two of a billion events share one once in 40 times.
+            if held.is_none_or(|held| is_same(&held, event)) {
+                return Ok(Some(seq));
             }
         }
         Ok(None)
     }
 
-    /// Applies all changes of an event, or none of them: then it gives what failed.
+    /// Applies all changes of an event and gives the profiles, or none of them and gives what failed.
     fn coalesce(
         &mut self,
         profiles: &[ProfileChanges],
         stamp: Stamp,
         recorded_at: Timestamp,
-    ) -> rusqlite::Result<Option<String>> {
+    ) -> rusqlite::Result<Result<Vec<i64>, String>> {
         let plans: Result<Vec<ProfilePlan<'_>>, PlanError> =
             profiles.iter().map(|changes| profiles::plan(&self.connection, changes, stamp)).collect();
         match plans {
             Ok(plans) => {
+                let mut profile_ids = Vec::with_capacity(plans.len());
                 for plan in &plans {
-                    let change = profiles::write(&self.connection, plan, stamp.seq, recorded_at)?;
+                    // A number is not given twice in the life of a process: an old claim may still have it.
+                    let new_id = self.state.last_profile_id + 1;
+                    let (profile_id, change) =
+                        profiles::write(&self.connection, plan, new_id, (stamp.seq, recorded_at))?;
+                    self.state.last_profile_id = self.state.last_profile_id.max(profile_id);
                     self.state.pending_change = self.state.pending_change.plus(change);
+                    profile_ids.push(profile_id);
                 }
-                Ok(None)
+                Ok(Ok(profile_ids))
             }
             Err(PlanError::Read(error)) => Err(error),
-            Err(error @ PlanError::Coalesce { .. }) => Ok(Some(error.to_string())),
+            Err(error @ PlanError::Coalesce { .. }) => Ok(Err(error.to_string())),
         }
     }
 
@@ -213,19 +235,19 @@ impl Store {
         &self,
         event: &Event,
         seq: i64,
-        key_hash: i64,
         recorded_at: Timestamp,
-        status: EventStatus,
+        (status, profile_ids): (EventStatus, &[i64]),
     ) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare_cached(
-            "INSERT INTO journal (seq, key_hash, recorded_at_ms, time_ms, status, event) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO journal (seq, recorded_at_ms, time_ms, status, profile_id, event) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
-        let status = match status {
-            EventStatus::Recorded | EventStatus::Duplicate => 0,
-            EventStatus::Unmapped => 1,
-            EventStatus::Rejected => 2,
-        };
-        statement.execute((seq, key_hash, recorded_at.as_millis(), event.time.as_millis(), status, &event.json))?;
+        let times = (recorded_at.as_millis(), event.time.as_millis());
+        statement.execute((seq, times.0, times.1, status_number(status), profile_ids.first(), &event.json))?;
+        for profile_id in profile_ids.iter().skip(1) {
+            self.connection
+                .prepare_cached("INSERT INTO journal_profile (seq, profile_id) VALUES (?1, ?2)")?
+                .execute((seq, profile_id))?;
+        }
         Ok(())
     }
 
@@ -240,7 +262,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Read`].
-    pub fn quota(&self, updates_per_day: Option<u64>, now: Timestamp) -> Result<Quota, StoreError> {
+    pub fn quota(&self, updates_per_day: u64, now: Timestamp) -> Result<Quota, StoreError> {
         let minutes = || {
             let mut statement =
                 self.connection.prepare("SELECT minute, requests FROM quota WHERE minute >= ?1 ORDER BY minute")?;
@@ -258,8 +280,12 @@ impl Store {
 }
 
 impl State {
+    pub(super) const fn last_seq(self) -> i64 {
+        self.last_seq
+    }
+
     pub(super) const fn counters(self) -> Counters {
-        let Self { last_seq, totals, pending_change, recorded_at } = self;
+        let Self { last_seq, totals, pending_change, recorded_at, .. } = self;
         Counters { recorded: last_seq - totals.unmapped - totals.rejected, totals, pending_change, recorded_at }
     }
 
@@ -271,6 +297,7 @@ impl State {
             .optional()?;
         Ok(Self {
             last_seq: newest.map_or(0, |(seq, _)| seq),
+            last_profile_id: connection.query_row("SELECT coalesce(max(id), 0) FROM profile", [], |row| row.get(0))?,
             recorded_at: newest.map(|(_, at_ms)| Timestamp::from_millis(at_ms)),
             totals: Totals::load(connection)?,
             pending_change: Pending::default(),
@@ -278,19 +305,21 @@ impl State {
     }
 }
 
-#[derive(Deserialize)]
-struct EventKey {
-    id: String,
-    source: String,
+/// The number under which a status is stored.
+const fn status_number(status: EventStatus) -> i64 {
+    match status {
+        EventStatus::Recorded | EventStatus::Duplicate => 0,
+        EventStatus::Unmapped => 1,
+        EventStatus::Rejected => 2,
+    }
 }
 
-/// 64 bits of SHA-256 over source and id, which never changes: it is stored.
-fn key_hash(source: &str, id: &str) -> i64 {
-    let mut hasher = Sha256::new();
-    hasher.update(source);
-    // Neither holds a NUL, so that no two pairs join to the same text.
-    hasher.update([0]);
-    hasher.update(id);
-    let digest = hasher.finalize();
-    i64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
+/// Whether a journalled event has the id and the source of another.
+fn is_same(held: &str, event: &Event) -> bool {
+    #[derive(Deserialize)]
+    struct Name {
+        id: String,
+        source: String,
+    }
+    serde_json::from_str(held).is_ok_and(|Name { id, source }| id == event.id && source == event.source)
 }

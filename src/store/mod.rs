@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 mod counters;
 mod journal;
+mod keys;
 mod outbox;
 mod profiles;
 mod reader;
@@ -19,6 +20,7 @@ mod writer;
 
 pub use counters::{Counters, Pending, Totals};
 pub use journal::{Recorded, Recording, Store};
+pub use keys::KeyFilter;
 pub use outbox::{Claim, ClaimedAttribute, InFlight, Outbox};
 pub use reader::{AttributeRow, ProfileRow, Reader};
 pub use schema::VERSION as SCHEMA_VERSION;

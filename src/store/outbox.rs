@@ -3,12 +3,13 @@
 //! That a profile is in flight is a fact about the process, not about the disk: after a crash everything that was
 //! not acknowledged is simply pending.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use super::profiles::kind_of_number;
 use super::{StoreError, schema};
@@ -38,9 +39,10 @@ pub struct Claim {
     pub profile_id: i64,
     /// Whose profile.
     pub identity: Identity,
-    /// What is pending, in the order of versions.
+    /// What is pending, by name.
     pub attributes: Vec<ClaimedAttribute>,
-    in_flight: InFlight,
+    /// None until it is in flight.
+    in_flight: Option<InFlight>,
 }
 
 /// One pending attribute, as it will be sent.
@@ -54,9 +56,27 @@ pub struct ClaimedAttribute {
     pub version: i64,
 }
 
+impl Claim {
+    /// Puts the profile in flight, unless it is already.
+    fn take_off(&mut self, in_flight: &InFlight) -> bool {
+        let newest = self.attributes.iter().map(|attribute| attribute.version).max().unwrap_or(0);
+        let is_first = in_flight.with(|claimed| match claimed.entry(self.profile_id) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(newest);
+                true
+            }
+        });
+        self.in_flight = is_first.then(|| in_flight.clone());
+        is_first
+    }
+}
+
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.in_flight.with(|claimed| claimed.remove(&self.profile_id));
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.with(|claimed| claimed.remove(&self.profile_id));
+        }
     }
 }
 
@@ -116,25 +136,43 @@ fn claim(
     // Taken before the snapshot is: a profile that is released in between may be older in the snapshot than what
     // was acknowledged, and must not be sent again from it.
     let busy: HashSet<i64> = in_flight.with(|claimed| claimed.keys().copied().collect());
-    let snapshot = connection.unchecked_transaction()?;
-    let mut claims = Vec::new();
-    let mut profiles = snapshot
-        .prepare_cached("SELECT id, kind, key FROM profile WHERE pending_seq IS NOT NULL ORDER BY pending_seq, id")?;
-    let mut rows = profiles.query([])?;
-    while claims.len() < limit {
-        let Some(row) = rows.next()? else { break };
+    // One statement for all: a query for each profile would cost as much again. A profile without attributes, which there
+    // should not be, is claimed too, so that its settlement takes it out.
+    let mut pending = connection.prepare_cached(
+        "SELECT id, kind, key, name, value, version
+         FROM profile LEFT JOIN attribute ON profile_id = id AND version > max(delivered_version, refused_version)
+         WHERE pending_seq IS NOT NULL ORDER BY pending_seq, id",
+    )?;
+    let mut rows = pending.query([])?;
+    let mut claims: Vec<Claim> = Vec::new();
+    let mut passed_over = None;
+    while let Some(row) = rows.next()? {
         let profile_id: i64 = row.get(0)?;
-        if busy.contains(&profile_id) || aside.contains(&profile_id) {
+        if passed_over == Some(profile_id) {
             continue;
         }
-        let identity = Identity::new(kind_of_number(row.get(1)?), row.get::<_, String>(2)?)
-            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, error.into()))?;
-        let attributes = pending_attributes(&snapshot, profile_id)?;
-        let newest = attributes.iter().map(|attribute| attribute.version).max().unwrap_or(0);
-        in_flight.with(|claimed| claimed.insert(profile_id, newest));
-        claims.push(Claim { profile_id, identity, attributes, in_flight: in_flight.clone() });
+        if claims.last().is_none_or(|claim| claim.profile_id != profile_id) {
+            if claims.len() == limit {
+                break;
+            }
+            if busy.contains(&profile_id) || aside.contains(&profile_id) {
+                passed_over = Some(profile_id);
+                continue;
+            }
+            claims.push(Claim { profile_id, identity: identity(row)?, attributes: Vec::new(), in_flight: None });
+        }
+        if let Some(name) = row.get(3)? {
+            let attribute = ClaimedAttribute { name, value: row.get(4)?, version: row.get(5)? };
+            claims.last_mut().expect("pushed above").attributes.push(attribute);
+        }
     }
+    claims.retain_mut(|claim| claim.take_off(in_flight));
     Ok(claims)
+}
+
+fn identity(row: &Row<'_>) -> rusqlite::Result<Identity> {
+    Identity::new(kind_of_number(row.get(1)?), row.get::<_, String>(2)?)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, error.into()))
 }
 
 pub(super) fn pending_attributes(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<ClaimedAttribute>> {

@@ -170,19 +170,19 @@ pub(super) fn preview(
     Ok(sent)
 }
 
-/// Writes a plan. `seq` and `recorded_at` are those of the event.
+/// Writes a plan. A profile that is new gets the number `new_id`; the stamp is the event's number and time of recording.
 ///
-/// Gives the change of what is pending.
+/// Gives the profile's number, and the change of what is pending.
 pub(super) fn write(
     connection: &Connection,
     plan: &ProfilePlan<'_>,
-    seq: i64,
-    recorded_at: Timestamp,
-) -> rusqlite::Result<Pending> {
+    new_id: i64,
+    (seq, recorded_at): (i64, Timestamp),
+) -> rusqlite::Result<(i64, Pending)> {
     let becomes_pending = plan.attributes.iter().any(AttributePlan::becomes_pending);
     let (id, was_pending) = match &plan.profile {
         Some(profile) => (profile.id, profile.is_pending),
-        None => (insert(connection, plan.identity)?, false),
+        None => (insert(connection, new_id, plan.identity)?, false),
     };
     let mut change = Pending::default();
     for attribute in plan.attributes.iter().filter(|attribute| attribute.is_changed) {
@@ -197,7 +197,7 @@ pub(super) fn write(
         // An empty value took the place of a pending one: perhaps nothing is left to send.
         change.profiles += refresh_pending(connection, id)?;
     }
-    Ok(change)
+    Ok((id, change))
 }
 
 impl AttributePlan<'_> {
@@ -257,10 +257,12 @@ impl AttributePlan<'_> {
     }
 }
 
-fn insert(connection: &Connection, identity: &Identity) -> rusqlite::Result<i64> {
-    connection
-        .prepare_cached("INSERT INTO profile (kind, key) VALUES (?1, ?2)")?
-        .insert((kind_number(identity.kind()), identity.key()))
+fn insert(connection: &Connection, id: i64, identity: &Identity) -> rusqlite::Result<i64> {
+    connection.prepare_cached("INSERT INTO profile (id, kind, key) VALUES (?1, ?2, ?3)")?.insert((
+        id,
+        kind_number(identity.kind()),
+        identity.key(),
+    ))
 }
 
 /// Marks a version of an attribute as refused, unless a newer one was refused already: an answer may come after the

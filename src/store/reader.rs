@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::counters::{Counters, Pending};
 use super::journal::{State, Store};
+use super::keys::{self, KeyFilter};
 use super::profiles::{self, kind_number};
 use super::{StoreError, schema};
 use crate::coalesce::Stamp;
@@ -68,6 +69,15 @@ impl Reader {
     #[must_use]
     pub fn of_memory(store: Store) -> Self {
         Self { connection: store.connection, path: PathBuf::new() }
+    }
+
+    /// Reads the filters over the keys of all events, and hands each to `adopt` until it declines. It reads all keys.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn load_key_filters(&self, adopt: impl FnMut(KeyFilter) -> bool) -> Result<(), StoreError> {
+        let load = || keys::load_filters(&self.connection, State::load(&self.connection)?.last_seq(), adopt);
+        load().map_err(StoreError::Read)
     }
 
     /// Opens the store's file, and sees it as it is now for as long as this reader lives.
@@ -170,10 +180,10 @@ impl Reader {
             .optional()?;
         let Some(id) = id else { return Ok(None) };
         let mut statement = snapshot.prepare_cached(
-            "SELECT name, value, event, a.event_time_ms, mapping, version, delivered_version, delivered_at_ms,
+            "SELECT name, value, nullif(event, ''), a.event_time_ms, mapping, version, delivered_version, delivered_at_ms,
                     refused_version, refused_reason
              FROM attribute a LEFT JOIN journal ON seq = event_seq
-             WHERE profile_id = ?1 ORDER BY name",
+             WHERE a.profile_id = ?1 ORDER BY name",
         )?;
         let attributes = statement.query_map([id], attribute)?.collect::<rusqlite::Result<_>>()?;
         Ok(Some(ProfileRow { id, attributes }))

@@ -50,8 +50,9 @@ impl Store {
     fn settle_claim(&mut self, settlement: &Settlement) -> rusqlite::Result<()> {
         let claim = &settlement.claim;
         let mut settled = 0;
-        for index in &settlement.delivered {
-            settled += deliver(&self.connection, claim.profile_id, &claim.attributes[*index], settlement.at)?;
+        for indexes in settlement.delivered.chunks(TOGETHER) {
+            let sent: Vec<&ClaimedAttribute> = indexes.iter().map(|index| &claim.attributes[*index]).collect();
+            settled += deliver(&self.connection, claim.profile_id, &sent, settlement.at)?;
         }
         for refusal in &settlement.refused {
             settled += refuse(&self.connection, settlement, refusal)?;
@@ -88,20 +89,51 @@ impl Store {
     }
 }
 
-/// Gives 1 if the attribute is no longer pending, 0 if it changed meanwhile.
-fn deliver(connection: &Connection, profile_id: i64, sent: &ClaimedAttribute, at: Timestamp) -> rusqlite::Result<i64> {
-    // Two statements, the second of which is seldom needed, are a third of the cost of one with RETURNING.
-    const UNCHANGED: &str = "UPDATE attribute SET delivered_version = ?3, delivered_value = ?4, delivered_at_ms = ?5
-         WHERE profile_id = ?1 AND name = ?2 AND version = ?3";
-    const CHANGED: &str = "UPDATE attribute SET delivered_version = ?3, delivered_value = ?4, delivered_at_ms = ?5
-         WHERE profile_id = ?1 AND name = ?2";
-    let delivered = (profile_id, &sent.name, sent.version, &sent.value, at.as_millis());
-    if connection.prepare_cached(UNCHANGED)?.execute(delivered)? > 0 {
-        return Ok(1);
+/// Marks what was sent as delivered. Gives the number of attributes that are no longer pending: those that did not change
+/// meanwhile.
+fn deliver(
+    connection: &Connection,
+    profile_id: i64,
+    sent: &[&ClaimedAttribute],
+    at: Timestamp,
+) -> rusqlite::Result<i64> {
+    let mut unchanged = connection.prepare_cached(UNCHANGED[sent.len() - 1])?;
+    unchanged.raw_bind_parameter(1, profile_id)?;
+    unchanged.raw_bind_parameter(2, at.as_millis())?;
+    for (index, attribute) in sent.iter().enumerate() {
+        unchanged.raw_bind_parameter(3 + 2 * index, &attribute.name)?;
+        unchanged.raw_bind_parameter(4 + 2 * index, attribute.version)?;
     }
-    connection.prepare_cached(CHANGED)?.execute(delivered)?;
-    Ok(0)
+    let settled = unchanged.raw_execute()?;
+    if settled < sent.len() {
+        let mut changed = connection.prepare_cached(CHANGED)?;
+        for attribute in sent {
+            changed.execute((profile_id, at.as_millis(), &attribute.name, attribute.version, &attribute.value))?;
+        }
+    }
+    Ok(i64::try_from(settled).expect("at most a few"))
 }
+
+/// Attributes that one statement settles.
+const TOGETHER: usize = 4;
+
+/// For one to [`TOGETHER`] attributes. One statement for all, without the values, costs half as much as one for
+/// each; the plus keeps SQLite from looking each name up.
+const UNCHANGED: [&str; TOGETHER] = [
+    "UPDATE attribute SET delivered_version = version, delivered_value = value, delivered_at_ms = ?2
+     WHERE profile_id = ?1 AND name = ?3 AND version = ?4",
+    "UPDATE attribute SET delivered_version = version, delivered_value = value, delivered_at_ms = ?2
+     WHERE profile_id = ?1 AND (+name = ?3 AND version = ?4 OR +name = ?5 AND version = ?6)",
+    "UPDATE attribute SET delivered_version = version, delivered_value = value, delivered_at_ms = ?2
+     WHERE profile_id = ?1 AND (+name = ?3 AND version = ?4 OR +name = ?5 AND version = ?6 OR +name = ?7 AND version = ?8)",
+    "UPDATE attribute SET delivered_version = version, delivered_value = value, delivered_at_ms = ?2
+     WHERE profile_id = ?1 AND (+name = ?3 AND version = ?4 OR +name = ?5 AND version = ?6 OR +name = ?7 AND version = ?8
+         OR +name = ?9 AND version = ?10)",
+];
+
+/// A value that changed in flight: Target has the one that was sent.
+const CHANGED: &str = "UPDATE attribute SET delivered_version = ?4, delivered_value = ?5, delivered_at_ms = ?2
+     WHERE profile_id = ?1 AND name = ?3 AND version > ?4 AND delivered_version < ?4";
 
 /// Gives the number of attributes that are no longer pending.
 fn refuse(connection: &Connection, settlement: &Settlement, refusal: &Refusal) -> rusqlite::Result<i64> {

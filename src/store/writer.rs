@@ -35,6 +35,34 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 enum Job {
     Record { recordings: Vec<Recording>, recorded: Vec<Recorded>, reply: Reply<Vec<Recorded>> },
     Settle { settlements: Vec<Settlement>, reply: Reply<()> },
+    Other(Box<dyn Other>),
+}
+
+/// Work of another kind, which needs to know nothing of groups.
+trait Other: Send {
+    fn apply(&mut self, store: &mut Store) -> Result<(), StoreError>;
+    fn tell(self: Box<Self>, result: Result<(), StoreError>);
+}
+
+struct Act<T, F> {
+    act: Option<F>,
+    done: Option<T>,
+    reply: Reply<T>,
+}
+
+impl<T: Send, F: FnOnce(&mut Store) -> Result<T, StoreError> + Send> Other for Act<T, F> {
+    fn apply(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        if let Some(act) = self.act.take() {
+            self.done = Some(act(store)?);
+        }
+        Ok(())
+    }
+
+    fn tell(self: Box<Self>, result: Result<(), StoreError>) {
+        let done = self.done.ok_or(StoreError::Stopped);
+        // One that went away has no use for the answer.
+        drop(self.reply.send(result.and(done)));
+    }
 }
 
 /// A handle to the writer's thread. The thread ends when the last handle is dropped.
@@ -85,6 +113,38 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         self.jobs.send(Job::Settle { settlements, reply }).map_err(|_| StoreError::Stopped)?;
         answer.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// Does other work within a transaction, and answers when it is durable. It should be short: recording waits for it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing of it was done.
+    pub async fn act<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.begin_act(act)?.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// As [`Self::act`], for a thread that may wait.
+    ///
+    /// # Errors
+    /// As for [`Self::act`].
+    pub fn act_blocking<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.begin_act(act)?.blocking_recv().unwrap_or(Err(StoreError::Stopped))
+    }
+
+    fn begin_act<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let act = Act { act: Some(act), done: None, reply };
+        self.jobs.send(Job::Other(Box::new(act))).map_err(|_| StoreError::Stopped)?;
+        Ok(answer)
     }
 
     /// The numbers as of the last commit.
@@ -216,6 +276,7 @@ impl Job {
         match self {
             Self::Record { recordings, .. } => recordings.len(),
             Self::Settle { settlements, .. } => settlements.len(),
+            Self::Other(_) => 0,
         }
     }
 
@@ -228,6 +289,7 @@ impl Job {
                 Ok(())
             }
             Self::Settle { settlements, .. } => settlements.iter().try_for_each(|settlement| store.settle(settlement)),
+            Self::Other(other) => other.apply(store),
         }
     }
 
@@ -241,6 +303,7 @@ impl Job {
                 drop(settlements);
                 drop(reply.send(result));
             }
+            Self::Other(other) => other.tell(result),
         }
     }
 }

@@ -38,7 +38,8 @@ fn everything_but_the_client_code_has_a_default() {
     assert_eq!(config.target.endpoint, "https://acme.tt.omtrdc.net");
     assert_eq!((config.target.timeout, config.target.connections), (Duration::from_secs(10), 4));
     assert_eq!(config.intake.listen.to_string(), "127.0.0.1:7717");
-    assert!(config.intake.socket.is_none() && config.target.updates_per_day.is_none());
+    assert!(config.intake.socket.is_none());
+    assert_eq!(config.target.updates_per_day, 10_000);
     assert_eq!((config.log.level, config.log.keep_files), (tracing::Level::INFO, 14));
 }
 

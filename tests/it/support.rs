@@ -62,7 +62,7 @@ pub struct Setup {
     pub unknown: Unknown,
     pub connections: usize,
     pub timeout: Duration,
-    pub updates_per_day: Option<u64>,
+    pub updates_per_day: u64,
     pub allowed_origins: Vec<String>,
     pub server: ServerOptions,
 }
@@ -75,7 +75,7 @@ impl Default for Setup {
             unknown: Unknown::Accept,
             connections: 4,
             timeout: Duration::from_secs(5),
-            updates_per_day: None,
+            updates_per_day: 1_000_000,
             allowed_origins: Vec::new(),
             server: ServerOptions::default(),
         }

@@ -1,17 +1,31 @@
 -- Version 1 of the store. Frozen: a later change is a new file.
 
--- Every event that was acknowledged, as it was received. Its newest row is never deleted: the next number is counted from it.
+-- Every event that was acknowledged, as it was received, until it is purged. Its newest row is never deleted: the next
+-- number is counted from it.
 CREATE TABLE journal (
-    seq            INTEGER PRIMARY KEY,                      -- order of recording, from 1, without gaps
-    key_hash       INTEGER NOT NULL,                         -- 64 bits of SHA-256 over source and id; a match is checked against `event`
+    seq            INTEGER PRIMARY KEY,                      -- order of recording, from 1
     recorded_at_ms INTEGER NOT NULL,                         -- this device's clock, which never runs backwards
     time_ms        INTEGER NOT NULL,                         -- event time as taken
     status         INTEGER NOT NULL CHECK (status IN (0, 1, 2)), -- 0 recorded, 1 unmapped, 2 rejected
-    event          TEXT    NOT NULL                          -- CloudEvents JSON
+    profile_id     INTEGER,                                  -- the first profile that it changed; NULL: none
+    event          TEXT    NOT NULL                          -- CloudEvents JSON; empty: erased
 ) STRICT;
 
+-- The further profiles of the few events that change several.
+CREATE TABLE journal_profile (
+    seq        INTEGER NOT NULL,
+    profile_id INTEGER NOT NULL,
+    PRIMARY KEY (seq, profile_id)
+) STRICT, WITHOUT ROWID;
+
+-- The key of every event, also of those that the journal no longer holds: the same event is a duplicate however late.
 -- Not unique: 64 bits may collide, and then both events are kept.
-CREATE INDEX journal_key ON journal (key_hash);
+CREATE TABLE event_key (
+    generation INTEGER NOT NULL,                             -- run of seq, so that new keys lie together
+    key_hash   INTEGER NOT NULL,                             -- 64 bits of SHA-256 over source and id
+    seq        INTEGER NOT NULL,
+    PRIMARY KEY (generation, key_hash, seq)
+) STRICT, WITHOUT ROWID;
 
 -- One row per identity.
 CREATE TABLE profile (

@@ -1,0 +1,152 @@
+//! Which events were recorded before: the keys of all events, also of those that the journal no longer holds.
+//!
+//! Keys are hashes, and come in any order. In one index of millions each new key would change another page of a large
+//! part of the file, which costs as much as the event itself. So keys lie together by generation, a run of event
+//! numbers: new ones change the few pages of the newest generation, and a filter in memory for each older one says
+//! nearly always that it need not be asked.
+
+use std::collections::HashMap;
+
+use fastbloom::BloomFilter;
+use rusqlite::{Connection, OptionalExtension};
+use sha2::{Digest, Sha256};
+
+use crate::limits::KEY_FILTERS_MAX;
+
+/// Events of one generation. Limits: its keys are some 2 MiB, which stay in memory and are written often.
+const GENERATION_EVENTS: i64 = 1 << 17;
+
+/// How often a filter may say "perhaps" of a key that is not there.
+const FALSE_POSITIVES: f64 = 0.002;
+
+/// Seed of all filters: keys are hashes already.
+const SEED: u128 = 0;
+
+/// The key of an event: 64 bits of SHA-256 over source and id. It never changes: it is stored.
+#[derive(Clone, Copy)]
+pub(super) struct Key(i64);
+
+impl Key {
+    pub(super) fn of(source: &str, id: &str) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update(source);
+        // Neither holds a NUL, so that no two pairs join to the same text.
+        hasher.update([0]);
+        hasher.update(id);
+        let digest = hasher.finalize();
+        Self(i64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes")))
+    }
+}
+
+/// A filter over the keys of one generation.
+pub struct KeyFilter {
+    generation: i64,
+    filter: BloomFilter,
+}
+
+impl KeyFilter {
+    fn new(generation: i64) -> Self {
+        let items = usize::try_from(GENERATION_EVENTS).expect("a small number");
+        Self { generation, filter: BloomFilter::with_false_pos(FALSE_POSITIVES).seed(&SEED).expected_items(items) }
+    }
+
+    fn load(connection: &Connection, generation: i64) -> rusqlite::Result<Self> {
+        let mut loaded = Self::new(generation);
+        let mut statement = connection.prepare_cached("SELECT key_hash FROM event_key WHERE generation = ?1")?;
+        let mut rows = statement.query([generation])?;
+        while let Some(row) = rows.next()? {
+            loaded.insert(Key(row.get(0)?));
+        }
+        Ok(loaded)
+    }
+
+    fn insert(&mut self, key: Key) {
+        self.filter.insert_hash(key.0.cast_unsigned());
+    }
+
+    fn may_hold(&self, key: Key) -> bool {
+        self.filter.contains_hash(key.0.cast_unsigned())
+    }
+}
+
+/// The generations that there are, and the filters of some of them.
+pub(super) struct Keys {
+    oldest: i64,
+    newest: i64,
+    filters: HashMap<i64, KeyFilter>,
+}
+
+impl Keys {
+    /// Those of a store whose newest event has that number.
+    pub(super) fn load(connection: &Connection, last_seq: i64) -> rusqlite::Result<Self> {
+        let newest = generation(last_seq);
+        Ok(Self { oldest: oldest_generation(connection)?.unwrap_or(newest), newest, filters: HashMap::new() })
+    }
+
+    /// The numbers of events with that key, the newest generation first.
+    pub(super) fn find(&self, connection: &Connection, key: Key) -> rusqlite::Result<Vec<i64>> {
+        let mut found = Vec::new();
+        for generation in (self.oldest..=self.newest).rev() {
+            if self.filters.get(&generation).is_none_or(|filter| filter.may_hold(key)) {
+                let mut statement = connection
+                    .prepare_cached("SELECT seq FROM event_key WHERE generation = ?1 AND key_hash = ?2 ORDER BY seq")?;
+                let mut rows = statement.query((generation, key.0))?;
+                while let Some(row) = rows.next()? {
+                    found.push(row.get(0)?);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Remembers the key of a new event. A rollback leaves it in a filter, which then says "perhaps" once too often.
+    pub(super) fn insert(&mut self, connection: &Connection, key: Key, seq: i64) -> rusqlite::Result<()> {
+        let generation = generation(seq);
+        if seq == (generation * GENERATION_EVENTS).max(1) {
+            self.newest = generation;
+            self.adopt(KeyFilter::new(generation));
+        }
+        if let Some(filter) = self.filters.get_mut(&generation) {
+            filter.insert(key);
+        }
+        connection
+            .prepare_cached("INSERT INTO event_key (generation, key_hash, seq) VALUES (?1, ?2, ?3)")?
+            .execute((generation, key.0, seq))
+            .map(|_| ())
+    }
+
+    /// Uses a filter from now on; the oldest are given up when there are too many.
+    pub(super) fn adopt(&mut self, filter: KeyFilter) {
+        self.filters.insert(filter.generation, filter);
+        if self.filters.len() > KEY_FILTERS_MAX {
+            let oldest = self.filters.keys().min().copied();
+            oldest.map(|oldest| self.filters.remove(&oldest));
+        }
+    }
+}
+
+/// Reads the filters of all generations that are complete, the newest first, and hands each to `adopt` until it
+/// declines. It reads all keys: not for a start that somebody waits for.
+pub(super) fn load_filters(
+    connection: &Connection,
+    last_seq: i64,
+    mut adopt: impl FnMut(KeyFilter) -> bool,
+) -> rusqlite::Result<()> {
+    let Some(oldest) = oldest_generation(connection)? else { return Ok(()) };
+    for generation in (oldest..generation(last_seq)).rev().take(KEY_FILTERS_MAX) {
+        if !adopt(KeyFilter::load(connection, generation)?) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn oldest_generation(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    connection
+        .query_row("SELECT generation FROM event_key ORDER BY generation LIMIT 1", [], |row| row.get(0))
+        .optional()
+}
+
+const fn generation(seq: i64) -> i64 {
+    seq.div_euclid(GENERATION_EVENTS)
+}
