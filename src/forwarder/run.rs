@@ -158,6 +158,8 @@ impl Forwarder {
     fn claim(&mut self, now: Duration) {
         if self.may_have_more && self.pages.is_due(self.claims.len()) {
             let is_probe = self.link.permit(now) == Permit::Probe;
+            // What changes from now on, the page may not show.
+            self.may_have_more = false;
             self.pages.begin(is_probe, self.aside.waiting(now));
         }
     }
@@ -165,7 +167,7 @@ impl Forwarder {
     fn claimed(&mut self, page: Result<Page, StoreError>) {
         match page {
             Ok(page) => {
-                self.may_have_more = page.may_have_more;
+                self.may_have_more |= page.may_have_more;
                 self.claims.extend(page.claims);
             }
             Err(error) => self.store_failed(&error),

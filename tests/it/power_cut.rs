@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use outpost::sandbox::Sandbox;
 use outpost::sandbox::faults::Faults;
@@ -14,7 +13,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::support::{MAPPINGS, STRUCTURED, held, used};
+use crate::support::{MAPPINGS, PATIENCE, STRUCTURED, held, used};
 
 const KILLS: usize = 25;
 const CLIENTS: usize = 4;
@@ -164,7 +163,7 @@ async fn drained(access: &Access) -> Status {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), asking).await.expect("the outbox should become empty")
+    tokio::time::timeout(PATIENCE, asking).await.expect("the outbox should become empty")
 }
 
 fn client_of_one_connection() -> reqwest::Client {
