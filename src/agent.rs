@@ -3,24 +3,32 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use secrecy::SecretString;
+use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::forwarder::{Forwarder, ForwarderParts};
+use crate::housekeeping::Housekeeping;
 use crate::http::api::{Api, router};
 use crate::http::guard::Guard;
 use crate::http::server::{ServerOptions, serve};
 use crate::intake::Intake;
 use crate::limits::STOP_TIMEOUT;
-use crate::link::LinkState;
+use crate::link::{Link, LinkState};
 use crate::mapping::Mappings;
+use crate::network::NetworkWatch;
+use crate::pace::first_wait;
+use crate::pulse::Pulse;
+use crate::quota::QuotaClock;
 use crate::status::{LinkView, PendingAtStart, StatusParts};
-use crate::store::{InFlight, Outbox, Reader, Store, StoreError, Writer};
+use crate::store::{InFlight, Outbox, Reader, Store, StoreError, StoreLimits, Writer};
 use crate::target::{Client, ClientError, ClientOptions};
+use crate::watchdog::{LOG_TIME, Watchdog, notify_ready};
 
 /// What an agent needs; each part gets what is its own.
 pub struct AgentOptions {
@@ -40,6 +48,10 @@ pub struct AgentOptions {
     pub target: ClientOptions,
     /// The device's share of Target's quota.
     pub updates_per_day: u64,
+    /// How large the store may grow, and when a value is sent again.
+    pub limits: StoreLimits,
+    /// How long an event is kept after its delivery.
+    pub keep_events: Duration,
 }
 
 /// Where the agent listens: bound by the caller, so that it knows the addresses.
@@ -94,11 +106,16 @@ pub async fn run(
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(),
 ) -> Result<(), AgentError> {
-    let AgentOptions { store_path, device_id, token, allowed_origins, server, mappings, target, updates_per_day } =
-        options;
-    let store = Store::open(&store_path).map_err(AgentError::Store)?;
+    let AgentOptions { store_path, device_id, token, allowed_origins, server, mappings, target, .. } = options;
+    let AgentOptions { updates_per_day, limits, keep_events, .. } = options;
+    Store::mend(&store_path, Clock::system()).map_err(AgentError::Store)?;
+    let mut store = Store::open_within(&store_path, limits).map_err(AgentError::Store)?;
+    if let Some(salvage) = store.last_salvage().map_err(AgentError::Store)? {
+        tracing::error!(%salvage, "the store was damaged");
+    }
     let clock = Arc::new(Clock::new(store.counters().recorded_at));
-    let quota = store.quota(updates_per_day, clock.now()).map_err(AgentError::Store)?;
+    let (quota, quota_time) = store.quota(updates_per_day, Clock::system()).map_err(AgentError::Store)?;
+    let quota_clock = QuotaClock::new(quota_time.at, clock.elapsed());
     let snapshot = Reader::open_snapshot(&store_path).map_err(AgentError::Store)?;
     let reader = Reader::open(&store_path).map_err(AgentError::Store)?;
     let in_flight = InFlight::default();
@@ -107,8 +124,15 @@ pub async fn run(
     let pending_at_start = PendingAtStart::count(snapshot).map_err(AgentError::Thread)?;
     let (writer, writer_thread) = Writer::start(store).map_err(AgentError::Thread)?;
     load_key_filters(&store_path, writer.clone(), stop.clone())?;
-    let unknown = LinkView { state: LinkState::Unknown, reason: None, since: clock.now() };
+    let oldest_pending = reader.oldest_pending().map_err(AgentError::Store)?;
+    let first_link = first_link(oldest_pending.map(|oldest| clock.now().since(oldest)), &device_id, clock.elapsed());
+    let unknown = LinkView { state: LinkState::Unknown, reason: None, since: clock.now(), quota_opens_at: None };
     let (link_view, link) = watch::channel(unknown);
+    let pulse = Pulse::default();
+    let watchdog =
+        Watchdog { forwarder: pulse.clone(), writer: writer.clone(), clock: clock.clone(), link: link.clone() };
+    let writer_damaged = writer.damaged();
+    let housekeeping = Housekeeping::new(writer.clone(), clock.clone(), keep_events);
 
     let forwarder = Forwarder::new(ForwarderParts {
         outbox,
@@ -116,7 +140,12 @@ pub async fn run(
         client,
         connections: target.connections,
         quota,
+        quota_clock,
         clock: clock.clone(),
+        link: first_link,
+        network: NetworkWatch::begin(),
+        pulse,
+        request_timeout: target.timeout,
         link_view,
     });
     let api = Arc::new(Api {
@@ -130,12 +159,24 @@ pub async fn run(
             clock,
             device_id,
             updates_per_day,
-            data_dir: store_path.parent().map(PathBuf::from).unwrap_or_default(),
+            quota_clock,
+            max_bytes: limits.max_bytes,
+            store_path,
         },
         body_timeout: server.body_timeout,
     });
     let mut tasks = JoinSet::new();
     tasks.spawn(forwarder.run(stop.clone()));
+    tasks.spawn(housekeeping.run(stop.clone()));
+    tasks.spawn(watchdog.run(stop.clone(), || std::process::exit(1)));
+    let mut damaged = writer_damaged;
+    tasks.spawn(async move {
+        if damaged.wait_for(|damaged| *damaged).await.is_ok() {
+            tracing::error!("the store is damaged; the agent ends, and mends it at its next start");
+            tokio::time::sleep(LOG_TIME).await;
+            std::process::exit(1);
+        }
+    });
     let guard = Guard::Tcp { token, allowed_origins };
     tasks.spawn(serve(listeners.http, router(api.clone()), guard, server, stop.clone()));
     #[cfg(unix)]
@@ -145,11 +186,26 @@ pub async fn run(
     drop(api);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "agent started");
     ready();
+    notify_ready();
     finish(tasks, stop).await;
     // With the last task the last writer is gone; its thread ends when everything is committed.
     let _ = tokio::task::spawn_blocking(|| writer_thread.join()).await;
     tracing::info!("agent stopped");
     Ok(())
+}
+
+/// The link at the start. With a backlog that is old, thousands of devices may start in the same minute.
+fn first_link(backlog_age: Option<Duration>, device_id: &str, now: Duration) -> Link {
+    let digest = Sha256::digest(device_id);
+    // From 0 to 1, the device's own.
+    let chance = f64::from(u16::from_be_bytes([digest[0], digest[1]])) / f64::from(u16::MAX);
+    match first_wait(backlog_age.unwrap_or_default(), chance) {
+        Duration::ZERO => Link::default(),
+        wait => {
+            tracing::info!(wait_seconds = wait.as_secs(), "the backlog is old; the first request waits for its turn");
+            Link::after_outage(now + wait)
+        }
+    }
 }
 
 /// Loads the filters over old events, beside the work: without them recording is right, and slower on a large store.

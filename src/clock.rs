@@ -8,7 +8,8 @@ use crate::timestamp::Timestamp;
 /// A wall clock that never runs backwards, not even across restarts, and a monotonic one.
 #[derive(Debug)]
 pub struct Clock {
-    newest_ms: AtomicI64,
+    /// The wall-clock time of the start, as the furthest-ahead reading has it: it only grows.
+    start_ms: AtomicI64,
     started: Instant,
 }
 
@@ -16,14 +17,22 @@ impl Clock {
     /// A clock that starts no earlier than `floor`: when the newest event was recorded.
     #[must_use]
     pub fn new(floor: Option<Timestamp>) -> Self {
-        Self { newest_ms: AtomicI64::new(floor.map_or(i64::MIN, Timestamp::as_millis)), started: Instant::now() }
+        Self { start_ms: AtomicI64::new(floor.map_or(i64::MIN, Timestamp::as_millis)), started: Instant::now() }
     }
 
-    /// The wall-clock time; if the system's clock went back, the newest that was ever given.
+    /// The wall-clock time. If the system's clock went back, time goes on from the newest that was ever given, at its
+    /// own pace: a clock that stood still for years would never open a quota again.
     pub fn now(&self) -> Timestamp {
-        let now_ms = system_millis();
-        let before_ms = self.newest_ms.fetch_max(now_ms, Ordering::Relaxed);
-        Timestamp::from_millis(before_ms.max(now_ms))
+        let elapsed_ms = i64::try_from(self.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let start_ms = system_millis() - elapsed_ms;
+        let before_ms = self.start_ms.fetch_max(start_ms, Ordering::Relaxed);
+        Timestamp::from_millis(before_ms.max(start_ms).saturating_add(elapsed_ms))
+    }
+
+    /// The system's wall clock as it is, which may jump either way.
+    #[must_use]
+    pub fn system() -> Timestamp {
+        Timestamp::from_millis(system_millis())
     }
 
     /// Time since the clock was made; monotonic.
@@ -55,7 +64,8 @@ mod tests {
     fn a_clock_starts_no_earlier_than_the_newest_event() {
         let future = Timestamp::from_millis(system_millis()).plus(Duration::from_secs(3600));
         let clock = Clock::new(Some(future));
-        assert_eq!(clock.now(), future);
+        let now = clock.now();
+        assert!(now >= future && now.since(future) < Duration::from_secs(60));
         assert!(Clock::new(None).now() < future);
     }
 }

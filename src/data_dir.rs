@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::store;
 
@@ -37,11 +38,25 @@ pub struct Endpoint {
     pub socket: Option<PathBuf>,
 }
 
+/// The name of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceId {
+    /// The name.
+    pub name: String,
+    /// Whether it was made anew, since the disk is that of another machine.
+    pub is_cloned: bool,
+}
+
 /// What went wrong with the data directory.
 #[derive(Debug)]
 pub enum DataDirError {
     /// Another process writes there.
-    InUse(PathBuf),
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The process, if it has said so.
+        pid: Option<u32>,
+    },
     /// A file cannot be made, read or written.
     File {
         /// The file.
@@ -54,7 +69,10 @@ pub enum DataDirError {
 impl fmt::Display for DataDirError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InUse(path) => write!(f, "another outpost already runs on {}", path.display()),
+            Self::InUse { path, pid: Some(pid) } => {
+                write!(f, "another outpost already runs on {}, as process {pid}", path.display())
+            }
+            Self::InUse { path, pid: None } => write!(f, "another outpost already runs on {}", path.display()),
             Self::File { path, .. } => {
                 write!(f, "{} cannot be used; check that this user may write there", path.display())
             }
@@ -65,7 +83,7 @@ impl fmt::Display for DataDirError {
 impl std::error::Error for DataDirError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::InUse(_) => None,
+            Self::InUse { .. } => None,
             Self::File { source, .. } => Some(source),
         }
     }
@@ -106,8 +124,15 @@ impl DataDir {
         let error = |source| DataDirError::File { path: path.clone(), source };
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(error)?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(self.0.clone())),
+            Ok(()) => {
+                // For the words of whoever comes second; without it they are less, and nothing else.
+                let _ = std::fs::write(self.pid_path(), std::process::id().to_string());
+                Ok(Lock { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => {
+                let pid = read_if_there(&self.pid_path()).ok().flatten().and_then(|pid| pid.parse().ok());
+                Err(DataDirError::InUse { path: self.0.clone(), pid })
+            }
             Err(TryLockError::Error(source)) => Err(error(source)),
         }
     }
@@ -120,7 +145,7 @@ impl DataDir {
         let begun = Instant::now();
         loop {
             match self.lock() {
-                Err(DataDirError::InUse(_)) if begun.elapsed() < patience => std::thread::sleep(LOCK_INTERVAL),
+                Err(DataDirError::InUse { .. }) if begun.elapsed() < patience => std::thread::sleep(LOCK_INTERVAL),
                 result => return result,
             }
         }
@@ -159,24 +184,45 @@ impl DataDir {
         read_if_there(&self.token_path()).ok().flatten().map(SecretString::from)
     }
 
-    /// The device's name; made on the first call.
+    /// The device's name; made on the first call, and made anew on another machine: two that were installed from one
+    /// disk image must not share it. `machine_id` is what the system calls the machine, where it has a name for it.
     ///
     /// # Errors
     /// [`DataDirError::File`].
-    pub fn device_id(&self) -> Result<String, DataDirError> {
-        if let Some(name) = self.existing_device_id() {
-            return Ok(name);
+    pub fn device_id(&self, machine_id: Option<&str>) -> Result<DeviceId, DataDirError> {
+        let machine = machine_id.map(|id| hex::encode(&Sha256::digest(format!("outpost {}", id.trim()))[..8]));
+        let (name, named_on) = self.kept_device_id().unwrap_or_default();
+        let is_cloned = machine.is_some() && named_on.is_some() && machine != named_on;
+        if !name.is_empty() && !is_cloned && (machine.is_none() || machine == named_on) {
+            return Ok(DeviceId { name, is_cloned });
         }
+        let is_kept = !name.is_empty() && !is_cloned;
+        let name = if is_kept { name } else { new_device_id() };
         self.create()?;
-        let name = format!("device-{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
-        write_private(&self.0.join("device_id"), &name)?;
-        Ok(name)
+        write_private(&self.device_id_path(), &format!("{name}\n{}\n", machine.unwrap_or_default()))?;
+        Ok(DeviceId { name, is_cloned })
     }
 
     /// The device's name, if one was made.
     #[must_use]
     pub fn existing_device_id(&self) -> Option<String> {
-        read_if_there(&self.0.join("device_id")).ok().flatten().filter(|name| !name.is_empty())
+        self.kept_device_id().map(|(name, _)| name)
+    }
+
+    /// The name, and the machine that it was made on, if that was known.
+    fn kept_device_id(&self) -> Option<(String, Option<String>)> {
+        let text = read_if_there(&self.device_id_path()).ok().flatten()?;
+        let mut lines = text.lines().map(str::to_owned);
+        let name = lines.next().filter(|name| !name.is_empty())?;
+        Some((name, lines.next().filter(|machine| !machine.is_empty())))
+    }
+
+    fn device_id_path(&self) -> PathBuf {
+        self.0.join("device_id")
+    }
+
+    fn pid_path(&self) -> PathBuf {
+        self.0.join("outpost.pid")
     }
 
     /// Tells other commands how to reach this agent.
@@ -203,6 +249,10 @@ impl DataDir {
     fn endpoint_path(&self) -> PathBuf {
         self.0.join("agent.json")
     }
+}
+
+fn new_device_id() -> String {
+    format!("device-{}", &uuid::Uuid::new_v4().simple().to_string()[..12])
 }
 
 fn read_if_there(path: &Path) -> Result<Option<String>, DataDirError> {

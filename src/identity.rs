@@ -72,6 +72,12 @@ impl Identity {
         self.kind
     }
 
+    /// As people write it, such as `third_party_id:123456`: personal data.
+    #[must_use]
+    pub fn to_written(&self) -> String {
+        format!("{}:{}", self.kind.name(), self.key)
+    }
+
     /// The key itself: personal data, for the wire and the store alone.
     #[must_use]
     pub fn key(&self) -> &str {

@@ -15,10 +15,10 @@
 //! | floor | modules | what it is for |
 //! | --- | --- | --- |
 //! | 0 | `limits` `timestamp` `identity` `attribute` `event` `reason` | plain values; no I/O, no async |
-//! | 1 | `coalesce` `backoff` `quota` `link` `mapping` | pure rules; time and chance are arguments |
+//! | 1 | `coalesce` `backoff` `quota` `pace` `pulse` `link` `mapping` | pure rules; time and chance are arguments |
 //! | 2 | `store` | the only home of SQL |
-//! | 3 | `clock` `data_dir` `target` `status` `intake` `http` | clocks, files and sockets |
-//! | 4 | `forwarder` | from the outbox to Target |
+//! | 3 | `clock` `data_dir` `forget` `network` `target` `status` `intake` `rejected` `http` | clocks, files and sockets |
+//! | 4 | `forwarder` `housekeeping` `watchdog` | from the outbox to Target, and what keeps the agent well |
 //! | 5 | `config` `logging` `sandbox` `agent` | what wires the floors below |
 //! | 6 | `cli` | what people type |
 //!
@@ -43,6 +43,8 @@ pub mod backoff;
 pub mod coalesce;
 pub mod link;
 pub mod mapping;
+pub mod pace;
+pub mod pulse;
 pub mod quota;
 
 // Floor 2
@@ -51,13 +53,18 @@ pub mod store;
 // Floor 3
 pub mod clock;
 pub mod data_dir;
+pub mod forget;
 pub mod http;
 pub mod intake;
+pub mod network;
+pub mod rejected;
 pub mod status;
 pub mod target;
 
 // Floor 4
 pub mod forwarder;
+pub mod housekeeping;
+pub mod watchdog;
 
 // Floor 5
 pub mod agent;

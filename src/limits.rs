@@ -127,6 +127,20 @@ pub const ASIDE_PROFILES_MAX: usize = 1_000;
 /// Failures in a row, with no success between, after which the link counts as offline.
 pub const FAILURES_OFFLINE: u32 = 3;
 
+/// An outage that lasted as long as this is known to many devices, so that they come back gently.
+pub const OUTAGE_MIN: Duration = Duration::from_secs(60);
+
+/// Over how long the first requests of devices are spread that start with a backlog.
+///
+/// Limits: 10,000 devices make 167 requests a second.
+pub const OUTAGE_SPREAD: Duration = Duration::from_secs(60);
+
+/// Shortest time between two probes that a change of the network brings forward.
+pub const NETWORK_CHANGE_MIN: Duration = Duration::from_secs(60);
+
+/// Most requests that one delivery may make, when a large profile is split.
+pub const DELIVERY_REQUESTS_MAX: u64 = 16;
+
 /// Shortest and longest wait of the exponential backoff.
 ///
 /// Source: the range that the roadmap promises to operators.
@@ -134,6 +148,9 @@ pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
 
 /// See [`BACKOFF_MIN`].
 pub const BACKOFF_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Rejected events and updates in one list; the next follow after the last.
+pub const REJECTED_LISTED_MAX: usize = 1_000;
 
 /// Longest `Retry-After` that is obeyed.
 ///

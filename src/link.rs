@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use crate::backoff::backoff;
-use crate::limits::{FAILURES_OFFLINE, RETRY_AFTER_MAX};
+use crate::limits::{FAILURES_OFFLINE, NETWORK_CHANGE_MIN, OUTAGE_MIN, RETRY_AFTER_MAX};
+use crate::pace::Pace;
 
 /// The state of the link, as `status` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +58,8 @@ pub enum Signal {
 pub enum Permit {
     /// As many at once as there are connections.
     Send,
+    /// One more: after an outage the pace grows by success.
+    SendOne,
     /// One request alone, whose answer decides.
     Probe,
     /// Nothing before this much time has passed since the start of the clock.
@@ -70,15 +73,34 @@ pub struct Link {
     reason: Option<String>,
     failures: u32,
     wait_until: Duration,
+    /// Since when it is not online, once it was tried.
+    down_since: Option<Duration>,
+    pace: Pace,
+    /// When a change of the network last brought a probe forward.
+    network_changed: Option<Duration>,
 }
 
 impl Default for Link {
     fn default() -> Self {
-        Self { state: LinkState::Unknown, reason: None, failures: 0, wait_until: Duration::ZERO }
+        Self {
+            state: LinkState::Unknown,
+            reason: None,
+            failures: 0,
+            wait_until: Duration::ZERO,
+            down_since: None,
+            pace: Pace::default(),
+            network_changed: None,
+        }
     }
 }
 
 impl Link {
+    /// A link whose first probe waits until then, and which begins gently: other devices start in the same minute.
+    #[must_use]
+    pub fn after_outage(wait_until: Duration) -> Self {
+        Self { wait_until, pace: Pace::gentle(), ..Self::default() }
+    }
+
     /// The state.
     #[must_use]
     pub const fn state(&self) -> LinkState {
@@ -97,17 +119,38 @@ impl Link {
         if now < self.wait_until {
             return Permit::WaitUntil(self.wait_until);
         }
-        match self.state {
-            LinkState::Online => Permit::Send,
+        match (self.state, self.pace.next()) {
+            (LinkState::Online, None) => Permit::Send,
+            (LinkState::Online, Some(next)) if now < next => Permit::WaitUntil(next),
+            (LinkState::Online, Some(_)) => Permit::SendOne,
             _ => Permit::Probe,
         }
+    }
+
+    /// A request is sent now.
+    pub fn sent(&mut self, now: Duration) {
+        self.pace.sent(now);
+    }
+
+    /// The device's network has changed: what was out of reach may be there. Tells whether that brings a probe forward.
+    /// What Target itself asked to wait for is waited for.
+    pub fn network_changed(&mut self, now: Duration) -> bool {
+        let is_down = matches!(self.state, LinkState::Offline | LinkState::Blocked);
+        let is_recent = self.network_changed.is_some_and(|at| now.saturating_sub(at) < NETWORK_CHANGE_MIN);
+        if !is_down || is_recent {
+            return false;
+        }
+        self.network_changed = Some(now);
+        self.failures = 0;
+        self.wait_until = now;
+        true
     }
 
     /// Takes in what an attempt said. `chance` is from 0 up to 1. Tells whether state or reason changed.
     pub fn observe(&mut self, signal: Signal, now: Duration, chance: f64) -> bool {
         let before = (self.state, self.reason.clone());
         match signal {
-            Signal::Answered => self.answered(),
+            Signal::Answered => self.answered(now),
             Signal::Throttled(asked) => self.throttled(asked, now, chance),
             Signal::Unreachable(reason) => self.fail(LinkState::Offline, reason, now, chance),
             Signal::Foreign(reason) => self.fail(LinkState::Blocked, reason, now, chance),
@@ -117,7 +160,11 @@ impl Link {
         before != (self.state, self.reason.clone())
     }
 
-    fn answered(&mut self) {
+    fn answered(&mut self, now: Duration) {
+        match self.down_since.take() {
+            Some(since) if now.saturating_sub(since) >= OUTAGE_MIN => self.pace = Pace::gentle(),
+            _ => self.pace.answered(),
+        }
         // `wait_until` stays: an answer that was on its way while another was told to wait lifts nothing.
         self.state = LinkState::Online;
         self.reason = None;
@@ -146,6 +193,7 @@ impl Link {
         let waits_already = self.state == state && now < self.wait_until;
         self.state = state;
         self.reason = Some(reason);
+        self.down_since.get_or_insert(now);
         if !waits_already {
             self.failures = self.failures.saturating_add(1);
             self.wait_until = self.wait_until.max(now.saturating_add(backoff(self.failures, chance)));
@@ -215,6 +263,66 @@ mod tests {
     fn an_answer_on_its_way_does_not_lift_the_wait_of_another() {
         let link = after(vec![Signal::Throttled(Some(7 * SECOND)), Signal::Answered]);
         assert_eq!(link.permit(SECOND), Permit::WaitUntil(7 * SECOND));
+    }
+
+    #[test]
+    fn after_a_long_outage_sending_begins_with_one_at_a_time_and_after_a_short_one_at_once() {
+        let mut link = after(vec![unreachable()]);
+        link.observe(Signal::Answered, OUTAGE_MIN - SECOND, 1.0);
+        assert_eq!(link.permit(OUTAGE_MIN), Permit::Send);
+        link.observe(unreachable(), OUTAGE_MIN, 1.0);
+        link.observe(Signal::Answered, OUTAGE_MIN * 2, 1.0);
+        assert_eq!(link.permit(OUTAGE_MIN * 2), Permit::SendOne);
+        link.sent(OUTAGE_MIN * 2);
+        assert!(matches!(link.permit(OUTAGE_MIN * 2), Permit::WaitUntil(_)));
+    }
+
+    #[test]
+    fn a_device_that_starts_with_a_backlog_waits_for_its_turn() {
+        let mut link = Link::after_outage(7 * SECOND);
+        assert_eq!(link.permit(SECOND), Permit::WaitUntil(7 * SECOND));
+        assert!(!link.network_changed(SECOND), "its network comes up while it waits");
+        assert_eq!(link.permit(7 * SECOND), Permit::Probe);
+        link.observe(Signal::Answered, 7 * SECOND, 1.0);
+        assert_eq!(link.permit(7 * SECOND), Permit::SendOne);
+    }
+
+    #[test]
+    fn a_change_of_the_network_brings_a_probe_forward_but_not_one_after_the_other() {
+        let mut link = after(vec![unreachable()]);
+        for _ in 0..9 {
+            link.observe(unreachable(), SECOND, 1.0);
+        }
+        assert!(link.network_changed(2 * SECOND));
+        assert_eq!(link.permit(2 * SECOND), Permit::Probe);
+        link.observe(unreachable(), 2 * SECOND, 1.0);
+        assert_eq!(link.permit(2 * SECOND), Permit::WaitUntil(3 * SECOND));
+        assert!(!link.network_changed(3 * SECOND));
+    }
+
+    #[test]
+    fn a_change_of_the_network_lifts_no_wait_that_target_asked_for_and_no_pause() {
+        assert!(!after(vec![Signal::Throttled(Some(7 * SECOND))]).network_changed(SECOND));
+        assert!(!after(vec![Signal::Unauthorized("401".into())]).network_changed(SECOND));
+    }
+
+    #[test]
+    fn ten_minutes_of_outage_cost_at_most_fifteen_requests() {
+        // Four connections fail at once; then there is one probe after the other. Chance is at its worst.
+        for signal in [unreachable(), Signal::Failing("500".into()), Signal::Foreign("portal".into())] {
+            let mut link = after(vec![Signal::Answered]);
+            let (mut now, mut requests) = (Duration::ZERO, 0);
+            while now <= 600 * SECOND {
+                match link.permit(now) {
+                    Permit::WaitUntil(time) => now = time,
+                    _ => {
+                        requests += if requests == 0 { 4 } else { 1 };
+                        link.observe(signal.clone(), now, 0.0);
+                    }
+                }
+            }
+            assert!(requests <= 15, "{requests} requests");
+        }
     }
 
     #[test]

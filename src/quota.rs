@@ -1,14 +1,56 @@
 //! Target's quota: how many updates the last 24 hours have seen, and when there is room again. Pure.
 //!
 //! Uses are counted by the minute, so that a day is at most 1,441 numbers. A minute counts as a whole until its
-//! end is 24 hours ago: the count is never too low.
+//! end is 24 hours ago: the count is never too low. Before requests are made, room for them is reserved on disk, so that
+//! what was made before a crash is counted too.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::limits::QUOTA_WINDOW;
 use crate::timestamp::Timestamp;
 
 const MINUTE_MS: i64 = 60_000;
+
+/// Where the quota's own clock and the system's stood at one moment.
+///
+/// The quota's clock keeps step with the monotonic clock while the agent runs, whatever the system's does, and over a
+/// stop it goes on by as much as the system's went forward. So no jump counts twice, and none opens the quota early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaTime {
+    /// The quota's clock.
+    pub at: Timestamp,
+    /// The system's wall clock.
+    pub wall: Timestamp,
+}
+
+impl QuotaTime {
+    /// The same clock after a stop, when the system's says `wall`.
+    #[must_use]
+    pub fn resumed(self, wall: Timestamp) -> Self {
+        Self { at: self.at.plus(wall.since(self.wall)), wall }
+    }
+}
+
+/// The quota's clock of a running agent.
+#[derive(Clone, Copy, Debug)]
+pub struct QuotaClock {
+    at_start: Timestamp,
+}
+
+impl QuotaClock {
+    /// A clock that stands at `at`, when `elapsed` of the monotonic clock have passed.
+    #[must_use]
+    pub fn new(at: Timestamp, elapsed: Duration) -> Self {
+        Self { at_start: at.minus(elapsed) }
+    }
+
+    /// Where it stands, when `elapsed` have passed.
+    #[must_use]
+    pub fn at(self, elapsed: Duration) -> Timestamp {
+        self.at_start.plus(elapsed)
+    }
+}
 
 /// The uses of a rolling 24 hours.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +135,6 @@ impl Quota {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -107,6 +148,15 @@ mod tests {
         assert!(opens <= START.plus(QUOTA_WINDOW + Duration::from_secs(60)));
         assert_eq!(quota.check(opens), Ok(()));
         assert_eq!(quota.used(opens), 1);
+    }
+
+    #[test]
+    fn over_a_stop_the_quota_s_clock_follows_the_system_s_forward_and_never_back() {
+        let time = QuotaTime { at: START, wall: START.plus(Duration::from_secs(9)) };
+        let later = time.wall.plus(Duration::from_secs(60));
+        assert_eq!(time.resumed(later), QuotaTime { at: START.plus(Duration::from_secs(60)), wall: later });
+        let earlier = time.wall.minus(QUOTA_WINDOW * 3_650);
+        assert_eq!(time.resumed(earlier), QuotaTime { at: START, wall: earlier });
     }
 
     #[test]

@@ -11,8 +11,11 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::identity::Identity;
+use crate::limits::REJECTED_LISTED_MAX;
 use crate::link::LinkState;
-use crate::store::{AttributeRow, Counters, InFlight, Pending, Reader, StoreError, Writer};
+use crate::quota::QuotaClock;
+use crate::rejected::{RejectedItem, RejectedList};
+use crate::store::{AttributeRow, Counters, InFlight, Pending, Reader, RejectedRow, Room, StoreError, Writer};
 use crate::timestamp::Timestamp;
 
 /// The link as the forwarder sees it.
@@ -24,6 +27,8 @@ pub struct LinkView {
     pub reason: Option<String>,
     /// Since when it is in this state.
     pub since: Timestamp,
+    /// When the quota has room again, while it is spent.
+    pub quota_opens_at: Option<Timestamp>,
 }
 
 /// The document of `GET /v1/status`; the contract names its fields.
@@ -83,14 +88,20 @@ pub struct QuotaCounts {
     pub updates_per_day: u64,
     pub used: u64,
     pub remaining: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opens_at: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct StoreCounts {
     pub bytes: u64,
-    pub max_bytes: Option<u64>,
+    pub max_bytes: u64,
+    pub log_bytes: u64,
+    pub is_full: bool,
     pub disk_free_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub salvage: Option<String>,
 }
 
 /// The document of `GET /v1/profiles/{kind}/{key}`; the contract names its fields.
@@ -143,8 +154,12 @@ pub struct StatusParts {
     pub device_id: String,
     /// The configured quota.
     pub updates_per_day: u64,
-    /// Where the store is.
-    pub data_dir: PathBuf,
+    /// The quota's clock.
+    pub quota_clock: QuotaClock,
+    /// The configured bound of the store.
+    pub max_bytes: u64,
+    /// The store's file.
+    pub store_path: PathBuf,
 }
 
 /// What was pending when the writer started. Counting reads every attribute, which a start must not wait for.
@@ -189,7 +204,10 @@ impl StatusParts {
             uptime: self.clock.elapsed(),
             device_id: &self.device_id,
             updates_per_day: self.updates_per_day,
-            data_dir: &self.data_dir,
+            quota_now: self.quota_clock.at(self.clock.elapsed()),
+            max_bytes: self.max_bytes,
+            is_full: matches!(*self.writer.room().borrow(), Room::Full(_)),
+            data_dir: self.store_path.parent().unwrap_or(Path::new("")),
         };
         gather(numbers, &self.reader.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -200,6 +218,23 @@ impl StatusParts {
     /// [`StoreError::Read`].
     pub fn check_store(&self) -> Result<(), StoreError> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner).oldest_pending().map(|_| ())
+    }
+
+    /// What is kept as rejected, after that number. Reads from disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn rejected(&self, after: i64) -> Result<RejectedList, StoreError> {
+        let rows = self.reader.lock().unwrap_or_else(PoisonError::into_inner).rejected(after, REJECTED_LISTED_MAX)?;
+        Ok(RejectedList { rejected: rows.iter().map(RejectedItem::listed).collect() })
+    }
+
+    /// One of them. Reads from disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn rejected_row(&self, id: i64) -> Result<Option<RejectedRow>, StoreError> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).rejected_row(id)
     }
 
     /// The document of `GET /v1/profiles/{kind}/{key}`, if the store holds the identity. Reads from disk.
@@ -229,14 +264,19 @@ pub fn status_at_rest(
     clock: &Clock,
     device_id: &str,
     updates_per_day: u64,
+    max_bytes: u64,
     data_dir: &Path,
 ) -> Result<Status, StoreError> {
     let now = clock.now();
     let reason = Some("the agent is not running; these are the numbers of its store".to_owned());
+    let counters = reader.counters()?;
     let numbers = Numbers {
-        counters: reader.counters()?,
+        counters,
+        quota_now: counters.totals.quota_time(Clock::system()).at,
+        max_bytes,
+        is_full: false,
         pending: reader.count_pending()?,
-        link: LinkView { state: LinkState::Unknown, reason, since: now },
+        link: LinkView { state: LinkState::Unknown, reason, since: now, quota_opens_at: None },
         now,
         uptime: Duration::ZERO,
         device_id,
@@ -255,15 +295,18 @@ struct Numbers<'n> {
     uptime: Duration,
     device_id: &'n str,
     updates_per_day: u64,
+    quota_now: Timestamp,
+    max_bytes: u64,
+    is_full: bool,
     data_dir: &'n Path,
 }
 
 fn gather(numbers: Numbers<'_>, reader: &Reader) -> Result<Status, StoreError> {
-    let Numbers { counters, pending, link, now, uptime, device_id, updates_per_day, data_dir } = numbers;
+    let Numbers { counters, pending, link, now, uptime, device_id, updates_per_day, max_bytes, is_full, .. } = numbers;
     let totals = counters.totals;
     let oldest = reader.oldest_pending()?;
     let (rejected_events, rejected_updates) = reader.count_rejected()?;
-    let used = reader.quota_used(now)?;
+    let used = reader.quota_used(numbers.quota_now)?;
     let last_at = Some(totals.last_delivered_at_ms).filter(|at_ms| *at_ms > 0).map(Timestamp::from_millis);
     Ok(Status {
         link: link.state.name().to_owned(),
@@ -287,11 +330,19 @@ fn gather(numbers: Numbers<'_>, reader: &Reader) -> Result<Status, StoreError> {
             last_at: last_at.map(|at| at.to_string()),
         },
         rejected: RejectedCounts { events: rejected_events, updates: rejected_updates },
-        quota: QuotaCounts { updates_per_day, used, remaining: updates_per_day.saturating_sub(used) },
+        quota: QuotaCounts {
+            updates_per_day,
+            used,
+            remaining: updates_per_day.saturating_sub(used),
+            opens_at: link.quota_opens_at.map(|at| at.to_string()),
+        },
         store: StoreCounts {
             bytes: reader.size_bytes(),
-            max_bytes: None,
-            disk_free_bytes: fs4::available_space(data_dir).ok(),
+            max_bytes,
+            log_bytes: reader.log_bytes(),
+            is_full,
+            disk_free_bytes: fs4::available_space(numbers.data_dir).ok(),
+            salvage: reader.last_salvage()?.map(|salvage| salvage.to_string()),
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
         device_id: device_id.to_owned(),

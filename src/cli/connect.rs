@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use reqwest::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
@@ -33,7 +34,7 @@ pub(super) fn holder(data_dir: &DataDir) -> Result<Holder, Failure> {
     loop {
         match data_dir.lock() {
             Ok(lock) => return Ok(Holder::Us(lock)),
-            Err(DataDirError::InUse(_)) => {}
+            Err(DataDirError::InUse { .. }) => {}
             Err(error) => return Err(Failure::failed(&error)),
         }
         match data_dir.endpoint() {
@@ -95,7 +96,17 @@ impl Connection {
             .await
     }
 
+    /// Removes something; gives what the agent says of it, if anything.
+    pub(super) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {
+        let body = self.answer(self.http.delete(format!("{}{path}", self.base))).await?;
+        if body.is_empty() { Ok(None) } else { read(&body).map(Some) }
+    }
+
     async fn exchange<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Failure> {
+        read(&self.answer(request).await?)
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Bytes, Failure> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token.expose_secret()),
             None => request,
@@ -113,6 +124,10 @@ impl Connection {
             let detail = problem["detail"].as_str().unwrap_or("it did not say why");
             return Err(Failure::because(format!("the agent answered {}: {detail}", status.as_u16())));
         }
-        serde_json::from_slice(&body).map_err(|error| Failure::failed(&error))
+        Ok(body)
     }
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|error| Failure::failed(&error))
 }

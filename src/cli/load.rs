@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Failure;
+use super::{Failure, warn};
 use crate::config::{AgentConfig, Config, Problems};
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, DeviceId};
 
 /// The configuration of `--sandbox` without a file.
 const SANDBOX_CONFIG: &str = include_str!("sandbox.toml");
@@ -98,7 +98,15 @@ impl ConfigArgs {
 pub(super) fn device_id(agent: &AgentConfig) -> Result<String, Failure> {
     match &agent.device_id {
         Some(name) => Ok(name.clone()),
-        None => DataDir::new(&agent.data_dir).device_id().map_err(|error| Failure::failed(&error)),
+        None => {
+            let machine_id = machine_uid::get().ok();
+            let id = DataDir::new(&agent.data_dir).device_id(machine_id.as_deref());
+            let DeviceId { name, is_cloned } = id.map_err(|error| Failure::failed(&error))?;
+            if is_cloned {
+                warn(&format!("this disk was copied from another machine; the device is named anew, {name}"));
+            }
+            Ok(name)
+        }
     }
 }
 

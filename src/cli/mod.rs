@@ -7,11 +7,17 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::{Config, StoreConfig};
+use crate::data_dir::DataDir;
+use crate::store::StoreLimits;
+
 mod check;
 mod connect;
+mod forget;
 mod load;
 mod preview;
 mod record;
+mod rejected;
 mod run;
 mod sandbox;
 mod status;
@@ -31,6 +37,8 @@ enum Command {
     Status(status::Args),
     Check(check::Args),
     Preview(preview::Args),
+    Rejected(rejected::Args),
+    Forget(forget::Args),
     Sandbox(sandbox::Args),
 }
 
@@ -43,6 +51,8 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Preview(args) => preview::run(&args),
+        Command::Rejected(args) => rejected::run(&args),
+        Command::Forget(args) => forget::run(&args),
         Command::Sandbox(args) => sandbox::run(args),
     };
     match result {
@@ -103,6 +113,26 @@ fn print(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(&error)),
         _ => Ok(()),
     }
+}
+
+/// Says something that is no failure, on stderr. When stderr is closed there is nobody left to tell.
+fn warn(text: &str) {
+    let _ = writeln!(io::stderr(), "outpost: {text}");
+}
+
+/// The data directory, for a command that has nothing to do without a store.
+fn existing_store(config: &Config) -> Result<DataDir, Failure> {
+    let data_dir = DataDir::new(&config.agent.data_dir);
+    if data_dir.store_path().exists() {
+        return Ok(data_dir);
+    }
+    let path = data_dir.path().display();
+    Err(Failure::because(format!("there is no store in {path}; start the agent with `outpost run`")))
+}
+
+fn store_limits(config: &Config) -> StoreLimits {
+    let StoreConfig { max_bytes, min_free_disk_bytes, .. } = config.store;
+    StoreLimits { max_bytes, min_free_disk_bytes, resend_after: config.target.resend_after }
 }
 
 /// A runtime for commands that make a request or two.

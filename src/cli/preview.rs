@@ -40,8 +40,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         print(&format!("mapping \"{name}\" matches"))?;
     }
     let stamp = Stamp { time: event.time, seq: i64::MAX };
+    let repeat_before = Clock::new(None).now().minus(config.target.resend_after);
     for changes in &profiles {
-        let attributes = sent(&config, |reader| reader.preview(changes, stamp)).map_err(Failure::because)?;
+        let attributes =
+            sent(&config, |reader| reader.preview(changes, stamp, repeat_before)).map_err(Failure::because)?;
         show(&config, &changes.identity, &attributes)?;
     }
     Ok(())

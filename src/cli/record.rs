@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::connect::{Connection, Holder, holder};
 use super::load::{ConfigArgs, Loaded};
-use super::{Failure, print, small_runtime};
+use super::{Failure, print, small_runtime, store_limits, warn};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_dir::{DataDir, Lock};
@@ -109,11 +109,6 @@ fn data_text(data: &str) -> Result<String, Failure> {
         None if data == "-" => io::read_to_string(io::stdin()).map_err(|error| Failure::failed(&error)),
         None => Ok(data.to_owned()),
     }
-}
-
-fn warn(text: &str) {
-    // When stderr is closed there is nobody left to tell.
-    let _ = io::Write::write_fmt(&mut io::stderr(), format_args!("outpost: {text}\n"));
 }
 
 fn record_batch(recorder: &mut Recorder, batch: &str) -> Result<(), Failure> {
@@ -285,7 +280,8 @@ impl Recorder {
         match holder(&data_dir)? {
             Holder::Agent(connection) => Ok(Self::Agent { connection, runtime: small_runtime()? }),
             Holder::Us(lock) => {
-                let store = Store::open(&data_dir.store_path()).map_err(|error| Failure::failed(&error))?;
+                let store = Store::open_within(&data_dir.store_path(), store_limits(&config))
+                    .map_err(|error| Failure::failed(&error))?;
                 let clock = Clock::new(store.counters().recorded_at);
                 Ok(Self::Store { store: Box::new(store), clock, config: Box::new(config), _lock: lock })
             }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::load::{self, ConfigArgs, Loaded};
 use super::sandbox::known_profiles;
-use super::{Failure, print};
+use super::{Failure, print, store_limits};
 use crate::agent::{self, AgentOptions, Listeners};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Endpoint};
@@ -128,6 +128,7 @@ impl Start {
 }
 
 fn options(config: Config, data_dir: &DataDir, device_id: String, token: SecretString) -> AgentOptions {
+    let limits = store_limits(&config);
     let target = config.target;
     AgentOptions {
         store_path: data_dir.store_path(),
@@ -147,6 +148,8 @@ fn options(config: Config, data_dir: &DataDir, device_id: String, token: SecretS
             client_cert: target.client_cert,
         },
         updates_per_day: target.updates_per_day,
+        limits,
+        keep_events: config.store.keep_events,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::connect::{Connection, Holder, holder};
 use super::load::{ConfigArgs, Loaded};
-use super::{Failure, print, small_runtime};
+use super::{Failure, existing_store, print, small_runtime};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_dir::DataDir;
@@ -31,13 +31,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Loaded { config, .. } = args.config.load()?;
-    let data_dir = DataDir::new(&config.agent.data_dir);
-    if !data_dir.store_path().exists() {
-        return Err(Failure::because(format!(
-            "there is no store in {}; start the agent with `outpost run`",
-            data_dir.path().display()
-        )));
-    }
+    let data_dir = existing_store(&config)?;
     loop {
         let status = match holder(&data_dir)? {
             Holder::Agent(connection) => ask(&connection)?,
@@ -60,8 +54,15 @@ fn ask(connection: &Connection) -> Result<Status, Failure> {
 fn at_rest(config: &Config, data_dir: &DataDir) -> Result<Status, Failure> {
     let reader = Reader::open(&data_dir.store_path()).map_err(|error| Failure::failed(&error))?;
     let device_id = config.agent.device_id.clone().or_else(|| data_dir.existing_device_id()).unwrap_or_default();
-    status_at_rest(&reader, &Clock::new(None), &device_id, config.target.updates_per_day, data_dir.path())
-        .map_err(|error| Failure::failed(&error))
+    status_at_rest(
+        &reader,
+        &Clock::new(None),
+        &device_id,
+        config.target.updates_per_day,
+        config.store.max_bytes,
+        data_dir.path(),
+    )
+    .map_err(|error| Failure::failed(&error))
 }
 
 fn json(status: &Status) -> Result<String, Failure> {
@@ -72,6 +73,8 @@ fn table(status: &Status) -> String {
     let Status { events, pending, delivered, rejected, quota, store, .. } = status;
     let reason = status.link_reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let last = delivered.last_at.as_deref().map(|at| format!(", last at {at}")).unwrap_or_default();
+    let opens = quota.opens_at.as_deref().map(|at| format!(", spent until {at}")).unwrap_or_default();
+    let full = if store.is_full { "; full, events are refused" } else { "" };
     let free = store.disk_free_bytes.map(|bytes| format!(", {} free on disk", mebibytes(bytes))).unwrap_or_default();
     [
         ("device", format!("{}, outpost {}, up {} s", status.device_id, status.version, status.uptime_seconds)),
@@ -98,10 +101,13 @@ fn table(status: &Status) -> String {
             ),
         ),
         ("rejected", format!("{} events, {} updates kept", rejected.events, rejected.updates)),
-        ("quota", format!("{} of {} used in 24 hours", quota.used, quota.updates_per_day)),
-        ("store", format!("{}{free}", mebibytes(store.bytes))),
+        ("quota", format!("{} of {} used in 24 hours{opens}", quota.used, quota.updates_per_day)),
+        ("store", format!("{} of {}{free}{full}", mebibytes(store.bytes), mebibytes(store.max_bytes))),
     ]
     .map(|(name, value)| format!("{name:<10}{value}"))
+    .into_iter()
+    .chain(store.salvage.clone())
+    .collect::<Vec<_>>()
     .join("\n")
 }
 

@@ -4,10 +4,11 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use jiff::Span;
 use secrecy::SecretString;
 use toml::Spanned;
@@ -189,6 +190,21 @@ impl<'d, 'a> Table<'d, 'a> {
             return None;
         }
         Some(duration)
+    }
+
+    /// A size such as `64KiB` or `1GiB`. Units: bytes.
+    pub(super) fn size(&self, key: &'static str, allowed: RangeInclusive<u64>) -> Option<u64> {
+        let text = self.text(key)?;
+        let Ok(ByteSize(bytes)) = text.get_ref().parse() else {
+            self.report(text.span(), format!("{key} in {} is a size such as \"64KiB\" or \"1GiB\"", self.name));
+            return None;
+        };
+        if !allowed.contains(&bytes) {
+            let (least, most) = (ByteSize(*allowed.start()), ByteSize(*allowed.end()));
+            self.report(text.span(), format!("{key} in {} is from {least} to {most}", self.name));
+            return None;
+        }
+        Some(bytes)
     }
 
     pub(super) fn texts(&self, key: &'static str) -> Vec<Spanned<&'d str>> {

@@ -39,6 +39,8 @@ pub struct Config {
     pub target: TargetConfig,
     /// `[intake.http]` and `[intake.socket]`.
     pub intake: IntakeConfig,
+    /// `[store]`.
+    pub store: StoreConfig,
     /// `[log]`.
     pub log: LogConfig,
     /// `[[mapping]]`, compiled.
@@ -67,6 +69,8 @@ pub struct TargetConfig {
     pub token: Option<SecretString>,
     /// `[target.quota]`.
     pub updates_per_day: u64,
+    /// How long after its delivery an unchanged value is sent again, when an event brings it.
+    pub resend_after: Duration,
     /// How long one request may take.
     pub timeout: Duration,
     /// Requests in flight.
@@ -88,6 +92,17 @@ pub struct IntakeConfig {
     pub allowed_origins: Vec<String>,
     /// The Unix socket, if any.
     pub socket: Option<PathBuf>,
+}
+
+/// `[store]`.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreConfig {
+    /// Bytes that the store may take on disk.
+    pub max_bytes: u64,
+    /// Bytes that stay free on its disk.
+    pub min_free_disk_bytes: u64,
+    /// How long an event is kept after its delivery.
+    pub keep_events: Duration,
 }
 
 /// `[log]`.
@@ -114,17 +129,18 @@ impl Config {
         let agent = sections::agent(&top);
         let target = sections::target(&top);
         let intake = sections::intake(&top);
+        let store = sections::store(&top);
         let log = sections::log(&top, &agent.data_dir);
         let key = sections::privacy(&top);
         let needs_device_id = text.contains(mappings::DEVICE_ID);
         let device_id = if needs_device_id { device_id(&agent) } else { String::new() };
         let (mappings, examples) = mappings::read(&top, key, &device_id);
-        for section in ["store", "status", "metrics"] {
+        for section in ["status", "metrics"] {
             top.unsupported(section);
         }
         top.finish();
         document.finish(path)?;
         let target = target.expect("a configuration without [target] has a problem");
-        Ok(Self { agent, target, intake, log, mappings: Arc::new(Mappings::new(mappings)), examples })
+        Ok(Self { agent, target, intake, store, log, mappings: Arc::new(Mappings::new(mappings)), examples })
     }
 }

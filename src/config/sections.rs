@@ -10,7 +10,8 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use toml::Spanned;
 
 use super::document::Table;
-use super::{AgentConfig, DEFAULT_DATA_DIR, DEFAULT_LISTEN, IntakeConfig, LogConfig, TargetConfig};
+use super::{AgentConfig, DEFAULT_DATA_DIR, DEFAULT_LISTEN, IntakeConfig, LogConfig, StoreConfig, TargetConfig};
+use crate::store::StoreLimits;
 use crate::target::single;
 
 /// This device's share of Target's quota unless told otherwise. Source: contract, section 3.
@@ -18,6 +19,17 @@ const UPDATES_PER_DAY: u64 = 10_000;
 
 /// The quota of all devices of a client together. Source: Target Single Profile Update API.
 const UPDATES_PER_DAY_MAX: u64 = 1_000_000;
+
+/// How long an event is kept after its delivery unless told otherwise. Source: contract, section 3.
+const KEEP_EVENTS: Duration = Duration::from_secs(30 * 86_400);
+
+const KEEP_EVENTS_MAX: Duration = Duration::from_secs(3_650 * 86_400);
+
+/// An unchanged value is to be sent again before Target forgets the profile. Source: Target, lifetime of profiles.
+const RESEND_AFTER_MAX: Duration = Duration::from_secs(14 * 86_400);
+
+/// Room for some thousand events. Units: bytes.
+const STORE_BYTES_MIN: u64 = 4 << 20;
 
 /// Shortest key for keyed hashes. Units: bytes. Source: contract, section 3.
 const KEY_BYTES_MIN: usize = 32;
@@ -55,7 +67,7 @@ pub(super) fn target(top: &Table<'_, '_>) -> Option<TargetConfig> {
     let client_code = section.required_text("client_code").and_then(|text| client_code(&section, &text));
     let endpoint = section.text("endpoint").map(|text| endpoint(&section, &text));
     mode(&section);
-    for key in ["bulk_above", "resend_after", "property_token", "late_after", "urgent"] {
+    for key in ["bulk_above", "property_token", "late_after", "urgent"] {
         section.unsupported(key);
     }
     only(&section, "missing_profiles", "send");
@@ -65,6 +77,7 @@ pub(super) fn target(top: &Table<'_, '_>) -> Option<TargetConfig> {
         section.report(value.span(), "shared_profiles in [target] can only be false in this version");
     }
     let token = section.secret("token");
+    let resend_after = section.duration("resend_after", Duration::from_secs(60)..RESEND_AFTER_MAX);
     let updates_per_day = section.table("quota").and_then(|quota| {
         let limit = quota.integer("updates_per_day", 1..UPDATES_PER_DAY_MAX + 1);
         quota.finish();
@@ -83,6 +96,7 @@ pub(super) fn target(top: &Table<'_, '_>) -> Option<TargetConfig> {
         endpoint,
         token,
         updates_per_day: updates_per_day.unwrap_or(UPDATES_PER_DAY),
+        resend_after: resend_after.unwrap_or(StoreLimits::default().resend_after),
         timeout,
         connections,
         proxy,
@@ -232,6 +246,23 @@ fn origins(section: &Table<'_, '_>) -> Vec<String> {
         }
     }
     origins
+}
+
+pub(super) fn store(top: &Table<'_, '_>) -> StoreConfig {
+    let StoreLimits { max_bytes, min_free_disk_bytes, .. } = StoreLimits::default();
+    let mut store = StoreConfig { max_bytes, min_free_disk_bytes, keep_events: KEEP_EVENTS };
+    let Some(section) = top.table("store") else { return store };
+    if let Some(max_size) = section.size("max_size", STORE_BYTES_MIN..=1 << 40) {
+        store.max_bytes = max_size;
+    }
+    if let Some(min_free_disk) = section.size("min_free_disk", 0..=1 << 40) {
+        store.min_free_disk_bytes = min_free_disk;
+    }
+    if let Some(keep_events) = section.duration("keep_events", Duration::ZERO..KEEP_EVENTS_MAX) {
+        store.keep_events = keep_events;
+    }
+    section.finish();
+    store
 }
 
 pub(super) fn log(top: &Table<'_, '_>, data_dir: &Path) -> LogConfig {

@@ -22,6 +22,11 @@ impl Aside {
         self.0.contains_key(&profile_id)
     }
 
+    /// How many profiles failed and had no answer since.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Sets a profile aside, for longer each time.
     pub(super) fn put(&mut self, profile_id: i64, now: Duration, chance: f64) {
         if self.0.len() >= ASIDE_PROFILES_MAX && !self.0.contains_key(&profile_id) {
@@ -63,14 +68,14 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn each_failure_doubles_the_delay_of_that_profile_alone() {
+    fn each_failure_lengthens_the_delay_of_that_profile_alone() {
         let mut aside = Aside::default();
         aside.put(1, Duration::ZERO, 1.0);
         aside.put(1, SECOND, 1.0);
         aside.put(2, SECOND, 1.0);
         assert_eq!(aside.next(SECOND), Some(2 * SECOND));
         assert_eq!(aside.waiting(2 * SECOND), HashSet::from([1]));
-        assert_eq!(aside.waiting(3 * SECOND), HashSet::new());
+        assert_eq!(aside.waiting(5 * SECOND), HashSet::new());
         assert!(aside.has_failed(1));
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::quota::QuotaTime;
 use crate::reason::Reason;
 use crate::store::{Claim, Refusal, Settlement};
 use crate::target::single::{Update, encode};
@@ -15,6 +16,7 @@ pub(super) struct Delivery {
     delivered: Vec<usize>,
     refused: Vec<Refusal>,
     requests: i64,
+    budget: u64,
     updates: i64,
     /// The last answer; none if nothing had to be sent.
     pub(super) outcome: Option<Outcome>,
@@ -41,26 +43,36 @@ impl Delivery {
         self.requests
     }
 
+    /// Requests that it might have made.
+    pub(super) const fn budget(&self) -> u64 {
+        self.budget
+    }
+
     /// What the store has to write down. None when there is nothing: then the claim is released here.
-    pub(super) fn into_settlement(self, at: Timestamp) -> Option<Settlement> {
+    pub(super) fn into_settlement(self, at: Timestamp, quota_time: QuotaTime) -> Option<Settlement> {
         let is_nothing = self.requests == 0 && self.refused.is_empty() && !self.claim.attributes.is_empty();
         let Self { claim, delivered, refused, requests, updates, .. } = self;
-        (!is_nothing).then_some(Settlement { claim, delivered, refused, requests, updates, at })
+        (!is_nothing).then_some(Settlement { claim, delivered, refused, requests, updates, at, quota_time })
     }
 }
 
-/// Sends a claim, in as many requests as it takes, one after the other. It stops at the first answer that
-/// is neither yes nor no; what was not sent by then stays pending.
-pub(super) async fn deliver(client: Client, claim: Claim) -> Delivery {
+/// Sends a claim, in as many requests as it takes and `budget` allows, one after the other. It stops at the first answer
+/// that is neither yes nor no; what was not sent by then stays pending.
+pub(super) async fn deliver(client: Client, claim: Claim, budget: u64) -> Delivery {
     let all: Vec<usize> = (0..claim.attributes.len()).collect();
     let mut updates: VecDeque<Update> = encode_part(&claim, &all).into();
     let mut delivery =
-        Delivery { claim, delivered: Vec::new(), refused: Vec::new(), requests: 0, updates: 0, outcome: None };
+        Delivery { claim, delivered: Vec::new(), refused: Vec::new(), requests: 0, budget, updates: 0, outcome: None };
+    let mut left = budget;
     while let Some(update) = updates.pop_front() {
         if !update.fits() {
             delivery.refuse(update.attributes, Reason::TooLarge, "it is larger than one request may be".to_owned());
             continue;
         }
+        if left == 0 {
+            break;
+        }
+        left -= 1;
         let Update { body, attributes } = update;
         let outcome = client.send(body).await;
         delivery.requests += i64::from(outcome.reached_target());

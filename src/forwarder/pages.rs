@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use crate::limits::OUTBOX_PAGE_PROFILES;
-use crate::store::{Claim, Outbox, StoreError};
+use crate::store::{Claim, Outbox, StoreError, Writer};
 
 /// What a page should last for.
 const PAGE_TIME: Duration = Duration::from_millis(20);
@@ -30,11 +30,15 @@ pub(super) struct Pages {
     connections: usize,
     size: usize,
     begun: Instant,
+    writer: Writer,
+    /// Claims that were given back, for which room in the quota is still reserved.
+    given_back: usize,
 }
 
 impl Pages {
-    pub(super) fn new(outbox: Outbox, connections: usize) -> Self {
-        Self { outbox: Some(outbox), reading: None, connections, size: connections, begun: Instant::now() }
+    pub(super) fn new(outbox: Outbox, writer: Writer, connections: usize) -> Self {
+        let begun = Instant::now();
+        Self { outbox: Some(outbox), reading: None, connections, size: connections, begun, writer, given_back: 0 }
     }
 
     /// Whether it is time to read on, with so many claims left.
@@ -48,11 +52,33 @@ impl Pages {
         self.size = page_size(self.size, self.begun.elapsed(), self.connections);
         self.begun = Instant::now();
         let limit = if is_probe { 1 } else { self.size };
+        let (writer, given_back) = (self.writer.clone(), std::mem::take(&mut self.given_back));
         self.reading = Some(tokio::task::spawn_blocking(move || {
-            let page = outbox.claim(limit, &aside);
-            let page = page.map(|claims| Page { may_have_more: claims.len() == limit, claims });
+            let page = outbox.claim(limit, &aside).and_then(|claims| {
+                reserve(&writer, claims.len(), given_back)?;
+                Ok(Page { may_have_more: claims.len() == limit, claims })
+            });
             (outbox, page)
         }));
+    }
+
+    /// So many claims will not be sent.
+    pub(super) const fn give_back(&mut self, claims: usize) {
+        self.given_back += claims;
+    }
+
+    /// Gives back what is still reserved.
+    pub(super) async fn finish(&mut self) {
+        if self.reading.is_some()
+            && let Ok(page) = self.read().await
+        {
+            self.given_back += page.claims.len();
+        }
+        let (writer, given_back) = (self.writer.clone(), std::mem::take(&mut self.given_back));
+        let reserved = tokio::task::spawn_blocking(move || reserve(&writer, 0, given_back)).await;
+        if !matches!(reserved, Ok(Ok(()))) {
+            tracing::debug!("what was reserved of the quota counts as used after the next start");
+        }
     }
 
     /// Waits for the page that is being read, if any. It may be dropped and called again.
@@ -63,6 +89,19 @@ impl Pages {
         self.outbox = Some(outbox);
         page
     }
+}
+
+/// Reserves room in the quota for claims before they are sent, so that a crash cannot hide them.
+fn reserve(writer: &Writer, claims: usize, given_back: usize) -> Result<(), StoreError> {
+    if claims == given_back {
+        return Ok(());
+    }
+    let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let requests = signed(claims) - signed(given_back);
+    writer.note_blocking(move |store| {
+        store.reserve(requests);
+        Ok(())
+    })
 }
 
 /// The size of the next page, when one of the size `last` lasted for `elapsed`.

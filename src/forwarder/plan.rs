@@ -24,6 +24,7 @@ pub fn plan(permit: Permit, in_flight: usize, connections: usize, quota_left: u6
     let places = match permit {
         Permit::WaitUntil(time) => return Step::WaitUntil(time),
         Permit::Probe => 1_usize.saturating_sub(in_flight),
+        Permit::SendOne => connections.saturating_sub(in_flight).min(1),
         Permit::Send => connections.saturating_sub(in_flight),
     };
     if places == 0 {
@@ -53,6 +54,8 @@ mod tests {
         check(Permit::Send, 0, u64::MAX, Step::Send(4));
         check(Permit::Send, 3, u64::MAX, Step::Send(1));
         check(Permit::Send, 4, u64::MAX, Step::Idle);
+        check(Permit::SendOne, 3, u64::MAX, Step::Send(1));
+        check(Permit::SendOne, 4, u64::MAX, Step::Idle);
         check(Permit::Probe, 0, u64::MAX, Step::Send(1));
         check(Permit::Probe, 1, u64::MAX, Step::Idle);
         check(Permit::WaitUntil(LATER), 0, u64::MAX, Step::WaitUntil(LATER));

@@ -14,9 +14,11 @@ use super::pages::{Page, Pages};
 use super::plan::{Step, plan};
 use crate::backoff::backoff;
 use crate::clock::Clock;
-use crate::limits::STOP_TIMEOUT;
+use crate::limits::{DELIVERY_REQUESTS_MAX, STOP_TIMEOUT};
 use crate::link::{Link, LinkState, Permit, Signal};
-use crate::quota::Quota;
+use crate::network::NetworkWatch;
+use crate::pulse::Pulse;
+use crate::quota::{Quota, QuotaClock, QuotaTime};
 use crate::status::LinkView;
 use crate::store::{Claim, Outbox, Settlement, StoreError, Writer};
 use crate::target::{Client, Outcome};
@@ -40,8 +42,18 @@ pub struct ForwarderParts {
     pub connections: usize,
     /// What the last 24 hours have used.
     pub quota: Quota,
+    /// The quota's clock.
+    pub quota_clock: QuotaClock,
     /// The device's clock.
     pub clock: Arc<Clock>,
+    /// The link as it is at the start.
+    pub link: Link,
+    /// News of the network.
+    pub network: NetworkWatch,
+    /// Where the forwarder says that it goes on.
+    pub pulse: Pulse,
+    /// How long one request may take.
+    pub request_timeout: Duration,
     /// Where the state of the link is shown.
     pub link_view: watch::Sender<LinkView>,
 }
@@ -52,7 +64,13 @@ pub struct Forwarder {
     client: Client,
     connections: usize,
     quota: Quota,
+    quota_clock: QuotaClock,
+    /// Requests that those in flight may make.
+    budgeted: u64,
     clock: Arc<Clock>,
+    network: NetworkWatch,
+    pulse: Pulse,
+    request_timeout: Duration,
     link_view: watch::Sender<LinkView>,
     outbox_changed: Arc<Notify>,
     link: Link,
@@ -74,19 +92,24 @@ impl Forwarder {
     /// A forwarder that has not begun.
     #[must_use]
     pub fn new(parts: ForwarderParts) -> Self {
-        let ForwarderParts { outbox, writer, client, connections, quota, clock, link_view } = parts;
+        let ForwarderParts { outbox, writer, client, connections, quota, quota_clock, clock, link_view, .. } = parts;
         Self {
             outbox_changed: writer.outbox_changed(),
+            pages: Pages::new(outbox, writer.clone(), connections),
             writer,
             client,
             connections,
             quota,
+            quota_clock,
+            budgeted: 0,
             clock,
+            network: parts.network,
+            pulse: parts.pulse,
+            request_timeout: parts.request_timeout,
             link_view,
-            link: Link::default(),
+            link: parts.link,
             aside: Aside::default(),
             claims: VecDeque::new(),
-            pages: Pages::new(outbox, connections),
             may_have_more: true,
             sends: JoinSet::new(),
             unsettled: Vec::new(),
@@ -102,6 +125,7 @@ impl Forwarder {
         let outbox_changed = self.outbox_changed.clone();
         loop {
             let wake = self.start();
+            self.show_progress(wake);
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(sent) = self.sends.join_next() => self.sent(sent),
@@ -110,6 +134,7 @@ impl Forwarder {
                 () = wait(self.settle_at) => self.settle(),
                 // Not asked for while there is enough to do: intake need not wake us for every commit.
                 () = outbox_changed.notified(), if !self.may_have_more => self.may_have_more = true,
+                () = self.network.changed() => self.network_changed(),
                 () = wait(wake) => self.may_have_more = true,
             }
         }
@@ -126,12 +151,11 @@ impl Forwarder {
                     if self.claims.is_empty() {
                         return self.aside.next(now).map(|time| self.instant(time));
                     }
-                    for claim in self.claims.drain(..places.min(self.claims.len())) {
-                        self.sends.spawn(deliver(self.client.clone(), claim));
-                    }
+                    self.send(places, now);
                 }
                 Step::WaitUntil(time) => {
                     // What waits is released: it may change before its turn comes.
+                    self.pages.give_back(self.claims.len());
                     self.claims.clear();
                     self.may_have_more = true;
                     return Some(self.instant(time));
@@ -141,17 +165,62 @@ impl Forwarder {
         }
     }
 
+    fn send(&mut self, places: usize, now: Duration) {
+        let places = places.min(self.claims.len());
+        let left = self.quota.left(self.quota_clock.at(now)).saturating_sub(self.budgeted);
+        // A profile that takes several requests gets them while there is plenty; else it goes on after the others.
+        let is_plenty = left >= DELIVERY_REQUESTS_MAX * places as u64;
+        let budget = if is_plenty { DELIVERY_REQUESTS_MAX } else { 1 };
+        for claim in self.claims.drain(..places) {
+            self.budgeted += budget;
+            self.link.sent(now);
+            self.sends.spawn(deliver(self.client.clone(), claim, budget));
+        }
+    }
+
+    /// Says by when it will have gone on: a request ends within its timeout, and a wait at its end.
+    fn show_progress(&self, wake: Option<Instant>) {
+        let now = self.clock.elapsed();
+        let is_busy = !self.sends.is_empty() || !self.settling.is_empty() || self.settle_at.is_some();
+        let wait = wake.map(|wake| wake.saturating_duration_since(Instant::now()));
+        match (is_busy, wait) {
+            (true, _) => self.pulse.due(now + self.request_timeout),
+            (false, Some(wait)) => self.pulse.due(now + wait),
+            (false, None) => self.pulse.rest(),
+        }
+    }
+
+    fn network_changed(&mut self) {
+        if self.link.network_changed(self.clock.elapsed()) {
+            tracing::info!("the network changed; probing now");
+        }
+        self.may_have_more = true;
+    }
+
     fn plan(&mut self, now: Duration) -> Step {
         if now < self.store_wait_until {
             return Step::WaitUntil(self.store_wait_until);
         }
-        let wall = self.clock.now();
-        let left = self.quota.left(wall);
-        let opens = match self.quota.check(wall) {
-            Ok(()) => now,
-            Err(opens) => now + opens.since(wall),
-        };
-        plan(self.link.permit(now), self.sends.len(), self.connections, left, opens)
+        let quota_now = self.quota_clock.at(now);
+        // What those in flight may make beyond one each is spoken for.
+        let left = self.quota.left(quota_now).saturating_sub(self.budgeted.saturating_sub(self.sends.len() as u64));
+        let opens = self.quota.check(quota_now).err().map(|opens| opens.since(quota_now));
+        self.show_quota(opens);
+        let permit = self.link.permit(now);
+        plan(permit, self.sends.len(), self.connections, left, now + opens.unwrap_or_default())
+    }
+
+    /// Tells once when the quota is spent, and once when there is room again.
+    fn show_quota(&self, opens: Option<Duration>) {
+        if self.link_view.borrow().quota_opens_at.is_some() == opens.is_some() {
+            return;
+        }
+        let opens_at = opens.map(|wait| self.clock.now().plus(wait));
+        match &opens_at {
+            Some(opens_at) => tracing::warn!(%opens_at, "the quota is spent; updates wait until the oldest fall out"),
+            None => tracing::info!("the quota has room again"),
+        }
+        self.link_view.send_modify(|view| view.quota_opens_at = opens_at);
     }
 
     /// Begins to claim more before what was claimed is used up.
@@ -177,7 +246,9 @@ impl Forwarder {
     fn sent(&mut self, sent: Result<Delivery, JoinError>) {
         let delivery = sent.expect("a delivery does not panic");
         let (now, wall) = (self.clock.elapsed(), self.clock.now());
-        (0..delivery.requests()).for_each(|_| self.quota.spend(wall));
+        let quota_time = QuotaTime { at: self.quota_clock.at(now), wall: Clock::system() };
+        self.budgeted -= delivery.budget();
+        (0..delivery.requests()).for_each(|_| self.quota.spend(quota_time.at));
         if let Some(outcome) = delivery.outcome.clone() {
             tracing::debug!(
                 outcome = outcome.label(),
@@ -190,9 +261,12 @@ impl Forwarder {
         if delivery.refused() > 0 {
             tracing::warn!(attributes = delivery.refused(), "update refused for good; kept as rejected");
         }
-        match delivery.into_settlement(wall) {
+        match delivery.into_settlement(wall, quota_time) {
             Some(settlement) => self.unsettled.push(settlement),
-            None => self.may_have_more = true,
+            None => {
+                self.pages.give_back(1);
+                self.may_have_more = true;
+            }
         }
         if self.unsettled.len() >= SETTLEMENTS_MAX {
             self.settle();
@@ -216,7 +290,8 @@ impl Forwarder {
             _ => self.aside.remove(profile_id),
         }
         let is_online = self.link.state() == LinkState::Online;
-        if is_online && is_repeated && matches!(outcome, Outcome::Failing(_)) {
+        let is_alone = is_repeated && self.aside.len() == 1;
+        if is_online && is_alone && matches!(outcome, Outcome::Failing(_)) {
             // This update alone keeps failing: that says nothing of the others.
             return;
         }
@@ -240,7 +315,11 @@ impl Forwarder {
         if state == LinkState::Online {
             self.aside.release_all();
         }
-        self.link_view.send_replace(LinkView { state, reason, since: self.clock.now() });
+        let since = self.clock.now();
+        self.link_view.send_modify(|view| {
+            let quota_opens_at = view.quota_opens_at;
+            *view = LinkView { state, reason, since, quota_opens_at };
+        });
     }
 
     fn settled(&mut self, settled: Result<Result<(), StoreError>, JoinError>) {
@@ -270,6 +349,7 @@ impl Forwarder {
     }
 
     async fn finish(mut self) {
+        self.pages.give_back(self.claims.len());
         self.claims.clear();
         // A part of the time that a stop may take is left for the last commit.
         let _ = timeout(STOP_TIMEOUT * 3 / 5, async {
@@ -282,6 +362,9 @@ impl Forwarder {
         self.sends.shutdown().await;
         self.settle();
         while self.settling.join_next().await.is_some() {}
+        self.pages.give_back(unanswered);
+        self.pages.finish().await;
+        self.pulse.rest();
         tracing::info!(unanswered, "forwarding stopped");
     }
 }
@@ -291,7 +374,7 @@ fn signal(outcome: &Outcome) -> Signal {
         Outcome::Delivered | Outcome::Refused(_) | Outcome::TooLarge => Signal::Answered,
         Outcome::Throttled(asked) => Signal::Throttled(*asked),
         Outcome::Failing(reason) => Signal::Failing(reason.clone()),
-        Outcome::Unreachable(reason) => Signal::Unreachable(reason.clone()),
+        Outcome::Unreachable(reason) | Outcome::Broken(reason) => Signal::Unreachable(reason.clone()),
         Outcome::Foreign(reason) => Signal::Foreign(reason.clone()),
         Outcome::Unauthorized(reason) => Signal::Unauthorized(reason.clone()),
     }

@@ -5,21 +5,23 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::{Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
+use crate::forget::Forgetting;
 use crate::identity::{Identity, IdentityKind};
 use crate::intake::cloudevents::{self, Parsed};
 use crate::intake::{Answer, Intake};
 use crate::limits::INTAKE_BODY_BYTES_MAX;
+use crate::rejected::{RejectedItem, Retry};
 use crate::status::StatusParts;
-use crate::store::StoreError;
+use crate::store::{Reader, RejectedRow, StoreError};
 
 /// What the routes need.
 pub struct Api {
@@ -36,7 +38,10 @@ pub fn router(api: Arc<Api>) -> Router {
     Router::new()
         .route("/v1/events", post(record))
         .route("/v1/status", get(status))
-        .route("/v1/profiles/{kind}/{key}", get(profile))
+        .route("/v1/profiles/{kind}/{key}", get(profile).delete(forget))
+        .route("/v1/rejected", get(rejected))
+        .route("/v1/rejected/{id}", get(rejected_item).delete(drop_rejected))
+        .route("/v1/rejected/{id}/retry", post(retry_rejected))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(|| async { Problem::not_found("the paths of this agent are listed in its README") })
@@ -156,12 +161,69 @@ async fn profile(
     State(api): State<Arc<Api>>,
     Path((kind, key)): Path<(String, String)>,
 ) -> Result<Response<Body>, Problem> {
-    let kind = IdentityKind::from_name(&kind)
-        .ok_or_else(|| Problem::not_found("the kinds of identities are third_party_id and pc_id"))?;
-    let identity = Identity::new(kind, key).map_err(|error| Problem::not_found(error.to_string()))?;
+    let identity = identity(&kind, key)?;
     let profile = read_store(move || api.status.profile(&identity)).await?;
     let profile = profile.ok_or_else(|| Problem::not_found("this device holds nothing of that identity"))?;
     Ok(json(&profile))
+}
+
+async fn forget(
+    State(api): State<Arc<Api>>,
+    Path((kind, key)): Path<(String, String)>,
+) -> Result<Response<Body>, Problem> {
+    let identity = identity(&kind, key)?;
+    let forgetting = Forgetting {
+        writer: api.status.writer.clone(),
+        reader: Reader::open(&api.status.store_path)?,
+        store_path: api.status.store_path.clone(),
+        in_flight: api.status.in_flight.clone(),
+        mappings: api.intake.mappings().clone(),
+    };
+    let forgotten = read_store(move || forgetting.forget(&identity)).await?;
+    Ok(json(&forgotten))
+}
+
+fn identity(kind: &str, key: String) -> Result<Identity, Problem> {
+    let kind = IdentityKind::from_name(kind)
+        .ok_or_else(|| Problem::not_found("the kinds of identities are third_party_id and pc_id"))?;
+    Identity::new(kind, key).map_err(|error| Problem::not_found(error.to_string()))
+}
+
+#[derive(Deserialize)]
+struct After {
+    #[serde(default)]
+    after: i64,
+}
+
+async fn rejected(State(api): State<Arc<Api>>, Query(after): Query<After>) -> Result<Response<Body>, Problem> {
+    let list = read_store(move || api.status.rejected(after.after)).await?;
+    Ok(json(&list))
+}
+
+async fn rejected_item(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Response<Body>, Problem> {
+    let row = find_rejected(&api, &id).await?;
+    Ok(json(&RejectedItem::shown(&row)))
+}
+
+async fn find_rejected(api: &Arc<Api>, id: &str) -> Result<RejectedRow, Problem> {
+    let missing = || Problem::not_found("nothing is kept as rejected under that number");
+    let id = id.parse().map_err(|_| missing())?;
+    let api = api.clone();
+    read_store(move || api.status.rejected_row(id)).await?.ok_or_else(missing)
+}
+
+async fn retry_rejected(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Response<Body>, Problem> {
+    let row = find_rejected(&api, &id).await?;
+    let retry = Retry::prepare(&row, api.intake.mappings(), &api.status.clock).map_err(Problem::not_found)?;
+    let retried = api.status.writer.act(move |store| retry.run(store)).await?;
+    let retried = retried.ok_or_else(|| Problem::not_found("it was retried or dropped meanwhile"))?;
+    Ok(json(&retried))
+}
+
+async fn drop_rejected(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    let row = find_rejected(&api, &id).await?;
+    let dropped = api.status.writer.act(move |store| store.drop_rejected(row.id)).await?;
+    if dropped { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("it was retried or dropped meanwhile")) }
 }
 
 async fn healthz() -> &'static str {

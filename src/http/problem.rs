@@ -85,10 +85,10 @@ impl From<Invalid> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Full => Self::new(
+            StoreError::Full(_) => Self::new(
                 StatusCode::INSUFFICIENT_STORAGE,
                 "urn:outpost:problem:store-full",
-                "the disk is full",
+                "there is no room for events",
                 error.to_string(),
             ),
             _ => Self::new(

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::event::{Event, EventStatus};
 use crate::limits::EVENT_TIME_AHEAD_MAX;
 use crate::mapping::Mappings;
-use crate::store::{Recorded, Recording, Store, StoreError, Writer};
+use crate::store::{Recorded, Recording, Room, Store, StoreError, Writer};
 
 pub mod cloudevents;
 
@@ -43,6 +43,12 @@ impl Intake {
         Self { writer, mappings, clock }
     }
 
+    /// What events mean.
+    #[must_use]
+    pub const fn mappings(&self) -> &Arc<Mappings> {
+        &self.mappings
+    }
+
     /// Records events, all or none, and answers once they are on disk.
     ///
     /// # Errors
@@ -67,13 +73,11 @@ pub fn record_directly(
     clock: &Clock,
 ) -> Result<Vec<Answer>, StoreError> {
     let (notes, recordings) = split(parsed.into_iter().map(|event| Prepared::new(event, mappings, clock)).collect());
-    let record = |store: &mut Store| {
-        store.begin()?;
-        let recorded = recordings.iter().map(|recording| store.record(recording)).collect::<Result<Vec<_>, _>>()?;
-        store.commit()?;
-        Ok(recorded)
-    };
-    let recorded = record(store).inspect_err(|_| store.roll_back())?;
+    if let Room::Full(full) = store.room()? {
+        return Err(StoreError::Full(full));
+    }
+    let record = |store: &mut Store| recordings.iter().map(|recording| store.record(recording)).collect();
+    let recorded: Vec<Recorded> = store.transact(record)?;
     Ok(answers(notes, recorded))
 }
 

@@ -81,6 +81,12 @@ impl Mappings {
         Ok(names)
     }
 
+    /// The identities that the mappings would give for an event, if its type and their conditions did not matter.
+    pub fn identities(&self, event: &Event) -> impl Iterator<Item = Identity> {
+        let view = view(event);
+        self.0.iter().filter_map(move |mapping| mapping.identity(&view).ok())
+    }
+
     /// The changes that an event makes, one entry per profile; empty when no mapping matches.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::quota::QuotaTime;
 use crate::timestamp::Timestamp;
 
 /// Totals since the store was made.
@@ -21,10 +22,16 @@ pub struct Totals {
     pub requests: i64,
     /// When Target last accepted one, in milliseconds since 1970; 0 is never.
     pub last_delivered_at_ms: i64,
+    /// Requests that may be made before they are settled: after a crash they count as made.
+    pub quota_reserved: i64,
+    /// The quota's clock when it was last written down, in milliseconds; 0 is never.
+    pub quota_clock_ms: i64,
+    /// The system's wall clock at that moment.
+    pub quota_wall_ms: i64,
 }
 
 impl Totals {
-    fn named(&mut self) -> [(&'static str, &mut i64); 7] {
+    fn named(&mut self) -> [(&'static str, &mut i64); 10] {
         [
             ("events_duplicate", &mut self.duplicate),
             ("events_unmapped", &mut self.unmapped),
@@ -33,7 +40,22 @@ impl Totals {
             ("attributes_delivered", &mut self.attributes),
             ("requests", &mut self.requests),
             ("last_delivered_at_ms", &mut self.last_delivered_at_ms),
+            ("quota_reserved", &mut self.quota_reserved),
+            ("quota_clock_ms", &mut self.quota_clock_ms),
+            ("quota_wall_ms", &mut self.quota_wall_ms),
         ]
+    }
+
+    /// The quota's clock, when the system's says `wall`.
+    #[must_use]
+    pub fn quota_time(&self, wall: Timestamp) -> QuotaTime {
+        match self.quota_clock_ms {
+            0 => QuotaTime { at: wall, wall },
+            at_ms => {
+                let saved = Timestamp::from_millis(self.quota_wall_ms);
+                QuotaTime { at: Timestamp::from_millis(at_ms), wall: saved }.resumed(wall)
+            }
+        }
     }
 
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {

@@ -4,7 +4,8 @@
 //! The numbers in memory follow the transaction: a rollback takes them back too.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 use serde::Deserialize;
@@ -13,11 +14,12 @@ use super::StoreError;
 use super::counters::{Counters, Pending, Totals};
 use super::keys::{Key, KeyFilter, Keys};
 use super::profiles::{self, PlanError, ProfilePlan};
+use super::salvage::{self, Salvage};
 use super::schema;
 use crate::coalesce::Stamp;
 use crate::event::{Event, EventStatus};
 use crate::mapping::{MappingError, ProfileChanges};
-use crate::quota::Quota;
+use crate::quota::{Quota, QuotaTime};
 use crate::reason::Reason;
 use crate::timestamp::Timestamp;
 
@@ -51,6 +53,30 @@ pub struct Store {
     /// Minutes in which this transaction saw requests, with their number.
     pub(super) quota_spent: BTreeMap<i64, i64>,
     keys: Keys,
+    pub(super) limits: StoreLimits,
+    /// Where its file is; none in memory.
+    pub(super) dir: Option<PathBuf>,
+}
+
+/// What became of an event's changes: its fate, the profiles that it changed, and why it was rejected.
+type Applied = (EventStatus, Vec<i64>, Option<(Reason, String)>);
+
+/// What an operator may set of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreLimits {
+    /// Bytes that its file may take.
+    pub max_bytes: u64,
+    /// Bytes that stay free on its disk.
+    pub min_free_disk_bytes: u64,
+    /// How long after its delivery an unchanged value is sent again, when an event brings it.
+    pub resend_after: Duration,
+}
+
+impl Default for StoreLimits {
+    /// The defaults of the contract, section 3.
+    fn default() -> Self {
+        Self { max_bytes: 1 << 30, min_free_disk_bytes: 200 << 20, resend_after: Duration::from_secs(12 * 3600) }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -68,7 +94,28 @@ impl Store {
     /// # Errors
     /// [`StoreError`], also for a store of a newer program, which is left untouched.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::with(schema::open_writer(path)?)
+        Self::open_within(path, StoreLimits::default())
+    }
+
+    /// If the store's file is damaged: puts it aside, and begins a new one with what can be read of it. Call it before
+    /// the store is opened, by whoever holds the data directory.
+    ///
+    /// # Errors
+    /// [`StoreError`], when the file cannot be put aside or a new one cannot be written.
+    pub fn mend(path: &Path, now: Timestamp) -> Result<bool, StoreError> {
+        let is_damaged = salvage::is_damaged(path);
+        if is_damaged {
+            salvage::salvage(path, now)?;
+        }
+        Ok(is_damaged)
+    }
+
+    /// What was saved the last time that the store was found damaged.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn last_salvage(&self) -> Result<Option<Salvage>, StoreError> {
+        salvage::last(&self.connection).map_err(StoreError::Read)
     }
 
     /// A store that lives in memory, for simulations and benches.
@@ -85,7 +132,15 @@ impl Store {
             Ok((state, Keys::load(&connection, state.last_seq)?))
         };
         let (state, keys) = load().map_err(StoreError::Read)?;
-        Ok(Self { connection, state, committed: state, quota_spent: BTreeMap::new(), keys })
+        Ok(Self {
+            connection,
+            state,
+            committed: state,
+            quota_spent: BTreeMap::new(),
+            keys,
+            limits: StoreLimits::default(),
+            dir: None,
+        })
     }
 
     /// What a start after a crash finds: the last commit, and nothing of what came after. For simulations of a store in
@@ -104,9 +159,31 @@ impl Store {
         self.committed.counters()
     }
 
+    /// As [`Self::open`], within limits of an operator's.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_within(path: &Path, limits: StoreLimits) -> Result<Self, StoreError> {
+        let mut store = Self::with(schema::open_writer(path)?)?;
+        store.limits = limits;
+        store.dir = path.parent().map(PathBuf::from);
+        store.set_bounds()?;
+        Ok(store)
+    }
+
     /// Uses a filter over keys that were recorded before this store was opened.
     pub fn adopt_key_filter(&mut self, filter: KeyFilter) {
         self.keys.adopt(filter);
+    }
+
+    /// Does something within a transaction of its own.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing of it was done.
+    pub fn transact<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.begin()?;
+        let done = act(self).and_then(|done| self.commit().map(|()| done));
+        done.inspect_err(|_| self.roll_back())
     }
 
     /// Begins a transaction.
@@ -115,6 +192,22 @@ impl Store {
     /// [`StoreError::Write`] or [`StoreError::Full`].
     pub fn begin(&mut self) -> Result<(), StoreError> {
         self.execute("BEGIN IMMEDIATE")
+    }
+
+    /// Begins a transaction whose commit is not synced: it survives the end of the process, and not always a power cut.
+    /// [`Self::sync_again`] is due after it.
+    pub(super) fn begin_unsynced(&mut self) -> Result<(), StoreError> {
+        // Not "off", with which the log could reach the database before it is on the disk.
+        self.set_synchronous("normal")?;
+        self.begin()
+    }
+
+    pub(super) fn sync_again(&mut self) -> Result<(), StoreError> {
+        self.set_synchronous("full")
+    }
+
+    fn set_synchronous(&self, level: &str) -> Result<(), StoreError> {
+        self.connection.pragma_update(None, "synchronous", level).map_err(StoreError::write)
     }
 
     /// Makes the transaction durable.
@@ -152,31 +245,51 @@ impl Store {
 
     fn record_event(&mut self, recording: &Recording) -> rusqlite::Result<Recorded> {
         let event = &recording.event;
-        let key = Key::of(&event.source, &event.id);
-        if let Some(seq) = self.find(key, event)? {
+        if let Some(seq) = self.find(event)? {
             self.state.totals.duplicate += 1;
             return Ok(Recorded { seq, status: EventStatus::Duplicate, reason: None });
         }
-        let seq = self.state.last_seq + 1;
-        // Events are prepared side by side; in the journal their times stand in order.
-        let recorded_at = self.state.recorded_at.map_or(recording.recorded_at, |last| last.max(recording.recorded_at));
-        let mut profile_ids = Vec::new();
-        let (status, rejection) = match &recording.mapped {
-            Ok(profiles) if profiles.is_empty() => (EventStatus::Unmapped, None),
-            Ok(profiles) => match self.coalesce(profiles, Stamp { time: event.time, seq }, recorded_at)? {
-                Ok(changed) => {
-                    profile_ids = changed;
-                    (EventStatus::Recorded, None)
-                }
-                Err(detail) => (EventStatus::Rejected, Some((Reason::CoalesceFailed, detail))),
-            },
-            Err(error) => (EventStatus::Rejected, Some((Reason::MappingFailed, error.to_string()))),
-        };
+        let (seq, recorded_at) = (self.next_seq(), self.recorded_at(recording.recorded_at));
+        let (status, profile_ids, rejection) =
+            self.apply(&recording.mapped, Stamp { time: event.time, seq }, recorded_at)?;
         self.insert(event, seq, recorded_at, (status, &profile_ids))?;
-        self.keys.insert(&self.connection, key, seq)?;
         if let Some((reason, detail)) = &rejection {
             self.reject(seq, recorded_at, *reason, detail)?;
         }
+        self.count(status, seq, recorded_at);
+        Ok(Recorded { seq, status, reason: rejection.map(|(_, detail)| detail) })
+    }
+
+    pub(super) const fn next_seq(&self) -> i64 {
+        self.state.last_seq + 1
+    }
+
+    /// Events are prepared side by side; in the journal their times stand in order.
+    pub(super) fn recorded_at(&self, at: Timestamp) -> Timestamp {
+        self.state.recorded_at.map_or(at, |last| last.max(at))
+    }
+
+    /// Makes all changes of an event or none. Gives what became of it, the profiles that it changed, and why it was
+    /// rejected.
+    pub(super) fn apply(
+        &mut self,
+        mapped: &Result<Vec<ProfileChanges>, MappingError>,
+        stamp: Stamp,
+        recorded_at: Timestamp,
+    ) -> rusqlite::Result<Applied> {
+        let rejected = |reason, detail| (EventStatus::Rejected, Vec::new(), Some((reason, detail)));
+        Ok(match mapped {
+            Ok(profiles) if profiles.is_empty() => (EventStatus::Unmapped, Vec::new(), None),
+            Ok(profiles) => match self.coalesce(profiles, stamp, recorded_at)? {
+                Ok(profile_ids) => (EventStatus::Recorded, profile_ids, None),
+                Err(detail) => rejected(Reason::CoalesceFailed, detail),
+            },
+            Err(error) => rejected(Reason::MappingFailed, error.to_string()),
+        })
+    }
+
+    /// Counts an event that has its place in the journal.
+    pub(super) fn count(&mut self, status: EventStatus, seq: i64, recorded_at: Timestamp) {
         match status {
             EventStatus::Unmapped => self.state.totals.unmapped += 1,
             EventStatus::Rejected => self.state.totals.rejected += 1,
@@ -184,12 +297,11 @@ impl Store {
         }
         self.state.last_seq = seq;
         self.state.recorded_at = Some(recorded_at);
-        Ok(Recorded { seq, status, reason: rejection.map(|(_, detail)| detail) })
     }
 
     /// The number of that event, if it was recorded before.
-    fn find(&self, key: Key, event: &Event) -> rusqlite::Result<Option<i64>> {
-        for seq in self.keys.find(&self.connection, key)? {
+    fn find(&self, event: &Event) -> rusqlite::Result<Option<i64>> {
+        for seq in self.keys.find(&self.connection, Key::of(&event.source, &event.id))? {
             let held: Option<String> = self
                 .connection
                 .prepare_cached("SELECT event FROM journal WHERE seq = ?1 AND event <> ''")?
@@ -210,8 +322,9 @@ impl Store {
         stamp: Stamp,
         recorded_at: Timestamp,
     ) -> rusqlite::Result<Result<Vec<i64>, String>> {
+        let repeat_before = recorded_at.minus(self.limits.resend_after);
         let plans: Result<Vec<ProfilePlan<'_>>, PlanError> =
-            profiles.iter().map(|changes| profiles::plan(&self.connection, changes, stamp)).collect();
+            profiles.iter().map(|changes| profiles::plan(&self.connection, changes, stamp, repeat_before)).collect();
         match plans {
             Ok(plans) => {
                 let mut profile_ids = Vec::with_capacity(plans.len());
@@ -231,8 +344,9 @@ impl Store {
         }
     }
 
-    fn insert(
-        &self,
+    /// Writes an event and its key to the journal.
+    pub(super) fn insert(
+        &mut self,
         event: &Event,
         seq: i64,
         recorded_at: Timestamp,
@@ -248,7 +362,7 @@ impl Store {
                 .prepare_cached("INSERT INTO journal_profile (seq, profile_id) VALUES (?1, ?2)")?
                 .execute((seq, profile_id))?;
         }
-        Ok(())
+        self.keys.insert(&self.connection, Key::of(&event.source, &event.id), seq)
     }
 
     fn reject(&self, seq: i64, at: Timestamp, reason: Reason, detail: &str) -> rusqlite::Result<()> {
@@ -258,20 +372,60 @@ impl Store {
         statement.execute((at.as_millis(), seq, reason.label(), detail)).map(|_| ())
     }
 
-    /// Requests to Target of the last 24 hours, with the limit handed in.
+    /// Requests to Target of the last 24 hours, with the limit handed in, and the quota's clock, when the system's says
+    /// `wall`. What was reserved before a crash is counted as made now.
     ///
     /// # Errors
-    /// [`StoreError::Read`].
-    pub fn quota(&self, updates_per_day: u64, now: Timestamp) -> Result<Quota, StoreError> {
+    /// [`StoreError`].
+    pub fn quota(&mut self, updates_per_day: u64, wall: Timestamp) -> Result<(Quota, QuotaTime), StoreError> {
+        let time = self.committed.totals.quota_time(wall);
+        self.count_reserved(time)?;
         let minutes = || {
             let mut statement =
                 self.connection.prepare("SELECT minute, requests FROM quota WHERE minute >= ?1 ORDER BY minute")?;
-            let rows = statement.query_map([Quota::oldest_minute(now)], |row| {
+            let rows = statement.query_map([Quota::oldest_minute(time.at)], |row| {
                 Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)))
             })?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         };
-        minutes().map(|minutes| Quota::new(updates_per_day, minutes)).map_err(StoreError::Read)
+        let minutes = minutes().map_err(StoreError::Read)?;
+        Ok((Quota::new(updates_per_day, minutes), time))
+    }
+
+    fn count_reserved(&mut self, time: QuotaTime) -> Result<(), StoreError> {
+        let reserved = self.state.totals.quota_reserved;
+        if reserved <= 0 {
+            return Ok(());
+        }
+        self.transact(|store| {
+            store.spend(reserved, time);
+            store.reserve(-reserved);
+            Ok(())
+        })
+    }
+
+    /// Reserves room for requests that will be made, or gives it back, within a transaction.
+    pub fn reserve(&mut self, requests: i64) {
+        let reserved = &mut self.state.totals.quota_reserved;
+        *reserved = reserved.saturating_add(requests).max(0);
+    }
+
+    /// Counts requests that were made.
+    pub(super) fn spend(&mut self, requests: i64, time: QuotaTime) {
+        *self.quota_spent.entry(Quota::minute(time.at)).or_default() += requests;
+        self.state.totals.quota_clock_ms = time.at.as_millis();
+        self.state.totals.quota_wall_ms = time.wall.as_millis();
+    }
+
+    /// Has the next start look at the whole file.
+    pub(super) fn suspect(&self) {
+        if let Some(path) = self.connection.path() {
+            salvage::suspect(Path::new(path));
+        }
+    }
+
+    pub(super) fn forget_keys(&mut self, seq: i64, limit: i64) -> rusqlite::Result<bool> {
+        self.keys.forget(&self.connection, seq, limit)
     }
 
     pub(super) const fn state_mut(&mut self) -> &mut State {

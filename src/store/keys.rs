@@ -115,6 +115,26 @@ impl Keys {
             .map(|_| ())
     }
 
+    /// Forgets up to `limit` keys of the oldest generation, if all its events are older than `seq`. False if there are
+    /// none.
+    pub(super) fn forget(&mut self, connection: &Connection, seq: i64, limit: i64) -> rusqlite::Result<bool> {
+        if self.oldest >= generation(seq) {
+            return Ok(false);
+        }
+        let forgotten = connection
+            .prepare_cached(
+                "DELETE FROM event_key WHERE generation = ?1 AND key_hash <= (
+                     SELECT max(key_hash) FROM (
+                         SELECT key_hash FROM event_key WHERE generation = ?1 ORDER BY key_hash LIMIT ?2))",
+            )?
+            .execute((self.oldest, limit))?;
+        if forgotten == 0 {
+            self.filters.remove(&self.oldest);
+            self.oldest = oldest_generation(connection)?.unwrap_or(self.newest);
+        }
+        Ok(true)
+    }
+
     /// Uses a filter from now on; the oldest are given up when there are too many.
     pub(super) fn adopt(&mut self, filter: KeyFilter) {
         self.filters.insert(filter.generation, filter);

@@ -9,20 +9,30 @@ use std::fmt;
 use std::path::PathBuf;
 
 mod counters;
+mod erase;
 mod journal;
 mod keys;
 mod outbox;
 mod profiles;
+mod purge;
 mod reader;
+mod rejected;
+mod room;
+mod salvage;
 mod schema;
 mod settle;
 mod writer;
 
 pub use counters::{Counters, Pending, Totals};
-pub use journal::{Recorded, Recording, Store};
+pub use erase::{ErasedProfile, JournalRow, checkpoint};
+pub use journal::{Recorded, Recording, Store, StoreLimits};
 pub use keys::KeyFilter;
 pub use outbox::{Claim, ClaimedAttribute, InFlight, Outbox};
+pub use purge::PurgeStep;
 pub use reader::{AttributeRow, ProfileRow, Reader};
+pub use rejected::{RejectedRow, RejectedSubject};
+pub use room::{Full, Room};
+pub use salvage::Salvage;
 pub use schema::VERSION as SCHEMA_VERSION;
 pub use settle::{Refusal, Settlement};
 pub use writer::Writer;
@@ -54,20 +64,40 @@ pub enum StoreError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
-    /// The disk is full; nothing of the group was recorded.
-    Full,
+    /// The file is damaged, and cannot be given another name.
+    PutAside {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// There is no room; nothing of the group was recorded.
+    Full(Full),
     /// A transaction failed; nothing of it was recorded.
     Write(rusqlite::Error),
     /// A query failed.
     Read(rusqlite::Error),
+    /// Somebody else reads in the store's file, and keeps the log from being emptied.
+    Busy,
     /// The writer has stopped, since the agent does.
     Stopped,
 }
 
 impl StoreError {
+    /// Whether it means that the store's file is damaged.
+    #[must_use]
+    pub fn is_corruption(&self) -> bool {
+        match self {
+            Self::Open { source, .. } | Self::Migrate { source, .. } | Self::Write(source) | Self::Read(source) => {
+                salvage::is_corruption(source)
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn write(source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
+            Some(rusqlite::ErrorCode::DiskFull) => Self::Full(Full::Disk),
             _ => Self::Write(source),
         }
     }
@@ -75,7 +105,7 @@ impl StoreError {
     /// The same failure, for each of those that waited for one transaction.
     fn repeated(&self) -> Self {
         match self {
-            Self::Full => Self::Full,
+            Self::Full(full) => Self::Full(*full),
             Self::Write(rusqlite::Error::SqliteFailure(error, message)) => {
                 Self::Write(rusqlite::Error::SqliteFailure(*error, message.clone()))
             }
@@ -102,9 +132,23 @@ impl fmt::Display for StoreError {
             Self::Migrate { path, .. } => {
                 write!(f, "the store {} cannot be brought to the newest schema; it was left as it was", path.display())
             }
-            Self::Full => f.write_str("the disk is full; nothing was recorded; free some space"),
+            Self::PutAside { path, .. } => write!(
+                f,
+                "{} is damaged and cannot be put aside; check that this user may write in its folder",
+                path.display()
+            ),
+            Self::Full(Full::MaxSize) => f.write_str(
+                "the store has reached max_size of [store], and all in it waits for delivery; nothing was recorded",
+            ),
+            Self::Full(Full::DiskLow) => f.write_str(
+                "the disk has less than min_free_disk of [store] left; nothing was recorded; free some space",
+            ),
+            Self::Full(Full::Disk) => f.write_str("the disk is full; nothing was recorded; free some space"),
             Self::Write(_) => f.write_str("writing to the store failed; nothing was recorded"),
             Self::Read(_) => f.write_str("reading from the store failed"),
+            Self::Busy => f.write_str(
+                "another program reads in the store's file, and keeps the log from being emptied; close it and try again",
+            ),
             Self::Stopped => f.write_str("the agent is stopping; nothing was recorded"),
         }
     }
@@ -116,7 +160,8 @@ impl std::error::Error for StoreError {
             Self::Open { source, .. } | Self::Migrate { source, .. } | Self::Write(source) | Self::Read(source) => {
                 Some(source)
             }
-            Self::NewerSchema { .. } | Self::Full | Self::Stopped => None,
+            Self::PutAside { source, .. } => Some(source),
+            Self::NewerSchema { .. } | Self::Full(_) | Self::Busy | Self::Stopped => None,
         }
     }
 }

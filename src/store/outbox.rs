@@ -9,24 +9,37 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 
-use super::profiles::kind_of_number;
-use super::{StoreError, schema};
+use super::{StoreError, profiles, schema};
 use crate::identity::Identity;
 
 /// The profiles that are claimed, shared with whoever shows them.
 #[derive(Clone, Debug, Default)]
-pub struct InFlight(Arc<Mutex<HashMap<i64, i64>>>);
+pub struct InFlight(Arc<Mutex<Flights>>);
+
+#[derive(Debug, Default)]
+struct Flights {
+    /// The newest version that is in flight of each profile.
+    claimed: HashMap<i64, i64>,
+    /// Profiles that are erased, and are not claimed from an older view of the store. Their numbers are not given again
+    /// in the life of the process.
+    grounded: HashSet<i64>,
+}
 
 impl InFlight {
     /// The newest version that is in flight of a profile, if one is.
     #[must_use]
     pub fn newest_version(&self, profile_id: i64) -> Option<i64> {
-        self.with(|claimed| claimed.get(&profile_id).copied())
+        self.with(|flights| flights.claimed.get(&profile_id).copied())
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut HashMap<i64, i64>) -> T) -> T {
+    /// Lets no claim take this profile from now on.
+    pub fn ground(&self, profile_id: i64) {
+        self.with(|flights| flights.grounded.insert(profile_id));
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Flights) -> T) -> T {
         // The map is whole even if a holder panicked: each act is one call on it.
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -60,12 +73,12 @@ impl Claim {
     /// Puts the profile in flight, unless it is already.
     fn take_off(&mut self, in_flight: &InFlight) -> bool {
         let newest = self.attributes.iter().map(|attribute| attribute.version).max().unwrap_or(0);
-        let is_first = in_flight.with(|claimed| match claimed.entry(self.profile_id) {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(place) => {
+        let is_first = in_flight.with(|flights| match flights.claimed.entry(self.profile_id) {
+            Entry::Vacant(place) if !flights.grounded.contains(&self.profile_id) => {
                 place.insert(newest);
                 true
             }
+            _ => false,
         });
         self.in_flight = is_first.then(|| in_flight.clone());
         is_first
@@ -75,7 +88,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if let Some(in_flight) = &self.in_flight {
-            in_flight.with(|claimed| claimed.remove(&self.profile_id));
+            in_flight.with(|flights| flights.claimed.remove(&self.profile_id));
         }
     }
 }
@@ -135,7 +148,8 @@ fn claim(
 ) -> rusqlite::Result<Vec<Claim>> {
     // Taken before the snapshot is: a profile that is released in between may be older in the snapshot than what
     // was acknowledged, and must not be sent again from it.
-    let busy: HashSet<i64> = in_flight.with(|claimed| claimed.keys().copied().collect());
+    let busy: HashSet<i64> =
+        in_flight.with(|flights| flights.claimed.keys().chain(&flights.grounded).copied().collect());
     // One statement for all: a query for each profile would cost as much again. A profile without attributes, which there
     // should not be, is claimed too, so that its settlement takes it out.
     let mut pending = connection.prepare_cached(
@@ -159,7 +173,12 @@ fn claim(
                 passed_over = Some(profile_id);
                 continue;
             }
-            claims.push(Claim { profile_id, identity: identity(row)?, attributes: Vec::new(), in_flight: None });
+            claims.push(Claim {
+                profile_id,
+                identity: profiles::identity(row, 1)?,
+                attributes: Vec::new(),
+                in_flight: None,
+            });
         }
         if let Some(name) = row.get(3)? {
             let attribute = ClaimedAttribute { name, value: row.get(4)?, version: row.get(5)? };
@@ -168,11 +187,6 @@ fn claim(
     }
     claims.retain_mut(|claim| claim.take_off(in_flight));
     Ok(claims)
-}
-
-fn identity(row: &Row<'_>) -> rusqlite::Result<Identity> {
-    Identity::new(kind_of_number(row.get(1)?), row.get::<_, String>(2)?)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, error.into()))
 }
 
 pub(super) fn pending_attributes(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<ClaimedAttribute>> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::counters::Pending;
 use super::outbox;
@@ -22,11 +22,18 @@ pub(super) const fn kind_number(kind: IdentityKind) -> i64 {
 }
 
 /// The kind of a stored number.
-pub(super) const fn kind_of_number(number: i64) -> IdentityKind {
+const fn kind_of_number(number: i64) -> IdentityKind {
     match number {
         0 => IdentityKind::ThirdPartyId,
         _ => IdentityKind::PcId,
     }
+}
+
+/// The identity in two columns, the kind first.
+pub(super) fn identity(row: &Row<'_>, column: usize) -> rusqlite::Result<Identity> {
+    Identity::new(kind_of_number(row.get(column)?), row.get::<_, String>(column + 1)?).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column + 1, rusqlite::types::Type::Text, error.into())
+    })
 }
 
 /// What one event will do to one profile, computed before anything is written.
@@ -36,9 +43,9 @@ pub(super) struct ProfilePlan<'a> {
     attributes: Vec<AttributePlan<'a>>,
 }
 
-struct ProfileHead {
-    id: i64,
-    is_pending: bool,
+pub(super) struct ProfileHead {
+    pub(super) id: i64,
+    pub(super) is_pending: bool,
 }
 
 struct AttributePlan<'a> {
@@ -49,6 +56,8 @@ struct AttributePlan<'a> {
     was_pending: bool,
     /// The value when the event came, if there was one.
     before: Option<String>,
+    /// Target has this value, and so long that it is sent again: profiles expire there, and updates get lost.
+    is_due_again: bool,
     is_changed: bool,
 }
 
@@ -75,11 +84,13 @@ impl From<rusqlite::Error> for PlanError {
     }
 }
 
-/// Computes what the changes make of a profile. Nothing is written.
+/// Computes what the changes make of a profile. Nothing is written. Values that were delivered before `repeat_before`
+/// are sent again though they stay as they are.
 pub(super) fn plan<'a>(
     connection: &Connection,
     changes: &'a ProfileChanges,
     stamp: Stamp,
+    repeat_before: Timestamp,
 ) -> Result<ProfilePlan<'a>, PlanError> {
     let identity = &changes.identity;
     let profile = find(connection, identity)?;
@@ -93,12 +104,13 @@ pub(super) fn plan<'a>(
                 exists: false,
                 was_pending: false,
                 before: None,
+                is_due_again: false,
                 is_changed: false,
             });
         }
     }
     if let Some(profile) = &profile {
-        load(connection, profile.id, &mut attributes)?;
+        load(connection, profile.id, &mut attributes, repeat_before)?;
     }
     for change in &changes.changes {
         let plan = attributes.iter_mut().find(|plan| plan.name == change.name.as_str());
@@ -119,7 +131,7 @@ fn apply<'a>(plan: &mut AttributePlan<'a>, change: &'a Change, stamp: Stamp) -> 
     Ok(())
 }
 
-fn find(connection: &Connection, identity: &Identity) -> rusqlite::Result<Option<ProfileHead>> {
+pub(super) fn find(connection: &Connection, identity: &Identity) -> rusqlite::Result<Option<ProfileHead>> {
     connection
         .prepare_cached("SELECT id, pending_seq IS NOT NULL FROM profile WHERE key = ?1 AND kind = ?2")?
         .query_row((identity.key(), kind_number(identity.kind())), |row| {
@@ -129,12 +141,18 @@ fn find(connection: &Connection, identity: &Identity) -> rusqlite::Result<Option
 }
 
 /// Fills in what the profile holds of the planned attributes. One range read is quicker than a lookup each.
-fn load(connection: &Connection, profile_id: i64, plans: &mut [AttributePlan<'_>]) -> rusqlite::Result<()> {
+fn load(
+    connection: &Connection,
+    profile_id: i64,
+    plans: &mut [AttributePlan<'_>],
+    repeat_before: Timestamp,
+) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "SELECT name, value, items, event_time_ms, event_seq, version > max(delivered_version, refused_version)
+        "SELECT name, value, items, event_time_ms, event_seq, version > max(delivered_version, refused_version),
+             version = delivered_version AND delivered_at_ms <= ?2
          FROM attribute WHERE profile_id = ?1",
     )?;
-    let mut rows = statement.query([profile_id])?;
+    let mut rows = statement.query((profile_id, repeat_before.as_millis()))?;
     while let Some(row) = rows.next()? {
         let name = row.get_ref(0)?.as_str()?;
         let Some(plan) = plans.iter_mut().find(|plan| plan.name == name) else { continue };
@@ -143,6 +161,7 @@ fn load(connection: &Connection, profile_id: i64, plans: &mut [AttributePlan<'_>
         plan.before = Some(value.clone());
         plan.held = Some(Held { value, stamp, items: row.get(2)? });
         plan.was_pending = row.get(5)?;
+        plan.is_due_again = row.get::<_, Option<bool>>(6)?.unwrap_or(false);
         plan.exists = true;
     }
     Ok(())
@@ -153,15 +172,16 @@ pub(super) fn preview(
     connection: &Connection,
     changes: &ProfileChanges,
     stamp: Stamp,
+    repeat_before: Timestamp,
 ) -> Result<Vec<(String, String)>, PlanError> {
-    let plan = plan(connection, changes, stamp)?;
+    let plan = plan(connection, changes, stamp, repeat_before)?;
     let mut sent: Vec<(String, String)> = Vec::new();
     if let Some(profile) = &plan.profile {
         let pending = outbox::pending_attributes(connection, profile.id)?;
         sent.extend(pending.into_iter().map(|attribute| (attribute.name, attribute.value)));
     }
     sent.retain(|(name, _)| {
-        !plan.attributes.iter().any(|attribute| attribute.name == name && attribute.value_changes())
+        !plan.attributes.iter().any(|attribute| attribute.name == name && attribute.has_new_version())
     });
     for attribute in plan.attributes.iter().filter(|attribute| attribute.becomes_pending()) {
         let value = attribute.held.as_ref().map(|held| held.value.clone()).unwrap_or_default();
@@ -185,9 +205,9 @@ pub(super) fn write(
         None => (insert(connection, new_id, plan.identity)?, false),
     };
     let mut change = Pending::default();
-    for attribute in plan.attributes.iter().filter(|attribute| attribute.is_changed) {
+    for attribute in plan.attributes.iter().filter(|attribute| attribute.is_changed || attribute.is_due_again) {
         attribute.write(connection, id, seq, recorded_at)?;
-        let is_pending = attribute.becomes_pending() || (attribute.was_pending && !attribute.value_changes());
+        let is_pending = attribute.becomes_pending() || (attribute.was_pending && !attribute.has_new_version());
         change.attributes += i64::from(is_pending) - i64::from(attribute.was_pending);
     }
     if becomes_pending && !was_pending {
@@ -205,12 +225,16 @@ impl AttributePlan<'_> {
         self.is_changed && self.before.as_deref() != self.held.as_ref().map(|held| held.value.as_str())
     }
 
+    fn has_new_version(&self) -> bool {
+        self.value_changes() || self.is_due_again
+    }
+
     fn is_empty(&self) -> bool {
         self.held.as_ref().is_none_or(|held| held.value.is_empty())
     }
 
     fn becomes_pending(&self) -> bool {
-        self.value_changes() && !self.is_empty()
+        self.has_new_version() && !self.is_empty()
     }
 
     fn write(
@@ -222,13 +246,19 @@ impl AttributePlan<'_> {
     ) -> rusqlite::Result<()> {
         let Some(held) = &self.held else { return Ok(()) };
         let at = (held.stamp.time.as_millis(), held.stamp.seq);
-        if !self.value_changes() {
+        if !self.has_new_version() {
             let mut statement = connection.prepare_cached(
                 "UPDATE attribute SET items = ?3, event_time_ms = ?4, event_seq = ?5, mapping = ?6
                  WHERE profile_id = ?1 AND name = ?2",
             )?;
             statement.execute((profile_id, self.name, &held.items, at.0, at.1, self.mapping))?;
             return Ok(());
+        }
+        if !self.is_changed {
+            let mut statement = connection.prepare_cached(
+                "UPDATE attribute SET version = ?3, changed_at_ms = ?4 WHERE profile_id = ?1 AND name = ?2",
+            )?;
+            return statement.execute((profile_id, self.name, seq, recorded_at.as_millis())).map(|_| ());
         }
         let sql = if self.exists {
             "UPDATE attribute SET value = ?3, items = ?4, event_time_ms = ?5, event_seq = ?6, mapping = ?7,
@@ -283,7 +313,7 @@ pub(super) fn refuse(
 
 /// Sets the profile's place in the outbox to its oldest pending version, or takes it out.
 ///
-/// Gives −1 if it was taken out, else 0.
+/// Gives −1 if it was taken out, 1 if it was put in, else 0.
 pub(super) fn refresh_pending(connection: &Connection, profile_id: i64) -> rusqlite::Result<i64> {
     let removed = connection
         .prepare_cached(
@@ -295,16 +325,22 @@ pub(super) fn refresh_pending(connection: &Connection, profile_id: i64) -> rusql
     if removed > 0 {
         return Ok(-1);
     }
+    let was_pending: Option<bool> = connection
+        .prepare_cached("SELECT pending_seq IS NOT NULL FROM profile WHERE id = ?1")?
+        .query_row([profile_id], |row| row.get(0))
+        .optional()?;
     // Beside min(), SQLite gives the other column of the same row.
-    connection
+    let is_pending = connection
         .prepare_cached(
             "UPDATE profile SET (pending_seq, pending_since_ms) = (
                  SELECT min(version), changed_at_ms FROM attribute
                  WHERE profile_id = ?1 AND version > max(delivered_version, refused_version))
-             WHERE id = ?1",
+             WHERE id = ?1 AND EXISTS (
+                 SELECT 1 FROM attribute WHERE profile_id = ?1 AND version > max(delivered_version, refused_version))",
         )?
-        .execute([profile_id])?;
-    Ok(0)
+        .execute([profile_id])?
+        > 0;
+    Ok(i64::from(is_pending && was_pending == Some(false)))
 }
 
 fn set_pending(connection: &Connection, profile_id: i64, seq: i64, at_ms: i64) -> rusqlite::Result<()> {
@@ -314,9 +350,10 @@ fn set_pending(connection: &Connection, profile_id: i64, seq: i64, at_ms: i64) -
         .map(|_| ())
 }
 
-/// The version that an attribute has now.
-pub(super) fn version(connection: &Connection, profile_id: i64, name: &str) -> rusqlite::Result<i64> {
+/// The version that an attribute has now, unless it was erased.
+pub(super) fn version(connection: &Connection, profile_id: i64, name: &str) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached("SELECT version FROM attribute WHERE profile_id = ?1 AND name = ?2")?
         .query_row((profile_id, name), |row| row.get(0))
+        .optional()
 }

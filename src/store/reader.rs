@@ -6,9 +6,12 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Deserialize;
 
 use super::counters::{Counters, Pending};
+use super::erase::{self, JournalRow};
 use super::journal::{State, Store};
 use super::keys::{self, KeyFilter};
 use super::profiles::{self, kind_number};
+use super::rejected::{self, RejectedRow};
+use super::salvage::{self, Salvage};
 use super::{StoreError, schema};
 use crate::coalesce::Stamp;
 use crate::identity::Identity;
@@ -99,12 +102,18 @@ impl Reader {
         State::load(&self.connection).map(State::counters).map_err(StoreError::Read)
     }
 
-    /// What would be sent of a profile after these changes: name and value, what is pending already first.
+    /// What would be sent of a profile after these changes: name and value, what is pending already first. What was
+    /// delivered before `repeat_before` would be sent again though it stays as it is.
     ///
     /// # Errors
     /// A clause for a person, when a change cannot be made or the store cannot be read.
-    pub fn preview(&self, changes: &ProfileChanges, stamp: Stamp) -> Result<Vec<(String, String)>, String> {
-        profiles::preview(&self.connection, changes, stamp).map_err(|error| error.to_string())
+    pub fn preview(
+        &self,
+        changes: &ProfileChanges,
+        stamp: Stamp,
+        repeat_before: Timestamp,
+    ) -> Result<Vec<(String, String)>, String> {
+        profiles::preview(&self.connection, changes, stamp, repeat_before).map_err(|error| error.to_string())
     }
 
     /// Counts what is pending. It reads every attribute: once at start, not once a request.
@@ -140,7 +149,39 @@ impl Reader {
             .map_err(StoreError::Read)
     }
 
-    /// Requests to Target in the last 24 hours.
+    /// What is kept as rejected: up to `limit` rows with a number greater than `after`, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn rejected(&self, after: i64, limit: usize) -> Result<Vec<RejectedRow>, StoreError> {
+        rejected::list(&self.connection, after, limit).map_err(StoreError::Read)
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn rejected_row(&self, id: i64) -> Result<Option<RejectedRow>, StoreError> {
+        rejected::find(&self.connection, id).map_err(StoreError::Read)
+    }
+
+    /// What was saved the last time that the store was found damaged.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn last_salvage(&self) -> Result<Option<Salvage>, StoreError> {
+        salvage::last(&self.connection).map_err(StoreError::Read)
+    }
+
+    /// Up to `limit` events after the number `after`, and whether each changed that profile.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn journal_part(&self, after: i64, profile_id: Option<i64>, limit: i64) -> Result<Vec<JournalRow>, StoreError> {
+        erase::journal_part(&self.connection, after, profile_id, limit).map_err(StoreError::Read)
+    }
+
+    /// Requests to Target in the last 24 hours of the quota's clock.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -156,12 +197,21 @@ impl Reader {
     /// Units: bytes.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
-        let length = |suffix: &str| {
-            let mut path = self.path.clone().into_os_string();
-            path.push(suffix);
-            std::fs::metadata(path).map_or(0, |metadata| metadata.len())
-        };
-        length("") + length("-wal")
+        self.file_bytes("") + self.log_bytes()
+    }
+
+    /// How much of it the log takes.
+    ///
+    /// Units: bytes.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        self.file_bytes("-wal")
+    }
+
+    fn file_bytes(&self, suffix: &str) -> u64 {
+        let mut path = self.path.clone().into_os_string();
+        path.push(suffix);
+        std::fs::metadata(path).map_or(0, |metadata| metadata.len())
     }
 
     /// All that the store holds of one identity, if anything.

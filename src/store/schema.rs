@@ -17,10 +17,12 @@ const MIGRATIONS: [&str; 1] = [include_str!("sql/0001_store.sql")];
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Bytes of a page of the database.
-const PAGE_BYTES: i64 = 2_048;
+pub(super) const PAGE_BYTES: i64 = 2_048;
 
-/// Pages of the log, after which it is copied into the database.
-const LOG_PAGES: i64 = 12_000;
+/// Pages of the log, 24 MiB, after which it is copied into the database, in a store that is large enough: a page that
+/// changes often is copied once, not many times. With SQLite's 1,000 pages, one answer in thirty waits for a copy; so it
+/// is less than one in a hundred. What a reader that stayed long made it grow beyond that goes back to the flash card.
+pub(super) const LOG_PAGES: i64 = 12_000;
 
 /// Statements that stay prepared; more than the store has.
 const STATEMENTS: usize = 40;
@@ -83,11 +85,8 @@ fn set_up_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "full")?;
     // 4 MiB: the inner pages of every index of a large store, and no more.
     connection.pragma_update(None, "cache_size", -4096)?;
-    // 24 MiB of log before it is copied into the database: a page that changes often is copied once, not many times. With
-    // SQLite's 1,000 pages, one answer in thirty waits for a copy; so it is less than one in a hundred.
-    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-    // What a reader that stayed long made it grow beyond that goes back to the flash card.
-    connection.pragma_update(None, "journal_size_limit", LOG_PAGES * PAGE_BYTES)
+    // What is erased or purged leaves nothing behind in the pages that it stood in.
+    connection.pragma_update(None, "secure_delete", true)
 }
 
 /// Prepared statements stay prepared. Else SQLite plans those that could use a partial index anew for every value bound

@@ -6,7 +6,7 @@ use super::StoreError;
 use super::journal::Store;
 use super::outbox::{Claim, ClaimedAttribute};
 use super::profiles;
-use crate::quota::Quota;
+use crate::quota::{Quota, QuotaTime};
 use crate::reason::Reason;
 use crate::timestamp::Timestamp;
 
@@ -25,6 +25,8 @@ pub struct Settlement {
     pub updates: i64,
     /// This device's time.
     pub at: Timestamp,
+    /// The quota's.
+    pub quota_time: QuotaTime,
 }
 
 /// One update that was refused for good.
@@ -59,8 +61,10 @@ impl Store {
         }
         let profiles = profiles::refresh_pending(&self.connection, claim.profile_id)?;
         if settlement.requests > 0 {
-            *self.quota_spent.entry(Quota::minute(settlement.at)).or_default() += settlement.requests;
+            self.spend(settlement.requests, settlement.quota_time);
         }
+        // One was reserved for each claim.
+        self.reserve(-1);
         let state = self.state_mut();
         state.pending_change.attributes -= settled;
         state.pending_change.profiles += profiles;
@@ -143,7 +147,7 @@ fn refuse(connection: &Connection, settlement: &Settlement, refusal: &Refusal) -
     for index in &refusal.attributes {
         let sent = &claim.attributes[*index];
         profiles::refuse(connection, claim.profile_id, &sent.name, sent.version, refusal.reason)?;
-        settled += i64::from(profiles::version(connection, claim.profile_id, &sent.name)? == sent.version);
+        settled += i64::from(profiles::version(connection, claim.profile_id, &sent.name)? == Some(sent.version));
         versions.push((&sent.name, sent.version));
     }
     let mut statement = connection.prepare_cached(

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::StoreError;
 use super::counters::Counters;
 use super::journal::{Recorded, Recording, Store};
+use super::room::{Full, Room};
 use super::settle::Settlement;
 use crate::limits::GROUP_EVENTS_MAX;
 
@@ -27,15 +28,28 @@ const GATHER_GAP_PART: u32 = 8;
 /// Below this, waiting costs more than it gathers.
 const GATHER_GAP_MIN: Duration = Duration::from_micros(100);
 
+/// How often the room that is left is looked at, while events come: whichever is first.
+const ROOM_TIME: Duration = Duration::from_secs(1);
+const ROOM_EVENTS: usize = 64;
+
 /// How long the writer stays awake after a commit.
 const AWAKE: Duration = Duration::from_micros(100);
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum Job {
-    Record { recordings: Vec<Recording>, recorded: Vec<Recorded>, reply: Reply<Vec<Recorded>> },
-    Settle { settlements: Vec<Settlement>, reply: Reply<()> },
+    Record {
+        recordings: Vec<Recording>,
+        recorded: Vec<Recorded>,
+        reply: Reply<Vec<Recorded>>,
+    },
+    Settle {
+        settlements: Vec<Settlement>,
+        reply: Reply<()>,
+    },
     Other(Box<dyn Other>),
+    /// A transaction of its own that is not synced: it survives the end of the process, and perhaps not a power cut.
+    Note(Box<dyn Other>),
 }
 
 /// Work of another kind, which needs to know nothing of groups.
@@ -71,6 +85,8 @@ pub struct Writer {
     jobs: Sender<Job>,
     counters: Arc<Mutex<Counters>>,
     outbox_changed: Arc<Notify>,
+    room: watch::Receiver<Room>,
+    damaged: watch::Receiver<bool>,
 }
 
 impl Writer {
@@ -80,14 +96,25 @@ impl Writer {
     /// The system's, when it has no more threads.
     pub fn start(store: Store) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (jobs, waiting) = channel();
-        let writer =
-            Self { jobs, counters: Arc::new(Mutex::new(store.counters())), outbox_changed: Arc::new(Notify::new()) };
+        let (room_sender, room) = watch::channel(Room::Enough);
+        let (damaged_sender, damaged) = watch::channel(false);
+        let writer = Self {
+            jobs,
+            counters: Arc::new(Mutex::new(store.counters())),
+            outbox_changed: Arc::new(Notify::new()),
+            room,
+            damaged,
+        };
         let writing = Loop {
             store,
             waiting,
             queued: VecDeque::new(),
             clients: 0,
             last_commit: Duration::ZERO,
+            room: room_sender,
+            damaged: damaged_sender,
+            room_looked_at: None,
+            room_events: 0,
             counters: writer.counters.clone(),
             outbox_changed: writer.outbox_changed.clone(),
         };
@@ -137,6 +164,32 @@ impl Writer {
         self.begin_act(act)?.blocking_recv().unwrap_or(Err(StoreError::Stopped))
     }
 
+    /// Writes a note that need not survive a power cut, and answers when it would survive the end of the process.
+    ///
+    /// # Errors
+    /// As for [`Self::act`].
+    pub fn note_blocking(
+        &self,
+        note: impl FnOnce(&mut Store) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let note = Act { act: Some(note), done: None, reply };
+        self.jobs.send(Job::Note(Box::new(note))).map_err(|_| StoreError::Stopped)?;
+        answer.blocking_recv().unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// How much room the store has; it tells of changes.
+    #[must_use]
+    pub fn room(&self) -> watch::Receiver<Room> {
+        self.room.clone()
+    }
+
+    /// Turns true when the store's file is found damaged: the next start mends it.
+    #[must_use]
+    pub fn damaged(&self) -> watch::Receiver<bool> {
+        self.damaged.clone()
+    }
+
     fn begin_act<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
@@ -168,6 +221,11 @@ struct Loop {
     /// Those who wait for events: in `queued`, or answered by the last commit, and perhaps back soon.
     clients: usize,
     last_commit: Duration,
+    room: watch::Sender<Room>,
+    damaged: watch::Sender<bool>,
+    room_looked_at: Option<Instant>,
+    /// Events since then.
+    room_events: usize,
     counters: Arc<Mutex<Counters>>,
     outbox_changed: Arc<Notify>,
 }
@@ -191,7 +249,45 @@ impl Group {
 impl Loop {
     fn run(mut self) {
         while let Some(first) = self.first() {
-            self.group(first);
+            match first {
+                Job::Note(note) => self.note(note),
+                first => self.group(first),
+            }
+        }
+    }
+
+    fn note(&mut self, mut note: Box<dyn Other>) {
+        let mut result = self.store.begin_unsynced().and_then(|()| note.apply(&mut self.store));
+        result = result.and_then(|()| self.store.commit());
+        if result.is_err() {
+            self.store.roll_back();
+        }
+        let synced = self.store.sync_again();
+        note.tell(result.and(synced));
+    }
+
+    /// Looks whether there is room, from time to time, and before each group as long as there is too little.
+    fn look_for_room(&mut self) {
+        let is_due = self.room_looked_at.is_none_or(|at| at.elapsed() >= ROOM_TIME)
+            || self.room_events >= ROOM_EVENTS
+            || *self.room.borrow() != Room::Enough;
+        if !is_due {
+            return;
+        }
+        (self.room_looked_at, self.room_events) = (Some(Instant::now()), 0);
+        if let Ok(room) = self.store.room() {
+            self.room.send_if_modified(|before| std::mem::replace(before, room) != room);
+        }
+    }
+
+    /// Answers a client at once when there is no room for its events.
+    fn refuse(&self, job: Job) -> Option<Job> {
+        match *self.room.borrow() {
+            Room::Full(full) if job.is_client() => {
+                job.tell(&Err(StoreError::Full(full)));
+                None
+            }
+            _ => Some(job),
         }
     }
 
@@ -219,13 +315,16 @@ impl Loop {
 
     /// One transaction: the first job, and all that wait or come back in time.
     fn group(&mut self, first: Job) {
+        self.look_for_room();
         let mut group = Group::default();
         let mut result = self.store.begin();
         let gather_until = Instant::now() + self.last_commit / GATHER_PART;
         let mut next = Some(first);
-        while let Some(mut job) = next.take() {
-            result = result.and_then(|()| job.apply(&mut self.store));
-            group.add(job);
+        while let Some(job) = next.take() {
+            if let Some(mut job) = self.refuse(job) {
+                result = result.and_then(|()| job.apply(&mut self.store));
+                group.add(job);
+            }
             if result.is_ok() && group.size < GROUP_EVENTS_MAX {
                 next = self.next(&group, gather_until);
             }
@@ -235,23 +334,42 @@ impl Loop {
 
     fn next(&mut self, group: &Group, gather_until: Instant) -> Option<Job> {
         if let Some(job) = self.queued.pop_front().or_else(|| self.waiting.try_recv().ok()) {
-            return Some(job);
+            return self.unless_note(job);
         }
         let gap = self.last_commit / GATHER_GAP_PART;
         if group.clients >= self.clients || gap < GATHER_GAP_MIN {
             return None;
         }
         let left = gather_until.checked_duration_since(Instant::now())?;
-        self.waiting.recv_timeout(gap.min(left)).ok()
+        let job = self.waiting.recv_timeout(gap.min(left)).ok()?;
+        self.unless_note(job)
+    }
+
+    /// A note ends the group: it is its own transaction.
+    fn unless_note(&mut self, job: Job) -> Option<Job> {
+        if matches!(job, Job::Note(_)) {
+            self.queued.push_front(job);
+            return None;
+        }
+        Some(job)
     }
 
     fn finish(&mut self, group: Group, mut result: Result<(), StoreError>) {
         let begun = Instant::now();
         result = result.and_then(|()| self.store.commit());
         self.last_commit = begun.elapsed();
-        if result.is_err() {
+        if let Err(error) = &result {
             self.store.roll_back();
+            if matches!(error, StoreError::Full(_)) {
+                // What is left is too little for these; it is looked at again before the next.
+                self.room.send_replace(Room::Full(Full::MaxSize));
+            }
+            if error.is_corruption() {
+                self.store.suspect();
+                self.damaged.send_replace(true);
+            }
         }
+        self.room_events += group.size;
         self.queued.extend(self.waiting.try_iter());
         self.clients = group.clients + self.queued.iter().filter(|job| job.is_client()).count();
         let counters = self.store.counters();
@@ -276,7 +394,7 @@ impl Job {
         match self {
             Self::Record { recordings, .. } => recordings.len(),
             Self::Settle { settlements, .. } => settlements.len(),
-            Self::Other(_) => 0,
+            Self::Other(_) | Self::Note(_) => 0,
         }
     }
 
@@ -289,7 +407,7 @@ impl Job {
                 Ok(())
             }
             Self::Settle { settlements, .. } => settlements.iter().try_for_each(|settlement| store.settle(settlement)),
-            Self::Other(other) => other.apply(store),
+            Self::Other(other) | Self::Note(other) => other.apply(store),
         }
     }
 
@@ -303,7 +421,7 @@ impl Job {
                 drop(settlements);
                 drop(reply.send(result));
             }
-            Self::Other(other) => other.tell(result),
+            Self::Other(other) | Self::Note(other) => other.tell(result),
         }
     }
 }

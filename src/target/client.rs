@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use reqwest::Url;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::outcome::{Answer, Outcome, classify};
@@ -106,6 +107,7 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             // What is to be tried again is the forwarder's to decide.
             .retry(reqwest::retry::never())
+            .dns_resolver(Resolver)
             .no_proxy();
         if let Some(proxy) = &options.proxy {
             builder = builder.proxy(reqwest::Proxy::all(proxy.expose_secret()).map_err(|_| ClientError::Proxy)?);
@@ -148,8 +150,14 @@ impl Client {
                 break;
             }
         }
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let answer = Answer { status: response.status().as_u16(), retry_after, body: &read };
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let answer = Answer {
+            status: response.status().as_u16(),
+            retry_after: header(RETRY_AFTER),
+            content_type: header(CONTENT_TYPE),
+            location: header(LOCATION),
+            body: &read,
+        };
         Ok(classify(answer, SystemTime::now()))
     }
 }
@@ -172,13 +180,95 @@ fn read(path: &PathBuf) -> Result<Vec<u8>, ClientError> {
 
 /// Words for a technician, and never the URL or the body.
 fn explain(error: &reqwest::Error) -> Outcome {
-    if error.is_connect() {
+    if let Some(tls) = cause::<rustls::Error>(error) {
+        return Outcome::Unreachable(explain_tls(tls));
+    }
+    if cause::<NameError>(error).is_some() {
+        return Outcome::Unreachable(
+            "the name of Target's host is not found (DNS); check the network cable, the Wi-Fi and the DNS server"
+                .to_owned(),
+        );
+    }
+    if error.is_connect() && !error.is_timeout() {
         return Outcome::Unreachable(format!("no connection to Target: {}", root_cause(error)));
+    }
+    if error.is_connect() {
+        return Outcome::Unreachable("no connection to Target in time; a firewall may drop it".to_owned());
     }
     if error.is_timeout() {
         return Outcome::Failing("Target did not answer in time".to_owned());
     }
-    Outcome::Unreachable("the connection to Target broke off before an answer".to_owned())
+    Outcome::Broken("the connection to Target broke off before an answer".to_owned())
+}
+
+/// What a failed TLS handshake means for whoever stands beside the device.
+fn explain_tls(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Certificate;
+    let rustls::Error::InvalidCertificate(problem) = error else {
+        return format!("no secure connection to Target: {error}");
+    };
+    match problem {
+        Certificate::UnknownIssuer | Certificate::BadSignature => {
+            "the certificate was issued by somebody unknown: a proxy on the network opens TLS, or a login page answers; \
+             let Target's host pass, or name the proxy's issuer in ca_file"
+        }
+        Certificate::Expired | Certificate::ExpiredContext { .. } => {
+            "the certificate has expired, or this device's clock is ahead; check the clock"
+        }
+        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+            "the certificate is not valid yet, or this device's clock is behind; check the clock"
+        }
+        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+            "the certificate is for another host: something on the network answers in Target's place, perhaps a login page"
+        }
+        _ => return format!("the certificate is not accepted: {problem}"),
+    }
+    .to_owned()
+}
+
+/// The first cause of a type, also within the system's errors.
+fn cause<'e, T: std::error::Error + 'static>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e T> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = match inner {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// The system's resolver, whose failures can be told from others.
+struct Resolver;
+
+/// A name was not found.
+#[derive(Debug)]
+struct NameError(std::io::Error);
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name is not found")
+    }
+}
+
+impl std::error::Error for NameError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let addresses = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(NameError)?;
+            let addresses: Addrs = Box::new(addresses.collect::<Vec<_>>().into_iter());
+            Ok(addresses)
+        })
+    }
 }
 
 /// The innermost cause: the system's or the TLS library's own words, which name no URL.

@@ -19,8 +19,10 @@ pub enum Outcome {
     Throttled(Option<Duration>),
     /// A server error or a timeout: to be tried again.
     Failing(String),
-    /// No connection could be made, or it broke off before an answer.
+    /// No connection could be made.
     Unreachable(String),
+    /// The connection broke off before an answer: Target may have taken the update.
+    Broken(String),
     /// The answer is not Target's own: a portal, a proxy, a redirect.
     Foreign(String),
     /// Our credentials were not accepted.
@@ -38,12 +40,13 @@ impl Outcome {
             Self::Throttled(_) => "throttled",
             Self::Failing(_) => "failing",
             Self::Unreachable(_) => "unreachable",
+            Self::Broken(_) => "broken",
             Self::Foreign(_) => "foreign",
             Self::Unauthorized(_) => "unauthorized",
         }
     }
 
-    /// Whether Target itself answered, so that the request counts against its quota.
+    /// Whether Target may have counted the request against its quota.
     #[must_use]
     pub const fn reached_target(&self) -> bool {
         !matches!(self, Self::Unreachable(_) | Self::Foreign(_))
@@ -57,6 +60,10 @@ pub struct Answer<'a> {
     pub status: u16,
     /// The `Retry-After` header, if any.
     pub retry_after: Option<&'a str>,
+    /// The `Content-Type` header, if any.
+    pub content_type: Option<&'a str>,
+    /// Where a redirect goes, if it says so.
+    pub location: Option<&'a str>,
     /// The first bytes of the body.
     pub body: &'a [u8],
 }
@@ -66,8 +73,9 @@ pub struct Answer<'a> {
 pub fn classify(answer: Answer<'_>, now: SystemTime) -> Outcome {
     let retry_after = answer.retry_after.and_then(|text| parse_retry_after(text, now));
     match answer.status {
-        200 => success(answer.body),
-        201..=399 => Outcome::Foreign(format!("the answer was {}, which is not Target's", named(answer.status))),
+        200 => success(answer),
+        300..=399 => Outcome::Foreign(redirected(answer)),
+        201..=299 => Outcome::Foreign(format!("the answer was status {}, which is not Target's", answer.status)),
         401 => Outcome::Unauthorized("Target answered 401: the token is missing or has expired".to_owned()),
         403 => Outcome::Unauthorized("Target answered 403: the token may not update profiles".to_owned()),
         407 => Outcome::Foreign("the proxy wants credentials (407)".to_owned()),
@@ -77,27 +85,42 @@ pub fn classify(answer: Answer<'_>, now: SystemTime) -> Outcome {
         400..=499 => Outcome::Refused(format!("{}: {}", answer.status, words(answer.body))),
         503 if retry_after.is_some() => Outcome::Throttled(retry_after),
         511 => Outcome::Foreign("the network wants a login (511)".to_owned()),
-        status => Outcome::Failing(format!("Target answered {}", named(status))),
+        status => Outcome::Failing(format!("Target answered status {status}")),
     }
 }
 
-fn success(body: &[u8]) -> Outcome {
-    let body = body.trim_ascii_start();
+fn success(answer: Answer<'_>) -> Outcome {
+    let body = answer.body.trim_ascii_start();
     if body.starts_with(b"true") {
         Outcome::Delivered
     } else if body.starts_with(b"false") {
         Outcome::Refused(format!("200: {}", words(body)))
     } else {
-        // The words of a portal may repeat what was sent to it, so that they are not kept.
-        Outcome::Foreign("something on the network answers in Target's place, perhaps a login page".to_owned())
+        Outcome::Foreign(foreign(answer.content_type.unwrap_or_default(), body))
     }
 }
 
-fn named(status: u16) -> String {
-    match status {
-        301 | 302 | 303 | 307 | 308 => format!("a redirect ({status})"),
-        _ => format!("status {status}"),
+/// Who answers in Target's place. The words of a portal may repeat what was sent to it, so that they are not kept.
+fn foreign(content_type: &str, body: &[u8]) -> String {
+    if body.is_empty() {
+        return "something on the network answers in Target's place, with nothing".to_owned();
     }
+    if body.starts_with(b"<") || content_type.starts_with("text/html") {
+        return "the network shows a login page (captive portal) in Target's place; log in on this network, or have \
+                Target's host let through"
+            .to_owned();
+    }
+    "a proxy answers in Target's place, with a text of its own; have Target's host let through".to_owned()
+}
+
+fn redirected(answer: Answer<'_>) -> String {
+    let host = answer.location.and_then(|location| reqwest::Url::parse(location).ok());
+    let to = host.as_ref().and_then(reqwest::Url::host_str).map(|host| format!(" to {host}")).unwrap_or_default();
+    format!(
+        "the network redirects{to} (status {}), as login pages do (captive portal); log in on this network, or have \
+         Target's host let through",
+        answer.status
+    )
 }
 
 /// Seconds or an HTTP date.
@@ -125,7 +148,8 @@ mod tests {
     use super::*;
 
     fn outcome(status: u16, retry_after: Option<&str>, body: &str) -> Outcome {
-        classify(Answer { status, retry_after, body: body.as_bytes() }, SystemTime::UNIX_EPOCH)
+        let answer = Answer { status, retry_after, content_type: None, location: None, body: body.as_bytes() };
+        classify(answer, SystemTime::UNIX_EPOCH)
     }
 
     fn check(status: u16, body: &str, label: &str) {
@@ -156,6 +180,26 @@ mod tests {
         check(503, "", "failing");
         check(511, "", "foreign");
         check(599, "", "failing");
+    }
+
+    #[test]
+    fn who_answers_in_target_s_place_is_told_apart() {
+        let told = |status, content_type, location, body: &str| {
+            let answer = Answer { status, retry_after: None, content_type, location, body: body.as_bytes() };
+            match classify(answer, SystemTime::UNIX_EPOCH) {
+                Outcome::Foreign(reason) => reason,
+                outcome => panic!("{outcome:?}"),
+            }
+        };
+        assert!(told(200, Some("text/html"), None, "Welcome").contains("login page"));
+        assert!(told(200, None, None, "<html>").contains("login page"));
+        assert!(told(200, Some("text/plain"), None, "Blocked by policy").contains("proxy"));
+        assert!(told(200, None, None, "").contains("with nothing"));
+        assert!(
+            told(302, None, Some("http://login.shop.example/?u=1"), "")
+                .contains("redirects to login.shop.example (status 302)")
+        );
+        assert!(told(302, None, Some("/login"), "").contains("redirects (status 302)"));
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn every_help_ends_with_an_example() {
     let device = Device::new();
-    for command in ["run", "record", "status", "check", "preview", "sandbox"] {
+    for command in ["run", "record", "status", "check", "preview", "rejected", "forget", "sandbox"] {
         let help = device.works(&[command, "--help"]);
         let last = help.trim_end().lines().last().unwrap().trim();
         assert!(last.starts_with(&format!("outpost {command} ")), "{help}");
@@ -211,7 +211,9 @@ fn run_refuses_a_store_of_a_newer_program_and_a_second_agent() {
     let device = Device::new();
     let agent = device.run();
     let (code, said) = device.fails(&["run"]);
-    assert_eq!((code, said.as_str()), (Some(1), "outpost: another outpost already runs on data\n"));
+    let pid = agent.0.id();
+    let expected = format!("outpost: another outpost already runs on data, as process {pid}\n");
+    assert_eq!((code, said), (Some(1), expected));
     drop(agent);
 
     let path = device.dir.path().join("data").join(FILE_NAME);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use outpost::config::Config;
+use outpost::config::{Config, StoreConfig};
 use secrecy::ExposeSecret;
 
 fn parse(text: &str) -> Result<Config, String> {
@@ -40,6 +40,10 @@ fn everything_but_the_client_code_has_a_default() {
     assert_eq!(config.intake.listen.to_string(), "127.0.0.1:7717");
     assert!(config.intake.socket.is_none());
     assert_eq!(config.target.updates_per_day, 10_000);
+    assert_eq!(config.target.resend_after, Duration::from_secs(12 * 3_600));
+    let StoreConfig { max_bytes, min_free_disk_bytes, keep_events } = config.store;
+    assert_eq!((max_bytes, min_free_disk_bytes), (1 << 30, 200 << 20));
+    assert_eq!(keep_events, Duration::from_secs(30 * 86_400));
     assert_eq!((config.log.level, config.log.keep_files), (tracing::Level::INFO, 14));
 }
 
@@ -80,9 +84,19 @@ fn what_this_version_cannot_do_is_said() {
         "[target]\nclient_code = \"acme\"\n[intake.folder]\npath = \"/drop\"",
         "agent.toml:3:9: folder in [intake] is not supported by this version; remove the line",
     );
-    check(
-        "[target]\nclient_code = \"acme\"\n[store]\nmax_size = \"1GiB\"",
-        "agent.toml:3:2: [store] is not supported by this version; remove the section",
+}
+
+#[test]
+fn sizes_have_units_and_bounds() {
+    let store =
+        |line: &str| parse(&format!("[target]\nclient_code = \"acme\"\n[store]\n{line}")).map(|config| config.store);
+    assert_eq!(store("max_size = \"64MiB\"").unwrap().max_bytes, 64 << 20);
+    assert_eq!(store("min_free_disk = \"0B\"").unwrap().min_free_disk_bytes, 0);
+    let told = |line: &str| store(line).map(|_| ()).unwrap_err();
+    assert_eq!(told("max_size = \"1KiB\""), "agent.toml:4:12: max_size in [store] is from 4.0 MiB to 1.0 TiB");
+    assert_eq!(
+        told("max_size = \"much\""),
+        "agent.toml:4:12: max_size in [store] is a size such as \"64KiB\" or \"1GiB\""
     );
 }
 

@@ -223,9 +223,7 @@ async fn a_graceful_stop_waits_for_what_is_in_flight_and_keeps_the_rest() {
     fixture.agent.record(&used("1", "card-1", "Lund", 1.0)).await;
     fixture.agent.record(&used("2", "card-2", "Lund", 1.0)).await;
     // The sandbox logs a request when it comes, before it answers.
-    while fixture.sandbox.target().requests_total() == 0 {
-        tokio::task::yield_now().await;
-    }
+    fixture.wait_logged(1).await;
     fixture.agent.stop().await;
     assert_eq!(fixture.sandbox.target().requests_total(), 1);
     fixture.sandbox.target().faults = Faults::default();

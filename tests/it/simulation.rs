@@ -15,6 +15,7 @@ use outpost::identity::{Identity, IdentityKind};
 use outpost::limits::APPEND_ITEMS_MAX;
 use outpost::link::{Link, Signal};
 use outpost::mapping::ProfileChanges;
+use outpost::quota::QuotaTime;
 use outpost::reason::Reason;
 use outpost::store::{Claim, InFlight, Reader, Recording, Refusal, Settlement, Store};
 use outpost::timestamp::Timestamp;
@@ -223,6 +224,7 @@ impl Story {
             requests: 1,
             updates: 1,
             at: Timestamp::from_millis(self.wall_ms),
+            quota_time: self.quota_time(),
         });
     }
 
@@ -231,7 +233,20 @@ impl Story {
         let attributes = (0..claim.attributes.len()).collect();
         let refused = vec![Refusal { attributes, reason: Reason::RefusedByTarget, detail: "400: no".into() }];
         let at = Timestamp::from_millis(self.wall_ms);
-        self.settle(Settlement { claim, delivered: Vec::new(), refused, requests: 1, updates: 0, at });
+        self.settle(Settlement {
+            claim,
+            delivered: Vec::new(),
+            refused,
+            requests: 1,
+            updates: 0,
+            at,
+            quota_time: self.quota_time(),
+        });
+    }
+
+    fn quota_time(&self) -> QuotaTime {
+        let wall = Timestamp::from_millis(self.wall_ms);
+        QuotaTime { at: wall, wall }
     }
 
     fn settle(&mut self, settlement: Settlement) {

@@ -1,7 +1,7 @@
 //! An agent and a sandbox in one process, and small ways to talk to both.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use outpost::sandbox::Sandbox;
 use outpost::sandbox::faults::Faults;
 use outpost::sandbox::target::{Target, Unknown};
 use outpost::status::Status;
-use outpost::store::FILE_NAME;
+use outpost::store::{FILE_NAME, StoreLimits};
 use outpost::target::ClientOptions;
 use reqwest::{Response, StatusCode};
 use secrecy::SecretString;
@@ -65,7 +65,10 @@ pub struct Setup {
     pub unknown: Unknown,
     pub connections: usize,
     pub timeout: Duration,
+    pub ca_file: Option<PathBuf>,
     pub updates_per_day: u64,
+    pub limits: StoreLimits,
+    pub keep_events: Duration,
     pub allowed_origins: Vec<String>,
     pub server: ServerOptions,
 }
@@ -78,7 +81,10 @@ impl Default for Setup {
             unknown: Unknown::Accept,
             connections: 4,
             timeout: Duration::from_secs(5),
+            ca_file: None,
             updates_per_day: 1_000_000,
+            limits: StoreLimits { min_free_disk_bytes: 0, ..StoreLimits::default() },
+            keep_events: Duration::from_secs(30 * 86_400),
             allowed_origins: Vec::new(),
             server: ServerOptions::default(),
         }
@@ -114,8 +120,26 @@ impl Fixture {
     /// Stops the agent gracefully and starts it anew.
     pub async fn restart(&mut self) {
         self.agent.stop().await;
+        self.start_again().await;
+    }
+
+    /// Starts an agent after the last one was stopped.
+    pub async fn start_again(&mut self) {
         let endpoint = format!("http://{}", self.sandbox_address);
         self.agent = Running::start(&self.setup, self.dir.path(), &endpoint, None).await;
+    }
+
+    /// Waits until so many requests came; the last may still wait for its answer.
+    pub async fn wait_logged(&self, count: u64) {
+        while self.sandbox.target().requests_total() < count {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// As [`Self::restart`], with another setup.
+    pub async fn restart_with(&mut self, setup: Setup) {
+        self.setup = setup;
+        self.restart().await;
     }
 
     /// The value of an attribute of a card in the sandbox.
@@ -165,10 +189,12 @@ impl Running {
                 timeout: setup.timeout,
                 connections: setup.connections,
                 proxy: None,
-                ca_file: None,
+                ca_file: setup.ca_file.clone(),
                 client_cert: None,
             },
             updates_per_day: setup.updates_per_day,
+            limits: setup.limits,
+            keep_events: setup.keep_events,
         };
         let (stop, stopped) = watch::channel(false);
         let (ready, is_ready) = tokio::sync::oneshot::channel();

@@ -74,6 +74,25 @@ CREATE TABLE rejected (
     CHECK ((seq IS NULL) <> (profile_id IS NULL))
 ) STRICT;
 
+-- A rejected event is kept in the journal as long as it has a row here.
+CREATE UNIQUE INDEX rejected_event ON rejected (seq) WHERE seq IS NOT NULL;
+
+-- Up to which event all was settled at a time, so that the age of an event counts from its delivery.
+CREATE TABLE settled_mark (
+    at_ms INTEGER PRIMARY KEY,                                -- this device's clock
+    seq   INTEGER NOT NULL                                    -- every older event was settled by then
+) STRICT;
+
+-- What was saved, each time that the store was found damaged.
+CREATE TABLE salvage (
+    at_ms      INTEGER PRIMARY KEY,
+    kept_as    TEXT    NOT NULL,                              -- name of the damaged file
+    profiles   INTEGER NOT NULL,
+    attributes INTEGER NOT NULL,
+    events     INTEGER NOT NULL,
+    rejected   INTEGER NOT NULL
+) STRICT;
+
 -- Totals that survive restarts. What can be derived has no row.
 CREATE TABLE counter (
     name  TEXT PRIMARY KEY,
@@ -82,6 +101,6 @@ CREATE TABLE counter (
 
 -- Requests to Target by the minute, for the rolling quota.
 CREATE TABLE quota (
-    minute   INTEGER PRIMARY KEY,                             -- minutes since 1970
+    minute   INTEGER PRIMARY KEY,                             -- minutes since 1970, on a clock that keeps step with the monotonic one
     requests INTEGER NOT NULL CHECK (requests > 0)
 ) STRICT;

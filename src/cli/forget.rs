@@ -1,0 +1,68 @@
+//! `outpost forget`: erases all that the device holds of one identity.
+
+use super::connect::{Connection, Holder, holder};
+use super::load::{ConfigArgs, Loaded};
+use super::{Failure, print, small_runtime};
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::forget::{Forgetting, Forgotten};
+use crate::identity::Identity;
+use crate::store::{InFlight, Reader, Store, StoreError, Writer};
+
+/// Erases all that this device holds of one identity, and says what it erased
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  outpost forget third_party_id:123456")]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Whom to forget, such as third_party_id:123456 or pc_id:1368007744041-575948.01_00
+    identity: Identity,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let Loaded { config, .. } = args.config.load()?;
+    let data_dir = super::existing_store(&config)?;
+    let forgotten = match holder(&data_dir)? {
+        Holder::Agent(connection) => ask(&connection, &args.identity)?,
+        Holder::Us(_lock) => at_rest(&config, &data_dir, &args.identity).map_err(|error| Failure::failed(&error))?,
+    };
+    if args.json {
+        return print(&serde_json::to_string_pretty(&forgotten).map_err(|error| Failure::failed(&error))?);
+    }
+    print(&words(forgotten))
+}
+
+fn ask(connection: &Connection, identity: &Identity) -> Result<Forgotten, Failure> {
+    let key = percent_encoding::utf8_percent_encode(identity.key(), percent_encoding::NON_ALPHANUMERIC);
+    small_runtime()?
+        .block_on(connection.delete(&format!("/v1/profiles/{}/{key}", identity.kind().name())))?
+        .ok_or_else(|| Failure::because("the agent did not say what it erased; is it an older version?"))
+}
+
+fn at_rest(config: &Config, data_dir: &DataDir, identity: &Identity) -> Result<Forgotten, StoreError> {
+    let store_path = data_dir.store_path();
+    let store = Store::open_within(&store_path, super::store_limits(config))?;
+    let reader = Reader::open(&store_path)?;
+    let (writer, thread) = Writer::start(store).map_err(|_| StoreError::Stopped)?;
+    let mappings = config.mappings.clone();
+    let forgetting = Forgetting { writer, reader, store_path, in_flight: InFlight::default(), mappings };
+    let forgotten = forgetting.forget(identity);
+    drop(forgetting);
+    let _ = thread.join();
+    forgotten
+}
+
+fn words(forgotten: Forgotten) -> String {
+    let Forgotten { attributes, pending, events, rejected, was_in_flight } = forgotten;
+    if (attributes, events, rejected) == (0, 0, 0) {
+        return "this device holds nothing of that identity".to_owned();
+    }
+    let in_flight = if was_in_flight { "\nan update was in flight, and came to its end before" } else { "" };
+    format!(
+        "erased {attributes} attributes ({pending} of them not yet delivered), {events} events, {rejected} rejected\
+         {in_flight}\nlog lines hold nobody's data; Target keeps what it was sent, and has no way to remove an attribute"
+    )
+}

@@ -1,0 +1,111 @@
+//! Erasing what the store holds of one identity. With `secure_delete` nothing stays in the pages; [`checkpoint`] empties
+//! the log.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::journal::Store;
+use super::{StoreError, profiles, schema};
+use crate::identity::Identity;
+use crate::timestamp::Timestamp;
+
+/// What was erased of a profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ErasedProfile {
+    /// Attributes.
+    pub attributes: usize,
+    /// Attributes among them that were pending.
+    pub pending: usize,
+    /// Rejected updates.
+    pub rejected: usize,
+}
+
+/// One event of the journal.
+pub struct JournalRow {
+    /// Its number.
+    pub seq: i64,
+    /// Its time as taken.
+    pub time: Timestamp,
+    /// CloudEvents JSON: personal data.
+    pub json: String,
+    /// Whether it changed the profile that was asked for.
+    pub is_of_profile: bool,
+}
+
+/// Up to `limit` events after the number `after`; erased ones are passed over.
+pub(super) fn journal_part(
+    connection: &Connection,
+    after: i64,
+    profile_id: Option<i64>,
+    limit: i64,
+) -> rusqlite::Result<Vec<JournalRow>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, time_ms, event, profile_id IS ?2 AND ?2 IS NOT NULL OR EXISTS (
+             SELECT 1 FROM journal_profile more WHERE more.seq = journal.seq AND more.profile_id = ?2)
+         FROM journal WHERE seq > ?1 AND event <> '' ORDER BY seq LIMIT ?3",
+    )?;
+    let rows = statement.query_map((after, profile_id, limit), |row| {
+        Ok(JournalRow {
+            seq: row.get(0)?,
+            time: Timestamp::from_millis(row.get(1)?),
+            json: row.get(2)?,
+            is_of_profile: row.get(3)?,
+        })
+    })?;
+    rows.collect()
+}
+
+impl Store {
+    /// Erases a profile, its attributes and its rejected updates, within a transaction. None when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
+    pub fn erase_profile(&mut self, identity: &Identity) -> Result<Option<ErasedProfile>, StoreError> {
+        self.erase(identity).map_err(StoreError::write)
+    }
+
+    fn erase(&mut self, identity: &Identity) -> rusqlite::Result<Option<ErasedProfile>> {
+        let Some(profile) = profiles::find(&self.connection, identity)? else { return Ok(None) };
+        let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([profile.id]);
+        let pending =
+            run("DELETE FROM attribute WHERE profile_id = ?1 AND version > max(delivered_version, refused_version)")?;
+        let erased = ErasedProfile {
+            pending,
+            attributes: pending + run("DELETE FROM attribute WHERE profile_id = ?1")?,
+            rejected: run("DELETE FROM rejected WHERE profile_id = ?1")?,
+        };
+        run("DELETE FROM profile WHERE id = ?1")?;
+        let state = self.state_mut();
+        state.pending_change.attributes -= i64::try_from(pending).unwrap_or(0);
+        state.pending_change.profiles -= i64::from(profile.is_pending);
+        Ok(Some(erased))
+    }
+
+    /// Empties events, within a transaction, and gives how many of them were kept as rejected. Their keys stay, so that
+    /// they are not recorded again.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
+    pub fn erase_events(&mut self, seqs: &[i64]) -> Result<usize, StoreError> {
+        let erase = |seq: i64| {
+            let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([seq]);
+            run("UPDATE journal SET event = '', profile_id = NULL WHERE seq = ?1")?;
+            run("DELETE FROM journal_profile WHERE seq = ?1")?;
+            run("DELETE FROM rejected WHERE seq = ?1")
+        };
+        seqs.iter().try_fold(0, |rejected, seq| Ok(rejected + erase(*seq)?)).map_err(StoreError::write)
+    }
+}
+
+/// Moves the whole log into the database, and empties it.
+///
+/// # Errors
+/// [`StoreError::Open`] or [`StoreError::Write`].
+pub fn checkpoint(path: &Path) -> Result<(), StoreError> {
+    let connection = schema::open_writer(path)?;
+    connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+        .map_err(StoreError::write)
+        .and_then(|busy| if busy == 0 { Ok(()) } else { Err(StoreError::Busy) })
+}

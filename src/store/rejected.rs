@@ -1,0 +1,172 @@
+//! What was rejected: listed, tried again, or dropped. An event is mapped anew by the caller, and takes a new number; an
+//! update becomes pending again, as far as its values are still the newest.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::StoreError;
+use super::journal::{Recorded, Recording, Store};
+use super::profiles;
+use crate::coalesce::Stamp;
+use crate::identity::Identity;
+use crate::reason::Reason;
+use crate::timestamp::Timestamp;
+
+/// One thing that was rejected.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RejectedRow {
+    /// Its number; never given twice.
+    pub id: i64,
+    /// When it was rejected.
+    pub rejected_at: Timestamp,
+    /// What it is.
+    pub subject: RejectedSubject,
+    /// Label of a [`Reason`].
+    pub reason: String,
+    /// What failed, or the first words of Target's answer.
+    pub detail: String,
+}
+
+/// What was rejected.
+#[derive(Clone, PartialEq, Eq)]
+pub enum RejectedSubject {
+    /// An event whose mapping failed.
+    Event {
+        /// Its number in the journal.
+        seq: i64,
+        /// Its time as taken.
+        time: Timestamp,
+        /// CloudEvents JSON: personal data.
+        json: String,
+    },
+    /// An update that Target refused.
+    Update {
+        /// Whose profile; none when it was erased.
+        identity: Option<Identity>,
+        /// Names of the attributes, and the versions that were refused.
+        attributes: Vec<(String, i64)>,
+    },
+}
+
+const SELECT: &str =
+    "SELECT r.id, r.rejected_at_ms, r.reason, r.detail, r.seq, j.time_ms, j.event, p.kind, p.key, r.attributes
+     FROM rejected r LEFT JOIN journal j ON j.seq = r.seq LEFT JOIN profile p ON p.id = r.profile_id";
+
+/// Up to `limit` rows with a greater id, oldest first.
+pub(super) fn list(connection: &Connection, after: i64, limit: usize) -> rusqlite::Result<Vec<RejectedRow>> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE r.id > ?1 ORDER BY r.id LIMIT ?2"))?;
+    let rows = statement.query_map((after, i64::try_from(limit).unwrap_or(i64::MAX)), row)?;
+    rows.collect()
+}
+
+pub(super) fn find(connection: &Connection, id: i64) -> rusqlite::Result<Option<RejectedRow>> {
+    connection.prepare_cached(&format!("{SELECT} WHERE r.id = ?1"))?.query_row([id], row).optional()
+}
+
+fn row(row: &Row<'_>) -> rusqlite::Result<RejectedRow> {
+    let subject = match row.get::<_, Option<i64>>(4)? {
+        Some(seq) => RejectedSubject::Event {
+            seq,
+            time: Timestamp::from_millis(row.get::<_, Option<i64>>(5)?.unwrap_or_default()),
+            json: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
+        },
+        None => RejectedSubject::Update {
+            identity: row.get::<_, Option<i64>>(7)?.map(|_| profiles::identity(row, 7)).transpose()?,
+            attributes: serde_json::from_str(&row.get::<_, String>(9)?).unwrap_or_default(),
+        },
+    };
+    Ok(RejectedRow {
+        id: row.get(0)?,
+        rejected_at: Timestamp::from_millis(row.get(1)?),
+        subject,
+        reason: row.get(2)?,
+        detail: row.get(3)?,
+    })
+}
+
+impl Store {
+    /// Records a rejected event anew, within a transaction. None when there is no such event.
+    ///
+    /// Taken this time, it has a new number in the journal, and its own time still; else it stays rejected, with the
+    /// new reason.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
+    pub fn retry_event(&mut self, id: i64, recording: &Recording) -> Result<Option<Recorded>, StoreError> {
+        self.map_anew(id, recording).map_err(StoreError::write)
+    }
+
+    fn map_anew(&mut self, id: i64, recording: &Recording) -> rusqlite::Result<Option<Recorded>> {
+        let old: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT seq FROM rejected WHERE id = ?1 AND seq IS NOT NULL")?
+            .query_row([id], |row| row.get(0))
+            .optional()?;
+        let Some(old) = old else { return Ok(None) };
+        let recorded_at = self.recorded_at(recording.recorded_at);
+        let seq = self.next_seq();
+        let (status, profile_ids, rejection) =
+            self.apply(&recording.mapped, Stamp { time: recording.event.time, seq }, recorded_at)?;
+        if let Some((reason, detail)) = rejection {
+            self.reject_again(id, recorded_at, reason, &detail)?;
+            return Ok(Some(Recorded { seq: old, status, reason: Some(detail) }));
+        }
+        self.connection.prepare_cached("DELETE FROM rejected WHERE id = ?1")?.execute([id])?;
+        self.connection.prepare_cached("DELETE FROM journal WHERE seq = ?1")?.execute([old])?;
+        self.insert(&recording.event, seq, recorded_at, (status, &profile_ids))?;
+        self.count(status, seq, recorded_at);
+        Ok(Some(Recorded { seq, status, reason: None }))
+    }
+
+    fn reject_again(&self, id: i64, at: Timestamp, reason: Reason, detail: &str) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("UPDATE rejected SET rejected_at_ms = ?2, reason = ?3, detail = ?4 WHERE id = ?1")?
+            .execute((id, at.as_millis(), reason.label(), detail))
+            .map(|_| ())
+    }
+
+    /// Makes the attributes of a refused update pending again, within a transaction, and gives how many. None when
+    /// there is no such update. Values that changed since are pending or delivered by themselves.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
+    pub fn retry_update(&mut self, id: i64) -> Result<Option<usize>, StoreError> {
+        self.release_refused(id).map_err(StoreError::write)
+    }
+
+    fn release_refused(&mut self, id: i64) -> rusqlite::Result<Option<usize>> {
+        let found: Option<(i64, String)> = self
+            .connection
+            .prepare_cached("SELECT profile_id, attributes FROM rejected WHERE id = ?1 AND profile_id IS NOT NULL")?
+            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((profile_id, attributes)) = found else { return Ok(None) };
+        let attributes: Vec<(String, i64)> = serde_json::from_str(&attributes).unwrap_or_default();
+        let mut released = 0;
+        for (name, version) in &attributes {
+            released += self
+                .connection
+                .prepare_cached(
+                    "UPDATE attribute SET refused_version = 0, refused_reason = NULL
+                     WHERE profile_id = ?1 AND name = ?2 AND version = ?3 AND refused_version = ?3",
+                )?
+                .execute((profile_id, name, version))?;
+        }
+        self.connection.prepare_cached("DELETE FROM rejected WHERE id = ?1")?.execute([id])?;
+        let profiles = profiles::refresh_pending(&self.connection, profile_id)?;
+        let state = self.state_mut();
+        state.pending_change.attributes += i64::try_from(released).unwrap_or(0);
+        state.pending_change.profiles += profiles;
+        Ok(Some(released))
+    }
+
+    /// Gives up what was rejected, within a transaction. False when there is nothing with that number.
+    ///
+    /// A dropped event stays in the journal until it is purged; dropped values stay refused until they change.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
+    pub fn drop_rejected(&mut self, id: i64) -> Result<bool, StoreError> {
+        let drop = || self.connection.prepare_cached("DELETE FROM rejected WHERE id = ?1")?.execute([id]);
+        drop().map(|dropped| dropped > 0).map_err(StoreError::write)
+    }
+}

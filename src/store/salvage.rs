@@ -1,0 +1,239 @@
+//! A damaged store: recognised, put aside under another name, and saved from as far as it can be read.
+//!
+//! The damaged file is kept: its events exist nowhere else, and better tools than this may read more of it.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql};
+
+use super::StoreError;
+use super::schema;
+use crate::timestamp::Timestamp;
+
+/// How far a start looks for damage, in steps of SQLite's check. A store that is too large for them is looked at as a
+/// whole when something in it could not be read.
+///
+/// Limits: 20 to 50 ms on the machine where it was measured.
+const CHECK_STEPS_MAX: u64 = 20_000;
+
+/// Steps between two looks at the limit.
+const CHECK_STEPS: i32 = 100;
+
+/// What was saved from a damaged store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Salvage {
+    /// When.
+    pub at: Timestamp,
+    /// Under which name the damaged file is kept.
+    pub kept_as: String,
+    /// Profiles.
+    pub profiles: i64,
+    /// Attributes.
+    pub attributes: i64,
+    /// Events of the journal.
+    pub events: i64,
+    /// Rejected events and updates.
+    pub rejected: i64,
+}
+
+impl fmt::Display for Salvage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, kept_as, profiles, attributes, events, rejected } = self;
+        write!(
+            f,
+            "the store was damaged on {at}; it is kept as {kept_as}, and {profiles} profiles, {attributes} attributes, \
+             {events} events and {rejected} rejected were saved from it"
+        )
+    }
+}
+
+/// The tables that are saved, in the order of their worth: what Target has not yet is first.
+const TABLES: [(&str, &str); 9] = [
+    ("profile", "pending_seq IS NULL, id"),
+    ("attribute", "profile_id, name"),
+    ("counter", "name"),
+    ("quota", "minute"),
+    ("rejected", "id"),
+    ("settled_mark", "at_ms"),
+    ("journal_profile", "seq, profile_id"),
+    ("journal", "seq"),
+    ("event_key", "generation, key_hash, seq"),
+];
+
+/// Whether SQLite calls the file damaged, as far as can be seen in a moment; or in any time, when something could not
+/// be read before.
+pub(super) fn is_damaged(path: &Path) -> bool {
+    if !path.exists() {
+        return false;
+    }
+    let limit = if suspicion_path(path).exists() { u64::MAX } else { CHECK_STEPS_MAX };
+    match check(path, limit) {
+        Ok(is_sound) => !is_sound,
+        Err(error) => is_corruption(&error),
+    }
+}
+
+/// Notes that something in the file could not be read: the next start looks at all of it.
+pub(super) fn suspect(path: &Path) {
+    let _ = std::fs::write(suspicion_path(path), "something in the store could not be read\n");
+}
+
+/// Whether an error means that the file is damaged.
+pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+fn suspicion_path(path: &Path) -> PathBuf {
+    path.with_extension("suspect")
+}
+
+fn check(path: &Path, limit: u64) -> rusqlite::Result<bool> {
+    let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    let mut steps = 0;
+    let is_enough = move || {
+        steps += u64::from(CHECK_STEPS.unsigned_abs());
+        steps > limit
+    };
+    connection.progress_handler(CHECK_STEPS, Some(is_enough))?;
+    let found: rusqlite::Result<String> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+    match found {
+        // No damage was seen in that time.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(true),
+        found => {
+            let is_sound = found? == "ok";
+            if is_sound {
+                let _ = std::fs::remove_file(suspicion_path(path));
+            }
+            Ok(is_sound)
+        }
+    }
+}
+
+/// Puts a damaged store aside, begins a new one, and saves what can be read.
+pub(super) fn salvage(path: &Path, now: Timestamp) -> Result<(), StoreError> {
+    let kept_as = format!("{}.corrupt-{}", path.display(), now.as_millis() / 1_000);
+    for suffix in ["", "-wal", "-shm"] {
+        let (from, to) = (suffixed(path.as_os_str(), suffix), suffixed(kept_as.as_ref(), suffix));
+        match std::fs::rename(&from, &to) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(StoreError::PutAside { path: from.into(), source }),
+        }
+    }
+    let _ = std::fs::remove_file(suspicion_path(path));
+    let new = schema::open_writer(path)?;
+    let saved = save(Path::new(&kept_as), &new, now).map_err(StoreError::write)?;
+    note(&new, &saved).map_err(StoreError::write)
+}
+
+fn suffixed(path: &std::ffi::OsStr, suffix: &str) -> OsString {
+    let mut path = path.to_owned();
+    path.push(suffix);
+    path
+}
+
+fn save(kept: &Path, new: &Connection, now: Timestamp) -> rusqlite::Result<Salvage> {
+    let kept_as = kept.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut saved = Salvage { at: now, kept_as, ..Salvage::default() };
+    // What cannot even be opened is kept all the same.
+    let Ok(old) = Connection::open_with_flags(kept, OpenFlags::SQLITE_OPEN_READ_WRITE) else { return Ok(saved) };
+    new.execute_batch("BEGIN IMMEDIATE")?;
+    for (table, order) in TABLES {
+        let rows = copy(&old, new, table, order)?;
+        match table {
+            "profile" => saved.profiles = rows,
+            "attribute" => saved.attributes = rows,
+            "journal" => saved.events = rows,
+            "rejected" => saved.rejected = rows,
+            _ => {}
+        }
+    }
+    // Attributes whose profile could not be read belong to nobody.
+    new.execute_batch(
+        "DELETE FROM attribute WHERE profile_id NOT IN (SELECT id FROM profile);
+         UPDATE profile SET (pending_seq, pending_since_ms) = (
+             SELECT min(version), changed_at_ms FROM attribute
+             WHERE profile_id = id AND version > max(delivered_version, refused_version));
+         COMMIT",
+    )?;
+    Ok(saved)
+}
+
+/// Copies the rows of a table from its beginning until one cannot be read, and from its end until then.
+fn copy(old: &Connection, new: &Connection, table: &str, order: &str) -> rusqlite::Result<i64> {
+    let mut copied = 0;
+    for direction in ["", " DESC"] {
+        let order = order.replace(',', &format!("{direction},"));
+        let Ok(mut statement) = old.prepare(&format!("SELECT * FROM {table} ORDER BY {order}{direction}")) else {
+            continue;
+        };
+        let columns = statement.column_count();
+        let places = vec!["?"; columns].join(",");
+        let mut insert = new.prepare(&format!("INSERT OR IGNORE INTO {table} VALUES ({places})"))?;
+        let Ok(mut rows) = statement.query([]) else { continue };
+        let mut is_whole = true;
+        loop {
+            match rows.next() {
+                Ok(Some(row)) => copied += i64::try_from(insert_row(&mut insert, row, columns)?).unwrap_or(0),
+                Ok(None) => break,
+                Err(_) => {
+                    is_whole = false;
+                    break;
+                }
+            }
+        }
+        if is_whole {
+            break;
+        }
+    }
+    Ok(copied)
+}
+
+/// A row that the new schema does not take is as unreadable as another.
+fn insert_row(insert: &mut rusqlite::Statement<'_>, row: &Row<'_>, columns: usize) -> rusqlite::Result<usize> {
+    let mut values = Vec::with_capacity(columns);
+    for column in 0..columns {
+        match row.get::<_, rusqlite::types::Value>(column) {
+            Ok(value) => values.push(value),
+            Err(_) => return Ok(0),
+        }
+    }
+    let values: Vec<&dyn ToSql> = values.iter().map(|value| value as &dyn ToSql).collect();
+    match insert.execute(values.as_slice()) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => Ok(0),
+        result => result,
+    }
+}
+
+fn note(new: &Connection, saved: &Salvage) -> rusqlite::Result<()> {
+    new.execute(
+        "INSERT OR REPLACE INTO salvage (at_ms, kept_as, profiles, attributes, events, rejected)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (saved.at.as_millis(), &saved.kept_as, saved.profiles, saved.attributes, saved.events, saved.rejected),
+    )
+    .map(|_| ())
+}
+
+/// The last time that something was saved from a damaged store.
+pub(super) fn last(connection: &Connection) -> rusqlite::Result<Option<Salvage>> {
+    connection
+        .query_row(
+            "SELECT at_ms, kept_as, profiles, attributes, events, rejected FROM salvage ORDER BY at_ms DESC LIMIT 1",
+            [],
+            |row| {
+                Ok(Salvage {
+                    at: Timestamp::from_millis(row.get(0)?),
+                    kept_as: row.get(1)?,
+                    profiles: row.get(2)?,
+                    attributes: row.get(3)?,
+                    events: row.get(4)?,
+                    rejected: row.get(5)?,
+                })
+            },
+        )
+        .optional()
+}

@@ -1,0 +1,207 @@
+//! Bad lines and bad answers, from a server that is as broken as it is told: nothing is lost, and the reason is said.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rcgen::{CertificateParams, CertifiedKey, KeyPair, date_time_ymd};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::support::{Running, Setup, used};
+
+const YES: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 34\r\n\r\ntrueRequest successfully submitted\n";
+
+/// Serves each connection with a function, until the test ends.
+async fn server<F, R>(serve: F) -> SocketAddr
+where
+    F: Fn(TcpStream) -> R + Send + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve(stream));
+        }
+    });
+    address
+}
+
+/// Reads the head of a request; what follows is left.
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) {
+    let mut seen = Vec::new();
+    let mut byte = [0];
+    while !seen.ends_with(b"\r\n\r\n") && stream.read(&mut byte).await.is_ok_and(|read| read > 0) {
+        seen.push(byte[0]);
+    }
+}
+
+/// What a server answers to each request.
+async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, parts: Vec<Vec<u8>>) {
+    read_head(&mut stream).await;
+    for part in parts {
+        if stream.write_all(&part).await.is_err() {
+            return;
+        }
+    }
+    let _ = stream.shutdown().await;
+}
+
+/// An agent that sends there sees the link so, with such a reason, and keeps what it has.
+async fn check(endpoint: &str, ca_file: Option<&std::path::Path>, link: &str, reason: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup { timeout: Duration::from_millis(700), ca_file: ca_file.map(Into::into), ..Setup::default() };
+    let mut agent = Running::start(&setup, dir.path(), endpoint, None).await;
+    agent.record(&used("1", "7", "Lund", 1.0)).await;
+    let status = agent.wait_status(|status| status.link != "unknown").await;
+    let told = status.link_reason.unwrap_or_default();
+    assert_eq!(status.link, link, "{told}");
+    assert!(told.contains(reason), "{told}");
+    assert_eq!((status.pending.profiles, status.delivered.updates, status.rejected.updates), (1, 0, 0));
+    agent.stop().await;
+}
+
+async fn check_answer(parts: Vec<Vec<u8>>, link: &str, reason: &str) {
+    let address = server(move |stream| answer(stream, parts.clone())).await;
+    check(&format!("http://{address}"), None, link, reason).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_or_is_shorter_than_it_says_is_no_answer() {
+    let short = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\ntrueRequest".to_vec();
+    check_answer(vec![short], "offline", "broke off").await;
+    check_answer(vec![b"HTTP/1.1 200 O".to_vec()], "offline", "broke off").await;
+    check_answer(vec![], "offline", "broke off").await;
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_no_answer() {
+    check_answer(vec![b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()], "offline", "broke off").await;
+}
+
+#[tokio::test]
+async fn endless_headers_end_the_request() {
+    let mut parts = vec![b"HTTP/1.1 200 OK\r\n".to_vec()];
+    parts.extend((0..20_000).map(|number| format!("X-{number}: {}\r\n", "x".repeat(100)).into_bytes()));
+    check_answer(parts, "offline", "broke off").await;
+}
+
+#[tokio::test]
+async fn of_an_endless_answer_only_the_beginning_is_read() {
+    let sent_mebibytes = Arc::new(AtomicUsize::new(0));
+    let counter = sent_mebibytes.clone();
+    let endless = async |mut stream: TcpStream, counter: Arc<AtomicUsize>| {
+        read_head(&mut stream).await;
+        let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 1000000000\r\n\r\n";
+        let _ = stream.write_all(head).await;
+        let part = vec![b'x'; 1 << 20];
+        for _ in 0..1_000 {
+            if stream.write_all(&part).await.is_err() {
+                return;
+            }
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let address = server(move |stream| endless(stream, counter.clone())).await;
+    check(&format!("http://{address}"), None, "blocked", "login page").await;
+    // What the kernel holds for a reader that went away is a few.
+    assert!(sent_mebibytes.load(Ordering::Relaxed) < 100);
+}
+
+#[tokio::test]
+async fn an_answer_of_a_byte_a_second_and_one_that_never_comes_time_out() {
+    let slow = async |mut stream: TcpStream| {
+        read_head(&mut stream).await;
+        for byte in YES {
+            if stream.write_all(&[*byte]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let address = server(slow).await;
+    check(&format!("http://{address}"), None, "offline", "did not answer in time").await;
+
+    let address = server(async |mut stream: TcpStream| {
+        read_head(&mut stream).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    check(&format!("http://{address}"), None, "offline", "did not answer in time").await;
+}
+
+#[tokio::test]
+async fn a_port_where_nobody_listens_and_a_name_that_nobody_knows_are_told_apart() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    check(&format!("http://{address}"), None, "offline", "no connection to Target").await;
+    check("https://target.invalid", None, "offline", "not found (DNS)").await;
+}
+
+/// A server with a certificate, and the file with which a client may trust it.
+async fn tls_server(certified: CertifiedKey<KeyPair>) -> (SocketAddr, tempfile::NamedTempFile) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), certified.cert.pem()).unwrap();
+    let address = server(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                answer(stream, vec![YES.to_vec()]).await;
+            }
+        }
+    })
+    .await;
+    (address, file)
+}
+
+fn certificate(name: &str, years: (i32, i32)) -> CertifiedKey<KeyPair> {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.not_before = date_time_ymd(years.0, 1, 1);
+    params.not_after = date_time_ymd(years.1, 1, 1);
+    let signing_key = KeyPair::generate().unwrap();
+    CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key }
+}
+
+#[tokio::test]
+async fn certificates_that_are_wrong_are_told_apart_and_nothing_is_sent() {
+    let (address, ca) = tls_server(certificate("localhost", (2020, 2090))).await;
+    let endpoint = format!("https://localhost:{}", address.port());
+    let other = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(other.path(), certificate("other", (2020, 2090)).cert.pem()).unwrap();
+    check(&endpoint, Some(other.path()), "offline", "issued by somebody unknown").await;
+    let by_address = format!("https://127.0.0.1:{}", address.port());
+    check(&by_address, Some(ca.path()), "offline", "for another host").await;
+
+    let (address, ca) = tls_server(certificate("localhost", (2020, 2021))).await;
+    let endpoint = format!("https://localhost:{}", address.port());
+    check(&endpoint, Some(ca.path()), "offline", "has expired").await;
+    let (address, ca) = tls_server(certificate("localhost", (2080, 2090))).await;
+    let endpoint = format!("https://localhost:{}", address.port());
+    check(&endpoint, Some(ca.path()), "offline", "not valid yet").await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_right_is_trusted() {
+    let (address, ca) = tls_server(certificate("localhost", (2020, 2090))).await;
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup { ca_file: Some(ca.path().into()), ..Setup::default() };
+    let endpoint = format!("https://localhost:{}", address.port());
+    let mut agent = Running::start(&setup, dir.path(), &endpoint, None).await;
+    agent.record(&used("1", "7", "Lund", 1.0)).await;
+    assert_eq!(agent.wait_drained().await.delivered.updates, 1);
+    agent.stop().await;
+}

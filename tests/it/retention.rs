@@ -1,0 +1,152 @@
+//! How large the store grows, what is purged, and what happens when there is no room.
+
+use std::time::Duration;
+
+use outpost::clock::Clock;
+use outpost::intake::{cloudevents, record_directly};
+use outpost::mapping::Mappings;
+use outpost::store::{FILE_NAME, InFlight, Room, Settlement, Store, StoreError, StoreLimits};
+use outpost::timestamp::Timestamp;
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::support::{MAPPINGS, STRUCTURED, Setup, mappings, used};
+
+const MEBIBYTE: u64 = 1 << 20;
+
+fn small(max_bytes: u64) -> StoreLimits {
+    StoreLimits { max_bytes, min_free_disk_bytes: 0, ..StoreLimits::default() }
+}
+
+/// Records events of some 1,100 bytes, in batches, until one is refused or there are so many.
+fn fill(store: &mut Store, mappings: &Mappings, from: usize, count: usize) -> Result<(), StoreError> {
+    let clock = Clock::new(None);
+    for begin in (from..from + count).step_by(100) {
+        let event = |number: usize| {
+            let mut event = used(&number.to_string(), &format!("card-{}", number % 50), "Lund", 1.0);
+            event["data"]["filler"] = json!("x".repeat(900));
+            cloudevents::structured(event.to_string().as_bytes()).unwrap()
+        };
+        record_directly(store, (begin..begin + 100).map(event).collect(), mappings, &clock)?;
+    }
+    Ok(())
+}
+
+/// Delivers all that is pending.
+fn deliver(store: &mut Store) {
+    let at = Clock::new(None).now();
+    for claim in store.claim(&InFlight::default(), usize::MAX, &Default::default()).unwrap() {
+        let delivered = (0..claim.attributes.len()).collect();
+        let quota_time = outpost::quota::QuotaTime { at, wall: at };
+        let settlement = Settlement { claim, delivered, refused: Vec::new(), requests: 1, updates: 1, at, quota_time };
+        store.transact(|store| store.settle(&settlement)).unwrap();
+    }
+}
+
+/// Purges until there is room or nothing is left to purge.
+fn purge(store: &mut Store, before: i64) -> usize {
+    let (mut after, mut purged) = (0, 0);
+    loop {
+        let step = store.transact(|store| store.purge_events(after, before)).unwrap();
+        purged += step.purged;
+        match step.next {
+            Some(next) => after = next,
+            None => return purged,
+        }
+    }
+}
+
+#[test]
+fn a_full_store_refuses_events_and_goes_on_when_deliveries_made_room_without_growing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    let mappings = mappings(MAPPINGS);
+    let mut store = Store::open_within(&path, small(4 * MEBIBYTE)).unwrap();
+    let mut sizes = Vec::new();
+    for round in 0..5 {
+        let refused = fill(&mut store, &mappings, round * 100_000, 100_000).unwrap_err();
+        assert!(matches!(refused, StoreError::Full(_)), "{refused}");
+        assert!(
+            purge(&mut store, i64::MAX) <= 1,
+            "nothing that is pending is purged: only the last of the round before"
+        );
+        deliver(&mut store);
+        assert!(purge(&mut store, i64::MAX) > 1_000);
+        assert_eq!(store.room().unwrap(), Room::Enough);
+        sizes.push(std::fs::metadata(&path).unwrap().len());
+    }
+    assert!(sizes.iter().all(|size| *size <= 4 * MEBIBYTE), "{sizes:?}");
+    assert!(sizes[4] <= sizes[1] + MEBIBYTE / 4, "room is used again: {sizes:?}");
+    let log = std::fs::metadata(path.with_extension("db-wal")).unwrap().len();
+    assert!(log <= MEBIBYTE, "the log is {log} bytes");
+}
+
+#[test]
+fn the_age_of_an_event_counts_from_its_delivery() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open_within(&dir.path().join(FILE_NAME), small(64 * MEBIBYTE)).unwrap();
+    fill(&mut store, &mappings(MAPPINGS), 0, 300).unwrap();
+    let day = Duration::from_secs(86_400);
+    let start = Timestamp::from_millis(1_800_000_000_000);
+    let mark = |store: &mut Store, now: Timestamp| {
+        store.transact(|store| store.mark_settled(now, now.minus(30 * day))).unwrap()
+    };
+    assert_eq!(mark(&mut store, start), 0);
+    deliver(&mut store);
+    let delivered = start.plus(40 * day);
+    assert!(mark(&mut store, delivered) <= 1, "it was pending for forty days, and is kept for thirty more");
+    let before = mark(&mut store, delivered.plus(30 * day));
+    assert_eq!(purge(&mut store, before), 299, "all but the newest");
+}
+
+#[test]
+fn a_purged_event_is_still_a_duplicate() {
+    let dir = tempfile::tempdir().unwrap();
+    let mappings = mappings(MAPPINGS);
+    let mut store = Store::open_within(&dir.path().join(FILE_NAME), small(64 * MEBIBYTE)).unwrap();
+    fill(&mut store, &mappings, 0, 100).unwrap();
+    deliver(&mut store);
+    assert_eq!(purge(&mut store, i64::MAX), 99);
+    fill(&mut store, &mappings, 0, 100).unwrap();
+    assert_eq!((store.counters().recorded, store.counters().totals.duplicate), (100, 100));
+}
+
+#[test]
+fn a_low_disk_refuses_events() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = StoreLimits { min_free_disk_bytes: u64::MAX, ..StoreLimits::default() };
+    let mut store = Store::open_within(&dir.path().join(FILE_NAME), limits).unwrap();
+    let refused = fill(&mut store, &mappings(MAPPINGS), 0, 100).unwrap_err();
+    assert!(refused.to_string().contains("min_free_disk"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_full_agent_answers_507_with_retry_after_and_goes_on_by_itself() {
+    let setup = Setup { limits: small(4 * MEBIBYTE), faults: "outage", ..Setup::default() };
+    let fixture = setup.start().await;
+    let mut event = used("0", "card", "Lund", 1.0);
+    event["data"]["filler"] = json!("x".repeat(100_000));
+    let mut number = 0;
+    let refused = loop {
+        event["id"] = json!(number.to_string());
+        let response = fixture.agent.post(STRUCTURED, event.to_string()).await;
+        if response.status() != StatusCode::OK {
+            break response;
+        }
+        number += 1;
+    };
+    assert_eq!(refused.status(), StatusCode::INSUFFICIENT_STORAGE);
+    assert!(refused.headers().contains_key("retry-after"));
+    let status = fixture.agent.status().await;
+    assert_eq!((status.events.recorded, status.store.is_full), (number, true));
+    assert!(status.store.bytes <= 4 * MEBIBYTE && number > 20, "{number} events, {} bytes", status.store.bytes);
+
+    fixture.sandbox.target().faults = "".parse().unwrap();
+    fixture.wait_held("card", "visits", &number.to_string()).await;
+    // Housekeeping hears of it by itself, and purges.
+    let status = fixture.agent.wait_status(|status| !status.store.is_full || status.pending.profiles == 0).await;
+    assert_eq!(status.events.recorded, number);
+    let recorded =
+        async { while fixture.agent.post(STRUCTURED, event.to_string()).await.status() != StatusCode::OK {} };
+    tokio::time::timeout(crate::support::PATIENCE, recorded).await.expect("there is room again");
+}
