@@ -1,7 +1,8 @@
-//! `kill -9` in a loop, while several clients post: what was acknowledged counts once, and nothing twice.
+//! `kill -9` in a loop, and power cuts, while several clients post: what was acknowledged counts once, and nothing twice.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -15,11 +16,11 @@ use tokio::sync::watch;
 
 use crate::support::{MAPPINGS, PATIENCE, STRUCTURED, held, used};
 
-const KILLS: usize = 25;
+const KILLS: usize = 200;
 const CLIENTS: usize = 4;
 const CARDS: usize = 5;
-/// Acknowledged events between two kills.
-const EVENTS_A_LIFE: usize = 60;
+/// Acknowledged events between two kills, on average.
+const EVENTS_A_LIFE: usize = 15;
 
 /// Where the agent takes events now, and its token.
 #[derive(Clone)]
@@ -41,9 +42,15 @@ impl Agent {
     }
 
     fn start_and_wait(dir: &Path) -> Self {
+        Self::start_with(dir, &[])
+    }
+
+    /// With further variables of the environment.
+    fn start_with(dir: &Path, environment: &[(&str, &Path)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_outpost"))
             .args(["run", "-c"])
             .arg(dir.join("agent.toml"))
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -66,18 +73,10 @@ impl Drop for Agent {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_event_counts_once_and_none_twice() {
-    let sandbox = Sandbox::new(Target::new([], Unknown::Accept, Faults::default(), 100_000));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (_stop_sandbox, stop) = watch::channel(false);
-    tokio::spawn(sandbox.clone().serve(listener, stop));
+    let (sandbox, _stop_sandbox) = start_sandbox().await;
     let dir = tempfile::tempdir().unwrap();
-    let config = MAPPINGS.replace("[target]\n", &format!("[target]\nendpoint = \"http://{address}\"\n"));
-    let config = format!(
-        "[agent]\ndata_dir = '{}'\n[intake.http]\nlisten = \"127.0.0.1:0\"\n{config}",
-        dir.path().join("data").display()
-    );
-    std::fs::write(dir.path().join("agent.toml"), config).unwrap();
+    configure(dir.path(), sandbox.1, "");
+    let sandbox = sandbox.0;
 
     let mut agent = Agent::start(dir.path()).await;
     let (access_sender, access) = watch::channel(agent.access.clone());
@@ -88,7 +87,8 @@ async fn every_acknowledged_event_counts_once_and_none_twice() {
     // When all clients are gone, the waiting below ends too.
     drop(acknowledged_sender);
     for life in 1..=KILLS {
-        acknowledged.wait_for(|&events| events >= life * EVENTS_A_LIFE).await.unwrap();
+        let killed_at = life * EVENTS_A_LIFE + fastrand::usize(0..EVENTS_A_LIFE);
+        acknowledged.wait_for(|&events| events >= killed_at).await.unwrap();
         drop(agent);
         agent = Agent::start(dir.path()).await;
         access_sender.send(agent.access.clone()).unwrap();
@@ -116,6 +116,26 @@ async fn every_acknowledged_event_counts_once_and_none_twice() {
     }
 }
 
+async fn start_sandbox() -> ((Sandbox, SocketAddr), watch::Sender<bool>) {
+    let sandbox = Sandbox::new(Target::new([], Unknown::Accept, Faults::default(), 100_000));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop_sandbox, stop) = watch::channel(false);
+    tokio::spawn(sandbox.clone().serve(listener, stop));
+    ((sandbox, address), stop_sandbox)
+}
+
+/// Writes the configuration of an agent that sends to a sandbox.
+fn configure(dir: &Path, sandbox: SocketAddr, more: &str) {
+    let config = MAPPINGS.replace("[target]\n", &format!("[target]\nendpoint = \"http://{sandbox}\"\n"));
+    let data_dir = dir.join("data");
+    let config = format!(
+        "{more}[agent]\ndata_dir = '{}'\n[intake.http]\nlisten = \"127.0.0.1:0\"\n{config}",
+        data_dir.display()
+    );
+    std::fs::write(dir.join("agent.toml"), config).unwrap();
+}
+
 /// Posts events, each until it is acknowledged, and gives the card of each.
 async fn post_events(
     client: usize,
@@ -124,7 +144,7 @@ async fn post_events(
 ) -> Vec<String> {
     let http = client_of_one_connection();
     let mut cards = Vec::new();
-    while *acknowledged.borrow() < (KILLS + 1) * EVENTS_A_LIFE {
+    while *acknowledged.borrow() < (KILLS + 2) * EVENTS_A_LIFE {
         let number = cards.len();
         let card = format!("card-{}", (client + number) % CARDS);
         let event = used(&format!("{client}-{number}"), &card, "Lund", 1.0).to_string();
@@ -170,4 +190,240 @@ fn client_of_one_connection() -> reqwest::Client {
     // It fails only if there is a provider already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap()
+}
+
+/// What a process wrote, as `tests/faults/recorder.c` recorded it.
+#[cfg(target_os = "linux")]
+mod cut {
+    use std::collections::BTreeMap;
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+
+    use fastrand::Rng;
+
+    /// Bytes that a disk writes whole.
+    const SECTOR: usize = 512;
+
+    pub enum Record {
+        Write {
+            path: PathBuf,
+            offset: usize,
+            data: Vec<u8>,
+        },
+        Truncate {
+            path: PathBuf,
+            length: usize,
+        },
+        Sync {
+            path: PathBuf,
+        },
+        Rename {
+            from: PathBuf,
+            to: PathBuf,
+        },
+        Unlink {
+            path: PathBuf,
+        },
+        /// Something was sent to a socket.
+        Sent(Vec<u8>),
+    }
+
+    /// Compiles the recorder into a directory.
+    pub fn recorder(dir: &Path) -> PathBuf {
+        let library = dir.join("recorder.so");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/recorder.c");
+        let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).status();
+        assert!(compiled.unwrap().success());
+        library
+    }
+
+    /// The records of a log; the last may be cut off.
+    pub fn read(log: &Path) -> Vec<Record> {
+        let bytes = std::fs::read(log).unwrap();
+        let (mut rest, mut records) = (&bytes[..], Vec::new());
+        while let Some((head, after)) = rest.split_first_chunk::<15>() {
+            let path_length = usize::from(u16::from_ne_bytes([head[1], head[2]]));
+            let offset = i64::from_ne_bytes(head[3..11].try_into().unwrap());
+            let length = u32::from_ne_bytes(head[11..15].try_into().unwrap()) as usize;
+            if after.len() < path_length + length {
+                break;
+            }
+            let (path, after) = after.split_at(path_length);
+            let (data, after) = after.split_at(length);
+            let path = PathBuf::from(std::str::from_utf8(path).unwrap());
+            let offset = usize::try_from(offset.max(0)).unwrap();
+            records.push(match head[0] {
+                b'W' => Record::Write { path, offset, data: data.to_vec() },
+                b'T' => Record::Truncate { path, length: offset },
+                b'S' => Record::Sync { path },
+                b'R' => Record::Rename { from: path, to: std::str::from_utf8(data).unwrap().into() },
+                b'U' => Record::Unlink { path },
+                _ => Record::Sent(data.to_vec()),
+            });
+            rest = after;
+        }
+        records
+    }
+
+    /// A file as the disk has it, and what it may have of what was not synced.
+    #[derive(Clone, Default)]
+    struct File {
+        synced: Vec<u8>,
+        unsynced: Vec<Change>,
+    }
+
+    #[derive(Clone)]
+    enum Change {
+        Write(usize, Vec<u8>),
+        Truncate(usize),
+    }
+
+    impl File {
+        fn apply(&mut self, change: &Change) {
+            match change {
+                Change::Write(offset, data) => {
+                    let end = offset + data.len();
+                    if self.synced.len() < end {
+                        self.synced.resize(end, 0);
+                    }
+                    self.synced[*offset..end].copy_from_slice(data);
+                }
+                Change::Truncate(length) => self.synced.resize(*length, 0),
+            }
+        }
+
+        fn sync(&mut self) {
+            for change in std::mem::take(&mut self.unsynced) {
+                self.apply(&change);
+            }
+        }
+
+        /// Of what was not synced, any sectors reached the disk, in any order.
+        fn cut(&mut self, rng: &mut Rng) {
+            let mut changes = std::mem::take(&mut self.unsynced);
+            changes.retain(|_| rng.bool());
+            for change in changes {
+                match change {
+                    Change::Write(offset, data) => {
+                        for (index, sector) in data.chunks(SECTOR).enumerate() {
+                            if rng.u32(0..4) > 0 {
+                                self.apply(&Change::Write(offset + index * SECTOR, sector.to_vec()));
+                            }
+                        }
+                    }
+                    truncate => self.apply(&truncate),
+                }
+            }
+        }
+    }
+
+    /// The files after a power cut behind these records.
+    pub fn disk(records: &[Record], rng: &mut Rng) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files: BTreeMap<PathBuf, File> = BTreeMap::new();
+        for record in records {
+            match record {
+                Record::Write { path, offset, data } => {
+                    files.entry(path.clone()).or_default().unsynced.push(Change::Write(*offset, data.clone()));
+                }
+                Record::Truncate { path, length } => {
+                    files.entry(path.clone()).or_default().unsynced.push(Change::Truncate(*length));
+                }
+                Record::Sync { path } => files.entry(path.clone()).or_default().sync(),
+                Record::Rename { from, to } => {
+                    let file = files.remove(from).unwrap_or_default();
+                    files.insert(to.clone(), file);
+                }
+                Record::Unlink { path } => drop(files.remove(path)),
+                Record::Sent(_) => {}
+            }
+        }
+        let cut = |(path, mut file): (PathBuf, File)| {
+            file.cut(rng);
+            (path, file.synced)
+        };
+        files.into_iter().map(cut).collect()
+    }
+}
+
+/// Runs an agent once, and then plays a power cut behind many of its writes: unsynced sectors are lost or torn.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn power_cuts_at_any_moment_lose_nothing_that_was_acknowledged() {
+    const CUTS: usize = 200;
+    const EVENTS: usize = 400;
+    let (sandbox, _stop_sandbox) = start_sandbox().await;
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    // A small store copies its log into the database often.
+    configure(&root, sandbox.1, "[store]\nmax_size = \"4MiB\"\nmin_free_disk = \"0B\"\n");
+    let (library, log, data) = (cut::recorder(&root), root.join("log"), root.join("data"));
+    let environment = [("LD_PRELOAD", library.as_path()), ("CUT_DIR", &data), ("CUT_LOG", &log)];
+    let agent = Agent::start_with(&root, &environment);
+    let clients = (0..CLIENTS).map(|client| {
+        let access = agent.access.clone();
+        tokio::spawn(async move {
+            let http = client_of_one_connection();
+            for number in 0..EVENTS / CLIENTS {
+                let mut event = used(&format!("{client}-{number}"), &format!("card-{}", number % CARDS), "Lund", 1.0);
+                event["data"]["filler"] = "x".repeat(2_000).into();
+                assert!(post(&http, &access, &event.to_string()).await);
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+    drop(agent);
+
+    let records = cut::read(&log);
+    let mut rng = fastrand::Rng::with_seed(4);
+    let mut acknowledged_before_a_cut = 0;
+    for _ in 0..CUTS {
+        let at = rng.usize(1..=records.len());
+        let acknowledged = acknowledged(&records[..at]);
+        acknowledged_before_a_cut += acknowledged.len();
+        check_disk(&cut::disk(&records[..at], &mut rng), &acknowledged);
+    }
+    assert!(acknowledged_before_a_cut > CUTS * EVENTS / 10, "the cuts come while events are acknowledged");
+}
+
+/// The ids of the events that were answered as recorded.
+#[cfg(target_os = "linux")]
+fn acknowledged(records: &[cut::Record]) -> Vec<String> {
+    let answers = records.iter().filter_map(|record| match record {
+        cut::Record::Sent(sent) => std::str::from_utf8(sent).ok()?.split_once("{\"events\":"),
+        _ => None,
+    });
+    let id = |(_, answer): (&str, &str)| {
+        let (_, after) = answer.split_once("\"id\":\"").expect("an answer names its event");
+        after.split('"').next().unwrap_or_default().to_owned()
+    };
+    answers.map(id).collect()
+}
+
+/// The store of such a disk is sound, and holds all these events.
+#[cfg(target_os = "linux")]
+fn check_disk(files: &BTreeMap<std::path::PathBuf, Vec<u8>>, acknowledged: &[String]) {
+    use outpost::clock::Clock;
+    use outpost::intake::{cloudevents, record_directly};
+    use outpost::store::{FILE_NAME, Store};
+
+    let dir = tempfile::tempdir().unwrap();
+    for (path, bytes) in files {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        // Shared memory is gone with the power.
+        if path.parent().is_some_and(|parent| parent.ends_with("data")) && !name.ends_with("-shm") {
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+        }
+    }
+    let path = dir.path().join(FILE_NAME);
+    assert!(!Store::mend(&path, Clock::system()).unwrap(), "the cut damaged the store");
+    let mut store = Store::open(&path).unwrap();
+    let again = |id: &String| cloudevents::structured(used(id, "7", "Lund", 1.0).to_string().as_bytes()).unwrap();
+    let mappings = crate::support::mappings(MAPPINGS);
+    let answers =
+        record_directly(&mut store, acknowledged.iter().map(again).collect(), &mappings, &Clock::new(None)).unwrap();
+    for answer in answers {
+        assert_eq!(answer.status, "duplicate", "event {} was acknowledged and is lost", answer.id);
+    }
 }
