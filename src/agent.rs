@@ -28,7 +28,7 @@ use crate::quota::QuotaClock;
 use crate::status::{LinkView, PendingAtStart, StatusParts};
 use crate::store::{InFlight, Outbox, Reader, Store, StoreError, StoreLimits, Writer};
 use crate::target::{Client, ClientError, ClientOptions};
-use crate::watchdog::{LOG_TIME, Watchdog, notify_ready};
+use crate::watchdog::{INTERVAL, LATE_MAX, LOG_TIME, Watchdog, notify_ready};
 
 /// What an agent needs; each part gets what is its own.
 pub struct AgentOptions {
@@ -129,8 +129,14 @@ pub async fn run(
     let unknown = LinkView { state: LinkState::Unknown, reason: None, since: clock.now(), quota_opens_at: None };
     let (link_view, link) = watch::channel(unknown);
     let pulse = Pulse::default();
-    let watchdog =
-        Watchdog { forwarder: pulse.clone(), writer: writer.clone(), clock: clock.clone(), link: link.clone() };
+    let watchdog = Watchdog {
+        forwarder: pulse.clone(),
+        writer: writer.clone(),
+        clock: clock.clone(),
+        late_max: LATE_MAX,
+        interval: INTERVAL,
+        link: link.clone(),
+    };
     let writer_damaged = writer.damaged();
     let housekeeping = Housekeeping::new(writer.clone(), clock.clone(), keep_events);
 

@@ -15,13 +15,13 @@ use crate::status::LinkView;
 use crate::store::Writer;
 
 /// How late a part may be. Limits: a worn flash card may keep a sync waiting for half a minute.
-const LATE_MAX: Duration = Duration::from_secs(120);
+pub const LATE_MAX: Duration = Duration::from_secs(120);
 
 /// Until then the line that says why is in its file.
 pub const LOG_TIME: Duration = Duration::from_secs(1);
 
-/// How often it is looked. Limits: systemd's own time, when there is one, is divided by two.
-const INTERVAL: Duration = Duration::from_secs(30);
+/// How often it is looked, unless systemd asks for more.
+pub const INTERVAL: Duration = Duration::from_secs(30);
 
 /// What the watchdog watches.
 pub struct Watchdog {
@@ -31,6 +31,10 @@ pub struct Watchdog {
     pub writer: Writer,
     /// The device's clock.
     pub clock: Arc<Clock>,
+    /// How late a part may be; [`LATE_MAX`].
+    pub late_max: Duration,
+    /// How often it is looked; [`INTERVAL`].
+    pub interval: Duration,
     /// The link, for the line that systemd shows.
     pub link: watch::Receiver<LinkView>,
 }
@@ -50,7 +54,7 @@ impl Watchdog {
     /// Watches until `stop` turns true. `give_up` ends the process.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>, give_up: impl Fn()) {
         let asked = sd_notify::watchdog_enabled();
-        let interval = asked.map_or(INTERVAL, |within| within / 2);
+        let interval = asked.map_or(self.interval, |within| within / 2);
         loop {
             let view = self.link.borrow_and_update().clone();
             let reason = view.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -67,6 +71,7 @@ impl Watchdog {
                 tracing::error!(part, "no progress; the agent ends, to be started again");
                 tokio::time::sleep(LOG_TIME).await;
                 give_up();
+                break;
             }
             if asked.is_some() {
                 notify(&[NotifyState::Watchdog]);
@@ -77,11 +82,11 @@ impl Watchdog {
 
     /// The part that makes no progress, if one does not.
     async fn stuck(&self) -> Option<&'static str> {
-        if self.forwarder.overdue(self.clock.elapsed()).is_some_and(|late| late > LATE_MAX) {
+        if self.forwarder.overdue(self.clock.elapsed()).is_some_and(|late| late > self.late_max) {
             return Some("forwarder");
         }
         // An empty transaction: it waits for its turn, and writes nothing.
-        let turn = tokio::time::timeout(LATE_MAX, self.writer.act(|_| Ok(()))).await;
+        let turn = tokio::time::timeout(self.late_max, self.writer.act(|_| Ok(()))).await;
         turn.is_err().then_some("writer")
     }
 }

@@ -56,8 +56,14 @@ impl Device {
     }
 
     fn run(&self) -> Agent {
+        self.run_with(&[])
+    }
+
+    /// With further variables of the environment.
+    fn run_with(&self, environment: &[(&str, &str)]) -> Agent {
         let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_outpost"))
             .arg("run")
+            .envs(environment.iter().copied())
             .current_dir(self.dir.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -171,6 +177,69 @@ fn a_batch_is_recorded_up_to_its_first_bad_line_and_can_be_run_again() {
     let output = outpost(device.dir.path()).args(["record", "--batch", "-"]).write_stdin(array).output().unwrap();
     assert_eq!(text(&output.stdout), "recorded 1, duplicate 1, unmapped 0, rejected 0\n");
     assert_eq!(device.status()["events"]["recorded"], 5);
+}
+
+#[test]
+fn rejected_things_are_listed_retried_and_dropped_with_and_without_an_agent() {
+    let device = Device::new();
+    assert_eq!(device.works(&["record", "--type", "com.acme.note", "--id", "a", "--data", "{}"]), "a\n");
+    device.works(&["record", "--type", "com.acme.note", "--id", "b", "--data", r#"{"card":"7"}"#]);
+    let list = device.works(&["rejected", "list"]);
+    assert_eq!(list.lines().count(), 2);
+    assert!(
+        list.contains("event") && list.contains("mapping_failed") && list.contains("data.card is not in"),
+        "{list}"
+    );
+    assert!(device.works(&["rejected", "show", "1"]).contains("\"id\": \"a\""));
+
+    let (code, said) = device.fails(&["rejected", "retry", "1"]);
+    assert_eq!((code, said.as_str()), (Some(1), "outpost: 1 of 1 are still rejected; mend the mapping and retry\n"));
+    let (code, said) = device.fails(&["rejected", "drop", "1"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("--yes"), "{said}");
+    assert_eq!(device.works(&["rejected", "drop", "1", "--yes"]), "dropped 1\n");
+    assert_eq!(device.fails(&["rejected", "show", "1"]).0, Some(1));
+
+    let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    device.write("agent.toml", &config.replace("data.note", "data.note | default('none')"));
+    let agent = device.run();
+    assert_eq!(device.works(&["rejected", "retry", "--all"]), "2: recorded\n");
+    assert_eq!(device.works(&["rejected", "list"]), "nothing is rejected\n");
+    drop(agent);
+    assert_eq!(device.status()["pending"]["profiles"], 1);
+}
+
+#[test]
+fn forget_says_what_it_erased_with_and_without_an_agent() {
+    let device = Device::new();
+    device.record_use("7 ö");
+    device.record_use("8");
+    let said = device.works(&["forget", "third_party_id:7 ö"]);
+    assert!(said.starts_with("erased 3 attributes (3 of them not yet delivered), 1 events, 0 rejected\n"), "{said}");
+    let agent = device.run();
+    let json: Value = serde_json::from_str(&device.works(&["forget", "third_party_id:8", "--json"])).unwrap();
+    assert_eq!((&json["attributes"], &json["events"]), (&Value::from(3), &Value::from(1)));
+    let again = device.works(&["forget", "third_party_id:8"]);
+    assert_eq!(again, "this device holds nothing of that identity\n");
+    drop(agent);
+    assert_eq!(device.fails(&["forget", "8"]).0, Some(2));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn systemd_is_told_when_the_agent_is_ready_and_how_the_link_is() {
+    let device = Device::new();
+    let path = device.dir.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
+    let agent = device.run_with(&[("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    let mut told = String::new();
+    let mut buffer = [0; 1_024];
+    while !(told.contains("READY=1") && told.contains("STATUS=unknown")) {
+        let read = socket.recv(&mut buffer).expect("systemd is told");
+        told.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+    }
+    drop(agent);
 }
 
 #[test]

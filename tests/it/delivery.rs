@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use outpost::sandbox::faults::Faults;
 use outpost::sandbox::target::{LoggedRequest, Target};
+use outpost::store::StoreLimits;
 use serde_json::json;
 
 use crate::support::{Fixture, Running, Setup, noted, used};
@@ -232,4 +233,20 @@ async fn a_graceful_stop_waits_for_what_is_in_flight_and_keeps_the_rest() {
     fixture.agent.wait_drained().await;
     // What was in flight was acknowledged before the stop, and is not sent again.
     assert_eq!(fixture.sandbox.target().requests_total(), 2);
+}
+
+#[tokio::test]
+async fn an_unchanged_value_is_sent_again_only_after_resend_after() {
+    for (resend_after, requests) in [(Duration::from_secs(12 * 3_600), 1), (Duration::ZERO, 2)] {
+        let limits = StoreLimits { min_free_disk_bytes: 0, resend_after, ..StoreLimits::default() };
+        let fixture = Setup { limits, ..Setup::default() }.start().await;
+        fixture.agent.record(&noted("1", "7", "same")).await;
+        fixture.agent.wait_drained().await;
+        fixture.agent.record(&noted("2", "7", "same")).await;
+        fixture.agent.record(&noted("3", "8", "other")).await;
+        fixture.wait_held("8", "note", "other").await;
+        fixture.agent.wait_drained().await;
+        let to_7 = |request: &&LoggedRequest| request.identity.as_ref().is_some_and(|(_, key)| key == "7");
+        assert_eq!(fixture.sandbox.target().requests().iter().filter(to_7).count(), requests, "{resend_after:?}");
+    }
 }

@@ -20,3 +20,4 @@ mod simulation;
 mod slow_clients;
 mod socket;
 mod store;
+mod watchdog;

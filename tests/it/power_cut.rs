@@ -116,6 +116,27 @@ async fn every_acknowledged_event_counts_once_and_none_twice() {
     }
 }
 
+/// What Target may have counted counts here too, though its answer was never seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_a_kill_hid_counts_in_the_quota() {
+    let ((sandbox, address), _stop_sandbox) = start_sandbox().await;
+    sandbox.target().faults = "slow=60s".parse().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    configure(dir.path(), address, "");
+    let agent = Agent::start(dir.path()).await;
+    let http = client_of_one_connection();
+    assert!(post(&http, &agent.access, &used("1", "7", "Lund", 1.0).to_string()).await);
+    while sandbox.target().requests_total() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(agent);
+    sandbox.target().faults = Faults::default();
+    let agent = Agent::start(dir.path()).await;
+    let status = drained(&agent.access).await;
+    assert_eq!(status.quota.used, sandbox.target().requests_total());
+    assert_eq!(status.quota.used, 2);
+}
+
 async fn start_sandbox() -> ((Sandbox, SocketAddr), watch::Sender<bool>) {
     let sandbox = Sandbox::new(Target::new([], Unknown::Accept, Faults::default(), 100_000));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,6 +1,7 @@
 //! The store's file: its schema, its limits, and what is refused.
 
 use outpost::clock::Clock;
+use outpost::data_dir::DataDir;
 use outpost::intake::{cloudevents, record_directly};
 use outpost::store::{FILE_NAME, Reader, SCHEMA_VERSION, Store, StoreError};
 use rusqlite::Connection;
@@ -90,4 +91,27 @@ fn the_file_is_for_its_owner_alone() {
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
+}
+
+#[test]
+fn a_disk_that_was_copied_to_another_machine_gets_a_name_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = DataDir::new(dir.path());
+    let first = data_dir.device_id(Some("machine-1")).unwrap();
+    assert_eq!(data_dir.device_id(Some("machine-1")).unwrap(), first);
+    assert_eq!(data_dir.device_id(None).unwrap().name, first.name, "a system that does not say keeps the name");
+    let second = data_dir.device_id(Some("machine-2")).unwrap();
+    assert!(second.is_cloned && second.name != first.name);
+    assert!(!data_dir.device_id(Some("machine-2")).unwrap().is_cloned, "once");
+    let kept = std::fs::read_to_string(dir.path().join("device_id")).unwrap();
+    assert!(!kept.contains("machine"), "{kept}");
+}
+
+#[test]
+fn a_name_of_before_is_kept_and_bound_to_its_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("device_id"), "device-0123456789ab").unwrap();
+    let data_dir = DataDir::new(dir.path());
+    assert_eq!(data_dir.device_id(Some("machine-1")).unwrap().name, "device-0123456789ab");
+    assert!(data_dir.device_id(Some("machine-2")).unwrap().is_cloned);
 }

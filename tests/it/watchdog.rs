@@ -1,0 +1,79 @@
+//! A part that makes no progress ends the agent; one that rests does not.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use outpost::clock::Clock;
+use outpost::link::LinkState;
+use outpost::pulse::Pulse;
+use outpost::status::LinkView;
+use outpost::store::{FILE_NAME, Store, Writer};
+use outpost::watchdog::Watchdog;
+use tempfile::TempDir;
+use tokio::sync::{oneshot, watch};
+
+struct Watched {
+    writer: Writer,
+    pulse: Pulse,
+    given_up: oneshot::Receiver<()>,
+    _stop: watch::Sender<bool>,
+    _link: watch::Sender<LinkView>,
+    _dir: TempDir,
+}
+
+fn watched() -> Watched {
+    let dir = tempfile::tempdir().unwrap();
+    let (writer, _thread) = Writer::start(Store::open(&dir.path().join(FILE_NAME)).unwrap()).unwrap();
+    let clock = Arc::new(Clock::new(None));
+    let view = LinkView { state: LinkState::Unknown, reason: None, since: clock.now(), quota_opens_at: None };
+    let (pulse, (link_sender, link), (stop, stopped), (sender, given_up)) =
+        (Pulse::default(), watch::channel(view), watch::channel(false), oneshot::channel());
+    let watchdog = Watchdog {
+        forwarder: pulse.clone(),
+        writer: writer.clone(),
+        clock,
+        late_max: Duration::from_millis(20),
+        interval: Duration::from_millis(5),
+        link,
+    };
+    let sender = std::sync::Mutex::new(Some(sender));
+    let give_up = move || sender.lock().unwrap().take().unwrap().send(()).unwrap();
+    tokio::spawn(watchdog.run(stopped, give_up));
+    Watched { writer, pulse, given_up, _stop: stop, _link: link_sender, _dir: dir }
+}
+
+#[tokio::test]
+async fn a_writer_that_is_stuck_ends_the_agent() {
+    let watched = watched();
+    let (release, released) = channel::<()>();
+    let stuck = watched.writer.clone();
+    let stuck = tokio::spawn(async move {
+        stuck
+            .act(move |_| {
+                let _ = released.recv();
+                Ok(())
+            })
+            .await
+    });
+    watched.given_up.await.expect("the watchdog gives up");
+    drop(release);
+    stuck.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_forwarder_that_is_late_ends_the_agent() {
+    let watched = watched();
+    watched.pulse.due(Duration::ZERO);
+    watched.given_up.await.expect("the watchdog gives up");
+}
+
+#[tokio::test]
+async fn who_rests_is_left_alone() {
+    let mut watched = watched();
+    for _ in 0..50 {
+        watched.writer.act(|_| Ok(())).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert!(watched.given_up.try_recv().is_err());
+}
