@@ -117,7 +117,7 @@ pub const GROUP_EVENTS_MAX: usize = 1_024;
 pub const KEY_FILTERS_MAX: usize = 64;
 
 /// Most profiles that the forwarder claims at a time.
-pub const OUTBOX_PAGE_PROFILES: usize = 256;
+pub const OUTBOX_PAGE_PROFILES: usize = 512;
 
 /// Profiles that step aside at once because their update alone keeps failing.
 ///

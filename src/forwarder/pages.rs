@@ -15,11 +15,17 @@ use crate::store::{Claim, Outbox, StoreError, Writer};
 /// What a page should last for.
 const PAGE_TIME: Duration = Duration::from_millis(20);
 
+/// Pages for which room in the quota is reserved at once, while there is much to send: to wait for the writer each time
+/// would make the line wait.
+const RESERVED_AHEAD: usize = 2;
+
 /// What was claimed.
 pub(super) struct Page {
     pub(super) claims: Vec<Claim>,
     /// Whether the outbox may hold more.
     pub(super) may_have_more: bool,
+    /// What is reserved of the quota beyond the claims, of what was spare when the reading began.
+    spare: usize,
 }
 
 /// The outbox, and how much is read of it at a time.
@@ -31,14 +37,25 @@ pub(super) struct Pages {
     size: usize,
     begun: Instant,
     writer: Writer,
-    /// Claims that were given back, for which room in the quota is still reserved.
-    given_back: usize,
+    /// Room in the quota that is reserved beyond that of the claims.
+    spare: usize,
+    /// The same, when the reading began.
+    spare_at_begin: usize,
 }
 
 impl Pages {
     pub(super) fn new(outbox: Outbox, writer: Writer, connections: usize) -> Self {
         let begun = Instant::now();
-        Self { outbox: Some(outbox), reading: None, connections, size: connections, begun, writer, given_back: 0 }
+        Self {
+            outbox: Some(outbox),
+            reading: None,
+            connections,
+            size: connections,
+            begun,
+            writer,
+            spare: 0,
+            spare_at_begin: 0,
+        }
     }
 
     /// Whether it is time to read on, with so many claims left.
@@ -52,11 +69,13 @@ impl Pages {
         self.size = page_size(self.size, self.begun.elapsed(), self.connections);
         self.begun = Instant::now();
         let limit = if is_probe { 1 } else { self.size };
-        let (writer, given_back) = (self.writer.clone(), std::mem::take(&mut self.given_back));
+        self.spare_at_begin = self.spare;
+        let (writer, spare) = (self.writer.clone(), self.spare);
         self.reading = Some(tokio::task::spawn_blocking(move || {
             let page = outbox.claim(limit, &aside).and_then(|claims| {
-                reserve(&writer, claims.len(), given_back)?;
-                Ok(Page { may_have_more: claims.len() == limit, claims })
+                let may_have_more = claims.len() == limit;
+                let spare = reserve(&writer, claims.len(), spare, may_have_more)?;
+                Ok(Page { claims, may_have_more, spare })
             });
             (outbox, page)
         }));
@@ -64,7 +83,7 @@ impl Pages {
 
     /// So many claims will not be sent.
     pub(super) const fn give_back(&mut self, claims: usize) {
-        self.given_back += claims;
+        self.spare += claims;
     }
 
     /// Gives back what is still reserved.
@@ -72,11 +91,11 @@ impl Pages {
         if self.reading.is_some()
             && let Ok(page) = self.read().await
         {
-            self.given_back += page.claims.len();
+            self.spare += page.claims.len();
         }
-        let (writer, given_back) = (self.writer.clone(), std::mem::take(&mut self.given_back));
-        let reserved = tokio::task::spawn_blocking(move || reserve(&writer, 0, given_back)).await;
-        if !matches!(reserved, Ok(Ok(()))) {
+        let (writer, spare) = (self.writer.clone(), std::mem::take(&mut self.spare));
+        let reserved = tokio::task::spawn_blocking(move || reserve(&writer, 0, spare, false)).await;
+        if !matches!(reserved, Ok(Ok(_))) {
             tracing::debug!("what was reserved of the quota counts as used after the next start");
         }
     }
@@ -87,21 +106,30 @@ impl Pages {
         let (outbox, page) = reading.await.expect("reading the outbox does not panic");
         self.reading = None;
         self.outbox = Some(outbox);
+        if let Ok(page) = &page {
+            // What was given back meanwhile stays.
+            self.spare = self.spare - self.spare_at_begin + page.spare;
+        }
         page
     }
 }
 
-/// Reserves room in the quota for claims before they are sent, so that a crash cannot hide them.
-fn reserve(writer: &Writer, claims: usize, given_back: usize) -> Result<(), StoreError> {
-    if claims == given_back {
-        return Ok(());
+/// Reserves room in the quota for claims before they are sent, so that a crash cannot hide them. Gives what is spare then:
+/// some while there is more to send, and none else.
+fn reserve(writer: &Writer, claims: usize, spare: usize, may_have_more: bool) -> Result<usize, StoreError> {
+    if may_have_more && spare >= claims {
+        return Ok(spare - claims);
     }
+    let left = if may_have_more { claims * RESERVED_AHEAD } else { 0 };
     let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let requests = signed(claims) - signed(given_back);
-    writer.note_blocking(move |store| {
-        store.reserve(requests);
-        Ok(())
-    })
+    let requests = signed(claims + left) - signed(spare);
+    if requests != 0 {
+        writer.note_blocking(move |store| {
+            store.reserve(requests);
+            Ok(())
+        })?;
+    }
+    Ok(left)
 }
 
 /// The size of the next page, when one of the size `last` lasted for `elapsed`.

@@ -24,11 +24,11 @@ use crate::store::{Claim, Outbox, Settlement, StoreError, Writer};
 use crate::target::{Client, Outcome};
 
 /// Deliveries that are written down at once.
-const SETTLEMENTS_MAX: usize = 512;
+const SETTLEMENTS_MAX: usize = 1_024;
 
 /// How long a delivery may wait to be written down with others. Each commit is a wait for the disk, and wear of a flash
 /// card; a power cut before it means no more than that the same states are sent again.
-const SETTLE_DELAY: Duration = Duration::from_millis(10);
+const SETTLE_DELAY: Duration = Duration::from_millis(25);
 
 /// What a forwarder is made of.
 pub struct ForwarderParts {

@@ -33,7 +33,7 @@ const ROOM_TIME: Duration = Duration::from_secs(1);
 const ROOM_EVENTS: usize = 64;
 
 /// How long the writer stays awake after a commit.
-const AWAKE: Duration = Duration::from_micros(100);
+const AWAKE: Duration = Duration::from_micros(250);
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
