@@ -28,7 +28,7 @@ use crate::quota::QuotaClock;
 use crate::status::{LinkView, PendingAtStart, StatusParts};
 use crate::store::{InFlight, Outbox, Reader, Store, StoreError, StoreLimits, Writer};
 use crate::target::{Client, ClientError, ClientOptions};
-use crate::watchdog::{INTERVAL, LATE_MAX, LOG_TIME, Watchdog, notify_ready};
+use crate::watchdog::{INTERVAL, LATE_MAX, Watchdog, notify_ready};
 
 /// What an agent needs; each part gets what is its own.
 pub struct AgentOptions {
@@ -108,18 +108,11 @@ pub async fn run(
 ) -> Result<(), AgentError> {
     let AgentOptions { store_path, device_id, token, allowed_origins, server, mappings, target, .. } = options;
     let AgentOptions { updates_per_day, limits, keep_events, .. } = options;
-    Store::mend(&store_path, Clock::system()).map_err(AgentError::Store)?;
-    let mut store = Store::open_within(&store_path, limits).map_err(AgentError::Store)?;
-    if let Some(salvage) = store.last_salvage().map_err(AgentError::Store)? {
-        tracing::error!(%salvage, "the store was damaged");
-    }
+    let Opened { mut store, snapshot, reader, outbox, in_flight } =
+        Opened::open(&store_path, limits).map_err(AgentError::Store)?;
     let clock = Arc::new(Clock::new(store.counters().recorded_at));
     let (quota, quota_time) = store.quota(updates_per_day, Clock::system()).map_err(AgentError::Store)?;
     let quota_clock = QuotaClock::new(quota_time.at, clock.elapsed());
-    let snapshot = Reader::open_snapshot(&store_path).map_err(AgentError::Store)?;
-    let reader = Reader::open(&store_path).map_err(AgentError::Store)?;
-    let in_flight = InFlight::default();
-    let outbox = Outbox::open(&store_path, in_flight.clone()).map_err(AgentError::Store)?;
     let client = Client::new(&target).map_err(AgentError::Client)?;
     let pending_at_start = PendingAtStart::count(snapshot).map_err(AgentError::Thread)?;
     let (writer, writer_thread) = Writer::start(store).map_err(AgentError::Thread)?;
@@ -137,7 +130,6 @@ pub async fn run(
         interval: INTERVAL,
         link: link.clone(),
     };
-    let writer_damaged = writer.damaged();
     let housekeeping = Housekeeping::new(writer.clone(), clock.clone(), keep_events);
 
     let forwarder = Forwarder::new(ForwarderParts {
@@ -175,14 +167,6 @@ pub async fn run(
     tasks.spawn(forwarder.run(stop.clone()));
     tasks.spawn(housekeeping.run(stop.clone()));
     tasks.spawn(watchdog.run(stop.clone(), || std::process::exit(1)));
-    let mut damaged = writer_damaged;
-    tasks.spawn(async move {
-        if damaged.wait_for(|damaged| *damaged).await.is_ok() {
-            tracing::error!("the store is damaged; the agent ends, and mends it at its next start");
-            tokio::time::sleep(LOG_TIME).await;
-            std::process::exit(1);
-        }
-    });
     let guard = Guard::Tcp { token, allowed_origins };
     tasks.spawn(serve(listeners.http, router(api.clone()), guard, server, stop.clone()));
     #[cfg(unix)]
@@ -198,6 +182,35 @@ pub async fn run(
     let _ = tokio::task::spawn_blocking(|| writer_thread.join()).await;
     tracing::info!("agent stopped");
     Ok(())
+}
+
+/// The store's connections: one that writes, and those that read.
+struct Opened {
+    store: Store,
+    /// As the store is now, for what is counted beside the work.
+    snapshot: Reader,
+    reader: Reader,
+    outbox: Outbox,
+    in_flight: InFlight,
+}
+
+impl Opened {
+    /// Opens a store, and mends it first if it is damaged.
+    fn open(path: &Path, limits: StoreLimits) -> Result<Self, StoreError> {
+        let is_mended = Store::mend(path, Clock::system())?;
+        let store = Store::open_within(path, limits)?;
+        if is_mended && let Some(salvage) = store.last_salvage()? {
+            tracing::error!(%salvage, "the store was damaged");
+        }
+        let in_flight = InFlight::default();
+        Ok(Self {
+            snapshot: Reader::open_snapshot(path)?,
+            reader: Reader::open(path)?,
+            outbox: Outbox::open(path, in_flight.clone())?,
+            store,
+            in_flight,
+        })
+    }
 }
 
 /// The link at the start. With a backlog that is old, thousands of devices may start in the same minute.

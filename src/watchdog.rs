@@ -1,5 +1,5 @@
-//! The watchdog: ends the process when a part of it makes no progress while it should, so that its supervisor starts it
-//! again; and tells systemd that the agent is ready, alive, and how it is.
+//! The watchdog: ends the process when a part of it makes no progress while it should, or when the store is found damaged,
+//! so that its supervisor starts it again; and tells systemd that the agent is ready, alive, and how it is.
 //!
 //! What was acknowledged is on disk, and what was not is sent again: an end costs nothing.
 
@@ -18,7 +18,7 @@ use crate::store::Writer;
 pub const LATE_MAX: Duration = Duration::from_secs(120);
 
 /// Until then the line that says why is in its file.
-pub const LOG_TIME: Duration = Duration::from_secs(1);
+const LOG_TIME: Duration = Duration::from_secs(1);
 
 /// How often it is looked, unless systemd asks for more.
 pub const INTERVAL: Duration = Duration::from_secs(30);
@@ -39,6 +39,12 @@ pub struct Watchdog {
     pub link: watch::Receiver<LinkView>,
 }
 
+enum News {
+    Link,
+    Damage,
+    Time,
+}
+
 /// Tells systemd, if it asked to be told, that events are taken.
 pub fn notify_ready() {
     notify(&[NotifyState::Ready]);
@@ -53,22 +59,28 @@ fn notify(states: &[NotifyState<'_>]) {
 impl Watchdog {
     /// Watches until `stop` turns true. `give_up` ends the process.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>, give_up: impl Fn()) {
+        let mut damaged = self.writer.damaged();
         let asked = sd_notify::watchdog_enabled();
         let interval = asked.map_or(self.interval, |within| within / 2);
         loop {
             let view = self.link.borrow_and_update().clone();
             let reason = view.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             notify(&[NotifyState::Status(&format!("{}{reason}", view.state.name()))]);
-            let is_due = tokio::select! {
+            let news = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
-                _ = self.link.changed() => false,
-                () = tokio::time::sleep(interval) => true,
+                _ = self.link.changed() => News::Link,
+                damaged = damaged.wait_for(|damaged| *damaged) => damaged.map_or(News::Link, |_| News::Damage),
+                () = tokio::time::sleep(interval) => News::Time,
             };
-            if !is_due {
-                continue;
-            }
-            if let Some(part) = self.stuck().await {
-                tracing::error!(part, "no progress; the agent ends, to be started again");
+            let is_over = match news {
+                News::Link => continue,
+                News::Damage => {
+                    tracing::error!("the store is damaged; the agent ends, and mends it at its next start");
+                    true
+                }
+                News::Time => self.is_stuck().await,
+            };
+            if is_over {
                 tokio::time::sleep(LOG_TIME).await;
                 give_up();
                 break;
@@ -80,7 +92,15 @@ impl Watchdog {
         notify(&[NotifyState::Stopping]);
     }
 
-    /// The part that makes no progress, if one does not.
+    /// Whether a part makes no progress, and says which.
+    async fn is_stuck(&self) -> bool {
+        let stuck = self.stuck().await;
+        if let Some(part) = stuck {
+            tracing::error!(part, "no progress; the agent ends, to be started again");
+        }
+        stuck.is_some()
+    }
+
     async fn stuck(&self) -> Option<&'static str> {
         if self.forwarder.overdue(self.clock.elapsed()).is_some_and(|late| late > self.late_max) {
             return Some("forwarder");

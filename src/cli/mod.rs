@@ -13,6 +13,7 @@ use crate::store::StoreLimits;
 
 mod check;
 mod connect;
+mod doctor;
 mod forget;
 mod load;
 mod preview;
@@ -39,6 +40,7 @@ enum Command {
     Preview(preview::Args),
     Rejected(rejected::Args),
     Forget(forget::Args),
+    Doctor(doctor::Args),
     Sandbox(sandbox::Args),
 }
 
@@ -53,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Preview(args) => preview::run(&args),
         Command::Rejected(args) => rejected::run(&args),
         Command::Forget(args) => forget::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Sandbox(args) => sandbox::run(args),
     };
     match result {

@@ -149,7 +149,7 @@ mod tests {
         };
         check(4, 0, OUTBOX_PAGE_PROFILES);
         check(4, 1, 80);
-        check(80, 5, OUTBOX_PAGE_PROFILES);
+        check(80, 3, OUTBOX_PAGE_PROFILES);
         check(OUTBOX_PAGE_PROFILES, 10, OUTBOX_PAGE_PROFILES);
         check(90, 30, 60);
         check(OUTBOX_PAGE_PROFILES, 30_000, 4);

@@ -337,6 +337,7 @@ impl Forwarder {
 
     /// Without the store no delivery can be marked: sending on would only repeat itself.
     fn store_failed(&mut self, error: &StoreError) {
+        self.writer.report(error);
         if self.store_failures == 0 {
             tracing::error!(%error, "the store does not take deliveries; forwarding waits");
         }

@@ -188,15 +188,3 @@ fn claim(
     claims.retain_mut(|claim| claim.take_off(in_flight));
     Ok(claims)
 }
-
-pub(super) fn pending_attributes(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<ClaimedAttribute>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT name, value, version FROM attribute
-         WHERE profile_id = ?1 AND version > max(delivered_version, refused_version)
-         ORDER BY name",
-    )?;
-    let rows = statement.query_map([profile_id], |row| {
-        Ok(ClaimedAttribute { name: row.get(0)?, value: row.get(1)?, version: row.get(2)? })
-    })?;
-    rows.collect()
-}

@@ -5,7 +5,6 @@ use std::fmt;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::counters::Pending;
-use super::outbox;
 use crate::attribute::Change;
 use crate::coalesce::{CoalesceError, Held, Stamp, coalesce};
 use crate::identity::{Identity, IdentityKind};
@@ -177,8 +176,7 @@ pub(super) fn preview(
     let plan = plan(connection, changes, stamp, repeat_before)?;
     let mut sent: Vec<(String, String)> = Vec::new();
     if let Some(profile) = &plan.profile {
-        let pending = outbox::pending_attributes(connection, profile.id)?;
-        sent.extend(pending.into_iter().map(|attribute| (attribute.name, attribute.value)));
+        sent.extend(pending_values(connection, profile.id)?);
     }
     sent.retain(|(name, _)| {
         !plan.attributes.iter().any(|attribute| attribute.name == name && attribute.has_new_version())
@@ -188,6 +186,15 @@ pub(super) fn preview(
         sent.push((attribute.name.to_owned(), value));
     }
     Ok(sent)
+}
+
+fn pending_values(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<(String, String)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name, value FROM attribute
+         WHERE profile_id = ?1 AND version > max(delivered_version, refused_version) ORDER BY name",
+    )?;
+    let rows = statement.query_map([profile_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
 }
 
 /// Writes a plan. A profile that is new gets the number `new_id`; the stamp is the event's number and time of recording.

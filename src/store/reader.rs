@@ -165,6 +165,16 @@ impl Reader {
         rejected::find(&self.connection, id).map_err(StoreError::Read)
     }
 
+    /// Whether SQLite finds no damage in the whole file. It reads all of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`], when the file cannot be read at all.
+    pub fn is_sound(&self) -> Result<bool, StoreError> {
+        let found: String =
+            self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(StoreError::Read)?;
+        Ok(found == "ok")
+    }
+
     /// What was saved the last time that the store was found damaged.
     ///
     /// # Errors

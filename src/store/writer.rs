@@ -50,6 +50,8 @@ enum Job {
     Other(Box<dyn Other>),
     /// A transaction of its own that is not synced: it survives the end of the process, and perhaps not a power cut.
     Note(Box<dyn Other>),
+    /// Somebody who reads found the file damaged.
+    Damage,
 }
 
 /// Work of another kind, which needs to know nothing of groups.
@@ -184,6 +186,14 @@ impl Writer {
         self.room.clone()
     }
 
+    /// Takes in an error of somebody who reads: if it means that the file is damaged, the next start mends it.
+    pub fn report(&self, error: &StoreError) {
+        if error.is_corruption() {
+            // One that has stopped has nothing more to lose.
+            drop(self.jobs.send(Job::Damage));
+        }
+    }
+
     /// Turns true when the store's file is found damaged: the next start mends it.
     #[must_use]
     pub fn damaged(&self) -> watch::Receiver<bool> {
@@ -251,9 +261,15 @@ impl Loop {
         while let Some(first) = self.first() {
             match first {
                 Job::Note(note) => self.note(note),
+                Job::Damage => self.damaged(),
                 first => self.group(first),
             }
         }
+    }
+
+    fn damaged(&self) {
+        self.store.suspect();
+        self.damaged.send_replace(true);
     }
 
     fn note(&mut self, mut note: Box<dyn Other>) {
@@ -347,7 +363,7 @@ impl Loop {
 
     /// A note ends the group: it is its own transaction.
     fn unless_note(&mut self, job: Job) -> Option<Job> {
-        if matches!(job, Job::Note(_)) {
+        if matches!(job, Job::Note(_) | Job::Damage) {
             self.queued.push_front(job);
             return None;
         }
@@ -365,8 +381,7 @@ impl Loop {
                 self.room.send_replace(Room::Full(Full::MaxSize));
             }
             if error.is_corruption() {
-                self.store.suspect();
-                self.damaged.send_replace(true);
+                self.damaged();
             }
         }
         self.room_events += group.size;
@@ -394,7 +409,7 @@ impl Job {
         match self {
             Self::Record { recordings, .. } => recordings.len(),
             Self::Settle { settlements, .. } => settlements.len(),
-            Self::Other(_) | Self::Note(_) => 0,
+            Self::Other(_) | Self::Note(_) | Self::Damage => 0,
         }
     }
 
@@ -408,6 +423,7 @@ impl Job {
             }
             Self::Settle { settlements, .. } => settlements.iter().try_for_each(|settlement| store.settle(settlement)),
             Self::Other(other) | Self::Note(other) => other.apply(store),
+            Self::Damage => Ok(()),
         }
     }
 
@@ -422,6 +438,7 @@ impl Job {
                 drop(reply.send(result));
             }
             Self::Other(other) | Self::Note(other) => other.tell(result),
+            Self::Damage => {}
         }
     }
 }

@@ -46,6 +46,11 @@ impl Device {
         (output.status.code(), text(&output.stderr).replace(&self.dir.path().display().to_string(), "DIR"))
     }
 
+    /// Runs a command, and gives what it printed, whether it worked or not.
+    fn works_or_not(&self, args: &[&str]) -> String {
+        text(&self.outpost(args).stdout)
+    }
+
     fn record_use(&self, card: &str) -> String {
         let data = format!("{{\"card\":\"{card}\",\"store\":\"Lund\",\"total\":2}}");
         self.works(&["record", "--type", "com.acme.loyalty.used", "--data", &data])
@@ -98,7 +103,7 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn every_help_ends_with_an_example() {
     let device = Device::new();
-    for command in ["run", "record", "status", "check", "preview", "rejected", "forget", "sandbox"] {
+    for command in ["run", "record", "status", "check", "preview", "rejected", "forget", "doctor", "sandbox"] {
         let help = device.works(&[command, "--help"]);
         let last = help.trim_end().lines().last().unwrap().trim();
         assert!(last.starts_with(&format!("outpost {command} ")), "{help}");
@@ -223,6 +228,40 @@ fn forget_says_what_it_erased_with_and_without_an_agent() {
     assert_eq!(again, "this device holds nothing of that identity\n");
     drop(agent);
     assert_eq!(device.fails(&["forget", "8"]).0, Some(2));
+}
+
+#[test]
+fn doctor_says_what_is_not_well_and_what_was_saved_from_a_damaged_store() {
+    let device = Device::new();
+    device.record_use("7");
+    let levels = |findings: &str| {
+        let findings: Vec<Value> = serde_json::from_str(findings).unwrap();
+        let level =
+            |finding: &Value| format!("{} {}", finding["check"].as_str().unwrap(), finding["level"].as_str().unwrap());
+        findings.iter().map(level).collect::<Vec<_>>()
+    };
+    let at_rest = device.outpost(&["doctor", "--json"]);
+    assert_eq!(at_rest.status.code(), Some(1));
+    let found = levels(&text(&at_rest.stdout));
+    assert!(found.contains(&"store ok".to_owned()) && found.contains(&"agent fail".to_owned()), "{found:?}");
+
+    let path = device.dir.path().join("data").join(FILE_NAME);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[..100].fill(0xa5);
+    std::fs::write(&path, bytes).unwrap();
+    assert!(device.works_or_not(&["doctor"]).contains("FAIL store"));
+    let agent = device.run();
+    let said = device.works_or_not(&["doctor"]);
+    let line = said.lines().find(|line| line.starts_with("FAIL store")).unwrap_or_else(|| panic!("{said}"));
+    assert!(line.contains("were saved from it") && line.contains(".corrupt-"), "{line}");
+    for entry in std::fs::read_dir(device.dir.path().join("data")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_str().unwrap().contains(".corrupt-") {
+            std::fs::rename(&path, device.dir.path().join("for-support")).unwrap();
+        }
+    }
+    assert!(device.works_or_not(&["doctor"]).contains("ok   store"), "what was looked at is no failure any more");
+    drop(agent);
 }
 
 #[cfg(target_os = "linux")]

@@ -60,7 +60,7 @@ pub fn mappings(text: &str) -> Arc<Mappings> {
 
 /// How an agent is started.
 pub struct Setup {
-    pub mappings: &'static str,
+    pub mappings: String,
     pub faults: &'static str,
     pub unknown: Unknown,
     pub connections: usize,
@@ -76,7 +76,7 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
-            mappings: MAPPINGS,
+            mappings: MAPPINGS.to_owned(),
             faults: "",
             unknown: Unknown::Accept,
             connections: 4,
@@ -181,7 +181,7 @@ impl Running {
             token: SecretString::from(TOKEN),
             allowed_origins: setup.allowed_origins.clone(),
             server: setup.server,
-            mappings: mappings(setup.mappings),
+            mappings: mappings(&setup.mappings),
             target: ClientOptions {
                 endpoint: endpoint.to_owned(),
                 client_code: "acme".to_owned(),

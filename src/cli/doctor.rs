@@ -1,0 +1,213 @@
+//! `outpost doctor`: what is well on this device and what is not, a line each, with what to do.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::connect::{Holder, holder};
+use super::load::{ConfigArgs, Loaded};
+use super::{Failure, print, small_runtime};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::limits::EVENT_TIME_AHEAD_MAX;
+use crate::status::Status;
+use crate::store::{Reader, StoreError};
+
+/// A sync that takes longer makes tills wait.
+const SYNC_SLOW: Duration = Duration::from_millis(100);
+
+/// Syncs that are tried; the median counts.
+const SYNCS: usize = 5;
+
+/// Checks configuration, data directory, disk, store, clock, link and quota
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  outpost doctor --json")]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// What was found of one thing.
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    level: Level,
+    detail: String,
+}
+
+impl Finding {
+    fn new(check: &'static str, level: Level, detail: impl Into<String>) -> Self {
+        Self { check, level, detail: detail.into() }
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let findings = examine(args)?;
+    if args.json {
+        print(&serde_json::to_string_pretty(&findings).map_err(|error| Failure::failed(&error))?)?;
+    } else {
+        for Finding { check, level, detail } in &findings {
+            let level = match level {
+                Level::Ok => "ok",
+                Level::Warn => "warn",
+                Level::Fail => "FAIL",
+            };
+            print(&format!("{level:<5}{check:<15}{detail}"))?;
+        }
+    }
+    match findings.iter().filter(|finding| finding.level == Level::Fail).count() {
+        0 => Ok(()),
+        failed => Err(Failure::because(format!("{failed} of {} checks failed", findings.len()))),
+    }
+}
+
+fn examine(args: &Args) -> Result<Vec<Finding>, Failure> {
+    let Loaded { config, path, text } = args.config.load()?;
+    let data_dir = DataDir::new(&config.agent.data_dir);
+    let mut findings = vec![examples(&config, &path, &text), directory(data_dir.path()), disk(&config)];
+    if data_dir.store_path().exists() {
+        findings.push(store(&data_dir));
+        findings.push(clock(&data_dir));
+        findings.extend(agent(&data_dir)?);
+    } else {
+        findings.push(Finding::new("store", Level::Warn, "there is none yet; start the agent with `outpost run`"));
+    }
+    Ok(findings)
+}
+
+fn examples(config: &Config, path: &Path, text: &str) -> Finding {
+    match config.run_examples(path, text) {
+        Ok(()) => Finding::new("configuration", Level::Ok, format!("valid; {} examples passed", config.examples.len())),
+        Err(problems) => Finding::new("configuration", Level::Fail, problems.to_string()),
+    }
+}
+
+fn directory(path: &Path) -> Finding {
+    let finding = |level, detail| Finding::new("data directory", level, detail);
+    let shown = path.display();
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) => return finding(Level::Fail, format!("{shown} cannot be read: {error}")),
+    };
+    #[cfg(unix)]
+    if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o007 != 0 {
+        return finding(Level::Warn, format!("{shown} is open to every user; chmod o-rwx {shown}"));
+    }
+    if metadata.permissions().readonly() {
+        return finding(Level::Fail, format!("{shown} cannot be written to"));
+    }
+    finding(Level::Ok, format!("{shown}"))
+}
+
+fn disk(config: &Config) -> Finding {
+    let finding = |level, detail| Finding::new("disk", level, detail);
+    let dir = &config.agent.data_dir;
+    let free = fs4::available_space(dir).unwrap_or(0);
+    let sync = match sync_time(dir) {
+        Ok(sync) => sync,
+        Err(error) => return finding(Level::Fail, format!("a file could not be written and synced: {error}")),
+    };
+    let detail = format!("{} MiB free, a sync takes {sync:.1?}", free >> 20);
+    if free < config.store.min_free_disk_bytes {
+        return finding(
+            Level::Fail,
+            format!("{detail}; less than min_free_disk is free, events are refused; free some space"),
+        );
+    }
+    if sync > SYNC_SLOW {
+        return finding(Level::Warn, format!("{detail}; each event waits for one: the card may be worn, or shared"));
+    }
+    finding(Level::Ok, detail)
+}
+
+/// How long it takes until a small file is on the disk.
+fn sync_time(dir: &Path) -> std::io::Result<Duration> {
+    let path = dir.join("doctor.tmp");
+    let mut file = std::fs::File::create(&path)?;
+    let mut times = Vec::new();
+    for _ in 0..SYNCS {
+        let begun = Instant::now();
+        file.write_all(&[0; 4_096])?;
+        file.sync_data()?;
+        times.push(begun.elapsed());
+    }
+    std::fs::remove_file(&path)?;
+    times.sort();
+    Ok(times[SYNCS / 2])
+}
+
+/// Whether the store is sound, and what was saved when it was not. That stands as a failure as long as the damaged file
+/// is there: somebody should look at it.
+fn store(data_dir: &DataDir) -> Finding {
+    let look = || -> Result<_, StoreError> {
+        let reader = Reader::open(&data_dir.store_path())?;
+        Ok((reader.is_sound()?, reader.last_salvage()?))
+    };
+    let finding = |level, detail| Finding::new("store", level, detail);
+    match look() {
+        Ok((false, _)) => {
+            finding(Level::Fail, "it is damaged; restart the agent, which saves what can be read".to_owned())
+        }
+        Ok((true, Some(salvage))) if data_dir.path().join(&salvage.kept_as).exists() => {
+            finding(Level::Fail, format!("{salvage}; give that file to support, and move it away when that is done"))
+        }
+        Ok((true, _)) => finding(Level::Ok, "sound".to_owned()),
+        Err(error) => finding(Level::Fail, super::chain(&error)),
+    }
+}
+
+fn clock(data_dir: &DataDir) -> Finding {
+    let newest = Reader::open(&data_dir.store_path()).and_then(|reader| reader.counters());
+    let newest = newest.ok().and_then(|counters| counters.recorded_at);
+    let (now, finding) = (Clock::system(), |level, detail| Finding::new("clock", level, detail));
+    match newest {
+        Some(newest) if newest.since(now) > EVENT_TIME_AHEAD_MAX => {
+            finding(Level::Warn, format!("it says {now}, which is before the newest event, of {newest}; set the clock"))
+        }
+        _ => finding(Level::Ok, now.to_string()),
+    }
+}
+
+fn agent(data_dir: &DataDir) -> Result<Vec<Finding>, Failure> {
+    let connection = match holder(data_dir)? {
+        Holder::Agent(connection) => connection,
+        Holder::Us(_lock) => {
+            return Ok(vec![Finding::new("agent", Level::Fail, "it does not run; start it with `outpost run`")]);
+        }
+    };
+    let status: Status = small_runtime()?.block_on(connection.get("/v1/status"))?;
+    let reason = status.link_reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    let link = match status.link.as_str() {
+        "online" => Level::Ok,
+        "unknown" => Level::Warn,
+        _ => Level::Fail,
+    };
+    let quota = match &status.quota.opens_at {
+        Some(at) => (Level::Warn, format!("spent until {at}")),
+        None => (Level::Ok, format!("{} of {} used in 24 hours", status.quota.used, status.quota.updates_per_day)),
+    };
+    let rejected = match status.rejected.events + status.rejected.updates {
+        0 => (Level::Ok, "nothing".to_owned()),
+        count => (Level::Warn, format!("{count} wait for a decision; see `outpost rejected list`")),
+    };
+    Ok(vec![
+        Finding::new("agent", Level::Ok, format!("runs, version {}", status.version)),
+        Finding::new("link", link, format!("{}{reason}", status.link)),
+        Finding::new("quota", quota.0, quota.1),
+        Finding::new("rejected", rejected.0, rejected.1),
+    ])
+}
