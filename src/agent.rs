@@ -27,8 +27,9 @@ use crate::pulse::Pulse;
 use crate::quota::QuotaClock;
 use crate::status::{LinkView, PendingAtStart, StatusParts};
 use crate::store::{InFlight, Outbox, Reader, Store, StoreError, StoreLimits, Writer};
+use crate::supervisor::{self, News};
 use crate::target::{Client, ClientError, ClientOptions};
-use crate::watchdog::{INTERVAL, LATE_MAX, Watchdog, notify_ready};
+use crate::watchdog::{INTERVAL, LATE_MAX, Watchdog};
 
 /// What an agent needs; each part gets what is its own.
 pub struct AgentOptions {
@@ -176,7 +177,7 @@ pub async fn run(
     drop(api);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "agent started");
     ready();
-    notify_ready();
+    supervisor::tell(News::Ready);
     finish(tasks, stop).await;
     // With the last task the last writer is gone; its thread ends when everything is committed.
     let _ = tokio::task::spawn_blocking(|| writer_thread.join()).await;

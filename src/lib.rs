@@ -17,7 +17,7 @@
 //! | 0 | `limits` `timestamp` `identity` `attribute` `event` `reason` | plain values; no I/O, no async |
 //! | 1 | `coalesce` `backoff` `quota` `pace` `pulse` `link` `mapping` | pure rules; time and chance are arguments |
 //! | 2 | `store` | the only home of SQL |
-//! | 3 | `clock` `data_dir` `forget` `network` `target` `status` `intake` `rejected` `http` | clocks, files and sockets |
+//! | 3 | `clock` `data_dir` `forget` `network` `target` `status` `supervisor` `intake` `rejected` `http` | clocks, files and sockets |
 //! | 4 | `forwarder` `housekeeping` `watchdog` | from the outbox to Target, and what keeps the agent well |
 //! | 5 | `config` `logging` `sandbox` `agent` | what wires the floors below |
 //! | 6 | `cli` | what people type |
@@ -59,6 +59,7 @@ pub mod intake;
 pub mod network;
 pub mod rejected;
 pub mod status;
+pub mod supervisor;
 pub mod target;
 
 // Floor 4

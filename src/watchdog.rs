@@ -1,18 +1,19 @@
 //! The watchdog: ends the process when a part of it makes no progress while it should, or when the store is found damaged,
-//! so that its supervisor starts it again; and tells systemd that the agent is ready, alive, and how it is.
+//! so that its supervisor starts it again; and tells the supervisor that the agent is alive, and how it is.
 //!
 //! What was acknowledged is on disk, and what was not is sent again: an end costs nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sd_notify::NotifyState;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::pulse::Pulse;
 use crate::status::LinkView;
 use crate::store::Writer;
+use crate::supervisor::{self, News};
 
 /// How late a part may be. Limits: a worn flash card may keep a sync waiting for half a minute.
 pub const LATE_MAX: Duration = Duration::from_secs(120);
@@ -20,7 +21,7 @@ pub const LATE_MAX: Duration = Duration::from_secs(120);
 /// Until then the line that says why is in its file.
 const LOG_TIME: Duration = Duration::from_secs(1);
 
-/// How often it is looked, unless systemd asks for more.
+/// How often it is looked, unless the supervisor asks for more.
 pub const INTERVAL: Duration = Duration::from_secs(30);
 
 /// What the watchdog watches.
@@ -39,46 +40,37 @@ pub struct Watchdog {
     pub link: watch::Receiver<LinkView>,
 }
 
-enum News {
+enum Wake {
     Link,
     Damage,
     Time,
-}
-
-/// Tells systemd, if it asked to be told, that events are taken.
-pub fn notify_ready() {
-    notify(&[NotifyState::Ready]);
-}
-
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd could not be told");
-    }
 }
 
 impl Watchdog {
     /// Watches until `stop` turns true. `give_up` ends the process.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>, give_up: impl Fn()) {
         let mut damaged = self.writer.damaged();
-        let asked = sd_notify::watchdog_enabled();
+        let asked = supervisor::alive_within();
         let interval = asked.map_or(self.interval, |within| within / 2);
+        // Ticks keep their time, however often the link changes.
+        let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
         loop {
             let view = self.link.borrow_and_update().clone();
             let reason = view.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            notify(&[NotifyState::Status(&format!("{}{reason}", view.state.name()))]);
-            let news = tokio::select! {
+            supervisor::tell(News::Status(&format!("{}{reason}", view.state.name())));
+            let wake = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
-                _ = self.link.changed() => News::Link,
-                damaged = damaged.wait_for(|damaged| *damaged) => damaged.map_or(News::Link, |_| News::Damage),
-                () = tokio::time::sleep(interval) => News::Time,
+                _ = self.link.changed() => Wake::Link,
+                damaged = damaged.wait_for(|damaged| *damaged) => damaged.map_or(Wake::Link, |_| Wake::Damage),
+                _ = ticks.tick() => Wake::Time,
             };
-            let is_over = match news {
-                News::Link => continue,
-                News::Damage => {
+            let is_over = match wake {
+                Wake::Link => continue,
+                Wake::Damage => {
                     tracing::error!("the store is damaged; the agent ends, and mends it at its next start");
                     true
                 }
-                News::Time => self.is_stuck().await,
+                Wake::Time => self.is_stuck().await,
             };
             if is_over {
                 tokio::time::sleep(LOG_TIME).await;
@@ -86,10 +78,10 @@ impl Watchdog {
                 break;
             }
             if asked.is_some() {
-                notify(&[NotifyState::Watchdog]);
+                supervisor::tell(News::Alive);
             }
         }
-        notify(&[NotifyState::Stopping]);
+        supervisor::tell(News::Stopping);
     }
 
     /// Whether a part makes no progress, and says which.
