@@ -1,11 +1,15 @@
 //! What the agent costs when nothing happens, and what a large store costs: memory, wake-ups, start, intake.
 //!
-//! `cargo bench --bench footprint`, or with a name after `--`: `idle`, `start`, `journal`. Linux only.
+//! `cargo bench --bench footprint`, or with a name after `--`: `idle`, `start`, `journal`, `purge`. Linux only.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss)]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use outpost::clock::Clock;
+use outpost::quota::QuotaTime;
+use outpost::store::{InFlight, Settlement, Store};
 
 use common::{Agent, NOWHERE, PROFILES, STRUCTURED, backlog, event, load, request, row};
 
@@ -18,7 +22,7 @@ const WATCH: Duration = Duration::from_secs(30);
 const SETTLE: Duration = Duration::from_secs(5);
 
 fn main() {
-    common::run(&[("idle", idle), ("start", start), ("journal", journal)]);
+    common::run(&[("idle", idle), ("start", start), ("journal", journal), ("purge", purge)]);
 }
 
 fn resident_mebibytes(agent: &Agent) -> f64 {
@@ -58,6 +62,41 @@ fn start() {
     println!("{:<44} {:>9.1?} from start to ready", "1,000,000 pending profiles", agent.start);
     std::thread::sleep(SETTLE);
     println!("{:<44} {:>9.1} MiB resident", "", resident_mebibytes(&agent));
+}
+
+/// How long intake waits for one step of a purge.
+fn purge() {
+    const EVENTS: usize = 300_000;
+    let dir = tempfile::tempdir_in(common::bench_dir()).unwrap();
+    let mut store = Store::open(&dir.path().join(outpost::store::FILE_NAME)).unwrap();
+    for begin in (0..EVENTS).step_by(10_000) {
+        common::commit(&mut store, &common::recordings(begin..begin + 10_000, PROFILES), 2_000);
+    }
+    let at = Clock::new(None).now();
+    for claim in store.claim(&InFlight::default(), usize::MAX, &HashSet::new()).unwrap() {
+        let delivered = (0..claim.attributes.len()).collect();
+        let quota_time = QuotaTime { at, wall: at };
+        let settlement = Settlement { claim, delivered, refused: Vec::new(), requests: 1, updates: 1, at, quota_time };
+        store.transact(|store| store.settle(&settlement)).unwrap();
+    }
+    let (mut after, mut purged, mut times) = (0, 0, Vec::new());
+    loop {
+        let begun = Instant::now();
+        let step = store.transact(|store| store.purge_events(after, i64::MAX)).unwrap();
+        times.push(begun.elapsed());
+        purged += step.purged;
+        match step.next {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    times.sort();
+    let longest = times[times.len() - 1];
+    println!(
+        "{:<44} {purged:>9} events, a step takes {:.1?}, the longest {longest:.1?}",
+        "purge",
+        times[times.len() / 2]
+    );
 }
 
 fn journal() {

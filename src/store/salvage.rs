@@ -96,6 +96,11 @@ fn check(path: &Path, limit: u64) -> rusqlite::Result<bool> {
     connection.busy_timeout(Duration::from_secs(5))?;
     // Else the whole log would be copied now, while somebody waits for the start.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > schema::VERSION {
+        // A newer program's: it is refused, and not touched.
+        return Ok(true);
+    }
     let mut steps = 0;
     let is_enough = move || {
         steps += u64::from(CHECK_STEPS.unsigned_abs());

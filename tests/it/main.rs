@@ -10,6 +10,7 @@ mod configuration;
 mod damage;
 mod delivery;
 mod forget;
+mod invariants;
 mod network_faults;
 mod outage;
 mod power_cut;
