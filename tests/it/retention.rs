@@ -150,3 +150,15 @@ async fn a_full_agent_answers_507_with_retry_after_and_goes_on_by_itself() {
         async { while fixture.agent.post(STRUCTURED, event.to_string()).await.status() != StatusCode::OK {} };
     tokio::time::timeout(crate::support::PATIENCE, recorded).await.expect("there is room again");
 }
+
+#[tokio::test]
+async fn an_agent_on_a_low_disk_answers_507_and_records_nothing() {
+    let limits = StoreLimits { min_free_disk_bytes: u64::MAX, ..StoreLimits::default() };
+    let fixture = Setup { limits, ..Setup::default() }.start().await;
+    let response = fixture.agent.post(STRUCTURED, used("1", "7", "Lund", 1.0).to_string()).await;
+    assert_eq!(response.status(), StatusCode::INSUFFICIENT_STORAGE);
+    let problem: serde_json::Value = response.json().await.unwrap();
+    assert!(problem["detail"].as_str().unwrap().contains("min_free_disk"), "{problem}");
+    let status = fixture.agent.status().await;
+    assert_eq!((status.events.recorded, status.store.is_full), (0, true));
+}
