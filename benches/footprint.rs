@@ -79,6 +79,7 @@ fn purge() {
         let settlement = Settlement { claim, delivered, refused: Vec::new(), requests: 1, updates: 1, at, quota_time };
         store.transact(|store| store.settle(&settlement)).unwrap();
     }
+    store.copy_log_often(true).unwrap();
     let (mut after, mut purged, mut times) = (0, 0, Vec::new());
     loop {
         let begun = Instant::now();

@@ -63,6 +63,13 @@ impl Housekeeping {
     }
 
     async fn purge(&self, room: Room, stop: &watch::Receiver<bool>) -> Result<(), StoreError> {
+        self.writer.act(|store| store.copy_log_often(true)).await?;
+        let purged = self.purge_all(room, stop).await;
+        self.writer.act(|store| store.copy_log_often(false)).await?;
+        purged
+    }
+
+    async fn purge_all(&self, room: Room, stop: &watch::Receiver<bool>) -> Result<(), StoreError> {
         let now = self.clock.now();
         let settled_before = now.minus(self.keep_events);
         let old = self.writer.act(move |store| store.mark_settled(now, settled_before)).await?;

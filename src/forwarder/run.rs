@@ -67,6 +67,7 @@ pub struct Forwarder {
     quota_clock: QuotaClock,
     /// Requests that those in flight may make.
     budgeted: u64,
+    is_quota_spent: bool,
     clock: Arc<Clock>,
     network: NetworkWatch,
     pulse: Pulse,
@@ -102,6 +103,7 @@ impl Forwarder {
             quota,
             quota_clock,
             budgeted: 0,
+            is_quota_spent: false,
             clock,
             network: parts.network,
             pulse: parts.pulse,
@@ -180,12 +182,12 @@ impl Forwarder {
 
     /// Says by when it will have gone on: a request ends within its timeout, and a wait at its end.
     fn show_progress(&self, wake: Option<Instant>) {
-        let now = self.clock.elapsed();
         let is_busy = !self.sends.is_empty() || !self.settling.is_empty() || self.settle_at.is_some();
-        let wait = wake.map(|wake| wake.saturating_duration_since(Instant::now()));
-        match (is_busy, wait) {
-            (true, _) => self.pulse.due(now + self.request_timeout),
-            (false, Some(wait)) => self.pulse.due(now + wait),
+        match (is_busy, wake) {
+            (true, _) => self.pulse.due(self.clock.elapsed() + self.request_timeout),
+            (false, Some(wake)) => {
+                self.pulse.due(self.clock.elapsed() + wake.saturating_duration_since(Instant::now()));
+            }
             (false, None) => self.pulse.rest(),
         }
     }
@@ -204,17 +206,18 @@ impl Forwarder {
         let quota_now = self.quota_clock.at(now);
         // What those in flight may make beyond one each is spoken for.
         let left = self.quota.left(quota_now).saturating_sub(self.budgeted.saturating_sub(self.sends.len() as u64));
-        let opens = self.quota.check(quota_now).err().map(|opens| opens.since(quota_now));
-        self.show_quota(opens);
+        let opens = if left > 0 { None } else { self.quota.check(quota_now).err() };
+        let opens = opens.map(|opens| opens.since(quota_now));
+        if self.is_quota_spent != opens.is_some() {
+            self.is_quota_spent = opens.is_some();
+            self.show_quota(opens);
+        }
         let permit = self.link.permit(now);
         plan(permit, self.sends.len(), self.connections, left, now + opens.unwrap_or_default())
     }
 
     /// Tells once when the quota is spent, and once when there is room again.
     fn show_quota(&self, opens: Option<Duration>) {
-        if self.link_view.borrow().quota_opens_at.is_some() == opens.is_some() {
-            return;
-        }
         let opens_at = opens.map(|wait| self.clock.now().plus(wait));
         match &opens_at {
             Some(opens_at) => tracing::warn!(%opens_at, "the quota is spent; updates wait until the oldest fall out"),

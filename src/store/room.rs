@@ -51,7 +51,22 @@ impl Bounds {
     }
 }
 
+/// Pages of the log while much is purged: nearly all of them differ, and a copy of the whole log would make tills wait.
+const LOG_PAGES_PURGING: i64 = 1_000;
+
 impl Store {
+    /// Has the log copied into the database more often, in smaller parts, while much is purged; and as before afterwards.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`].
+    pub fn copy_log_often(&mut self, is_purging: bool) -> Result<(), StoreError> {
+        let usual = Bounds::of(self.limits.max_bytes).log_pages;
+        let pages = if is_purging { usual.min(LOG_PAGES_PURGING) } else { usual };
+        self.connection
+            .pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))
+            .map_err(StoreError::write)
+    }
+
     /// Has the bounds of its limits kept by SQLite too, so that no transaction goes beyond them.
     pub(super) fn set_bounds(&mut self) -> Result<(), StoreError> {
         let Bounds { pages_max, log_pages } = Bounds::of(self.limits.max_bytes);

@@ -19,10 +19,10 @@ pub const VERSION: i64 = MIGRATIONS.len() as i64;
 /// Bytes of a page of the database.
 pub(super) const PAGE_BYTES: i64 = 2_048;
 
-/// Pages of the log, 24 MiB, after which it is copied into the database, in a store that is large enough: a page that
+/// Pages of the log, 32 MiB, after which it is copied into the database, in a store that is large enough: a page that
 /// changes often is copied once, not many times. With SQLite's 1,000 pages, one answer in thirty waits for a copy; so it
 /// is less than one in a hundred. What a reader that stayed long made it grow beyond that goes back to the flash card.
-pub(super) const LOG_PAGES: i64 = 12_000;
+pub(super) const LOG_PAGES: i64 = 16_000;
 
 /// Statements that stay prepared; more than the store has.
 const STATEMENTS: usize = 40;
