@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use outpost::clock::Clock;
 use outpost::intake::{cloudevents, event_at};
-use outpost::store::{Recording, Store};
+use outpost::store::{Recording, Store, StoreLimits};
 use rusqlite::Connection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -131,6 +131,8 @@ client_code = "bench"
 endpoint = "{endpoint}"
 [target.quota]
 updates_per_day = 1_000_000
+[store]
+max_size = "64GiB"
 [intake.http]
 listen = "127.0.0.1:0"
 [[mapping]]
@@ -347,7 +349,9 @@ pub fn recordings(numbers: Range<usize>, profiles: usize) -> Vec<Recording> {
 pub fn backlog(events: usize, profiles: usize) -> tempfile::TempDir {
     let dir = tempfile::tempdir_in(bench_dir()).unwrap();
     std::fs::create_dir(dir.path().join("data")).unwrap();
-    let mut store = Store::open(&dir.path().join("data").join(outpost::store::FILE_NAME)).unwrap();
+    let limits = StoreLimits { max_bytes: 64 << 30, ..StoreLimits::default() };
+    let path = dir.path().join("data").join(outpost::store::FILE_NAME);
+    let mut store = Store::open_within(&path, limits).unwrap();
     for begin in (0..events).step_by(10_000) {
         commit(&mut store, &recordings(begin..events.min(begin + 10_000), profiles), 2_000);
     }
