@@ -3,7 +3,7 @@
 //! Gathered from the writer's numbers, a reader's queries and the forwarder's view of the link.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -209,7 +209,11 @@ impl StatusParts {
             is_full: matches!(*self.writer.room().borrow(), Room::Full(_)),
             data_dir: self.store_path.parent().unwrap_or(Path::new("")),
         };
-        gather(numbers, &self.reader.lock().unwrap_or_else(PoisonError::into_inner))
+        gather(numbers, &self.reader())
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Reader> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the store answers a query.
@@ -217,7 +221,7 @@ impl StatusParts {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn check_store(&self) -> Result<(), StoreError> {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner).oldest_pending().map(|_| ())
+        self.reader().oldest_pending().map(|_| ())
     }
 
     /// What is kept as rejected, after that number. Reads from disk.
@@ -225,7 +229,7 @@ impl StatusParts {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn rejected(&self, after: i64) -> Result<RejectedList, StoreError> {
-        let rows = self.reader.lock().unwrap_or_else(PoisonError::into_inner).rejected(after, REJECTED_LISTED_MAX)?;
+        let rows = self.reader().rejected(after, REJECTED_LISTED_MAX)?;
         Ok(RejectedList { rejected: rows.iter().map(RejectedItem::listed).collect() })
     }
 
@@ -234,7 +238,7 @@ impl StatusParts {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn rejected_row(&self, id: i64) -> Result<Option<RejectedRow>, StoreError> {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner).rejected_row(id)
+        self.reader().rejected_row(id)
     }
 
     /// The document of `GET /v1/profiles/{kind}/{key}`, if the store holds the identity. Reads from disk.
@@ -242,7 +246,7 @@ impl StatusParts {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn profile(&self, identity: &Identity) -> Result<Option<Profile>, StoreError> {
-        let row = self.reader.lock().unwrap_or_else(PoisonError::into_inner).profile(identity)?;
+        let row = self.reader().profile(identity)?;
         Ok(row.map(|row| {
             let in_flight = self.in_flight.newest_version(row.id);
             Profile {

@@ -157,14 +157,19 @@ impl Forwarder {
                 }
                 Step::WaitUntil(time) => {
                     // What waits is released: it may change before its turn comes.
-                    self.pages.give_back(self.claims.len());
-                    self.claims.clear();
+                    self.release_claims();
                     self.may_have_more = true;
                     return Some(self.instant(time));
                 }
                 Step::Idle => return None,
             }
         }
+    }
+
+    /// Gives up what was claimed and not sent.
+    fn release_claims(&mut self) {
+        self.pages.give_back(self.claims.len());
+        self.claims.clear();
     }
 
     fn send(&mut self, places: usize, now: Duration) {
@@ -353,8 +358,7 @@ impl Forwarder {
     }
 
     async fn finish(mut self) {
-        self.pages.give_back(self.claims.len());
-        self.claims.clear();
+        self.release_claims();
         // A part of the time that a stop may take is left for the last commit.
         let _ = timeout(STOP_TIMEOUT * 3 / 5, async {
             while let Some(sent) = self.sends.join_next().await {

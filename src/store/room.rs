@@ -62,19 +62,20 @@ impl Store {
     pub fn copy_log_often(&mut self, is_purging: bool) -> Result<(), StoreError> {
         let usual = Bounds::of(self.limits.max_bytes).log_pages;
         let pages = if is_purging { usual.min(LOG_PAGES_PURGING) } else { usual };
-        self.connection
-            .pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))
-            .map_err(StoreError::write)
+        self.set_pragma("wal_autocheckpoint", pages)
     }
 
     /// Has the bounds of its limits kept by SQLite too, so that no transaction goes beyond them.
     pub(super) fn set_bounds(&mut self) -> Result<(), StoreError> {
         let Bounds { pages_max, log_pages } = Bounds::of(self.limits.max_bytes);
-        let set = |name: &str, value: i64| self.connection.pragma_update_and_check(None, name, value, |_| Ok(()));
-        set("max_page_count", pages_max)
-            .and_then(|()| set("wal_autocheckpoint", log_pages))
-            .and_then(|()| set("journal_size_limit", log_pages * PAGE_BYTES))
-            .map_err(StoreError::write)
+        self.set_pragma("max_page_count", pages_max)?;
+        self.set_pragma("journal_size_limit", log_pages * PAGE_BYTES)?;
+        self.copy_log_often(false)
+    }
+
+    /// Sets a pragma that answers with its new value.
+    fn set_pragma(&self, name: &str, value: i64) -> Result<(), StoreError> {
+        self.connection.pragma_update_and_check(None, name, value, |_| Ok(())).map_err(StoreError::write)
     }
 
     /// How much room there is now.
