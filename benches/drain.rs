@@ -151,7 +151,7 @@ fn bare_loop(target: &QuickTarget, count: usize) -> Duration {
                     if number >= count {
                         return;
                     }
-                    let outcome = client.send(body(number)).await;
+                    let outcome = client.send(body(number)).await.answer;
                     assert!(matches!(outcome, Outcome::Delivered), "{outcome:?}");
                 }
             });

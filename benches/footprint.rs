@@ -76,7 +76,7 @@ fn purge() {
     for claim in store.claim(&InFlight::default(), usize::MAX, &HashSet::new()).unwrap() {
         let delivered = (0..claim.attributes.len()).collect();
         let quota_time = QuotaTime { at, wall: at };
-        let settlement = Settlement { claim, delivered, refused: Vec::new(), requests: 1, updates: 1, at, quota_time };
+        let settlement = Settlement::of_update(claim, delivered, Vec::new(), at, quota_time);
         store.transact(|store| store.settle(&settlement)).unwrap();
     }
     store.copy_log_often(true).unwrap();

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::forwarder::{Forwarder, ForwarderParts};
+use crate::forwarder::{Forwarder, ForwarderParts, ForwarderRules};
 use crate::housekeeping::Housekeeping;
 use crate::http::api::{Api, router};
 use crate::http::guard::Guard;
@@ -25,10 +25,12 @@ use crate::network::NetworkWatch;
 use crate::pace::first_wait;
 use crate::pulse::Pulse;
 use crate::quota::QuotaClock;
-use crate::status::{LinkView, PendingAtStart, StatusParts};
+use crate::status::{LinkView, PendingAtStart, ReadQuota, RouteCounts, StatusParts};
 use crate::store::{InFlight, Outbox, Reader, Store, StoreError, StoreLimits, Writer};
 use crate::supervisor::{self, News};
 use crate::target::{Client, ClientError, ClientOptions};
+use crate::verification::Verification;
+use crate::verify::Verifier;
 use crate::watchdog::{INTERVAL, LATE_MAX, Watchdog};
 
 /// What an agent needs; each part gets what is its own.
@@ -47,8 +49,12 @@ pub struct AgentOptions {
     pub mappings: Arc<Mappings>,
     /// How Target is reached.
     pub target: ClientOptions,
+    /// How updates are forwarded.
+    pub forwarding: ForwarderRules,
     /// The device's share of Target's quota.
     pub updates_per_day: u64,
+    /// The device's share of the calls of the Fetch API.
+    pub reads_per_day: u64,
     /// How large the store may grow, and when a value is sent again.
     pub limits: StoreLimits,
     /// How long an event is kept after its delivery.
@@ -108,19 +114,27 @@ pub async fn run(
     ready: impl FnOnce(),
 ) -> Result<(), AgentError> {
     let AgentOptions { store_path, device_id, token, allowed_origins, server, mappings, target, .. } = options;
-    let AgentOptions { updates_per_day, limits, keep_events, .. } = options;
+    let AgentOptions { updates_per_day, reads_per_day, limits, keep_events, forwarding, .. } = options;
     let Opened { mut store, snapshot, reader, outbox, in_flight } =
         Opened::open(&store_path, limits).map_err(AgentError::Store)?;
     let clock = Arc::new(Clock::new(store.counters().recorded_at));
     let (quota, quota_time) = store.quota(updates_per_day, Clock::system()).map_err(AgentError::Store)?;
     let quota_clock = QuotaClock::new(quota_time.at, clock.elapsed());
+    let reads = ReadQuota::new(store.read_quota(reads_per_day, quota_time.at).map_err(AgentError::Store)?);
+    let batches = store.open_batches().map_err(AgentError::Store)?;
     let client = Client::new(&target).map_err(AgentError::Client)?;
     let pending_at_start = PendingAtStart::count(snapshot).map_err(AgentError::Thread)?;
     let (writer, writer_thread) = Writer::start(store).map_err(AgentError::Thread)?;
     load_key_filters(&store_path, writer.clone(), stop.clone())?;
     let oldest_pending = reader.oldest_pending().map_err(AgentError::Store)?;
     let first_link = first_link(oldest_pending.map(|oldest| clock.now().since(oldest)), &device_id, clock.elapsed());
-    let unknown = LinkView { state: LinkState::Unknown, reason: None, since: clock.now(), quota_opens_at: None };
+    let unknown = LinkView {
+        state: LinkState::Unknown,
+        reason: None,
+        since: clock.now(),
+        quota_opens_at: None,
+        reads_denied: None,
+    };
     let (link_view, link) = watch::channel(unknown);
     let pulse = Pulse::default();
     let watchdog = Watchdog {
@@ -131,6 +145,23 @@ pub async fn run(
         interval: INTERVAL,
         link: link.clone(),
     };
+    let verifier = Verifier {
+        client: client.clone(),
+        writer: writer.clone(),
+        clock: clock.clone(),
+        quota_clock,
+        reads: reads.clone(),
+    };
+    let verification = match &forwarding.verify {
+        Some((_, after)) => Some(Verification {
+            after: *after,
+            verifier: verifier.clone(),
+            reader: Reader::open(&store_path).map_err(AgentError::Store)?,
+            link: link.clone(),
+        }),
+        None => None,
+    };
+    let route_counts = RouteCounts::default();
     let housekeeping = Housekeeping::new(writer.clone(), clock.clone(), keep_events);
 
     let forwarder = Forwarder::new(ForwarderParts {
@@ -146,6 +177,12 @@ pub async fn run(
         pulse,
         request_timeout: target.timeout,
         link_view,
+        rules: forwarding,
+        session_key: token.expose_secret().as_bytes().to_vec(),
+        reads,
+        batches,
+        store_path: store_path.clone(),
+        route_counts: route_counts.clone(),
     });
     let api = Arc::new(Api {
         intake: Intake::new(writer.clone(), mappings, clock.clone()),
@@ -158,15 +195,21 @@ pub async fn run(
             clock,
             device_id,
             updates_per_day,
+            reads_per_day,
+            route_counts,
             quota_clock,
             max_bytes: limits.max_bytes,
             store_path,
         },
+        verifier,
         body_timeout: server.body_timeout,
     });
     let mut tasks = JoinSet::new();
     tasks.spawn(forwarder.run(stop.clone()));
     tasks.spawn(housekeeping.run(stop.clone()));
+    if let Some(verification) = verification {
+        tasks.spawn(verification.run(stop.clone()));
+    }
     tasks.spawn(watchdog.run(stop.clone(), || std::process::exit(1)));
     let guard = Guard::Tcp { token, allowed_origins };
     tasks.spawn(serve(listeners.http, router(api.clone()), guard, server, stop.clone()));

@@ -105,6 +105,18 @@ impl Operation {
             Self::Append => "append",
         }
     }
+
+    /// The number under which it is stored.
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        self as i64
+    }
+
+    /// The operation of a stored number; `set` where there is none.
+    #[must_use]
+    pub fn of_number(number: i64) -> Self {
+        usize::try_from(number).ok().and_then(|place| Self::ALL.get(place)).copied().unwrap_or(Self::Set)
+    }
 }
 
 /// One change of one attribute, as a mapping computed it from an event.
@@ -118,6 +130,10 @@ pub struct Change {
     pub value: String,
     /// The name of the mapping that says so.
     pub mapping: Arc<str>,
+    /// Whether the name is this device's own, so that nobody else writes it.
+    pub is_own: bool,
+    /// Whether the next page view must know.
+    pub is_urgent: bool,
 }
 
 /// Whether a value is short enough for Target, and what is wrong if not.

@@ -116,6 +116,16 @@ fn held_items(held: &Held) -> Vec<Item> {
     })
 }
 
+/// A list as `append` keeps it: the last items that fit, separated by commas.
+#[must_use]
+pub fn append_list(mut items: Vec<&str>) -> String {
+    items.drain(..items.len().saturating_sub(APPEND_ITEMS_MAX));
+    while items.iter().map(|item| item.chars().count() + 1).sum::<usize>() > ATTRIBUTE_VALUE_CHARS_MAX + 1 {
+        items.remove(0);
+    }
+    items.join(",")
+}
+
 fn list_chars(items: &[Item]) -> usize {
     items.iter().map(|(_, _, item)| item.chars().count() + 1).sum::<usize>().saturating_sub(1)
 }

@@ -56,7 +56,10 @@ impl Forgetting {
     /// # Errors
     /// [`StoreError`]; what was erased until then is gone, and the same call goes on with the rest.
     pub fn forget(&self, identity: &Identity) -> Result<Forgotten, StoreError> {
-        let profile_id = self.reader.profile(identity)?.map(|profile| profile.id);
+        let profile = self.reader.profile(identity)?;
+        let profile_id = profile.as_ref().map(|profile| profile.id);
+        // Its row leaves a batch that is not sent yet; one that was sent Target may have.
+        let was_in_batch = profile.is_some_and(|profile| profile.batch_id.is_some());
         let was_in_flight = match profile_id {
             Some(profile_id) => self.ground(profile_id),
             None => false,
@@ -67,6 +70,7 @@ impl Forgetting {
         let profile = self.writer.act_blocking(move |store| store.erase_profile(&wanted))?;
         let ErasedProfile { attributes, pending, rejected: updates } = profile.unwrap_or_default();
         checkpoint(&self.store_path)?;
+        let was_in_flight = was_in_flight || was_in_batch;
         Ok(Forgotten { attributes, pending, events, rejected: rejected + updates, was_in_flight })
     }
 

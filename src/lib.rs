@@ -14,11 +14,11 @@
 //!
 //! | floor | modules | what it is for |
 //! | --- | --- | --- |
-//! | 0 | `limits` `timestamp` `identity` `attribute` `event` `reason` | plain values; no I/O, no async |
-//! | 1 | `coalesce` `backoff` `quota` `pace` `pulse` `link` `mapping` | pure rules; time and chance are arguments |
+//! | 0 | `limits` `timestamp` `identity` `attribute` `event` `reason` `existence` | plain values; no I/O, no async |
+//! | 1 | `coalesce` `backoff` `quota` `pace` `pulse` `link` `mapping` `route` `merge` | pure rules; time and chance are arguments |
 //! | 2 | `store` | the only home of SQL |
-//! | 3 | `clock` `data_dir` `forget` `network` `target` `status` `supervisor` `intake` `rejected` `http` | clocks, files and sockets |
-//! | 4 | `forwarder` `housekeeping` `watchdog` | from the outbox to Target, and what keeps the agent well |
+//! | 3 | `clock` `data_dir` `forget` `network` `target` `status` `supervisor` `verify` `intake` `rejected` `http` | clocks, files and sockets |
+//! | 4 | `forwarder` `verification` `housekeeping` `watchdog` | from the outbox to Target, and what keeps the agent well |
 //! | 5 | `config` `logging` `sandbox` `agent` | what wires the floors below |
 //! | 6 | `cli` | what people type |
 //!
@@ -34,6 +34,7 @@ pub mod limits;
 
 pub mod attribute;
 pub mod event;
+pub mod existence;
 pub mod identity;
 pub mod reason;
 pub mod timestamp;
@@ -43,9 +44,11 @@ pub mod backoff;
 pub mod coalesce;
 pub mod link;
 pub mod mapping;
+pub mod merge;
 pub mod pace;
 pub mod pulse;
 pub mod quota;
+pub mod route;
 
 // Floor 2
 pub mod store;
@@ -61,10 +64,12 @@ pub mod rejected;
 pub mod status;
 pub mod supervisor;
 pub mod target;
+pub mod verify;
 
 // Floor 4
 pub mod forwarder;
 pub mod housekeeping;
+pub mod verification;
 pub mod watchdog;
 
 // Floor 5

@@ -45,6 +45,64 @@ pub const UPDATE_BODY_BYTES_MAX: usize = 60_000;
 /// Units: bytes after URL encoding. Source: Target Single Profile Update API, notes.
 pub const UPDATE_QUERY_BYTES_MAX: usize = 8_000;
 
+/// A file of Bulk Profile Update has fewer bytes than this.
+///
+/// Units: bytes. Limits: the page says "under 50 MB". Source: Target Bulk Profile Update API.
+pub const BATCH_FILE_BYTES_MAX: usize = 50_000_000;
+
+/// Most rows of such a file. Source: Target Bulk Profile Update API.
+pub const BATCH_ROWS_MAX: usize = 500_000;
+
+/// Calls of that API in a minute, beyond which it answers 503. Source: Target Bulk Profile Update API.
+pub const BATCH_CALLS_A_MINUTE: usize = 50;
+
+/// Rows of all batches in 24 hours.
+///
+/// Limits: the page says both that and "no limit"; the smaller reading is safe. Source: Target Bulk Profile Update API.
+pub const BATCH_ROWS_A_DAY: u64 = 1_000_000;
+
+/// Attributes that the first line of a batch may name.
+///
+/// Limits: ours; each costs every row a comma.
+pub const BATCH_NAMES_MAX: usize = 1_000;
+
+/// Shortest time between two batches, unless the backlog is large. Source: ours, so that a quiet shop sends few.
+pub const BATCH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// After how long an incomplete batch is given up. Source: Target's status page of a batch has it processed within a day.
+pub const BATCH_INCOMPLETE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How often a row may fail in batches before it is rejected.
+pub const BATCH_ROW_FAILURES_MAX: i64 = 3;
+
+/// How much of a batch's status is read: its failed rows are listed there.
+///
+/// Units: bytes. Limits: every row of a full batch with a long key.
+pub const BATCH_STATUS_BYTES_MAX: usize = 256 << 20;
+
+/// Most parameters in one call of the Delivery API. Source: Target Delivery API model.
+pub const DELIVERY_PARAMETERS_MAX: usize = 50;
+
+/// Longest identity, request id and session id of the Delivery API. Units: characters. Source: its model.
+pub const DELIVERY_ID_CHARS_MAX: usize = 128;
+
+/// How long a profile is known to exist after its last delivery.
+///
+/// Limits: Target keeps a profile for 14 days after its last activity; a day is left for clocks and queues.
+/// Source: Target, lifetime of profiles; contract, section 5.
+pub const EXISTENCE_TIME: Duration = Duration::from_secs(13 * 24 * 60 * 60);
+
+/// This device's share of them unless told otherwise: a busy till a whole day long.
+pub const READS_PER_DAY: u64 = 100_000;
+
+/// Calls of the Fetch API that a client may make in 24 hours. Source: Target Fetch profile API.
+pub const READS_PER_DAY_MAX: u64 = 1_000_000;
+
+/// How much of a profile is read.
+///
+/// Units: bytes. Limits: Target holds 64 KB of values for a profile; the rest is JSON around them.
+pub const PROFILE_BYTES_MAX: usize = 1024 * 1024;
+
 /// How much of an answer of Target is read.
 ///
 /// Units: bytes. Limits: a success is 33 bytes; a portal page needs no more to be told apart.

@@ -146,6 +146,16 @@ impl Link {
         true
     }
 
+    /// There are new credentials. Tells whether that brings a probe forward.
+    pub fn credentials_changed(&mut self, now: Duration) -> bool {
+        if self.state != LinkState::Paused {
+            return false;
+        }
+        self.failures = 0;
+        self.wait_until = now;
+        true
+    }
+
     /// Takes in what an attempt said. `chance` is from 0 up to 1. Tells whether state or reason changed.
     pub fn observe(&mut self, signal: Signal, now: Duration, chance: f64) -> bool {
         let before = (self.state, self.reason.clone());
@@ -298,6 +308,14 @@ mod tests {
         link.observe(unreachable(), 2 * SECOND, 1.0);
         assert_eq!(link.permit(2 * SECOND), Permit::WaitUntil(3 * SECOND));
         assert!(!link.network_changed(3 * SECOND));
+    }
+
+    #[test]
+    fn new_credentials_bring_a_probe_forward_where_the_old_ones_were_refused() {
+        let mut link = after(vec![Signal::Unauthorized("401".into())]);
+        assert!(link.credentials_changed(Duration::ZERO));
+        assert_eq!(link.permit(Duration::ZERO), Permit::Probe);
+        assert!(!after(vec![unreachable()]).credentials_changed(Duration::ZERO));
     }
 
     #[test]

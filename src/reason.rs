@@ -13,12 +13,26 @@ pub enum Reason {
     TooLarge,
     /// The value is empty, which Target ignores.
     EmptyValue,
+    /// Target has a newer value, or a better number, from somebody else.
+    Superseded,
+    /// Target does not know the profile, and a single update would vanish there.
+    ProfileMissing,
+    /// Its row failed in several batches.
+    BatchFailed,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 5] =
-        [Self::MappingFailed, Self::CoalesceFailed, Self::RefusedByTarget, Self::TooLarge, Self::EmptyValue];
+    pub const ALL: [Self; 8] = [
+        Self::MappingFailed,
+        Self::CoalesceFailed,
+        Self::RefusedByTarget,
+        Self::TooLarge,
+        Self::EmptyValue,
+        Self::Superseded,
+        Self::ProfileMissing,
+        Self::BatchFailed,
+    ];
 
     /// The name in the store, in answers and in logs.
     #[must_use]
@@ -29,6 +43,9 @@ impl Reason {
             Self::RefusedByTarget => "refused_by_target",
             Self::TooLarge => "too_large",
             Self::EmptyValue => "empty_value",
+            Self::Superseded => "superseded",
+            Self::ProfileMissing => "profile_missing",
+            Self::BatchFailed => "batch_failed",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Gathered from the writer's numbers, a reader's queries and the forwarder's view of the link.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -10,13 +11,21 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::existence::Existence;
 use crate::identity::Identity;
 use crate::limits::REJECTED_LISTED_MAX;
 use crate::link::LinkState;
-use crate::quota::QuotaClock;
+use crate::quota::{Quota, QuotaClock};
+use crate::reason::Reason;
 use crate::rejected::{RejectedItem, RejectedList};
-use crate::store::{AttributeRow, Counters, InFlight, Pending, Reader, RejectedRow, Room, StoreError, Writer};
+use crate::route::Route;
+use crate::store::{
+    AttributeRow, BatchHead, Counters, InFlight, Pending, ProfileRow, Reader, RejectedRow, Room, StoreError, Writer,
+};
 use crate::timestamp::Timestamp;
+
+/// Batches at their end that the status shows.
+const BATCHES_SHOWN: usize = 3;
 
 /// The link as the forwarder sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +38,57 @@ pub struct LinkView {
     pub since: Timestamp,
     /// When the quota has room again, while it is spent.
     pub quota_opens_at: Option<Timestamp>,
+    /// Why profiles are not read, while they should be.
+    pub reads_denied: Option<String>,
+}
+
+/// Which way updates went since the start, shared with whoever shows it.
+#[derive(Clone, Debug, Default)]
+pub struct RouteCounts(Arc<[AtomicU64; Route::ALL.len()]>);
+
+impl RouteCounts {
+    /// Counts an update.
+    pub fn count(&self, route: Route) {
+        let place = usize::try_from(route.number()).unwrap_or(0);
+        self.0[place].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn shown(&self) -> Vec<RouteCount> {
+        let counted = |route: Route| {
+            let place = usize::try_from(route.number()).unwrap_or(0);
+            let updates = self.0[place].load(Ordering::Relaxed);
+            (updates > 0).then(|| RouteCount {
+                api: route.api().name().to_owned(),
+                why: route.why().to_owned(),
+                updates,
+            })
+        };
+        Route::ALL.into_iter().filter_map(counted).collect()
+    }
+}
+
+/// What the last 24 hours have used of the Fetch API, shared by all who read.
+#[derive(Clone, Debug)]
+pub struct ReadQuota(Arc<Mutex<Quota>>);
+
+impl ReadQuota {
+    /// A quota that may be shared.
+    #[must_use]
+    pub fn new(quota: Quota) -> Self {
+        Self(Arc::new(Mutex::new(quota)))
+    }
+
+    /// Counts a call.
+    pub fn spend(&self, now: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).spend(now);
+    }
+
+    /// How long until there is room again; none if there is.
+    #[must_use]
+    pub fn opens(&self, now: Timestamp) -> Option<Duration> {
+        let opens = self.0.lock().unwrap_or_else(PoisonError::into_inner).check(now).err();
+        opens.map(|at| at.since(now))
+    }
 }
 
 /// The document of `GET /v1/status`; the contract names its fields.
@@ -43,6 +103,12 @@ pub struct Status {
     pub delivered: DeliveredCounts,
     pub rejected: RejectedCounts,
     pub quota: QuotaCounts,
+    /// Which way updates went since the agent started, and why.
+    pub routes: Vec<RouteCount>,
+    /// Batches that are not at their end, and the last that are, newest first.
+    pub batches: Vec<BatchView>,
+    /// Reading profiles: before they are sent, and back.
+    pub reads: ReadCounts,
     pub store: StoreCounts,
     pub version: String,
     pub device_id: String,
@@ -72,7 +138,56 @@ pub struct DeliveredCounts {
     pub updates: i64,
     pub attributes: i64,
     pub requests: i64,
+    /// Single updates to profiles of which nobody knew whether Target has them: there they may have vanished.
+    pub unconfirmed: i64,
+    /// Values that were left out, since somebody else's were newer.
+    pub superseded: i64,
     pub last_at: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct RouteCount {
+    pub api: String,
+    pub why: String,
+    pub updates: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct BatchView {
+    /// `filling`, `submitting`, `submitted`, `complete` or `given_up`.
+    pub state: String,
+    pub rows: usize,
+    pub submitted_at: Option<String>,
+    pub ended_at: Option<String>,
+}
+
+impl From<BatchHead> for BatchView {
+    fn from(head: BatchHead) -> Self {
+        let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        Self {
+            state: head.state.name().to_owned(),
+            rows: head.rows,
+            submitted_at: text(head.submitted_at),
+            ended_at: text(head.ended_at),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ReadCounts {
+    pub total: i64,
+    pub reads_per_day: u64,
+    pub used: u64,
+    /// Values that were read back and had arrived.
+    pub verified: i64,
+    /// Values that had not, and were sent again.
+    pub lost: i64,
+    /// Why profiles are not read, while they should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub denied: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -105,35 +220,58 @@ pub struct StoreCounts {
 }
 
 /// The document of `GET /v1/profiles/{kind}/{key}`; the contract names its fields.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Profile {
     pub identity: ProfileIdentity,
-    pub exists: &'static str,
+    pub exists: String,
+    /// When that was learned, or last confirmed by a delivery.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exists_since: Option<String>,
     pub attributes: Vec<ProfileAttribute>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct ProfileIdentity {
-    pub kind: &'static str,
+    pub kind: String,
     pub key: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct ProfileAttribute {
     pub name: String,
     pub value: String,
-    pub state: &'static str,
+    pub state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub event_id: Option<String>,
-    pub event_time: Timestamp,
+    pub event_time: String,
     pub mapping: String,
     pub version: i64,
     pub delivered_version: Option<i64>,
-    pub delivered_at: Option<Timestamp>,
+    pub delivered_at: Option<String>,
+    /// `single`, `bulk` or `delivery`: the way that it went or goes, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// What was sent, where it is not the value itself: others' part is in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_value: Option<String>,
+    /// What was read of it before it was sent, and decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read: Option<ProfileReading>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ProfileReading {
+    pub at: String,
+    pub value: Option<String>,
+    pub modified_at: Option<String>,
+    pub decision: String,
 }
 
 /// What the gathering needs; all of it is shared with the parts that it shows.
@@ -156,6 +294,10 @@ pub struct StatusParts {
     pub updates_per_day: u64,
     /// The quota's clock.
     pub quota_clock: QuotaClock,
+    /// The device's share of the reads.
+    pub reads_per_day: u64,
+    /// Which way updates went.
+    pub route_counts: RouteCounts,
     /// The configured bound of the store.
     pub max_bytes: u64,
     /// The store's file.
@@ -204,6 +346,8 @@ impl StatusParts {
             uptime: self.clock.elapsed(),
             device_id: &self.device_id,
             updates_per_day: self.updates_per_day,
+            reads_per_day: self.reads_per_day,
+            routes: self.route_counts.shown(),
             quota_now: self.quota_clock.at(self.clock.elapsed()),
             max_bytes: self.max_bytes,
             is_full: matches!(*self.writer.room().borrow(), Room::Full(_)),
@@ -249,13 +393,28 @@ impl StatusParts {
         let row = self.reader().profile(identity)?;
         Ok(row.map(|row| {
             let in_flight = self.in_flight.newest_version(row.id);
-            Profile {
-                identity: ProfileIdentity { kind: identity.kind().name(), key: identity.key().to_owned() },
-                // The Single API accepts updates of profiles that do not exist, and says nothing.
-                exists: "unknown",
-                attributes: row.attributes.into_iter().map(|row| attribute(row, in_flight)).collect(),
-            }
+            profile(identity, row, in_flight, self.clock.now())
         }))
+    }
+
+    /// All that the store holds of an identity, as it stands there. Reads from disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn profile_row(&self, identity: &Identity) -> Result<Option<ProfileRow>, StoreError> {
+        self.reader().profile(identity)
+    }
+}
+
+/// The document of a profile, of which that version is in flight.
+#[must_use]
+pub fn profile(identity: &Identity, row: ProfileRow, in_flight: Option<i64>, now: Timestamp) -> Profile {
+    let exists = row.knowledge.now(now);
+    Profile {
+        identity: ProfileIdentity { kind: identity.kind().name().to_owned(), key: identity.key().to_owned() },
+        exists: exists.name().to_owned(),
+        exists_since: (exists != Existence::Unknown).then(|| row.knowledge.at.to_string()),
+        attributes: row.attributes.into_iter().map(|row| attribute(row, in_flight)).collect(),
     }
 }
 
@@ -267,7 +426,7 @@ pub fn status_at_rest(
     reader: &Reader,
     clock: &Clock,
     device_id: &str,
-    updates_per_day: u64,
+    (updates_per_day, reads_per_day): (u64, u64),
     max_bytes: u64,
     data_dir: &Path,
 ) -> Result<Status, StoreError> {
@@ -280,11 +439,13 @@ pub fn status_at_rest(
         max_bytes,
         is_full: false,
         pending: reader.count_pending()?,
-        link: LinkView { state: LinkState::Unknown, reason, since: now, quota_opens_at: None },
+        link: LinkView { state: LinkState::Unknown, reason, since: now, quota_opens_at: None, reads_denied: None },
         now,
         uptime: Duration::ZERO,
         device_id,
         updates_per_day,
+        reads_per_day,
+        routes: Vec::new(),
         data_dir,
     };
     gather(numbers, reader)
@@ -299,6 +460,8 @@ struct Numbers<'n> {
     uptime: Duration,
     device_id: &'n str,
     updates_per_day: u64,
+    reads_per_day: u64,
+    routes: Vec<RouteCount>,
     quota_now: Timestamp,
     max_bytes: u64,
     is_full: bool,
@@ -331,6 +494,8 @@ fn gather(numbers: Numbers<'_>, reader: &Reader) -> Result<Status, StoreError> {
             updates: totals.updates,
             attributes: totals.attributes,
             requests: totals.requests,
+            unconfirmed: totals.unconfirmed,
+            superseded: totals.superseded,
             last_at: last_at.map(|at| at.to_string()),
         },
         rejected: RejectedCounts { events: rejected_events, updates: rejected_updates },
@@ -339,6 +504,16 @@ fn gather(numbers: Numbers<'_>, reader: &Reader) -> Result<Status, StoreError> {
             used,
             remaining: updates_per_day.saturating_sub(used),
             opens_at: link.quota_opens_at.map(|at| at.to_string()),
+        },
+        routes: numbers.routes,
+        batches: reader.batches(BATCHES_SHOWN)?.into_iter().map(BatchView::from).collect(),
+        reads: ReadCounts {
+            total: totals.reads,
+            reads_per_day: numbers.reads_per_day,
+            used: reader.reads_used(numbers.quota_now)?,
+            verified: totals.verified,
+            lost: totals.lost,
+            denied: link.reads_denied,
         },
         store: StoreCounts {
             bytes: reader.size_bytes(),
@@ -355,25 +530,39 @@ fn gather(numbers: Numbers<'_>, reader: &Reader) -> Result<Status, StoreError> {
 }
 
 fn attribute(row: AttributeRow, in_flight: Option<i64>) -> ProfileAttribute {
+    let is_superseded = row.refused_reason.as_deref() == Some(Reason::Superseded.label());
     let state = if row.refused_version == row.version {
-        "refused"
+        if is_superseded { "superseded" } else { "refused" }
     } else if row.delivered_version == row.version {
         "delivered"
-    } else if in_flight.is_some_and(|newest| row.version <= newest) {
+    } else if row.batched_version == row.version || in_flight.is_some_and(|newest| row.version <= newest) {
         "in_flight"
     } else {
         "pending"
     };
+    let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    let is_known = row.delivered_version == row.version || row.batched_version == row.version;
+    let route = row.route.filter(|_| is_known);
+    let sent = row.sent.filter(|sent| sent.value != sent.own && state == "delivered");
     ProfileAttribute {
-        state,
-        reason: row.refused_reason.filter(|_| state == "refused"),
+        state: state.to_owned(),
+        api: route.map(|route| route.api().name().to_owned()),
+        why: route.map(|route| route.why().to_owned()),
+        sent_value: sent.map(|sent| sent.value),
+        read: row.read.map(|(at, shown, decision)| ProfileReading {
+            at: at.to_string(),
+            modified_at: shown.as_ref().map(|shown| shown.modified_at.to_string()),
+            value: shown.map(|shown| shown.value),
+            decision: decision.words().to_owned(),
+        }),
+        reason: row.refused_reason.filter(|_| matches!(state, "refused" | "superseded")),
         name: row.name,
         value: row.value,
         event_id: row.event_id,
-        event_time: row.event_time,
+        event_time: row.event_time.to_string(),
         mapping: row.mapping,
         version: row.version,
         delivered_version: (row.delivered_version > 0).then_some(row.delivered_version),
-        delivered_at: row.delivered_at,
+        delivered_at: text(row.delivered_at),
     }
 }

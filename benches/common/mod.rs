@@ -128,6 +128,8 @@ pub fn config_text(dir: &Path, endpoint: &str) -> String {
 data_dir = "{}"
 [target]
 client_code = "bench"
+mode = "single"
+shared_profiles = false
 endpoint = "{endpoint}"
 [target.quota]
 updates_per_day = 1_000_000

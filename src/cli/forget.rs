@@ -2,7 +2,7 @@
 
 use super::connect::{Connection, Holder, holder};
 use super::load::{ConfigArgs, Loaded};
-use super::{Failure, print, small_runtime};
+use super::{Failure, print, profile_path, small_runtime};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::forget::{Forgetting, Forgotten};
@@ -36,9 +36,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn ask(connection: &Connection, identity: &Identity) -> Result<Forgotten, Failure> {
-    let key = percent_encoding::utf8_percent_encode(identity.key(), percent_encoding::NON_ALPHANUMERIC);
     small_runtime()?
-        .block_on(connection.delete(&format!("/v1/profiles/{}/{key}", identity.kind().name())))?
+        .block_on(connection.delete(&profile_path(identity, "")))?
         .ok_or_else(|| Failure::because("the agent did not say what it erased; is it an older version?"))
 }
 

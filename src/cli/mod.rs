@@ -7,13 +7,16 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, StoreConfig};
+use crate::config::{Config, StoreConfig, TargetConfig};
 use crate::data_dir::DataDir;
+use crate::identity::Identity;
 use crate::store::StoreLimits;
+use crate::target::ClientOptions;
 
 mod check;
 mod connect;
 mod doctor;
+mod explain;
 mod forget;
 mod load;
 mod preview;
@@ -22,6 +25,7 @@ mod rejected;
 mod run;
 mod sandbox;
 mod status;
+mod verify;
 
 /// Records customer events on this device, durably, and forwards them to Adobe Target.
 #[derive(Debug, Parser)]
@@ -39,6 +43,8 @@ enum Command {
     Check(check::Args),
     Preview(preview::Args),
     Rejected(rejected::Args),
+    Explain(explain::Args),
+    Verify(verify::Args),
     Forget(forget::Args),
     Doctor(doctor::Args),
     Sandbox(sandbox::Args),
@@ -54,6 +60,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Preview(args) => preview::run(&args),
         Command::Rejected(args) => rejected::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Forget(args) => forget::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Sandbox(args) => sandbox::run(args),
@@ -133,9 +141,33 @@ fn existing_store(config: &Config) -> Result<DataDir, Failure> {
     Err(Failure::because(format!("there is no store in {path}; start the agent with `outpost run`")))
 }
 
+/// The path of a profile in the local API, with what comes after it.
+fn profile_path(identity: &Identity, rest: &str) -> String {
+    let key = percent_encoding::utf8_percent_encode(identity.key(), percent_encoding::NON_ALPHANUMERIC);
+    format!("/v1/profiles/{}/{key}{rest}", identity.kind().name())
+}
+
+fn client_options(target: TargetConfig) -> ClientOptions {
+    ClientOptions {
+        endpoint: target.endpoint,
+        client_code: target.client_code,
+        token: target.token,
+        timeout: target.timeout,
+        connections: target.connections,
+        proxy: target.proxy,
+        ca_file: target.ca_file,
+        client_cert: target.client_cert,
+    }
+}
+
 fn store_limits(config: &Config) -> StoreLimits {
     let StoreConfig { max_bytes, min_free_disk_bytes, .. } = config.store;
-    StoreLimits { max_bytes, min_free_disk_bytes, resend_after: config.target.resend_after }
+    StoreLimits {
+        max_bytes,
+        min_free_disk_bytes,
+        resend_after: config.target.resend_after,
+        shares_profiles: config.target.forwarding.late_after.is_some(),
+    }
 }
 
 /// A runtime for commands that make a request or two.

@@ -4,15 +4,19 @@ use std::io::Read;
 
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print};
+use crate::attribute::Change;
 use crate::clock::Clock;
 use crate::coalesce::Stamp;
-use crate::config::Config;
+use crate::config::{Config, TargetConfig};
 use crate::data_dir::DataDir;
-use crate::identity::Identity;
+use crate::existence::Existence;
+use crate::identity::{Identity, IdentityKind};
 use crate::intake::{cloudevents, event_at};
 use crate::limits::{ATTRIBUTE_VALUE_CHARS_WARN, IDENTITY_CHARS_WARN};
-use crate::store::{Reader, Store};
+use crate::route::{Route, Situation, UpdateApi, route};
+use crate::store::{Reader, Store, is_shared};
 use crate::target::single::{encode, path};
+use crate::target::{bulk, delivery, fetch};
 
 /// Shows which mappings match an event, and the exact requests that would be sent
 #[derive(Debug, clap::Args)]
@@ -40,11 +44,35 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         print(&format!("mapping \"{name}\" matches"))?;
     }
     let stamp = Stamp { time: event.time, seq: i64::MAX };
-    let repeat_before = Clock::new(None).now().minus(config.target.resend_after);
+    let now = Clock::new(None).now();
+    let repeats = super::store_limits(&config).repeats(now);
     for changes in &profiles {
-        let attributes =
-            sent(&config, |reader| reader.preview(changes, stamp, repeat_before)).map_err(Failure::because)?;
-        show(&config, &changes.identity, &attributes)?;
+        let ask = |reader: &Reader| {
+            let known = reader.profile(&changes.identity).map_err(|error| super::chain(&error))?;
+            let existence = known.map_or(Existence::Unknown, |row| row.knowledge.now(now));
+            Ok((reader.preview(changes, stamp, repeats)?, existence))
+        };
+        let (attributes, existence) = sent(&config, ask).map_err(Failure::because)?;
+        let is_urgent = changes.changes.iter().any(|change| change.is_urgent);
+        let late_before = config.target.forwarding.late_after.map(|late_after| now.minus(late_after));
+        let is_shared = |change: &Change| {
+            late_before.is_some_and(|before| is_shared(change.operation, change.is_own, event.time, before))
+        };
+        let preview = Preview {
+            config: &config,
+            identity: &changes.identity,
+            attributes: &attributes,
+            situation: Situation {
+                kind: changes.identity.kind(),
+                fits_delivery: delivery::fits(&changes.identity),
+                existence,
+                is_urgent,
+                backlog: 1,
+                is_quota_spent: false,
+            },
+            is_read: changes.changes.iter().any(is_shared),
+        };
+        preview.show()?;
     }
     Ok(())
 }
@@ -59,30 +87,99 @@ fn sent<T>(config: &Config, ask: impl Fn(&Reader) -> Result<T, String>) -> Resul
     ask(&Reader::of_memory(store))
 }
 
-fn show(config: &Config, identity: &Identity, attributes: &[(String, String)]) -> Result<(), Failure> {
-    let pairs = attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).enumerate();
-    for update in encode(identity, pairs) {
-        print(&format!(
-            "\nPOST {}{}\nContent-Type: application/x-www-form-urlencoded\n\n{}",
-            config.target.endpoint,
-            path(&config.target.client_code),
-            update.body
-        ))?;
-    }
-    if identity.key().chars().count() > IDENTITY_CHARS_WARN {
-        print(&format!(
-            "warning: the identity has more than {IDENTITY_CHARS_WARN} characters; Target's Delivery API takes no more"
-        ))?;
-    }
-    for (name, value) in attributes {
-        if value.chars().count() > ATTRIBUTE_VALUE_CHARS_WARN {
+/// What would be sent of one profile.
+struct Preview<'p> {
+    config: &'p Config,
+    identity: &'p Identity,
+    attributes: &'p [(String, String)],
+    situation: Situation,
+    /// Whether the profile is read first.
+    is_read: bool,
+}
+
+impl Preview<'_> {
+    fn show(&self) -> Result<(), Failure> {
+        if self.attributes.is_empty() {
+            return print("nothing would be sent: Target has these values, or they are empty");
+        }
+        let endpoint = &self.config.target.endpoint;
+        let client_code = &self.config.target.client_code;
+        if self.is_read {
             print(&format!(
-                "warning: {name} has more than {ATTRIBUTE_VALUE_CHARS_WARN} characters; Target may cut it"
+                "\nGET {endpoint}{}\nreads the profile first: others may have written it, and their part stays",
+                fetch::path(client_code, self.identity)
             ))?;
         }
+        let rules = self.config.target.forwarding.routes;
+        let route = route(rules, self.situation);
+        print(&format!("\nby {}, since {}", route.api().name(), route.why()))?;
+        if self.is_read && route == Route::BulkMissing {
+            let known = Situation { existence: Existence::Yes, ..self.situation };
+            print("where reading shows that Target has the profile, it is")?;
+            self.show_requests(crate::route::route(rules, known))?;
+            print("\nand else")?;
+        }
+        self.show_requests(route)?;
+        self.warn()
     }
-    if attributes.is_empty() {
-        print("nothing would be sent: Target has these values, or they are empty")?;
+
+    fn pairs(&self) -> impl Iterator<Item = (usize, (&str, &str))> {
+        self.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).enumerate()
     }
-    Ok(())
+
+    fn show_requests(&self, route: Route) -> Result<(), Failure> {
+        let TargetConfig { endpoint, client_code, forwarding, .. } = &self.config.target;
+        match route.api() {
+            UpdateApi::Single => self.show_single(),
+            UpdateApi::Delivery => {
+                let path = delivery::path(client_code, "SESSION");
+                let property = forwarding.property_token.as_deref();
+                for call in delivery::encode(self.identity, property, self.pairs(), || "REQUEST".to_owned()) {
+                    print(&format!("\nPOST {endpoint}{path}\nContent-Type: application/json\n\n{}", call.body))?;
+                }
+                Ok(())
+            }
+            UpdateApi::Bulk => {
+                let is_v1 = self.identity.kind() == IdentityKind::PcId && forwarding.has_ecid;
+                let path = bulk::path(client_code, if is_v1 { 1 } else { 2 });
+                let mut attributes = self.attributes.to_vec();
+                attributes.sort_unstable();
+                let names: Vec<String> = attributes.iter().map(|(name, _)| name.clone()).collect();
+                let mut file = bulk::head(self.identity.kind(), &names);
+                bulk::append_row(&mut file, &names, self.identity.key(), &attributes);
+                print(&format!(
+                    "\nPOST {endpoint}{path}\na file with this row, and all else that is known of the profile:\n"
+                ))?;
+                print(file.trim_end())
+            }
+        }
+    }
+
+    fn show_single(&self) -> Result<(), Failure> {
+        let TargetConfig { endpoint, client_code, .. } = &self.config.target;
+        for update in encode(self.identity, self.pairs()) {
+            print(&format!(
+                "\nPOST {endpoint}{}\nContent-Type: application/x-www-form-urlencoded\n\n{}",
+                path(client_code),
+                update.body
+            ))?;
+        }
+        Ok(())
+    }
+
+    fn warn(&self) -> Result<(), Failure> {
+        if self.identity.key().chars().count() > IDENTITY_CHARS_WARN {
+            print(&format!(
+                "warning: the identity has more than {IDENTITY_CHARS_WARN} characters; Target's Delivery API takes no more"
+            ))?;
+        }
+        for (name, value) in self.attributes {
+            if value.chars().count() > ATTRIBUTE_VALUE_CHARS_WARN {
+                print(&format!(
+                    "warning: {name} has more than {ATTRIBUTE_VALUE_CHARS_WARN} characters; Target may cut it"
+                ))?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::load::{self, ConfigArgs, Loaded};
 use super::sandbox::known_profiles;
-use super::{Failure, print, store_limits};
+use super::{Failure, client_options, print, store_limits};
 use crate::agent::{self, AgentOptions, Listeners};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Endpoint};
@@ -19,7 +19,6 @@ use crate::logging;
 use crate::sandbox::Sandbox;
 use crate::sandbox::faults::Faults;
 use crate::sandbox::target::{Target, Unknown};
-use crate::target::ClientOptions;
 
 /// Threads that serve the intake and the forwarder; the store has one of its own.
 const WORKERS: usize = 2;
@@ -129,7 +128,7 @@ impl Start {
 
 fn options(config: Config, data_dir: &DataDir, device_id: String, token: SecretString) -> AgentOptions {
     let limits = store_limits(&config);
-    let target = config.target;
+    let (updates_per_day, reads_per_day) = (config.target.updates_per_day, config.target.reads_per_day);
     AgentOptions {
         store_path: data_dir.store_path(),
         device_id,
@@ -137,17 +136,10 @@ fn options(config: Config, data_dir: &DataDir, device_id: String, token: SecretS
         allowed_origins: config.intake.allowed_origins,
         server: ServerOptions::default(),
         mappings: config.mappings,
-        target: ClientOptions {
-            endpoint: target.endpoint,
-            client_code: target.client_code,
-            token: target.token,
-            timeout: target.timeout,
-            connections: target.connections,
-            proxy: target.proxy,
-            ca_file: target.ca_file,
-            client_cert: target.client_cert,
-        },
-        updates_per_day: target.updates_per_day,
+        forwarding: config.target.forwarding.clone(),
+        target: client_options(config.target),
+        updates_per_day,
+        reads_per_day,
         limits,
         keep_events: config.store.keep_events,
     }

@@ -1,6 +1,7 @@
 //! `outpost sandbox`: the Target simulator alone.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -11,7 +12,7 @@ use crate::limits::SANDBOX_REQUESTS_KEPT;
 use crate::sandbox::Sandbox;
 use crate::sandbox::faults::Faults;
 use crate::sandbox::target::{Target, Unknown};
-use crate::target::single;
+use crate::target::{bulk, delivery, single};
 
 /// The identities that a sandbox knows when it starts.
 const KNOWN: [(IdentityKind, &str); 4] = [
@@ -28,12 +29,24 @@ pub(super) struct Args {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7718")]
     listen: SocketAddr,
-    /// How to fail: outage, 5xx, 429=SECONDS, 401, portal, redirect, slow=500ms, reset, refuse=ATTRIBUTE; each with *TIMES
+    /// How to fail: outage, 5xx, 429=SECONDS, 401, portal, redirect, slow=500ms, reset, refuse=ATTRIBUTE, fetch=403 and so for any API, batch-slow=30s, batch-stuck, batch-fail=KEY; each with *TIMES
     #[arg(long, default_value = "", hide_default_value = true)]
     faults: Faults,
     /// What becomes of updates for unknown identities
     #[arg(long, value_enum, default_value_t)]
     unknown: Unknown,
+    /// The bearer token that calls must carry
+    #[arg(long)]
+    token: Option<String>,
+    /// How long a write takes to show, such as 1h; the real one takes up to a day
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = crate::sandbox::duration)]
+    delay: Duration,
+    /// Single updates that are taken in any 24 hours
+    #[arg(long, value_name = "COUNT")]
+    updates_per_day: Option<usize>,
+    /// Profiles that may be fetched in any 24 hours
+    #[arg(long, value_name = "COUNT")]
+    reads_per_day: Option<usize>,
     /// An identity that is known, beside the built-in ones
     #[arg(long, value_name = "IDENTITY")]
     known: Vec<Identity>,
@@ -48,14 +61,22 @@ pub(super) fn known_profiles() -> impl Iterator<Item = Identity> {
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    let Args { listen, faults, unknown, known, keep_requests } = args;
-    let target = Target::new(known_profiles().chain(known), unknown, faults, keep_requests);
+    let Args { listen, faults, unknown, token, delay, updates_per_day, reads_per_day, known, keep_requests } = args;
+    let mut target = Target::new(known_profiles().chain(known), unknown, faults, keep_requests);
+    (target.token, target.updates_per_day, target.reads_per_day) = (token, updates_per_day, reads_per_day);
+    target.set_delay(delay);
     small_runtime()?.block_on(async {
         let (listener, address) = bind(listen).await?;
         print(&format!(
             "The sandbox is running; stop it with Ctrl-C\n  updates   POST http://{address}{}\n  \
-             watch     http://{address}/sandbox/profiles and /sandbox/requests",
-            single::path("CLIENT")
+             batches   POST http://{address}{}\n  \
+             delivery  POST http://{address}{}\n  \
+             profiles  GET  http://{address}/rest/v1/profiles/thirdPartyId/ID?client=CLIENT\n  \
+             watch     http://{address}/sandbox/profiles and /sandbox/requests\n  \
+             settings  http://{address}/sandbox lists them",
+            single::path("CLIENT"),
+            bulk::path("CLIENT", 2),
+            delivery::path("CLIENT", "SESSION")
         ))?;
         let (stop_sender, stop) = watch::channel(false);
         tokio::select! {

@@ -9,7 +9,7 @@ use super::{Failure, existing_store, print, small_runtime};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_dir::DataDir;
-use crate::status::{Status, status_at_rest};
+use crate::status::{BatchView, RouteCount, Status, status_at_rest};
 use crate::store::Reader;
 
 /// How often `--watch` looks.
@@ -58,7 +58,7 @@ fn at_rest(config: &Config, data_dir: &DataDir) -> Result<Status, Failure> {
         &reader,
         &Clock::new(None),
         &device_id,
-        config.target.updates_per_day,
+        (config.target.updates_per_day, config.target.reads_per_day),
         config.store.max_bytes,
         data_dir.path(),
     )
@@ -73,6 +73,10 @@ fn table(status: &Status) -> String {
     let Status { events, pending, delivered, rejected, quota, store, .. } = status;
     let reason = status.link_reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let last = delivered.last_at.as_deref().map(|at| format!(", last at {at}")).unwrap_or_default();
+    let unconfirmed = match delivered.unconfirmed {
+        0 => String::new(),
+        count => format!(", {count} to profiles that Target may not have"),
+    };
     let opens = quota.opens_at.as_deref().map(|at| format!(", spent until {at}")).unwrap_or_default();
     let full = if store.is_full { "; full, events are refused" } else { "" };
     let free = store.disk_free_bytes.map(|bytes| format!(", {} free on disk", mebibytes(bytes))).unwrap_or_default();
@@ -96,10 +100,13 @@ fn table(status: &Status) -> String {
         (
             "delivered",
             format!(
-                "{} updates, {} attributes, {} requests{last}",
-                delivered.updates, delivered.attributes, delivered.requests
+                "{} updates, {} attributes, {} requests, {} superseded{unconfirmed}{last}",
+                delivered.updates, delivered.attributes, delivered.requests, delivered.superseded
             ),
         ),
+        ("reads", reads(status)),
+        ("batches", batches(status)),
+        ("routes", routes(status)),
         ("rejected", format!("{} events, {} updates kept", rejected.events, rejected.updates)),
         ("quota", format!("{} of {} used in 24 hours{opens}", quota.used, quota.updates_per_day)),
         ("store", format!("{} of {}{free}{full}", mebibytes(store.bytes), mebibytes(store.max_bytes))),
@@ -109,6 +116,28 @@ fn table(status: &Status) -> String {
     .chain(store.salvage.clone())
     .collect::<Vec<_>>()
     .join("\n")
+}
+
+fn reads(status: &Status) -> String {
+    let reads = &status.reads;
+    let denied = reads.denied.as_deref().map(|reason| format!("; {reason}")).unwrap_or_default();
+    format!(
+        "{} of {} used in 24 hours; read back: {} arrived, {} sent again{denied}",
+        reads.used, reads.reads_per_day, reads.verified, reads.lost
+    )
+}
+
+fn batches(status: &Status) -> String {
+    let each = |batch: &BatchView| format!("{} rows {}", batch.rows, batch.state.replace('_', " "));
+    let all: Vec<String> = status.batches.iter().map(each).collect();
+    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+}
+
+/// Which way updates went since the start, and why.
+fn routes(status: &Status) -> String {
+    let each = |route: &RouteCount| format!("{} {} ({})", route.updates, route.api, route.why);
+    let all: Vec<String> = status.routes.iter().map(each).collect();
+    if all.is_empty() { "no update since the start".to_owned() } else { all.join(", ") }
 }
 
 #[allow(clippy::cast_precision_loss)] // A tenth of a mebibyte is all that is shown.

@@ -14,6 +14,8 @@ use secrecy::SecretString;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::target::TokenSource;
+
 /// One thing that is wrong in a configuration, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -192,6 +194,16 @@ impl<'d, 'a> Table<'d, 'a> {
         Some(duration)
     }
 
+    /// True or false.
+    pub(super) fn flag(&self, key: &'static str) -> Option<bool> {
+        let value = self.value(key)?;
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            self.wrong_kind(key, value, "true or false");
+        }
+        flag
+    }
+
     /// A size such as `64KiB` or `1GiB`. Units: bytes.
     pub(super) fn size(&self, key: &'static str, allowed: RangeInclusive<u64>) -> Option<u64> {
         let text = self.text(key)?;
@@ -221,6 +233,13 @@ impl<'d, 'a> Table<'d, 'a> {
             }
         }
         texts
+    }
+
+    /// A token: a secret that may change in its file while the agent runs.
+    pub(super) fn token(&self, key: &'static str) -> Option<TokenSource> {
+        let secret = self.secret(key)?;
+        let file = self.value(key).and_then(|value| value.get_ref().as_table()?.get("file")?.get_ref().as_str());
+        Some(file.map_or(TokenSource::Text(secret), |path| TokenSource::File(PathBuf::from(path))))
     }
 
     /// A secret: a text, or `{ env = "NAME" }`, or `{ file = "path" }`.

@@ -39,7 +39,6 @@ pub(super) fn read(
         let mapping = reader.mapping(&table, name.map_or("", Spanned::into_inner));
         all_examples.extend(table.tables("example").into_iter().filter_map(examples::read));
         table.unsupported("hash");
-        table.unsupported("urgent");
         table.finish();
         mappings.extend(mapping);
     }
@@ -58,6 +57,7 @@ impl Reader<'_> {
         let event_type = table.required_text("event").map(|text| WildMatch::new(text.get_ref()));
         let when = table.text("when").map(|text| self.expression(table, &text));
         let identity = self.identity(table);
+        let is_urgent = table.flag("urgent");
         let mut changes = Vec::new();
         for operation in Operation::ALL {
             if let Some(section) = table.table(operation.name()) {
@@ -78,7 +78,16 @@ impl Reader<'_> {
             None => None,
         };
         let changes = changes.into_iter().collect::<Option<Vec<_>>>()?;
-        Some(Mapping { name: Arc::from(name), event_type: event_type?, when, identity_kind, identity, changes })
+        let is_urgent = is_urgent.unwrap_or(false);
+        Some(Mapping {
+            name: Arc::from(name),
+            event_type: event_type?,
+            when,
+            identity_kind,
+            identity,
+            is_urgent,
+            changes,
+        })
     }
 
     fn expression(&self, table: &Table<'_, '_>, text: &Spanned<&str>) -> Option<Expression> {
@@ -125,7 +134,7 @@ impl Reader<'_> {
             return None;
         };
         let value = self.expression(section, &Spanned::new(value.span(), text));
-        Some(ChangeRule { operation, name: name?, value: value? })
+        Some(ChangeRule { operation, name: name?, value: value?, is_own: key.contains(DEVICE_ID) })
     }
 
     fn attribute_name(

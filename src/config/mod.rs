@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::forwarder::ForwarderRules;
 use crate::mapping::Mappings;
+use crate::target::TokenSource;
 
 mod document;
 mod examples;
@@ -66,9 +68,13 @@ pub struct TargetConfig {
     /// Scheme and host, without a slash at the end.
     pub endpoint: String,
     /// The bearer token.
-    pub token: Option<SecretString>,
+    pub token: Option<TokenSource>,
+    /// How updates are forwarded.
+    pub forwarding: ForwarderRules,
     /// `[target.quota]`.
     pub updates_per_day: u64,
+    /// `[target.quota]`: calls of the Fetch API.
+    pub reads_per_day: u64,
     /// How long after its delivery an unchanged value is sent again, when an event brings it.
     pub resend_after: Duration,
     /// How long one request may take.

@@ -11,6 +11,9 @@ use toml::Spanned;
 
 use super::document::Table;
 use super::{AgentConfig, DEFAULT_DATA_DIR, DEFAULT_LISTEN, IntakeConfig, LogConfig, StoreConfig, TargetConfig};
+use crate::forwarder::ForwarderRules;
+use crate::limits::{BATCH_ROWS_MAX, QUOTA_WINDOW, READS_PER_DAY, READS_PER_DAY_MAX};
+use crate::route::{Mode, RouteRules};
 use crate::store::StoreLimits;
 use crate::target::single;
 
@@ -27,6 +30,15 @@ const KEEP_EVENTS_MAX: Duration = Duration::from_secs(3_650 * 86_400);
 
 /// An unchanged value is to be sent again before Target forgets the profile. Source: Target, lifetime of profiles.
 const RESEND_AFTER_MAX: Duration = Duration::from_secs(14 * 86_400);
+
+/// A value is late when its event is older than this as it is about to be sent, unless told otherwise. Source: contract,
+/// section 6.
+const LATE_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// How long after its delivery a profile is read back unless told otherwise: Target says that most writes show within an hour.
+const VERIFY_AFTER: Duration = Duration::from_secs(6 * 60 * 60);
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Room for some thousand events. Units: bytes.
 const STORE_BYTES_MIN: u64 = 4 << 20;
@@ -66,22 +78,14 @@ pub(super) fn target(top: &Table<'_, '_>) -> Option<TargetConfig> {
     };
     let client_code = section.required_text("client_code").and_then(|text| client_code(&section, &text));
     let endpoint = section.text("endpoint").map(|text| endpoint(&section, &text));
-    mode(&section);
-    for key in ["bulk_above", "property_token", "late_after", "urgent"] {
-        section.unsupported(key);
-    }
-    only(&section, "missing_profiles", "send");
-    if let Some(value) = section.value("shared_profiles")
-        && value.get_ref().as_bool() != Some(false)
-    {
-        section.report(value.span(), "shared_profiles in [target] can only be false in this version");
-    }
-    let token = section.secret("token");
+    let forwarding = forwarding(&section);
+    let token = section.token("token");
     let resend_after = section.duration("resend_after", Duration::from_secs(60)..RESEND_AFTER_MAX);
-    let updates_per_day = section.table("quota").and_then(|quota| {
-        let limit = quota.integer("updates_per_day", 1..UPDATES_PER_DAY_MAX + 1);
+    let (updates_per_day, reads_per_day) = section.table("quota").map_or((None, None), |quota| {
+        let updates = quota.integer("updates_per_day", 1..UPDATES_PER_DAY_MAX + 1);
+        let reads = quota.integer("reads_per_day", 1..READS_PER_DAY_MAX + 1);
         quota.finish();
-        limit
+        (updates, reads)
     });
     let http = http(section.table("http"));
     section.finish();
@@ -95,6 +99,8 @@ pub(super) fn target(top: &Table<'_, '_>) -> Option<TargetConfig> {
         client_code,
         endpoint,
         token,
+        forwarding,
+        reads_per_day: reads_per_day.unwrap_or(READS_PER_DAY),
         updates_per_day: updates_per_day.unwrap_or(UPDATES_PER_DAY),
         resend_after: resend_after.unwrap_or(StoreLimits::default().resend_after),
         timeout,
@@ -148,23 +154,57 @@ fn is_loopback(url: &reqwest::Url) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-fn mode(section: &Table<'_, '_>) {
-    let Some(mode) = section.text("mode") else { return };
-    let message = match *mode.get_ref() {
-        "single" => return,
-        mode @ ("bulk" | "delivery" | "auto") => {
-            format!("mode \"{mode}\" is not supported by this version; use mode = \"single\"")
-        }
-        mode => format!("unknown mode \"{mode}\"; this version has mode = \"single\""),
+fn forwarding(section: &Table<'_, '_>) -> ForwarderRules {
+    let defaults = RouteRules::default();
+    let routes = RouteRules {
+        mode: mode(section).unwrap_or_default(),
+        creates_missing: creates_missing(section),
+        bulk_above: section
+            .integer("bulk_above", 0..BATCH_ROWS_MAX as u64 + 1)
+            .map_or(defaults.bulk_above, |rows| usize::try_from(rows).unwrap_or(usize::MAX)),
     };
-    section.report(mode.span(), message);
+    let late_after = section.duration("late_after", Duration::ZERO..QUOTA_WINDOW + SECOND).unwrap_or(LATE_AFTER);
+    let is_shared = section.flag("shared_profiles").unwrap_or(true);
+    let verify_after = section.duration("verify_after", SECOND..RESEND_AFTER_MAX).unwrap_or(VERIFY_AFTER);
+    ForwarderRules {
+        routes,
+        late_after: is_shared.then_some(late_after),
+        has_ecid: section.flag("ecid").unwrap_or(false),
+        property_token: section.text("property_token").map(|text| text.into_inner().to_owned()),
+        verify: verify_sample(section).map(|part| (part, verify_after)),
+    }
 }
 
-fn only(section: &Table<'_, '_>, key: &'static str, allowed: &str) {
-    if let Some(text) = section.text(key)
-        && *text.get_ref() != allowed
-    {
-        section.report(text.span(), format!("{key} in [target] can only be \"{allowed}\" in this version"));
+fn mode(section: &Table<'_, '_>) -> Option<Mode> {
+    let text = section.text("mode")?;
+    let mode = Mode::ALL.into_iter().find(|mode| mode.name() == *text.get_ref());
+    if mode.is_none() {
+        let known = Mode::ALL.map(Mode::name).join(", ");
+        section.report(text.span(), format!("unknown mode \"{}\" in [target]; there are {known}", text.get_ref()));
+    }
+    mode
+}
+
+fn creates_missing(section: &Table<'_, '_>) -> bool {
+    let Some(text) = section.text("missing_profiles") else { return true };
+    match *text.get_ref() {
+        "create" => return true,
+        "send" => {}
+        _ => section.report(text.span(), "missing_profiles in [target] is \"create\" or \"send\""),
+    }
+    false
+}
+
+/// A part of the profiles, such as `1%`. From 0 to 1.
+fn verify_sample(section: &Table<'_, '_>) -> Option<f64> {
+    let text = section.text("verify_sample")?;
+    let percent = text.get_ref().strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+    match percent {
+        Some(percent) if (0.0..=100.0).contains(&percent) => (percent > 0.0).then_some(percent / 100.0),
+        _ => {
+            section.report(text.span(), "verify_sample in [target] is a part of the profiles such as \"1%\"");
+            None
+        }
     }
 }
 

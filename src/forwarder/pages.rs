@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use crate::limits::OUTBOX_PAGE_PROFILES;
-use crate::store::{Claim, Outbox, StoreError, Writer};
+use crate::store::{Claim, ClaimRules, Claims, Outbox, StoreError, Writer};
+use crate::timestamp::Timestamp;
 
 /// What a page should last for.
 const PAGE_TIME: Duration = Duration::from_millis(20);
@@ -22,10 +23,26 @@ const RESERVED_AHEAD: usize = 2;
 /// What was claimed.
 pub(super) struct Page {
     pub(super) claims: Vec<Claim>,
+    /// Pending profiles, counted as far as was asked for.
+    pub(super) backlog: usize,
     /// Whether the outbox may hold more.
     pub(super) may_have_more: bool,
     /// What is reserved of the quota beyond the claims, of what was spare when the reading began.
     spare: usize,
+}
+
+/// What is to be read.
+pub(super) struct Ask {
+    /// Whether it is one claim, for a probe.
+    pub(super) is_one: bool,
+    /// Profiles that are passed over.
+    pub(super) aside: HashSet<i64>,
+    /// As [`ClaimRules::backlog_max`].
+    pub(super) backlog_max: usize,
+    /// As [`ClaimRules::late_before`].
+    pub(super) late_before: Option<Timestamp>,
+    /// As [`ClaimRules::goes_in_batch`].
+    pub(super) goes_in_batch: bool,
 }
 
 /// The outbox, and how much is read of it at a time.
@@ -63,19 +80,26 @@ impl Pages {
         self.outbox.is_some() && left <= self.size / 2
     }
 
-    /// Begins to read a page, of one claim if it is for a probe.
-    pub(super) fn begin(&mut self, is_probe: bool, aside: HashSet<i64>) {
+    /// Whether a page is being read.
+    pub(super) const fn is_reading(&self) -> bool {
+        self.reading.is_some()
+    }
+
+    /// Begins to read a page.
+    pub(super) fn begin(&mut self, ask: Ask) {
         let Some(mut outbox) = self.outbox.take() else { return };
         self.size = page_size(self.size, self.begun.elapsed(), self.connections);
         self.begun = Instant::now();
-        let limit = if is_probe { 1 } else { self.size };
+        let limit = if ask.is_one { 1 } else { self.size };
         self.spare_at_begin = self.spare;
         let (writer, spare) = (self.writer.clone(), self.spare);
         self.reading = Some(tokio::task::spawn_blocking(move || {
-            let page = outbox.claim(limit, &aside).and_then(|claims| {
+            let Ask { aside, backlog_max, late_before, goes_in_batch, .. } = ask;
+            let rules = ClaimRules { limit, aside: &aside, backlog_max, late_before, goes_in_batch };
+            let page = outbox.claim(rules).and_then(|Claims { claims, backlog }| {
                 let may_have_more = claims.len() == limit;
                 let spare = reserve(&writer, claims.len(), spare, may_have_more)?;
-                Ok(Page { claims, may_have_more, spare })
+                Ok(Page { claims, backlog, may_have_more, spare })
             });
             (outbox, page)
         }));

@@ -1,34 +1,58 @@
 //! The loop: it owns what is in flight, and does what `plan` says.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::aside::Aside;
-use super::deliver::{Delivery, deliver};
-use super::pages::{Page, Pages};
+use super::batches::Batches;
+use super::deliver::{Delivery, Way};
+use super::jobs::Done;
+use super::pages::{Ask, Page, Pages};
 use super::plan::{Step, plan};
 use crate::backoff::backoff;
 use crate::clock::Clock;
-use crate::limits::{DELIVERY_REQUESTS_MAX, STOP_TIMEOUT};
-use crate::link::{Link, LinkState, Permit, Signal};
+use crate::limits::STOP_TIMEOUT;
+use crate::link::{Link, LinkState, Permit};
 use crate::network::NetworkWatch;
 use crate::pulse::Pulse;
-use crate::quota::{Quota, QuotaClock, QuotaTime};
-use crate::status::LinkView;
-use crate::store::{Claim, Outbox, Settlement, StoreError, Writer};
-use crate::target::{Client, Outcome};
+use crate::quota::{Quota, QuotaClock};
+use crate::route::{Mode, RouteRules};
+use crate::status::{LinkView, ReadQuota, RouteCounts};
+use crate::store::{BatchHead, Candidate, Claim, Outbox, Settlement, StoreError, Writer};
+use crate::target::Client;
 
-/// Deliveries that are written down at once.
-const SETTLEMENTS_MAX: usize = 1_024;
+mod answers;
+mod bulk;
+mod sending;
 
-/// How long a delivery may wait to be written down with others. Each commit is a wait for the disk, and wear of a flash
-/// card; a power cut before it means no more than that the same states are sent again.
-const SETTLE_DELAY: Duration = Duration::from_millis(25);
+use bulk::Filled;
+
+/// Profiles that wait to be put in a batch, beyond which no more are claimed.
+const CANDIDATES_MAX: usize = 2_048;
+
+/// How often a token's file is looked at while the link is paused.
+const TOKEN_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What an operator decides of forwarding.
+#[derive(Clone, Debug, Default)]
+pub struct ForwarderRules {
+    /// Which way updates go.
+    pub routes: RouteRules,
+    /// Since when a value counts as late, where profiles are shared with other devices; none where they are not.
+    pub late_after: Option<Duration>,
+    /// Whether the customer uses ECID.
+    pub has_ecid: bool,
+    /// The property that calls of the Delivery API are for.
+    pub property_token: Option<String>,
+    /// The part of profiles that is read back, and how long after their delivery.
+    pub verify: Option<(f64, Duration)>,
+}
 
 /// What a forwarder is made of.
 pub struct ForwarderParts {
@@ -56,13 +80,38 @@ pub struct ForwarderParts {
     pub request_timeout: Duration,
     /// Where the state of the link is shown.
     pub link_view: watch::Sender<LinkView>,
+    /// What an operator decides.
+    pub rules: ForwarderRules,
+    /// The key of the hashes that name sessions of the Delivery API.
+    pub session_key: Vec<u8>,
+    /// What the last 24 hours have used of the Fetch API.
+    pub reads: ReadQuota,
+    /// The batches of the last run.
+    pub batches: Vec<BatchHead>,
+    /// The store's file.
+    pub store_path: PathBuf,
+    /// Where it is counted which way updates went.
+    pub route_counts: RouteCounts,
 }
 
 /// The forwarder.
 pub struct Forwarder {
     writer: Writer,
-    client: Client,
+    way: Arc<Way>,
+    rules: ForwarderRules,
+    store_path: PathBuf,
+    route_counts: RouteCounts,
     connections: usize,
+    reads: ReadQuota,
+    /// Until when profiles are not read.
+    reads_denied_until: Duration,
+    /// Pending profiles when they were last counted, without those that wait for a batch.
+    backlog: usize,
+    /// What is to be put in a batch, with its claims.
+    candidates: Vec<(Claim, Candidate)>,
+    filling: JoinSet<Result<Filled, StoreError>>,
+    batches: Batches,
+    batch_job: JoinSet<(i64, Done)>,
     quota: Quota,
     quota_clock: QuotaClock,
     /// Requests that those in flight may make.
@@ -93,13 +142,32 @@ impl Forwarder {
     /// A forwarder that has not begun.
     #[must_use]
     pub fn new(parts: ForwarderParts) -> Self {
-        let ForwarderParts { outbox, writer, client, connections, quota, quota_clock, clock, link_view, .. } = parts;
+        let ForwarderParts { outbox, writer, client, connections, quota, quota_clock, clock, link_view, rules, .. } =
+            parts;
+        let way = Way {
+            client,
+            writer: writer.clone(),
+            clock: clock.clone(),
+            rules: rules.routes,
+            property_token: rules.property_token.clone(),
+            session_key: parts.session_key,
+        };
         Self {
             outbox_changed: writer.outbox_changed(),
             pages: Pages::new(outbox, writer.clone(), connections),
             writer,
-            client,
+            way: Arc::new(way),
+            rules,
+            store_path: parts.store_path,
+            route_counts: parts.route_counts,
             connections,
+            reads: parts.reads,
+            reads_denied_until: Duration::ZERO,
+            backlog: 0,
+            candidates: Vec::new(),
+            filling: JoinSet::new(),
+            batches: Batches::resume(parts.batches, clock.elapsed()),
+            batch_job: JoinSet::new(),
             quota,
             quota_clock,
             budgeted: 0,
@@ -133,6 +201,8 @@ impl Forwarder {
                 Some(sent) = self.sends.join_next() => self.sent(sent),
                 page = self.pages.read() => self.claimed(page),
                 Some(settled) = self.settling.join_next() => self.settled(settled),
+                Some(filled) = self.filling.join_next() => self.filled(filled),
+                Some(done) = self.batch_job.join_next() => self.batch_done(done),
                 () = wait(self.settle_at) => self.settle(),
                 // Not asked for while there is enough to do: intake need not wake us for every commit.
                 () = outbox_changed.notified(), if !self.may_have_more => self.may_have_more = true,
@@ -147,23 +217,51 @@ impl Forwarder {
     fn start(&mut self) -> Option<Instant> {
         loop {
             let now = self.clock.elapsed();
+            self.fill();
             match self.plan(now) {
                 Step::Send(places) => {
                     self.claim(now);
+                    let batch_wake = self.start_batch(now);
                     if self.claims.is_empty() {
-                        return self.aside.next(now).map(|time| self.instant(time));
+                        return earliest(self.aside.next(now), batch_wake).map(|time| self.instant(time));
                     }
-                    self.send(places, now);
+                    let places = places.min(self.places(now));
+                    let sent = self.send(places, now);
+                    if !sent {
+                        return batch_wake.map(|time| self.instant(time));
+                    }
                 }
                 Step::WaitUntil(time) => {
                     // What waits is released: it may change before its turn comes.
                     self.release_claims();
                     self.may_have_more = true;
-                    return Some(self.instant(time));
+                    let wake = self.refresh_token(now).map_or(time, |soon| soon.min(time));
+                    return Some(self.instant(wake));
                 }
                 Step::Idle => return None,
             }
         }
+    }
+
+    /// How many deliveries may still start: a batch on its way takes the place of one.
+    fn places(&self, now: Duration) -> usize {
+        match self.link.permit(now) {
+            Permit::Probe if !self.batch_job.is_empty() => 0,
+            Permit::WaitUntil(_) => 0,
+            _ => usize::MAX,
+        }
+    }
+
+    /// While the link is paused, a token that has changed brings the next probe forward. Says when to look again.
+    fn refresh_token(&mut self, now: Duration) -> Option<Duration> {
+        if self.link.state() != LinkState::Paused || !self.way.client.has_token_file() {
+            return None;
+        }
+        if self.way.client.refresh_token() && self.link.credentials_changed(now) {
+            tracing::info!("the token has changed; probing now");
+            return Some(now);
+        }
+        Some(now + TOKEN_INTERVAL)
     }
 
     /// Gives up what was claimed and not sent.
@@ -172,23 +270,13 @@ impl Forwarder {
         self.claims.clear();
     }
 
-    fn send(&mut self, places: usize, now: Duration) {
-        let places = places.min(self.claims.len());
-        let left = self.quota.left(self.quota_clock.at(now)).saturating_sub(self.budgeted);
-        // A profile that takes several requests gets them while there is plenty; else it goes on after the others.
-        let is_plenty = left >= DELIVERY_REQUESTS_MAX * places as u64;
-        let budget = if is_plenty { DELIVERY_REQUESTS_MAX } else { 1 };
-        for claim in self.claims.drain(..places) {
-            self.budgeted += budget;
-            self.link.sent(now);
-            self.sends.spawn(deliver(self.client.clone(), claim, budget));
-        }
-    }
-
     /// Says by when it will have gone on: a request ends within its timeout, and a wait at its end.
     fn show_progress(&self, wake: Option<Instant>) {
-        let is_busy = !self.sends.is_empty() || !self.settling.is_empty() || self.settle_at.is_some();
+        let is_busy =
+            !self.sends.is_empty() || !self.settling.is_empty() || !self.filling.is_empty() || self.settle_at.is_some();
         match (is_busy, wake) {
+            // The file of a batch may take its time on a slow line.
+            _ if !self.batch_job.is_empty() => self.pulse.rest(),
             (true, _) => self.pulse.due(self.clock.elapsed() + self.request_timeout),
             (false, Some(wake)) => {
                 self.pulse.due(self.clock.elapsed() + wake.saturating_duration_since(Instant::now()));
@@ -209,6 +297,8 @@ impl Forwarder {
             return Step::WaitUntil(self.store_wait_until);
         }
         let quota_now = self.quota_clock.at(now);
+        // Other ways than single updates do not use it up.
+        let is_bound = self.rules.routes.mode == Mode::Single;
         // What those in flight may make beyond one each is spoken for.
         let left = self.quota.left(quota_now).saturating_sub(self.budgeted.saturating_sub(self.sends.len() as u64));
         let opens = if left > 0 { None } else { self.quota.check(quota_now).err() };
@@ -218,6 +308,7 @@ impl Forwarder {
             self.show_quota(opens);
         }
         let permit = self.link.permit(now);
+        let left = if is_bound { left } else { u64::MAX };
         plan(permit, self.sends.len(), self.connections, left, now + opens.unwrap_or_default())
     }
 
@@ -225,7 +316,9 @@ impl Forwarder {
     fn show_quota(&self, opens: Option<Duration>) {
         let opens_at = opens.map(|wait| self.clock.now().plus(wait));
         match &opens_at {
-            Some(opens_at) => tracing::warn!(%opens_at, "the quota is spent; updates wait until the oldest fall out"),
+            Some(opens_at) => {
+                tracing::warn!(%opens_at, "the quota of single updates is spent until the oldest fall out");
+            }
             None => tracing::info!("the quota has room again"),
         }
         self.link_view.send_modify(|view| view.quota_opens_at = opens_at);
@@ -233,114 +326,35 @@ impl Forwarder {
 
     /// Begins to claim more before what was claimed is used up.
     fn claim(&mut self, now: Duration) {
-        if self.may_have_more && self.pages.is_due(self.claims.len()) {
-            let is_probe = self.link.permit(now) == Permit::Probe;
-            // What changes from now on, the page may not show.
-            self.may_have_more = false;
-            self.pages.begin(is_probe, self.aside.waiting(now));
+        let is_ready = self.pages.is_due(self.claims.len()) && self.candidates.len() < CANDIDATES_MAX;
+        if !self.may_have_more || !is_ready {
+            return;
         }
+        let RouteRules { mode, bulk_above, .. } = self.rules.routes;
+        let can_batch = matches!(mode, Mode::Bulk | Mode::Auto);
+        let filling = self.batches.filling_rows();
+        let ask = Ask {
+            // What goes in a batch is not sent now, and so is no probe.
+            is_one: self.link.permit(now) == Permit::Probe && !can_batch,
+            aside: self.aside.waiting(now),
+            backlog_max: if can_batch { bulk_above } else { 0 },
+            late_before: self.late_before(now),
+            goes_in_batch: can_batch && (mode == Mode::Bulk || self.is_quota_spent || filling > bulk_above),
+        };
+        // What changes from now on, the page may not show.
+        self.may_have_more = false;
+        self.pages.begin(ask);
     }
 
     fn claimed(&mut self, page: Result<Page, StoreError>) {
         match page {
             Ok(page) => {
                 self.may_have_more |= page.may_have_more;
+                self.backlog = page.backlog;
                 self.claims.extend(page.claims);
             }
             Err(error) => self.store_failed(&error),
         }
-    }
-
-    fn sent(&mut self, sent: Result<Delivery, JoinError>) {
-        let delivery = sent.expect("a delivery does not panic");
-        let (now, wall) = (self.clock.elapsed(), self.clock.now());
-        let quota_time = QuotaTime { at: self.quota_clock.at(now), wall: Clock::system() };
-        self.budgeted -= delivery.budget();
-        (0..delivery.requests()).for_each(|_| self.quota.spend(quota_time.at));
-        if let Some(outcome) = delivery.outcome.clone() {
-            tracing::debug!(
-                outcome = outcome.label(),
-                delivered = delivery.delivered(),
-                refused = delivery.refused(),
-                "update sent"
-            );
-            self.observe(&outcome, delivery.profile_id(), now);
-        }
-        if delivery.refused() > 0 {
-            tracing::warn!(attributes = delivery.refused(), "update refused for good; kept as rejected");
-        }
-        match delivery.into_settlement(wall, quota_time) {
-            Some(settlement) => self.unsettled.push(settlement),
-            None => {
-                self.pages.give_back(1);
-                self.may_have_more = true;
-            }
-        }
-        if self.unsettled.len() >= SETTLEMENTS_MAX {
-            self.settle();
-        } else if self.settle_at.is_none() && !self.unsettled.is_empty() {
-            self.settle_at = Some(Instant::now() + SETTLE_DELAY);
-        }
-    }
-
-    /// Has the store write down what came of deliveries.
-    fn settle(&mut self) {
-        self.settle_at = None;
-        let (writer, settlements) = (self.writer.clone(), std::mem::take(&mut self.unsettled));
-        self.settling.spawn(async move { writer.settle(settlements).await });
-    }
-
-    /// Takes in what an answer says of the link and of the update.
-    fn observe(&mut self, outcome: &Outcome, profile_id: i64, now: Duration) {
-        let is_repeated = self.aside.has_failed(profile_id);
-        match outcome {
-            Outcome::Failing(_) => self.aside.put(profile_id, now, fastrand::f64()),
-            _ => self.aside.remove(profile_id),
-        }
-        let is_online = self.link.state() == LinkState::Online;
-        let is_alone = is_repeated && self.aside.len() == 1;
-        if is_online && is_alone && matches!(outcome, Outcome::Failing(_)) {
-            // This update alone keeps failing: that says nothing of the others.
-            return;
-        }
-        let was = self.link.state();
-        if self.link.observe(signal(outcome), now, fastrand::f64()) {
-            self.show_link(was);
-        }
-    }
-
-    fn show_link(&mut self, was: LinkState) {
-        let state = self.link.state();
-        let reason = self.link.reason().map(str::to_owned);
-        if state == was {
-            self.link_view.send_modify(|view| view.reason = reason);
-            return;
-        }
-        match (&reason, state) {
-            (None, _) => tracing::info!(state = state.name(), "link changed"),
-            (Some(reason), _) => tracing::warn!(state = state.name(), reason, "link changed"),
-        }
-        if state == LinkState::Online {
-            self.aside.release_all();
-        }
-        let since = self.clock.now();
-        self.link_view.send_modify(|view| {
-            let quota_opens_at = view.quota_opens_at;
-            *view = LinkView { state, reason, since, quota_opens_at };
-        });
-    }
-
-    fn settled(&mut self, settled: Result<Result<(), StoreError>, JoinError>) {
-        match settled.expect("settling does not panic") {
-            Ok(()) => {
-                if self.store_failures > 0 {
-                    tracing::info!(failures = self.store_failures, "the store takes deliveries again");
-                }
-                self.store_failures = 0;
-            }
-            Err(error) => self.store_failed(&error),
-        }
-        self.may_have_more = true;
     }
 
     /// Without the store no delivery can be marked: sending on would only repeat itself.
@@ -366,9 +380,14 @@ impl Forwarder {
             }
         })
         .await;
-        let unanswered = self.sends.len();
+        let unanswered = self.sends.len() + self.batch_job.len();
         self.sends.shutdown().await;
+        // A batch goes on where it stands after the next start.
+        self.batch_job.shutdown().await;
         self.settle();
+        self.pages.give_back(self.candidates.len());
+        self.candidates.clear();
+        while self.filling.join_next().await.is_some() {}
         while self.settling.join_next().await.is_some() {}
         self.pages.give_back(unanswered);
         self.pages.finish().await;
@@ -377,14 +396,10 @@ impl Forwarder {
     }
 }
 
-fn signal(outcome: &Outcome) -> Signal {
-    match outcome {
-        Outcome::Delivered | Outcome::Refused(_) | Outcome::TooLarge => Signal::Answered,
-        Outcome::Throttled(asked) => Signal::Throttled(*asked),
-        Outcome::Failing(reason) => Signal::Failing(reason.clone()),
-        Outcome::Unreachable(reason) | Outcome::Broken(reason) => Signal::Unreachable(reason.clone()),
-        Outcome::Foreign(reason) => Signal::Foreign(reason.clone()),
-        Outcome::Unauthorized(reason) => Signal::Unauthorized(reason.clone()),
+fn earliest(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::limits::INTAKE_BODY_BYTES_MAX;
 use crate::rejected::{RejectedItem, Retry};
 use crate::status::StatusParts;
 use crate::store::{Reader, RejectedRow, StoreError};
+use crate::verify::{Verifier, VerifyError};
 
 /// What the routes need.
 pub struct Api {
@@ -29,6 +30,8 @@ pub struct Api {
     pub intake: Intake,
     /// Where answers about the agent come from.
     pub status: StatusParts,
+    /// What reads profiles back.
+    pub verifier: Verifier,
     /// How long a body may take; see [`crate::limits::INTAKE_BODY_TIMEOUT`].
     pub body_timeout: Duration,
 }
@@ -39,6 +42,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/events", post(record))
         .route("/v1/status", get(status))
         .route("/v1/profiles/{kind}/{key}", get(profile).delete(forget))
+        .route("/v1/profiles/{kind}/{key}/verify", post(verify))
         .route("/v1/rejected", get(rejected))
         .route("/v1/rejected/{id}", get(rejected_item).delete(drop_rejected))
         .route("/v1/rejected/{id}/retry", post(retry_rejected))
@@ -181,6 +185,33 @@ async fn forget(
     };
     let forgotten = read_store(move || forgetting.forget(&identity)).await?;
     Ok(json(&forgotten))
+}
+
+#[derive(Deserialize)]
+struct VerifyQuery {
+    #[serde(default)]
+    resend: bool,
+}
+
+async fn verify(
+    State(api): State<Arc<Api>>,
+    Path((kind, key)): Path<(String, String)>,
+    Query(query): Query<VerifyQuery>,
+) -> Result<Response<Body>, Problem> {
+    let identity = identity(&kind, key)?;
+    let (reading, wanted) = (api.clone(), identity.clone());
+    let row = read_store(move || reading.status.profile_row(&wanted)).await?;
+    let row = row.ok_or_else(|| Problem::not_found("this device holds nothing of that identity"))?;
+    let verified = api.verifier.verify(&identity, row, query.resend).await;
+    Ok(json(&verified.map_err(|error| match error {
+        VerifyError::Store(error) => Problem::from(error),
+        VerifyError::NotRead(_) => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "urn:outpost:problem:not-read",
+            "Target did not show the profile",
+            error.to_string(),
+        ),
+    })?))
 }
 
 fn identity(kind: &str, key: String) -> Result<Identity, Problem> {

@@ -31,6 +31,8 @@ pub struct Mapping {
     pub identity_kind: IdentityKind,
     /// What gives the identity.
     pub identity: Expression,
+    /// Whether the next page view must know.
+    pub is_urgent: bool,
     /// The changes, in the order of the configuration.
     pub changes: Vec<ChangeRule>,
 }
@@ -44,6 +46,8 @@ pub struct ChangeRule {
     pub name: AttributeName,
     /// What gives the operand.
     pub value: Expression,
+    /// Whether the name is this device's own.
+    pub is_own: bool,
 }
 
 /// The changes that an event makes to one profile.
@@ -64,6 +68,13 @@ impl Mappings {
     #[must_use]
     pub const fn new(mappings: Vec<Mapping>) -> Self {
         Self(mappings)
+    }
+
+    /// Attributes that several devices total up, or might, by name: those with another operation than `set` whose name is
+    /// not the device's own.
+    pub fn shared_totals(&self) -> impl Iterator<Item = &str> {
+        let rules = self.0.iter().flat_map(|mapping| &mapping.changes);
+        rules.filter(|rule| rule.operation != Operation::Set && !rule.is_own).map(|rule| rule.name.as_str())
     }
 
     /// The names of the mappings that match an event, by type and condition.
@@ -147,7 +158,14 @@ impl Mapping {
         if value.contains('\0') {
             return Err(error("the value holds a NUL character".to_owned()));
         }
-        Ok(Change { name: rule.name.clone(), operation: rule.operation, value, mapping: self.name.clone() })
+        Ok(Change {
+            name: rule.name.clone(),
+            operation: rule.operation,
+            value,
+            mapping: self.name.clone(),
+            is_own: rule.is_own,
+            is_urgent: self.is_urgent,
+        })
     }
 
     fn error(&self, field: &str, expression: &Expression, problem: String) -> MappingError {

@@ -4,6 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::control;
+use super::wire::Api;
+
 /// One way to fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -21,6 +24,21 @@ pub enum Fault {
     Reset,
     /// An update that holds this attribute is refused.
     Refuse(String),
+    /// Calls of this API alone are answered with that status.
+    Api(Api, u16),
+    /// A batch that is submitted now is processed that much later.
+    BatchSlow(Duration),
+    /// A batch that is submitted now becomes stuck.
+    BatchStuck,
+    /// The row of this identity fails in a batch that is submitted now.
+    BatchFail(String),
+}
+
+impl Fault {
+    /// Whether it changes what becomes of a batch, and not the answer.
+    const fn is_of_batch(&self) -> bool {
+        matches!(self, Self::BatchSlow(_) | Self::BatchStuck | Self::BatchFail(_))
+    }
 }
 
 /// A fault, and how often it still strikes.
@@ -37,12 +55,23 @@ pub struct ArmedFault {
 pub struct Faults(Vec<ArmedFault>);
 
 impl Faults {
-    /// The fault that strikes a request with these attributes, counted down.
-    pub fn strike<'a>(&mut self, mut has_attribute: impl FnMut(&str) -> bool + 'a) -> Option<Fault> {
-        let index = self.0.iter().position(|armed| match &armed.fault {
+    /// The fault that strikes a call of an API with these attributes, counted down.
+    pub fn strike(&mut self, api: Api, mut has_attribute: impl FnMut(&str) -> bool) -> Option<Fault> {
+        self.take(|fault| match fault {
             Fault::Refuse(attribute) => has_attribute(attribute),
-            _ => true,
-        })?;
+            Fault::Api(of, _) => *of == api,
+            fault => !fault.is_of_batch(),
+        })
+    }
+
+    /// The faults that strike a batch, each counted down once.
+    pub fn strike_batch(&mut self) -> Vec<Fault> {
+        let all: Vec<Fault> = self.0.iter().map(|armed| armed.fault.clone()).filter(Fault::is_of_batch).collect();
+        all.iter().filter_map(|struck| self.take(|fault| fault == struck)).collect()
+    }
+
+    fn take(&mut self, mut fits: impl FnMut(&Fault) -> bool) -> Option<Fault> {
+        let index = self.0.iter().position(|armed| fits(&armed.fault))?;
         let armed = &mut self.0[index];
         let fault = armed.fault.clone();
         if let Some(times) = &mut armed.times {
@@ -79,6 +108,10 @@ impl fmt::Display for Fault {
             Self::Slow(delay) => write!(f, "slow={}ms", delay.as_millis()),
             Self::Reset => f.write_str("reset"),
             Self::Refuse(attribute) => write!(f, "refuse={attribute}"),
+            Self::Api(api, status) => write!(f, "{}={status}", api.name()),
+            Self::BatchSlow(delay) => write!(f, "batch-slow={}ms", delay.as_millis()),
+            Self::BatchStuck => f.write_str("batch-stuck"),
+            Self::BatchFail(key) => write!(f, "batch-fail={key}"),
         }
     }
 }
@@ -113,21 +146,26 @@ impl FromStr for Fault {
             ("redirect", None) => Ok(Self::Redirect),
             ("reset", None) => Ok(Self::Reset),
             ("5xx", None) => Ok(Self::Status(500, None)),
-            ("slow", Some(delay)) => delay
-                .parse::<jiff::SignedDuration>()
-                .ok()
-                .and_then(|delay| Duration::try_from(delay).ok())
-                .map(Self::Slow)
-                .ok_or_else(|| format!("\"{delay}\" is not a duration such as 500ms")),
+            ("slow", Some(delay)) => control::duration(delay).map(Self::Slow),
+            ("batch-slow", Some(delay)) => control::duration(delay).map(Self::BatchSlow),
+            ("batch-stuck", None) => Ok(Self::BatchStuck),
+            ("batch-fail", Some(key)) => Ok(Self::BatchFail(key.to_owned())),
             ("refuse", Some(attribute)) => Ok(Self::Refuse(attribute.to_owned())),
-            _ => status(name, argument).ok_or_else(|| {
+            _ => of_api(name, argument).or_else(|| status(name, argument)).ok_or_else(|| {
                 format!(
                     "unknown fault \"{text}\"; there are outage, 5xx, 429=SECONDS, 503=SECONDS, 401 or any other status, \
-                     portal, redirect, slow=500ms, reset, refuse=ATTRIBUTE, each perhaps with *TIMES"
+                     portal, redirect, slow=500ms, reset, refuse=ATTRIBUTE, fetch=403 and so for any API, \
+                     batch-slow=30s, batch-stuck, batch-fail=KEY, each perhaps with *TIMES"
                 )
             }),
         }
     }
+}
+
+fn of_api(name: &str, status: Option<&str>) -> Option<Fault> {
+    let api = Api::ALL.into_iter().find(|api| api.name() == name)?;
+    let status = status?.parse().ok().filter(|status| (400..=599).contains(status))?;
+    Some(Fault::Api(api, status))
 }
 
 fn status(name: &str, argument: Option<&str>) -> Option<Fault> {
@@ -144,7 +182,8 @@ mod tests {
 
     #[test]
     fn every_fault_is_read_as_it_is_printed() {
-        let all = "outage*3,500,429=2*1,401,portal,redirect,slow=500ms,reset*2,refuse=visits";
+        let all = "outage*3,500,429=2*1,401,portal,redirect,slow=500ms,reset*2,refuse=visits,\
+                   fetch=403,batch-slow=500ms,batch-stuck*1,batch-fail=7";
         assert_eq!(all.parse::<Faults>().map(|faults| faults.to_string()), Ok(all.to_owned()));
         assert_eq!("5xx".parse::<Fault>(), Ok(Fault::Status(500, None)));
         assert_eq!("".parse::<Faults>(), Ok(Faults::default()));
@@ -159,10 +198,19 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_of_one_api_or_of_batches_strikes_there_alone() {
+        let mut faults: Faults = "fetch=403,batch-stuck*1".parse().expect("valid");
+        assert_eq!(faults.strike(Api::Single, |_| false), None);
+        assert_eq!(faults.strike(Api::Fetch, |_| false), Some(Fault::Api(Api::Fetch, 403)));
+        assert_eq!(faults.strike_batch(), [Fault::BatchStuck]);
+        assert_eq!(faults.strike_batch(), []);
+    }
+
+    #[test]
     fn a_fault_strikes_as_often_as_told_and_a_refusal_only_where_it_fits() {
         let mut faults: Faults = "refuse=visits,outage*1".parse().expect("valid");
-        assert_eq!(faults.strike(|name| name == "visits"), Some(Fault::Refuse("visits".into())));
-        assert_eq!(faults.strike(|_| false), Some(Fault::Outage));
-        assert_eq!(faults.strike(|_| false), None);
+        assert_eq!(faults.strike(Api::Single, |name| name == "visits"), Some(Fault::Refuse("visits".into())));
+        assert_eq!(faults.strike(Api::Single, |_| false), Some(Fault::Outage));
+        assert_eq!(faults.strike(Api::Single, |_| false), None);
     }
 }

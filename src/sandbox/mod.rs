@@ -1,6 +1,6 @@
-//! A strict, local Target for the Single Profile Update API: for trying Outpost out, and for its tests.
+//! A strict, local Target: its profile and delivery APIs, for trying Outpost out, for its tests, and for other people's.
 //!
-//! Beside Target's own path it has `/sandbox/…`, where profiles and requests are read and faults are armed.
+//! Beside Target's own paths it has `/sandbox/…`, where profiles and requests are read and it is told how to behave.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,11 +14,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+pub mod batches;
+mod control;
+pub mod delivery;
 pub mod faults;
+pub mod profiles;
 mod routes;
 pub mod target;
 pub mod wire;
 
+pub use control::duration;
 use target::Target;
 
 /// A sandbox, shared between its connections and whoever looks at it.
@@ -78,9 +83,9 @@ impl Sandbox {
     /// An error drops the connection.
     async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Body>> {
         if request.uri().path().starts_with("/sandbox") {
-            routes::control(self, request).await
+            control::answer(self, request).await
         } else {
-            let answer = routes::update(self, request).await;
+            let answer = routes::call(self, request).await;
             self.answered.send_modify(|answered| *answered += 1);
             answer
         }

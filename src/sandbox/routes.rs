@@ -1,55 +1,113 @@
-//! The sandbox's two faces: Target's path, and `/sandbox/…` for whoever watches.
+//! The sandbox's face of Target: its paths, and how it answers on the wire.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
-use axum::http::{Method, Request, Response, StatusCode};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+};
+use axum::http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Collected, Limited};
 use hyper::body::{Frame, Incoming};
 use percent_encoding::percent_decode_str;
-use serde_json::json;
 
 use super::Sandbox;
+use super::delivery::parameter;
 use super::faults::Fault;
-use super::target::{HeldProfile, Reply, Unknown};
-use super::wire;
+use super::target::{self, Reply};
+use super::wire::Api;
 use crate::clock::Clock;
 use crate::identity::{Identity, IdentityKind};
+use crate::limits::BATCH_FILE_BYTES_MAX;
 
-/// How much of a body is read before it is refused. Units: bytes.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// How much of a body is read before the connection is dropped. Units: bytes.
+const BODY_BYTES_MAX: usize = BATCH_FILE_BYTES_MAX + 1024 * 1024;
 
-/// Target's words for a success. Source: Target Single Profile Update API.
-const SUCCESS: &str = "trueRequest successfully submitted";
+/// Which API a path belongs to, with its client code and whose profile is asked for.
+struct Route {
+    api: Api,
+    client: String,
+    fetched: Option<Identity>,
+}
 
-/// `GET` or `POST` of `/m2/CLIENT/profile/update`.
-pub(super) async fn update(sandbox: &Sandbox, request: Request<Incoming>) -> io::Result<Response<Body>> {
-    let (head, body) = request.into_parts();
-    let parts: Vec<&str> = head.uri.path().split('/').collect();
-    if !matches!(parts[..], ["", "m2", client, "profile", "update"] if !client.is_empty()) {
-        return Ok(text(404, "the sandbox has /m2/CLIENT/profile/update and /sandbox/…"));
+impl Route {
+    fn of(path: &str, query: &str) -> Option<Self> {
+        let parts: Vec<String> = path.split('/').skip(1).map(decode).collect();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let client = || parameter(query, "client").unwrap_or_default();
+        let (api, client, fetched) = match parts[..] {
+            ["m2", client, "profile", "update"] => (Api::Single, client.to_owned(), None),
+            ["m2", client, "profile", "batchUpdate"] => (Api::BulkV1, client.to_owned(), None),
+            ["m2", client, "v2", "profile", "batchUpdate"] => (Api::BulkV2, client.to_owned(), None),
+            ["m2", client, "profile", "batchStatus"] => (Api::BatchStatus, client.to_owned(), None),
+            ["rest", "v1", "profiles", "thirdPartyId", key] => {
+                (Api::Fetch, client(), Identity::new(IdentityKind::ThirdPartyId, key).ok())
+            }
+            ["rest", "v1", "profiles", key] => (Api::Fetch, client(), Identity::new(IdentityKind::PcId, key).ok()),
+            ["rest", "v1", "delivery"] => (Api::Delivery, client(), None),
+            _ => return None,
+        };
+        (!client.is_empty()).then_some(Self { api, client, fetched })
     }
-    if head.method != Method::GET && head.method != Method::POST {
-        return Ok(text(405, "an update is a GET or a POST"));
+
+    fn takes(&self, method: &str) -> bool {
+        match self.api {
+            Api::Single => matches!(method, "GET" | "POST"),
+            Api::BatchStatus | Api::Fetch => method == "GET",
+            Api::BulkV1 | Api::BulkV2 | Api::Delivery => method == "POST",
+        }
+    }
+}
+
+/// A call of one of Target's APIs.
+pub(super) async fn call(sandbox: &Sandbox, request: Request<Incoming>) -> io::Result<Response<Body>> {
+    let (head, body) = request.into_parts();
+    let query = head.uri.query().unwrap_or_default();
+    let Some(route) = Route::of(head.uri.path(), query) else {
+        return Ok(text(
+            404,
+            "the sandbox has /m2/CLIENT/profile/update, /m2/CLIENT[/v2]/profile/batchUpdate, /m2/CLIENT/profile/batchStatus, \
+             /rest/v1/profiles/[thirdPartyId/]ID?client=CLIENT, /rest/v1/delivery?client=CLIENT and /sandbox/…",
+        ));
+    };
+    if !route.takes(head.method.as_str()) {
+        return Ok(text(405, "this path has another method"));
     }
     let body = read(body).await?;
-    let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let request = wire::Request {
+    let request = target::Request {
+        api: route.api,
+        client: &route.client,
+        fetched: route.fetched,
         method: head.method.as_str(),
-        query: head.uri.query().unwrap_or_default(),
-        content_type,
+        query,
+        content_type: header(&head.headers, CONTENT_TYPE).unwrap_or_default(),
+        authorization: header(&head.headers, AUTHORIZATION),
         body: &body,
     };
-    let (reply, identity) = sandbox.target().begin(request, Clock::new(None).now());
+    let wall = Clock::system();
+    let (reply, identity, now) = {
+        let mut target = sandbox.target();
+        let now = target.now(wall);
+        let (reply, identity) = target.begin(&request, now);
+        (reply, identity, now)
+    };
     let in_progress = InProgress { sandbox, identity };
-    if let Reply::Fault(Fault::Slow(delay)) = &reply {
+    if let Some(Fault::Slow(delay)) = &reply.fault {
         tokio::time::sleep(*delay).await;
     }
     drop(in_progress);
-    respond(reply)
+    let mut response = respond(&reply)?;
+    let date = std::time::UNIX_EPOCH + std::time::Duration::from_millis(now.as_millis().unsigned_abs());
+    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(date)) {
+        response.headers_mut().insert(DATE, date);
+    }
+    Ok(response)
+}
+
+fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// An update whose answer is on the way; also a client that goes away ends it.
@@ -64,44 +122,35 @@ impl Drop for InProgress<'_> {
     }
 }
 
-fn respond(reply: Reply) -> io::Result<Response<Body>> {
-    match reply {
-        Reply::True | Reply::Fault(Fault::Slow(_)) => Ok(text(200, SUCCESS)),
-        Reply::Wrong(wrong) => Ok(text(wrong.status, &wrong.problem)),
-        Reply::Fault(Fault::Refuse(attribute)) => Ok(text(400, &format!("the attribute {attribute} is refused"))),
-        Reply::Fault(Fault::Status(status, seconds)) => {
-            let mut response = text(status, "the sandbox was told to fail");
-            if let Some(seconds) = seconds {
-                response.headers_mut().insert(RETRY_AFTER, seconds.into());
-            }
-            Ok(response)
-        }
-        Reply::Fault(Fault::Portal) => {
-            let mut response =
-                text(200, "<!doctype html><title>Welcome</title><p>Please log in to the guest network.</p>");
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
-            Ok(response)
-        }
-        Reply::Fault(Fault::Redirect) => {
-            let mut response = text(302, "");
-            response.headers_mut().insert(LOCATION, HeaderValue::from_static("http://127.0.0.1:9/login"));
-            Ok(response)
-        }
-        Reply::Fault(Fault::Outage) => Err(io::Error::other("the sandbox was told to drop the connection")),
-        Reply::Fault(Fault::Reset) => Ok(broken()),
+fn respond(reply: &Reply) -> io::Result<Response<Body>> {
+    match reply.fault {
+        Some(Fault::Outage) => return Err(io::Error::other("the sandbox was told to drop the connection")),
+        Some(Fault::Reset) => return Ok(broken(reply)),
+        _ => {}
     }
+    let mut response = text(reply.status, &reply.body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    if let Some(seconds) = reply.retry_after {
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
+    if reply.fault == Some(Fault::Redirect) {
+        headers.insert(LOCATION, HeaderValue::from_static("http://127.0.0.1:9/login"));
+    }
+    Ok(response)
 }
 
-/// An answer that breaks off after its first word.
-fn broken() -> Response<Body> {
-    let mut response = Response::new(Body::new(Broken::Begun));
-    response.headers_mut().insert(CONTENT_LENGTH, SUCCESS.len().into());
+/// An answer that breaks off after its first bytes.
+fn broken(reply: &Reply) -> Response<Body> {
+    let begun = Bytes::copy_from_slice(&reply.body.as_bytes()[..reply.body.len().min(4)]);
+    let mut response = Response::new(Body::new(Broken::Begun(begun)));
+    response.headers_mut().insert(CONTENT_LENGTH, (reply.body.len() + 1).into());
     response
 }
 
-/// A body in three steps: a word, a pause in which it is flushed, an error.
+/// A body in three steps: its first bytes, a pause in which they are flushed, an error.
 enum Broken {
-    Begun,
+    Begun(Bytes),
     Flushing,
     Failing,
 }
@@ -114,11 +163,8 @@ impl hyper::body::Body for Broken {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match *self {
-            Self::Begun => {
-                *self = Self::Flushing;
-                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"true")))))
-            }
+        match std::mem::replace(&mut *self, Self::Flushing) {
+            Self::Begun(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
             Self::Flushing => {
                 *self = Self::Failing;
                 context.waker().wake_by_ref();
@@ -129,102 +175,17 @@ impl hyper::body::Body for Broken {
     }
 }
 
-/// `/sandbox/…`: what the sandbox holds, and how it is told to fail.
-pub(super) async fn control(sandbox: &Sandbox, request: Request<Incoming>) -> io::Result<Response<Body>> {
-    let (head, body) = request.into_parts();
-    let body = read(body).await?;
-    let body = String::from_utf8_lossy(&body);
-    let path: Vec<String> = head.uri.path().split('/').skip(2).map(decode).collect();
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    Ok(match (head.method.as_str(), &path[..]) {
-        ("GET", ["profiles"]) => profiles(sandbox),
-        ("GET", ["profiles", kind, key]) => profile(sandbox, kind, key),
-        ("PUT", ["profiles", kind, key]) => learn(sandbox, kind, key),
-        ("GET", ["requests"]) => requests(sandbox),
-        ("GET", ["faults"]) => text(200, &sandbox.target().faults.to_string()),
-        ("PUT", ["faults"]) => arm(sandbox, body.trim()),
-        ("DELETE", ["faults"]) => arm(sandbox, ""),
-        ("PUT", ["unknown"]) => set_unknown(sandbox, body.trim()),
-        _ => text(
-            404,
-            "GET /sandbox/profiles[/KIND/KEY], PUT /sandbox/profiles/KIND/KEY, GET /sandbox/requests, \
-             GET|PUT|DELETE /sandbox/faults, PUT /sandbox/unknown (vanish or accept)",
-        ),
-    })
-}
-
-fn profiles(sandbox: &Sandbox) -> Response<Body> {
-    let target = sandbox.target();
-    let all: Vec<_> = target.profiles().map(|(kind, key, profile)| document(kind, key, profile)).collect();
-    document_response(&json!({ "profiles": all }))
-}
-
-fn profile(sandbox: &Sandbox, kind: &str, key: &str) -> Response<Body> {
-    let target = sandbox.target();
-    let found = IdentityKind::from_name(kind)
-        .and_then(|kind| target.profile(kind, key).map(|profile| document(kind, key, profile)));
-    match found {
-        Some(found) => document_response(&found),
-        None => text(404, "the sandbox knows no such profile"),
-    }
-}
-
-fn document(kind: IdentityKind, key: &str, profile: &HeldProfile) -> serde_json::Value {
-    json!({ "kind": kind.name(), "key": key, "attributes": profile })
-}
-
-fn learn(sandbox: &Sandbox, kind: &str, key: &str) -> Response<Body> {
-    match format!("{kind}:{key}").parse::<Identity>() {
-        Ok(identity) => {
-            sandbox.target().learn(&identity);
-            text(200, "known")
-        }
-        Err(error) => text(400, &error.to_string()),
-    }
-}
-
-fn requests(sandbox: &Sandbox) -> Response<Body> {
-    let target = sandbox.target();
-    document_response(&json!({ "total": target.requests_total(), "requests": target.requests() }))
-}
-
-fn arm(sandbox: &Sandbox, faults: &str) -> Response<Body> {
-    match faults.parse() {
-        Ok(faults) => {
-            sandbox.target().faults = faults;
-            text(200, "armed")
-        }
-        Err(error) => text(400, &error),
-    }
-}
-
-fn set_unknown(sandbox: &Sandbox, unknown: &str) -> Response<Body> {
-    let unknown = match unknown {
-        "vanish" => Unknown::Vanish,
-        "accept" => Unknown::Accept,
-        _ => return text(400, "unknown identities can vanish or accept"),
-    };
-    sandbox.target().unknown = unknown;
-    text(200, "set")
-}
-
-fn decode(segment: &str) -> String {
+pub(super) fn decode(segment: &str) -> String {
     percent_decode_str(segment).decode_utf8_lossy().into_owned()
 }
 
-async fn read(body: Incoming) -> io::Result<Bytes> {
+pub(super) async fn read(body: Incoming) -> io::Result<Bytes> {
     Limited::new(body, BODY_BYTES_MAX).collect().await.map(Collected::to_bytes).map_err(io::Error::other)
 }
 
-fn text(status: u16, text: &str) -> Response<Body> {
+pub(super) fn text(status: u16, text: &str) -> Response<Body> {
     let mut response = Response::new(Body::from(text.to_owned()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
-}
-
-fn document_response(document: &serde_json::Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(format!("{document:#}\n")));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -1,16 +1,22 @@
-//! What the sandbox holds: profiles, the log of requests, and the faults that are armed.
+//! The sandbox's Target: what each call does to it, what it answers, and the log of requests.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::json;
 
+use super::batches::{self, Batches};
+use super::delivery;
 use super::faults::{Fault, Faults};
-use super::wire::{self, Request, Update, Wrong};
+use super::profiles::{HeldProfile, Profiles, Write};
+use super::wire::{self, Api, Wrong};
 use crate::identity::{Identity, IdentityKind};
+use crate::limits::QUOTA_WINDOW;
 use crate::timestamp::Timestamp;
 
-/// All external data of one profile together. Units: bytes. Source: Target limits page.
-const PROFILE_BYTES_MAX: usize = 64 * 1024;
+/// Target's words for a success. Source: Target Single Profile Update API.
+pub(super) const SUCCESS: &str = "trueRequest successfully submitted";
 
 /// What becomes of an update for an identity that Target does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -22,18 +28,26 @@ pub enum Unknown {
     Accept,
 }
 
-/// One attribute as the sandbox holds it.
-#[derive(Clone, Debug, Serialize)]
-pub struct HeldAttribute {
-    /// Its value.
-    pub value: String,
-    /// When it was last written.
-    #[serde(rename = "modifiedAt")]
-    pub modified_at: Timestamp,
+/// A call of one of Target's APIs, as received.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// Which API.
+    pub api: Api,
+    /// The client code in the path or the query.
+    pub client: &'a str,
+    /// Whose profile is fetched.
+    pub fetched: Option<Identity>,
+    /// `GET` or `POST`.
+    pub method: &'a str,
+    /// The query, without the question mark.
+    pub query: &'a str,
+    /// The `Content-Type`.
+    pub content_type: &'a str,
+    /// The `Authorization`, if any.
+    pub authorization: Option<&'a str>,
+    /// The body.
+    pub body: &'a [u8],
 }
-
-/// A profile's attributes by name.
-pub type HeldProfile = BTreeMap<String, HeldAttribute>;
 
 /// One request as it is shown.
 #[derive(Clone, Debug, Serialize)]
@@ -42,16 +56,22 @@ pub struct LoggedRequest {
     pub number: u64,
     /// When it came.
     pub at: Timestamp,
+    /// Which API.
+    pub api: &'static str,
     /// `GET` or `POST`.
     pub method: String,
     /// Bytes of query and body.
     pub bytes: usize,
-    /// Kind and key, as far as the request could be read.
+    /// Kind and key, as far as the request could be read and is about one.
     pub identity: Option<(&'static str, String)>,
     /// What it wrote.
     pub attributes: BTreeMap<String, String>,
-    /// Whether the profile has it now.
+    /// Rows of a batch.
+    pub rows: usize,
+    /// Whether Target does what it asks for.
     pub applied: bool,
+    /// What the sandbox thinks of it, in words.
+    pub verdict: String,
     /// The status of the answer; 0 when there was none.
     pub status: u16,
     /// What was wrong with the request.
@@ -62,27 +82,86 @@ pub struct LoggedRequest {
 
 /// What the sandbox answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// Target's success.
-    True,
-    /// A refusal, with Target's words.
-    Wrong(Wrong),
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The `Content-Type`.
+    pub content_type: &'static str,
+    /// `Retry-After` in seconds.
+    pub retry_after: Option<u64>,
+    /// The body.
+    pub body: String,
     /// What a fault makes of it.
-    Fault(Fault),
+    pub fault: Option<Fault>,
+}
+
+impl Reply {
+    fn new(status: u16, content_type: &'static str, body: impl Into<String>) -> Self {
+        Self { status, content_type, retry_after: None, body: body.into(), fault: None }
+    }
+
+    fn wrong(wrong: &Wrong) -> Self {
+        Self::new(wrong.status, "text/plain; charset=utf-8", wrong.problem.clone())
+    }
+
+    fn json(status: u16, document: &serde_json::Value) -> Self {
+        Self::new(status, "application/json", document.to_string())
+    }
+}
+
+/// What one call came to, before it is logged.
+struct Handled {
+    reply: Reply,
+    identity: Option<Identity>,
+    attributes: BTreeMap<String, String>,
+    rows: usize,
+    applied: bool,
+    verdict: String,
+    wrong: Option<String>,
+}
+
+impl Handled {
+    fn done(reply: Reply, verdict: impl Into<String>) -> Self {
+        Self {
+            reply,
+            identity: None,
+            attributes: BTreeMap::new(),
+            rows: 0,
+            applied: true,
+            verdict: verdict.into(),
+            wrong: None,
+        }
+    }
+
+    fn wrong(wrong: Wrong) -> Self {
+        let (reply, verdict) = (Reply::wrong(&wrong), format!("refused: {}", wrong.problem));
+        Self { applied: false, wrong: Some(wrong.problem), ..Self::done(reply, verdict) }
+    }
 }
 
 /// The sandbox's Target.
 #[derive(Debug)]
 pub struct Target {
-    profiles: BTreeMap<(IdentityKind, String), HeldProfile>,
+    profiles: Profiles,
+    batches: Batches,
     requests: VecDeque<LoggedRequest>,
     requests_kept: usize,
     number: u64,
     in_progress: HashSet<Identity>,
+    updates: VecDeque<Timestamp>,
+    reads: VecDeque<Timestamp>,
     /// What happens to unknown identities.
     pub unknown: Unknown,
     /// What fails.
     pub faults: Faults,
+    /// The bearer token that calls must carry, if any.
+    pub token: Option<String>,
+    /// Single updates in any 24 hours, if there is a bound.
+    pub updates_per_day: Option<usize>,
+    /// Fetches in any 24 hours, if there is a bound.
+    pub reads_per_day: Option<usize>,
+    /// How far its clock is ahead of the device's.
+    pub clock_ahead: Duration,
 }
 
 impl Target {
@@ -94,35 +173,62 @@ impl Target {
         faults: Faults,
         requests_kept: usize,
     ) -> Self {
-        let profiles = known
-            .into_iter()
-            .map(|identity| ((identity.kind(), identity.key().to_owned()), HeldProfile::new()))
-            .collect();
+        let mut profiles = Profiles::default();
+        known.into_iter().for_each(|identity| profiles.learn(&identity));
         Self {
             profiles,
+            batches: Batches::default(),
             requests: VecDeque::new(),
             requests_kept,
             number: 0,
             in_progress: HashSet::new(),
+            updates: VecDeque::new(),
+            reads: VecDeque::new(),
             unknown,
             faults,
+            token: None,
+            updates_per_day: None,
+            reads_per_day: None,
+            clock_ahead: Duration::ZERO,
         }
     }
 
-    /// The profile of an identity, if it is known.
+    /// What the profile of an identity will show once every write has come through, if it is known.
     #[must_use]
     pub fn profile(&self, kind: IdentityKind, key: &str) -> Option<&HeldProfile> {
-        self.profiles.get(&(kind, key.to_owned()))
+        self.profiles.latest(kind, key)
     }
 
     /// All profiles.
     pub fn profiles(&self) -> impl Iterator<Item = (IdentityKind, &str, &HeldProfile)> {
-        self.profiles.iter().map(|((kind, key), profile)| (*kind, key.as_str(), profile))
+        self.profiles.all()
     }
 
     /// Makes an identity known.
     pub fn learn(&mut self, identity: &Identity) {
-        self.profiles.entry((identity.kind(), identity.key().to_owned())).or_default();
+        self.profiles.learn(identity);
+    }
+
+    /// Forgets an identity. False if it was not known.
+    pub fn expire(&mut self, identity: &Identity) -> bool {
+        self.profiles.expire(identity)
+    }
+
+    /// Writes attributes as the web site does, in a visit. False when the profile would hold too much.
+    pub fn visit(&mut self, identity: &Identity, attributes: &BTreeMap<String, String>, at: Timestamp) -> bool {
+        self.profiles.learn(identity);
+        self.profiles.write(identity, attributes, Write::Visit, at)
+    }
+
+    /// How long a write takes to show from now on.
+    pub const fn set_delay(&mut self, delay: Duration) {
+        self.profiles.delay = delay;
+    }
+
+    /// The sandbox's own time, when the device's clock says `wall`.
+    #[must_use]
+    pub fn now(&self, wall: Timestamp) -> Timestamp {
+        wall.plus(self.clock_ahead)
     }
 
     /// The last requests, oldest first.
@@ -137,34 +243,31 @@ impl Target {
         self.number
     }
 
+    /// Does what has become due by itself.
+    pub fn advance(&mut self, now: Timestamp) {
+        self.batches.advance(&mut self.profiles, now);
+    }
+
     /// Takes a request in. While its answer is on the way, its identity counts as being updated: see [`Self::end`].
-    pub fn begin(&mut self, request: Request<'_>, at: Timestamp) -> (Reply, Option<Identity>) {
-        let read = wire::read(request);
-        let update = read.as_ref().ok();
-        let fault = self.faults.strike(|name| update.is_some_and(|update| update.attributes.contains_key(name)));
-        let reply = match (&fault, &read) {
-            (Some(Fault::Refuse(attribute)), _) => {
-                Reply::Wrong(Wrong { status: 400, problem: format!("the attribute {attribute} is refused") })
-            }
-            (Some(Fault::Slow(_) | Fault::Reset) | None, Err(wrong)) => Reply::Wrong(wrong.clone()),
-            (Some(fault), _) => Reply::Fault(fault.clone()),
-            (None, Ok(_)) => Reply::True,
+    pub fn begin(&mut self, request: &Request<'_>, now: Timestamp) -> (Reply, Option<Identity>) {
+        self.advance(now);
+        let update = (request.api == Api::Single).then(|| read_single(request)).and_then(Result::ok);
+        let fault = self
+            .faults
+            .strike(request.api, |name| update.as_ref().is_some_and(|update| update.attributes.contains_key(name)));
+        let mut handled = match &fault {
+            // What is slow, or breaks off in the middle of the answer, was done.
+            None | Some(Fault::Slow(_) | Fault::Reset) => self.handle(request, now),
+            Some(fault) => struck(fault),
         };
-        let is_taken = matches!(reply, Reply::True | Reply::Fault(Fault::Slow(_) | Fault::Reset));
-        let (reply, applied) = match update.filter(|_| is_taken) {
-            Some(update) => self.apply(update, reply, at),
-            None => (reply, false),
-        };
-        let wrong = match &reply {
-            Reply::Wrong(wrong) => Some(wrong.problem.clone()),
-            _ => None,
-        };
-        self.log(request, &read, at, LoggedParts { applied, status: status(&reply), wrong, fault });
-        let begun = update.filter(|_| applied).map(|update| update.identity.clone());
+        self.advance(now);
+        handled.reply.fault = fault;
+        self.log(request, &handled, now);
+        let begun = handled.identity.filter(|_| handled.applied && request.api == Api::Single);
         if let Some(identity) = &begun {
             self.in_progress.insert(identity.clone());
         }
-        (reply, begun)
+        (handled.reply, begun)
     }
 
     /// The answer is out.
@@ -172,62 +275,227 @@ impl Target {
         begun.map(|identity| self.in_progress.remove(&identity));
     }
 
-    fn apply(&mut self, update: &Update, reply: Reply, at: Timestamp) -> (Reply, bool) {
-        let refuse = |problem: &str| (Reply::Wrong(Wrong { status: 400, problem: problem.to_owned() }), false);
-        if self.in_progress.contains(&update.identity) {
-            return refuse("two updates of one profile at once");
+    fn handle(&mut self, request: &Request<'_>, now: Timestamp) -> Handled {
+        let given = request.authorization.and_then(|header| header.strip_prefix("Bearer "));
+        if self.token.is_some() && self.token.as_deref() != given {
+            let problem = "the token is missing, has expired or was reset".to_owned();
+            return Handled::wrong(Wrong { status: 401, problem });
         }
-        let key = (update.identity.kind(), update.identity.key().to_owned());
-        if self.unknown == Unknown::Accept {
-            self.profiles.entry(key.clone()).or_default();
-        }
-        let Some(profile) = self.profiles.get_mut(&key) else { return (reply, false) };
-        let mut next = profile.clone();
-        for (name, value) in update.attributes.iter().filter(|(_, value)| !value.is_empty()) {
-            next.insert(name.clone(), HeldAttribute { value: value.clone(), modified_at: at });
-        }
-        if next.iter().map(|(name, held)| name.len() + held.value.len()).sum::<usize>() > PROFILE_BYTES_MAX {
-            return refuse("the profile would hold more than 64 KB");
-        }
-        *profile = next;
-        (reply, true)
+        let handled = match request.api {
+            Api::Single => self.single(request, now),
+            Api::BulkV1 | Api::BulkV2 => self.bulk(request, now),
+            Api::BatchStatus => Ok(self.batch_status(request)),
+            Api::Fetch => self.fetch(request, now),
+            Api::Delivery => self.deliver(request, now),
+        };
+        handled.unwrap_or_else(Handled::wrong)
     }
 
-    fn log(&mut self, request: Request<'_>, read: &Result<Update, Wrong>, at: Timestamp, parts: LoggedParts) {
-        let LoggedParts { applied, status, wrong, fault } = parts;
+    fn single(&mut self, request: &Request<'_>, now: Timestamp) -> Result<Handled, Wrong> {
+        if let Some(seconds) = spend(&mut self.updates, self.updates_per_day, now) {
+            return Ok(spent(seconds, "updates"));
+        }
+        let update = read_single(request)?;
+        if self.in_progress.contains(&update.identity) {
+            return wire::wrong(400, "two updates of one profile at once");
+        }
+        if self.unknown == Unknown::Accept {
+            self.profiles.learn(&update.identity);
+        }
+        let is_known = self.profiles.knows(&update.identity);
+        if !self.profiles.write(&update.identity, &update.attributes, Write::Update, now) {
+            return wire::wrong(400, "the profile would hold more than 64 KB");
+        }
+        let verdict = if is_known { "applied" } else { "vanished: Target does not know the identity" };
+        let reply = Reply::new(200, "text/plain; charset=utf-8", SUCCESS);
+        Ok(Handled {
+            identity: Some(update.identity),
+            attributes: update.attributes,
+            applied: is_known,
+            ..Handled::done(reply, verdict)
+        })
+    }
+
+    fn bulk(&mut self, request: &Request<'_>, now: Timestamp) -> Result<Handled, Wrong> {
+        if !self.batches.call(now) {
+            return wire::wrong(503, "more than 50 calls in a minute");
+        }
+        let rows = match batches::read(request.body) {
+            Ok(rows) => rows,
+            Err(wrong) if wrong.status == 400 => {
+                let body = format!("<response><success>false</success><message>{}</message></response>", wrong.problem);
+                let handled = Handled::wrong(wrong);
+                return Ok(Handled { reply: Reply::new(200, "application/xml", body), ..handled });
+            }
+            Err(wrong) => return Err(wrong),
+        };
+        let count = rows.len();
+        let faults = self.faults.strike_batch();
+        let id = self.batches.submit(request.client, request.api, rows, &faults, now);
+        // The real one names another host, without TLS.
+        let body = format!(
+            "<response><success>true</success>\n<batchStatus>http://mboxedge45.sandbox.invalid/m2/{}/profile/batchStatus?\
+             batchId={id}</batchStatus>\n<message>Batch submitted for processing</message></response>",
+            request.client
+        );
+        Ok(Handled {
+            rows: count,
+            ..Handled::done(Reply::new(200, "application/xml", body), format!("submitted as {id}"))
+        })
+    }
+
+    fn batch_status(&self, request: &Request<'_>) -> Handled {
+        let id = delivery::parameter(request.query, "batchId").unwrap_or_default();
+        let has_details = delivery::parameter(request.query, "showDetails").as_deref() == Some("true");
+        match self.batches.status(&id, has_details) {
+            Some(body) => Handled::done(Reply::new(200, "application/xml", body), "told"),
+            None => Handled::wrong(Wrong { status: 404, problem: "there is no such batch".to_owned() }),
+        }
+    }
+
+    fn fetch(&mut self, request: &Request<'_>, now: Timestamp) -> Result<Handled, Wrong> {
+        let Some(identity) = request.fetched.clone() else { return wire::wrong(400, "the path names no identity") };
+        if let Some(seconds) = spend(&mut self.reads, self.reads_per_day, now) {
+            return Ok(spent(seconds, "calls"));
+        }
+        let client = request.client;
+        let (kind, key) = (identity.kind(), identity.key());
+        let pc_id = self.profiles.pc_id(kind, key);
+        let third = match kind {
+            IdentityKind::ThirdPartyId => Some(key.to_owned()),
+            IdentityKind::PcId => self.profiles.third_party_id(key).map(str::to_owned),
+        };
+        let Some(profile) = self.profiles.shown(kind, key, now) else {
+            let named = if kind == IdentityKind::PcId { "tnt id" } else { "third party id" };
+            let message = format!("No profile found for client {client} with {named}={key}");
+            let reply = Reply::json(404, &json!({ "status": 404, "message": message }));
+            return Ok(Handled { identity: Some(identity), applied: false, ..Handled::done(reply, "not found") });
+        };
+        let attributes: serde_json::Map<String, serde_json::Value> = profile
+            .iter()
+            .map(|(name, held)| {
+                let modified_at = local_time(held.modified_at);
+                (name.clone(), json!({ "value": held.value, "modifiedAt": modified_at }))
+            })
+            .collect();
+        let modified_at = profile.values().map(|held| held.modified_at).max().unwrap_or(now);
+        let mut document = json!({
+            "mboxPC": pc_id,
+            "client": client,
+            "modifiedAt": local_time(modified_at),
+            "profileAttributes": attributes,
+        });
+        if let Some(third) = third {
+            document["thirdPartyId"] = json!(third);
+        }
+        Ok(Handled { identity: Some(identity), ..Handled::done(Reply::json(200, &document), "told") })
+    }
+
+    fn deliver(&mut self, request: &Request<'_>, now: Timestamp) -> Result<Handled, Wrong> {
+        let call = match delivery::read(request.query, request.content_type, request.body) {
+            Ok(call) => call,
+            Err(wrong) => {
+                let document = json!({ "status": wrong.status, "message": wrong.problem });
+                let reply = Reply::json(wrong.status, &document);
+                return Ok(Handled { reply, ..Handled::wrong(wrong) });
+            }
+        };
+        let made = || format!("{}.00_00", now.as_millis());
+        let tnt_id = match (&call.tnt_id, &call.third_party_id) {
+            (Some(tnt_id), third) => {
+                third.as_ref().inspect(|third| self.profiles.join(tnt_id, third));
+                tnt_id.clone()
+            }
+            (None, Some(third)) => self.profiles.pc_id(IdentityKind::ThirdPartyId, third),
+            (None, None) => made(),
+        };
+        let identity = call.identity().or_else(|| Identity::new(IdentityKind::PcId, tnt_id.as_str()).ok());
+        let Some(identity) = identity else { return wire::wrong(400, "there is no usable id") };
+        self.profiles.learn(&identity);
+        if !self.profiles.write(&identity, &call.attributes, Write::Visit, now) {
+            return wire::wrong(400, "the profile would hold more than 64 KB");
+        }
+        let reply = Reply::json(200, &call.answer(request.client, &tnt_id));
+        Ok(Handled {
+            identity: Some(identity),
+            attributes: call.attributes,
+            ..Handled::done(reply, "applied, as a visit")
+        })
+    }
+
+    fn log(&mut self, request: &Request<'_>, handled: &Handled, at: Timestamp) {
         self.number += 1;
-        let update = read.as_ref().ok();
         if self.requests.len() == self.requests_kept {
             self.requests.pop_front();
         }
+        let fault = handled.reply.fault.as_ref();
         self.requests.push_back(LoggedRequest {
             number: self.number,
             at,
+            api: request.api.name(),
             method: request.method.to_owned(),
             bytes: request.query.len() + request.body.len(),
-            identity: update.map(|update| (update.identity.kind().name(), update.identity.key().to_owned())),
-            attributes: update.map(|update| update.attributes.clone()).unwrap_or_default(),
-            applied,
-            status,
-            wrong,
-            fault: fault.map(|fault| fault.to_string()),
+            identity: handled.identity.as_ref().map(|identity| (identity.kind().name(), identity.key().to_owned())),
+            attributes: handled.attributes.clone(),
+            rows: handled.rows,
+            applied: handled.applied,
+            verdict: handled.verdict.clone(),
+            status: if fault == Some(&Fault::Outage) { 0 } else { handled.reply.status },
+            wrong: handled.wrong.clone(),
+            fault: fault.map(ToString::to_string),
         });
     }
 }
 
-struct LoggedParts {
-    applied: bool,
-    status: u16,
-    wrong: Option<String>,
-    fault: Option<Fault>,
+/// What a fault answers in the place of Target.
+fn struck(fault: &Fault) -> Handled {
+    let text = |status, body: &str| Reply::new(status, "text/plain; charset=utf-8", body);
+    let reply = match fault {
+        Fault::Refuse(attribute) => {
+            let problem = format!("the attribute {attribute} is refused");
+            return Handled::wrong(Wrong { status: 400, problem });
+        }
+        Fault::Status(status, retry_after) => {
+            Reply { retry_after: *retry_after, ..text(*status, "the sandbox was told to fail") }
+        }
+        Fault::Api(_, status) => text(*status, "the sandbox was told to fail"),
+        Fault::Portal => Reply::new(
+            200,
+            "text/html",
+            "<!doctype html><title>Welcome</title><p>Please log in to the guest network.</p>",
+        ),
+        Fault::Redirect => text(302, ""),
+        _ => text(500, ""),
+    };
+    Handled { applied: false, ..Handled::done(reply, format!("struck by the fault {fault}")) }
 }
 
-const fn status(reply: &Reply) -> u16 {
-    match reply {
-        Reply::True | Reply::Fault(Fault::Slow(_) | Fault::Portal | Fault::Reset) => 200,
-        Reply::Wrong(Wrong { status, .. }) | Reply::Fault(Fault::Status(status, _)) => *status,
-        Reply::Fault(Fault::Redirect) => 302,
-        Reply::Fault(Fault::Refuse(_)) => 400,
-        Reply::Fault(Fault::Outage) => 0,
+fn read_single(request: &Request<'_>) -> Result<wire::Update, Wrong> {
+    let Request { method, query, content_type, body, .. } = *request;
+    wire::read(wire::Request { method, query, content_type, body })
+}
+
+/// Counts a use of a rolling day. Gives the seconds until the next, when it is spent.
+fn spend(uses: &mut VecDeque<Timestamp>, per_day: Option<usize>, now: Timestamp) -> Option<u64> {
+    let per_day = per_day?;
+    let day_ago = now.minus(QUOTA_WINDOW);
+    uses.retain(|at| *at > day_ago);
+    if uses.len() < per_day {
+        uses.push_back(now);
+        return None;
     }
+    let opens = uses.front().map_or(QUOTA_WINDOW, |oldest| oldest.plus(QUOTA_WINDOW).since(now));
+    Some(opens.as_secs() + 1)
+}
+
+fn spent(seconds: u64, what: &str) -> Handled {
+    let message = format!("the {what} of 24 hours are spent; the next succeeds in {seconds} seconds");
+    let reply = Reply { retry_after: Some(seconds), ..Reply::json(429, &json!({ "status": 429, "message": message })) };
+    Handled { applied: false, ..Handled::done(reply, format!("refused: {message}")) }
+}
+
+/// As Target writes a time: UTC, in whole seconds, without saying so. Source: Target Fetch profile API, example.
+fn local_time(time: Timestamp) -> String {
+    let whole = Timestamp::from_millis(time.as_millis().div_euclid(1_000) * 1_000).to_string();
+    whole.trim_end_matches('Z').to_owned()
 }

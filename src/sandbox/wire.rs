@@ -11,6 +11,42 @@ use crate::identity::{Identity, IdentityKind};
 use crate::limits::{ATTRIBUTE_NAME_CHARS_MAX, UPDATE_BODY_BYTES_MAX, UPDATE_QUERY_BYTES_MAX};
 use crate::target::single::identity_parameter;
 
+/// One of Target's APIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// Single Profile Update.
+    Single,
+    /// Bulk Profile Update, version 1, which makes no profiles.
+    BulkV1,
+    /// Bulk Profile Update, version 2, which does.
+    BulkV2,
+    /// The status of a batch.
+    BatchStatus,
+    /// Fetch profile.
+    Fetch,
+    /// Delivery.
+    Delivery,
+}
+
+impl Api {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Single, Self::BulkV1, Self::BulkV2, Self::BatchStatus, Self::Fetch, Self::Delivery];
+
+    /// The name in the log of requests.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::BulkV1 => "bulk_v1",
+            Self::BulkV2 => "bulk_v2",
+            Self::BatchStatus => "batch_status",
+            Self::Fetch => "fetch",
+            Self::Delivery => "delivery",
+        }
+    }
+}
+
 /// A request for an update, as received.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -42,7 +78,7 @@ pub struct Wrong {
     pub problem: String,
 }
 
-fn wrong<T>(status: u16, problem: impl Into<String>) -> Result<T, Wrong> {
+pub(super) fn wrong<T>(status: u16, problem: impl Into<String>) -> Result<T, Wrong> {
     Err(Wrong { status, problem: problem.into() })
 }
 
@@ -101,6 +137,15 @@ fn insert(attributes: &mut BTreeMap<String, String>, name: &str, value: String) 
     let Some(name) = name.strip_prefix("profile.") else {
         return wrong(400, "a parameter is neither an identity nor begins with \"profile.\"");
     };
+    check_attribute(name, &value)?;
+    match attributes.insert(name.to_owned(), value) {
+        None => Ok(()),
+        Some(_) => wrong(400, "an attribute occurs twice"),
+    }
+}
+
+/// Whether Target takes such a name and such a value.
+pub(super) fn check_attribute(name: &str, value: &str) -> Result<(), Wrong> {
     let chars = name.chars().count();
     if chars == 0 || chars > ATTRIBUTE_NAME_CHARS_MAX {
         return wrong(
@@ -108,19 +153,16 @@ fn insert(attributes: &mut BTreeMap<String, String>, name: &str, value: String) 
             format!("an attribute name has {chars} characters, 1 to {ATTRIBUTE_NAME_CHARS_MAX} are allowed"),
         );
     }
-    if let Err(found) = check_value_length(&value) {
+    if let Err(found) = check_value_length(value) {
         return wrong(400, format!("a value has {found} characters, at most 5000 are allowed"));
     }
     if value.contains('\0') {
         return wrong(400, "a value holds a NUL character");
     }
-    match attributes.insert(name.to_owned(), value) {
-        None => Ok(()),
-        Some(_) => wrong(400, "an attribute occurs twice"),
-    }
+    Ok(())
 }
 
-fn decode(text: &str) -> Result<String, Wrong> {
+pub(super) fn decode(text: &str) -> Result<String, Wrong> {
     let mut rest = text;
     while let Some(at) = rest.find('%') {
         let digits = rest.as_bytes().get(at + 1..at + 3);

@@ -20,6 +20,18 @@ pub struct Totals {
     pub attributes: i64,
     /// Requests that reached Target, whatever it answered.
     pub requests: i64,
+    /// Updates among them that were sent singly to a profile of which nobody knew whether Target has it.
+    pub unconfirmed: i64,
+    /// Batches that Target took.
+    pub batches: i64,
+    /// Profiles that were read.
+    pub reads: i64,
+    /// Values that were left out, since somebody else's were newer.
+    pub superseded: i64,
+    /// Values that were read back and had arrived.
+    pub verified: i64,
+    /// Values that had not, and were sent again.
+    pub lost: i64,
     /// When Target last accepted one, in milliseconds since 1970; 0 is never.
     pub last_delivered_at_ms: i64,
     /// Requests that may be made before they are settled: after a crash they count as made.
@@ -31,7 +43,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    fn named(&mut self) -> [(&'static str, &mut i64); 10] {
+    fn named(&mut self) -> [(&'static str, &mut i64); 16] {
         [
             ("events_duplicate", &mut self.duplicate),
             ("events_unmapped", &mut self.unmapped),
@@ -39,6 +51,12 @@ impl Totals {
             ("updates_delivered", &mut self.updates),
             ("attributes_delivered", &mut self.attributes),
             ("requests", &mut self.requests),
+            ("updates_unconfirmed", &mut self.unconfirmed),
+            ("batches", &mut self.batches),
+            ("reads", &mut self.reads),
+            ("attributes_superseded", &mut self.superseded),
+            ("attributes_verified", &mut self.verified),
+            ("attributes_lost", &mut self.lost),
             ("last_delivered_at_ms", &mut self.last_delivered_at_ms),
             ("quota_reserved", &mut self.quota_reserved),
             ("quota_clock_ms", &mut self.quota_clock_ms),

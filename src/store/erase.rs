@@ -75,6 +75,8 @@ impl Store {
             attributes: pending + run("DELETE FROM attribute WHERE profile_id = ?1")?,
             rejected: run("DELETE FROM rejected WHERE profile_id = ?1")?,
         };
+        run("DELETE FROM reading WHERE profile_id = ?1")?;
+        run("DELETE FROM verification WHERE profile_id = ?1")?;
         run("DELETE FROM profile WHERE id = ?1")?;
         let state = self.state_mut();
         state.pending_change.attributes -= i64::try_from(pending).unwrap_or(0);

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::StoreError;
 use super::counters::{Counters, Pending, Totals};
 use super::keys::{Key, KeyFilter, Keys};
-use super::profiles::{self, PlanError, ProfilePlan};
+use super::profiles::{self, PlanError, ProfilePlan, Repeats};
 use super::salvage::{self, Salvage};
 use super::schema;
 use crate::coalesce::Stamp;
@@ -52,6 +52,8 @@ pub struct Store {
     committed: State,
     /// Minutes in which this transaction saw requests, with their number.
     pub(super) quota_spent: BTreeMap<i64, i64>,
+    /// The same, of calls of the Fetch API.
+    pub(super) reads_spent: BTreeMap<i64, i64>,
     keys: Keys,
     pub(super) limits: StoreLimits,
     /// Where its file is; none in memory.
@@ -70,12 +72,28 @@ pub struct StoreLimits {
     pub min_free_disk_bytes: u64,
     /// How long after its delivery an unchanged value is sent again, when an event brings it.
     pub resend_after: Duration,
+    /// Whether others write the same profiles: then a value that a newer event sets is sent though it is the one that was
+    /// delivered last.
+    pub shares_profiles: bool,
+}
+
+impl StoreLimits {
+    /// When a value is sent again that stays as it is.
+    #[must_use]
+    pub fn repeats(&self, now: Timestamp) -> Repeats {
+        Repeats { before: now.minus(self.resend_after), shared: self.shares_profiles }
+    }
 }
 
 impl Default for StoreLimits {
     /// The defaults of the contract, section 3.
     fn default() -> Self {
-        Self { max_bytes: 1 << 30, min_free_disk_bytes: 200 << 20, resend_after: Duration::from_secs(12 * 3600) }
+        Self {
+            max_bytes: 1 << 30,
+            min_free_disk_bytes: 200 << 20,
+            resend_after: Duration::from_secs(12 * 3600),
+            shares_profiles: false,
+        }
     }
 }
 
@@ -137,6 +155,7 @@ impl Store {
             state,
             committed: state,
             quota_spent: BTreeMap::new(),
+            reads_spent: BTreeMap::new(),
             keys,
             limits: StoreLimits::default(),
             dir: None,
@@ -220,6 +239,7 @@ impl Store {
         self.execute("COMMIT")?;
         self.committed = self.state;
         self.quota_spent.clear();
+        self.reads_spent.clear();
         Ok(())
     }
 
@@ -227,6 +247,7 @@ impl Store {
     pub fn roll_back(&mut self) {
         self.state = self.committed;
         self.quota_spent.clear();
+        self.reads_spent.clear();
         // SQLite may have rolled back by itself, as it does when the disk is full; then this says so and does nothing.
         let _ = self.execute("ROLLBACK");
     }
@@ -322,9 +343,9 @@ impl Store {
         stamp: Stamp,
         recorded_at: Timestamp,
     ) -> rusqlite::Result<Result<Vec<i64>, String>> {
-        let repeat_before = recorded_at.minus(self.limits.resend_after);
+        let repeats = self.limits.repeats(recorded_at);
         let plans: Result<Vec<ProfilePlan<'_>>, PlanError> =
-            profiles.iter().map(|changes| profiles::plan(&self.connection, changes, stamp, repeat_before)).collect();
+            profiles.iter().map(|changes| profiles::plan(&self.connection, changes, stamp, repeats)).collect();
         match plans {
             Ok(plans) => {
                 let mut profile_ids = Vec::with_capacity(plans.len());
@@ -380,16 +401,27 @@ impl Store {
     pub fn quota(&mut self, updates_per_day: u64, wall: Timestamp) -> Result<(Quota, QuotaTime), StoreError> {
         let time = self.committed.totals.quota_time(wall);
         self.count_reserved(time)?;
-        let minutes = || {
-            let mut statement =
-                self.connection.prepare("SELECT minute, requests FROM quota WHERE minute >= ?1 ORDER BY minute")?;
-            let rows = statement.query_map([Quota::oldest_minute(time.at)], |row| {
+        Ok((Quota::new(updates_per_day, self.uses("quota", time.at)?), time))
+    }
+
+    /// As [`Self::quota`], of calls of the Fetch API.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn read_quota(&self, reads_per_day: u64, now: Timestamp) -> Result<Quota, StoreError> {
+        Ok(Quota::new(reads_per_day, self.uses("read_quota", now)?))
+    }
+
+    fn uses(&self, table: &str, now: Timestamp) -> Result<Vec<(i64, u64)>, StoreError> {
+        let uses = || {
+            let sql = format!("SELECT minute, requests FROM {table} WHERE minute >= ?1 ORDER BY minute");
+            let mut statement = self.connection.prepare(&sql)?;
+            let rows = statement.query_map([Quota::oldest_minute(now)], |row| {
                 Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)))
             })?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         };
-        let minutes = minutes().map_err(StoreError::Read)?;
-        Ok((Quota::new(updates_per_day, minutes), time))
+        uses().map_err(StoreError::Read)
     }
 
     fn count_reserved(&mut self, time: QuotaTime) -> Result<(), StoreError> {
@@ -413,6 +445,13 @@ impl Store {
     /// Counts requests that were made.
     pub(super) fn spend(&mut self, requests: i64, time: QuotaTime) {
         *self.quota_spent.entry(Quota::minute(time.at)).or_default() += requests;
+        self.state.totals.quota_clock_ms = time.at.as_millis();
+        self.state.totals.quota_wall_ms = time.wall.as_millis();
+    }
+
+    /// Counts calls of the Fetch API that were made.
+    pub fn spend_reads(&mut self, reads: i64, time: QuotaTime) {
+        *self.reads_spent.entry(Quota::minute(time.at)).or_default() += reads;
         self.state.totals.quota_clock_ms = time.at.as_millis();
         self.state.totals.quota_wall_ms = time.wall.as_millis();
     }

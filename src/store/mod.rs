@@ -8,6 +8,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+mod batches;
 mod counters;
 mod erase;
 mod journal;
@@ -16,25 +17,31 @@ mod outbox;
 mod profiles;
 mod purge;
 mod reader;
+mod readings;
 mod rejected;
 mod room;
 mod salvage;
 mod schema;
 mod settle;
+mod verification;
 mod writer;
 
+pub use batches::{BatchHead, BatchRow, BatchState, Candidate, Filled, SettledRows, key_hash};
 pub use counters::{Counters, Pending, Totals};
 pub use erase::{ErasedProfile, JournalRow, checkpoint};
 pub use journal::{Recorded, Recording, Store, StoreLimits};
 pub use keys::KeyFilter;
-pub use outbox::{Claim, ClaimedAttribute, InFlight, Outbox};
+pub use outbox::{Claim, ClaimRules, ClaimedAttribute, Claims, InFlight, Outbox, is_shared};
+pub use profiles::Repeats;
 pub use purge::PurgeStep;
 pub use reader::{AttributeRow, ProfileRow, Reader};
+pub use readings::{Basis, Reading};
 pub use rejected::{RejectedRow, RejectedSubject};
 pub use room::{Full, Room};
 pub use salvage::Salvage;
 pub use schema::VERSION as SCHEMA_VERSION;
 pub use settle::{Refusal, Settlement};
+pub use verification::{DueVerifications, Verified};
 pub use writer::Writer;
 
 /// The name of the database file in the data directory.

@@ -11,8 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
+use super::readings::{self, Basis};
 use super::{StoreError, profiles, schema};
+use crate::attribute::Operation;
+use crate::existence::{Existence, Knowledge};
 use crate::identity::Identity;
+use crate::timestamp::Timestamp;
 
 /// The profiles that are claimed, shared with whoever shows them.
 #[derive(Clone, Debug, Default)]
@@ -52,8 +56,12 @@ pub struct Claim {
     pub profile_id: i64,
     /// Whose profile.
     pub identity: Identity,
+    /// Whether Target has it.
+    pub knowledge: Knowledge,
     /// What is pending, by name.
     pub attributes: Vec<ClaimedAttribute>,
+    /// All attributes with what decides what Target shall hold of them; none where that will not be asked.
+    pub basis: Option<Vec<Basis>>,
     /// None until it is in flight.
     in_flight: Option<InFlight>,
 }
@@ -67,9 +75,67 @@ pub struct ClaimedAttribute {
     pub value: String,
     /// The version of that value.
     pub version: i64,
+    /// How events change it.
+    pub operation: Operation,
+    /// Whether the name is this device's own.
+    pub is_own: bool,
+    /// Whether the next page view must know.
+    pub is_urgent: bool,
+    /// The time of the event that decided the value, on this device's clock.
+    pub event_time: Timestamp,
+}
+
+/// What is claimed, and how much is known of it.
+#[derive(Clone, Copy, Debug)]
+pub struct ClaimRules<'r> {
+    /// Most profiles.
+    pub limit: usize,
+    /// Profiles that are passed over.
+    pub aside: &'r HashSet<i64>,
+    /// Up to how many pending profiles are counted.
+    pub backlog_max: usize,
+    /// Before when a value counts as late, where profiles are shared with other devices; none where they are not.
+    pub late_before: Option<Timestamp>,
+    /// Whether all that is claimed will go in a batch, whose rows hold all attributes of a profile.
+    pub goes_in_batch: bool,
+}
+
+/// What was claimed.
+#[derive(Debug, Default)]
+pub struct Claims {
+    /// The profiles.
+    pub claims: Vec<Claim>,
+    /// Pending profiles in no batch, counted up to one more than `backlog_max`; these claims among them.
+    pub backlog: usize,
+}
+
+/// Whether a value is one that others may have written in the meantime, so that the profile is read before it is sent.
+#[must_use]
+pub fn is_shared(operation: Operation, is_own: bool, event_time: Timestamp, late_before: Timestamp) -> bool {
+    !is_own && (operation != Operation::Set || event_time < late_before)
 }
 
 impl Claim {
+    /// Whether an urgent mapping wrote any of it.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        self.attributes.iter().any(|attribute| attribute.is_urgent)
+    }
+
+    /// Whether any of what is pending may have been written by others in the meantime.
+    #[must_use]
+    pub fn is_shared(&self, late_before: Timestamp) -> bool {
+        let is_shared = |it: &ClaimedAttribute| is_shared(it.operation, it.is_own, it.event_time, late_before);
+        self.attributes.iter().any(is_shared)
+    }
+
+    /// As [`Self::is_shared`], of all that the row of a batch would hold.
+    #[must_use]
+    pub fn is_row_shared(&self, late_before: Timestamp) -> bool {
+        let is_shared = |it: &Basis| is_shared(it.operation, it.is_own, it.event_time, late_before);
+        self.basis.iter().flatten().any(is_shared)
+    }
+
     /// Puts the profile in flight, unless it is already.
     fn take_off(&mut self, in_flight: &InFlight) -> bool {
         let newest = self.attributes.iter().map(|attribute| attribute.version).max().unwrap_or(0);
@@ -121,12 +187,12 @@ impl Outbox {
         Ok(Self { connection: schema::open_reader(path)?, in_flight })
     }
 
-    /// Claims up to `limit` profiles that are neither in flight nor in `aside`.
+    /// Claims profiles that are neither in flight nor in a batch.
     ///
     /// # Errors
     /// [`StoreError::Read`].
-    pub fn claim(&mut self, limit: usize, aside: &HashSet<i64>) -> Result<Vec<Claim>, StoreError> {
-        claim(&self.connection, &self.in_flight, limit, aside).map_err(StoreError::Read)
+    pub fn claim(&mut self, rules: ClaimRules<'_>) -> Result<Claims, StoreError> {
+        claim_with(&self.connection, &self.in_flight, rules).map_err(StoreError::Read)
     }
 }
 
@@ -138,6 +204,27 @@ impl super::Store {
     pub fn claim(&self, in_flight: &InFlight, limit: usize, aside: &HashSet<i64>) -> Result<Vec<Claim>, StoreError> {
         claim(&self.connection, in_flight, limit, aside).map_err(StoreError::Read)
     }
+}
+
+fn claim_with(connection: &Connection, in_flight: &InFlight, rules: ClaimRules<'_>) -> rusqlite::Result<Claims> {
+    let counted = i64::try_from(rules.backlog_max).unwrap_or(i64::MAX).saturating_add(1);
+    let backlog: i64 = connection
+        .prepare_cached(
+            "SELECT count(*) FROM (
+                 SELECT 1 FROM profile WHERE pending_seq IS NOT NULL AND batch_id IS NULL LIMIT ?1)",
+        )?
+        .query_row([counted], |row| row.get(0))?;
+    let backlog = usize::try_from(backlog).unwrap_or(0);
+    let mut claims = claim(connection, in_flight, rules.limit, rules.aside)?;
+    let Some(late_before) = rules.late_before else { return Ok(Claims { claims, backlog }) };
+    let goes_in_batch = rules.goes_in_batch || backlog > rules.backlog_max;
+    for claim in &mut claims {
+        // A profile that is not known to exist may go in a batch too.
+        if goes_in_batch || claim.knowledge.existence != Existence::Yes || claim.is_shared(late_before) {
+            claim.basis = Some(readings::basis(connection, claim.profile_id)?);
+        }
+    }
+    Ok(Claims { claims, backlog })
 }
 
 fn claim(
@@ -153,9 +240,9 @@ fn claim(
     // One statement for all: a query for each profile would cost as much again. A profile without attributes, which there
     // should not be, is claimed too, so that its settlement takes it out.
     let mut pending = connection.prepare_cached(
-        "SELECT id, kind, key, name, value, version
+        "SELECT id, kind, key, name, value, version, operation, is_own, is_urgent, event_time_ms, existence, existence_at_ms
          FROM profile LEFT JOIN attribute ON profile_id = id AND version > max(delivered_version, refused_version)
-         WHERE pending_seq IS NOT NULL ORDER BY pending_seq, id",
+         WHERE pending_seq IS NOT NULL AND batch_id IS NULL ORDER BY pending_seq, id",
     )?;
     let mut rows = pending.query([])?;
     let mut claims: Vec<Claim> = Vec::new();
@@ -176,12 +263,22 @@ fn claim(
             claims.push(Claim {
                 profile_id,
                 identity: profiles::identity(row, 1)?,
+                knowledge: profiles::knowledge(row, 10)?,
+                basis: None,
                 attributes: Vec::new(),
                 in_flight: None,
             });
         }
         if let Some(name) = row.get(3)? {
-            let attribute = ClaimedAttribute { name, value: row.get(4)?, version: row.get(5)? };
+            let attribute = ClaimedAttribute {
+                name,
+                value: row.get(4)?,
+                version: row.get(5)?,
+                operation: Operation::of_number(row.get(6)?),
+                is_own: row.get(7)?,
+                is_urgent: row.get(8)?,
+                event_time: Timestamp::from_millis(row.get(9)?),
+            };
             claims.last_mut().expect("pushed above").attributes.push(attribute);
         }
     }

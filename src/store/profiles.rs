@@ -5,8 +5,9 @@ use std::fmt;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::counters::Pending;
-use crate::attribute::Change;
+use crate::attribute::{Change, Operation};
 use crate::coalesce::{CoalesceError, Held, Stamp, coalesce};
+use crate::existence::{Existence, Knowledge};
 use crate::identity::{Identity, IdentityKind};
 use crate::mapping::ProfileChanges;
 use crate::reason::Reason;
@@ -21,7 +22,7 @@ pub(super) const fn kind_number(kind: IdentityKind) -> i64 {
 }
 
 /// The kind of a stored number.
-const fn kind_of_number(number: i64) -> IdentityKind {
+pub(super) const fn kind_of_number(number: i64) -> IdentityKind {
     match number {
         0 => IdentityKind::ThirdPartyId,
         _ => IdentityKind::PcId,
@@ -33,6 +34,35 @@ pub(super) fn identity(row: &Row<'_>, column: usize) -> rusqlite::Result<Identit
     Identity::new(kind_of_number(row.get(column)?), row.get::<_, String>(column + 1)?).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(column + 1, rusqlite::types::Type::Text, error.into())
     })
+}
+
+/// What is known of a profile's existence, in two columns.
+pub(super) fn knowledge(row: &Row<'_>, column: usize) -> rusqlite::Result<Knowledge> {
+    let existence = match row.get(column)? {
+        1 => Existence::Yes,
+        2 => Existence::No,
+        _ => Existence::Unknown,
+    };
+    let at = Timestamp::from_millis(row.get::<_, Option<i64>>(column + 1)?.unwrap_or_default());
+    Ok(Knowledge { existence, at })
+}
+
+/// Writes down whether Target has a profile.
+pub(super) fn learn(
+    connection: &Connection,
+    profile_id: i64,
+    existence: Existence,
+    at: Timestamp,
+) -> rusqlite::Result<()> {
+    let number = match existence {
+        Existence::Unknown => 0,
+        Existence::Yes => 1,
+        Existence::No => 2,
+    };
+    connection
+        .prepare_cached("UPDATE profile SET existence = ?2, existence_at_ms = ?3 WHERE id = ?1")?
+        .execute((profile_id, number, at.as_millis()))
+        .map(|_| ())
 }
 
 /// What one event will do to one profile, computed before anything is written.
@@ -50,6 +80,9 @@ pub(super) struct ProfileHead {
 struct AttributePlan<'a> {
     name: &'a str,
     mapping: &'a str,
+    operation: Operation,
+    is_own: bool,
+    is_urgent: bool,
     held: Option<Held>,
     exists: bool,
     was_pending: bool,
@@ -83,13 +116,21 @@ impl From<rusqlite::Error> for PlanError {
     }
 }
 
-/// Computes what the changes make of a profile. Nothing is written. Values that were delivered before `repeat_before`
-/// are sent again though they stay as they are.
+/// When a value is sent again that stays as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Repeats {
+    /// When it was delivered before this time: profiles expire, and updates get lost.
+    pub before: Timestamp,
+    /// When a newer event brings it, since others may have written another one in between.
+    pub shared: bool,
+}
+
+/// Computes what the changes make of a profile. Nothing is written.
 pub(super) fn plan<'a>(
     connection: &Connection,
     changes: &'a ProfileChanges,
     stamp: Stamp,
-    repeat_before: Timestamp,
+    repeats: Repeats,
 ) -> Result<ProfilePlan<'a>, PlanError> {
     let identity = &changes.identity;
     let profile = find(connection, identity)?;
@@ -99,6 +140,9 @@ pub(super) fn plan<'a>(
             attributes.push(AttributePlan {
                 name: change.name.as_str(),
                 mapping: &change.mapping,
+                operation: change.operation,
+                is_own: change.is_own,
+                is_urgent: change.is_urgent,
                 held: None,
                 exists: false,
                 was_pending: false,
@@ -109,11 +153,14 @@ pub(super) fn plan<'a>(
         }
     }
     if let Some(profile) = &profile {
-        load(connection, profile.id, &mut attributes, repeat_before)?;
+        load(connection, profile.id, &mut attributes, repeats.before)?;
     }
     for change in &changes.changes {
         let plan = attributes.iter_mut().find(|plan| plan.name == change.name.as_str());
         apply(plan.expect("planned above"), change, stamp)?;
+    }
+    for plan in attributes.iter_mut().filter(|_| repeats.shared) {
+        plan.is_due_again |= plan.is_changed && !plan.was_pending && plan.operation == Operation::Set && !plan.is_own;
     }
     Ok(ProfilePlan { identity, profile, attributes })
 }
@@ -125,6 +172,7 @@ fn apply<'a>(plan: &mut AttributePlan<'a>, change: &'a Change, stamp: Stamp) -> 
     if let Some(next) = next {
         plan.held = Some(next);
         plan.mapping = &change.mapping;
+        plan.is_urgent |= change.is_urgent;
         plan.is_changed = true;
     }
     Ok(())
@@ -171,9 +219,9 @@ pub(super) fn preview(
     connection: &Connection,
     changes: &ProfileChanges,
     stamp: Stamp,
-    repeat_before: Timestamp,
+    repeats: Repeats,
 ) -> Result<Vec<(String, String)>, PlanError> {
-    let plan = plan(connection, changes, stamp, repeat_before)?;
+    let plan = plan(connection, changes, stamp, repeats)?;
     let mut sent: Vec<(String, String)> = Vec::new();
     if let Some(profile) = &plan.profile {
         sent.extend(pending_values(connection, profile.id)?);
@@ -263,18 +311,23 @@ impl AttributePlan<'_> {
         }
         if !self.is_changed {
             let mut statement = connection.prepare_cached(
-                "UPDATE attribute SET version = ?3, changed_at_ms = ?4 WHERE profile_id = ?1 AND name = ?2",
+                "UPDATE attribute SET version = ?3, changed_at_ms = ?4,
+                     batched_value = CASE WHEN batched_version = version THEN value ELSE batched_value END
+                 WHERE profile_id = ?1 AND name = ?2",
             )?;
             return statement.execute((profile_id, self.name, seq, recorded_at.as_millis())).map(|_| ());
         }
         let sql = if self.exists {
             "UPDATE attribute SET value = ?3, items = ?4, event_time_ms = ?5, event_seq = ?6, mapping = ?7,
-                 version = ?8, changed_at_ms = ?9
+                 version = ?8, changed_at_ms = ?9, operation = ?10, is_own = ?11, 
+                 is_urgent = ?12 OR (is_urgent AND version > delivered_version),
+                 batched_value = CASE WHEN batched_version = version THEN value ELSE batched_value END
              WHERE profile_id = ?1 AND name = ?2"
         } else {
             "INSERT INTO attribute
-                 (profile_id, name, value, items, event_time_ms, event_seq, mapping, version, changed_at_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+                 (profile_id, name, value, items, event_time_ms, event_seq, mapping, version, changed_at_ms,
+                  operation, is_own, is_urgent)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         };
         connection.prepare_cached(sql)?.execute((
             profile_id,
@@ -286,6 +339,9 @@ impl AttributePlan<'_> {
             self.mapping,
             seq,
             recorded_at.as_millis(),
+            self.operation.number(),
+            self.is_own,
+            self.is_urgent,
         ))?;
         if self.is_empty() {
             refuse(connection, profile_id, self.name, seq, Reason::EmptyValue)?;

@@ -3,7 +3,7 @@
 //! What is pending or rejected is never purged. The keys of purged events stay, so that they are known as duplicates,
 //! until room is needed for something else.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::StoreError;
 use super::journal::Store;
@@ -38,10 +38,11 @@ impl Store {
         let oldest_pending: Option<i64> = self
             .connection
             .prepare_cached(
-                "SELECT pending_seq FROM profile WHERE pending_seq IS NOT NULL ORDER BY pending_seq LIMIT 1",
+                "SELECT min(seq) FROM (
+                     SELECT min(pending_seq) AS seq FROM profile WHERE pending_seq IS NOT NULL AND batch_id IS NULL
+                     UNION ALL SELECT min(oldest_seq) FROM batch WHERE state < 3)",
             )?
-            .query_row([], |row| row.get(0))
-            .optional()?;
+            .query_row([], |row| row.get(0))?;
         // After the newest event when nothing is pending.
         let settled = oldest_pending.unwrap_or_else(|| self.next_seq());
         self.connection

@@ -9,19 +9,22 @@ use super::counters::{Counters, Pending};
 use super::erase::{self, JournalRow};
 use super::journal::{State, Store};
 use super::keys::{self, KeyFilter};
-use super::profiles::{self, kind_number};
+use super::profiles::{self, Repeats, kind_number};
 use super::rejected::{self, RejectedRow};
 use super::salvage::{self, Salvage};
 use super::{StoreError, schema};
 use crate::coalesce::Stamp;
+use crate::existence::Knowledge;
 use crate::identity::Identity;
 use crate::mapping::ProfileChanges;
+use crate::merge::{Decision, Sent, Shown};
 use crate::quota::Quota;
+use crate::route::Route;
 use crate::timestamp::Timestamp;
 
 /// A connection for reading.
 pub struct Reader {
-    connection: Connection,
+    pub(super) connection: Connection,
     path: PathBuf,
 }
 
@@ -30,6 +33,10 @@ pub struct Reader {
 pub struct ProfileRow {
     /// Its number in the store.
     pub id: i64,
+    /// Whether Target has it.
+    pub knowledge: Knowledge,
+    /// The batch that it is in.
+    pub batch_id: Option<i64>,
     /// Its attributes, by name.
     pub attributes: Vec<AttributeRow>,
 }
@@ -57,6 +64,14 @@ pub struct AttributeRow {
     pub refused_version: i64,
     /// Why it was refused.
     pub refused_reason: Option<String>,
+    /// The version that is in the profile's batch; 0 is none.
+    pub batched_version: i64,
+    /// The way that it went, or goes.
+    pub route: Option<Route>,
+    /// What Target was given last, as far as is known.
+    pub sent: Option<Sent>,
+    /// What was read of it last: when, what, and what was decided.
+    pub read: Option<(Timestamp, Option<Shown>, Decision)>,
 }
 
 impl Reader {
@@ -102,8 +117,7 @@ impl Reader {
         State::load(&self.connection).map(State::counters).map_err(StoreError::Read)
     }
 
-    /// What would be sent of a profile after these changes: name and value, what is pending already first. What was
-    /// delivered before `repeat_before` would be sent again though it stays as it is.
+    /// What would be sent of a profile after these changes: name and value, what is pending already first.
     ///
     /// # Errors
     /// A clause for a person, when a change cannot be made or the store cannot be read.
@@ -111,9 +125,9 @@ impl Reader {
         &self,
         changes: &ProfileChanges,
         stamp: Stamp,
-        repeat_before: Timestamp,
+        repeats: Repeats,
     ) -> Result<Vec<(String, String)>, String> {
-        profiles::preview(&self.connection, changes, stamp, repeat_before).map_err(|error| error.to_string())
+        profiles::preview(&self.connection, changes, stamp, repeats).map_err(|error| error.to_string())
     }
 
     /// Counts what is pending. It reads every attribute: once at start, not once a request.
@@ -121,7 +135,8 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn count_pending(&self) -> Result<Pending, StoreError> {
-        let sql = "SELECT (SELECT count(*) FROM profile WHERE pending_seq IS NOT NULL),
+        let sql = "SELECT (SELECT count(*) FROM profile WHERE pending_seq IS NOT NULL AND batch_id IS NULL)
+                              + (SELECT count(*) FROM profile WHERE batch_id IS NOT NULL AND pending_seq IS NOT NULL),
                           (SELECT count(*) FROM attribute WHERE version > max(delivered_version, refused_version))";
         self.connection
             .query_row(sql, [], |row| Ok(Pending { profiles: row.get(0)?, attributes: row.get(1)? }))
@@ -133,9 +148,12 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn oldest_pending(&self) -> Result<Option<Timestamp>, StoreError> {
-        let sql = "SELECT pending_since_ms FROM profile WHERE pending_seq IS NOT NULL ORDER BY pending_seq LIMIT 1";
-        let at_ms: Option<i64> =
-            self.connection.query_row(sql, [], |row| row.get(0)).optional().map_err(StoreError::Read)?;
+        let sql = "SELECT min(since) FROM (
+                       SELECT since FROM (
+                           SELECT pending_since_ms AS since FROM profile
+                           WHERE pending_seq IS NOT NULL AND batch_id IS NULL ORDER BY pending_seq LIMIT 1)
+                       UNION ALL SELECT min(oldest_since_ms) FROM batch WHERE state < 3)";
+        let at_ms: Option<i64> = self.connection.query_row(sql, [], |row| row.get(0)).map_err(StoreError::Read)?;
         Ok(at_ms.map(Timestamp::from_millis))
     }
 
@@ -202,6 +220,17 @@ impl Reader {
         Ok(u64::try_from(used).unwrap_or(0))
     }
 
+    /// Calls of the Fetch API in the last 24 hours of the quota's clock.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn reads_used(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let sql = "SELECT coalesce(sum(requests), 0) FROM read_quota WHERE minute >= ?1";
+        let used: i64 =
+            self.connection.query_row(sql, [Quota::oldest_minute(now)], |row| row.get(0)).map_err(StoreError::Read)?;
+        Ok(u64::try_from(used).unwrap_or(0))
+    }
+
     /// How much room the database file and its log take.
     ///
     /// Units: bytes.
@@ -234,24 +263,51 @@ impl Reader {
 
     fn find(&self, identity: &Identity) -> rusqlite::Result<Option<ProfileRow>> {
         let snapshot = self.connection.unchecked_transaction()?;
-        let id: Option<i64> = snapshot
-            .prepare_cached("SELECT id FROM profile WHERE key = ?1 AND kind = ?2")?
-            .query_row((identity.key(), kind_number(identity.kind())), |row| row.get(0))
+        let head = snapshot
+            .prepare_cached(
+                "SELECT id, existence, existence_at_ms, batch_id FROM profile WHERE key = ?1 AND kind = ?2",
+            )?
+            .query_row((identity.key(), kind_number(identity.kind())), |row| {
+                Ok((row.get::<_, i64>(0)?, profiles::knowledge(row, 1)?, row.get(3)?))
+            })
             .optional()?;
-        let Some(id) = id else { return Ok(None) };
+        let Some((id, knowledge, batch_id)) = head else { return Ok(None) };
         let mut statement = snapshot.prepare_cached(
-            "SELECT name, value, nullif(event, ''), a.event_time_ms, mapping, version, delivered_version, delivered_at_ms,
-                    refused_version, refused_reason
+            "SELECT a.name, value, nullif(event, ''), a.event_time_ms, mapping, version, delivered_version, delivered_at_ms,
+                    refused_version, refused_reason, batched_version, route, delivered_value,
+                    sent_version, sent_value, sent_own, sent_at_ms,
+                    read_at_ms, read_value, read_modified_at_ms, decision
              FROM attribute a LEFT JOIN journal ON seq = event_seq
-             WHERE a.profile_id = ?1 ORDER BY name",
+                 LEFT JOIN reading r ON r.profile_id = a.profile_id AND r.name = a.name
+             WHERE a.profile_id = ?1 ORDER BY a.name",
         )?;
         let attributes = statement.query_map([id], attribute)?.collect::<rusqlite::Result<_>>()?;
-        Ok(Some(ProfileRow { id, attributes }))
+        Ok(Some(ProfileRow { id, knowledge, batch_id, attributes }))
     }
 }
 
 fn attribute(row: &Row<'_>) -> rusqlite::Result<AttributeRow> {
     let event: Option<String> = row.get(2)?;
+    let time = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
+    let (delivered_version, delivered_at) = (row.get(6)?, time(7)?);
+    let delivered = row.get::<_, Option<String>>(12)?.filter(|_| delivered_version > 0).map(|value| Sent {
+        own: value.clone(),
+        value,
+        version: delivered_version,
+        at: delivered_at.unwrap_or_default(),
+    });
+    let sent_version = row.get::<_, Option<i64>>(13)?.unwrap_or(0);
+    let merged = match (row.get(14)?, row.get(15)?) {
+        (Some(value), Some(own)) if sent_version == delivered_version && sent_version > 0 => {
+            Some(Sent { value, own, version: sent_version, at: time(16)?.unwrap_or_default() })
+        }
+        _ => None,
+    };
+    let shown = match (row.get(18)?, time(19)?) {
+        (Some(value), Some(modified_at)) => Some(Shown { value, modified_at }),
+        _ => None,
+    };
+    let decision = row.get::<_, Option<i64>>(20)?.and_then(Decision::of_number);
     Ok(AttributeRow {
         name: row.get(0)?,
         value: row.get(1)?,
@@ -259,10 +315,14 @@ fn attribute(row: &Row<'_>) -> rusqlite::Result<AttributeRow> {
         event_time: Timestamp::from_millis(row.get(3)?),
         mapping: row.get(4)?,
         version: row.get(5)?,
-        delivered_version: row.get(6)?,
-        delivered_at: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_millis),
+        delivered_version,
+        delivered_at,
         refused_version: row.get(8)?,
         refused_reason: row.get(9)?,
+        batched_version: row.get(10)?,
+        route: row.get::<_, Option<i64>>(11)?.and_then(Route::of_number),
+        sent: merged.or(delivered),
+        read: time(17)?.zip(decision).map(|(at, decision)| (at, shown, decision)),
     })
 }
 

@@ -52,9 +52,12 @@ impl fmt::Display for Salvage {
 }
 
 /// The tables that are saved, in the order of their worth: what Target has not yet is first.
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 12] = [
     ("profile", "pending_seq IS NULL, id"),
     ("attribute", "profile_id, name"),
+    ("reading", "profile_id, name"),
+    ("read_quota", "minute"),
+    ("verification", "profile_id"),
     ("counter", "name"),
     ("quota", "minute"),
     ("rejected", "id"),
@@ -160,9 +163,12 @@ fn save(kept: &Path, new: &Connection, now: Timestamp) -> rusqlite::Result<Salva
             _ => {}
         }
     }
-    // Attributes whose profile could not be read belong to nobody.
+    // Attributes whose profile could not be read belong to nobody. What was in a batch is pending: it is sent again.
     new.execute_batch(
         "DELETE FROM attribute WHERE profile_id NOT IN (SELECT id FROM profile);
+         DELETE FROM reading WHERE profile_id NOT IN (SELECT id FROM profile) OR decision = 3;
+         UPDATE attribute SET batched_version = 0, batched_value = NULL WHERE batched_version > 0;
+         UPDATE profile SET batch_id = NULL WHERE batch_id IS NOT NULL;
          UPDATE profile SET (pending_seq, pending_since_ms) = (
              SELECT min(version), changed_at_ms FROM attribute
              WHERE profile_id = id AND version > max(delivered_version, refused_version));
@@ -179,9 +185,10 @@ fn copy(old: &Connection, new: &Connection, table: &str, order: &str) -> rusqlit
         let Ok(mut statement) = old.prepare(&format!("SELECT * FROM {table} ORDER BY {order}{direction}")) else {
             continue;
         };
+        // By name: the damaged store may be of an older schema.
         let columns = statement.column_count();
-        let places = vec!["?"; columns].join(",");
-        let mut insert = new.prepare(&format!("INSERT OR IGNORE INTO {table} VALUES ({places})"))?;
+        let (names, places) = (statement.column_names().collect::<Vec<_>>().join(","), vec!["?"; columns].join(","));
+        let mut insert = new.prepare(&format!("INSERT OR IGNORE INTO {table} ({names}) VALUES ({places})"))?;
         let Ok(mut rows) = statement.query([]) else { continue };
         let mut is_whole = true;
         loop {

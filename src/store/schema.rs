@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
 
-const MIGRATIONS: [&str; 1] = [include_str!("sql/0001_store.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("sql/0001_store.sql"), include_str!("sql/0002_target.sql")];
 
 /// The schema that this program reads and writes.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -25,7 +25,7 @@ pub(super) const PAGE_BYTES: i64 = 2_048;
 pub(super) const LOG_PAGES: i64 = 16_000;
 
 /// Statements that stay prepared; more than the store has.
-const STATEMENTS: usize = 40;
+const STATEMENTS: usize = 80;
 
 /// Opens the file for its one writer, making or migrating it as needed.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {

@@ -1,13 +1,17 @@
 //! What came of a delivery: acknowledging exactly the versions that were sent, and keeping those refused.
 
+use std::collections::BTreeMap;
+
 use rusqlite::Connection;
 
-use super::StoreError;
 use super::journal::Store;
 use super::outbox::{Claim, ClaimedAttribute};
-use super::profiles;
+use super::readings::{self, Reading};
+use super::{StoreError, batches, profiles, verification};
+use crate::existence::Existence;
 use crate::quota::{Quota, QuotaTime};
 use crate::reason::Reason;
+use crate::route::Route;
 use crate::timestamp::Timestamp;
 
 /// The result of delivering a claim. What is neither delivered nor refused is pending again.
@@ -19,10 +23,24 @@ pub struct Settlement {
     pub delivered: Vec<usize>,
     /// What Target refused for good.
     pub refused: Vec<Refusal>,
+    /// The way that it went; none where nothing was sent.
+    pub route: Option<Route>,
+    /// What was read before, and decided; what is [`Superseded`](crate::merge::Decision::Superseded) is pending no longer.
+    pub readings: Vec<Reading>,
+    /// What was learned of the profile's existence, or is still known of it.
+    pub learned: Option<Existence>,
+    /// Calls of the Fetch API that were made.
+    pub reads: i64,
+    /// When the profile is to be read back, if it is.
+    pub verify_at: Option<Timestamp>,
     /// Requests that reached Target.
     pub requests: i64,
+    /// Requests among them that count against the quota of updates.
+    pub quota_requests: i64,
     /// Requests among them that Target accepted.
     pub updates: i64,
+    /// Single updates among them to a profile of which nobody knew whether Target has it.
+    pub unconfirmed: i64,
     /// This device's time.
     pub at: Timestamp,
     /// The quota's.
@@ -40,6 +58,35 @@ pub struct Refusal {
     pub detail: String,
 }
 
+impl Settlement {
+    /// Of one single update, whose profile was not read.
+    #[must_use]
+    pub fn of_update(
+        claim: Claim,
+        delivered: Vec<usize>,
+        refused: Vec<Refusal>,
+        at: Timestamp,
+        quota_time: QuotaTime,
+    ) -> Self {
+        Self {
+            claim,
+            updates: i64::from(!delivered.is_empty()),
+            delivered,
+            refused,
+            route: Some(Route::SingleMode),
+            readings: Vec::new(),
+            learned: None,
+            reads: 0,
+            verify_at: None,
+            requests: 1,
+            quota_requests: 1,
+            unconfirmed: 0,
+            at,
+            quota_time,
+        }
+    }
+}
+
 impl Store {
     /// Settles one delivery within a transaction.
     ///
@@ -54,14 +101,32 @@ impl Store {
         let mut settled = 0;
         for indexes in settlement.delivered.chunks(TOGETHER) {
             let sent: Vec<&ClaimedAttribute> = indexes.iter().map(|index| &claim.attributes[*index]).collect();
-            settled += deliver(&self.connection, claim.profile_id, &sent, settlement.at)?;
+            settled += deliver(&self.connection, settlement, &sent)?;
+        }
+        if !settlement.readings.is_empty() {
+            readings::write(&self.connection, claim.profile_id, &settlement.readings, settlement.at)?;
+            let superseded = batches::supersede(&self.connection, claim.profile_id, &settlement.readings)?;
+            self.state_mut().totals.superseded += superseded;
+            settled += superseded;
+        }
+        if let Some(existence) = settlement.learned {
+            profiles::learn(&self.connection, claim.profile_id, existence, settlement.at)?;
+        }
+        if let Some(due) = settlement.verify_at {
+            verification::schedule(&self.connection, claim.profile_id, due)?;
         }
         for refusal in &settlement.refused {
-            settled += refuse(&self.connection, settlement, refusal)?;
+            let version = |index: &usize| (claim.attributes[*index].name.clone(), claim.attributes[*index].version);
+            let versions: Vec<(String, i64)> = refusal.attributes.iter().map(version).collect();
+            let why = (refusal.reason, refusal.detail.as_str());
+            settled += self.refuse_versions(claim.profile_id, &versions, why, settlement.at)?;
         }
         let profiles = profiles::refresh_pending(&self.connection, claim.profile_id)?;
-        if settlement.requests > 0 {
-            self.spend(settlement.requests, settlement.quota_time);
+        if settlement.quota_requests > 0 {
+            self.spend(settlement.quota_requests, settlement.quota_time);
+        }
+        if settlement.reads > 0 {
+            self.spend_reads(settlement.reads, settlement.quota_time);
         }
         // One was reserved for each claim.
         self.reserve(-1);
@@ -69,6 +134,8 @@ impl Store {
         state.pending_change.attributes -= settled;
         state.pending_change.profiles += profiles;
         state.totals.requests += settlement.requests;
+        state.totals.reads += settlement.reads;
+        state.totals.unconfirmed += settlement.unconfirmed;
         state.totals.updates += settlement.updates;
         state.totals.attributes += i64::try_from(settlement.delivered.len()).unwrap_or(0);
         if settlement.updates > 0 {
@@ -78,41 +145,51 @@ impl Store {
     }
 
     pub(super) fn save_quota(&self) -> rusqlite::Result<()> {
-        for (minute, requests) in &self.quota_spent {
-            let mut statement = self.connection.prepare_cached(
-                "INSERT INTO quota (minute, requests) VALUES (?1, ?2)
-                 ON CONFLICT (minute) DO UPDATE SET requests = requests + excluded.requests",
-            )?;
-            statement.execute((minute, requests))?;
+        save_uses(&self.connection, "quota", &self.quota_spent)?;
+        save_uses(&self.connection, "read_quota", &self.reads_spent)
+    }
+
+    /// Keeps the refused versions of a profile's attributes as rejected, and gives how many are pending no longer.
+    pub(super) fn refuse_versions(
+        &mut self,
+        profile_id: i64,
+        versions: &[(String, i64)],
+        (reason, detail): (Reason, &str),
+        at: Timestamp,
+    ) -> rusqlite::Result<i64> {
+        let mut settled = 0;
+        for (name, version) in versions {
+            profiles::refuse(&self.connection, profile_id, name, *version, reason)?;
+            settled += i64::from(profiles::version(&self.connection, profile_id, name)? == Some(*version));
         }
-        if let Some((minute, _)) = self.quota_spent.first_key_value() {
-            let oldest = minute - Quota::MINUTES;
-            self.connection.prepare_cached("DELETE FROM quota WHERE minute < ?1")?.execute([oldest])?;
-        }
-        Ok(())
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO rejected (rejected_at_ms, profile_id, attributes, reason, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        let versions = serde_json::to_string(versions).expect("names and numbers are JSON");
+        statement.execute((at.as_millis(), profile_id, versions, reason.label(), detail))?;
+        Ok(settled)
     }
 }
 
 /// Marks what was sent as delivered. Gives the number of attributes that are no longer pending: those that did not change
 /// meanwhile.
-fn deliver(
-    connection: &Connection,
-    profile_id: i64,
-    sent: &[&ClaimedAttribute],
-    at: Timestamp,
-) -> rusqlite::Result<i64> {
+fn deliver(connection: &Connection, settlement: &Settlement, sent: &[&ClaimedAttribute]) -> rusqlite::Result<i64> {
+    let (profile_id, at) = (settlement.claim.profile_id, settlement.at);
+    let route = settlement.route.map(Route::number);
     let mut unchanged = connection.prepare_cached(UNCHANGED[sent.len() - 1])?;
     unchanged.raw_bind_parameter(1, profile_id)?;
     unchanged.raw_bind_parameter(2, at.as_millis())?;
+    unchanged.raw_bind_parameter(3, route)?;
     for (index, attribute) in sent.iter().enumerate() {
-        unchanged.raw_bind_parameter(3 + 2 * index, &attribute.name)?;
-        unchanged.raw_bind_parameter(4 + 2 * index, attribute.version)?;
+        unchanged.raw_bind_parameter(4 + 2 * index, &attribute.name)?;
+        unchanged.raw_bind_parameter(5 + 2 * index, attribute.version)?;
     }
     let settled = unchanged.raw_execute()?;
     if settled < sent.len() {
         let mut changed = connection.prepare_cached(CHANGED)?;
         for attribute in sent {
-            changed.execute((profile_id, at.as_millis(), &attribute.name, attribute.version, &attribute.value))?;
+            let sent = (&attribute.name, attribute.version, &attribute.value);
+            changed.execute((profile_id, at.as_millis(), sent.0, sent.1, sent.2, route))?;
         }
     }
     Ok(i64::try_from(settled).expect("at most a few"))
@@ -124,37 +201,34 @@ const TOGETHER: usize = 4;
 /// For one to [`TOGETHER`] attributes. One statement for all, without the values, costs half as much as one for
 /// each; the plus keeps SQLite from looking each name up.
 const UNCHANGED: [&str; TOGETHER] = [
-    "UPDATE attribute SET delivered_version = version, delivered_value = value, delivered_at_ms = ?2
-     WHERE profile_id = ?1 AND name = ?3 AND version = ?4",
-    "UPDATE attribute SET delivered_version = version, delivered_value = value, delivered_at_ms = ?2
-     WHERE profile_id = ?1 AND (+name = ?3 AND version = ?4 OR +name = ?5 AND version = ?6)",
-    "UPDATE attribute SET delivered_version = version, delivered_value = value, delivered_at_ms = ?2
-     WHERE profile_id = ?1 AND (+name = ?3 AND version = ?4 OR +name = ?5 AND version = ?6 OR +name = ?7 AND version = ?8)",
-    "UPDATE attribute SET delivered_version = version, delivered_value = value, delivered_at_ms = ?2
-     WHERE profile_id = ?1 AND (+name = ?3 AND version = ?4 OR +name = ?5 AND version = ?6 OR +name = ?7 AND version = ?8
-         OR +name = ?9 AND version = ?10)",
+    "UPDATE attribute SET delivered_version = version, delivered_value = value, delivered_at_ms = ?2, route = ?3
+     WHERE profile_id = ?1 AND name = ?4 AND version = ?5",
+    "UPDATE attribute SET delivered_version = version, delivered_value = value, delivered_at_ms = ?2, route = ?3
+     WHERE profile_id = ?1 AND (+name = ?4 AND version = ?5 OR +name = ?6 AND version = ?7)",
+    "UPDATE attribute SET delivered_version = version, delivered_value = value, delivered_at_ms = ?2, route = ?3
+     WHERE profile_id = ?1 AND (+name = ?4 AND version = ?5 OR +name = ?6 AND version = ?7 OR +name = ?8 AND version = ?9)",
+    "UPDATE attribute SET delivered_version = version, delivered_value = value, delivered_at_ms = ?2, route = ?3
+     WHERE profile_id = ?1 AND (+name = ?4 AND version = ?5 OR +name = ?6 AND version = ?7 OR +name = ?8 AND version = ?9
+         OR +name = ?10 AND version = ?11)",
 ];
 
 /// A value that changed in flight: Target has the one that was sent.
-const CHANGED: &str = "UPDATE attribute SET delivered_version = ?4, delivered_value = ?5, delivered_at_ms = ?2
+const CHANGED: &str =
+    "UPDATE attribute SET delivered_version = ?4, delivered_value = ?5, delivered_at_ms = ?2, route = ?6
      WHERE profile_id = ?1 AND name = ?3 AND version > ?4 AND delivered_version < ?4";
 
-/// Gives the number of attributes that are no longer pending.
-fn refuse(connection: &Connection, settlement: &Settlement, refusal: &Refusal) -> rusqlite::Result<i64> {
-    let claim = &settlement.claim;
-    let mut settled = 0;
-    let mut versions = Vec::new();
-    for index in &refusal.attributes {
-        let sent = &claim.attributes[*index];
-        profiles::refuse(connection, claim.profile_id, &sent.name, sent.version, refusal.reason)?;
-        settled += i64::from(profiles::version(connection, claim.profile_id, &sent.name)? == Some(sent.version));
-        versions.push((&sent.name, sent.version));
+/// Writes down uses of a rolling day, and forgets those that no longer count.
+fn save_uses(connection: &Connection, table: &str, spent: &BTreeMap<i64, i64>) -> rusqlite::Result<()> {
+    for (minute, requests) in spent {
+        let mut statement = connection.prepare_cached(&format!(
+            "INSERT INTO {table} (minute, requests) VALUES (?1, ?2)
+             ON CONFLICT (minute) DO UPDATE SET requests = requests + excluded.requests"
+        ))?;
+        statement.execute((minute, requests))?;
     }
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO rejected (rejected_at_ms, profile_id, attributes, reason, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    let versions = serde_json::to_string(&versions).expect("names and numbers are JSON");
-    let at_ms = settlement.at.as_millis();
-    statement.execute((at_ms, claim.profile_id, versions, refusal.reason.label(), &refusal.detail))?;
-    Ok(settled)
+    if let Some((minute, _)) = spent.first_key_value() {
+        let oldest = minute - Quota::MINUTES;
+        connection.prepare_cached(&format!("DELETE FROM {table} WHERE minute < ?1"))?.execute([oldest])?;
+    }
+    Ok(())
 }

@@ -170,10 +170,10 @@ impl Writer {
     ///
     /// # Errors
     /// As for [`Self::act`].
-    pub fn note_blocking(
+    pub fn note_blocking<T: Send + 'static>(
         &self,
-        note: impl FnOnce(&mut Store) -> Result<(), StoreError> + Send + 'static,
-    ) -> Result<(), StoreError> {
+        note: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let note = Act { act: Some(note), done: None, reply };
         self.jobs.send(Job::Note(Box::new(note))).map_err(|_| StoreError::Stopped)?;

@@ -1,17 +1,37 @@
-//! The HTTP client: one POST, one [`Outcome`]. TLS by rustls; no redirects, no cookies.
+//! The HTTP client: one call, one answer. TLS by rustls; no redirects, no cookies.
 
 use std::fmt;
+use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
+
+use axum::body::Bytes;
+use hyper::body::{Frame, SizeHint};
 
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::{RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::mpsc;
 
-use super::outcome::{Answer, Outcome, classify};
-use super::single;
-use crate::limits::ANSWER_BYTES_MAX;
+use super::bulk::{self, BatchOutcome, BatchStatus};
+use super::fetch::{self, Reply};
+use super::outcome::{Answer, Outcome, classify, classify_with};
+use super::token::{Token, TokenSource};
+use super::{delivery, single};
+use crate::identity::Identity;
+use crate::limits::{ANSWER_BYTES_MAX, BATCH_STATUS_BYTES_MAX, PROFILE_BYTES_MAX};
+use crate::timestamp::Timestamp;
+
+/// The slowest line that the file of a batch is sent over. Units: bytes a second.
+const UPLOAD_BYTES_A_SECOND: u64 = 8 * 1024;
+
+/// Chunks of a long answer that wait to be read.
+const CHUNKS_WAITING: usize = 4;
 
 /// What the client needs to know.
 #[derive(Debug)]
@@ -21,7 +41,7 @@ pub struct ClientOptions {
     /// The client code.
     pub client_code: String,
     /// The bearer token, where Target requires one.
-    pub token: Option<SecretString>,
+    pub token: Option<TokenSource>,
     /// How long one request may take.
     pub timeout: Duration,
     /// Requests in flight, and connections kept.
@@ -88,7 +108,54 @@ impl std::error::Error for ClientError {
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    url: Url,
+    endpoint: Url,
+    client_code: Arc<str>,
+    update: Url,
+    token: Option<Arc<Token>>,
+    timeout: Duration,
+}
+
+/// An answer, and what Target's clock said.
+#[derive(Clone, Debug)]
+pub struct Exchange<T> {
+    /// The answer.
+    pub answer: T,
+    /// The `Date` of the answer, where there was one.
+    pub date: Option<Timestamp>,
+}
+
+/// The head of an answer, and as much of its body as is needed.
+struct Received {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Received {
+    fn header(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    fn answer(&self) -> Answer<'_> {
+        Answer {
+            status: self.status,
+            retry_after: self.header(RETRY_AFTER),
+            content_type: self.header(CONTENT_TYPE),
+            location: self.header(LOCATION),
+            body: &self.body,
+        }
+    }
+
+    fn date(&self) -> Option<Timestamp> {
+        date(&self.headers)
+    }
+}
+
+/// What Target's clock said, as far as it is Target's.
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let time = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_millis(i64::try_from(since.as_millis()).ok()?))
 }
 
 impl Client {
@@ -101,7 +168,6 @@ impl Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("outpost/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers(options)?)
             .timeout(options.timeout)
             .pool_max_idle_per_host(options.connections)
             .redirect(reqwest::redirect::Policy::none())
@@ -128,50 +194,212 @@ impl Client {
             builder = builder.identity(identity);
         }
         let http = builder.build().map_err(ClientError::Setup)?;
-        let url = format!("{}{}", options.endpoint, single::path(&options.client_code));
-        Ok(Self { http, url: Url::parse(&url).map_err(|_| ClientError::Endpoint)? })
+        let endpoint = Url::parse(&options.endpoint).map_err(|_| ClientError::Endpoint)?;
+        let update = endpoint.join(&single::path(&options.client_code)).map_err(|_| ClientError::Endpoint)?;
+        let token = options.token.as_ref().map(Token::new).transpose()?.map(Arc::new);
+        let client_code = options.client_code.as_str().into();
+        Ok(Self { http, endpoint, client_code, update, token, timeout: options.timeout })
     }
 
-    /// Sends one update, and reads the answer as far as it is needed.
-    pub async fn send(&self, body: String) -> Outcome {
-        match self.exchange(body).await {
-            Ok(outcome) => outcome,
-            Err(error) => explain(&error),
+    /// Reads the token again where it stands in a file. Tells whether it is another one now.
+    #[must_use]
+    pub fn refresh_token(&self) -> bool {
+        self.token.as_ref().is_some_and(|token| token.refresh())
+    }
+
+    /// Whether the token can change while the agent runs.
+    #[must_use]
+    pub fn has_token_file(&self) -> bool {
+        self.token.as_ref().is_some_and(|token| token.is_file())
+    }
+
+    /// Sends one single update, and reads the answer as far as it is needed.
+    pub async fn send(&self, body: String) -> Exchange<Outcome> {
+        let request = self.http.post(self.update.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let received = self.exchange(request.body(body), ANSWER_BYTES_MAX).await;
+        told(received, |received| classify(received.answer(), SystemTime::now()), |outcome| outcome)
+    }
+
+    /// Sends one call of the Delivery API in a session.
+    pub async fn deliver(&self, session: &str, body: String) -> Exchange<Outcome> {
+        let url = self.url(&delivery::path(&self.client_code, session));
+        let request = self.http.post(url).header(CONTENT_TYPE, "application/json").body(body);
+        let received = self.exchange(request, ANSWER_BYTES_MAX).await;
+        let classified = |received: &Received| classify_with(received.answer(), SystemTime::now(), delivery::read);
+        told(received, classified, |outcome| outcome)
+    }
+
+    /// Reads one profile.
+    pub async fn fetch(&self, identity: &Identity) -> Exchange<Reply> {
+        let request = self.http.get(self.url(&fetch::path(&self.client_code, identity)));
+        told(self.exchange(request, PROFILE_BYTES_MAX).await, fetched, Reply::Failed)
+    }
+
+    /// Submits the file of a batch, of so many bytes.
+    pub async fn submit(&self, version: i64, bytes: u64, chunks: mpsc::Receiver<Bytes>) -> Exchange<BatchOutcome> {
+        let url = self.url(&bulk::path(&self.client_code, version));
+        let body = reqwest::Body::wrap(FileBody { chunks, left: bytes });
+        let timeout = self.timeout + Duration::from_secs(bytes / UPLOAD_BYTES_A_SECOND);
+        let request = self.http.post(url).header(CONTENT_TYPE, "text/plain; charset=utf-8").timeout(timeout).body(body);
+        let received = self.exchange(request, ANSWER_BYTES_MAX).await;
+        told(received, submitted, BatchOutcome::Failed)
+    }
+
+    /// Asks how a batch stands, under the path and query that its submission gave; with details, what failed is listed.
+    pub async fn batch_status(&self, path: &str, has_details: bool) -> Exchange<Result<BatchStatus, Outcome>> {
+        let details = if has_details { "&showDetails=true" } else { "" };
+        let request = self.request(self.http.get(self.url(&format!("{path}{details}"))));
+        match self.read_status(request).await {
+            Ok(exchange) => exchange,
+            Err(error) => Exchange { answer: Err(explain(&error)), date: None },
+        }
+    }
+
+    /// The list may be long: it is read as it comes.
+    async fn read_status(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<Exchange<Result<BatchStatus, Outcome>>, reqwest::Error> {
+        let mut response = request.send().await?;
+        let date = date(response.headers());
+        if response.status() != reqwest::StatusCode::OK {
+            let received = receive(response, ANSWER_BYTES_MAX).await?;
+            let outcome = classify_with(received.answer(), SystemTime::now(), |_| None);
+            return Ok(Exchange { answer: Err(outcome), date });
+        }
+        let (chunks, waiting) = mpsc::channel(CHUNKS_WAITING);
+        let reading = tokio::task::spawn_blocking(move || {
+            let body = BufReader::new(ChunkReader { waiting, chunk: Bytes::new() });
+            bulk::read_status(body)
+        });
+        let mut bytes = 0;
+        while let Some(chunk) = response.chunk().await? {
+            bytes += chunk.len();
+            if bytes > BATCH_STATUS_BYTES_MAX || chunks.send(chunk).await.is_err() {
+                break;
+            }
+        }
+        drop(chunks);
+        let status = reading.await.expect("reading a status does not panic");
+        let foreign =
+            || Outcome::Foreign("the status of a batch was answered in words that are not Target's".to_owned());
+        Ok(Exchange { answer: status.ok_or_else(foreign), date })
+    }
+
+    /// The URL of a path of Target's on our own endpoint.
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.endpoint.clone();
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        url.set_path(path);
+        url.set_query(query);
+        url
+    }
+
+    fn request(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.header(AUTHORIZATION, token.header()),
+            None => request,
         }
     }
 
     /// Fails only without an answer, or with half of one.
-    async fn exchange(&self, body: String) -> Result<Outcome, reqwest::Error> {
-        let mut response = self.http.post(self.url.clone()).body(body).send().await?;
-        let mut read = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            read.extend_from_slice(&chunk);
-            if read.len() >= ANSWER_BYTES_MAX {
-                break;
-            }
-        }
-        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let answer = Answer {
-            status: response.status().as_u16(),
-            retry_after: header(RETRY_AFTER),
-            content_type: header(CONTENT_TYPE),
-            location: header(LOCATION),
-            body: &read,
-        };
-        Ok(classify(answer, SystemTime::now()))
+    async fn exchange(&self, request: RequestBuilder, bytes_max: usize) -> Result<Received, reqwest::Error> {
+        receive(self.request(request).send().await?, bytes_max).await
     }
 }
 
-fn headers(options: &ClientOptions) -> Result<HeaderMap, ClientError> {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-    if let Some(token) = &options.token {
-        let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret().trim()))
-            .map_err(|_| ClientError::Token)?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
+/// An answer, or why there is none.
+fn told<T>(
+    received: Result<Received, reqwest::Error>,
+    answer: impl FnOnce(&Received) -> T,
+    failed: impl FnOnce(Outcome) -> T,
+) -> Exchange<T> {
+    match received {
+        Ok(received) => Exchange { answer: answer(&received), date: received.date() },
+        Err(error) => Exchange { answer: failed(explain(&error)), date: None },
     }
-    Ok(headers)
+}
+
+fn fetched(received: &Received) -> Reply {
+    match received.status {
+        404 if fetch::is_missing(&received.body) => return Reply::Missing,
+        200 => {
+            if let Some(profile) = fetch::read(&received.body) {
+                return Reply::Found(profile);
+            }
+        }
+        _ => {}
+    }
+    match classify_with(received.answer(), SystemTime::now(), |_| None) {
+        Outcome::Unauthorized(_) => Reply::Denied(format!("Target answered {} to reading a profile", received.status)),
+        Outcome::Refused(words) => Reply::Denied(format!("Target refuses to read a profile: {words}")),
+        outcome => Reply::Failed(outcome),
+    }
+}
+
+fn submitted(received: &Received) -> BatchOutcome {
+    if received.status == 200
+        && let Some(outcome) = bulk::read_submission(&received.body)
+    {
+        return outcome;
+    }
+    BatchOutcome::Failed(classify_with(received.answer(), SystemTime::now(), |_| None))
+}
+
+/// Reads an answer as far as it is needed.
+async fn receive(mut response: Response, bytes_max: usize) -> Result<Received, reqwest::Error> {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() >= bytes_max {
+            break;
+        }
+    }
+    Ok(Received { status, headers, body })
+}
+
+/// A file that comes in chunks, and whose length is known.
+struct FileBody {
+    chunks: mpsc::Receiver<Bytes>,
+    left: u64,
+}
+
+impl hyper::body::Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let chunk = std::task::ready!(self.chunks.poll_recv(context));
+        Poll::Ready(chunk.map(|chunk| {
+            self.left = self.left.saturating_sub(chunk.len() as u64);
+            Ok(Frame::data(chunk))
+        }))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+/// Chunks that come from elsewhere, for somebody who reads.
+struct ChunkReader {
+    waiting: mpsc::Receiver<Bytes>,
+    chunk: Bytes,
+}
+
+impl Read for ChunkReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.chunk.is_empty() {
+            self.chunk = self.waiting.blocking_recv().unwrap_or_default();
+        }
+        let count = self.chunk.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&self.chunk.split_to(count));
+        Ok(count)
+    }
 }
 
 fn read(path: &PathBuf) -> Result<Vec<u8>, ClientError> {

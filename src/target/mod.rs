@@ -2,9 +2,16 @@
 //!
 //! The only place that knows Target's hosts, paths and words.
 
+pub mod bulk;
 pub mod client;
+pub mod delivery;
+pub mod fetch;
 pub mod outcome;
 pub mod single;
+pub mod token;
 
-pub use client::{Client, ClientError, ClientOptions};
+pub use bulk::{BatchOutcome, BatchStatus};
+pub use client::{Client, ClientError, ClientOptions, Exchange};
+pub use fetch::{FetchedProfile, Reply};
 pub use outcome::Outcome;
+pub use token::TokenSource;

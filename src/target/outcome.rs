@@ -9,7 +9,7 @@ use crate::limits::ANSWER_WORDS_CHARS_MAX;
 /// The outcome of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Target said true.
+    /// Target said yes.
     Delivered,
     /// Target refused this update for good, in these words.
     Refused(String),
@@ -46,6 +46,22 @@ impl Outcome {
         }
     }
 
+    /// What it says, as a clause for a person.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Delivered => "Target said yes".to_owned(),
+            Self::TooLarge => "the request is larger than Target takes".to_owned(),
+            Self::Throttled(_) => "Target asks to wait".to_owned(),
+            Self::Refused(words)
+            | Self::Failing(words)
+            | Self::Unreachable(words)
+            | Self::Broken(words)
+            | Self::Foreign(words)
+            | Self::Unauthorized(words) => words.clone(),
+        }
+    }
+
     /// Whether Target may have counted the request against its quota.
     #[must_use]
     pub const fn reached_target(&self) -> bool {
@@ -68,12 +84,24 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
 }
 
-/// Reads an answer. `now` is for a `Retry-After` that is a date.
+/// Reads an answer to a single update. `now` is for a `Retry-After` that is a date.
 #[must_use]
 pub fn classify(answer: Answer<'_>, now: SystemTime) -> Outcome {
+    classify_with(answer, now, |body| match body {
+        body if body.starts_with(b"true") => Some(Outcome::Delivered),
+        body if body.starts_with(b"false") => Some(Outcome::Refused(format!("200: {}", words(body)))),
+        _ => None,
+    })
+}
+
+/// Reads an answer of any API. `success` reads the body of a 200, and gives nothing where the words are not Target's own.
+pub fn classify_with(answer: Answer<'_>, now: SystemTime, success: impl FnOnce(&[u8]) -> Option<Outcome>) -> Outcome {
     let retry_after = answer.retry_after.and_then(|text| parse_retry_after(text, now));
+    let body = answer.body.trim_ascii_start();
     match answer.status {
-        200 => success(answer),
+        200 => {
+            success(body).unwrap_or_else(|| Outcome::Foreign(foreign(answer.content_type.unwrap_or_default(), body)))
+        }
         300..=399 => Outcome::Foreign(redirected(answer)),
         201..=299 => Outcome::Foreign(format!("the answer was status {}, which is not Target's", answer.status)),
         401 => Outcome::Unauthorized("Target answered 401: the token is missing or has expired".to_owned()),
@@ -86,17 +114,6 @@ pub fn classify(answer: Answer<'_>, now: SystemTime) -> Outcome {
         503 if retry_after.is_some() => Outcome::Throttled(retry_after),
         511 => Outcome::Foreign("the network wants a login (511)".to_owned()),
         status => Outcome::Failing(format!("Target answered status {status}")),
-    }
-}
-
-fn success(answer: Answer<'_>) -> Outcome {
-    let body = answer.body.trim_ascii_start();
-    if body.starts_with(b"true") {
-        Outcome::Delivered
-    } else if body.starts_with(b"false") {
-        Outcome::Refused(format!("200: {}", words(body)))
-    } else {
-        Outcome::Foreign(foreign(answer.content_type.unwrap_or_default(), body))
     }
 }
 
@@ -134,7 +151,7 @@ fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 }
 
 /// The first words of an answer, with control characters escaped.
-fn words(body: &[u8]) -> String {
+pub(super) fn words(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let escaped = text.trim().chars().flat_map(|next| {
         let is_control = next.is_control();

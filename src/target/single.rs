@@ -8,7 +8,7 @@ use crate::identity::{Identity, IdentityKind};
 use crate::limits::UPDATE_BODY_BYTES_MAX;
 
 /// Everything but what RFC 3986 calls unreserved.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The host of a client code.
 #[must_use]

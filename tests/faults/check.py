@@ -23,6 +23,8 @@ CONFIG = """
 data_dir = "{data}"
 [target]
 client_code = "acme"
+mode = "single"
+shared_profiles = false
 endpoint = "{endpoint}"
 [target.quota]
 updates_per_day = {quota}

@@ -103,7 +103,9 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn every_help_ends_with_an_example() {
     let device = Device::new();
-    for command in ["run", "record", "status", "check", "preview", "rejected", "forget", "doctor", "sandbox"] {
+    for command in
+        ["run", "record", "status", "check", "preview", "rejected", "explain", "verify", "forget", "doctor", "sandbox"]
+    {
         let help = device.works(&[command, "--help"]);
         let last = help.trim_end().lines().last().unwrap().trim();
         assert!(last.starts_with(&format!("outpost {command} ")), "{help}");
@@ -295,7 +297,22 @@ fn status_is_a_screenful() {
         .lines()
         .map(|line| line.split_whitespace().next().unwrap_or_default().to_owned())
         .collect();
-    assert_eq!(names, ["device", "link", "events", "pending", "delivered", "rejected", "quota", "store"]);
+    assert_eq!(
+        names,
+        [
+            "device",
+            "link",
+            "events",
+            "pending",
+            "delivered",
+            "reads",
+            "batches",
+            "routes",
+            "rejected",
+            "quota",
+            "store"
+        ]
+    );
 }
 
 #[test]
@@ -306,12 +323,45 @@ fn preview_shows_the_exact_request_and_records_nothing() {
     insta::assert_snapshot!(text(&output.stdout), @r#"
     mapping "card used" matches
 
+    by single, since mode is single
+
     POST http://127.0.0.1:9/m2/acme/profile/update
     Content-Type: application/x-www-form-urlencoded
 
     mbox3rdPartyId=7&profile.lastStore=Malm%C3%B6&profile.spend=2.5&profile.visits=1
     "#);
     assert!(!device.dir.path().join("data").join(FILE_NAME).exists());
+}
+
+#[test]
+fn preview_shows_which_way_an_update_goes_and_what_is_read_before() {
+    let device = Device::new();
+    let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    device.write("agent.toml", &config.replace("mode = \"single\"\nshared_profiles = false\n", ""));
+    let event = used("1", "7", "Malmö", 2.5).to_string();
+    let output = outpost(device.dir.path()).arg("preview").write_stdin(event).output().unwrap();
+    insta::assert_snapshot!(text(&output.stdout), @r#"
+    mapping "card used" matches
+
+    GET http://127.0.0.1:9/rest/v1/profiles/thirdPartyId/7?client=acme
+    reads the profile first: others may have written it, and their part stays
+
+    by bulk, since Target may not have the profile, and a batch creates it
+    where reading shows that Target has the profile, it is
+
+    POST http://127.0.0.1:9/m2/acme/profile/update
+    Content-Type: application/x-www-form-urlencoded
+
+    mbox3rdPartyId=7&profile.lastStore=Malm%C3%B6&profile.spend=2.5&profile.visits=1
+
+    and else
+
+    POST http://127.0.0.1:9/m2/acme/v2/profile/batchUpdate
+    a file with this row, and all else that is known of the profile:
+
+    batch=thirdPartyId,lastStore,spend,visits
+    7,Malm%C3%B6,2.5,1
+    "#);
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use outpost::config::{Config, StoreConfig};
-use secrecy::ExposeSecret;
+use outpost::forwarder::ForwarderRules;
+use outpost::route::{Mode, RouteRules};
+use outpost::target::TokenSource;
 
 fn parse(text: &str) -> Result<Config, String> {
     Config::parse(Path::new("agent.toml"), text, |_| "store-42".to_owned()).map_err(|problems| problems.to_string())
@@ -53,7 +55,7 @@ fn all_problems_are_told_at_once_with_place_and_nearest_name() {
 data-dir = "/tmp"
 [target]
 client_code = "acme corp"
-mode = "auto"
+mode = "automatic"
 colour = 1
 [target.http]
 timeout = "10"
@@ -73,16 +75,40 @@ add = { lastStore = "1" }
 #[test]
 fn what_this_version_cannot_do_is_said() {
     check(
-        "[target]\nclient_code = \"acme\"\nmode = \"bulk\"",
-        "agent.toml:3:8: mode \"bulk\" is not supported by this version; use mode = \"single\"",
-    );
-    check(
-        "[target]\nclient_code = \"acme\"\nshared_profiles = true",
-        "agent.toml:3:19: shared_profiles in [target] can only be false in this version",
-    );
-    check(
         "[target]\nclient_code = \"acme\"\n[intake.folder]\npath = \"/drop\"",
         "agent.toml:3:9: folder in [intake] is not supported by this version; remove the line",
+    );
+}
+
+#[test]
+fn forwarding_is_as_configured_or_as_the_contract_says() {
+    let rules = |lines: &str| {
+        parse(&format!("[target]\nclient_code = \"acme\"\n{lines}")).map(|config| config.target.forwarding)
+    };
+    let ForwarderRules { routes, late_after, verify, has_ecid, .. } = rules("").unwrap();
+    assert_eq!(routes, RouteRules { mode: Mode::Auto, creates_missing: true, bulk_above: 1_000 });
+    assert_eq!((late_after, verify, has_ecid), (Some(Duration::from_secs(900)), None, false));
+    let all = "mode = \"bulk\"\nmissing_profiles = \"send\"\nbulk_above = 7\nshared_profiles = false\nlate_after = \"1h\"\n\
+               verify_sample = \"1.5%\"\nverify_after = \"2h\"\necid = true\nproperty_token = \"p\"";
+    let set = rules(all).unwrap();
+    assert_eq!(set.routes, RouteRules { mode: Mode::Bulk, creates_missing: false, bulk_above: 7 });
+    assert_eq!((set.late_after, set.verify, set.has_ecid), (None, Some((0.015, Duration::from_secs(7_200))), true));
+    let told = |line: &str| rules(line).map(|_| ()).unwrap_err();
+    assert_eq!(
+        told("mode = \"fast\""),
+        "agent.toml:3:8: unknown mode \"fast\" in [target]; there are single, bulk, delivery, auto"
+    );
+    assert_eq!(
+        told("missing_profiles = \"drop\""),
+        "agent.toml:3:20: missing_profiles in [target] is \"create\" or \"send\""
+    );
+    assert_eq!(
+        told("verify_sample = \"all\""),
+        "agent.toml:3:17: verify_sample in [target] is a part of the profiles such as \"1%\""
+    );
+    assert_eq!(
+        told("shared_profiles = \"no\""),
+        "agent.toml:3:19: shared_profiles in [target] is true or false, not a text"
     );
 }
 
@@ -144,7 +170,9 @@ fn secrets_come_from_a_file_and_are_never_shown() {
     std::fs::write(&path, "s3cret\n").unwrap();
     let with = |source: &str| parse(&format!("[target]\nclient_code = \"acme\"\ntoken = {source}"));
     let config = with(&format!("{{ file = '{}' }}", path.display())).unwrap();
-    assert_eq!(config.target.token.as_ref().unwrap().expose_secret(), "s3cret");
+    assert!(matches!(config.target.token.as_ref().unwrap(), TokenSource::File(found) if *found == path));
+    let text = with("'s3cret'").unwrap();
+    assert!(!format!("{text:?}").contains("s3cret"));
     assert!(!format!("{config:?}").contains("s3cret"));
     let missing = with("{ env = \"OUTPOST_TEST_NO_SUCH_VARIABLE\" }").map(|_| ()).unwrap_err();
     assert_eq!(missing, "agent.toml:3:9: the environment variable OUTPOST_TEST_NO_SUCH_VARIABLE of token is not set");

@@ -79,6 +79,8 @@ impl World {
             operation: Operation::Set,
             value: format!("event {id}"),
             mapping: "m".into(),
+            is_own: false,
+            is_urgent: false,
         };
         let identity = Identity::new(IdentityKind::ThirdPartyId, format!("card {card}")).unwrap();
         let mapped = match fails {
@@ -109,7 +111,7 @@ impl World {
             }
             let at = Timestamp::from_millis(2_000);
             let quota_time = QuotaTime { at, wall: at };
-            let settlement = Settlement { claim, delivered, refused, requests: 1, updates: 1, at, quota_time };
+            let settlement = Settlement::of_update(claim, delivered, refused, at, quota_time);
             self.store().transact(|store| store.settle(&settlement)).unwrap();
         }
     }

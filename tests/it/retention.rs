@@ -38,7 +38,7 @@ fn deliver(store: &mut Store) {
     for claim in store.claim(&InFlight::default(), usize::MAX, &Default::default()).unwrap() {
         let delivered = (0..claim.attributes.len()).collect();
         let quota_time = outpost::quota::QuotaTime { at, wall: at };
-        let settlement = Settlement { claim, delivered, refused: Vec::new(), requests: 1, updates: 1, at, quota_time };
+        let settlement = Settlement::of_update(claim, delivered, Vec::new(), at, quota_time);
         store.transact(|store| store.settle(&settlement)).unwrap();
     }
 }

@@ -217,15 +217,8 @@ impl Story {
         self.apply(&claim);
         self.observe(Signal::Answered);
         let delivered = (0..claim.attributes.len()).collect();
-        self.settle(Settlement {
-            claim,
-            delivered,
-            refused: Vec::new(),
-            requests: 1,
-            updates: 1,
-            at: Timestamp::from_millis(self.wall_ms),
-            quota_time: self.quota_time(),
-        });
+        let at = Timestamp::from_millis(self.wall_ms);
+        self.settle(Settlement::of_update(claim, delivered, Vec::new(), at, self.quota_time()));
     }
 
     fn refuse(&mut self, claim: Claim) {
@@ -233,15 +226,7 @@ impl Story {
         let attributes = (0..claim.attributes.len()).collect();
         let refused = vec![Refusal { attributes, reason: Reason::RefusedByTarget, detail: "400: no".into() }];
         let at = Timestamp::from_millis(self.wall_ms);
-        self.settle(Settlement {
-            claim,
-            delivered: Vec::new(),
-            refused,
-            requests: 1,
-            updates: 0,
-            at,
-            quota_time: self.quota_time(),
-        });
+        self.settle(Settlement::of_update(claim, Vec::new(), refused, at, self.quota_time()));
     }
 
     fn quota_time(&self) -> QuotaTime {
@@ -339,6 +324,8 @@ fn recording(sent: &Sent, recorded_at: Timestamp) -> Recording {
         operation: *operation,
         value: value.clone(),
         mapping: "story".into(),
+        is_own: false,
+        is_urgent: false,
     };
     let changes = sent.changes.iter().map(change).collect();
     let event = Event {

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use outpost::agent::{self, AgentOptions, Listeners};
 use outpost::config::Config;
+use outpost::forwarder::ForwarderRules;
 use outpost::http::server::ServerOptions;
 use outpost::identity::IdentityKind;
 use outpost::mapping::Mappings;
+use outpost::route::{Mode, RouteRules};
 use outpost::sandbox::Sandbox;
 use outpost::sandbox::faults::Faults;
 use outpost::sandbox::target::{Target, Unknown};
 use outpost::status::Status;
 use outpost::store::{FILE_NAME, StoreLimits};
-use outpost::target::ClientOptions;
+use outpost::target::{ClientOptions, TokenSource};
 use reqwest::{Response, StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -36,6 +38,8 @@ pub const BATCH: &str = "application/cloudevents-batch+json";
 pub const MAPPINGS: &str = r#"
 [target]
 client_code = "acme"
+mode = "single"
+shared_profiles = false
 [[mapping]]
 name = "card used"
 event = "com.acme.loyalty.*"
@@ -58,6 +62,11 @@ pub fn mappings(text: &str) -> Arc<Mappings> {
     config(text).mappings
 }
 
+/// Forwarding in a mode, without reading profiles.
+pub fn rules(mode: Mode) -> ForwarderRules {
+    ForwarderRules { routes: RouteRules { mode, ..RouteRules::default() }, ..ForwarderRules::default() }
+}
+
 /// How an agent is started.
 pub struct Setup {
     pub mappings: String,
@@ -65,6 +74,9 @@ pub struct Setup {
     pub unknown: Unknown,
     pub connections: usize,
     pub timeout: Duration,
+    pub token: Option<TokenSource>,
+    pub forwarding: ForwarderRules,
+    pub reads_per_day: u64,
     pub ca_file: Option<PathBuf>,
     pub updates_per_day: u64,
     pub limits: StoreLimits,
@@ -81,6 +93,10 @@ impl Default for Setup {
             unknown: Unknown::Accept,
             connections: 4,
             timeout: Duration::from_secs(5),
+            token: None,
+            // One update, one request: what most tests count.
+            forwarding: rules(Mode::Single),
+            reads_per_day: 1_000_000,
             ca_file: None,
             updates_per_day: 1_000_000,
             limits: StoreLimits { min_free_disk_bytes: 0, ..StoreLimits::default() },
@@ -127,6 +143,11 @@ impl Fixture {
     pub async fn start_again(&mut self) {
         let endpoint = format!("http://{}", self.sandbox_address);
         self.agent = Running::start(&self.setup, self.dir.path(), &endpoint, None).await;
+    }
+
+    /// An agent on this directory that sends elsewhere, after the last one was stopped.
+    pub async fn start_at(&self, endpoint: &str) -> Running {
+        Running::start(&self.setup, self.dir.path(), endpoint, None).await
     }
 
     /// Waits until so many requests came; the last may still wait for its answer.
@@ -185,15 +206,17 @@ impl Running {
             target: ClientOptions {
                 endpoint: endpoint.to_owned(),
                 client_code: "acme".to_owned(),
-                token: None,
+                token: setup.token.clone(),
                 timeout: setup.timeout,
                 connections: setup.connections,
                 proxy: None,
                 ca_file: setup.ca_file.clone(),
                 client_cert: None,
             },
+            forwarding: setup.forwarding.clone(),
             updates_per_day: setup.updates_per_day,
-            limits: setup.limits,
+            reads_per_day: setup.reads_per_day,
+            limits: StoreLimits { shares_profiles: setup.forwarding.late_after.is_some(), ..setup.limits },
             keep_events: setup.keep_events,
         };
         let (stop, stopped) = watch::channel(false);

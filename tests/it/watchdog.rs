@@ -26,7 +26,13 @@ fn watched() -> Watched {
     let dir = tempfile::tempdir().unwrap();
     let (writer, _thread) = Writer::start(Store::open(&dir.path().join(FILE_NAME)).unwrap()).unwrap();
     let clock = Arc::new(Clock::new(None));
-    let view = LinkView { state: LinkState::Unknown, reason: None, since: clock.now(), quota_opens_at: None };
+    let view = LinkView {
+        state: LinkState::Unknown,
+        reason: None,
+        since: clock.now(),
+        quota_opens_at: None,
+        reads_denied: None,
+    };
     let (pulse, (link_sender, link), (stop, stopped), (sender, given_up)) =
         (Pulse::default(), watch::channel(view), watch::channel(false), oneshot::channel());
     let watchdog = Watchdog {

@@ -1,0 +1,76 @@
+//! `outpost explain`: why a profile's attributes are what they are, and what became of them.
+
+use super::connect::{Holder, holder};
+use super::load::{ConfigArgs, Loaded};
+use super::{Failure, print, profile_path, small_runtime};
+use crate::clock::Clock;
+use crate::identity::Identity;
+use crate::status::{Profile, ProfileAttribute, profile};
+use crate::store::Reader;
+
+/// Explains one profile: each attribute, what set it, and what became of it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  outpost explain third_party_id:123456")]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Whose profile, such as third_party_id:123456 or pc_id:1368007744041-575948.01_00
+    identity: Identity,
+    /// Print the document of GET /v1/profiles/{kind}/{key}
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let Loaded { config, .. } = args.config.load()?;
+    let data_dir = super::existing_store(&config)?;
+    let found: Profile = match holder(&data_dir)? {
+        Holder::Agent(connection) => small_runtime()?.block_on(connection.get(&profile_path(&args.identity, "")))?,
+        Holder::Us(_lock) => {
+            let row = Reader::open(&data_dir.store_path()).and_then(|reader| reader.profile(&args.identity));
+            let row = row.map_err(|error| Failure::failed(&error))?;
+            let row = row.ok_or_else(|| Failure::because("this device holds nothing of that identity"))?;
+            profile(&args.identity, row, None, Clock::new(None).now())
+        }
+    };
+    if args.json {
+        return print(&serde_json::to_string_pretty(&found).map_err(|error| Failure::failed(&error))?);
+    }
+    print(&text(&found))
+}
+
+fn text(profile: &Profile) -> String {
+    let known = match (profile.exists.as_str(), &profile.exists_since) {
+        ("yes", Some(at)) => format!("Target has the profile (known since {at})"),
+        ("no", Some(at)) => format!("Target did not have the profile on {at}"),
+        _ => "whether Target has the profile is not known".to_owned(),
+    };
+    let mut lines = vec![known];
+    for attribute in &profile.attributes {
+        lines.push(String::new());
+        lines.push(format!("{} = {}", attribute.name, attribute.value));
+        lines.extend(details(attribute).into_iter().map(|(name, text)| format!("  {name:<10}{text}")));
+    }
+    lines.join("\n")
+}
+
+fn details(attribute: &ProfileAttribute) -> Vec<(&'static str, String)> {
+    let ProfileAttribute { state, reason, event_id, event_time, mapping, .. } = attribute;
+    let event = event_id.as_deref().unwrap_or("no longer in the journal");
+    let mut details = vec![("set by", format!("event {event} of {event_time}, mapping \"{mapping}\""))];
+    let when = attribute.delivered_at.as_deref().filter(|_| state == "delivered").map(|at| format!(" on {at}"));
+    let why = reason.as_deref().map(|reason| format!(": {reason}"));
+    details.push(("state", format!("{state}{}{}", when.unwrap_or_default(), why.unwrap_or_default())));
+    if let (Some(api), Some(why)) = (&attribute.api, &attribute.why) {
+        details.push(("by", format!("{api}, since {why}")));
+    }
+    if let Some(sent) = &attribute.sent_value {
+        details.push(("sent as", format!("{sent}, with what others had written")));
+    }
+    if let Some(read) = &attribute.read {
+        let value = read.value.as_deref().unwrap_or("nothing");
+        let modified = read.modified_at.as_deref().map(|at| format!(", written on {at}")).unwrap_or_default();
+        details.push(("read", format!("{value}{modified} (read on {}); {}", read.at, read.decision)));
+    }
+    details
+}

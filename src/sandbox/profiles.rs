@@ -1,0 +1,206 @@
+//! The profiles that the sandbox holds: what Target shows of them, what it will show, and how batches override each other.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::identity::{Identity, IdentityKind};
+use crate::timestamp::Timestamp;
+
+/// All external data of one profile together. Units: bytes. Source: Target limits page.
+const PROFILE_BYTES_MAX: usize = 64 * 1024;
+
+/// One attribute as the sandbox holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HeldAttribute {
+    /// Its value.
+    pub value: String,
+    /// When it was last written.
+    #[serde(rename = "modifiedAt")]
+    pub modified_at: Timestamp,
+}
+
+/// A profile's attributes by name.
+pub type HeldProfile = BTreeMap<String, HeldAttribute>;
+
+/// How a write came, which decides what else it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// An update of the profile, which stays as it is otherwise.
+    Update,
+    /// A row of a v2 batch. Without a visit in between it takes the place of what the batch before it set.
+    /// Source: Target Bulk Profile Update API.
+    BatchV2,
+    /// A visit of the web site, or a call of the Delivery API.
+    Visit,
+}
+
+#[derive(Debug, Default)]
+struct Profile {
+    /// With every write that was accepted.
+    latest: HeldProfile,
+    /// What a fetch shows.
+    shown: HeldProfile,
+    /// Writes that do not show yet, as they leave the profile.
+    coming: VecDeque<(Timestamp, HeldProfile)>,
+    /// What the last v2 batch set, since the last visit.
+    by_batch: BTreeSet<String>,
+}
+
+/// All profiles.
+#[derive(Debug, Default)]
+pub struct Profiles {
+    held: BTreeMap<(IdentityKind, String), Profile>,
+    /// The third-party id that goes with a pc id, where a call named both.
+    aliases: BTreeMap<String, String>,
+    /// How long a write takes to show.
+    pub delay: Duration,
+}
+
+impl Profiles {
+    /// What a profile will show when every write has come through, if it is known.
+    #[must_use]
+    pub fn latest(&self, kind: IdentityKind, key: &str) -> Option<&HeldProfile> {
+        self.held.get(&self.place(kind, key)).map(|profile| &profile.latest)
+    }
+
+    /// What Target shows of a profile now, if it is known.
+    pub fn shown(&mut self, kind: IdentityKind, key: &str, now: Timestamp) -> Option<&HeldProfile> {
+        let place = self.place(kind, key);
+        let profile = self.held.get_mut(&place)?;
+        while let Some((_, next)) = profile.coming.pop_front_if(|(shows_at, _)| *shows_at <= now) {
+            profile.shown = next;
+        }
+        Some(&profile.shown)
+    }
+
+    /// The pc id that goes with an identity, or one made from it.
+    #[must_use]
+    pub fn pc_id(&self, kind: IdentityKind, key: &str) -> String {
+        let alias = self.aliases.iter().find(|(_, third)| *third == key).map(|(pc_id, _)| pc_id.clone());
+        match kind {
+            IdentityKind::PcId => key.to_owned(),
+            IdentityKind::ThirdPartyId => alias.unwrap_or_else(|| format!("{key}.00_00")),
+        }
+    }
+
+    /// The third-party id that goes with a pc id.
+    #[must_use]
+    pub fn third_party_id(&self, pc_id: &str) -> Option<&str> {
+        self.aliases.get(pc_id).map(String::as_str)
+    }
+
+    /// Makes two keys name one profile.
+    pub fn join(&mut self, pc_id: &str, third_party_id: &str) {
+        self.aliases.insert(pc_id.to_owned(), third_party_id.to_owned());
+    }
+
+    /// All profiles, as they will show.
+    pub fn all(&self) -> impl Iterator<Item = (IdentityKind, &str, &HeldProfile)> {
+        self.held.iter().map(|((kind, key), profile)| (*kind, key.as_str(), &profile.latest))
+    }
+
+    /// Makes an identity known.
+    pub fn learn(&mut self, identity: &Identity) {
+        self.held.entry(self.place(identity.kind(), identity.key())).or_default();
+    }
+
+    /// Forgets an identity, as Target does when a profile expires.
+    pub fn expire(&mut self, identity: &Identity) -> bool {
+        self.held.remove(&self.place(identity.kind(), identity.key())).is_some()
+    }
+
+    /// Whether an identity is known.
+    #[must_use]
+    pub fn knows(&self, identity: &Identity) -> bool {
+        self.held.contains_key(&self.place(identity.kind(), identity.key()))
+    }
+
+    /// Writes attributes of a profile that is known; empty values are ignored. False when it would hold too much.
+    pub fn write(
+        &mut self,
+        identity: &Identity,
+        attributes: &BTreeMap<String, String>,
+        write: Write,
+        at: Timestamp,
+    ) -> bool {
+        let shows_at = at.plus(self.delay);
+        let place = self.place(identity.kind(), identity.key());
+        let Some(profile) = self.held.get_mut(&place) else { return true };
+        let given = || attributes.iter().filter(|(_, value)| !value.is_empty());
+        let mut next = profile.latest.clone();
+        if write == Write::BatchV2 {
+            next.retain(|name, _| !profile.by_batch.contains(name) || attributes.contains_key(name));
+        }
+        for (name, value) in given() {
+            next.insert(name.clone(), HeldAttribute { value: value.clone(), modified_at: at });
+        }
+        if next.iter().map(|(name, held)| name.len() + held.value.len()).sum::<usize>() > PROFILE_BYTES_MAX {
+            return false;
+        }
+        match write {
+            Write::BatchV2 => profile.by_batch = given().map(|(name, _)| name.clone()).collect(),
+            Write::Visit => profile.by_batch.clear(),
+            Write::Update => {}
+        }
+        profile.latest = next.clone();
+        if shows_at <= at && profile.coming.is_empty() {
+            profile.shown = next;
+        } else {
+            profile.coming.push_back((shows_at, next));
+        }
+        true
+    }
+
+    fn place(&self, kind: IdentityKind, key: &str) -> (IdentityKind, String) {
+        match self.aliases.get(key) {
+            Some(third) if kind == IdentityKind::PcId => (IdentityKind::ThirdPartyId, third.clone()),
+            _ => (kind, key.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn identity() -> Identity {
+        "third_party_id:7".parse().expect("valid")
+    }
+
+    fn write(profiles: &mut Profiles, write: Write, attributes: &[(&str, &str)]) {
+        let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        assert!(profiles.write(&identity(), &attributes, write, START));
+    }
+
+    fn names(profiles: &Profiles) -> Vec<&str> {
+        profiles.latest(IdentityKind::ThirdPartyId, "7").expect("known").keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_v2_batch_takes_the_place_of_the_one_before_unless_there_was_a_visit() {
+        let mut profiles = Profiles::default();
+        profiles.learn(&identity());
+        write(&mut profiles, Write::Update, &[("u", "1")]);
+        write(&mut profiles, Write::BatchV2, &[("a", "1"), ("b", "1")]);
+        write(&mut profiles, Write::BatchV2, &[("b", "2"), ("c", "")]);
+        assert_eq!(names(&profiles), ["b", "u"]);
+        write(&mut profiles, Write::Visit, &[("w", "1")]);
+        write(&mut profiles, Write::BatchV2, &[("d", "1")]);
+        assert_eq!(names(&profiles), ["b", "d", "u", "w"]);
+    }
+
+    #[test]
+    fn a_write_shows_after_the_delay() {
+        let mut profiles = Profiles { delay: Duration::from_secs(60), ..Profiles::default() };
+        profiles.learn(&identity());
+        write(&mut profiles, Write::Update, &[("a", "1")]);
+        let mut shown = |after| {
+            profiles.shown(IdentityKind::ThirdPartyId, "7", START.plus(Duration::from_secs(after))).map(BTreeMap::len)
+        };
+        assert_eq!((shown(59), shown(60)), (Some(0), Some(1)));
+    }
+}
