@@ -1,10 +1,12 @@
 //! The integration tests: one binary, each test with its own directory, ports and runtime.
 #![allow(clippy::unwrap_used)]
 
+mod process;
 mod support;
 
 mod api;
 mod bad_input;
+mod batch_kills;
 mod commands;
 mod configuration;
 mod damage;

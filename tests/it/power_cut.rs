@@ -1,20 +1,13 @@
 //! `kill -9` in a loop, and power cuts, while several clients post: what was acknowledged counts once, and nothing twice.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
-use outpost::sandbox::Sandbox;
 use outpost::sandbox::faults::Faults;
-use outpost::sandbox::target::{Target, Unknown};
-use outpost::status::Status;
-use serde_json::Value;
-use tokio::net::TcpListener;
+use outpost::sandbox::target::Unknown;
 use tokio::sync::watch;
 
-use crate::support::{MAPPINGS, PATIENCE, STRUCTURED, held, used};
+use crate::process::{Access, Agent, client_of_one_connection, configure, drained, post, start_sandbox};
+use crate::support::{MAPPINGS, held, used};
 
 const KILLS: usize = 200;
 const CLIENTS: usize = 4;
@@ -22,58 +15,9 @@ const CARDS: usize = 5;
 /// Acknowledged events between two kills, on average.
 const EVENTS_A_LIFE: usize = 15;
 
-/// Where the agent takes events now, and its token.
-#[derive(Clone)]
-struct Access {
-    endpoint: String,
-    token: String,
-}
-
-/// An agent in a process of its own, killed when dropped.
-struct Agent {
-    child: Child,
-    access: Access,
-}
-
-impl Agent {
-    async fn start(dir: &Path) -> Self {
-        let dir = dir.to_owned();
-        tokio::task::spawn_blocking(move || Self::start_and_wait(&dir)).await.unwrap()
-    }
-
-    fn start_and_wait(dir: &Path) -> Self {
-        Self::start_with(dir, &[])
-    }
-
-    /// With further variables of the environment.
-    fn start_with(dir: &Path, environment: &[(&str, &Path)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_outpost"))
-            .args(["run", "-c"])
-            .arg(dir.join("agent.toml"))
-            .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // The greeting comes when events are taken.
-        BufReader::new(child.stdout.take().unwrap()).lines().next().expect("the agent should start").unwrap();
-        let json: Value = serde_json::from_slice(&std::fs::read(dir.join("data/agent.json")).unwrap()).unwrap();
-        let endpoint = format!("http://{}", json["http"].as_str().unwrap());
-        let token = std::fs::read_to_string(dir.join("data/intake.token")).unwrap();
-        Self { child, access: Access { endpoint, token } }
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_event_counts_once_and_none_twice() {
-    let (sandbox, _stop_sandbox) = start_sandbox().await;
+    let (sandbox, _stop_sandbox) = start_sandbox(Unknown::Accept).await;
     let dir = tempfile::tempdir().unwrap();
     configure(dir.path(), sandbox.1, "");
     let sandbox = sandbox.0;
@@ -119,7 +63,7 @@ async fn every_acknowledged_event_counts_once_and_none_twice() {
 /// What Target may have counted counts here too, though its answer was never seen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_a_kill_hid_counts_in_the_quota() {
-    let ((sandbox, address), _stop_sandbox) = start_sandbox().await;
+    let ((sandbox, address), _stop_sandbox) = start_sandbox(Unknown::Accept).await;
     sandbox.target().faults = "slow=60s".parse().unwrap();
     let dir = tempfile::tempdir().unwrap();
     configure(dir.path(), address, "");
@@ -135,26 +79,6 @@ async fn a_request_that_a_kill_hid_counts_in_the_quota() {
     let status = drained(&agent.access).await;
     assert_eq!(status.quota.used, sandbox.target().requests_total());
     assert_eq!(status.quota.used, 2);
-}
-
-async fn start_sandbox() -> ((Sandbox, SocketAddr), watch::Sender<bool>) {
-    let sandbox = Sandbox::new(Target::new([], Unknown::Accept, Faults::default(), 100_000));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop_sandbox, stop) = watch::channel(false);
-    tokio::spawn(sandbox.clone().serve(listener, stop));
-    ((sandbox, address), stop_sandbox)
-}
-
-/// Writes the configuration of an agent that sends to a sandbox.
-fn configure(dir: &Path, sandbox: SocketAddr, more: &str) {
-    let config = MAPPINGS.replace("[target]\n", &format!("[target]\nendpoint = \"http://{sandbox}\"\n"));
-    let data_dir = dir.join("data");
-    let config = format!(
-        "{more}[agent]\ndata_dir = '{}'\n[intake.http]\nlisten = \"127.0.0.1:0\"\n{config}",
-        data_dir.display()
-    );
-    std::fs::write(dir.join("agent.toml"), config).unwrap();
 }
 
 /// Posts events, each until it is acknowledged, and gives the card of each.
@@ -181,36 +105,6 @@ async fn post_events(
         cards.push(card);
     }
     cards
-}
-
-async fn post(http: &reqwest::Client, access: &Access, event: &str) -> bool {
-    let url = format!("{}/v1/events", access.endpoint);
-    let request = http.post(url).bearer_auth(&access.token).header("content-type", STRUCTURED).body(event.to_owned());
-    let Ok(response) = request.send().await else { return false };
-    let Ok(answer) = response.json::<Value>().await else { return false };
-    assert!(matches!(answer["events"][0]["status"].as_str(), Some("recorded" | "duplicate")), "{answer}");
-    true
-}
-
-/// The status once nothing is pending.
-async fn drained(access: &Access) -> Status {
-    let http = client_of_one_connection();
-    let url = format!("{}/v1/status", access.endpoint);
-    let asking = async {
-        loop {
-            let status: Status = http.get(&url).bearer_auth(&access.token).send().await.unwrap().json().await.unwrap();
-            if status.pending.profiles == 0 {
-                return status;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, asking).await.expect("the outbox should become empty")
-}
-
-fn client_of_one_connection() -> reqwest::Client {
-    // It fails only if there is a provider already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap()
 }
 
 /// What a process wrote, as `tests/faults/recorder.c` recorded it.
@@ -372,7 +266,7 @@ mod cut {
 async fn power_cuts_at_any_moment_lose_nothing_that_was_acknowledged() {
     const CUTS: usize = 200;
     const EVENTS: usize = 400;
-    let (sandbox, _stop_sandbox) = start_sandbox().await;
+    let (sandbox, _stop_sandbox) = start_sandbox(Unknown::Accept).await;
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().canonicalize().unwrap();
     // A small store copies its log into the database often.
