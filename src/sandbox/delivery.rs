@@ -29,11 +29,9 @@ pub struct Call {
 /// # Errors
 /// [`Wrong`], for what the API refuses.
 pub fn read(query: &str, content_type: &str, body: &[u8]) -> Result<Call, Wrong> {
-    for name in ["client", "sessionId"] {
-        match parameter(query, name) {
-            Some(value) if (1..=DELIVERY_ID_CHARS_MAX).contains(&value.chars().count()) => {}
-            _ => return wrong(400, format!("{name} has 1 to {DELIVERY_ID_CHARS_MAX} characters")),
-        }
+    match parameter(query, "sessionId") {
+        Some(value) if (1..=DELIVERY_ID_CHARS_MAX).contains(&value.chars().count()) => {}
+        _ => return wrong(400, format!("sessionId has 1 to {DELIVERY_ID_CHARS_MAX} characters")),
     }
     if !content_type.to_ascii_lowercase().starts_with("application/json") {
         return wrong(415, "the Content-Type must be application/json");
@@ -77,7 +75,8 @@ impl Call {
             "requestId": self.document["requestId"].as_str().map_or_else(|| "sandbox".to_owned(), str::to_owned),
             "id": id,
             "client": client,
-            "edgeHost": "mboxedge00.sandbox.invalid",
+            // No cluster: a client that is sent to one would go to Target's own.
+            "edgeHost": "sandbox.invalid",
         });
         for section in ["execute", "prefetch"] {
             let asked = &self.document[section];
@@ -169,7 +168,7 @@ mod tests {
         let call = call(&valid()).expect("valid");
         assert_eq!(call.identity(), "third_party_id:123456".parse().ok());
         assert_eq!(call.attributes["visits"], "7");
-        assert_eq!(call.answer("acme", "1.00_00")["id"]["tntId"], "1.00_00");
+        assert_eq!(call.answer("acme", "1-2")["id"]["tntId"], "1-2");
     }
 
     #[test]

@@ -75,13 +75,14 @@ impl Profiles {
         Some(&profile.shown)
     }
 
-    /// The pc id that goes with an identity, or one made from it.
+    /// The pc id that goes with an identity, or one made from it. It names no cluster, unlike Target's own, so that clients stay
+    /// here.
     #[must_use]
     pub fn pc_id(&self, kind: IdentityKind, key: &str) -> String {
         let alias = self.aliases.iter().find(|(_, third)| *third == key).map(|(pc_id, _)| pc_id.clone());
         match kind {
             IdentityKind::PcId => key.to_owned(),
-            IdentityKind::ThirdPartyId => alias.unwrap_or_else(|| format!("{key}.00_00")),
+            IdentityKind::ThirdPartyId => alias.unwrap_or_else(|| format!("sandbox-{key}")),
         }
     }
 

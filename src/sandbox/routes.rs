@@ -46,7 +46,11 @@ impl Route {
                 (Api::Fetch, client(), Identity::new(IdentityKind::ThirdPartyId, key).ok())
             }
             ["rest", "v1", "profiles", key] => (Api::Fetch, client(), Identity::new(IdentityKind::PcId, key).ok()),
-            ["rest", "v1", "delivery"] => (Api::Delivery, client(), None),
+            // Adobe's SDKs name the organisation in the place of the client.
+            ["rest", "v1", "delivery"] => {
+                let organisation = || parameter(query, "imsOrgId").unwrap_or_default();
+                (Api::Delivery, Some(client()).filter(|client| !client.is_empty()).unwrap_or_else(organisation), None)
+            }
             _ => return None,
         };
         (!client.is_empty()).then_some(Self { api, client, fetched })

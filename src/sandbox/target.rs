@@ -400,7 +400,7 @@ impl Target {
                 return Ok(Handled { reply, ..Handled::wrong(wrong) });
             }
         };
-        let made = || format!("{}.00_00", now.as_millis());
+        let made = || format!("sandbox-{}", now.as_millis());
         let tnt_id = match (&call.tnt_id, &call.third_party_id) {
             (Some(tnt_id), third) => {
                 third.as_ref().inspect(|third| self.profiles.join(tnt_id, third));
