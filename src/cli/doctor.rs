@@ -200,6 +200,22 @@ fn agent(data_dir: &DataDir) -> Result<Vec<Finding>, Failure> {
         Some(at) => (Level::Warn, format!("spent until {at}")),
         None => (Level::Ok, format!("{} of {} used in 24 hours", status.quota.used, status.quota.updates_per_day)),
     };
+    let reads = match &status.reads.denied {
+        Some(reason) => (
+            Level::Warn,
+            format!(
+                "{reason}; updates go on without reading, and may overwrite what others wrote: let the token read profiles"
+            ),
+        ),
+        None => (Level::Ok, format!("{} of {} used in 24 hours", status.reads.used, status.reads.reads_per_day)),
+    };
+    let unconfirmed = match status.delivered.unconfirmed {
+        0 => (Level::Ok, "no update went to a profile that Target may not have".to_owned()),
+        count => (
+            Level::Warn,
+            format!("{count} updates went to profiles that Target may not have, and may be lost; use mode = \"auto\""),
+        ),
+    };
     let rejected = match status.rejected.events + status.rejected.updates {
         0 => (Level::Ok, "nothing".to_owned()),
         count => (Level::Warn, format!("{count} wait for a decision; see `outpost rejected list`")),
@@ -208,6 +224,8 @@ fn agent(data_dir: &DataDir) -> Result<Vec<Finding>, Failure> {
         Finding::new("agent", Level::Ok, format!("runs, version {}", status.version)),
         Finding::new("link", link, format!("{}{reason}", status.link)),
         Finding::new("quota", quota.0, quota.1),
+        Finding::new("reading", reads.0, reads.1),
+        Finding::new("existence", unconfirmed.0, unconfirmed.1),
         Finding::new("rejected", rejected.0, rejected.1),
     ])
 }

@@ -279,6 +279,7 @@ impl Loop {
             self.store.roll_back();
         }
         let synced = self.store.sync_again();
+        self.publish();
         note.tell(result.and(synced));
     }
 
@@ -387,14 +388,20 @@ impl Loop {
         self.room_events += group.size;
         self.queued.extend(self.waiting.try_iter());
         self.clients = group.clients + self.queued.iter().filter(|job| job.is_client()).count();
-        let counters = self.store.counters();
-        let before = std::mem::replace(&mut *self.counters.lock().unwrap_or_else(PoisonError::into_inner), counters);
+        let has_changed = self.publish();
         for job in group.jobs {
             job.tell(&result);
         }
-        if counters != before {
+        if has_changed {
             self.outbox_changed.notify_one();
         }
+    }
+
+    /// Shows the numbers as of the last commit. Tells whether they have changed.
+    fn publish(&self) -> bool {
+        let counters = self.store.counters();
+        let before = std::mem::replace(&mut *self.counters.lock().unwrap_or_else(PoisonError::into_inner), counters);
+        counters != before
     }
 }
 

@@ -132,6 +132,61 @@ fn check_says_what_is_wrong_and_where() {
 }
 
 #[test]
+fn check_warns_of_totals_that_devices_overwrite_for_each_other() {
+    let device = Device::new();
+    let checked = device.outpost(&["check"]);
+    assert_eq!(checked.status.code(), Some(0));
+    let said = text(&checked.stderr);
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(said.contains("overwrites the visits of the others") && said.contains("\"visits_{device_id}\""), "{said}");
+    let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    device.write("agent.toml", &config.replace("shared_profiles = false\n", ""));
+    assert_eq!(text(&device.outpost(&["check"]).stderr), "");
+}
+
+#[test]
+fn explain_says_what_set_an_attribute_and_what_became_of_it() {
+    let device = Device::new();
+    device.works(&[
+        "record",
+        "--type",
+        "com.acme.note",
+        "--id",
+        "a",
+        "--time",
+        "2026-01-01T00:00:00Z",
+        "--data",
+        r#"{"card":"7","note":"hello"}"#,
+    ]);
+    insta::assert_snapshot!(device.works(&["explain", "third_party_id:7"]), @r#"
+    whether Target has the profile is not known
+
+    note = hello
+      set by    event a of 2026-01-01T00:00:00Z, mapping "noted"
+      state     pending
+
+    other = -
+      set by    event a of 2026-01-01T00:00:00Z, mapping "noted"
+      state     pending
+    "#);
+    let json: Value = serde_json::from_str(&device.works(&["explain", "third_party_id:7", "--json"])).unwrap();
+    assert_eq!(json["attributes"][0]["state"], "pending");
+    assert_eq!(device.fails(&["explain", "third_party_id:8"]).0, Some(1));
+    let agent = device.run();
+    assert!(device.works(&["explain", "third_party_id:7"]).contains("note = hello"));
+    drop(agent);
+}
+
+#[test]
+fn verify_without_a_way_to_target_says_so() {
+    let device = Device::new();
+    device.record_use("7");
+    let (code, said) = device.fails(&["verify", "third_party_id:7"]);
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("outpost: the profile cannot be read from Target: no connection to Target"), "{said}");
+}
+
+#[test]
 fn record_writes_through_the_agent_or_straight_into_its_store() {
     let device = Device::new();
     let id = device.record_use("7");

@@ -1,9 +1,12 @@
 //! The store's file: its schema, its limits, and what is refused.
 
+use std::collections::HashSet;
+
 use outpost::clock::Clock;
 use outpost::data_dir::DataDir;
+use outpost::existence::Existence;
 use outpost::intake::{cloudevents, record_directly};
-use outpost::store::{FILE_NAME, Reader, SCHEMA_VERSION, Store, StoreError};
+use outpost::store::{FILE_NAME, InFlight, Reader, SCHEMA_VERSION, Store, StoreError};
 use rusqlite::Connection;
 
 use crate::support::{MAPPINGS, mappings, used};
@@ -39,6 +42,56 @@ fn the_file_is_in_wal_mode_and_every_table_is_strict() {
         "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND strict = 0 AND name NOT LIKE 'sqlite_%'";
     let loose: i64 = connection.query_row(sql, [], |row| row.get(0)).unwrap();
     assert_eq!(loose, 0, "every table is STRICT");
+}
+
+/// A store of the first schema, with a profile of which one attribute is pending.
+fn store_of_schema_1(path: &std::path::Path) {
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch(include_str!("../../src/store/sql/0001_store.sql")).unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA user_version = 1;
+             INSERT INTO journal VALUES (1, 1000, 1000, 0, 1, '{\"id\":\"1\",\"source\":\"s\"}'), (2, 2000, 2000, 0, 1, '{}');
+             INSERT INTO profile VALUES (1, 0, '7', 2, 2000), (2, 1, 'a', NULL, NULL);
+             INSERT INTO attribute
+                 (profile_id, name, value, event_time_ms, event_seq, mapping, version, changed_at_ms, delivered_version,
+                  delivered_value, delivered_at_ms)
+             VALUES (1, 'visits', '2', 2000, 2, 'm', 2, 2000, 1, '1', 1500), (1, 'store', 'Lund', 1000, 1, 'm', 1, 1000, 1, 'Lund', 1500);",
+        )
+        .unwrap();
+}
+
+#[test]
+fn a_store_of_the_first_schema_is_brought_to_this_one_with_all_that_is_pending() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    store_of_schema_1(&path);
+    let store = Store::open(&path).unwrap();
+    let claims = store.claim(&InFlight::default(), 10, &HashSet::new()).unwrap();
+    let pending: Vec<(&str, &str)> =
+        claims[0].attributes.iter().map(|attribute| (attribute.name.as_str(), attribute.value.as_str())).collect();
+    assert_eq!((claims.len(), pending), (1, vec![("visits", "2")]));
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.count_pending().unwrap().profiles, 1);
+    let row = reader.profile(&"third_party_id:7".parse().unwrap()).unwrap().unwrap();
+    assert_eq!(row.knowledge.existence, Existence::Unknown);
+    let version: i64 =
+        Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, SCHEMA_VERSION);
+}
+
+#[test]
+fn a_damaged_store_of_the_first_schema_is_saved_into_this_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    store_of_schema_1(&path);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let end = bytes.len();
+    bytes[end - 4_096..].fill(0xa5);
+    std::fs::write(&path, bytes).unwrap();
+    assert!(Store::mend(&path, Clock::system()).unwrap());
+    let store = Store::open(&path).unwrap();
+    assert_eq!(store.claim(&InFlight::default(), 10, &HashSet::new()).unwrap().len(), 1);
 }
 
 #[test]

@@ -413,6 +413,22 @@ async fn the_agent_goes_on_asking_after_a_batch_when_it_starts_again() {
 }
 
 #[tokio::test]
+async fn a_batch_that_target_is_not_done_with_in_a_day_is_given_up() {
+    let mut fixture = Setup { faults: "batch-slow=48h*1", ..blind() }.start().await;
+    fixture.agent.record(&noted("1", "7", "hello")).await;
+    fixture.agent.wait_status(|status| status.batches.iter().any(|batch| batch.state == "submitted")).await;
+    fixture.agent.stop().await;
+    // A day and a minute pass.
+    let store = rusqlite::Connection::open(fixture.dir.path().join(outpost::store::FILE_NAME)).unwrap();
+    store.execute("UPDATE batch SET submitted_at_ms = submitted_at_ms - 86460000", []).unwrap();
+    drop(store);
+    fixture.start_again().await;
+    let status = fixture.agent.wait_drained().await;
+    assert!(status.batches.iter().any(|batch| batch.state == "given_up"), "{:?}", status.batches);
+    assert_eq!((requests(&fixture, "bulk_v2").len(), fixture.held("7", "note").as_deref()), (2, Some("hello")));
+}
+
+#[tokio::test]
 async fn what_is_forgotten_leaves_a_batch_that_is_not_sent_yet() {
     let fixture = blind().start().await;
     fixture.agent.record(&noted("1", "6", "first")).await;
