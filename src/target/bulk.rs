@@ -98,7 +98,7 @@ pub fn read_submission(body: &[u8]) -> Option<BatchOutcome> {
 
 /// The path and query of a status URL, whose host is not followed: it is another one, and without TLS.
 fn status_path(url: &str) -> Option<String> {
-    let url = reqwest::Url::parse(url).ok()?;
+    let url = reqwest::Url::parse(url).ok().filter(|url| url.path().starts_with('/'))?;
     let query = url.query().filter(|query| query.contains("batchId="))?;
     Some(format!("{}?{query}", url.path()))
 }
@@ -204,6 +204,8 @@ mod tests {
         assert_eq!(refused, Some(BatchOutcome::Failed(Outcome::Refused("200: no & no".to_owned()))));
         assert_eq!(read_submission(b"<html><body>Welcome</body></html>"), None);
         assert_eq!(read_submission(b"true"), None);
+        let elsewhere = b"<response><success>true</success><batchStatus>mailto:x?batchId=1</batchStatus></response>";
+        assert_eq!(read_submission(elsewhere), None);
         assert_eq!(read_submission(b"<response><success>true</success>"), None);
     }
 
