@@ -16,11 +16,13 @@ use crate::forwarder::{Forwarder, ForwarderParts, ForwarderRules};
 use crate::housekeeping::Housekeeping;
 use crate::http::api::{Api, router};
 use crate::http::guard::Guard;
+use crate::http::page::sessions::Sessions;
 use crate::http::server::{ServerOptions, serve};
 use crate::intake::Intake;
 use crate::limits::STOP_TIMEOUT;
 use crate::link::{Link, LinkState};
 use crate::mapping::Mappings;
+use crate::metrics::Metrics;
 use crate::network::NetworkWatch;
 use crate::pace::first_wait;
 use crate::pulse::Pulse;
@@ -122,9 +124,11 @@ pub async fn run(
     let quota_clock = QuotaClock::new(quota_time.at, clock.elapsed());
     let reads = ReadQuota::new(store.read_quota(reads_per_day, quota_time.at).map_err(AgentError::Store)?);
     let batches = store.open_batches().map_err(AgentError::Store)?;
-    let client = Client::new(&target).map_err(AgentError::Client)?;
+    let metrics = Metrics::new();
+    let client = Client::new(&target).map_err(AgentError::Client)?.measured(metrics.clone());
     let pending_at_start = PendingAtStart::count(snapshot).map_err(AgentError::Thread)?;
-    let (writer, writer_thread) = Writer::start(store).map_err(AgentError::Thread)?;
+    let (writer, writer_thread) = Writer::start_measured(store, metrics.clone()).map_err(AgentError::Thread)?;
+    tell_pending(pending_at_start.clone(), writer.clone()).map_err(AgentError::Thread)?;
     load_key_filters(&store_path, writer.clone(), stop.clone())?;
     let oldest_pending = reader.oldest_pending().map_err(AgentError::Store)?;
     let first_link = first_link(oldest_pending.map(|oldest| clock.now().since(oldest)), &device_id, clock.elapsed());
@@ -162,6 +166,8 @@ pub async fn run(
         None => None,
     };
     let route_counts = RouteCounts::default();
+    let sessions = Arc::new(Sessions::default());
+    let target_host = target.host();
     let housekeeping = Housekeeping::new(writer.clone(), clock.clone(), keep_events);
 
     let forwarder = Forwarder::new(ForwarderParts {
@@ -202,6 +208,10 @@ pub async fn run(
             store_path,
         },
         verifier,
+        metrics,
+        sessions: sessions.clone(),
+        target_host,
+        stop: stop.clone(),
         body_timeout: server.body_timeout,
     });
     let mut tasks = JoinSet::new();
@@ -211,7 +221,7 @@ pub async fn run(
         tasks.spawn(verification.run(stop.clone()));
     }
     tasks.spawn(watchdog.run(stop.clone(), || std::process::exit(1)));
-    let guard = Guard::Tcp { token, allowed_origins };
+    let guard = Guard::Tcp { token, allowed_origins, sessions };
     tasks.spawn(serve(listeners.http, router(api.clone()), guard, server, stop.clone()));
     #[cfg(unix)]
     if let Some(socket) = listeners.socket {
@@ -269,6 +279,19 @@ fn first_link(backlog_age: Option<Duration>, device_id: &str, now: Duration) -> 
             Link::after_outage(now + wait)
         }
     }
+}
+
+/// Has the store know what was pending at the start, for its history, once that is counted.
+fn tell_pending(pending: Arc<PendingAtStart>, writer: Writer) -> std::io::Result<()> {
+    let tell = move || {
+        let profiles = pending.wait().profiles;
+        // One that stops has no history to write.
+        let _ = writer.note_blocking(move |store| {
+            store.set_pending_at_start(profiles);
+            Ok(())
+        });
+    };
+    std::thread::Builder::new().name("tell-pending".to_owned()).spawn(tell).map(|_| ())
 }
 
 /// Loads the filters over old events, beside the work: without them recording is right, and slower on a large store.

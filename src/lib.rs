@@ -15,7 +15,7 @@
 //! | floor | modules | what it is for |
 //! | --- | --- | --- |
 //! | 0 | `limits` `timestamp` `identity` `attribute` `event` `reason` `existence` | plain values; no I/O, no async |
-//! | 1 | `coalesce` `backoff` `quota` `pace` `pulse` `link` `mapping` `route` `merge` | pure rules; time and chance are arguments |
+//! | 1 | `coalesce` `backoff` `quota` `pace` `pulse` `metrics` `link` `mapping` `route` `merge` | pure rules; time and chance are arguments |
 //! | 2 | `store` | the only home of SQL |
 //! | 3 | `clock` `data_dir` `forget` `network` `target` `status` `supervisor` `verify` `intake` `rejected` `http` | clocks, files and sockets |
 //! | 4 | `forwarder` `verification` `housekeeping` `watchdog` | from the outbox to Target, and what keeps the agent well |
@@ -45,6 +45,7 @@ pub mod coalesce;
 pub mod link;
 pub mod mapping;
 pub mod merge;
+pub mod metrics;
 pub mod pace;
 pub mod pulse;
 pub mod quota;

@@ -15,14 +15,22 @@ use crate::existence::Existence;
 use crate::identity::Identity;
 use crate::limits::REJECTED_LISTED_MAX;
 use crate::link::LinkState;
+use crate::metrics::Numbers;
 use crate::quota::{Quota, QuotaClock};
 use crate::reason::Reason;
 use crate::rejected::{RejectedItem, RejectedList};
 use crate::route::Route;
 use crate::store::{
-    AttributeRow, BatchHead, Counters, InFlight, Pending, ProfileRow, Reader, RejectedRow, Room, StoreError, Writer,
+    AttributeRow, BatchHead, Counters, InFlight, Moment, Pending, ProfileEvent, ProfileRow, Reader, RejectedRow, Room,
+    StoreError, Writer,
 };
 use crate::timestamp::Timestamp;
+
+/// How far the history goes back.
+const HISTORY_TIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Events of a profile that are shown with it.
+pub const EVENTS_SHOWN: usize = 20;
 
 /// Batches at their end that the status shows.
 const BATCHES_SHOWN: usize = 3;
@@ -219,6 +227,63 @@ pub struct StoreCounts {
     pub salvage: Option<String>,
 }
 
+impl Status {
+    /// The numbers as metrics tell them.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers {
+        let count = |count: i64| u64::try_from(count).unwrap_or(0);
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        Numbers {
+            events_recorded: count(self.events.recorded),
+            events_duplicate: count(self.events.duplicate),
+            events_unmapped: count(self.events.unmapped),
+            events_rejected: count(self.events.rejected),
+            updates_delivered: count(self.delivered.updates),
+            attributes_delivered: count(self.delivered.attributes),
+            pending_profiles: self.pending.profiles,
+            pending_attributes: self.pending.attributes,
+            oldest_pending_seconds: signed(self.pending.oldest_seconds),
+            quota_remaining: signed(self.quota.remaining),
+            store_bytes: signed(self.store.bytes),
+            link_up: self.link == LinkState::Online.name(),
+            updates_unconfirmed: count(self.delivered.unconfirmed),
+            attributes_superseded: count(self.delivered.superseded),
+            attributes_verified: count(self.reads.verified),
+            attributes_lost: count(self.reads.lost),
+            rejected: self.rejected.events + self.rejected.updates,
+            disk_free_bytes: signed(self.store.disk_free_bytes.unwrap_or(0)),
+            uptime_seconds: signed(self.uptime_seconds),
+        }
+    }
+}
+
+/// The document of `GET /v1/history`: how the numbers stood over the last day, oldest first; the last is now. Where nothing
+/// happened for a while there is no moment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct History {
+    pub moments: Vec<HistoryMoment>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct HistoryMoment {
+    pub at: String,
+    /// Events, since the store was made.
+    pub recorded: i64,
+    /// Updates, since the store was made.
+    pub delivered: i64,
+    /// Profiles, where they were counted.
+    pub pending: Option<i64>,
+}
+
+impl From<Moment> for HistoryMoment {
+    fn from(moment: Moment) -> Self {
+        let Moment { at, recorded, delivered, pending } = moment;
+        Self { at: at.to_string(), recorded, delivered, pending }
+    }
+}
+
 /// The document of `GET /v1/profiles/{kind}/{key}`; the contract names its fields.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -229,6 +294,24 @@ pub struct Profile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exists_since: Option<String>,
     pub attributes: Vec<ProfileAttribute>,
+    /// The last events, newest first.
+    pub events: Vec<ProfileEventView>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ProfileEventView {
+    pub id: String,
+    #[serde(rename = "type")]
+    pub event_type: String,
+    pub time: String,
+}
+
+impl From<ProfileEvent> for ProfileEventView {
+    fn from(event: ProfileEvent) -> Self {
+        let ProfileEvent { id, event_type, time } = event;
+        Self { id, event_type, time: time.to_string() }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -326,7 +409,8 @@ impl PendingAtStart {
         Ok(counted)
     }
 
-    fn wait(&self) -> Pending {
+    /// Waits until it is counted.
+    pub fn wait(&self) -> Pending {
         *self.0.wait()
     }
 }
@@ -338,7 +422,7 @@ impl StatusParts {
     /// [`StoreError::Read`].
     pub fn status(&self) -> Result<Status, StoreError> {
         let counters = self.writer.counters();
-        let numbers = Numbers {
+        let known = Known {
             counters,
             pending: self.pending_at_start.wait().plus(counters.pending_change),
             link: self.link.borrow().clone(),
@@ -353,7 +437,7 @@ impl StatusParts {
             is_full: matches!(*self.writer.room().borrow(), Room::Full(_)),
             data_dir: self.store_path.parent().unwrap_or(Path::new("")),
         };
-        gather(numbers, &self.reader())
+        gather(known, &self.reader())
     }
 
     fn reader(&self) -> MutexGuard<'_, Reader> {
@@ -368,6 +452,24 @@ impl StatusParts {
         self.reader().oldest_pending().map(|_| ())
     }
 
+    /// The document of `GET /v1/history`. Reads from disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn history(&self) -> Result<History, StoreError> {
+        let now = self.clock.now();
+        let moments = self.reader().history(now.minus(HISTORY_TIME))?;
+        let mut moments: Vec<HistoryMoment> = moments.into_iter().map(HistoryMoment::from).collect();
+        let counters = self.writer.counters();
+        moments.push(HistoryMoment {
+            at: now.to_string(),
+            recorded: counters.recorded,
+            delivered: counters.totals.updates,
+            pending: Some(self.pending_at_start.wait().plus(counters.pending_change).profiles),
+        });
+        Ok(History { moments })
+    }
+
     /// What is kept as rejected, after that number. Reads from disk.
     ///
     /// # Errors
@@ -375,6 +477,14 @@ impl StatusParts {
     pub fn rejected(&self, after: i64) -> Result<RejectedList, StoreError> {
         let rows = self.reader().rejected(after, REJECTED_LISTED_MAX)?;
         Ok(RejectedList { rejected: rows.iter().map(RejectedItem::listed).collect() })
+    }
+
+    /// The newest of it, newest first. Reads from disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn rejected_newest(&self, limit: usize) -> Result<Vec<RejectedItem>, StoreError> {
+        Ok(self.reader().rejected_newest(limit)?.iter().map(RejectedItem::listed).collect())
     }
 
     /// One of them. Reads from disk.
@@ -390,11 +500,11 @@ impl StatusParts {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn profile(&self, identity: &Identity) -> Result<Option<Profile>, StoreError> {
-        let row = self.reader().profile(identity)?;
-        Ok(row.map(|row| {
-            let in_flight = self.in_flight.newest_version(row.id);
-            profile(identity, row, in_flight, self.clock.now())
-        }))
+        let reader = self.reader();
+        let Some(row) = reader.profile(identity)? else { return Ok(None) };
+        let events = reader.profile_events(row.id, EVENTS_SHOWN)?;
+        let in_flight = self.in_flight.newest_version(row.id);
+        Ok(Some(profile(identity, row, events, in_flight, self.clock.now())))
     }
 
     /// All that the store holds of an identity, as it stands there. Reads from disk.
@@ -408,13 +518,20 @@ impl StatusParts {
 
 /// The document of a profile, of which that version is in flight.
 #[must_use]
-pub fn profile(identity: &Identity, row: ProfileRow, in_flight: Option<i64>, now: Timestamp) -> Profile {
+pub fn profile(
+    identity: &Identity,
+    row: ProfileRow,
+    events: Vec<ProfileEvent>,
+    in_flight: Option<i64>,
+    now: Timestamp,
+) -> Profile {
     let exists = row.knowledge.now(now);
     Profile {
         identity: ProfileIdentity { kind: identity.kind().name().to_owned(), key: identity.key().to_owned() },
         exists: exists.name().to_owned(),
         exists_since: (exists != Existence::Unknown).then(|| row.knowledge.at.to_string()),
         attributes: row.attributes.into_iter().map(|row| attribute(row, in_flight)).collect(),
+        events: events.into_iter().map(ProfileEventView::from).collect(),
     }
 }
 
@@ -433,7 +550,7 @@ pub fn status_at_rest(
     let now = clock.now();
     let reason = Some("the agent is not running; these are the numbers of its store".to_owned());
     let counters = reader.counters()?;
-    let numbers = Numbers {
+    let known = Known {
         counters,
         quota_now: counters.totals.quota_time(Clock::system()).at,
         max_bytes,
@@ -448,11 +565,11 @@ pub fn status_at_rest(
         routes: Vec::new(),
         data_dir,
     };
-    gather(numbers, reader)
+    gather(known, reader)
 }
 
 /// What is known without a query.
-struct Numbers<'n> {
+struct Known<'n> {
     counters: Counters,
     pending: Pending,
     link: LinkView,
@@ -468,12 +585,12 @@ struct Numbers<'n> {
     data_dir: &'n Path,
 }
 
-fn gather(numbers: Numbers<'_>, reader: &Reader) -> Result<Status, StoreError> {
-    let Numbers { counters, pending, link, now, uptime, device_id, updates_per_day, max_bytes, is_full, .. } = numbers;
+fn gather(known: Known<'_>, reader: &Reader) -> Result<Status, StoreError> {
+    let Known { counters, pending, link, now, uptime, device_id, updates_per_day, max_bytes, is_full, .. } = known;
     let totals = counters.totals;
     let oldest = reader.oldest_pending()?;
     let (rejected_events, rejected_updates) = reader.count_rejected()?;
-    let used = reader.quota_used(numbers.quota_now)?;
+    let used = reader.quota_used(known.quota_now)?;
     let last_at = Some(totals.last_delivered_at_ms).filter(|at_ms| *at_ms > 0).map(Timestamp::from_millis);
     Ok(Status {
         link: link.state.name().to_owned(),
@@ -505,12 +622,12 @@ fn gather(numbers: Numbers<'_>, reader: &Reader) -> Result<Status, StoreError> {
             remaining: updates_per_day.saturating_sub(used),
             opens_at: link.quota_opens_at.map(|at| at.to_string()),
         },
-        routes: numbers.routes,
+        routes: known.routes,
         batches: reader.batches(BATCHES_SHOWN)?.into_iter().map(BatchView::from).collect(),
         reads: ReadCounts {
             total: totals.reads,
-            reads_per_day: numbers.reads_per_day,
-            used: reader.reads_used(numbers.quota_now)?,
+            reads_per_day: known.reads_per_day,
+            used: reader.reads_used(known.quota_now)?,
             verified: totals.verified,
             lost: totals.lost,
             denied: link.reads_denied,
@@ -520,7 +637,7 @@ fn gather(numbers: Numbers<'_>, reader: &Reader) -> Result<Status, StoreError> {
             max_bytes,
             log_bytes: reader.log_bytes(),
             is_full,
-            disk_free_bytes: fs4::available_space(numbers.data_dir).ok(),
+            disk_free_bytes: fs4::available_space(known.data_dir).ok(),
             salvage: reader.last_salvage()?.map(|salvage| salvage.to_string()),
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),

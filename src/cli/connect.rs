@@ -80,6 +80,11 @@ impl Connection {
         Ok(Self { http, base: format!("http://{}", endpoint.http), token })
     }
 
+    /// Where the agent answers, such as `http://127.0.0.1:7717`.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Reads a document.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.exchange(self.http.get(format!("{}{path}", self.base))).await

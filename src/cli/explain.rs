@@ -5,8 +5,8 @@ use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print, profile_path, small_runtime};
 use crate::clock::Clock;
 use crate::identity::Identity;
-use crate::status::{Profile, ProfileAttribute, profile};
-use crate::store::Reader;
+use crate::status::{EVENTS_SHOWN, Profile, ProfileAttribute, ProfileEventView, profile};
+use crate::store::{Reader, StoreError};
 
 /// Explains one profile: each attribute, what set it, and what became of it
 #[derive(Debug, clap::Args)]
@@ -27,10 +27,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let found: Profile = match holder(&data_dir)? {
         Holder::Agent(connection) => small_runtime()?.block_on(connection.get(&profile_path(&args.identity, "")))?,
         Holder::Us(_lock) => {
-            let row = Reader::open(&data_dir.store_path()).and_then(|reader| reader.profile(&args.identity));
-            let row = row.map_err(|error| Failure::failed(&error))?;
-            let row = row.ok_or_else(|| Failure::because("this device holds nothing of that identity"))?;
-            profile(&args.identity, row, None, Clock::new(None).now())
+            let read = || {
+                let reader = Reader::open(&data_dir.store_path())?;
+                let Some(row) = reader.profile(&args.identity)? else { return Ok(None) };
+                let events = reader.profile_events(row.id, EVENTS_SHOWN)?;
+                Ok(Some((row, events)))
+            };
+            let read = read().map_err(|error: StoreError| Failure::failed(&error))?;
+            let (row, events) = read.ok_or_else(|| Failure::because("this device holds nothing of that identity"))?;
+            profile(&args.identity, row, events, None, Clock::new(None).now())
         }
     };
     if args.json {
@@ -50,6 +55,11 @@ fn text(profile: &Profile) -> String {
         lines.push(String::new());
         lines.push(format!("{} = {}", attribute.name, attribute.value));
         lines.extend(details(attribute).into_iter().map(|(name, text)| format!("  {name:<10}{text}")));
+    }
+    if !profile.events.is_empty() {
+        lines.push("\nlast events".to_owned());
+        let each = |event: &ProfileEventView| format!("  {}  {}  {}", event.time, event.event_type, event.id);
+        lines.extend(profile.events.iter().map(each));
     }
     lines.join("\n")
 }

@@ -9,6 +9,7 @@ use super::{Failure, existing_store, print, small_runtime};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::http::page::PageCode;
 use crate::status::{BatchView, RouteCount, Status, status_at_rest};
 use crate::store::Reader;
 
@@ -27,11 +28,17 @@ pub(super) struct Args {
     /// Print the document of GET /v1/status
     #[arg(long)]
     json: bool,
+    /// Print a link that opens the status page in a browser on this device, once
+    #[arg(long, conflicts_with_all = ["watch", "json"])]
+    open: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Loaded { config, .. } = args.config.load()?;
     let data_dir = existing_store(&config)?;
+    if args.open {
+        return open(&data_dir);
+    }
     loop {
         let status = match holder(&data_dir)? {
             Holder::Agent(connection) => ask(&connection)?,
@@ -45,6 +52,24 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
         std::thread::sleep(WATCH_INTERVAL);
     }
+}
+
+/// Prints a link to the page.
+fn open(data_dir: &DataDir) -> Result<(), Failure> {
+    let connection = match holder(data_dir)? {
+        Holder::Agent(connection) => connection,
+        Holder::Us(_lock) => {
+            return Err(Failure::because("the agent does not run, and so shows no page; start it with `outpost run`"));
+        }
+    };
+    let code: PageCode =
+        small_runtime()?.block_on(connection.post("/v1/page-codes", "application/json", String::new()))?;
+    print(&format!(
+        "{}{}\nopens the status page in a browser on this device, once, within {} minutes",
+        connection.base(),
+        code.path,
+        code.expires_in_seconds / 60
+    ))
 }
 
 fn ask(connection: &Connection) -> Result<Status, Failure> {

@@ -94,11 +94,12 @@ impl Pages {
         self.spare_at_begin = self.spare;
         let (writer, spare) = (self.writer.clone(), self.spare);
         self.reading = Some(tokio::task::spawn_blocking(move || {
-            let Ask { aside, backlog_max, late_before, goes_in_batch, .. } = ask;
+            let Ask { is_one, aside, backlog_max, late_before, goes_in_batch } = ask;
             let rules = ClaimRules { limit, aside: &aside, backlog_max, late_before, goes_in_batch };
             let page = outbox.claim(rules).and_then(|Claims { claims, backlog }| {
                 let may_have_more = claims.len() == limit;
-                let spare = reserve(&writer, claims.len(), spare, may_have_more)?;
+                // After a probe nobody knows whether there is more to send.
+                let spare = reserve(&writer, claims.len(), spare, may_have_more && !is_one)?;
                 Ok(Page { claims, backlog, may_have_more, spare })
             });
             (outbox, page)

@@ -12,14 +12,18 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
+use super::page;
+use super::page::sessions::Sessions;
 use super::problem::Problem;
 use crate::forget::Forgetting;
 use crate::identity::{Identity, IdentityKind};
 use crate::intake::cloudevents::{self, Parsed};
 use crate::intake::{Answer, Intake};
 use crate::limits::INTAKE_BODY_BYTES_MAX;
-use crate::rejected::{RejectedItem, Retry};
+use crate::metrics::Metrics;
+use crate::rejected::{RejectedItem, Retried, Retry};
 use crate::status::StatusParts;
 use crate::store::{Reader, RejectedRow, StoreError};
 use crate::verify::{Verifier, VerifyError};
@@ -32,6 +36,14 @@ pub struct Api {
     pub status: StatusParts,
     /// What reads profiles back.
     pub verifier: Verifier,
+    /// What is measured.
+    pub metrics: Metrics,
+    /// Browsers that may look at the page.
+    pub sessions: Arc<Sessions>,
+    /// Where updates go, for the page's words.
+    pub target_host: String,
+    /// Turns true when the agent stops.
+    pub stop: watch::Receiver<bool>,
     /// How long a body may take; see [`crate::limits::INTAKE_BODY_TIMEOUT`].
     pub body_timeout: Duration,
 }
@@ -41,11 +53,14 @@ pub fn router(api: Arc<Api>) -> Router {
     Router::new()
         .route("/v1/events", post(record))
         .route("/v1/status", get(status))
+        .route("/v1/history", get(history))
         .route("/v1/profiles/{kind}/{key}", get(profile).delete(forget))
         .route("/v1/profiles/{kind}/{key}/verify", post(verify))
         .route("/v1/rejected", get(rejected))
         .route("/v1/rejected/{id}", get(rejected_item).delete(drop_rejected))
         .route("/v1/rejected/{id}/retry", post(retry_rejected))
+        .merge(page::routes())
+        .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(|| async { Problem::not_found("the paths of this agent are listed in its README") })
@@ -161,6 +176,11 @@ async fn status(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> 
     Ok(json(&status))
 }
 
+async fn history(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
+    let history = read_store(move || api.status.history()).await?;
+    Ok(json(&history))
+}
+
 async fn profile(
     State(api): State<Arc<Api>>,
     Path((kind, key)): Path<(String, String)>,
@@ -244,17 +264,28 @@ async fn find_rejected(api: &Arc<Api>, id: &str) -> Result<RejectedRow, Problem>
 }
 
 async fn retry_rejected(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Response<Body>, Problem> {
-    let row = find_rejected(&api, &id).await?;
+    Ok(json(&retry(&api, &id).await?))
+}
+
+/// Tries a rejected thing again.
+pub(super) async fn retry(api: &Arc<Api>, id: &str) -> Result<Retried, Problem> {
+    let row = find_rejected(api, id).await?;
     let retry = Retry::prepare(&row, api.intake.mappings(), &api.status.clock).map_err(Problem::not_found)?;
     let retried = api.status.writer.act(move |store| retry.run(store)).await?;
-    let retried = retried.ok_or_else(|| Problem::not_found("it was retried or dropped meanwhile"))?;
-    Ok(json(&retried))
+    retried.ok_or_else(|| Problem::not_found("it was retried or dropped meanwhile"))
 }
 
 async fn drop_rejected(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     let row = find_rejected(&api, &id).await?;
     let dropped = api.status.writer.act(move |store| store.drop_rejected(row.id)).await?;
     if dropped { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("it was retried or dropped meanwhile")) }
+}
+
+async fn metrics(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
+    let asked = api.clone();
+    let numbers = read_store(move || asked.status.status().map(|status| status.numbers())).await?;
+    let text = api.metrics.text(&numbers);
+    Ok(([(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"))], text).into_response())
 }
 
 async fn healthz() -> &'static str {
@@ -267,13 +298,13 @@ async fn readyz(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
 }
 
 /// Queries read from disk, and so run beside the async threads.
-async fn read_store<T: Send + 'static>(
+pub(super) async fn read_store<T: Send + 'static>(
     query: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     tokio::task::spawn_blocking(query).await.unwrap_or(Err(StoreError::Stopped))
 }
 
-fn json(document: &impl Serialize) -> Response<Body> {
+pub(super) fn json(document: &impl Serialize) -> Response<Body> {
     let body = serde_json::to_vec(document).expect("our own documents are JSON");
     ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }

@@ -1,14 +1,20 @@
 //! Who may call: a web page must not reach the agent by a trick, nor another program without the token.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use axum::body::Body;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
 use axum::http::{Method, Request, Response, StatusCode};
+use axum::response::IntoResponse;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
+use super::page;
+use super::page::sessions::Sessions;
 use super::problem::Problem;
 
 /// Paths that tell nothing and need no token: probes of a supervisor.
@@ -25,6 +31,8 @@ pub enum Guard {
         token: SecretString,
         /// Origins of web pages that may call.
         allowed_origins: Vec<String>,
+        /// Browsers that may look at the page.
+        sessions: Arc<Sessions>,
     },
 }
 
@@ -32,13 +40,27 @@ impl Guard {
     /// Lets a request pass.
     ///
     /// # Errors
-    /// 403 for a foreign Host or Origin, 401 without the token.
-    pub fn check<B>(&self, request: &Request<B>) -> Result<(), Problem> {
-        let Self::Tcp { token, allowed_origins } = self else { return Ok(()) };
-        check_host(request.headers())?;
-        check_origin(request.headers(), allowed_origins)?;
-        let is_open = OPEN_PATHS.contains(&request.uri().path()) || is_preflight(request);
-        if is_open || has_token(request.headers(), token) { Ok(()) } else { Err(Problem::unauthorized()) }
+    /// The answer to give: 403 for a foreign Host or Origin, 401 without the token or, on the page, without a browser's
+    /// permission.
+    pub fn check<B>(&self, request: &Request<B>) -> Result<(), Box<Response<Body>>> {
+        let Self::Tcp { token, allowed_origins, sessions } = self else { return Ok(()) };
+        let refuse = |problem: Problem| Box::new(problem.into_response());
+        check_host(request.headers()).map_err(refuse)?;
+        check_origin(request.headers(), allowed_origins).map_err(refuse)?;
+        let path = request.uri().path();
+        let is_open = OPEN_PATHS.contains(&path) || page::OPEN_PATHS.contains(&path) || is_preflight(request);
+        if is_open || has_token(request.headers(), token) {
+            return Ok(());
+        }
+        if !page::is_of_page(path) {
+            return Err(refuse(Problem::unauthorized()));
+        }
+        // Pages of other ports of this device are the same site to a browser: what changes something comes from our own.
+        let is_ours = request.method() == Method::GET || has_own_origin(request.headers());
+        if is_ours && sessions.admits(request.headers(), Instant::now()) {
+            return Ok(());
+        }
+        Err(Box::new(page::locked("It shows how this device is doing, to those who may know.")))
     }
 
     /// The answer to a browser that asks before it posts; its Origin has been checked.
@@ -102,6 +124,11 @@ fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Problem> 
         }
     }
     Ok(())
+}
+
+fn has_own_origin(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    text(ORIGIN).zip(text(HOST)).is_some_and(|(origin, host)| origin.strip_prefix("http://") == Some(host))
 }
 
 fn has_token(headers: &HeaderMap, token: &SecretString) -> bool {

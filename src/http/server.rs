@@ -9,7 +9,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::ORIGIN;
 use axum::http::{Request, Response};
-use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -144,8 +143,8 @@ async fn answer(
     guard: Arc<Guard>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, std::convert::Infallible> {
-    if let Err(problem) = guard.check(&request) {
-        return Ok(problem.into_response());
+    if let Err(refusal) = guard.check(&request) {
+        return Ok(*refusal);
     }
     let origin = request.headers().get(ORIGIN).cloned();
     let mut response = match guard.preflight(&request) {

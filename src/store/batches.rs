@@ -382,6 +382,7 @@ impl Store {
         fate: impl Fn(&str) -> Fate,
         verify: &mut dyn FnMut() -> Option<Timestamp>,
     ) -> rusqlite::Result<SettledRows> {
+        self.happens(at);
         // What was settled is in the batch no longer, so that the next part begins where this one ends.
         let rows: Vec<(i64, String)> = self
             .connection

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::StoreError;
 use super::counters::{Counters, Pending, Totals};
+use super::history::{self, Moment};
 use super::keys::{Key, KeyFilter, Keys};
 use super::profiles::{self, PlanError, ProfilePlan, Repeats};
 use super::salvage::{self, Salvage};
@@ -56,6 +57,11 @@ pub struct Store {
     pub(super) reads_spent: BTreeMap<i64, i64>,
     keys: Keys,
     pub(super) limits: StoreLimits,
+    /// What was pending when it was opened, once it is counted.
+    pub(super) pending_at_start: Option<i64>,
+    /// The newest time that was handed in, and the minute that the history last has.
+    now: Timestamp,
+    history_minute: i64,
     /// Where its file is; none in memory.
     pub(super) dir: Option<PathBuf>,
 }
@@ -158,6 +164,9 @@ impl Store {
             reads_spent: BTreeMap::new(),
             keys,
             limits: StoreLimits::default(),
+            pending_at_start: None,
+            now: Timestamp::default(),
+            history_minute: 0,
             dir: None,
         })
     }
@@ -236,11 +245,38 @@ impl Store {
     pub fn commit(&mut self) -> Result<(), StoreError> {
         self.state.totals.save(self.committed.totals, &self.connection).map_err(StoreError::write)?;
         self.save_quota().map_err(StoreError::write)?;
+        self.save_history().map_err(StoreError::write)?;
         self.execute("COMMIT")?;
         self.committed = self.state;
         self.quota_spent.clear();
         self.reads_spent.clear();
         Ok(())
+    }
+
+    /// Something happens at that time.
+    pub(super) fn happens(&mut self, at: Timestamp) {
+        self.now = self.now.max(at);
+    }
+
+    fn save_history(&mut self) -> rusqlite::Result<()> {
+        let minute = history::minute(self.now);
+        if minute <= self.history_minute {
+            return Ok(());
+        }
+        if self.history_minute == 0 {
+            // How it stood before.
+            let before = self.committed.counters();
+            let at = Timestamp::from_millis((minute - 1) * 60_000);
+            history::write_before(
+                &self.connection,
+                Moment { at, recorded: before.recorded, delivered: before.totals.updates, pending: None },
+            )?;
+        }
+        self.history_minute = minute;
+        let counters = self.state.counters();
+        let pending = self.pending_at_start.map(|profiles| profiles + counters.pending_change.profiles);
+        let moment = Moment { at: self.now, recorded: counters.recorded, delivered: counters.totals.updates, pending };
+        history::write(&self.connection, moment)
     }
 
     /// Takes the transaction back, and the numbers with it.
@@ -271,6 +307,7 @@ impl Store {
             return Ok(Recorded { seq, status: EventStatus::Duplicate, reason: None });
         }
         let (seq, recorded_at) = (self.next_seq(), self.recorded_at(recording.recorded_at));
+        self.happens(recorded_at);
         let (status, profile_ids, rejection) =
             self.apply(&recording.mapped, Stamp { time: event.time, seq }, recorded_at)?;
         self.insert(event, seq, recorded_at, (status, &profile_ids))?;

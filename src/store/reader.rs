@@ -41,6 +41,20 @@ pub struct ProfileRow {
     pub attributes: Vec<AttributeRow>,
 }
 
+/// One event of a profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileEvent {
+    /// Its id.
+    pub id: String,
+    /// Its type.
+    pub event_type: String,
+    /// Its time, as taken.
+    pub time: Timestamp,
+}
+
+/// Events of the journal that are looked through for those of one profile. Limits: a tenth of a second.
+const EVENTS_LOOKED_AT: i64 = 200_000;
+
 /// One attribute of a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttributeRow {
@@ -175,6 +189,14 @@ impl Reader {
         rejected::list(&self.connection, after, limit).map_err(StoreError::Read)
     }
 
+    /// The newest of it, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn rejected_newest(&self, limit: usize) -> Result<Vec<RejectedRow>, StoreError> {
+        rejected::newest(&self.connection, limit).map_err(StoreError::Read)
+    }
+
     /// One of them.
     ///
     /// # Errors
@@ -253,6 +275,30 @@ impl Reader {
         std::fs::metadata(path).map_or(0, |metadata| metadata.len())
     }
 
+    /// The last events of a profile, newest first: up to `limit`, among the newest [`EVENTS_LOOKED_AT`] of all.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn profile_events(&self, profile_id: i64, limit: usize) -> Result<Vec<ProfileEvent>, StoreError> {
+        let read = || {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT time_ms, event FROM journal
+                 WHERE seq > (SELECT max(seq) FROM journal) - ?3 AND event <> '' AND (profile_id = ?1 OR seq IN (
+                     SELECT seq FROM journal_profile
+                     WHERE profile_id = ?1 AND seq > (SELECT max(seq) FROM journal) - ?3))
+                 ORDER BY seq DESC LIMIT ?2",
+            )?;
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let rows = statement.query_map((profile_id, limit, EVENTS_LOOKED_AT), |row| {
+                let name: Option<EventName> = serde_json::from_str(&row.get::<_, String>(1)?).ok();
+                let EventName { id, event_type } = name.unwrap_or_default();
+                Ok(ProfileEvent { id, event_type, time: Timestamp::from_millis(row.get(0)?) })
+            })?;
+            rows.collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(StoreError::Read)
+    }
+
     /// All that the store holds of one identity, if anything.
     ///
     /// # Errors
@@ -329,4 +375,11 @@ fn attribute(row: &Row<'_>) -> rusqlite::Result<AttributeRow> {
 #[derive(Deserialize)]
 struct EventId {
     id: String,
+}
+
+#[derive(Default, Deserialize)]
+struct EventName {
+    id: String,
+    #[serde(rename = "type", default)]
+    event_type: String,
 }

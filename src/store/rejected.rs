@@ -58,6 +58,12 @@ pub(super) fn list(connection: &Connection, after: i64, limit: usize) -> rusqlit
     rows.collect()
 }
 
+pub(super) fn newest(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<RejectedRow>> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY r.id DESC LIMIT ?1"))?;
+    let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], row)?;
+    rows.collect()
+}
+
 pub(super) fn find(connection: &Connection, id: i64) -> rusqlite::Result<Option<RejectedRow>> {
     connection.prepare_cached(&format!("{SELECT} WHERE r.id = ?1"))?.query_row([id], row).optional()
 }

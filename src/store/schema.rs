@@ -11,7 +11,8 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
 
-const MIGRATIONS: [&str; 2] = [include_str!("sql/0001_store.sql"), include_str!("sql/0002_target.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("sql/0001_store.sql"), include_str!("sql/0002_target.sql"), include_str!("sql/0003_history.sql")];
 
 /// The schema that this program reads and writes.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;

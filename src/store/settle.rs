@@ -98,6 +98,7 @@ impl Store {
 
     fn settle_claim(&mut self, settlement: &Settlement) -> rusqlite::Result<()> {
         let claim = &settlement.claim;
+        self.happens(settlement.at);
         let mut settled = 0;
         for indexes in settlement.delivered.chunks(TOGETHER) {
             let sent: Vec<&ClaimedAttribute> = indexes.iter().map(|index| &claim.attributes[*index]).collect();

@@ -18,6 +18,7 @@ use super::journal::{Recorded, Recording, Store};
 use super::room::{Full, Room};
 use super::settle::Settlement;
 use crate::limits::GROUP_EVENTS_MAX;
+use crate::metrics::Metrics;
 
 /// The part of a commit's duration that clients are waited for, as long as they keep coming.
 const GATHER_PART: u32 = 2;
@@ -97,6 +98,14 @@ impl Writer {
     /// # Errors
     /// The system's, when it has no more threads.
     pub fn start(store: Store) -> std::io::Result<(Self, JoinHandle<()>)> {
+        Self::start_measured(store, Metrics::new())
+    }
+
+    /// As [`Self::start`], with its commits measured.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub fn start_measured(store: Store, metrics: Metrics) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (jobs, waiting) = channel();
         let (room_sender, room) = watch::channel(Room::Enough);
         let (damaged_sender, damaged) = watch::channel(false);
@@ -109,6 +118,7 @@ impl Writer {
         };
         let writing = Loop {
             store,
+            metrics,
             waiting,
             queued: VecDeque::new(),
             clients: 0,
@@ -225,6 +235,7 @@ impl Writer {
 
 struct Loop {
     store: Store,
+    metrics: Metrics,
     waiting: Receiver<Job>,
     /// What waited when the last commit ended.
     queued: VecDeque<Job>,
@@ -253,6 +264,11 @@ impl Group {
         self.clients += usize::from(job.is_client());
         self.size += job.size();
         self.jobs.push(job);
+    }
+
+    /// Events among what it holds.
+    fn events(&self) -> usize {
+        self.jobs.iter().filter(|job| job.is_client()).map(Job::size).sum()
     }
 }
 
@@ -375,6 +391,9 @@ impl Loop {
         let begun = Instant::now();
         result = result.and_then(|()| self.store.commit());
         self.last_commit = begun.elapsed();
+        if result.is_ok() {
+            self.metrics.committed(self.last_commit, group.events());
+        }
         if let Err(error) = &result {
             self.store.roll_back();
             if matches!(error, StoreError::Full(_)) {

@@ -73,6 +73,17 @@ pub enum BatchOutcome {
     Failed(Outcome),
 }
 
+impl BatchOutcome {
+    /// The name in metrics.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Submitted(_) => "submitted",
+            Self::Failed(outcome) => outcome.label(),
+        }
+    }
+}
+
 /// Reads the body of a 200 to a submission; none if it is not Target's.
 #[must_use]
 pub fn read_submission(body: &[u8]) -> Option<BatchOutcome> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Bytes;
 use hyper::body::{Frame, SizeHint};
@@ -23,8 +23,10 @@ use super::fetch::{self, Reply};
 use super::outcome::{Answer, Outcome, classify, classify_with};
 use super::token::{Token, TokenSource};
 use super::{delivery, single};
+use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::limits::{ANSWER_BYTES_MAX, BATCH_STATUS_BYTES_MAX, PROFILE_BYTES_MAX};
+use crate::metrics::Metrics;
 use crate::timestamp::Timestamp;
 
 /// The slowest line that the file of a batch is sent over. Units: bytes a second.
@@ -52,6 +54,15 @@ pub struct ClientOptions {
     pub ca_file: Option<PathBuf>,
     /// Our certificate and key, in PEM.
     pub client_cert: Option<(PathBuf, PathBuf)>,
+}
+
+impl ClientOptions {
+    /// The host that requests go to, for people.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let url = Url::parse(&self.endpoint).ok();
+        url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+    }
 }
 
 /// Why no client could be made.
@@ -113,6 +124,7 @@ pub struct Client {
     update: Url,
     token: Option<Arc<Token>>,
     timeout: Duration,
+    metrics: Metrics,
 }
 
 /// An answer, and what Target's clock said.
@@ -198,7 +210,23 @@ impl Client {
         let update = endpoint.join(&single::path(&options.client_code)).map_err(|_| ClientError::Endpoint)?;
         let token = options.token.as_ref().map(Token::new).transpose()?.map(Arc::new);
         let client_code = options.client_code.as_str().into();
-        Ok(Self { http, endpoint, client_code, update, token, timeout: options.timeout })
+        Ok(Self { http, endpoint, client_code, update, token, timeout: options.timeout, metrics: Metrics::new() })
+    }
+
+    /// The same client, with its requests measured.
+    #[must_use]
+    pub fn measured(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
+    }
+
+    fn measure<T>(
+        &self,
+        api: &'static str,
+        begun: Instant,
+        exchange: &Exchange<T>,
+        outcome: impl FnOnce(&T) -> &'static str,
+    ) {
+        self.metrics.requested(api, outcome(&exchange.answer), begun.elapsed(), Clock::system());
     }
 
     /// Reads the token again where it stands in a file. Tells whether it is another one now.
@@ -216,23 +244,32 @@ impl Client {
     /// Sends one single update, and reads the answer as far as it is needed.
     pub async fn send(&self, body: String) -> Exchange<Outcome> {
         let request = self.http.post(self.update.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let begun = Instant::now();
         let received = self.exchange(request.body(body), ANSWER_BYTES_MAX).await;
-        told(received, |received| classify(received.answer(), SystemTime::now()), |outcome| outcome)
+        let exchange = told(received, |received| classify(received.answer(), SystemTime::now()), |outcome| outcome);
+        self.measure("single", begun, &exchange, Outcome::label);
+        exchange
     }
 
     /// Sends one call of the Delivery API in a session.
     pub async fn deliver(&self, session: &str, body: String) -> Exchange<Outcome> {
         let url = self.url(&delivery::path(&self.client_code, session));
         let request = self.http.post(url).header(CONTENT_TYPE, "application/json").body(body);
+        let begun = Instant::now();
         let received = self.exchange(request, ANSWER_BYTES_MAX).await;
         let classified = |received: &Received| classify_with(received.answer(), SystemTime::now(), delivery::read);
-        told(received, classified, |outcome| outcome)
+        let exchange = told(received, classified, |outcome| outcome);
+        self.measure("delivery", begun, &exchange, Outcome::label);
+        exchange
     }
 
     /// Reads one profile.
     pub async fn fetch(&self, identity: &Identity) -> Exchange<Reply> {
         let request = self.http.get(self.url(&fetch::path(&self.client_code, identity)));
-        told(self.exchange(request, PROFILE_BYTES_MAX).await, fetched, Reply::Failed)
+        let begun = Instant::now();
+        let exchange = told(self.exchange(request, PROFILE_BYTES_MAX).await, fetched, Reply::Failed);
+        self.measure("fetch", begun, &exchange, Reply::label);
+        exchange
     }
 
     /// Submits the file of a batch, of so many bytes.
@@ -241,18 +278,24 @@ impl Client {
         let body = reqwest::Body::wrap(FileBody { chunks, left: bytes });
         let timeout = self.timeout + Duration::from_secs(bytes / UPLOAD_BYTES_A_SECOND);
         let request = self.http.post(url).header(CONTENT_TYPE, "text/plain; charset=utf-8").timeout(timeout).body(body);
-        let received = self.exchange(request, ANSWER_BYTES_MAX).await;
-        told(received, submitted, BatchOutcome::Failed)
+        let begun = Instant::now();
+        let exchange = told(self.exchange(request, ANSWER_BYTES_MAX).await, submitted, BatchOutcome::Failed);
+        self.measure("bulk", begun, &exchange, BatchOutcome::label);
+        exchange
     }
 
     /// Asks how a batch stands, under the path and query that its submission gave; with details, what failed is listed.
     pub async fn batch_status(&self, path: &str, has_details: bool) -> Exchange<Result<BatchStatus, Outcome>> {
         let details = if has_details { "&showDetails=true" } else { "" };
         let request = self.request(self.http.get(self.url(&format!("{path}{details}"))));
-        match self.read_status(request).await {
+        let begun = Instant::now();
+        let exchange = match self.read_status(request).await {
             Ok(exchange) => exchange,
             Err(error) => Exchange { answer: Err(explain(&error)), date: None },
-        }
+        };
+        let label = |answer: &Result<BatchStatus, Outcome>| answer.as_ref().map_or_else(Outcome::label, |_| "told");
+        self.measure("batch_status", begun, &exchange, label);
+        exchange
     }
 
     /// The list may be long: it is read as it comes.

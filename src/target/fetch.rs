@@ -37,6 +37,19 @@ pub enum Reply {
     Failed(Outcome),
 }
 
+impl Reply {
+    /// The name in metrics.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Found(_) => "found",
+            Self::Missing => "missing",
+            Self::Denied(_) => "denied",
+            Self::Failed(outcome) => outcome.label(),
+        }
+    }
+}
+
 /// What Target shows of a profile, by name without a prefix.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct FetchedProfile(pub BTreeMap<String, Shown>);

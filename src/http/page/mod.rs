@@ -1,0 +1,361 @@
+//! The status page at `/`: rendered here, live by server-sent events, and without any outside resource.
+//!
+//! It shows nobody's data unless somebody asks by identity. When nobody looks it costs nothing: what keeps a page live is
+//! there only as long as that page is open.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
+    SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{Response, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use hyper::body::Frame;
+use minijinja::value::Serde;
+use minijinja::{Environment, Value, context};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::api::{Api, read_store, retry};
+use super::problem::Problem;
+use crate::identity::Identity;
+use crate::status::Status;
+use crate::store::StoreError;
+use view::{LinkWords, ProfileWords, RejectedLine, RequestLine};
+
+mod chart;
+pub mod sessions;
+mod view;
+
+use sessions::{CODE_TIME, COOKIE_NAME, SESSION_TIME};
+
+/// How often an open page is looked after.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Rejected things that the page shows.
+const REJECTED_SHOWN: usize = 20;
+
+/// What the page may do: nothing from elsewhere, and nothing inline.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// What needs no permission: it tells nothing.
+pub(super) const OPEN_PATHS: [&str; 4] = ["/page/style.css", "/page/script.js", "/page/icon.svg", "/page/login"];
+
+/// Whether a path belongs to the page, so that a browser's cookie opens it.
+pub(super) fn is_of_page(path: &str) -> bool {
+    path == "/" || path.starts_with("/page/")
+}
+
+/// The routes of the page.
+pub(super) fn routes() -> Router<Arc<Api>> {
+    let file = |content_type: &'static str, text: &'static str| {
+        get(move || async move { ([(CONTENT_TYPE, HeaderValue::from_static(content_type))], text) })
+    };
+    Router::new()
+        .route("/", get(index))
+        .route("/page/login", get(login))
+        .route("/page/live", get(live))
+        .route("/page/profile", get(profile))
+        .route("/page/rejected/{id}/retry", post(retry_rejected))
+        .route("/page/retried", get(retried))
+        .route("/page/style.css", file("text/css; charset=utf-8", include_str!("style.css")))
+        .route("/page/script.js", file("text/javascript; charset=utf-8", include_str!("script.js")))
+        .route("/page/icon.svg", file("image/svg+xml", include_str!("icon.svg")))
+        .route("/v1/page-codes", post(issue_code))
+}
+
+/// What is shown to a browser that may not look.
+pub(super) fn locked(words: &str) -> Response<Body> {
+    let text = render("locked", context! { words });
+    let mut response = html(text);
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    response
+}
+
+/// The answer to `POST /v1/page-codes`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PageCode {
+    /// The path of the link that opens the page, once.
+    pub path: String,
+    /// For how long.
+    pub expires_in_seconds: u64,
+}
+
+async fn issue_code(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
+    let code = api.sessions.issue(Instant::now()).map_err(|_| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "urn:outpost:problem:no-random-numbers",
+            "the system has no random numbers now",
+            "try again in a moment",
+        )
+    })?;
+    let path = format!("/page/login?code={code}");
+    Ok(super::api::json(&PageCode { path, expires_in_seconds: CODE_TIME.as_secs() }))
+}
+
+#[derive(Deserialize)]
+struct Login {
+    #[serde(default)]
+    code: String,
+}
+
+async fn login(State(api): State<Arc<Api>>, Query(login): Query<Login>) -> Response<Body> {
+    let Some(session) = api.sessions.redeem(&login.code, Instant::now()) else {
+        return locked("This link was used before, or is too old.");
+    };
+    let cookie =
+        format!("{COOKIE_NAME}={session}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", SESSION_TIME.as_secs());
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, HeaderValue::from_static("/"));
+    headers.insert(SET_COOKIE, HeaderValue::try_from(cookie).expect("hexadecimal digits"));
+    response
+}
+
+async fn index(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
+    page(api, Asked::default()).await
+}
+
+/// What somebody asked for, beside the page itself.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    identity: String,
+    /// What came of it.
+    notice: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ProfileQuery {
+    #[serde(default)]
+    identity: String,
+}
+
+async fn profile(State(api): State<Arc<Api>>, Query(query): Query<ProfileQuery>) -> Result<Response<Body>, Problem> {
+    page(api, Asked { identity: query.identity, notice: None }).await
+}
+
+/// Tries again, and leads to a page that can be loaded again without doing so a second time.
+async fn retry_rejected(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Response<Body> {
+    let status = retry(&api, &id).await.map_or_else(|_| "gone".to_owned(), |retried| retried.status);
+    let id: i64 = id.parse().unwrap_or_default();
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    let place = format!("/page/retried?id={id}&status={status}");
+    response.headers_mut().insert(LOCATION, HeaderValue::try_from(place).expect("a number and one of our own words"));
+    response
+}
+
+#[derive(Deserialize)]
+struct Retried {
+    #[serde(default)]
+    id: i64,
+    #[serde(default)]
+    status: String,
+}
+
+async fn retried(State(api): State<Arc<Api>>, Query(retried): Query<Retried>) -> Result<Response<Body>, Problem> {
+    let Retried { id, status } = retried;
+    // Only our own words: whoever made the link may have written anything.
+    let words = match status.as_str() {
+        "rejected" => "is still rejected; its reason is below",
+        "pending" | "recorded" => "was tried again, and goes out by itself",
+        "unmapped" => "was tried again, and no mapping matches it any more",
+        "outdated" => "has newer values since, which go out by themselves",
+        _ => "was retried or dropped meanwhile",
+    };
+    page(api, Asked { notice: Some(format!("Number {id} {words}.")), ..Asked::default() }).await
+}
+
+async fn page(api: Arc<Api>, asked: Asked) -> Result<Response<Body>, Problem> {
+    Ok(html(read_store(move || whole(&api, &asked)).await?))
+}
+
+/// The whole page. Reads from disk.
+fn whole(api: &Api, asked: &Asked) -> Result<String, StoreError> {
+    let Sections { status, link, sections } = Sections::gather(api)?;
+    let now = api.status.clock.now();
+    let profile = if asked.identity.is_empty() { None } else { Some(found(api, &asked.identity)?) };
+    Ok(render(
+        "page",
+        context! {
+            link => shown(&link),
+            device => status.device_id,
+            version => status.version,
+            started => view::clock_time(&now.minus(Duration::from_secs(status.uptime_seconds)).to_string()),
+            now => view::clock_time(&now.to_string()),
+            notice => asked.notice.as_deref(),
+            sections => Value::from_pairs(sections.into_iter().map(|(id, html)| (id, Value::from_safe_string(html)))),
+            asked => asked.identity.as_str(),
+            profile => profile.map(Value::from_safe_string),
+        },
+    ))
+}
+
+/// What is said of an identity that somebody asked for. Reads from disk.
+fn found(api: &Api, written: &str) -> Result<String, StoreError> {
+    let words = match written.trim().parse::<Identity>() {
+        Err(error) => error.to_string(),
+        Ok(identity) => match api.status.profile(&identity)? {
+            Some(profile) => {
+                let found = ProfileWords::from(&profile);
+                return Ok(render("profile", context! { found => shown(&found) }));
+            }
+            None => "This device holds nothing of that identity.".to_owned(),
+        },
+    };
+    Ok(render("profile", context! { words }))
+}
+
+/// The parts of the page that are kept live, by the id of their element.
+struct Sections {
+    status: Status,
+    link: LinkWords,
+    sections: [(&'static str, String); 5],
+}
+
+impl Sections {
+    fn gather(api: &Api) -> Result<Self, StoreError> {
+        let status = api.status.status()?;
+        let history = api.status.history()?;
+        let mut rejected = api.status.rejected_newest(REJECTED_SHOWN)?;
+        rejected.truncate(REJECTED_SHOWN);
+        let rejected: Vec<RejectedLine> = rejected.iter().map(RejectedLine::from).collect();
+        let all = status.rejected.events + status.rejected.updates;
+        let more = (usize::try_from(all).unwrap_or(0) > rejected.len()).then_some(all);
+        let requests: Vec<RequestLine> = api.metrics.recent().iter().rev().map(RequestLine::from).collect();
+        let charts = chart::charts(&history, api.status.clock.now());
+        let link = view::link(&status, &api.target_host);
+        let sections = [
+            ("link", render("link", context! { link => shown(&link) })),
+            ("numbers", render("numbers", context! { numbers => shown(&view::numbers(&status)) })),
+            ("charts", render("charts", context! { charts => shown(&charts) })),
+            ("rejected", render("rejected", context! { rejected => shown(&rejected), rejected_more => more })),
+            ("requests", render("requests", context! { requests => shown(&requests) })),
+        ];
+        Ok(Self { status, link, sections })
+    }
+}
+
+/// Keeps a page live as long as it is open, and the agent runs.
+async fn live(State(api): State<Arc<Api>>) -> Response<Body> {
+    let (events, waiting) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut stop = api.stop.clone();
+        let mut last = String::new();
+        loop {
+            let rendering = api.clone();
+            let Ok(event) = read_store(move || event(&rendering)).await else { return };
+            // A comment where nothing has changed, so that a page that was closed is noticed.
+            let text = if event == last { ": still\n\n".to_owned() } else { event.clone() };
+            last = event;
+            let is_over = tokio::select! {
+                sent = events.send(Bytes::from(text)) => sent.is_err(),
+                _ = stop.wait_for(|stop| *stop) => true,
+            };
+            if is_over {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = events.closed() => return,
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    });
+    let mut response = Response::new(Body::new(Events(waiting)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[derive(Serialize)]
+struct LiveEvent {
+    title: String,
+    now: String,
+    sections: std::collections::BTreeMap<&'static str, String>,
+}
+
+fn event(api: &Api) -> Result<String, StoreError> {
+    let Sections { status, link, sections } = Sections::gather(api)?;
+    let event = LiveEvent {
+        title: format!("{} · Outpost {}", link.title, status.device_id),
+        now: view::clock_time(&api.status.clock.now().to_string()),
+        sections: sections.into_iter().collect(),
+    };
+    let data = serde_json::to_string(&event).expect("texts are JSON");
+    Ok(format!("event: sections\ndata: {data}\n\n"))
+}
+
+/// Events as they come.
+struct Events(mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for Events {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|event| event.map(|event| Ok(Frame::data(event))))
+    }
+}
+
+/// The templates, read once they are needed.
+fn environment() -> &'static Environment<'static> {
+    static ENVIRONMENT: OnceLock<Environment<'static>> = OnceLock::new();
+    ENVIRONMENT.get_or_init(|| {
+        let mut environment = Environment::new();
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
+        for (name, source) in [
+            ("page", include_str!("page.html")),
+            ("locked", include_str!("locked.html")),
+            ("link", include_str!("link.html")),
+            ("numbers", include_str!("numbers.html")),
+            ("charts", include_str!("charts.html")),
+            ("rejected", include_str!("rejected.html")),
+            ("requests", include_str!("requests.html")),
+            ("profile", include_str!("profile.html")),
+        ] {
+            environment.add_template(name, source).expect("our own templates are valid");
+        }
+        environment
+    })
+}
+
+fn shown(value: &impl Serialize) -> Value {
+    Value::from(Serde(value))
+}
+
+fn render(name: &str, context: Value) -> String {
+    let template = environment().get_template(name).expect("our own template is there");
+    template.render(context).expect("our own templates know what they get")
+}
+
+fn html(text: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    let headers = response.headers_mut();
+    let fixed: [(HeaderName, &'static str); 5] = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (CACHE_CONTROL, "no-store"),
+        // With "no-referrer" a browser would not say either where a form comes from.
+        (REFERRER_POLICY, "same-origin"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,82 @@
+//! How the numbers stood over the last day. It is written down with whatever is committed, and costs nothing while nothing happens.
+
+use rusqlite::Connection;
+
+use super::journal::Store;
+use super::{Reader, StoreError};
+use crate::timestamp::Timestamp;
+
+const MINUTE_MS: i64 = 60_000;
+
+/// Minutes that are kept: a day.
+const MINUTES: i64 = 24 * 60;
+
+/// How the numbers stood at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// When: the beginning of a minute.
+    pub at: Timestamp,
+    /// Events that were recorded since the store was made.
+    pub recorded: i64,
+    /// Updates that were delivered since the store was made.
+    pub delivered: i64,
+    /// Profiles that were pending, if they were counted.
+    pub pending: Option<i64>,
+}
+
+/// Writes down how the numbers stand, when a new minute has begun.
+pub(super) fn write(connection: &Connection, moment: Moment) -> rusqlite::Result<()> {
+    let minute = moment.at.as_millis().div_euclid(MINUTE_MS);
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO history (minute, recorded, delivered, pending) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute((minute, moment.recorded, moment.delivered, moment.pending))?;
+    connection.prepare_cached("DELETE FROM history WHERE minute < ?1")?.execute([minute - MINUTES]).map(|_| ())
+}
+
+/// Writes down how the numbers stood before the first commit, unless that is known.
+pub(super) fn write_before(connection: &Connection, moment: Moment) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO history (minute, recorded, delivered, pending) VALUES (?1, ?2, ?3, NULL)",
+        )?
+        .execute((minute(moment.at), moment.recorded, moment.delivered))
+        .map(|_| ())
+}
+
+/// The minute of a time.
+pub(super) const fn minute(at: Timestamp) -> i64 {
+    at.as_millis().div_euclid(MINUTE_MS)
+}
+
+impl Reader {
+    /// How the numbers stood since then, oldest first: at most one for each minute, and none where nothing happened.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn history(&self, since: Timestamp) -> Result<Vec<Moment>, StoreError> {
+        let read = || {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT minute, recorded, delivered, pending FROM history WHERE minute >= ?1 ORDER BY minute",
+            )?;
+            let rows = statement.query_map([minute(since)], |row| {
+                Ok(Moment {
+                    at: Timestamp::from_millis(row.get::<_, i64>(0)? * MINUTE_MS),
+                    recorded: row.get(1)?,
+                    delivered: row.get(2)?,
+                    pending: row.get(3)?,
+                })
+            })?;
+            rows.collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(StoreError::Read)
+    }
+}
+
+impl Store {
+    /// What was pending when the store was opened, once it is counted.
+    pub const fn set_pending_at_start(&mut self, profiles: i64) {
+        self.pending_at_start = Some(profiles);
+    }
+}
