@@ -8,26 +8,27 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::forwarder::{Forwarder, ForwarderParts, ForwarderRules};
+use crate::forwarder::{Forwarder, ForwarderParts, ForwarderRules, ForwarderSettings};
 use crate::housekeeping::Housekeeping;
-use crate::http::api::{Api, router};
-use crate::http::guard::Guard;
+use crate::http::api::{Api, ReloadSender, router};
+use crate::http::guard::{Guard, SharedOrigins};
 use crate::http::page::sessions::Sessions;
 use crate::http::server::{ServerOptions, serve};
 use crate::intake::Intake;
 use crate::limits::STOP_TIMEOUT;
 use crate::link::{Link, LinkState};
-use crate::mapping::Mappings;
+use crate::log_level::LogLevel;
+use crate::mapping::{Mappings, SharedMappings};
 use crate::metrics::Metrics;
 use crate::network::NetworkWatch;
 use crate::pace::first_wait;
 use crate::pulse::Pulse;
 use crate::quota::QuotaClock;
-use crate::status::{LinkView, PendingAtStart, ReadQuota, RouteCounts, StatusParts};
+use crate::status::{Bounds, LinkView, PendingAtStart, ReadQuota, RouteCounts, SharedBounds, StatusParts};
 use crate::store::{InFlight, Outbox, Reader, Store, StoreError, StoreLimits, Writer};
 use crate::supervisor::{self, News};
 use crate::target::{Client, ClientError, ClientOptions};
@@ -43,10 +44,21 @@ pub struct AgentOptions {
     pub device_id: String,
     /// The intake's token.
     pub token: SecretString,
-    /// Origins of web pages that may post.
-    pub allowed_origins: Vec<String>,
     /// How patient the intake is.
     pub server: ServerOptions,
+    /// What may change while the agent runs.
+    pub settings: Settings,
+    /// How to ask for a reload; none where nobody reloads.
+    pub reload: Option<ReloadSender>,
+    /// The level of log lines; none where the caller logs for itself.
+    pub log_level: Option<LogLevel>,
+}
+
+/// What may change while an agent runs.
+#[derive(Debug)]
+pub struct Settings {
+    /// Origins of web pages that may post.
+    pub allowed_origins: Vec<String>,
     /// What events mean.
     pub mappings: Arc<Mappings>,
     /// How Target is reached.
@@ -61,6 +73,48 @@ pub struct AgentOptions {
     pub limits: StoreLimits,
     /// How long an event is kept after its delivery.
     pub keep_events: Duration,
+}
+
+impl Settings {
+    fn forwarder(&self) -> ForwarderSettings {
+        ForwarderSettings {
+            rules: self.forwarding.clone(),
+            connections: self.target.connections,
+            updates_per_day: self.updates_per_day,
+            request_timeout: self.target.timeout,
+        }
+    }
+
+    const fn bounds(&self) -> Bounds {
+        let Self { updates_per_day, reads_per_day, limits, .. } = self;
+        Bounds { updates_per_day: *updates_per_day, reads_per_day: *reads_per_day, max_bytes: limits.max_bytes }
+    }
+}
+
+/// New settings for a running agent, perhaps with new listeners; the answer tells whether they hold.
+pub struct Change {
+    /// The settings.
+    pub settings: Settings,
+    /// Loopback TCP, where that is elsewhere from now on.
+    pub http: Option<TcpListener>,
+    /// The Unix socket.
+    #[cfg(unix)]
+    pub socket: SocketChange,
+    /// Answered when they hold, or with why nothing has changed.
+    pub done: oneshot::Sender<Result<(), AgentError>>,
+}
+
+/// What becomes of the Unix socket.
+#[cfg(unix)]
+#[derive(Debug, Default)]
+pub enum SocketChange {
+    /// It stays.
+    #[default]
+    Stays,
+    /// There is none from now on.
+    Ends,
+    /// Another one.
+    Is(tokio::net::UnixListener),
 }
 
 /// Where the agent listens: bound by the caller, so that it knows the addresses.
@@ -112,11 +166,19 @@ impl std::error::Error for AgentError {
 pub async fn run(
     options: AgentOptions,
     listeners: Listeners,
+    changes: mpsc::Receiver<Change>,
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(),
 ) -> Result<(), AgentError> {
-    let AgentOptions { store_path, device_id, token, allowed_origins, server, mappings, target, .. } = options;
-    let AgentOptions { updates_per_day, reads_per_day, limits, keep_events, forwarding, .. } = options;
+    let AgentOptions { store_path, device_id, token, server, settings, reload, log_level } = options;
+    let (forwarder_settings, bounds) = (settings.forwarder(), settings.bounds());
+    let Settings { allowed_origins, mappings, target, updates_per_day, reads_per_day, limits, keep_events, forwarding } =
+        settings;
+    let mappings = SharedMappings::new(mappings);
+    let origins = SharedOrigins::new(allowed_origins);
+    let bounds = SharedBounds::new(bounds);
+    let (forwarder_sender, forwarder_settings) = watch::channel(forwarder_settings);
+    let (keep_sender, keep_events) = watch::channel(keep_events);
     let Opened { mut store, snapshot, reader, outbox, in_flight } =
         Opened::open(&store_path, limits).map_err(AgentError::Store)?;
     let clock = Arc::new(Clock::new(store.counters().recorded_at));
@@ -125,7 +187,7 @@ pub async fn run(
     let reads = ReadQuota::new(store.read_quota(reads_per_day, quota_time.at).map_err(AgentError::Store)?);
     let batches = store.open_batches().map_err(AgentError::Store)?;
     let metrics = Metrics::new();
-    let client = Client::new(&target).map_err(AgentError::Client)?.measured(metrics.clone());
+    let client = Client::measured(&target, metrics.clone()).map_err(AgentError::Client)?;
     let pending_at_start = PendingAtStart::count(snapshot).map_err(AgentError::Thread)?;
     let (writer, writer_thread) = Writer::start_measured(store, metrics.clone()).map_err(AgentError::Thread)?;
     tell_pending(pending_at_start.clone(), writer.clone()).map_err(AgentError::Thread)?;
@@ -173,44 +235,42 @@ pub async fn run(
     let forwarder = Forwarder::new(ForwarderParts {
         outbox,
         writer: writer.clone(),
-        client,
-        connections: target.connections,
+        client: client.clone(),
         quota,
         quota_clock,
         clock: clock.clone(),
         link: first_link,
         network: NetworkWatch::begin(),
         pulse,
-        request_timeout: target.timeout,
         link_view,
-        rules: forwarding,
+        settings: forwarder_settings,
         session_key: token.expose_secret().as_bytes().to_vec(),
-        reads,
+        reads: reads.clone(),
         batches,
         store_path: store_path.clone(),
         route_counts: route_counts.clone(),
     });
     let api = Arc::new(Api {
-        intake: Intake::new(writer.clone(), mappings, clock.clone()),
+        intake: Intake::new(writer.clone(), mappings.clone(), clock.clone()),
         status: StatusParts {
-            writer,
+            writer: writer.clone(),
             reader: Mutex::new(reader),
             pending_at_start,
             in_flight,
             link,
             clock,
             device_id,
-            updates_per_day,
-            reads_per_day,
+            bounds: bounds.clone(),
             route_counts,
             quota_clock,
-            max_bytes: limits.max_bytes,
             store_path,
         },
         verifier,
         metrics,
         sessions: sessions.clone(),
         target_host,
+        log_level,
+        reload,
         stop: stop.clone(),
         body_timeout: server.body_timeout,
     });
@@ -221,13 +281,33 @@ pub async fn run(
         tasks.spawn(verification.run(stop.clone()));
     }
     tasks.spawn(watchdog.run(stop.clone(), || std::process::exit(1)));
-    let guard = Guard::Tcp { token, allowed_origins, sessions };
-    tasks.spawn(serve(listeners.http, router(api.clone()), guard, server, stop.clone()));
-    #[cfg(unix)]
-    if let Some(socket) = listeners.socket {
-        tasks.spawn(serve(socket, router(api.clone()), Guard::Socket, server, stop.clone()));
-    }
-    drop(api);
+    let guard = move |origins: &SharedOrigins| Guard::Tcp {
+        token: token.clone(),
+        allowed_origins: origins.clone(),
+        sessions: sessions.clone(),
+    };
+    let changing = Changing {
+        parts: LiveParts {
+            mappings,
+            origins,
+            bounds,
+            forwarder: forwarder_sender,
+            keep: keep_sender,
+            reads,
+            client,
+            writer,
+        },
+        serving: Serving {
+            api,
+            guard: Box::new(guard),
+            server,
+            servers: JoinSet::new(),
+            end_http: None,
+            #[cfg(unix)]
+            end_socket: None,
+        },
+    };
+    tasks.spawn(changing.run(listeners, changes, stop.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "agent started");
     ready();
     supervisor::tell(News::Ready);
@@ -236,6 +316,106 @@ pub async fn run(
     let _ = tokio::task::spawn_blocking(|| writer_thread.join()).await;
     tracing::info!("agent stopped");
     Ok(())
+}
+
+/// Takes in new settings while the agent runs, and serves.
+struct Changing {
+    parts: LiveParts,
+    serving: Serving,
+}
+
+/// What new settings reach.
+struct LiveParts {
+    mappings: SharedMappings,
+    origins: SharedOrigins,
+    bounds: SharedBounds,
+    forwarder: watch::Sender<ForwarderSettings>,
+    keep: watch::Sender<Duration>,
+    reads: ReadQuota,
+    client: Client,
+    writer: Writer,
+}
+
+/// The listeners, which may change.
+struct Serving {
+    api: Arc<Api>,
+    guard: Box<dyn Fn(&SharedOrigins) -> Guard + Send>,
+    server: ServerOptions,
+    servers: JoinSet<()>,
+    /// End the present listeners.
+    end_http: Option<watch::Sender<bool>>,
+    #[cfg(unix)]
+    end_socket: Option<watch::Sender<bool>>,
+}
+
+impl Changing {
+    async fn run(mut self, listeners: Listeners, mut changes: mpsc::Receiver<Change>, mut stop: watch::Receiver<bool>) {
+        self.serving.listen_http(listeners.http, &self.parts.origins);
+        #[cfg(unix)]
+        if let Some(socket) = listeners.socket {
+            self.serving.change_socket(SocketChange::Is(socket));
+        }
+        loop {
+            let change = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(change) = changes.recv() => change,
+            };
+            let applied = self.parts.apply(change.settings).await;
+            if applied.is_ok() {
+                if let Some(http) = change.http {
+                    self.serving.listen_http(http, &self.parts.origins);
+                }
+                #[cfg(unix)]
+                self.serving.change_socket(change.socket);
+            }
+            // One that went away has no use for the answer.
+            let _ = change.done.send(applied);
+        }
+        self.serving.end_http.map(|end| end.send(true));
+        #[cfg(unix)]
+        self.serving.end_socket.map(|end| end.send(true));
+        while self.serving.servers.join_next().await.is_some() {}
+    }
+}
+
+impl LiveParts {
+    /// All of it, or nothing: what can fail comes first.
+    async fn apply(&self, settings: Settings) -> Result<(), AgentError> {
+        let limits = settings.limits;
+        let (forwarder, bounds) = (settings.forwarder(), settings.bounds());
+        self.client.set_up(&settings.target).map_err(AgentError::Client)?;
+        self.writer.act(move |store| store.set_limits(limits)).await.map_err(AgentError::Store)?;
+        self.mappings.replace(settings.mappings);
+        self.origins.replace(settings.allowed_origins);
+        self.bounds.replace(bounds);
+        self.reads.set_limit(settings.reads_per_day);
+        self.forwarder.send_replace(forwarder);
+        self.keep.send_replace(settings.keep_events);
+        Ok(())
+    }
+}
+
+impl Serving {
+    /// Serves on this from now on; on the one before, what has begun comes to its end.
+    fn listen_http(&mut self, http: TcpListener, origins: &SharedOrigins) {
+        let (end, ended) = watch::channel(false);
+        self.end_http.replace(end).map(|before| before.send(true));
+        let guard = (self.guard)(origins);
+        self.servers.spawn(serve(http, router(self.api.clone()), guard, self.server, ended));
+    }
+
+    #[cfg(unix)]
+    fn change_socket(&mut self, change: SocketChange) {
+        if matches!(change, SocketChange::Stays) {
+            return;
+        }
+        self.end_socket.take().map(|before| before.send(true));
+        if let SocketChange::Is(socket) = change {
+            let (end, ended) = watch::channel(false);
+            self.end_socket = Some(end);
+            self.servers.spawn(serve(socket, router(self.api.clone()), Guard::Socket, self.server, ended));
+        }
+    }
 }
 
 /// The store's connections: one that writes, and those that read.

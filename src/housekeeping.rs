@@ -20,14 +20,14 @@ const INTERVAL_FULL: Duration = Duration::from_secs(10);
 pub struct Housekeeping {
     writer: Writer,
     clock: Arc<Clock>,
-    keep_events: Duration,
+    keep_events: watch::Receiver<Duration>,
     room: watch::Receiver<Room>,
 }
 
 impl Housekeeping {
     /// Housekeeping that keeps events for so long after their delivery.
     #[must_use]
-    pub fn new(writer: Writer, clock: Arc<Clock>, keep_events: Duration) -> Self {
+    pub fn new(writer: Writer, clock: Arc<Clock>, keep_events: watch::Receiver<Duration>) -> Self {
         let room = writer.room();
         Self { writer, clock, keep_events, room }
     }
@@ -44,6 +44,8 @@ impl Housekeeping {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
                 _ = self.room.changed() => {}
+                // One that ends means that the agent stops.
+                Ok(()) = self.keep_events.changed() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -71,7 +73,7 @@ impl Housekeeping {
 
     async fn purge_all(&self, room: Room, stop: &watch::Receiver<bool>) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let settled_before = now.minus(self.keep_events);
+        let settled_before = now.minus(*self.keep_events.borrow());
         let old = self.writer.act(move |store| store.mark_settled(now, settled_before)).await?;
         self.purge_events(old, false, stop).await?;
         if matches!(room, Room::Low | Room::Full(Full::MaxSize)) {

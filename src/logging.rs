@@ -5,14 +5,16 @@
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use tracing::Level;
+use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::fmt;
+use tracing_subscriber::filter::{FilterFn, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, reload};
+
+use crate::log_level::LogLevel;
 
 /// Lines that may wait for the disk; more are dropped rather than waited for.
 const WAITING_LINES_MAX: usize = 1_024;
@@ -21,7 +23,7 @@ const WAITING_LINES_MAX: usize = 1_024;
 ///
 /// # Errors
 /// When the folder cannot be made or written to.
-pub fn start(level: Level, dir: &Path, keep_files: usize) -> io::Result<WorkerGuard> {
+pub fn start(level: Level, dir: &Path, keep_files: usize) -> io::Result<(WorkerGuard, LogLevel)> {
     std::fs::create_dir_all(dir)?;
     let files = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
@@ -31,14 +33,23 @@ pub fn start(level: Level, dir: &Path, keep_files: usize) -> io::Result<WorkerGu
         .build(dir)
         .map_err(io::Error::other)?;
     let (files, guard) = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES_MAX).finish(files);
-    let is_ours =
-        move || filter_fn(move |line| *line.level() <= level && line.target().starts_with(env!("CARGO_PKG_NAME")));
-    let to_files = fmt::layer().with_ansi(false).with_target(false).with_writer(files).with_filter(is_ours());
+    let (to_files_filter, files_level) = reload::Layer::new(is_ours(level));
+    let (to_stderr_filter, stderr_level) = reload::Layer::new(is_ours(level));
+    let to_files = fmt::layer().with_ansi(false).with_target(false).with_writer(files).with_filter(to_files_filter);
     let to_stderr = fmt::layer()
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .with_writer(io::stderr)
-        .with_filter(is_ours());
+        .with_filter(to_stderr_filter);
     tracing_subscriber::registry().with(to_files).with(to_stderr).try_init().map_err(io::Error::other)?;
-    Ok(guard)
+    let set = move |level| {
+        // It fails only when logging has ended.
+        let _ = files_level.reload(is_ours(level));
+        let _ = stderr_level.reload(is_ours(level));
+    };
+    Ok((guard, LogLevel::new(level, set)))
+}
+
+fn is_ours(level: Level) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    filter_fn(move |line| *line.level() <= level && line.target().starts_with(env!("CARGO_PKG_NAME")))
 }

@@ -225,7 +225,7 @@ mod tests {
     fn totals_are_told_as_they_are_kept_and_not_added_up() {
         let metrics = Metrics::new();
         let numbers = Numbers { events_recorded: 7, pending_profiles: 3, link_up: true, ..Numbers::default() };
-        metrics.text(&numbers);
+        let _ = metrics.text(&numbers);
         let text = metrics.text(&numbers);
         assert!(text.contains("\noutpost_events_recorded_total 7\n"), "{text}");
         assert!(text.contains("\noutpost_pending_profiles 3\n") && text.contains("\noutpost_link_up 1\n"));

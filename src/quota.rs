@@ -73,6 +73,11 @@ impl Quota {
         Self { updates_per_day, minutes, used }
     }
 
+    /// Another quota holds from now on; the uses stay.
+    pub const fn set_limit(&mut self, updates_per_day: u64) {
+        self.updates_per_day = updates_per_day;
+    }
+
     /// The minute under which a use at that time is stored.
     #[must_use]
     pub const fn minute(now: Timestamp) -> i64 {

@@ -50,6 +50,38 @@ pub struct LinkView {
     pub reads_denied: Option<String>,
 }
 
+/// Configured bounds that are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The device's share of Target's quota.
+    pub updates_per_day: u64,
+    /// The device's share of the reads.
+    pub reads_per_day: u64,
+    /// Of the store. Units: bytes.
+    pub max_bytes: u64,
+}
+
+/// Bounds that may change while the agent runs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SharedBounds(Arc<Mutex<Bounds>>);
+
+impl SharedBounds {
+    /// Bounds that may change.
+    #[must_use]
+    pub fn new(bounds: Bounds) -> Self {
+        Self(Arc::new(Mutex::new(bounds)))
+    }
+
+    /// Others hold from now on.
+    pub fn replace(&self, bounds: Bounds) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = bounds;
+    }
+
+    fn now(&self) -> Bounds {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Which way updates went since the start, shared with whoever shows it.
 #[derive(Clone, Debug, Default)]
 pub struct RouteCounts(Arc<[AtomicU64; Route::ALL.len()]>);
@@ -84,6 +116,11 @@ impl ReadQuota {
     #[must_use]
     pub fn new(quota: Quota) -> Self {
         Self(Arc::new(Mutex::new(quota)))
+    }
+
+    /// Another bound holds from now on.
+    pub fn set_limit(&self, reads_per_day: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).set_limit(reads_per_day);
     }
 
     /// Counts a call.
@@ -373,16 +410,12 @@ pub struct StatusParts {
     pub clock: Arc<Clock>,
     /// The device's name.
     pub device_id: String,
-    /// The configured quota.
-    pub updates_per_day: u64,
+    /// The configured bounds, which may change.
+    pub bounds: SharedBounds,
     /// The quota's clock.
     pub quota_clock: QuotaClock,
-    /// The device's share of the reads.
-    pub reads_per_day: u64,
     /// Which way updates went.
     pub route_counts: RouteCounts,
-    /// The configured bound of the store.
-    pub max_bytes: u64,
     /// The store's file.
     pub store_path: PathBuf,
 }
@@ -422,6 +455,7 @@ impl StatusParts {
     /// [`StoreError::Read`].
     pub fn status(&self) -> Result<Status, StoreError> {
         let counters = self.writer.counters();
+        let bounds = self.bounds.now();
         let known = Known {
             counters,
             pending: self.pending_at_start.wait().plus(counters.pending_change),
@@ -429,11 +463,11 @@ impl StatusParts {
             now: self.clock.now(),
             uptime: self.clock.elapsed(),
             device_id: &self.device_id,
-            updates_per_day: self.updates_per_day,
-            reads_per_day: self.reads_per_day,
+            updates_per_day: bounds.updates_per_day,
+            reads_per_day: bounds.reads_per_day,
             routes: self.route_counts.shown(),
             quota_now: self.quota_clock.at(self.clock.elapsed()),
-            max_bytes: self.max_bytes,
+            max_bytes: bounds.max_bytes,
             is_full: matches!(*self.writer.room().borrow(), Room::Full(_)),
             data_dir: self.store_path.parent().unwrap_or(Path::new("")),
         };

@@ -1,7 +1,7 @@
 //! `outpost doctor`: what is well on this device and what is not, a line each, with what to do.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -16,13 +16,16 @@ use crate::limits::EVENT_TIME_AHEAD_MAX;
 use crate::status::Status;
 use crate::store::{Reader, StoreError};
 
+mod bundle;
+mod network;
+
 /// A sync that takes longer makes tills wait.
 const SYNC_SLOW: Duration = Duration::from_millis(100);
 
 /// Syncs that are tried; the median counts.
 const SYNCS: usize = 5;
 
-/// Checks configuration, data directory, disk, store, clock, link and quota
+/// Checks configuration, disk, store, clocks, network, certificate, token, link and quota
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost doctor --json")]
 pub(super) struct Args {
@@ -31,6 +34,9 @@ pub(super) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Write what support needs into a ZIP file: no secret and nothing of a customer is in it
+    #[arg(long, value_name = "FILE.zip")]
+    bundle: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -79,14 +85,37 @@ fn examine(args: &Args) -> Result<Vec<Finding>, Failure> {
     let Loaded { config, path, text } = args.config.load()?;
     let data_dir = DataDir::new(&config.agent.data_dir);
     let mut findings = vec![examples(&config, &path, &text), directory(data_dir.path()), disk(&config)];
+    let mut status = None;
     if data_dir.store_path().exists() {
         findings.push(store(&data_dir));
         findings.push(clock(&data_dir));
-        findings.extend(agent(&data_dir)?);
+        status = running(&data_dir)?;
+        findings.extend(agent(status.as_ref()));
     } else {
         findings.push(Finding::new("store", Level::Warn, "there is none yet; start the agent with `outpost run`"));
     }
+    findings.push(service());
+    // Read again, since the network takes the configuration apart.
+    findings.extend(network::examine(args.config.load()?.config));
+    if let Some(path) = &args.bundle {
+        let status = status.as_ref();
+        bundle::Bundle { findings: &findings, config: &config, text: &text, data_dir: &data_dir, status }
+            .write(path)?;
+    }
     Ok(findings)
+}
+
+/// Whether a service starts the agent with the device.
+fn service() -> Finding {
+    const UNITS: [&str; 3] = [
+        "/etc/systemd/system/outpost.service",
+        "/usr/lib/systemd/system/outpost.service",
+        "/lib/systemd/system/outpost.service",
+    ];
+    if UNITS.iter().any(|path| Path::new(path).exists()) {
+        return Finding::new("service", Level::Ok, "installed");
+    }
+    Finding::new("service", Level::Warn, "not installed: after a power cut somebody must start the agent")
 }
 
 fn examples(config: &Config, path: &Path, text: &str) -> Finding {
@@ -182,15 +211,19 @@ fn clock(data_dir: &DataDir) -> Finding {
     }
 }
 
-fn agent(data_dir: &DataDir) -> Result<Vec<Finding>, Failure> {
-    let connection = match holder(data_dir)? {
-        Holder::Agent(connection) => connection,
-        Holder::Us(_lock) => {
-            return Ok(vec![Finding::new("agent", Level::Fail, "it does not run; start it with `outpost run`")]);
-        }
+/// What the agent says of itself, if it runs.
+fn running(data_dir: &DataDir) -> Result<Option<Status>, Failure> {
+    match holder(data_dir)? {
+        Holder::Agent(connection) => small_runtime()?.block_on(connection.get("/v1/status")).map(Some),
+        Holder::Us(_lock) => Ok(None),
+    }
+}
+
+fn agent(status: Option<&Status>) -> Vec<Finding> {
+    let Some(status) = status else {
+        return vec![Finding::new("agent", Level::Fail, "it does not run; start it with `outpost run`")];
     };
-    let status: Status = small_runtime()?.block_on(connection.get("/v1/status"))?;
-    let reason = status.link_reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    let reason = status.link_reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let link = match status.link.as_str() {
         "online" => Level::Ok,
         "unknown" => Level::Warn,
@@ -220,12 +253,12 @@ fn agent(data_dir: &DataDir) -> Result<Vec<Finding>, Failure> {
         0 => (Level::Ok, "nothing".to_owned()),
         count => (Level::Warn, format!("{count} wait for a decision; see `outpost rejected list`")),
     };
-    Ok(vec![
+    vec![
         Finding::new("agent", Level::Ok, format!("runs, version {}", status.version)),
         Finding::new("link", link, format!("{}{reason}", status.link)),
         Finding::new("quota", quota.0, quota.1),
         Finding::new("reading", reads.0, reads.1),
         Finding::new("existence", unconfirmed.0, unconfirmed.1),
         Finding::new("rejected", rejected.0, rejected.1),
-    ])
+    ]
 }

@@ -19,7 +19,7 @@ const PLACES: [&str; 2] = ["agent.toml", "/etc/outpost/agent.toml"];
 const SANDBOX_LISTEN: &str = "127.0.0.1:7718";
 
 /// The options that choose a configuration.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct ConfigArgs {
     /// The configuration; without it ./agent.toml, else /etc/outpost/agent.toml
     #[arg(short, long, value_name = "FILE")]

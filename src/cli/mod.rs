@@ -19,9 +19,11 @@ mod doctor;
 mod explain;
 mod forget;
 mod load;
+mod log;
 mod preview;
 mod record;
 mod rejected;
+mod reload;
 mod run;
 mod sandbox;
 mod status;
@@ -47,6 +49,8 @@ enum Command {
     Verify(verify::Args),
     Forget(forget::Args),
     Doctor(doctor::Args),
+    Log(log::Args),
+    Reload(reload::Args),
     Sandbox(sandbox::Args),
 }
 
@@ -64,6 +68,8 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Forget(args) => forget::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Log(args) => log::run(&args),
+        Command::Reload(args) => reload::run(&args),
         Command::Sandbox(args) => sandbox::run(args),
     };
     match result {

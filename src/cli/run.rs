@@ -5,20 +5,26 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::load::{self, ConfigArgs, Loaded};
 use super::sandbox::known_profiles;
 use super::{Failure, client_options, print, store_limits};
-use crate::agent::{self, AgentOptions, Listeners};
+use crate::agent::{self, AgentOptions, Change, Listeners, Settings};
 use crate::config::Config;
 use crate::data_dir::{DataDir, Endpoint};
+use crate::http::api::ReloadSender;
 use crate::http::server::ServerOptions;
 use crate::limits::SANDBOX_REQUESTS_KEPT;
+use crate::log_level::LogLevel;
 use crate::logging;
 use crate::sandbox::Sandbox;
 use crate::sandbox::faults::Faults;
 use crate::sandbox::target::{Target, Unknown};
+
+mod reload;
+
+use reload::Reloader;
 
 /// Threads that serve the intake and the forwarder; the store has one of its own.
 const WORKERS: usize = 2;
@@ -42,7 +48,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let lock = data_dir.lock_within(LOCK_PATIENCE).map_err(|error| Failure::failed(&error))?;
     let token = data_dir.token().map_err(|error| Failure::failed(&error))?;
     let log = &config.log;
-    let guard = logging::start(log.level, &log.dir, log.keep_files)
+    let (guard, log_level) = logging::start(log.level, &log.dir, log.keep_files)
         .map_err(|error| Failure::because(format!("the log folder {} cannot be used: {error}", log.dir.display())))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
@@ -50,7 +56,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(&error))?;
-    let start = Start { config, data_dir: data_dir.clone(), device_id, token };
+    let args = args.config.clone();
+    let start = Start { args, config, data_dir: data_dir.clone(), device_id, token, log_level };
     let result = runtime.block_on(start.run(sandbox.then_some(sandbox_listen)));
     data_dir.withdraw();
     drop(lock);
@@ -60,10 +67,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// What the runtime takes over.
 struct Start {
+    args: ConfigArgs,
     config: Config,
     data_dir: DataDir,
     device_id: String,
     token: SecretString,
+    log_level: LogLevel,
 }
 
 impl Start {
@@ -82,7 +91,8 @@ impl Start {
             wait_for_signal().await;
             let _ = stop_sender.send(true);
         });
-        let Self { config, data_dir, device_id, token } = self;
+        let (changes, reload) = self.start_reloader(&endpoint, sandbox_address);
+        let Self { config, data_dir, device_id, token, log_level, .. } = self;
         let announced = endpoint.clone();
         let greeting = greeting(&endpoint, &data_dir, sandbox_address.map(|address| (address, &token)));
         let ready = || {
@@ -93,12 +103,44 @@ impl Start {
                 tracing::warn!(%failure, "the greeting could not be printed");
             }
         };
-        let options = options(config, &data_dir, device_id, token.clone());
-        let result = agent::run(options, listeners, stop, ready).await.map_err(|error| Failure::failed(&error));
+        let options = AgentOptions {
+            store_path: data_dir.store_path(),
+            device_id,
+            token: token.clone(),
+            server: ServerOptions::default(),
+            settings: settings(config),
+            reload: Some(reload),
+            log_level: Some(log_level),
+        };
+        let result =
+            agent::run(options, listeners, changes, stop, ready).await.map_err(|error| Failure::failed(&error));
         if let Some(socket) = &endpoint.socket {
             let _ = std::fs::remove_file(socket);
         }
         result
+    }
+
+    /// Has the configuration read anew when somebody asks. Gives where changes come from, and where to ask.
+    fn start_reloader(
+        &self,
+        endpoint: &Endpoint,
+        sandbox: Option<SocketAddr>,
+    ) -> (mpsc::Receiver<Change>, ReloadSender) {
+        let (changes, changed) = mpsc::channel(1);
+        let (reload, requests) = mpsc::channel(1);
+        let reloader = Reloader {
+            args: self.args.clone(),
+            data_dir: self.data_dir.clone(),
+            log_level: self.log_level.clone(),
+            changes,
+            endpoint: sandbox.map(|address| format!("http://{address}")),
+            agent: self.config.agent.clone(),
+            log: self.config.log.clone(),
+            listen: self.config.intake.listen,
+            listens: endpoint.clone(),
+        };
+        tokio::spawn(reloader.run(requests));
+        (changed, reload)
     }
 
     async fn start_sandbox(&mut self, address: SocketAddr, stop: watch::Receiver<bool>) -> Result<SocketAddr, Failure> {
@@ -126,20 +168,16 @@ impl Start {
     }
 }
 
-fn options(config: Config, data_dir: &DataDir, device_id: String, token: SecretString) -> AgentOptions {
+/// What may change while the agent runs.
+fn settings(config: Config) -> Settings {
     let limits = store_limits(&config);
-    let (updates_per_day, reads_per_day) = (config.target.updates_per_day, config.target.reads_per_day);
-    AgentOptions {
-        store_path: data_dir.store_path(),
-        device_id,
-        token,
+    Settings {
         allowed_origins: config.intake.allowed_origins,
-        server: ServerOptions::default(),
         mappings: config.mappings,
         forwarding: config.target.forwarding.clone(),
+        updates_per_day: config.target.updates_per_day,
+        reads_per_day: config.target.reads_per_day,
         target: client_options(config.target),
-        updates_per_day,
-        reads_per_day,
         limits,
         keep_events: config.store.keep_events,
     }

@@ -13,4 +13,4 @@ mod run;
 mod shared;
 
 pub use plan::{Step, plan};
-pub use run::{Forwarder, ForwarderParts, ForwarderRules};
+pub use run::{Forwarder, ForwarderParts, ForwarderRules, ForwarderSettings};

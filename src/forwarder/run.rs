@@ -54,6 +54,19 @@ pub struct ForwarderRules {
     pub verify: Option<(f64, Duration)>,
 }
 
+/// What an operator may change of forwarding while the agent runs.
+#[derive(Clone, Debug)]
+pub struct ForwarderSettings {
+    /// What is decided.
+    pub rules: ForwarderRules,
+    /// Requests in flight at once.
+    pub connections: usize,
+    /// The device's share of Target's quota.
+    pub updates_per_day: u64,
+    /// How long one request may take.
+    pub request_timeout: Duration,
+}
+
 /// What a forwarder is made of.
 pub struct ForwarderParts {
     /// Where claims come from.
@@ -62,8 +75,6 @@ pub struct ForwarderParts {
     pub writer: Writer,
     /// The way to Target.
     pub client: Client,
-    /// Requests in flight at once.
-    pub connections: usize,
     /// What the last 24 hours have used.
     pub quota: Quota,
     /// The quota's clock.
@@ -76,12 +87,10 @@ pub struct ForwarderParts {
     pub network: NetworkWatch,
     /// Where the forwarder says that it goes on.
     pub pulse: Pulse,
-    /// How long one request may take.
-    pub request_timeout: Duration,
     /// Where the state of the link is shown.
     pub link_view: watch::Sender<LinkView>,
-    /// What an operator decides.
-    pub rules: ForwarderRules,
+    /// What an operator decides, and may change.
+    pub settings: watch::Receiver<ForwarderSettings>,
     /// The key of the hashes that name sessions of the Delivery API.
     pub session_key: Vec<u8>,
     /// What the last 24 hours have used of the Fetch API.
@@ -101,6 +110,7 @@ pub struct Forwarder {
     rules: ForwarderRules,
     store_path: PathBuf,
     route_counts: RouteCounts,
+    settings: watch::Receiver<ForwarderSettings>,
     connections: usize,
     reads: ReadQuota,
     /// Until when profiles are not read.
@@ -142,8 +152,8 @@ impl Forwarder {
     /// A forwarder that has not begun.
     #[must_use]
     pub fn new(parts: ForwarderParts) -> Self {
-        let ForwarderParts { outbox, writer, client, connections, quota, quota_clock, clock, link_view, rules, .. } =
-            parts;
+        let ForwarderParts { outbox, writer, client, quota, quota_clock, clock, link_view, mut settings, .. } = parts;
+        let ForwarderSettings { rules, connections, request_timeout, .. } = settings.borrow_and_update().clone();
         let way = Way {
             client,
             writer: writer.clone(),
@@ -175,7 +185,8 @@ impl Forwarder {
             clock,
             network: parts.network,
             pulse: parts.pulse,
-            request_timeout: parts.request_timeout,
+            request_timeout,
+            settings,
             link_view,
             link: parts.link,
             aside: Aside::default(),
@@ -207,6 +218,8 @@ impl Forwarder {
                 // Not asked for while there is enough to do: intake need not wake us for every commit.
                 () = outbox_changed.notified(), if !self.may_have_more => self.may_have_more = true,
                 () = self.network.changed() => self.network_changed(),
+                // One that ends means that the agent stops.
+                Ok(()) = self.settings.changed() => self.settings_changed(),
                 () = wait(wake) => self.may_have_more = true,
             }
         }
@@ -289,6 +302,25 @@ impl Forwarder {
         if self.link.network_changed(self.clock.elapsed()) {
             tracing::info!("the network changed; probing now");
         }
+        self.may_have_more = true;
+    }
+
+    fn settings_changed(&mut self) {
+        let ForwarderSettings { rules, connections, updates_per_day, request_timeout } =
+            self.settings.borrow_and_update().clone();
+        let way = Way {
+            client: self.way.client.clone(),
+            writer: self.writer.clone(),
+            clock: self.clock.clone(),
+            rules: rules.routes,
+            property_token: rules.property_token.clone(),
+            session_key: self.way.session_key.clone(),
+        };
+        self.way = Arc::new(way);
+        (self.rules, self.connections, self.request_timeout) = (rules, connections, request_timeout);
+        self.quota.set_limit(updates_per_day);
+        // What was claimed was read for the old rules.
+        self.release_claims();
         self.may_have_more = true;
     }
 

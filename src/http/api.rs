@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::page;
 use super::page::sessions::Sessions;
@@ -22,6 +22,7 @@ use crate::identity::{Identity, IdentityKind};
 use crate::intake::cloudevents::{self, Parsed};
 use crate::intake::{Answer, Intake};
 use crate::limits::INTAKE_BODY_BYTES_MAX;
+use crate::log_level::LogLevel;
 use crate::metrics::Metrics;
 use crate::rejected::{RejectedItem, Retried, Retry};
 use crate::status::StatusParts;
@@ -42,10 +43,24 @@ pub struct Api {
     pub sessions: Arc<Sessions>,
     /// Where updates go, for the page's words.
     pub target_host: String,
+    /// The level of log lines; none where somebody else logs.
+    pub log_level: Option<LogLevel>,
+    /// Where a reload is asked for; none where nobody reloads.
+    pub reload: Option<ReloadSender>,
     /// Turns true when the agent stops.
     pub stop: watch::Receiver<bool>,
     /// How long a body may take; see [`crate::limits::INTAKE_BODY_TIMEOUT`].
     pub body_timeout: Duration,
+}
+
+/// Who reads the configuration anew is asked here, and answers what came of it, or what is wrong with it.
+pub type ReloadSender = mpsc::Sender<oneshot::Sender<Result<Reloaded, String>>>;
+
+/// The answer to `POST /v1/reload`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What changed in the configuration and takes a restart.
+    pub needs_restart: Vec<String>,
 }
 
 /// The routes.
@@ -60,6 +75,8 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/rejected/{id}", get(rejected_item).delete(drop_rejected))
         .route("/v1/rejected/{id}/retry", post(retry_rejected))
         .merge(page::routes())
+        .route("/v1/reload", post(reload))
+        .route("/v1/log", get(log_level).post(set_log_level))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -201,7 +218,7 @@ async fn forget(
         reader: Reader::open(&api.status.store_path)?,
         store_path: api.status.store_path.clone(),
         in_flight: api.status.in_flight.clone(),
-        mappings: api.intake.mappings().clone(),
+        mappings: api.intake.mappings(),
     };
     let forgotten = read_store(move || forgetting.forget(&identity)).await?;
     Ok(json(&forgotten))
@@ -270,7 +287,7 @@ async fn retry_rejected(State(api): State<Arc<Api>>, Path(id): Path<String>) -> 
 /// Tries a rejected thing again.
 pub(super) async fn retry(api: &Arc<Api>, id: &str) -> Result<Retried, Problem> {
     let row = find_rejected(api, id).await?;
-    let retry = Retry::prepare(&row, api.intake.mappings(), &api.status.clock).map_err(Problem::not_found)?;
+    let retry = Retry::prepare(&row, &api.intake.mappings(), &api.status.clock).map_err(Problem::not_found)?;
     let retried = api.status.writer.act(move |store| retry.run(store)).await?;
     retried.ok_or_else(|| Problem::not_found("it was retried or dropped meanwhile"))
 }
@@ -279,6 +296,50 @@ async fn drop_rejected(State(api): State<Arc<Api>>, Path(id): Path<String>) -> R
     let row = find_rejected(&api, &id).await?;
     let dropped = api.status.writer.act(move |store| store.drop_rejected(row.id)).await?;
     if dropped { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("it was retried or dropped meanwhile")) }
+}
+
+async fn reload(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
+    let reload = api.reload.as_ref().ok_or_else(|| Problem::not_found("this agent has no configuration of its own"))?;
+    let (answer, answered) = oneshot::channel();
+    let gone = || Problem::from(StoreError::Stopped);
+    reload.send(answer).await.map_err(|_| gone())?;
+    match answered.await.map_err(|_| gone())? {
+        Ok(reloaded) => Ok(json(&reloaded)),
+        Err(detail) => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "urn:outpost:problem:invalid-configuration",
+            "the configuration is not valid; the old one holds",
+            detail,
+        )),
+    }
+}
+
+/// The document of `POST /v1/log`, and of its answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LogDocument {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+    /// For how long; then the configured level holds again.
+    #[serde(default)]
+    pub for_seconds: u64,
+}
+
+async fn log_level(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
+    let level = api.log_level.as_ref().ok_or_else(|| Problem::not_found("this agent does not write its own log"))?;
+    Ok(json(&LogDocument { level: level.current().as_str().to_lowercase(), for_seconds: 0 }))
+}
+
+async fn set_log_level(State(api): State<Arc<Api>>, body: Bytes) -> Result<Response<Body>, Problem> {
+    let log_level =
+        api.log_level.as_ref().ok_or_else(|| Problem::not_found("this agent does not write its own log"))?;
+    let invalid = |detail: String| {
+        Problem::new(StatusCode::BAD_REQUEST, "urn:outpost:problem:invalid-log-level", "this is no log level", detail)
+    };
+    let document: LogDocument = serde_json::from_slice(&body).map_err(|error| invalid(error.to_string()))?;
+    let level =
+        document.level.parse().map_err(|_| invalid("a level is error, warn, info, debug or trace".to_owned()))?;
+    log_level.change_for(level, Duration::from_secs(document.for_seconds));
+    Ok(json(&document))
 }
 
 async fn metrics(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {

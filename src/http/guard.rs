@@ -1,6 +1,6 @@
 //! Who may call: a web page must not reach the agent by a trick, nor another program without the token.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use axum::body::Body;
@@ -20,6 +20,27 @@ use super::problem::Problem;
 /// Paths that tell nothing and need no token: probes of a supervisor.
 const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
+/// Origins of web pages that may call; they may change while the agent runs. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct SharedOrigins(Arc<RwLock<Arc<Vec<String>>>>);
+
+impl SharedOrigins {
+    /// Origins that may change.
+    #[must_use]
+    pub fn new(origins: Vec<String>) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(origins))))
+    }
+
+    /// Others may call from now on.
+    pub fn replace(&self, origins: Vec<String>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(origins);
+    }
+
+    fn now(&self) -> Arc<Vec<String>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// The checks of one listener.
 #[derive(Debug)]
 pub enum Guard {
@@ -30,7 +51,7 @@ pub enum Guard {
         /// The bearer token.
         token: SecretString,
         /// Origins of web pages that may call.
-        allowed_origins: Vec<String>,
+        allowed_origins: SharedOrigins,
         /// Browsers that may look at the page.
         sessions: Arc<Sessions>,
     },
@@ -46,7 +67,7 @@ impl Guard {
         let Self::Tcp { token, allowed_origins, sessions } = self else { return Ok(()) };
         let refuse = |problem: Problem| Box::new(problem.into_response());
         check_host(request.headers()).map_err(refuse)?;
-        check_origin(request.headers(), allowed_origins).map_err(refuse)?;
+        check_origin(request.headers(), &allowed_origins.now()).map_err(refuse)?;
         let path = request.uri().path();
         let is_open = OPEN_PATHS.contains(&path) || page::OPEN_PATHS.contains(&path) || is_preflight(request);
         if is_open || has_token(request.headers(), token) {

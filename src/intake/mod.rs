@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::clock::Clock;
 use crate::event::{Event, EventStatus};
 use crate::limits::EVENT_TIME_AHEAD_MAX;
-use crate::mapping::Mappings;
+use crate::mapping::{Mappings, SharedMappings};
 use crate::store::{Recorded, Recording, Room, Store, StoreError, Writer};
 
 pub mod cloudevents;
@@ -32,21 +32,21 @@ pub struct Answer {
 #[derive(Clone)]
 pub struct Intake {
     writer: Writer,
-    mappings: Arc<Mappings>,
+    mappings: SharedMappings,
     clock: Arc<Clock>,
 }
 
 impl Intake {
     /// An intake in front of a writer.
     #[must_use]
-    pub const fn new(writer: Writer, mappings: Arc<Mappings>, clock: Arc<Clock>) -> Self {
+    pub const fn new(writer: Writer, mappings: SharedMappings, clock: Arc<Clock>) -> Self {
         Self { writer, mappings, clock }
     }
 
-    /// What events mean.
+    /// What events mean now.
     #[must_use]
-    pub const fn mappings(&self) -> &Arc<Mappings> {
-        &self.mappings
+    pub fn mappings(&self) -> Arc<Mappings> {
+        self.mappings.now()
     }
 
     /// Records events, all or none, and answers once they are on disk.
@@ -54,8 +54,9 @@ impl Intake {
     /// # Errors
     /// [`StoreError`]; then nothing was recorded.
     pub async fn record(&self, parsed: Vec<Parsed>) -> Result<Vec<Answer>, StoreError> {
+        let mappings = self.mappings.now();
         let prepared: Vec<Prepared> =
-            parsed.into_iter().map(|event| Prepared::new(event, &self.mappings, &self.clock)).collect();
+            parsed.into_iter().map(|event| Prepared::new(event, &mappings, &self.clock)).collect();
         let (notes, recordings) = split(prepared);
         let recorded = self.writer.record(recordings).await?;
         Ok(answers(notes, recorded))

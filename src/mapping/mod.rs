@@ -2,7 +2,7 @@
 //! examples all call [`Mappings::map`].
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use minijinja::Value;
 use minijinja::value::Object;
@@ -62,6 +62,29 @@ pub struct ProfileChanges {
 /// All mappings of a configuration.
 #[derive(Debug, Default)]
 pub struct Mappings(Vec<Mapping>);
+
+/// The mappings that hold now; they may change while the agent runs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SharedMappings(Arc<RwLock<Arc<Mappings>>>);
+
+impl SharedMappings {
+    /// Mappings that may change.
+    #[must_use]
+    pub fn new(mappings: Arc<Mappings>) -> Self {
+        Self(Arc::new(RwLock::new(mappings)))
+    }
+
+    /// Those that hold now.
+    #[must_use]
+    pub fn now(&self) -> Arc<Mappings> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Others hold from now on.
+    pub fn replace(&self, mappings: Arc<Mappings>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = mappings;
+    }
+}
 
 impl Mappings {
     /// The mappings in the order of the configuration.

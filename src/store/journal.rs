@@ -199,6 +199,15 @@ impl Store {
         Ok(store)
     }
 
+    /// Other limits hold from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`].
+    pub fn set_limits(&mut self, limits: StoreLimits) -> Result<(), StoreError> {
+        self.limits = limits;
+        self.set_bounds()
+    }
+
     /// Uses a filter over keys that were recorded before this store was opened.
     pub fn adopt_key_filter(&mut self, filter: KeyFilter) {
         self.keys.adopt(filter);

@@ -215,6 +215,24 @@ impl Reader {
         Ok(found == "ok")
     }
 
+    /// How many rows each table has, by name. It may read all of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn table_counts(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        let read = || {
+            let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
+            let names: Vec<String> =
+                self.connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+            let count = |name: String| {
+                let rows = self.connection.query_row(&format!("SELECT count(*) FROM {name}"), [], |row| row.get(0))?;
+                Ok((name, rows))
+            };
+            names.into_iter().map(count).collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(StoreError::Read)
+    }
+
     /// What was saved the last time that the store was found damaged.
     ///
     /// # Errors

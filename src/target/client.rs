@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -115,14 +115,18 @@ impl std::error::Error for ClientError {
     }
 }
 
-/// A client of Target with kept-alive connections. Cheap to clone.
+/// A client of Target with kept-alive connections. Cheap to clone; all clones change together when it is set up anew.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct Client(Arc<RwLock<Arc<Connections>>>);
+
+/// The client as it is set up now.
+#[derive(Debug)]
+struct Connections {
     http: reqwest::Client,
     endpoint: Url,
     client_code: Arc<str>,
     update: Url,
-    token: Option<Arc<Token>>,
+    token: Option<Token>,
     timeout: Duration,
     metrics: Metrics,
 }
@@ -176,47 +180,77 @@ impl Client {
     /// # Errors
     /// [`ClientError`], which names the file or the setting.
     pub fn new(options: &ClientOptions) -> Result<Self, ClientError> {
-        // It fails only if there is a provider already, as after the first call.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("outpost/", env!("CARGO_PKG_VERSION")))
-            .timeout(options.timeout)
-            .pool_max_idle_per_host(options.connections)
-            .redirect(reqwest::redirect::Policy::none())
-            // What is to be tried again is the forwarder's to decide.
-            .retry(reqwest::retry::never())
-            .dns_resolver(Resolver)
-            .no_proxy();
-        if let Some(proxy) = &options.proxy {
-            builder = builder.proxy(reqwest::Proxy::all(proxy.expose_secret()).map_err(|_| ClientError::Proxy)?);
-        }
-        if let Some(path) = &options.ca_file {
-            let pem = read(path)?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|source| ClientError::Pem { path: path.clone(), source })?;
-            builder = builder.tls_certs_only(certificates);
-        } else if options.endpoint.starts_with("http://") {
-            // Plain HTTP to loopback needs none of the system's certificates, which cost a megabyte to read.
-            builder = builder.tls_certs_only([]);
-        }
-        if let Some((cert, key)) = &options.client_cert {
-            let pem = [read(cert)?, read(key)?].concat();
-            let identity =
-                reqwest::Identity::from_pem(&pem).map_err(|source| ClientError::Pem { path: cert.clone(), source })?;
-            builder = builder.identity(identity);
-        }
-        let http = builder.build().map_err(ClientError::Setup)?;
-        let endpoint = Url::parse(&options.endpoint).map_err(|_| ClientError::Endpoint)?;
-        let update = endpoint.join(&single::path(&options.client_code)).map_err(|_| ClientError::Endpoint)?;
-        let token = options.token.as_ref().map(Token::new).transpose()?.map(Arc::new);
-        let client_code = options.client_code.as_str().into();
-        Ok(Self { http, endpoint, client_code, update, token, timeout: options.timeout, metrics: Metrics::new() })
+        Self::measured(options, Metrics::new())
     }
 
-    /// The same client, with its requests measured.
+    /// As [`Self::new`], with its requests measured.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn measured(options: &ClientOptions, metrics: Metrics) -> Result<Self, ClientError> {
+        Ok(Self(Arc::new(RwLock::new(Arc::new(Connections::new(options, metrics)?)))))
+    }
+
+    /// Sets all clones up anew. What is on its way comes to its end as it began.
+    ///
+    /// # Errors
+    /// As for [`Self::new`]; then nothing changes.
+    pub fn set_up(&self, options: &ClientOptions) -> Result<(), ClientError> {
+        let next = Connections::new(options, self.now().metrics.clone())?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        Ok(())
+    }
+
+    fn now(&self) -> Arc<Connections> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the token again where it stands in a file. Tells whether it is another one now.
     #[must_use]
-    pub fn measured(self, metrics: Metrics) -> Self {
-        Self { metrics, ..self }
+    pub fn refresh_token(&self) -> bool {
+        self.now().token.as_ref().is_some_and(Token::refresh)
+    }
+
+    /// Whether the token can change while the agent runs.
+    #[must_use]
+    pub fn has_token_file(&self) -> bool {
+        self.now().token.as_ref().is_some_and(Token::is_file)
+    }
+
+    /// Sends one single update, and reads the answer as far as it is needed.
+    pub async fn send(&self, body: String) -> Exchange<Outcome> {
+        self.now().send(body).await
+    }
+
+    /// Sends one call of the Delivery API in a session.
+    pub async fn deliver(&self, session: &str, body: String) -> Exchange<Outcome> {
+        self.now().deliver(session, body).await
+    }
+
+    /// Reads one profile.
+    pub async fn fetch(&self, identity: &Identity) -> Exchange<Reply> {
+        self.now().fetch(identity).await
+    }
+
+    /// Submits the file of a batch, of so many bytes.
+    pub async fn submit(&self, version: i64, bytes: u64, chunks: mpsc::Receiver<Bytes>) -> Exchange<BatchOutcome> {
+        self.now().submit(version, bytes, chunks).await
+    }
+
+    /// Asks how a batch stands, under the path and query that its submission gave; with details, what failed is listed.
+    pub async fn batch_status(&self, path: &str, has_details: bool) -> Exchange<Result<BatchStatus, Outcome>> {
+        self.now().batch_status(path, has_details).await
+    }
+}
+
+impl Connections {
+    fn new(options: &ClientOptions, metrics: Metrics) -> Result<Self, ClientError> {
+        let http = builder(options)?.build().map_err(ClientError::Setup)?;
+        let endpoint = Url::parse(&options.endpoint).map_err(|_| ClientError::Endpoint)?;
+        let update = endpoint.join(&single::path(&options.client_code)).map_err(|_| ClientError::Endpoint)?;
+        let token = options.token.as_ref().map(Token::new).transpose()?;
+        let client_code = options.client_code.as_str().into();
+        Ok(Self { http, endpoint, client_code, update, token, timeout: options.timeout, metrics })
     }
 
     fn measure<T>(
@@ -229,20 +263,7 @@ impl Client {
         self.metrics.requested(api, outcome(&exchange.answer), begun.elapsed(), Clock::system());
     }
 
-    /// Reads the token again where it stands in a file. Tells whether it is another one now.
-    #[must_use]
-    pub fn refresh_token(&self) -> bool {
-        self.token.as_ref().is_some_and(|token| token.refresh())
-    }
-
-    /// Whether the token can change while the agent runs.
-    #[must_use]
-    pub fn has_token_file(&self) -> bool {
-        self.token.as_ref().is_some_and(|token| token.is_file())
-    }
-
-    /// Sends one single update, and reads the answer as far as it is needed.
-    pub async fn send(&self, body: String) -> Exchange<Outcome> {
+    async fn send(&self, body: String) -> Exchange<Outcome> {
         let request = self.http.post(self.update.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         let begun = Instant::now();
         let received = self.exchange(request.body(body), ANSWER_BYTES_MAX).await;
@@ -251,8 +272,7 @@ impl Client {
         exchange
     }
 
-    /// Sends one call of the Delivery API in a session.
-    pub async fn deliver(&self, session: &str, body: String) -> Exchange<Outcome> {
+    async fn deliver(&self, session: &str, body: String) -> Exchange<Outcome> {
         let url = self.url(&delivery::path(&self.client_code, session));
         let request = self.http.post(url).header(CONTENT_TYPE, "application/json").body(body);
         let begun = Instant::now();
@@ -263,8 +283,7 @@ impl Client {
         exchange
     }
 
-    /// Reads one profile.
-    pub async fn fetch(&self, identity: &Identity) -> Exchange<Reply> {
+    async fn fetch(&self, identity: &Identity) -> Exchange<Reply> {
         let request = self.http.get(self.url(&fetch::path(&self.client_code, identity)));
         let begun = Instant::now();
         let exchange = told(self.exchange(request, PROFILE_BYTES_MAX).await, fetched, Reply::Failed);
@@ -272,8 +291,7 @@ impl Client {
         exchange
     }
 
-    /// Submits the file of a batch, of so many bytes.
-    pub async fn submit(&self, version: i64, bytes: u64, chunks: mpsc::Receiver<Bytes>) -> Exchange<BatchOutcome> {
+    async fn submit(&self, version: i64, bytes: u64, chunks: mpsc::Receiver<Bytes>) -> Exchange<BatchOutcome> {
         let url = self.url(&bulk::path(&self.client_code, version));
         let body = reqwest::Body::wrap(FileBody { chunks, left: bytes });
         let timeout = self.timeout + Duration::from_secs(bytes / UPLOAD_BYTES_A_SECOND);
@@ -284,8 +302,7 @@ impl Client {
         exchange
     }
 
-    /// Asks how a batch stands, under the path and query that its submission gave; with details, what failed is listed.
-    pub async fn batch_status(&self, path: &str, has_details: bool) -> Exchange<Result<BatchStatus, Outcome>> {
+    async fn batch_status(&self, path: &str, has_details: bool) -> Exchange<Result<BatchStatus, Outcome>> {
         let details = if has_details { "&showDetails=true" } else { "" };
         let request = self.request(self.http.get(self.url(&format!("{path}{details}"))));
         let begun = Instant::now();
@@ -349,6 +366,40 @@ impl Client {
     async fn exchange(&self, request: RequestBuilder, bytes_max: usize) -> Result<Received, reqwest::Error> {
         receive(self.request(request).send().await?, bytes_max).await
     }
+}
+
+/// A client as configured, before it is built.
+pub(super) fn builder(options: &ClientOptions) -> Result<reqwest::ClientBuilder, ClientError> {
+    // It fails only if there is a provider already, as after the first call.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("outpost/", env!("CARGO_PKG_VERSION")))
+        .timeout(options.timeout)
+        .pool_max_idle_per_host(options.connections)
+        .redirect(reqwest::redirect::Policy::none())
+        // What is to be tried again is the forwarder's to decide.
+        .retry(reqwest::retry::never())
+        .dns_resolver(Resolver)
+        .no_proxy();
+    if let Some(proxy) = &options.proxy {
+        builder = builder.proxy(reqwest::Proxy::all(proxy.expose_secret()).map_err(|_| ClientError::Proxy)?);
+    }
+    if let Some(path) = &options.ca_file {
+        let pem = read(path)?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+            .map_err(|source| ClientError::Pem { path: path.clone(), source })?;
+        builder = builder.tls_certs_only(certificates);
+    } else if options.endpoint.starts_with("http://") {
+        // Plain HTTP to loopback needs none of the system's certificates, which cost a megabyte to read.
+        builder = builder.tls_certs_only([]);
+    }
+    if let Some((cert, key)) = &options.client_cert {
+        let pem = [read(cert)?, read(key)?].concat();
+        let identity =
+            reqwest::Identity::from_pem(&pem).map_err(|source| ClientError::Pem { path: cert.clone(), source })?;
+        builder = builder.identity(identity);
+    }
+    Ok(builder)
 }
 
 /// An answer, or why there is none.
@@ -450,7 +501,7 @@ fn read(path: &PathBuf) -> Result<Vec<u8>, ClientError> {
 }
 
 /// Words for a technician, and never the URL or the body.
-fn explain(error: &reqwest::Error) -> Outcome {
+pub(super) fn explain(error: &reqwest::Error) -> Outcome {
     if let Some(tls) = cause::<rustls::Error>(error) {
         return Outcome::Unreachable(explain_tls(tls));
     }

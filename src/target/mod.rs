@@ -5,6 +5,7 @@
 pub mod bulk;
 pub mod client;
 pub mod delivery;
+pub mod diagnose;
 pub mod fetch;
 pub mod outcome;
 pub mod single;

@@ -103,9 +103,10 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn every_help_ends_with_an_example() {
     let device = Device::new();
-    for command in
-        ["run", "record", "status", "check", "preview", "rejected", "explain", "verify", "forget", "doctor", "sandbox"]
-    {
+    for command in [
+        "run", "record", "status", "check", "preview", "rejected", "explain", "verify", "forget", "doctor", "log",
+        "reload", "sandbox",
+    ] {
         let help = device.works(&[command, "--help"]);
         let last = help.trim_end().lines().last().unwrap().trim();
         assert!(last.starts_with(&format!("outpost {command} ")), "{help}");
@@ -168,6 +169,9 @@ fn explain_says_what_set_an_attribute_and_what_became_of_it() {
     other = -
       set by    event a of 2026-01-01T00:00:00Z, mapping "noted"
       state     pending
+
+    last events
+      2026-01-01T00:00:00Z  com.acme.note  a
     "#);
     let json: Value = serde_json::from_str(&device.works(&["explain", "third_party_id:7", "--json"])).unwrap();
     assert_eq!(json["attributes"][0]["state"], "pending");
@@ -319,6 +323,120 @@ fn doctor_says_what_is_not_well_and_what_was_saved_from_a_damaged_store() {
     }
     assert!(device.works_or_not(&["doctor"]).contains("ok   store"), "what was looked at is no failure any more");
     drop(agent);
+}
+
+#[test]
+fn a_bundle_for_support_holds_no_secret_and_nothing_of_a_customer() {
+    let device = Device::new();
+    let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    let token = "client_code = \"acme\"\ntoken = \"target-s3cret\"";
+    let key = format!("[privacy]\nkey = \"{}\"\n", "5ec2e7".repeat(11));
+    device.write("agent.toml", &format!("{}{key}", config.replace("client_code = \"acme\"", token)));
+    let agent = device.run();
+    for (card, note) in [("4711-0815", "likes-herring"), ("Åsa 7", "calls-often")] {
+        let data = serde_json::json!({ "card": card, "note": note }).to_string();
+        device.works(&["record", "--type", "com.acme.note", "--id", &format!("id-{note}"), "--data", &data]);
+    }
+    device.works(&["record", "--type", "com.acme.note", "--data", "{\"wrong\":\"unmapped-secret\"}"]);
+    device.works_or_not(&["doctor", "--bundle", "bundle.zip"]);
+    let intake_token = std::fs::read_to_string(device.dir.path().join("data/intake.token")).unwrap();
+    drop(agent);
+
+    let mut zip = zip::ZipArchive::new(std::fs::File::open(device.dir.path().join("bundle.zip")).unwrap()).unwrap();
+    let mut names: Vec<String> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
+    names.retain(|name| !name.starts_with("log/"));
+    names.sort_unstable();
+    assert_eq!(names, ["agent.toml", "doctor.json", "metrics.txt", "status.json", "store.txt"]);
+    let secrets = [
+        "4711-0815",
+        "likes-herring",
+        "Åsa 7",
+        "calls-often",
+        "unmapped-secret",
+        "target-s3cret",
+        "5ec2e75ec2e7",
+        intake_token.trim(),
+    ];
+    let mut whole = String::new();
+    for index in 0..zip.len() {
+        std::io::Read::read_to_string(&mut zip.by_index(index).unwrap(), &mut whole).unwrap();
+    }
+    for secret in secrets {
+        assert!(!whole.contains(secret), "{secret} is in the bundle");
+    }
+    assert!(whole.contains("attribute: 4 rows") && whole.contains("outpost_events_recorded_total 2"), "{whole}");
+    assert!(whole.contains("(removed)") && whole.contains("client_code = \"acme\""));
+}
+
+#[test]
+fn reload_holds_whole_or_not_at_all_and_says_what_takes_a_restart() {
+    let device = Device::new();
+    let (code, said) = device.fails(&["reload"]);
+    assert_eq!((code, said.contains("there is no store")), (Some(1), true), "{said}");
+    let agent = device.run();
+    let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    device.works(&["record", "--type", "com.acme.other", "--data", r#"{"card":"7"}"#]);
+    assert_eq!(device.status()["events"]["unmapped"], 1);
+
+    let mapping = r#"
+[[mapping]]
+name = "other"
+event = "com.acme.other"
+identity = { third_party_id = "data.card" }
+set = { seen = "'yes'" }
+"#;
+    let changed = config.replace("[intake.http]", "[target.quota]\nupdates_per_day = 77\n[intake.http]");
+    device.write("agent.toml", &format!("{changed}{mapping}[log]\nkeep_files = 3\n"));
+    assert_eq!(
+        device.works(&["reload"]),
+        "the new configuration holds, but for what takes a restart: keep_files in [log]\n"
+    );
+    device.works(&["record", "--type", "com.acme.other", "--data", r#"{"card":"7"}"#]);
+    let status = device.status();
+    assert_eq!((&status["events"]["unmapped"], &status["quota"]["updates_per_day"]), (&1.into(), &77.into()));
+
+    let example = r#"
+[[mapping.example]]
+event = { type = "com.acme.other", data = { card = "7" } }
+expect = { third_party_id = "7", seen = "no" }
+"#;
+    device.write("agent.toml", &format!("{config}{mapping}{example}"));
+    let (code, said) = device.fails(&["reload"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains(r#"expected seen = "no", got "yes""#), "{said}");
+    assert_eq!(device.status()["quota"]["updates_per_day"], 77, "the old one holds");
+    drop(agent);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_hangup_moves_the_agent_to_another_address() {
+    let device = Device::new();
+    let agent = device.run();
+    device.record_use("7");
+    let announced = || std::fs::read_to_string(device.dir.path().join("data/agent.json")).unwrap_or_default();
+    let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    device.write("agent.toml", &config.replace("127.0.0.1:0", "127.0.0.2:0"));
+    assert!(std::process::Command::new("kill").args(["-HUP", &agent.0.id().to_string()]).status().unwrap().success());
+    let begun = std::time::Instant::now();
+    while !announced().contains("127.0.0.2") {
+        assert!(begun.elapsed() < crate::support::PATIENCE);
+        std::thread::yield_now();
+    }
+    device.record_use("8");
+    assert_eq!(device.status()["events"]["recorded"], 2);
+    drop(agent);
+}
+
+#[test]
+fn the_log_level_can_be_changed_for_a_while() {
+    let device = Device::new();
+    let agent = device.run();
+    assert_eq!(device.works(&["log", "debug", "--for", "10m"]), "log level debug for 600 s; then as configured\n");
+    assert_eq!(device.fails(&["log", "loud"]).0, Some(2));
+    drop(agent);
+    device.record_use("7");
+    assert_eq!(device.fails(&["log", "debug"]).0, Some(1));
 }
 
 #[cfg(target_os = "linux")]

@@ -195,6 +195,24 @@ async fn certificates_that_are_wrong_are_told_apart_and_nothing_is_sent() {
 }
 
 #[tokio::test]
+async fn who_issued_a_certificate_is_told_whether_or_not_it_is_trusted() {
+    let (address, _ca_file) = tls_server(certificate("localhost", (2020, 2040))).await;
+    let options = outpost::target::ClientOptions {
+        endpoint: format!("https://localhost:{}", address.port()),
+        client_code: "acme".to_owned(),
+        token: None,
+        timeout: std::time::Duration::from_secs(5),
+        connections: 1,
+        proxy: None,
+        ca_file: None,
+        client_cert: None,
+    };
+    let issuer = outpost::target::diagnose::issuer(&options).await.unwrap().unwrap();
+    assert_eq!(issuer.not_after.to_string(), "2040-01-01T00:00:00Z");
+    assert!(!issuer.issuer.is_empty());
+}
+
+#[tokio::test]
 async fn a_certificate_that_is_right_is_trusted() {
     let (address, ca) = tls_server(certificate("localhost", (2020, 2090))).await;
     let dir = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use outpost::agent::{self, AgentOptions, Listeners};
+use outpost::agent::{self, AgentOptions, Change, Listeners, Settings};
 use outpost::config::Config;
 use outpost::forwarder::ForwarderRules;
 use outpost::http::server::ServerOptions;
@@ -23,7 +23,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 pub const TOKEN: &str = "test-token";
@@ -108,6 +108,29 @@ impl Default for Setup {
 }
 
 impl Setup {
+    /// What may change while an agent runs that sends there.
+    pub fn settings(&self, endpoint: &str) -> Settings {
+        Settings {
+            allowed_origins: self.allowed_origins.clone(),
+            mappings: mappings(&self.mappings),
+            target: ClientOptions {
+                endpoint: endpoint.to_owned(),
+                client_code: "acme".to_owned(),
+                token: self.token.clone(),
+                timeout: self.timeout,
+                connections: self.connections,
+                proxy: None,
+                ca_file: self.ca_file.clone(),
+                client_cert: None,
+            },
+            forwarding: self.forwarding.clone(),
+            updates_per_day: self.updates_per_day,
+            reads_per_day: self.reads_per_day,
+            limits: StoreLimits { shares_profiles: self.forwarding.late_after.is_some(), ..self.limits },
+            keep_events: self.keep_events,
+        }
+    }
+
     /// Starts a sandbox and an agent that sends there.
     pub async fn start(self) -> Fixture {
         let target = Target::new([], self.unknown, self.faults.parse::<Faults>().unwrap(), 100_000);
@@ -184,6 +207,7 @@ pub struct Running {
     http: reqwest::Client,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+    changes: mpsc::Sender<Change>,
 }
 
 impl Running {
@@ -200,33 +224,28 @@ impl Running {
             store_path: dir.join(FILE_NAME),
             device_id: "device-1".to_owned(),
             token: SecretString::from(TOKEN),
-            allowed_origins: setup.allowed_origins.clone(),
             server: setup.server,
-            mappings: mappings(&setup.mappings),
-            target: ClientOptions {
-                endpoint: endpoint.to_owned(),
-                client_code: "acme".to_owned(),
-                token: setup.token.clone(),
-                timeout: setup.timeout,
-                connections: setup.connections,
-                proxy: None,
-                ca_file: setup.ca_file.clone(),
-                client_cert: None,
-            },
-            forwarding: setup.forwarding.clone(),
-            updates_per_day: setup.updates_per_day,
-            reads_per_day: setup.reads_per_day,
-            limits: StoreLimits { shares_profiles: setup.forwarding.late_after.is_some(), ..setup.limits },
-            keep_events: setup.keep_events,
+            settings: setup.settings(endpoint),
+            reload: None,
+            log_level: None,
         };
         let (stop, stopped) = watch::channel(false);
+        let (changes, changed) = mpsc::channel(1);
         let (ready, is_ready) = tokio::sync::oneshot::channel();
         let task = tokio::spawn(async move {
-            agent::run(options, listeners, stopped, move || ready.send(()).unwrap()).await.unwrap();
+            agent::run(options, listeners, changed, stopped, move || ready.send(()).unwrap()).await.unwrap();
         });
         is_ready.await.unwrap();
         let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
-        Self { address, http, stop, task }
+        Self { address, http, stop, task, changes }
+    }
+
+    /// Has other settings hold from now on.
+    pub async fn change(&self, settings: Settings) {
+        let (done, answered) = oneshot::channel();
+        let change = Change { settings, http: None, socket: Default::default(), done };
+        assert!(self.changes.send(change).await.is_ok());
+        answered.await.unwrap().unwrap();
     }
 
     /// Stops gracefully, and waits until all is on disk.

@@ -490,6 +490,29 @@ async fn a_sample_is_read_back_by_itself() {
     assert_eq!(status.rejected.updates, 0);
 }
 
+#[tokio::test]
+async fn new_settings_hold_at_once() {
+    let fixture = Setup { faults: "401", ..setup() }.start().await;
+    learn(&fixture, "7");
+    fixture.agent.record(&noted("1", "7", "hello")).await;
+    fixture.agent.wait_status(|status| status.link == "paused").await;
+    fixture.sandbox.target().faults = Default::default();
+    // Another mode, another quota, other mappings.
+    let next = Setup {
+        forwarding: rules(Mode::Delivery),
+        mappings: MAPPINGS.replace("set = { note = ", "set = { remark = "),
+        updates_per_day: 7,
+        ..setup()
+    };
+    fixture.agent.change(next.settings(&format!("http://{}", fixture.sandbox_address))).await;
+    fixture.agent.record(&noted("2", "7", "again")).await;
+    fixture.wait_held("7", "remark", "again").await;
+    assert_eq!(fixture.held("7", "note").as_deref(), Some("hello"));
+    let status = fixture.agent.wait_status(|status| status.quota.updates_per_day == 7).await;
+    assert_eq!(status.rejected.updates, 0);
+    assert!(!requests(&fixture, "delivery").is_empty());
+}
+
 /// Half of the profiles are unknown to Target, and a week's events wait.
 async fn week_offline(setup: Setup, profiles: usize) -> Fixture {
     let nowhere = "http://127.0.0.1:9";

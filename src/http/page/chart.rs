@@ -28,6 +28,9 @@ pub(super) struct Chart {
     pending_max: i64,
 }
 
+/// A moment: when, recorded, delivered and pending.
+type Point = (Timestamp, i64, i64, Option<i64>);
+
 /// What a chart covers.
 struct Span {
     title: &'static str,
@@ -54,7 +57,7 @@ pub(super) fn charts(history: &History, now: Timestamp) -> [Chart; 2] {
 }
 
 fn chart(span: &Span, history: &History, now: Timestamp) -> Chart {
-    let moments: Vec<(Timestamp, i64, i64, Option<i64>)> = history
+    let moments: Vec<Point> = history
         .moments
         .iter()
         .filter_map(|moment| {
@@ -66,16 +69,15 @@ fn chart(span: &Span, history: &History, now: Timestamp) -> Chart {
         let end = now.minus(span.step * u32::try_from(span.steps - step).unwrap_or(0));
         moments.iter().rev().find(|(at, ..)| *at <= end).or(moments.first())
     };
-    let each = |number: &dyn Fn(&(Timestamp, i64, i64, Option<i64>)) -> i64| -> Vec<i64> {
-        (0..=span.steps).map(|step| at(step).map_or(0, number)).collect()
-    };
+    let each =
+        |number: fn(&Point) -> i64| -> Vec<i64> { (0..=span.steps).map(|step| at(step).map_or(0, number)).collect() };
     let growth = |totals: Vec<i64>| -> Vec<i64> { totals.windows(2).map(|pair| (pair[1] - pair[0]).max(0)).collect() };
-    let recorded = growth(each(&|moment| moment.1));
-    let delivered = growth(each(&|moment| moment.2));
+    let recorded = growth(each(|moment| moment.1));
+    let delivered = growth(each(|moment| moment.2));
     // Nothing is known of what was pending before the first moment.
     let first = moments.first().map_or(now, |(at, ..)| *at);
     let is_known = |step: usize| now.minus(span.step * u32::try_from(span.steps - step).unwrap_or(0)) >= first;
-    let pending = each(&|moment| moment.3.unwrap_or(0)).into_iter().enumerate();
+    let pending = each(|moment| moment.3.unwrap_or(0)).into_iter().enumerate();
     let pending: Vec<i64> = pending.skip(1).map(|(step, count)| if is_known(step) { count } else { 0 }).collect();
     let max = |numbers: &[i64]| numbers.iter().copied().max().unwrap_or(0);
     let top = max(&recorded).max(max(&delivered));

@@ -1,0 +1,109 @@
+//! The way to Target, piece by piece: the name, the proxy, TLS and who issued it, the clock, the token.
+
+use super::{Finding, Level};
+use crate::cli::{client_options, small_runtime};
+use crate::clock::Clock;
+use crate::config::{Config, TargetConfig};
+use crate::identity::{Identity, IdentityKind};
+use crate::target::diagnose::{self, Issuer};
+use crate::target::{Client, ClientOptions, Reply};
+use crate::timestamp::Timestamp;
+
+/// How far a clock may be off before TLS and event times suffer.
+const SKEW_MAX_SECONDS: u64 = 60;
+
+/// Words in the names of those who issue for the whole web. Others are somebody's own: a company's, or a proxy's.
+const PUBLIC_ISSUERS: [&str; 8] =
+    ["DigiCert", "Let's Encrypt", "GlobalSign", "Sectigo", "Amazon", "Entrust", "Google Trust", "GeoTrust"];
+
+pub(super) fn examine(config: Config) -> Vec<Finding> {
+    let TargetConfig { token, .. } = &config.target;
+    let has_token = token.is_some();
+    let options = client_options(config.target);
+    let Ok(runtime) = small_runtime() else { return Vec::new() };
+    runtime.block_on(async {
+        let mut findings = vec![proxy(&options), name(&options).await, tls(&options).await];
+        findings.extend(answer(&options, has_token).await);
+        findings
+    })
+}
+
+fn proxy(options: &ClientOptions) -> Finding {
+    let words = if options.proxy.is_some() { "all goes through the one in [target.http]" } else { "none" };
+    Finding::new("proxy", Level::Ok, words)
+}
+
+async fn name(options: &ClientOptions) -> Finding {
+    let host = options.host();
+    match diagnose::resolve(options).await {
+        Ok(None) => Finding::new("name (DNS)", Level::Ok, format!("the proxy looks {host} up")),
+        Ok(Some(count)) => Finding::new("name (DNS)", Level::Ok, format!("{host} has {count} addresses")),
+        Err(error) => Finding::new(
+            "name (DNS)",
+            Level::Fail,
+            format!("{host} is not found: {error}; check the cable, the Wi-Fi and the DNS server"),
+        ),
+    }
+}
+
+async fn tls(options: &ClientOptions) -> Finding {
+    let finding = |level, detail: String| Finding::new("certificate", level, detail);
+    match diagnose::issuer(options).await {
+        Ok(None) => finding(Level::Ok, "none: the endpoint is on this device".to_owned()),
+        Ok(Some(Issuer { subject, issuer, not_after })) => {
+            let words = format!("of {subject}, issued by {issuer}, valid until {not_after}");
+            if not_after < Clock::system() {
+                return finding(Level::Fail, format!("{words}: expired, or this device's clock is ahead"));
+            }
+            let is_public = PUBLIC_ISSUERS.iter().any(|name| issuer.contains(name));
+            let is_own = options.ca_file.is_some();
+            if is_public || is_own {
+                return finding(Level::Ok, words);
+            }
+            let advice = "this issuer is not one of the web's: a proxy on the network may open TLS; let Target's host pass, or \
+                          name the issuer in ca_file";
+            finding(Level::Warn, format!("{words}; {advice}"))
+        }
+        Err(reason) => finding(Level::Fail, reason),
+    }
+}
+
+/// Asks Target for a profile that nobody has: its clock, and what it thinks of the token.
+async fn answer(options: &ClientOptions, has_token: bool) -> Vec<Finding> {
+    let client = match Client::new(options) {
+        Ok(client) => client,
+        Err(error) => return vec![Finding::new("answer", Level::Fail, crate::cli::chain(&error))],
+    };
+    let nobody = Identity::new(IdentityKind::ThirdPartyId, "outpost-doctor").expect("a valid key");
+    let exchange = client.fetch(&nobody).await;
+    let mut findings = Vec::new();
+    if let Some(date) = exchange.date {
+        findings.push(skew(date, Clock::system()));
+    }
+    let (level, words) = match exchange.answer {
+        Reply::Found(_) | Reply::Missing if has_token => {
+            (Level::Ok, "Target answers, and accepts the token".to_owned())
+        }
+        Reply::Found(_) | Reply::Missing => (Level::Ok, "Target answers; no token is configured".to_owned()),
+        Reply::Denied(reason) => (
+            Level::Warn,
+            format!("{reason}; updates may work all the same: see link. Ask for a token that may read profiles"),
+        ),
+        Reply::Failed(outcome) => (Level::Fail, outcome.reason()),
+    };
+    findings.push(Finding::new("answer", level, words));
+    findings
+}
+
+fn skew(target: Timestamp, device: Timestamp) -> Finding {
+    let seconds = target.since(device).max(device.since(target)).as_secs();
+    let side = if target > device { "behind" } else { "ahead of" };
+    match seconds {
+        0..=SKEW_MAX_SECONDS => Finding::new("Target's clock", Level::Ok, "agrees with this device's"),
+        _ => Finding::new(
+            "Target's clock",
+            Level::Warn,
+            format!("this device's clock is {seconds} s {side} it; set the clock, or event times are wrong by as much"),
+        ),
+    }
+}

@@ -1,0 +1,39 @@
+//! `outpost log`: another log level for a while, without a restart.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::connect::{Holder, holder};
+use super::load::{ConfigArgs, Loaded};
+use super::{Failure, print, small_runtime};
+use crate::http::api::LogDocument;
+
+/// Changes the log level of the running agent for a while
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  outpost log debug --for 10m")]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// error, warn, info, debug or trace
+    level: tracing::Level,
+    /// For how long, at most 24h; then the configured level holds again
+    #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = crate::sandbox::duration)]
+    time: Duration,
+}
+
+#[derive(Deserialize)]
+struct Changed {
+    level: String,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let Loaded { config, .. } = args.config.load()?;
+    let Holder::Agent(connection) = holder(&super::existing_store(&config)?)? else {
+        return Err(Failure::because("the agent does not run; set level in [log] and start it with `outpost run`"));
+    };
+    let document = LogDocument { level: args.level.as_str().to_lowercase(), for_seconds: args.time.as_secs() };
+    let body = serde_json::to_string(&document).map_err(|error| Failure::failed(&error))?;
+    let changed: Changed = small_runtime()?.block_on(connection.post("/v1/log", "application/json", body))?;
+    print(&format!("log level {} for {} s; then as configured", changed.level, args.time.as_secs()))
+}

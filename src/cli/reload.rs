@@ -1,0 +1,29 @@
+//! `outpost reload`: has the running agent read its configuration anew.
+
+use super::connect::{Holder, holder};
+use super::load::{ConfigArgs, Loaded};
+use super::{Failure, print, small_runtime};
+use crate::http::api::Reloaded;
+
+/// Has the running agent read its configuration anew
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  outpost reload -c /etc/outpost/agent.toml")]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let Loaded { config, .. } = args.config.load()?;
+    let Holder::Agent(connection) = holder(&super::existing_store(&config)?)? else {
+        return Err(Failure::because("the agent does not run; `outpost run` reads the configuration when it starts"));
+    };
+    let Reloaded { needs_restart } =
+        small_runtime()?.block_on(connection.post("/v1/reload", "application/json", String::new()))?;
+    match needs_restart.as_slice() {
+        [] => print("the new configuration holds"),
+        settings => {
+            print(&format!("the new configuration holds, but for what takes a restart: {}", settings.join(", ")))
+        }
+    }
+}

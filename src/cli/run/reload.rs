@@ -1,0 +1,153 @@
+//! Reading the configuration anew while the agent runs: on SIGHUP, or when `outpost reload` asks for it.
+//!
+//! It is validated first, with its examples, and then holds whole or not at all. What takes a restart is said.
+
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::Path;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{bind, settings};
+use crate::agent::Change;
+#[cfg(unix)]
+use crate::agent::SocketChange;
+use crate::cli::load::{ConfigArgs, Loaded};
+use crate::config::{AgentConfig, Config, LogConfig};
+use crate::data_dir::{DataDir, Endpoint};
+use crate::http::api::Reloaded;
+use crate::log_level::LogLevel;
+
+/// How a reload is asked for: whoever asks is told what came of it.
+pub(super) type Request = oneshot::Sender<Result<Reloaded, String>>;
+
+/// Reads the configuration anew.
+pub(super) struct Reloader {
+    pub(super) args: ConfigArgs,
+    pub(super) data_dir: DataDir,
+    pub(super) log_level: LogLevel,
+    pub(super) changes: mpsc::Sender<Change>,
+    /// Where updates go in the place of what is configured: to the embedded sandbox.
+    pub(super) endpoint: Option<String>,
+    /// What takes a restart to change.
+    pub(super) agent: AgentConfig,
+    pub(super) log: LogConfig,
+    /// Where the agent listens, as configured and as it came out.
+    pub(super) listen: SocketAddr,
+    pub(super) listens: Endpoint,
+}
+
+impl Reloader {
+    /// Reloads whenever somebody asks, until nobody can any more.
+    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        #[cfg(unix)]
+        let mut hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+        loop {
+            #[cfg(unix)]
+            let hangup = async {
+                match &mut hangups {
+                    Some(hangups) => hangups.recv().await.is_some(),
+                    None => std::future::pending().await,
+                }
+            };
+            #[cfg(not(unix))]
+            let hangup = std::future::pending::<bool>();
+            let request = tokio::select! {
+                request = requests.recv() => match request {
+                    Some(request) => Some(request),
+                    None => return,
+                },
+                _ = hangup => None,
+            };
+            let reloaded = self.reload().await;
+            match &reloaded {
+                Ok(Reloaded { needs_restart }) if needs_restart.is_empty() => tracing::info!("configuration reloaded"),
+                Ok(Reloaded { needs_restart }) => {
+                    tracing::warn!(
+                        needs_restart = needs_restart.join(", "),
+                        "configuration reloaded; some of it takes a restart"
+                    );
+                }
+                Err(problem) => tracing::error!(problem, "the configuration was not reloaded; the old one holds"),
+            }
+            // One that went away has no use for the answer.
+            request.map(|request| request.send(reloaded));
+        }
+    }
+
+    async fn reload(&mut self) -> Result<Reloaded, String> {
+        let args = self.args.clone();
+        let loaded = tokio::task::spawn_blocking(move || {
+            let Loaded { config, path, text } = args.load_and_name_device().map_err(|failure| failure.message)?;
+            config.run_examples(&path, &text).map_err(|problems| problems.to_string())?;
+            Ok::<Config, String>(config)
+        });
+        let mut config = loaded.await.map_err(|error| error.to_string())??;
+        if let Some(endpoint) = &self.endpoint {
+            config.target.endpoint.clone_from(endpoint);
+        }
+        let needs_restart = self.needs_restart(&config);
+        let level = config.log.level;
+        let (listen, socket) = (config.intake.listen, config.intake.socket.clone());
+        let is_elsewhere = listen != self.listen;
+        let http = if is_elsewhere { Some(bind(listen).await.map_err(|failure| failure.message)?) } else { None };
+        let address = http.as_ref().map_or(self.listens.http, |(_, address)| *address);
+        #[cfg(unix)]
+        let socket_change = self.socket_change(socket.as_deref())?;
+        let (done, answered) = oneshot::channel();
+        let change = Change {
+            settings: settings(config),
+            http: http.map(|(listener, _)| listener),
+            #[cfg(unix)]
+            socket: socket_change,
+            done,
+        };
+        let gone = || "the agent is stopping".to_owned();
+        self.changes.send(change).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?.map_err(|error| crate::cli::chain(&error))?;
+        if is_elsewhere || socket != self.listens.socket {
+            self.moved(listen, Endpoint { http: address, socket });
+        }
+        if self.log_level.current() != level {
+            self.log_level.configure(level);
+        }
+        Ok(Reloaded { needs_restart })
+    }
+
+    /// What becomes of the socket; one that is new is bound.
+    #[cfg(unix)]
+    fn socket_change(&self, socket: Option<&Path>) -> Result<SocketChange, String> {
+        match socket {
+            socket if socket == self.listens.socket.as_deref() => Ok(SocketChange::Stays),
+            None => Ok(SocketChange::Ends),
+            Some(path) => crate::http::socket::bind(path)
+                .map(SocketChange::Is)
+                .map_err(|error| format!("the intake's socket {} cannot be made: {error}", path.display())),
+        }
+    }
+
+    /// Other commands find the agent where it listens now.
+    fn moved(&mut self, listen: SocketAddr, listens: Endpoint) {
+        if let Some(socket) = self.listens.socket.take().filter(|path| Some(path) != listens.socket.as_ref()) {
+            let _ = std::fs::remove_file(socket);
+        }
+        if let Err(error) = self.data_dir.announce(&listens) {
+            tracing::warn!(%error, "other commands cannot find this agent");
+        }
+        (self.listen, self.listens) = (listen, listens);
+    }
+
+    fn needs_restart(&self, config: &Config) -> Vec<String> {
+        let mut named = Vec::new();
+        let mut name = |is_changed: bool, setting: &str| {
+            if is_changed {
+                named.push(setting.to_owned());
+            }
+        };
+        name(config.agent.data_dir != self.agent.data_dir, "data_dir in [agent]");
+        name(config.agent.device_id != self.agent.device_id, "device_id in [agent]");
+        name(config.log.dir != self.log.dir, "dir in [log]");
+        name(config.log.keep_files != self.log.keep_files, "keep_files in [log]");
+        named
+    }
+}
