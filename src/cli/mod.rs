@@ -28,6 +28,7 @@ mod run;
 mod sandbox;
 mod status;
 mod verify;
+mod watch;
 
 /// Records customer events on this device, durably, and forwards them to Adobe Target.
 #[derive(Debug, Parser)]
@@ -52,6 +53,12 @@ enum Command {
     Log(log::Args),
     Reload(reload::Args),
     Sandbox(sandbox::Args),
+}
+
+/// The command line as a whole, for completions and man pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
 }
 
 /// Runs the command of the command line. Exit codes: 0 done, 1 failed, 2 usage or configuration.

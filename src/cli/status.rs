@@ -1,10 +1,11 @@
 //! `outpost status`: what the agent does, in a screenful.
 
-use std::io::{self, IsTerminal};
-use std::time::Duration;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 use super::connect::{Connection, Holder, holder};
 use super::load::{ConfigArgs, Loaded};
+use super::watch::Watch;
 use super::{Failure, existing_store, print, small_runtime};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -39,15 +40,40 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.open {
         return open(&data_dir);
     }
+    if args.watch && !args.json {
+        return watch(&config, &data_dir);
+    }
     loop {
-        let status = match holder(&data_dir)? {
-            Holder::Agent(connection) => ask(&connection)?,
-            Holder::Us(_lock) => at_rest(&config, &data_dir)?,
-        };
-        let text = if args.json { json(&status)? } else { table(&status) };
-        let clear = if args.watch && !args.json && io::stdout().is_terminal() { "\x1b[2J\x1b[H" } else { "" };
-        print(&format!("{clear}{text}"))?;
+        let status = look(&config, &data_dir)?;
+        print(&if args.json { json(&status)? } else { table(&status) })?;
         if !args.watch {
+            return Ok(());
+        }
+        std::thread::sleep(WATCH_INTERVAL);
+    }
+}
+
+fn look(config: &Config, data_dir: &DataDir) -> Result<Status, Failure> {
+    match holder(data_dir)? {
+        Holder::Agent(connection) => ask(&connection),
+        Holder::Us(_lock) => at_rest(config, data_dir),
+    }
+}
+
+/// Shows it anew every second, until Ctrl-C.
+fn watch(config: &Config, data_dir: &DataDir) -> Result<(), Failure> {
+    let is_terminal = io::stdout().is_terminal();
+    let mut watch = Watch::new();
+    let mut stdout = io::stdout();
+    if is_terminal {
+        let _ = write!(stdout, "\x1b[2J");
+    }
+    loop {
+        let status = look(config, data_dir)?;
+        watch.look(&status, Instant::now());
+        let text = if is_terminal { watch.screen(&status) } else { watch.line(&status) };
+        // Whoever read it went away.
+        if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
             return Ok(());
         }
         std::thread::sleep(WATCH_INTERVAL);

@@ -78,6 +78,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/reload", post(reload))
         .route("/v1/log", get(log_level).post(set_log_level))
         .route("/metrics", get(metrics))
+        .route("/openapi.json", get(openapi))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(|| async { Problem::not_found("the paths of this agent are listed in its README") })
@@ -347,6 +348,11 @@ async fn metrics(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem>
     let numbers = read_store(move || asked.status.status().map(|status| status.numbers())).await?;
     let text = api.metrics.text(&numbers);
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"))], text).into_response())
+}
+
+/// The description of this API; a test holds it against real answers.
+async fn openapi() -> Response<Body> {
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], include_str!("openapi.json")).into_response()
 }
 
 async fn healthz() -> &'static str {

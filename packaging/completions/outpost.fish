@@ -1,0 +1,164 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_outpost_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_outpost_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_outpost_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_outpost_using_subcommand
+    set -l cmd (__fish_outpost_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c outpost -n "__fish_outpost_needs_command" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_needs_command" -s V -l version -d 'Print version'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "run" -d 'Runs the agent in the foreground until it is told to stop'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "record" -d 'Records events durably: through the running agent, else straight into its store'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "status" -d 'Shows link, pending, delivered, rejected, quota and store'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "check" -d 'Validates the configuration and runs every [[mapping.example]]'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "preview" -d 'Shows which mappings match an event, and the exact requests that would be sent'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "rejected" -d 'Shows, retries or drops rejected events and updates'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "explain" -d 'Explains one profile: each attribute, what set it, and what became of it'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "verify" -d 'Reads a profile back from Target, and shows it attribute by attribute, here and there'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "forget" -d 'Erases all that this device holds of one identity, and says what it erased'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "doctor" -d 'Checks configuration, disk, store, clocks, network, certificate, token, link and quota'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "log" -d 'Changes the log level of the running agent for a while'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "reload" -d 'Has the running agent read its configuration anew'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "sandbox" -d 'Runs the Target simulator alone'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c outpost -n "__fish_outpost_using_subcommand run" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand run" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand run" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
+complete -c outpost -n "__fish_outpost_using_subcommand run" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand record" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand record" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand record" -l type -d 'The event\'s type' -r
+complete -c outpost -n "__fish_outpost_using_subcommand record" -l data -d 'The event\'s data: JSON, @FILE, or - for stdin' -r
+complete -c outpost -n "__fish_outpost_using_subcommand record" -l subject -d 'The event\'s subject' -r
+complete -c outpost -n "__fish_outpost_using_subcommand record" -l source -d 'The event\'s source' -r
+complete -c outpost -n "__fish_outpost_using_subcommand record" -l id -d 'The event\'s id; without it one is made' -r
+complete -c outpost -n "__fish_outpost_using_subcommand record" -l time -d 'When it happened, in RFC 3339; without it now' -r
+complete -c outpost -n "__fish_outpost_using_subcommand record" -l batch -d 'A CloudEvents JSON batch or one event a line, in a file or - for stdin' -r
+complete -c outpost -n "__fish_outpost_using_subcommand record" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
+complete -c outpost -n "__fish_outpost_using_subcommand record" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand status" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand status" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand status" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
+complete -c outpost -n "__fish_outpost_using_subcommand status" -l watch -d 'Show it anew every second, until Ctrl-C'
+complete -c outpost -n "__fish_outpost_using_subcommand status" -l json -d 'Print the document of GET /v1/status'
+complete -c outpost -n "__fish_outpost_using_subcommand status" -l open -d 'Print a link that opens the status page in a browser on this device, once'
+complete -c outpost -n "__fish_outpost_using_subcommand status" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand check" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand check" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand check" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
+complete -c outpost -n "__fish_outpost_using_subcommand check" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand preview" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand preview" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand preview" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
+complete -c outpost -n "__fish_outpost_using_subcommand preview" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "list" -d 'Lists what is rejected, oldest first'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "show" -d 'Shows one of them whole, with the event or the identity'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "retry" -d 'Maps events anew with the configuration of today, and sends refused updates again'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "drop" -d 'Gives them up for good'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -l json -d 'Print JSON'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -l all -d 'All that there are'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l all -d 'All that there are'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l yes -d 'Do not ask'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "list" -d 'Lists what is rejected, oldest first'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "show" -d 'Shows one of them whole, with the event or the identity'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "retry" -d 'Maps events anew with the configuration of today, and sends refused updates again'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "drop" -d 'Gives them up for good'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c outpost -n "__fish_outpost_using_subcommand explain" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand explain" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand explain" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
+complete -c outpost -n "__fish_outpost_using_subcommand explain" -l json -d 'Print the document of GET /v1/profiles/{kind}/{key}'
+complete -c outpost -n "__fish_outpost_using_subcommand explain" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand verify" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand verify" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand verify" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
+complete -c outpost -n "__fish_outpost_using_subcommand verify" -l resend -d 'Send again what has not arrived'
+complete -c outpost -n "__fish_outpost_using_subcommand verify" -l json -d 'Print JSON'
+complete -c outpost -n "__fish_outpost_using_subcommand verify" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand forget" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand forget" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand forget" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
+complete -c outpost -n "__fish_outpost_using_subcommand forget" -l json -d 'Print JSON'
+complete -c outpost -n "__fish_outpost_using_subcommand forget" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand doctor" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand doctor" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand doctor" -l bundle -d 'Write what support needs into a ZIP file: no secret and nothing of a customer is in it' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand doctor" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
+complete -c outpost -n "__fish_outpost_using_subcommand doctor" -l json -d 'Print JSON'
+complete -c outpost -n "__fish_outpost_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand log" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand log" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand log" -l for -d 'For how long, at most 24h; then the configured level holds again' -r
+complete -c outpost -n "__fish_outpost_using_subcommand log" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
+complete -c outpost -n "__fish_outpost_using_subcommand log" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand reload" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand reload" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand reload" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
+complete -c outpost -n "__fish_outpost_using_subcommand reload" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l listen -d 'Where to listen' -r
+complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l faults -d 'How to fail: outage, 5xx, 429=SECONDS, 401, portal, redirect, slow=500ms, reset, refuse=ATTRIBUTE, fetch=403 and so for any API, batch-slow=30s, batch-stuck, batch-fail=KEY; each with *TIMES' -r
+complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l unknown -d 'What becomes of updates for unknown identities' -r -f -a "vanish\t'It is answered like any other and vanishes, as the real one does'
+accept\t'The profile is made'"
+complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l token -d 'The bearer token that calls must carry' -r
+complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l delay -d 'How long a write takes to show, such as 1h; the real one takes up to a day' -r
+complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l updates-per-day -d 'Single updates that are taken in any 24 hours' -r
+complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l reads-per-day -d 'Profiles that may be fetched in any 24 hours' -r
+complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l known -d 'An identity that is known, beside the built-in ones' -r
+complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l keep-requests -d 'How many requests are kept for /sandbox/requests' -r
+complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor log reload sandbox help" -f -a "run" -d 'Runs the agent in the foreground until it is told to stop'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor log reload sandbox help" -f -a "record" -d 'Records events durably: through the running agent, else straight into its store'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor log reload sandbox help" -f -a "status" -d 'Shows link, pending, delivered, rejected, quota and store'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor log reload sandbox help" -f -a "check" -d 'Validates the configuration and runs every [[mapping.example]]'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor log reload sandbox help" -f -a "preview" -d 'Shows which mappings match an event, and the exact requests that would be sent'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor log reload sandbox help" -f -a "rejected" -d 'Shows, retries or drops rejected events and updates'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor log reload sandbox help" -f -a "explain" -d 'Explains one profile: each attribute, what set it, and what became of it'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor log reload sandbox help" -f -a "verify" -d 'Reads a profile back from Target, and shows it attribute by attribute, here and there'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor log reload sandbox help" -f -a "forget" -d 'Erases all that this device holds of one identity, and says what it erased'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor log reload sandbox help" -f -a "doctor" -d 'Checks configuration, disk, store, clocks, network, certificate, token, link and quota'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor log reload sandbox help" -f -a "log" -d 'Changes the log level of the running agent for a while'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor log reload sandbox help" -f -a "reload" -d 'Has the running agent read its configuration anew'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor log reload sandbox help" -f -a "sandbox" -d 'Runs the Target simulator alone'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor log reload sandbox help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "list" -d 'Lists what is rejected, oldest first'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "show" -d 'Shows one of them whole, with the event or the identity'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "retry" -d 'Maps events anew with the configuration of today, and sends refused updates again'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "drop" -d 'Gives them up for good'
