@@ -141,7 +141,7 @@ impl Verifier {
         let found = match self.client.fetch(identity).await.answer {
             Reply::Found(profile) => Some(profile),
             Reply::Missing => None,
-            Reply::Denied(reason) => return Err(VerifyError::NotRead(reason)),
+            Reply::Denied(reason) | Reply::Unreadable(reason) => return Err(VerifyError::NotRead(reason)),
             Reply::Failed(outcome) => return Err(VerifyError::NotRead(outcome.reason())),
         };
         let attributes = compare(&row, found.as_ref());

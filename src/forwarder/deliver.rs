@@ -46,6 +46,13 @@ pub(super) struct Plan {
     pub(super) budget: u64,
 }
 
+/// Why a profile could not be read.
+pub(super) struct Denied {
+    pub(super) reason: String,
+    /// Whether that holds for every profile.
+    pub(super) is_everyones: bool,
+}
+
 /// What came of a claim.
 pub(super) struct Delivery {
     claim: Claim,
@@ -58,7 +65,7 @@ pub(super) struct Delivery {
     requests: i64,
     updates: i64,
     /// Why profiles cannot be read, if that was tried and refused.
-    pub(super) reads_denied: Option<String>,
+    pub(super) reads_denied: Option<Denied>,
     /// The store did not take what had to be noted before sending.
     pub(super) store_error: Option<StoreError>,
     /// The last answer; none if nothing had to be sent.
@@ -218,7 +225,12 @@ impl Delivery {
             Reply::Missing => (crate::target::FetchedProfile::default(), Existence::No),
             Reply::Denied(reason) => {
                 self.reads += 1;
-                self.reads_denied = Some(reason);
+                self.reads_denied = Some(Denied { reason, is_everyones: true });
+                return true;
+            }
+            Reply::Unreadable(reason) => {
+                self.reads += 1;
+                self.reads_denied = Some(Denied { reason, is_everyones: false });
                 return true;
             }
             Reply::Failed(outcome) => {

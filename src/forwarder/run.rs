@@ -115,6 +115,8 @@ pub struct Forwarder {
     reads: ReadQuota,
     /// Until when profiles are not read.
     reads_denied_until: Duration,
+    /// Profiles in a row that could not be read.
+    unreadable: u32,
     /// Pending profiles when they were last counted, without those that wait for a batch.
     backlog: usize,
     /// What is to be put in a batch, with its claims.
@@ -173,6 +175,7 @@ impl Forwarder {
             connections,
             reads: parts.reads,
             reads_denied_until: Duration::ZERO,
+            unreadable: 0,
             backlog: 0,
             candidates: Vec::new(),
             filling: JoinSet::new(),

@@ -26,6 +26,8 @@ pub enum Fault {
     Refuse(String),
     /// Calls of this API alone are answered with that status.
     Api(Api, u16),
+    /// Calls of this API alone are done, and their answers break off.
+    ApiReset(Api),
     /// A batch that is submitted now is processed that much later.
     BatchSlow(Duration),
     /// A batch that is submitted now becomes stuck.
@@ -59,7 +61,7 @@ impl Faults {
     pub fn strike(&mut self, api: Api, mut has_attribute: impl FnMut(&str) -> bool) -> Option<Fault> {
         self.take(|fault| match fault {
             Fault::Refuse(attribute) => has_attribute(attribute),
-            Fault::Api(of, _) => *of == api,
+            Fault::Api(of, _) | Fault::ApiReset(of) => *of == api,
             fault => !fault.is_of_batch(),
         })
     }
@@ -109,6 +111,7 @@ impl fmt::Display for Fault {
             Self::Reset => f.write_str("reset"),
             Self::Refuse(attribute) => write!(f, "refuse={attribute}"),
             Self::Api(api, status) => write!(f, "{}={status}", api.name()),
+            Self::ApiReset(api) => write!(f, "{}=reset", api.name()),
             Self::BatchSlow(delay) => write!(f, "batch-slow={}ms", delay.as_millis()),
             Self::BatchStuck => f.write_str("batch-stuck"),
             Self::BatchFail(key) => write!(f, "batch-fail={key}"),
@@ -154,7 +157,7 @@ impl FromStr for Fault {
             _ => of_api(name, argument).or_else(|| status(name, argument)).ok_or_else(|| {
                 format!(
                     "unknown fault \"{text}\"; there are outage, 5xx, 429=SECONDS, 503=SECONDS, 401 or any other status, \
-                     portal, redirect, slow=500ms, reset, refuse=ATTRIBUTE, fetch=403 and so for any API, \
+                     portal, redirect, slow=500ms, reset, refuse=ATTRIBUTE, fetch=403 or fetch=reset and so for any API, \
                      batch-slow=30s, batch-stuck, batch-fail=KEY, each perhaps with *TIMES"
                 )
             }),
@@ -164,6 +167,9 @@ impl FromStr for Fault {
 
 fn of_api(name: &str, status: Option<&str>) -> Option<Fault> {
     let api = Api::ALL.into_iter().find(|api| api.name() == name)?;
+    if status == Some("reset") {
+        return Some(Fault::ApiReset(api));
+    }
     let status = status?.parse().ok().filter(|status| (400..=599).contains(status))?;
     Some(Fault::Api(api, status))
 }
@@ -183,7 +189,7 @@ mod tests {
     #[test]
     fn every_fault_is_read_as_it_is_printed() {
         let all = "outage*3,500,429=2*1,401,portal,redirect,slow=500ms,reset*2,refuse=visits,\
-                   fetch=403,batch-slow=500ms,batch-stuck*1,batch-fail=7";
+                   fetch=403,single=reset*1,batch-slow=500ms,batch-stuck*1,batch-fail=7";
         assert_eq!(all.parse::<Faults>().map(|faults| faults.to_string()), Ok(all.to_owned()));
         assert_eq!("5xx".parse::<Fault>(), Ok(Fault::Status(500, None)));
         assert_eq!("".parse::<Faults>(), Ok(Faults::default()));

@@ -129,7 +129,7 @@ impl Drop for InProgress<'_> {
 fn respond(reply: &Reply) -> io::Result<Response<Body>> {
     match reply.fault {
         Some(Fault::Outage) => return Err(io::Error::other("the sandbox was told to drop the connection")),
-        Some(Fault::Reset) => return Ok(broken(reply)),
+        Some(Fault::Reset | Fault::ApiReset(_)) => return Ok(broken(reply)),
         _ => {}
     }
     let mut response = text(reply.status, &reply.body);

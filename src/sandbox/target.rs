@@ -257,7 +257,7 @@ impl Target {
             .strike(request.api, |name| update.as_ref().is_some_and(|update| update.attributes.contains_key(name)));
         let mut handled = match &fault {
             // What is slow, or breaks off in the middle of the answer, was done.
-            None | Some(Fault::Slow(_) | Fault::Reset) => self.handle(request, now),
+            None | Some(Fault::Slow(_) | Fault::Reset | Fault::ApiReset(_)) => self.handle(request, now),
             Some(fault) => struck(fault),
         };
         self.advance(now);

@@ -426,7 +426,7 @@ fn fetched(received: &Received) -> Reply {
     }
     match classify_with(received.answer(), SystemTime::now(), |_| None) {
         Outcome::Unauthorized(_) => Reply::Denied(format!("Target answered {} to reading a profile", received.status)),
-        Outcome::Refused(words) => Reply::Denied(format!("Target refuses to read a profile: {words}")),
+        Outcome::Refused(words) => Reply::Unreadable(format!("Target refuses to read a profile: {words}")),
         outcome => Reply::Failed(outcome),
     }
 }

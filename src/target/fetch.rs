@@ -31,8 +31,10 @@ pub enum Reply {
     Found(FetchedProfile),
     /// Target does not know it.
     Missing,
-    /// Reading is refused or not possible, which says nothing of updates.
+    /// Our credentials may not read, which says nothing of updates.
     Denied(String),
+    /// This profile cannot be read, or none can, which says nothing of updates either.
+    Unreadable(String),
     /// Nothing that says anything of the profile.
     Failed(Outcome),
 }
@@ -45,6 +47,7 @@ impl Reply {
             Self::Found(_) => "found",
             Self::Missing => "missing",
             Self::Denied(_) => "denied",
+            Self::Unreadable(_) => "unreadable",
             Self::Failed(outcome) => outcome.label(),
         }
     }

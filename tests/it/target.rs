@@ -301,6 +301,33 @@ async fn where_reading_alone_is_refused_updates_go_on_without_it() {
 }
 
 #[tokio::test]
+async fn a_total_whose_answer_was_lost_counts_once_also_after_a_restart() {
+    let mut fixture = Setup { faults: "single=reset*1", ..setup() }.start().await;
+    visit(&fixture, "7", "visits", "5");
+    fixture.agent.record(&used("1", "7", "Lund", 1.0)).await;
+    fixture.sandbox.wait_until(|target| target.requests().iter().any(|request| request.api == "single")).await;
+    fixture.restart().await;
+    fixture.agent.wait_drained().await;
+    assert_eq!(fixture.held("7", "visits").as_deref(), Some("6"));
+    assert_eq!(requests(&fixture, "single").len(), 2);
+}
+
+#[tokio::test]
+async fn a_profile_that_cannot_be_read_keeps_no_other_from_being_read() {
+    let fixture = Setup { faults: "fetch=400*1", ..setup() }.start().await;
+    for card in ["7", "8"] {
+        learn(&fixture, card);
+        visit(&fixture, card, "visits", "5");
+    }
+    fixture.agent.record(&used("1", "7", "Lund", 1.0)).await;
+    fixture.agent.wait_drained().await;
+    fixture.agent.record(&used("2", "8", "Lund", 1.0)).await;
+    fixture.wait_held("8", "visits", "6").await;
+    let status = fixture.agent.wait_drained().await;
+    assert_eq!((status.reads.denied, status.link.as_str()), (None, "online"));
+}
+
+#[tokio::test]
 async fn when_the_reads_of_a_day_are_spent_updates_go_on_without_them() {
     let fixture = Setup { reads_per_day: 1, ..setup() }.start().await;
     learn(&fixture, "7");
@@ -398,6 +425,12 @@ async fn a_token_that_was_reset_pauses_the_link_until_its_file_changes() {
     assert_eq!((status.pending.profiles, status.rejected.updates), (1, 0));
     std::fs::write(&path, "new\n").unwrap();
     fixture.wait_held("7", "visits", "2").await;
+    fixture.agent.wait_drained().await;
+    // Profiles are read again too.
+    visit(&fixture, "7", "visits", "50");
+    fixture.agent.record(&used("3", "7", "Lund", 1.0)).await;
+    fixture.wait_held("7", "visits", "51").await;
+    assert_eq!(fixture.agent.wait_drained().await.reads.denied, None);
 }
 
 #[tokio::test]

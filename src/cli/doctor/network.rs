@@ -85,7 +85,7 @@ async fn answer(options: &ClientOptions, has_token: bool) -> Vec<Finding> {
             (Level::Ok, "Target answers, and accepts the token".to_owned())
         }
         Reply::Found(_) | Reply::Missing => (Level::Ok, "Target answers; no token is configured".to_owned()),
-        Reply::Denied(reason) => (
+        Reply::Denied(reason) | Reply::Unreadable(reason) => (
             Level::Warn,
             format!("{reason}; updates may work all the same: see link. Ask for a token that may read profiles"),
         ),

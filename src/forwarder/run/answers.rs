@@ -20,6 +20,9 @@ const SETTLEMENTS_MAX: usize = 1_024;
 /// card; a power cut before it means no more than that the same states are sent again.
 const SETTLE_DELAY: Duration = Duration::from_millis(25);
 
+/// Profiles in a row that cannot be read, after which it is not them.
+const UNREADABLE_MAX: u32 = 10;
+
 /// For how long profiles are not read after Target has refused that.
 const READS_DENIED_TIME: Duration = Duration::from_secs(60 * 60);
 
@@ -31,7 +34,12 @@ impl Forwarder {
         self.budgeted -= delivery.plan.budget;
         (0..delivery.quota_requests()).for_each(|_| self.quota.spend(quota_time.at));
         (0..delivery.reads()).for_each(|_| self.reads.spend(quota_time.at));
-        self.note_reads(delivery.reads_denied.take(), now);
+        if delivery.reads() > 0 {
+            self.unreadable = if delivery.reads_denied.is_some() { self.unreadable + 1 } else { 0 };
+        }
+        let is_unreadable = self.unreadable >= UNREADABLE_MAX;
+        let denied = delivery.reads_denied.take().filter(|denied| denied.is_everyones || is_unreadable);
+        self.note_reads(denied.map(|denied| denied.reason), now);
         if let Some(error) = delivery.store_error.take() {
             self.store_failed(&error);
         }
@@ -144,6 +152,10 @@ impl Forwarder {
         }
         if state == LinkState::Online {
             self.aside.release_all();
+        }
+        if was == LinkState::Paused {
+            // With other credentials profiles may be readable too.
+            self.reads_denied_until = Duration::ZERO;
         }
         let since = self.clock.now();
         self.link_view.send_modify(|view| {
