@@ -8,7 +8,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use super::load::{self, ConfigArgs, Loaded};
-use super::sandbox::known_profiles;
 use super::{Failure, client_options, print, store_limits};
 use crate::agent::{self, AgentOptions, Change, Listeners, Settings};
 use crate::config::Config;
@@ -18,9 +17,9 @@ use crate::http::server::ServerOptions;
 use crate::limits::SANDBOX_REQUESTS_KEPT;
 use crate::log_level::LogLevel;
 use crate::logging;
-use crate::sandbox::Sandbox;
 use crate::sandbox::faults::Faults;
 use crate::sandbox::target::{Target, Unknown};
+use crate::sandbox::{Sandbox, known_profiles};
 
 mod reload;
 

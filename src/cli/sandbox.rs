@@ -7,20 +7,12 @@ use tokio::sync::watch;
 
 use super::run::{bind, wait_for_signal};
 use super::{Failure, print, small_runtime};
-use crate::identity::{Identity, IdentityKind};
+use crate::identity::Identity;
 use crate::limits::SANDBOX_REQUESTS_KEPT;
-use crate::sandbox::Sandbox;
 use crate::sandbox::faults::Faults;
 use crate::sandbox::target::{Target, Unknown};
+use crate::sandbox::{Sandbox, known_profiles};
 use crate::target::{bulk, delivery, single};
-
-/// The identities that a sandbox knows when it starts.
-const KNOWN: [(IdentityKind, &str); 4] = [
-    (IdentityKind::ThirdPartyId, "123456"),
-    (IdentityKind::ThirdPartyId, "123457"),
-    (IdentityKind::ThirdPartyId, "123458"),
-    (IdentityKind::PcId, "1368007744041-575948.01_00"),
-];
 
 /// Runs the Target simulator alone
 #[derive(Debug, clap::Args)]
@@ -53,11 +45,6 @@ pub(super) struct Args {
     /// How many requests are kept for /sandbox/requests
     #[arg(long, value_name = "COUNT", default_value_t = SANDBOX_REQUESTS_KEPT)]
     keep_requests: usize,
-}
-
-/// The identities that a sandbox knows when it starts.
-pub(super) fn known_profiles() -> impl Iterator<Item = Identity> {
-    KNOWN.into_iter().map(|(kind, key)| Identity::new(kind, key).expect("the list holds valid keys"))
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {

@@ -14,9 +14,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::page;
-use super::page::sessions::Sessions;
 use super::problem::Problem;
+use super::sessions::Sessions;
 use crate::forget::Forgetting;
 use crate::identity::{Identity, IdentityKind};
 use crate::intake::cloudevents::{self, Parsed};
@@ -63,8 +62,8 @@ pub struct Reloaded {
     pub needs_restart: Vec<String>,
 }
 
-/// The routes.
-pub fn router(api: Arc<Api>) -> Router {
+/// The routes of the API.
+pub(super) fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/v1/events", post(record))
         .route("/v1/status", get(status))
@@ -74,23 +73,12 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/rejected", get(rejected))
         .route("/v1/rejected/{id}", get(rejected_item).delete(drop_rejected))
         .route("/v1/rejected/{id}/retry", post(retry_rejected))
-        .merge(page::routes())
         .route("/v1/reload", post(reload))
         .route("/v1/log", get(log_level).post(set_log_level))
         .route("/metrics", get(metrics))
         .route("/openapi.json", get(openapi))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .fallback(|| async { Problem::not_found("the paths of this agent are listed in its README") })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "urn:outpost:problem:method-not-allowed",
-                "this path has another method",
-                "events are sent with POST, everything else is read with GET",
-            )
-        })
-        .with_state(api)
 }
 
 #[derive(Serialize)]

@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::page;
-use super::page::sessions::Sessions;
 use super::problem::Problem;
+use super::sessions::Sessions;
 
 /// Paths that tell nothing and need no token: probes of a supervisor.
 const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];

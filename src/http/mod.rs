@@ -4,6 +4,8 @@ pub mod api;
 pub mod guard;
 pub mod page;
 pub mod problem;
+pub mod router;
 pub mod server;
+pub mod sessions;
 #[cfg(unix)]
 pub mod socket;

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use serde_json::json;
 
 use super::Sandbox;
+use super::faults::duration;
 use super::profiles::HeldProfile;
 use super::routes::{decode, read, text};
 use super::target::{Target, Unknown};
@@ -115,18 +116,6 @@ fn set(target: &mut Target, setting: &str, value: &str) -> Result<String, String
         _ => return Err(format!("there is no such setting\n{HELP}")),
     }
     Ok("set".to_owned())
-}
-
-/// A duration such as `90s` or `1h`; nothing is zero.
-///
-/// # Errors
-/// A clause for a person.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    if text.is_empty() {
-        return Ok(Duration::ZERO);
-    }
-    let duration = text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
-    duration.ok_or_else(|| format!("\"{text}\" is not a duration such as 90s or 1h"))
 }
 
 fn profiles(target: &Target) -> Response<Body> {

@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::control;
 use super::wire::Api;
 
 /// One way to fail.
@@ -149,8 +148,8 @@ impl FromStr for Fault {
             ("redirect", None) => Ok(Self::Redirect),
             ("reset", None) => Ok(Self::Reset),
             ("5xx", None) => Ok(Self::Status(500, None)),
-            ("slow", Some(delay)) => control::duration(delay).map(Self::Slow),
-            ("batch-slow", Some(delay)) => control::duration(delay).map(Self::BatchSlow),
+            ("slow", Some(delay)) => duration(delay).map(Self::Slow),
+            ("batch-slow", Some(delay)) => duration(delay).map(Self::BatchSlow),
             ("batch-stuck", None) => Ok(Self::BatchStuck),
             ("batch-fail", Some(key)) => Ok(Self::BatchFail(key.to_owned())),
             ("refuse", Some(attribute)) => Ok(Self::Refuse(attribute.to_owned())),
@@ -163,6 +162,18 @@ impl FromStr for Fault {
             }),
         }
     }
+}
+
+/// A duration such as `90s` or `1h`; nothing is zero.
+///
+/// # Errors
+/// A clause for a person.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    if text.is_empty() {
+        return Ok(Duration::ZERO);
+    }
+    let duration = text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    duration.ok_or_else(|| format!("\"{text}\" is not a duration such as 90s or 1h"))
 }
 
 fn of_api(name: &str, status: Option<&str>) -> Option<Fault> {

@@ -23,8 +23,23 @@ mod routes;
 pub mod target;
 pub mod wire;
 
-pub use control::duration;
+pub use faults::duration;
 use target::Target;
+
+use crate::identity::{Identity, IdentityKind};
+
+/// The identities that a sandbox knows when it starts, unless told otherwise.
+const KNOWN: [(IdentityKind, &str); 4] = [
+    (IdentityKind::ThirdPartyId, "123456"),
+    (IdentityKind::ThirdPartyId, "123457"),
+    (IdentityKind::ThirdPartyId, "123458"),
+    (IdentityKind::PcId, "1368007744041-575948.01_00"),
+];
+
+/// The identities that a sandbox knows when it starts.
+pub fn known_profiles() -> impl Iterator<Item = Identity> {
+    KNOWN.into_iter().map(|(kind, key)| Identity::new(kind, key).expect("the list holds valid keys"))
+}
 
 /// A sandbox, shared between its connections and whoever looks at it.
 #[derive(Clone)]

@@ -2,7 +2,6 @@
 
 use rusqlite::Connection;
 
-use super::journal::Store;
 use super::{Reader, StoreError};
 use crate::timestamp::Timestamp;
 
@@ -71,12 +70,5 @@ impl Reader {
             rows.collect::<rusqlite::Result<_>>()
         };
         read().map_err(StoreError::Read)
-    }
-}
-
-impl Store {
-    /// What was pending when the store was opened, once it is counted.
-    pub const fn set_pending_at_start(&mut self, profiles: i64) {
-        self.pending_at_start = Some(profiles);
     }
 }

@@ -262,6 +262,11 @@ impl Store {
         Ok(())
     }
 
+    /// What was pending when the store was opened, once it is counted: for its history.
+    pub const fn set_pending_at_start(&mut self, profiles: i64) {
+        self.pending_at_start = Some(profiles);
+    }
+
     /// Something happens at that time.
     pub(super) fn happens(&mut self, at: Timestamp) {
         self.now = self.now.max(at);

@@ -293,7 +293,7 @@ impl Reader {
         std::fs::metadata(path).map_or(0, |metadata| metadata.len())
     }
 
-    /// The last events of a profile, newest first: up to `limit`, among the newest [`EVENTS_LOOKED_AT`] of all.
+    /// The last events of a profile, newest first: up to `limit`, among the newest 200,000 of all.
     ///
     /// # Errors
     /// [`StoreError::Read`].

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::journal::Store;
 use super::outbox::{Claim, ClaimedAttribute};
 use super::readings::{self, Reading};
-use super::{StoreError, batches, profiles, verification};
+use super::{StoreError, filling, profiles, verification};
 use crate::existence::Existence;
 use crate::quota::{Quota, QuotaTime};
 use crate::reason::Reason;
@@ -106,7 +106,7 @@ impl Store {
         }
         if !settlement.readings.is_empty() {
             readings::write(&self.connection, claim.profile_id, &settlement.readings, settlement.at)?;
-            let superseded = batches::supersede(&self.connection, claim.profile_id, &settlement.readings)?;
+            let superseded = filling::supersede(&self.connection, claim.profile_id, &settlement.readings)?;
             self.state_mut().totals.superseded += superseded;
             settled += superseded;
         }

@@ -33,10 +33,9 @@ use crate::store::StoreError;
 use view::{LinkWords, ProfileWords, RejectedLine, RequestLine};
 
 mod chart;
-pub mod sessions;
 mod view;
 
-use sessions::{CODE_TIME, COOKIE_NAME, SESSION_TIME};
+use super::sessions::{CODE_TIME, COOKIE_NAME, SESSION_TIME};
 
 /// How often an open page is looked after.
 const INTERVAL: Duration = Duration::from_secs(1);
