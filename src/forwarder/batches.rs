@@ -66,7 +66,8 @@ pub(super) struct Batches {
 impl Batches {
     /// The batches of the last run. What was being filled, or sent, is sent now.
     pub(super) fn resume(heads: Vec<BatchHead>, now: Duration) -> Self {
-        let open = heads.into_iter().map(|head| Open { is_full: true, ..Open::new(head, now) }).collect();
+        let resumed = |head: BatchHead| Open { is_full: head.rows > 0, ..Open::new(head, now) };
+        let open = heads.into_iter().map(resumed).collect();
         Self { open, ..Self::default() }
     }
 

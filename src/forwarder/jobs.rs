@@ -111,8 +111,13 @@ impl Jobs {
                 }))
             }
             BatchOutcome::Failed(Outcome::TooLarge) if head.rows > 1 => Ok(Done::TooLarge),
-            BatchOutcome::Failed(Outcome::Refused(words)) => {
-                tracing::warn!(words, rows = head.rows, "batch refused; its rows are tried in another");
+            BatchOutcome::Failed(outcome @ (Outcome::Refused(_) | Outcome::TooLarge)) => {
+                // Its words are not logged: they may repeat a row.
+                tracing::warn!(
+                    outcome = outcome.label(),
+                    rows = head.rows,
+                    "batch refused; its rows are tried in another"
+                );
                 let settled = self.settle(head, Some(&Failed::All), "").await?;
                 self.end(head, BatchState::GivenUp, settled).await
             }

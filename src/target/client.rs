@@ -424,9 +424,11 @@ fn fetched(received: &Received) -> Reply {
         }
         _ => {}
     }
+    // Its words are not kept: they may say whose profile it is.
+    let reason = format!("Target answered {} to reading a profile", received.status);
     match classify_with(received.answer(), SystemTime::now(), |_| None) {
-        Outcome::Unauthorized(_) => Reply::Denied(format!("Target answered {} to reading a profile", received.status)),
-        Outcome::Refused(words) => Reply::Unreadable(format!("Target refuses to read a profile: {words}")),
+        Outcome::Unauthorized(_) => Reply::Denied(reason),
+        Outcome::Refused(_) => Reply::Unreadable(reason),
         outcome => Reply::Failed(outcome),
     }
 }

@@ -192,6 +192,23 @@ async fn a_batch_that_target_finds_too_large_goes_in_halves() {
 }
 
 #[tokio::test]
+async fn a_batch_that_is_refused_as_a_whole_counts_as_a_failure_of_each_row() {
+    let forwarding =
+        ForwarderRules { routes: RouteRules { bulk_above: 0, ..RouteRules::default() }, ..ForwarderRules::default() };
+    for (fault, tries) in [("bulk_v2=400*2", 3), ("bulk_v2=413*2", 3)] {
+        let fixture = Setup { forwarding: forwarding.clone(), faults: fault, ..setup() }.start().await;
+        fixture.agent.record(&noted("1", "7", "hello")).await;
+        let status = fixture.agent.wait_drained().await;
+        assert_eq!((requests(&fixture, "bulk_v2").len(), status.rejected.updates), (tries, 0), "{fault}");
+        assert_eq!(fixture.held("7", "note").as_deref(), Some("hello"));
+    }
+    let fixture = Setup { forwarding, faults: "bulk_v2=400*3", ..setup() }.start().await;
+    fixture.agent.record(&noted("1", "7", "hello")).await;
+    let status = fixture.agent.wait_drained().await;
+    assert_eq!((requests(&fixture, "bulk_v2").len(), status.rejected.updates), (3, 1));
+}
+
+#[tokio::test]
 async fn a_pc_id_goes_by_version_1_where_the_customer_uses_ecid() {
     for (has_ecid, api) in [(false, "bulk_v2"), (true, "bulk_v1")] {
         let mappings = MAPPINGS.replace("third_party_id", "pc_id");
