@@ -19,7 +19,9 @@ impl Forwarder {
         let budget = if is_plenty { DELIVERY_REQUESTS_MAX } else { 1 };
         let (mut used, before) = (0, self.claims.len());
         while let Some(claim) = self.claims.pop_front() {
-            let plan = self.route(&claim, budget, now);
+            // What is in flight may use up the rest.
+            let is_spent = self.is_quota_spent || left <= budget * used as u64;
+            let plan = self.route(&claim, is_spent, budget, now);
             if plan.route.api() == UpdateApi::Bulk && !plan.reads {
                 self.route_counts.count(plan.route);
                 let candidate = candidate(&claim, plan.route);
@@ -39,7 +41,7 @@ impl Forwarder {
     }
 
     /// Which way a claim goes, and whether its profile is read first.
-    fn route(&self, claim: &Claim, budget: u64, now: Duration) -> Plan {
+    fn route(&self, claim: &Claim, is_quota_spent: bool, budget: u64, now: Duration) -> Plan {
         let wall = self.clock.now();
         let situation = Situation {
             kind: claim.identity.kind(),
@@ -47,7 +49,7 @@ impl Forwarder {
             existence: claim.knowledge.now(wall),
             is_urgent: claim.is_urgent(),
             backlog: self.backlog + self.batches.filling_rows(),
-            is_quota_spent: self.is_quota_spent,
+            is_quota_spent,
         };
         let route = route(self.rules.routes, situation);
         let reads = self.late_before(now).is_some_and(|late_before| match route.api() {
