@@ -18,6 +18,7 @@ mod network_faults;
 mod openapi;
 mod outage;
 mod packaging;
+mod page;
 mod power_cut;
 mod properties;
 mod rejected;
