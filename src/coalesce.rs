@@ -142,7 +142,9 @@ fn held_number(held: &Held) -> Result<Decimal, CoalesceError> {
     number(&held.value).ok_or(CoalesceError::HeldNotANumber)
 }
 
-fn number(text: &str) -> Option<Decimal> {
+/// A plain decimal number of at most 28 digits.
+#[must_use]
+pub fn number(text: &str) -> Option<Decimal> {
     Decimal::from_str_exact(text.trim()).ok()
 }
 

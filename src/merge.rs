@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::attribute::Operation;
-use crate::coalesce::{append_list, decimal_text};
+use crate::coalesce::{append_list, decimal_text, number};
 use crate::timestamp::Timestamp;
 
 /// What this device holds of an attribute.
@@ -153,10 +153,6 @@ fn together(own: Own<'_>, value: Option<String>) -> (Decision, String) {
         Some(value) if value != own.value => (Decision::Together, value),
         _ => (Decision::Ours, own.value.to_owned()),
     }
-}
-
-fn number(text: &str) -> Option<Decimal> {
-    Decimal::from_str_exact(text.trim()).ok()
 }
 
 #[cfg(test)]

@@ -84,6 +84,12 @@ impl Quota {
         now.as_millis().div_euclid(MINUTE_MS)
     }
 
+    /// When a minute begins.
+    #[must_use]
+    pub const fn minute_begins(minute: i64) -> Timestamp {
+        Timestamp::from_millis(minute * MINUTE_MS)
+    }
+
     /// The oldest minute that still counts.
     #[must_use]
     pub const fn oldest_minute(now: Timestamp) -> i64 {
@@ -119,7 +125,7 @@ impl Quota {
         self.forget_old(now);
         match self.minutes.front() {
             Some((oldest, _)) if self.used >= self.updates_per_day => {
-                Err(Timestamp::from_millis((oldest + 1) * MINUTE_MS).plus(QUOTA_WINDOW))
+                Err(Self::minute_begins(oldest + 1).plus(QUOTA_WINDOW))
             }
             _ => Ok(()),
         }

@@ -23,6 +23,7 @@ use crate::timestamp::Timestamp;
 const RENEWED_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// What all deliveries have in common.
+#[derive(Clone)]
 pub(super) struct Way {
     pub(super) client: Client,
     pub(super) writer: Writer,

@@ -311,14 +311,8 @@ impl Forwarder {
     fn settings_changed(&mut self) {
         let ForwarderSettings { rules, connections, updates_per_day, request_timeout } =
             self.settings.borrow_and_update().clone();
-        let way = Way {
-            client: self.way.client.clone(),
-            writer: self.writer.clone(),
-            clock: self.clock.clone(),
-            rules: rules.routes,
-            property_token: rules.property_token.clone(),
-            session_key: self.way.session_key.clone(),
-        };
+        let property_token = rules.property_token.clone();
+        let way = Way { rules: rules.routes, property_token, ..(*self.way).clone() };
         self.way = Arc::new(way);
         (self.rules, self.connections, self.request_timeout) = (rules, connections, request_timeout);
         self.quota.set_limit(updates_per_day);

@@ -68,7 +68,6 @@ impl Store {
         filling.rows_max = i64::try_from(rows_max.min(BATCH_ROWS_MAX)).unwrap_or(i64::MAX);
         let mut filled = Filled::default();
         for candidate in candidates {
-            self.state_mut().totals.reads += candidate.reads;
             let settled = prepare(&self.connection, candidate, at)?;
             let state = self.state_mut();
             state.pending_change.attributes -= settled.attributes;

@@ -3,12 +3,8 @@
 use rusqlite::Connection;
 
 use super::{Reader, StoreError};
+use crate::quota::Quota;
 use crate::timestamp::Timestamp;
-
-const MINUTE_MS: i64 = 60_000;
-
-/// Minutes that are kept: a day.
-const MINUTES: i64 = 24 * 60;
 
 /// How the numbers stood at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,13 +21,13 @@ pub struct Moment {
 
 /// Writes down how the numbers stand, when a new minute has begun.
 pub(super) fn write(connection: &Connection, moment: Moment) -> rusqlite::Result<()> {
-    let minute = moment.at.as_millis().div_euclid(MINUTE_MS);
+    let minute = Quota::minute(moment.at);
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO history (minute, recorded, delivered, pending) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute((minute, moment.recorded, moment.delivered, moment.pending))?;
-    connection.prepare_cached("DELETE FROM history WHERE minute < ?1")?.execute([minute - MINUTES]).map(|_| ())
+    connection.prepare_cached("DELETE FROM history WHERE minute < ?1")?.execute([minute - Quota::MINUTES]).map(|_| ())
 }
 
 /// Writes down how the numbers stood before the first commit, unless that is known.
@@ -40,13 +36,8 @@ pub(super) fn write_before(connection: &Connection, moment: Moment) -> rusqlite:
         .prepare_cached(
             "INSERT OR IGNORE INTO history (minute, recorded, delivered, pending) VALUES (?1, ?2, ?3, NULL)",
         )?
-        .execute((minute(moment.at), moment.recorded, moment.delivered))
+        .execute((Quota::minute(moment.at), moment.recorded, moment.delivered))
         .map(|_| ())
-}
-
-/// The minute of a time.
-pub(super) const fn minute(at: Timestamp) -> i64 {
-    at.as_millis().div_euclid(MINUTE_MS)
 }
 
 impl Reader {
@@ -59,9 +50,9 @@ impl Reader {
             let mut statement = self.connection.prepare_cached(
                 "SELECT minute, recorded, delivered, pending FROM history WHERE minute >= ?1 ORDER BY minute",
             )?;
-            let rows = statement.query_map([minute(since)], |row| {
+            let rows = statement.query_map([Quota::minute(since)], |row| {
                 Ok(Moment {
-                    at: Timestamp::from_millis(row.get::<_, i64>(0)? * MINUTE_MS),
+                    at: Quota::minute_begins(row.get(0)?),
                     recorded: row.get(1)?,
                     delivered: row.get(2)?,
                     pending: row.get(3)?,

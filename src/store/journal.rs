@@ -273,14 +273,14 @@ impl Store {
     }
 
     fn save_history(&mut self) -> rusqlite::Result<()> {
-        let minute = history::minute(self.now);
+        let minute = Quota::minute(self.now);
         if minute <= self.history_minute {
             return Ok(());
         }
         if self.history_minute == 0 {
             // How it stood before.
             let before = self.committed.counters();
-            let at = Timestamp::from_millis((minute - 1) * 60_000);
+            let at = Quota::minute_begins(minute - 1);
             history::write_before(
                 &self.connection,
                 Moment { at, recorded: before.recorded, delivered: before.totals.updates, pending: None },
@@ -502,6 +502,7 @@ impl Store {
 
     /// Counts calls of the Fetch API that were made.
     pub fn spend_reads(&mut self, reads: i64, time: QuotaTime) {
+        self.state.totals.reads += reads;
         *self.reads_spent.entry(Quota::minute(time.at)).or_default() += reads;
         self.state.totals.quota_clock_ms = time.at.as_millis();
         self.state.totals.quota_wall_ms = time.wall.as_millis();

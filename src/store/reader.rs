@@ -10,6 +10,7 @@ use super::erase::{self, JournalRow};
 use super::journal::{State, Store};
 use super::keys::{self, KeyFilter};
 use super::profiles::{self, Repeats, kind_number};
+use super::readings;
 use super::rejected::{self, RejectedRow};
 use super::salvage::{self, Salvage};
 use super::{StoreError, schema};
@@ -354,12 +355,7 @@ fn attribute(row: &Row<'_>) -> rusqlite::Result<AttributeRow> {
     let event: Option<String> = row.get(2)?;
     let time = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
     let (delivered_version, delivered_at) = (row.get(6)?, time(7)?);
-    let delivered = row.get::<_, Option<String>>(12)?.filter(|_| delivered_version > 0).map(|value| Sent {
-        own: value.clone(),
-        value,
-        version: delivered_version,
-        at: delivered_at.unwrap_or_default(),
-    });
+    let delivered = readings::delivered(delivered_version, row.get(12)?, row.get(7)?);
     let sent_version = row.get::<_, Option<i64>>(13)?.unwrap_or(0);
     let merged = match (row.get(14)?, row.get(15)?) {
         (Some(value), Some(own)) if sent_version == delivered_version && sent_version > 0 => {

@@ -71,6 +71,12 @@ impl fmt::Debug for Basis {
     }
 }
 
+/// What was sent as it was, of an attribute that was delivered.
+pub(super) fn delivered(version: i64, value: Option<String>, at_ms: Option<i64>) -> Option<Sent> {
+    let at = Timestamp::from_millis(at_ms.unwrap_or_default());
+    value.filter(|_| version > 0).map(|value| Sent { own: value.clone(), value, version, at })
+}
+
 /// All attributes of a profile that may be sent: neither empty nor refused.
 pub(super) fn basis(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<Basis>> {
     let mut statement = connection.prepare_cached(
@@ -86,12 +92,7 @@ pub(super) fn basis(connection: &Connection, profile_id: i64) -> rusqlite::Resul
         let version: i64 = row.get(8)?;
         let value: Option<String> = row.get(9)?;
         let at_ms: Option<i64> = row.get(10)?;
-        let delivered = value.filter(|_| version > 0).map(|value| Sent {
-            own: value.clone(),
-            value,
-            version,
-            at: Timestamp::from_millis(at_ms.unwrap_or_default()),
-        });
+        let delivered = delivered(version, value, at_ms);
         let noted_version = row.get::<_, Option<i64>>(11)?.unwrap_or(0);
         let noted = match (row.get(12)?, row.get(13)?) {
             (Some(value), Some(own)) if noted_version > 0 && noted_version >= version => {

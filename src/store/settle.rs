@@ -135,7 +135,6 @@ impl Store {
         state.pending_change.attributes -= settled;
         state.pending_change.profiles += profiles;
         state.totals.requests += settlement.requests;
-        state.totals.reads += settlement.reads;
         state.totals.unconfirmed += settlement.unconfirmed;
         state.totals.updates += settlement.updates;
         state.totals.attributes += i64::try_from(settlement.delivered.len()).unwrap_or(0);

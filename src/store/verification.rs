@@ -90,7 +90,6 @@ impl Store {
         let state = self.state_mut();
         state.pending_change.attributes += i64::try_from(released).unwrap_or(0);
         state.pending_change.profiles += profiles;
-        state.totals.reads += 1;
         state.totals.verified += verified.arrived;
         state.totals.lost += i64::try_from(released).unwrap_or(0);
         Ok(())

@@ -226,8 +226,7 @@ impl Sections {
     fn gather(api: &Api) -> Result<Self, StoreError> {
         let status = api.status.status()?;
         let history = api.status.history()?;
-        let mut rejected = api.status.rejected_newest(REJECTED_SHOWN)?;
-        rejected.truncate(REJECTED_SHOWN);
+        let rejected = api.status.rejected_newest(REJECTED_SHOWN)?;
         let rejected: Vec<RejectedLine> = rejected.iter().map(RejectedLine::from).collect();
         let all = status.rejected.events + status.rejected.updates;
         let more = (usize::try_from(all).unwrap_or(0) > rejected.len()).then_some(all);
