@@ -106,6 +106,12 @@ impl Operation {
         }
     }
 
+    /// Whether it works on numbers alone.
+    #[must_use]
+    pub const fn is_of_numbers(self) -> bool {
+        matches!(self, Self::Add | Self::Max | Self::Min)
+    }
+
     /// The number under which it is stored.
     #[must_use]
     pub const fn number(self) -> i64 {

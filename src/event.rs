@@ -2,9 +2,13 @@
 //!
 //! Parsing lives in `intake`; what an event means lives in `mapping`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::timestamp::Timestamp;
+
+/// What took the place of texts that are not kept, by the rule that hides them; empty for an event that was just received.
+pub type Hashes = BTreeMap<String, String>;
 
 /// One valid CloudEvent.
 #[derive(Clone)]
@@ -23,6 +27,8 @@ pub struct Event {
     pub data: minijinja::Value,
     /// The whole event as CloudEvents JSON, as it goes to the journal.
     pub json: String,
+    /// What a journalled event holds in the place of what is hidden.
+    pub hashes: Hashes,
 }
 
 // The payload and the ids are personal data, so that only what cannot be is shown.
@@ -43,6 +49,8 @@ pub enum EventStatus {
     Unmapped,
     /// Journalled and kept as rejected, with the reason; none of its changes was made.
     Rejected,
+    /// Counted and not stored, since the person did not agree to it.
+    Unconsented,
 }
 
 impl EventStatus {
@@ -54,6 +62,7 @@ impl EventStatus {
             Self::Duplicate => "duplicate",
             Self::Unmapped => "unmapped",
             Self::Rejected => "rejected",
+            Self::Unconsented => "unconsented",
         }
     }
 }

@@ -3,17 +3,15 @@
 //! Log lines hold nobody's data, so that there is nothing to erase in them. Target keeps what it was sent: it has no way
 //! to remove an attribute.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Event;
 use crate::identity::Identity;
 use crate::intake::cloudevents;
 use crate::mapping::Mappings;
-use crate::store::{ErasedProfile, InFlight, JournalRow, Reader, StoreError, Writer, checkpoint};
+use crate::store::{ErasedProfile, InFlight, JournalRow, Reader, StoreError, StoreFile, Writer, checkpoint};
 
 /// Events that are looked at, and emptied, at a time.
 const PART_EVENTS: i64 = 500;
@@ -36,6 +34,18 @@ pub struct Forgotten {
     pub was_in_flight: bool,
 }
 
+impl Forgotten {
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            attributes: self.attributes + other.attributes,
+            pending: self.pending + other.pending,
+            events: self.events + other.events,
+            rejected: self.rejected + other.rejected,
+            was_in_flight: self.was_in_flight || other.was_in_flight,
+        }
+    }
+}
+
 /// Where it is to be forgotten.
 pub struct Forgetting {
     /// The store's writer.
@@ -43,7 +53,7 @@ pub struct Forgetting {
     /// A connection of its own.
     pub reader: Reader,
     /// The store's file.
-    pub store_path: PathBuf,
+    pub store_file: StoreFile,
     /// What is in flight.
     pub in_flight: InFlight,
     /// What says whose an event is that no mapping took.
@@ -56,6 +66,16 @@ impl Forgetting {
     /// # Errors
     /// [`StoreError`]; what was erased until then is gone, and the same call goes on with the rest.
     pub fn forget(&self, identity: &Identity) -> Result<Forgotten, StoreError> {
+        let mut forgotten = Forgotten::default();
+        for stored in self.mappings.stored_forms(identity) {
+            forgotten = forgotten.plus(self.forget_form(&stored)?);
+        }
+        checkpoint(&self.store_file)?;
+        Ok(forgotten)
+    }
+
+    /// Erases what the store holds of one form of an identity.
+    fn forget_form(&self, identity: &Identity) -> Result<Forgotten, StoreError> {
         let profile = self.reader.profile(identity)?;
         let profile_id = profile.as_ref().map(|profile| profile.id);
         // Its row leaves a batch that is not sent yet; one that was sent Target may have.
@@ -69,7 +89,6 @@ impl Forgetting {
         let wanted = identity.clone();
         let profile = self.writer.act_blocking(move |store| store.erase_profile(&wanted))?;
         let ErasedProfile { attributes, pending, rejected: updates } = profile.unwrap_or_default();
-        checkpoint(&self.store_path)?;
         let was_in_flight = was_in_flight || was_in_batch;
         Ok(Forgotten { attributes, pending, events, rejected: rejected + updates, was_in_flight })
     }
@@ -102,12 +121,7 @@ impl Forgetting {
     /// Whether any mapping would give this identity for an event, whatever its type and condition: an event that was
     /// rejected, or came before its mapping, is as much about a person as another.
     fn is_of(&self, identity: &Identity, row: &JournalRow) -> bool {
-        let Ok(cloudevents::Parsed { id, source, event_type, subject, data, json, .. }) =
-            cloudevents::structured(row.json.as_bytes())
-        else {
-            return false;
-        };
-        let event = Event { id, source, event_type, subject, time: row.time, data, json };
-        self.mappings.identities(&event).any(|found| found == *identity)
+        let Ok(parsed) = cloudevents::journalled(&row.json) else { return false };
+        self.mappings.identities(&parsed.at(row.time)).any(|found| found == *identity)
     }
 }

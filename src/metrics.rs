@@ -31,6 +31,7 @@ pub struct Numbers {
     pub events_duplicate: u64,
     pub events_unmapped: u64,
     pub events_rejected: u64,
+    pub events_unconsented: u64,
     pub updates_delivered: u64,
     pub attributes_delivered: u64,
     pub pending_profiles: i64,
@@ -79,7 +80,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct Instruments {
-    counters: [IntCounter; 10],
+    counters: [IntCounter; 11],
     gauges: [IntGauge; 9],
 }
 
@@ -112,6 +113,7 @@ impl Metrics {
                 counter("events_duplicate_total", "Events that had been recorded before."),
                 counter("events_unmapped_total", "Events that no mapping matched."),
                 counter("events_rejected_total", "Events whose mapping failed."),
+                counter("events_unconsented_total", "Events that were not stored, since the person did not agree."),
                 counter("updates_delivered_total", "Updates of profiles that Target accepted."),
                 counter("attributes_delivered_total", "Values in the updates that Target accepted."),
                 counter(
@@ -180,6 +182,7 @@ impl Metrics {
             numbers.events_duplicate,
             numbers.events_unmapped,
             numbers.events_rejected,
+            numbers.events_unconsented,
             numbers.updates_delivered,
             numbers.attributes_delivered,
             numbers.updates_unconfirmed,

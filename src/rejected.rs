@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::Clock;
-use crate::event::{Event, EventStatus};
+use crate::event::EventStatus;
 use crate::identity::Identity;
-use crate::intake::cloudevents;
-use crate::mapping::Mappings;
+use crate::intake::{cloudevents, recording};
+use crate::mapping::{Mappings, Meaning};
 use crate::store::{Recording, RejectedRow, RejectedSubject, Store, StoreError};
 
 /// The document of `GET /v1/rejected`.
@@ -113,13 +113,14 @@ impl Retry {
         let RejectedSubject::Event { time, json, .. } = &row.subject else {
             return Ok(Self { id: row.id, recording: None });
         };
-        let parsed = cloudevents::structured(json.as_bytes())
-            .map_err(|invalid| format!("the event cannot be read any more: {invalid}"))?;
-        let cloudevents::Parsed { id, source, event_type, subject, data, json, .. } = parsed;
+        let parsed =
+            cloudevents::journalled(json).map_err(|invalid| format!("the event cannot be read any more: {invalid}"))?;
         // The time as it was taken then.
-        let event = Event { id, source, event_type, subject, time: *time, data, json };
-        let mapped = mappings.map(&event);
-        Ok(Self { id: row.id, recording: Some(Recording { event, recorded_at: clock.now(), mapped }) })
+        let event = parsed.at(*time);
+        // Whoever agreed then need not be asked again.
+        let meaning = Meaning::from(mappings.map(&event));
+        let recording = recording(event, meaning, mappings, clock);
+        Ok(Self { id: row.id, recording: Some(recording) })
     }
 
     /// Tries it again. None when it is no longer there.

@@ -342,7 +342,7 @@ pub fn recordings(numbers: Range<usize>, profiles: usize) -> Vec<Recording> {
     let record = |number| {
         let (event, _) = event_at(cloudevents::structured(event(number, profiles).as_bytes()).unwrap(), &clock);
         let mapped = mappings.map(&event);
-        Recording { event, recorded_at: clock.now(), mapped }
+        Recording { event, recorded_at: clock.now(), meaning: mapped.into() }
     };
     numbers.map(record).collect()
 }

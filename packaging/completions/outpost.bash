@@ -43,6 +43,9 @@ _outpost() {
             outpost,rejected)
                 cmd="outpost__subcmd__rejected"
                 ;;
+            outpost,rekey)
+                cmd="outpost__subcmd__rekey"
+                ;;
             outpost,reload)
                 cmd="outpost__subcmd__reload"
                 ;;
@@ -84,6 +87,9 @@ _outpost() {
                 ;;
             outpost__subcmd__help,rejected)
                 cmd="outpost__subcmd__help__subcmd__rejected"
+                ;;
+            outpost__subcmd__help,rekey)
+                cmd="outpost__subcmd__help__subcmd__rekey"
                 ;;
             outpost__subcmd__help,reload)
                 cmd="outpost__subcmd__help__subcmd__reload"
@@ -149,7 +155,7 @@ _outpost() {
 
     case "${cmd}" in
         outpost)
-            opts="-h -V --help --version run record status check preview rejected explain verify forget doctor log reload sandbox help"
+            opts="-h -V --help --version run record status check preview rejected explain verify forget doctor rekey log reload sandbox help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -271,7 +277,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__help)
-            opts="run record status check preview rejected explain verify forget doctor log reload sandbox help"
+            opts="run record status check preview rejected explain verify forget doctor rekey log reload sandbox help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -455,6 +461,20 @@ _outpost() {
         outpost__subcmd__help__subcmd__rejected__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__help__subcmd__rekey)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -838,6 +858,40 @@ _outpost() {
                     return 0
                     ;;
                 --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__rekey)
+            opts="-c -h --config --sandbox --sandbox-listen --new-key-file --old-key-file --remove --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --new-key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --old-key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

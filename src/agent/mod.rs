@@ -1,7 +1,6 @@
 //! The agent: wires intake, store and forwarder together, and takes them down in order.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ use crate::pace::first_wait;
 use crate::pulse::Pulse;
 use crate::quota::QuotaClock;
 use crate::status::{LinkView, PendingAtStart, ReadQuota, RouteCounts, SharedBounds, StatusParts};
-use crate::store::{InFlight, Outbox, Reader, Store, StoreError, StoreLimits, Writer};
+use crate::store::{InFlight, Outbox, Reader, Store, StoreError, StoreFile, StoreLimits, Writer};
 use crate::supervisor::{self, News};
 use crate::target::{Client, ClientError};
 use crate::verification::Verification;
@@ -45,8 +44,8 @@ use changes::{Changing, LiveParts, Serving};
 
 /// What an agent needs; each part gets what is its own.
 pub struct AgentOptions {
-    /// The store's file; its directory is locked by the caller.
-    pub store_path: PathBuf,
+    /// The store's file and its key; its directory is locked by the caller.
+    pub store_file: StoreFile,
     /// The device's name.
     pub device_id: String,
     /// The intake's token.
@@ -114,7 +113,7 @@ pub async fn run(
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(),
 ) -> Result<(), AgentError> {
-    let AgentOptions { store_path, device_id, token, server, settings, reload, log_level } = options;
+    let AgentOptions { store_file, device_id, token, server, settings, reload, log_level } = options;
     let (forwarder_settings, bounds) = (settings.forwarder(), settings.bounds());
     let Settings { allowed_origins, mappings, target, updates_per_day, reads_per_day, limits, keep_events, forwarding } =
         settings;
@@ -124,7 +123,7 @@ pub async fn run(
     let (forwarder_sender, forwarder_settings) = watch::channel(forwarder_settings);
     let (keep_sender, keep_events) = watch::channel(keep_events);
     let Opened { mut store, snapshot, reader, outbox, in_flight } =
-        Opened::open(&store_path, limits).map_err(AgentError::Store)?;
+        Opened::open(&store_file, limits).map_err(AgentError::Store)?;
     let clock = Arc::new(Clock::new(store.counters().recorded_at));
     let (quota, quota_time) = store.quota(updates_per_day, Clock::system()).map_err(AgentError::Store)?;
     let quota_clock = QuotaClock::new(quota_time.at, clock.elapsed());
@@ -135,7 +134,7 @@ pub async fn run(
     let pending_at_start = PendingAtStart::count(snapshot).map_err(AgentError::Thread)?;
     let (writer, writer_thread) = Writer::start_measured(store, metrics.clone()).map_err(AgentError::Thread)?;
     tell_pending(pending_at_start.clone(), writer.clone()).map_err(AgentError::Thread)?;
-    load_key_filters(&store_path, writer.clone(), stop.clone())?;
+    load_key_filters(&store_file, writer.clone(), stop.clone())?;
     let oldest_pending = reader.oldest_pending().map_err(AgentError::Store)?;
     let first_link = first_link(oldest_pending.map(|oldest| clock.now().since(oldest)), &device_id, clock.elapsed());
     let unknown = LinkView {
@@ -166,7 +165,7 @@ pub async fn run(
         Some((_, after)) => Some(Verification {
             after: *after,
             verifier: verifier.clone(),
-            reader: Reader::open(&store_path).map_err(AgentError::Store)?,
+            reader: Reader::open(&store_file).map_err(AgentError::Store)?,
             link: link.clone(),
         }),
         None => None,
@@ -191,7 +190,7 @@ pub async fn run(
         session_key: token.expose_secret().as_bytes().to_vec(),
         reads: reads.clone(),
         batches,
-        store_path: store_path.clone(),
+        store_file: store_file.clone(),
         route_counts: route_counts.clone(),
     });
     let api = Arc::new(Api {
@@ -207,7 +206,7 @@ pub async fn run(
             bounds: bounds.clone(),
             route_counts,
             quota_clock,
-            store_path,
+            store_file,
         },
         verifier,
         metrics,
@@ -274,17 +273,17 @@ struct Opened {
 
 impl Opened {
     /// Opens a store, and mends it first if it is damaged.
-    fn open(path: &Path, limits: StoreLimits) -> Result<Self, StoreError> {
-        let is_mended = Store::mend(path, Clock::system())?;
-        let store = Store::open_within(path, limits)?;
+    fn open(file: &StoreFile, limits: StoreLimits) -> Result<Self, StoreError> {
+        let is_mended = Store::mend(file, Clock::system())?;
+        let store = Store::open_within(file, limits)?;
         if is_mended && let Some(salvage) = store.last_salvage()? {
             tracing::error!(%salvage, "the store was damaged");
         }
         let in_flight = InFlight::default();
         Ok(Self {
-            snapshot: Reader::open_snapshot(path)?,
-            reader: Reader::open(path)?,
-            outbox: Outbox::open(path, in_flight.clone())?,
+            snapshot: Reader::open_snapshot(file)?,
+            reader: Reader::open(file)?,
+            outbox: Outbox::open(file, in_flight.clone())?,
             store,
             in_flight,
         })
@@ -319,8 +318,8 @@ fn tell_pending(pending: Arc<PendingAtStart>, writer: Writer) -> std::io::Result
 }
 
 /// Loads the filters over old events, beside the work: without them recording is right, and slower on a large store.
-fn load_key_filters(store_path: &Path, writer: Writer, stop: watch::Receiver<bool>) -> Result<(), AgentError> {
-    let reader = Reader::open(store_path).map_err(AgentError::Store)?;
+fn load_key_filters(store_file: &StoreFile, writer: Writer, stop: watch::Receiver<bool>) -> Result<(), AgentError> {
+    let reader = Reader::open(store_file).map_err(AgentError::Store)?;
     let load = move || {
         let mut adopt = |filter| {
             let adopted = writer.act_blocking(|store| {

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::limits::EVENT_TIME_AHEAD_MAX;
 use crate::status::Status;
-use crate::store::{Reader, StoreError};
+use crate::store::{Reader, StoreError, StoreFile};
 
 mod bundle;
 mod network;
@@ -87,8 +87,9 @@ fn examine(args: &Args) -> Result<Vec<Finding>, Failure> {
     let mut findings = vec![examples(&config, &path, &text), directory(data_dir.path()), disk(&config)];
     let mut status = None;
     if data_dir.store_path().exists() {
-        findings.push(store(&data_dir));
-        findings.push(clock(&data_dir));
+        let file = super::store_file(&config);
+        findings.push(store(&file));
+        findings.push(clock(&file));
         status = running(&data_dir)?;
         findings.extend(agent(status.as_ref()));
     } else {
@@ -99,8 +100,7 @@ fn examine(args: &Args) -> Result<Vec<Finding>, Failure> {
     findings.extend(network::examine(args.config.load()?.config));
     if let Some(path) = &args.bundle {
         let status = status.as_ref();
-        bundle::Bundle { findings: &findings, config: &config, text: &text, data_dir: &data_dir, status }
-            .write(path)?;
+        bundle::Bundle { findings: &findings, config: &config, text: &text, status }.write(path)?;
     }
     Ok(findings)
 }
@@ -181,9 +181,9 @@ fn sync_time(dir: &Path) -> std::io::Result<Duration> {
 
 /// Whether the store is sound, and what was saved when it was not. That stands as a failure as long as the damaged file
 /// is there: somebody should look at it.
-fn store(data_dir: &DataDir) -> Finding {
+fn store(file: &StoreFile) -> Finding {
     let look = || -> Result<_, StoreError> {
-        let reader = Reader::open(&data_dir.store_path())?;
+        let reader = Reader::open(file)?;
         Ok((reader.is_sound()?, reader.last_salvage()?))
     };
     let finding = |level, detail| Finding::new("store", level, detail);
@@ -191,7 +191,7 @@ fn store(data_dir: &DataDir) -> Finding {
         Ok((false, _)) => {
             finding(Level::Fail, "it is damaged; restart the agent, which saves what can be read".to_owned())
         }
-        Ok((true, Some(salvage))) if data_dir.path().join(&salvage.kept_as).exists() => {
+        Ok((true, Some(salvage))) if file.path.with_file_name(&salvage.kept_as).exists() => {
             finding(Level::Fail, format!("{salvage}; give that file to support, and move it away when that is done"))
         }
         Ok((true, _)) => finding(Level::Ok, "sound".to_owned()),
@@ -199,8 +199,8 @@ fn store(data_dir: &DataDir) -> Finding {
     }
 }
 
-fn clock(data_dir: &DataDir) -> Finding {
-    let newest = Reader::open(&data_dir.store_path()).and_then(|reader| reader.counters());
+fn clock(file: &StoreFile) -> Finding {
+    let newest = Reader::open(file).and_then(|reader| reader.counters());
     let newest = newest.ok().and_then(|counters| counters.recorded_at);
     let (now, finding) = (Clock::system(), |level, detail| Finding::new("clock", level, detail));
     match newest {

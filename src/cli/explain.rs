@@ -28,14 +28,19 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Holder::Agent(connection) => small_runtime()?.block_on(connection.get(&profile_path(&args.identity, "")))?,
         Holder::Us(_lock) => {
             let read = || {
-                let reader = Reader::open(&data_dir.store_path())?;
-                let Some(row) = reader.profile(&args.identity)? else { return Ok(None) };
-                let events = reader.profile_events(row.id, EVENTS_SHOWN)?;
-                Ok(Some((row, events)))
+                let reader = Reader::open(super::store_file(&config))?;
+                for form in config.mappings.stored_forms(&args.identity) {
+                    if let Some(row) = reader.profile(&form)? {
+                        let events = reader.profile_events(row.id, EVENTS_SHOWN)?;
+                        return Ok(Some((form, row, events)));
+                    }
+                }
+                Ok(None)
             };
             let read = read().map_err(|error: StoreError| Failure::failed(&error))?;
-            let (row, events) = read.ok_or_else(|| Failure::because("this device holds nothing of that identity"))?;
-            profile(&args.identity, row, events, None, Clock::new(None).now())
+            let (identity, row, events) =
+                read.ok_or_else(|| Failure::because("this device holds nothing of that identity"))?;
+            profile(&identity, row, events, None, Clock::new(None).now())
         }
     };
     if args.json {

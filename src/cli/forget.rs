@@ -4,7 +4,6 @@ use super::connect::{Connection, Holder, holder};
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print, profile_path, small_runtime};
 use crate::config::Config;
-use crate::data_dir::DataDir;
 use crate::forget::{Forgetting, Forgotten};
 use crate::identity::Identity;
 use crate::store::{InFlight, Reader, Store, StoreError, Writer};
@@ -27,7 +26,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let data_dir = super::existing_store(&config)?;
     let forgotten = match holder(&data_dir)? {
         Holder::Agent(connection) => ask(&connection, &args.identity)?,
-        Holder::Us(_lock) => at_rest(&config, &data_dir, &args.identity).map_err(|error| Failure::failed(&error))?,
+        Holder::Us(_lock) => at_rest(&config, &args.identity).map_err(|error| Failure::failed(&error))?,
     };
     if args.json {
         return print(&serde_json::to_string_pretty(&forgotten).map_err(|error| Failure::failed(&error))?);
@@ -41,13 +40,13 @@ fn ask(connection: &Connection, identity: &Identity) -> Result<Forgotten, Failur
         .ok_or_else(|| Failure::because("the agent did not say what it erased; is it an older version?"))
 }
 
-fn at_rest(config: &Config, data_dir: &DataDir, identity: &Identity) -> Result<Forgotten, StoreError> {
-    let store_path = data_dir.store_path();
-    let store = Store::open_within(&store_path, super::store_limits(config))?;
-    let reader = Reader::open(&store_path)?;
+fn at_rest(config: &Config, identity: &Identity) -> Result<Forgotten, StoreError> {
+    let store_file = super::store_file(config);
+    let store = Store::open_within(&store_file, super::store_limits(config))?;
+    let reader = Reader::open(&store_file)?;
     let (writer, thread) = Writer::start(store).map_err(|_| StoreError::Stopped)?;
     let mappings = config.mappings.clone();
-    let forgetting = Forgetting { writer, reader, store_path, in_flight: InFlight::default(), mappings };
+    let forgetting = Forgetting { writer, reader, store_file, in_flight: InFlight::default(), mappings };
     let forgotten = forgetting.forget(identity);
     drop(forgetting);
     let _ = thread.join();

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{Config, StoreConfig, TargetConfig};
 use crate::data_dir::DataDir;
 use crate::identity::Identity;
-use crate::store::StoreLimits;
+use crate::store::{StoreFile, StoreLimits};
 use crate::target::ClientOptions;
 
 mod check;
@@ -23,6 +23,7 @@ mod log;
 mod preview;
 mod record;
 mod rejected;
+mod rekey;
 mod reload;
 mod run;
 mod sandbox;
@@ -50,6 +51,7 @@ enum Command {
     Verify(verify::Args),
     Forget(forget::Args),
     Doctor(doctor::Args),
+    Rekey(rekey::Args),
     Log(log::Args),
     Reload(reload::Args),
     Sandbox(sandbox::Args),
@@ -75,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Forget(args) => forget::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Rekey(args) => rekey::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Sandbox(args) => sandbox::run(args),
@@ -171,6 +174,12 @@ fn client_options(target: TargetConfig) -> ClientOptions {
         ca_file: target.ca_file,
         client_cert: target.client_cert,
     }
+}
+
+/// The store's file, with its key.
+fn store_file(config: &Config) -> StoreFile {
+    let StoreConfig { key, old_key, .. } = &config.store;
+    StoreFile { path: DataDir::new(&config.agent.data_dir).store_path(), key: key.clone(), old_key: old_key.clone() }
 }
 
 fn store_limits(config: &Config) -> StoreLimits {

@@ -8,11 +8,11 @@ use crate::attribute::Change;
 use crate::clock::Clock;
 use crate::coalesce::Stamp;
 use crate::config::{Config, TargetConfig};
-use crate::data_dir::DataDir;
 use crate::existence::Existence;
 use crate::identity::{Identity, IdentityKind};
 use crate::intake::{cloudevents, event_at};
 use crate::limits::{ATTRIBUTE_VALUE_CHARS_WARN, IDENTITY_CHARS_WARN};
+use crate::mapping::Meaning;
 use crate::route::{Route, Situation, UpdateApi, route};
 use crate::store::{Reader, Store, is_shared};
 use crate::target::single::{encode, path};
@@ -33,10 +33,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let parsed = cloudevents::structured(&body).map_err(|invalid| Failure::failed(&invalid))?;
     let (event, note) = event_at(parsed, &Clock::new(None));
     let names = config.mappings.matching(&event).map_err(|error| Failure::failed(&error))?;
-    let profiles = config.mappings.map(&event).map_err(|error| Failure::failed(&error))?;
     if let Some(note) = note {
         print(&format!("note: {note}"))?;
     }
+    let profiles = match config.mappings.meaning(&event) {
+        Meaning::Changes(profiles) => profiles,
+        Meaning::Failed(error) => return Err(Failure::failed(&error)),
+        Meaning::Unconsented => {
+            return print("consent of [privacy] is not true; the event would be counted, and neither stored nor sent");
+        }
+    };
     if names.is_empty() {
         return print("no mapping matches; the event would be recorded as unmapped, and nothing would be sent");
     }
@@ -74,14 +80,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         };
         preview.show()?;
     }
-    Ok(())
+    print(&format!("\nkept on this device:\n{}", config.mappings.journalled(&event).unwrap_or(event.json)))
 }
 
 /// Asks the store, which knows what the profile holds; if there is none yet, an empty one.
 fn sent<T>(config: &Config, ask: impl Fn(&Reader) -> Result<T, String>) -> Result<T, String> {
-    let path = DataDir::new(&config.agent.data_dir).store_path();
-    if path.exists() {
-        return ask(&Reader::open(&path).map_err(|error| super::chain(&error))?);
+    let file = super::store_file(config);
+    if file.path.exists() {
+        return ask(&Reader::open(&file).map_err(|error| super::chain(&error))?);
     }
     let store = Store::open_in_memory().map_err(|error| super::chain(&error))?;
     ask(&Reader::of_memory(store))

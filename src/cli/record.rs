@@ -280,7 +280,7 @@ impl Recorder {
         match holder(&data_dir)? {
             Holder::Agent(connection) => Ok(Self::Agent { connection, runtime: small_runtime()? }),
             Holder::Us(lock) => {
-                let store = Store::open_within(&data_dir.store_path(), store_limits(&config))
+                let store = Store::open_within(super::store_file(&config), store_limits(&config))
                     .map_err(|error| Failure::failed(&error))?;
                 let clock = Clock::new(store.counters().recorded_at);
                 Ok(Self::Store { store: Box::new(store), clock, config: Box::new(config), _lock: lock })

@@ -8,7 +8,7 @@ use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print, small_runtime, warn};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::data_dir::{DataDir, Lock};
+use crate::data_dir::Lock;
 use crate::limits::REJECTED_LISTED_MAX;
 use crate::mapping::Mappings;
 use crate::rejected::{RejectedItem, RejectedList, Retried, Retry};
@@ -180,14 +180,14 @@ impl Rejected {
         let data_dir = super::existing_store(&config)?;
         match holder(&data_dir)? {
             Holder::Agent(connection) => Ok(Self::Agent(connection)),
-            Holder::Us(lock) => Self::at_rest(&config, &data_dir, lock),
+            Holder::Us(lock) => Self::at_rest(&config, lock),
         }
     }
 
-    fn at_rest(config: &Config, data_dir: &DataDir, lock: Lock) -> Result<Self, Failure> {
+    fn at_rest(config: &Config, lock: Lock) -> Result<Self, Failure> {
         let open = || {
-            let store = Store::open_within(&data_dir.store_path(), super::store_limits(config))?;
-            Ok((store, Reader::open(&data_dir.store_path())?))
+            let store = Store::open_within(super::store_file(config), super::store_limits(config))?;
+            Ok((store, Reader::open(super::store_file(config))?))
         };
         let (store, reader) = open().map_err(|error: StoreError| Failure::failed(&error))?;
         let clock = Clock::new(store.counters().recorded_at);

@@ -91,6 +91,7 @@ impl Start {
             let _ = stop_sender.send(true);
         });
         let (changes, reload) = self.start_reloader(&endpoint, sandbox_address);
+        let store_file = super::store_file(&self.config);
         let Self { config, data_dir, device_id, token, log_level, .. } = self;
         let announced = endpoint.clone();
         let greeting = greeting(&endpoint, &data_dir, sandbox_address.map(|address| (address, &token)));
@@ -103,7 +104,7 @@ impl Start {
             }
         };
         let options = AgentOptions {
-            store_path: data_dir.store_path(),
+            store_file,
             device_id,
             token: token.clone(),
             server: ServerOptions::default(),

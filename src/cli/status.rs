@@ -103,7 +103,7 @@ fn ask(connection: &Connection) -> Result<Status, Failure> {
 }
 
 fn at_rest(config: &Config, data_dir: &DataDir) -> Result<Status, Failure> {
-    let reader = Reader::open(&data_dir.store_path()).map_err(|error| Failure::failed(&error))?;
+    let reader = Reader::open(super::store_file(config)).map_err(|error| Failure::failed(&error))?;
     let device_id = config.agent.device_id.clone().or_else(|| data_dir.existing_device_id()).unwrap_or_default();
     status_at_rest(
         &reader,

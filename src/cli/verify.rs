@@ -7,7 +7,6 @@ use super::load::{ConfigArgs, Loaded};
 use super::{Failure, client_options, print, profile_path, small_runtime};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::data_dir::DataDir;
 use crate::identity::Identity;
 use crate::quota::QuotaClock;
 use crate::status::ReadQuota;
@@ -39,7 +38,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             let path = profile_path(&args.identity, &format!("/verify?resend={}", args.resend));
             small_runtime()?.block_on(connection.post(&path, "application/json", String::new()))?
         }
-        Holder::Us(_lock) => at_rest(config, &data_dir, args)?,
+        Holder::Us(_lock) => at_rest(config, args)?,
     };
     if args.json {
         return print(&serde_json::to_string_pretty(&verification).map_err(|error| Failure::failed(&error))?);
@@ -48,11 +47,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// The same without an agent.
-fn at_rest(config: Config, data_dir: &DataDir, args: &Args) -> Result<Verification, Failure> {
+fn at_rest(config: Config, args: &Args) -> Result<Verification, Failure> {
     let failed = |error: &dyn std::error::Error| Failure::failed(error);
-    let path = data_dir.store_path();
-    let mut store = Store::open_within(&path, super::store_limits(&config)).map_err(|error| failed(&error))?;
-    let row = Reader::open(&path).and_then(|reader| reader.profile(&args.identity)).map_err(|error| failed(&error))?;
+    let file = super::store_file(&config);
+    let mut store = Store::open_within(&file, super::store_limits(&config)).map_err(|error| failed(&error))?;
+    let row = Reader::open(&file).and_then(|reader| reader.profile(&args.identity)).map_err(|error| failed(&error))?;
     let row = row.ok_or_else(|| Failure::because("this device holds nothing of that identity"))?;
     let clock = Arc::new(Clock::new(store.counters().recorded_at));
     let (_, quota_time) = store.quota(1, Clock::system()).map_err(|error| failed(&error))?;

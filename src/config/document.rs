@@ -10,11 +10,8 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use jiff::Span;
-use secrecy::SecretString;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-
-use crate::target::TokenSource;
 
 /// One thing that is wrong in a configuration, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +110,10 @@ impl<'d, 'a> Table<'d, 'a> {
         self.document.report(at, message);
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn span(&self) -> Range<usize> {
         self.span.clone()
     }
@@ -128,7 +129,7 @@ impl<'d, 'a> Table<'d, 'a> {
         self.table.iter().map(|(name, value)| (name.get_ref().as_ref(), name.span(), value))
     }
 
-    fn wrong_kind(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
+    pub(super) fn wrong_kind(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
         let message = match self.name.as_str() {
             "" => format!("{key} is {expected}, not {}", kind(value.get_ref())),
             name => format!("{key} in {name} is {expected}, not {}", kind(value.get_ref())),
@@ -145,6 +146,17 @@ impl<'d, 'a> Table<'d, 'a> {
                 None
             }
         }
+    }
+
+    /// One of a few words.
+    pub(super) fn one_of<'w, const N: usize>(&self, key: &'static str, words: [&'w str; N]) -> Option<&'w str> {
+        let text = self.text(key)?;
+        let word = words.into_iter().find(|word| word == text.get_ref());
+        if word.is_none() {
+            let known = words.map(|word| format!("\"{word}\"")).join(" or ");
+            self.report(text.span(), format!("{key} in {} is {known}", self.name));
+        }
+        word
     }
 
     pub(super) fn required_text(&self, key: &'static str) -> Option<Spanned<&'d str>> {
@@ -220,7 +232,16 @@ impl<'d, 'a> Table<'d, 'a> {
     }
 
     pub(super) fn texts(&self, key: &'static str) -> Vec<Spanned<&'d str>> {
-        let Some(value) = self.value(key) else { return Vec::new() };
+        self.value(key).map_or_else(Vec::new, |value| self.list(key, value))
+    }
+
+    /// The texts under a key that is free.
+    pub(super) fn texts_of(&self, key: &str) -> Vec<Spanned<&'d str>> {
+        let value = self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value);
+        value.map_or_else(Vec::new, |value| self.list(key, value))
+    }
+
+    fn list(&self, key: &str, value: &'d Spanned<DeValue<'a>>) -> Vec<Spanned<&'d str>> {
         let Some(array) = value.get_ref().as_array() else {
             self.wrong_kind(key, value, "a list of texts");
             return Vec::new();
@@ -235,46 +256,14 @@ impl<'d, 'a> Table<'d, 'a> {
         texts
     }
 
-    /// A token: a secret that may change in its file while the agent runs.
-    pub(super) fn token(&self, key: &'static str) -> Option<TokenSource> {
-        let secret = self.secret(key)?;
-        let file = self.value(key).and_then(|value| value.get_ref().as_table()?.get("file")?.get_ref().as_str());
-        Some(file.map_or(TokenSource::Text(secret), |path| TokenSource::File(PathBuf::from(path))))
-    }
-
-    /// A secret: a text, or `{ env = "NAME" }`, or `{ file = "path" }`.
-    pub(super) fn secret(&self, key: &'static str) -> Option<SecretString> {
-        let value = self.value(key)?;
-        if let Some(text) = value.get_ref().as_str() {
-            return Some(SecretString::from(text));
-        }
-        let Some(table) = value.get_ref().as_table() else {
-            self.wrong_kind(key, value, "a text, { env = \"NAME\" } or { file = \"path\" }");
-            return None;
-        };
-        let source = Self::over(self.document, format!("{key} of {}", self.name), table, value.span());
-        let secret = match (source.text("env"), source.text("file")) {
-            (Some(name), None) => std::env::var(name.get_ref())
-                .map_err(|_| format!("the environment variable {} of {key} is not set", name.get_ref())),
-            (None, Some(path)) => std::fs::read_to_string(path.get_ref())
-                .map_err(|error| format!("the file {} of {key} cannot be read: {error}", path.get_ref())),
-            _ => Err(format!("{key} in {} has either env or file", self.name)),
-        };
-        source.finish();
-        match secret {
-            Ok(secret) => Some(SecretString::from(secret.trim_end_matches(['\r', '\n']))),
-            Err(message) => {
-                self.report(value.span(), message);
-                None
-            }
-        }
-    }
-
     pub(super) fn table(&self, key: &'static str) -> Option<Table<'d, 'a>> {
         let value = self.value(key)?;
         let name = match self.name.as_str() {
             "" => format!("[{key}]"),
-            outer => format!("{}.{key}]", outer.trim_end_matches(']')),
+            outer => match outer.strip_suffix(']') {
+                Some(outer) => format!("{outer}.{key}]"),
+                None => format!("{key} of {outer}"),
+            },
         };
         match value.get_ref().as_table() {
             Some(table) => Some(Table::over(self.document, name, table, value.span())),

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::coalesce::{Stamp, coalesce};
 use crate::identity::{Identity, IdentityKind};
 use crate::intake::{cloudevents, event_at};
-use crate::mapping::{Mappings, ProfileChanges};
+use crate::mapping::{Mappings, Meaning, ProfileChanges};
 
 /// One example.
 #[derive(Clone, Debug)]
@@ -98,9 +98,11 @@ impl Example {
             Err(invalid) => return vec![format!("the event is not valid: {invalid}")],
         };
         let (event, _) = event_at(parsed, &Clock::new(None));
-        let profiles = match mappings.map(&event) {
-            Ok(profiles) => profiles,
-            Err(error) => return vec![error.to_string()],
+        let profiles = match mappings.meaning(&event) {
+            Meaning::Changes(profiles) => profiles,
+            Meaning::Failed(error) => return vec![error.to_string()],
+            Meaning::Unconsented if self.identity.is_none() => return Vec::new(),
+            Meaning::Unconsented => return vec!["consent of [privacy] is not true of the event".to_owned()],
         };
         let Some((kind, key)) = &self.identity else {
             return if profiles.is_empty() {

@@ -4,28 +4,26 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use secrecy::SecretSlice;
 use toml::Spanned;
 use toml::de::DeValue;
 use wildmatch::WildMatch;
 
 use super::document::Table;
 use super::examples::{self, Example};
+use super::privacy::{Hiding, Privacy};
 use crate::attribute::{AttributeName, Operation};
 use crate::identity::IdentityKind;
 use crate::mapping::expression::{Engine, Expression};
-use crate::mapping::{ChangeRule, Mapping};
+use crate::mapping::hash::{HashKey, HashRule};
+use crate::mapping::{ChangeRule, Mapping, TextRule};
 
 /// What stands for the device's name in the name of an attribute.
 pub(super) const DEVICE_ID: &str = "{device_id}";
 
 /// Reads all mappings and their examples.
-pub(super) fn read(
-    top: &Table<'_, '_>,
-    hmac_key: Option<SecretSlice<u8>>,
-    device_id: &str,
-) -> (Vec<Mapping>, Vec<Example>) {
-    let mut reader = Reader { engine: Engine::new(hmac_key), device_id, operations: HashMap::new() };
+pub(super) fn read(top: &Table<'_, '_>, privacy: &Privacy, device_id: &str) -> (Vec<Mapping>, Vec<Example>) {
+    let key = privacy.key.as_ref();
+    let mut reader = Reader { engine: privacy.engine, key, device_id, operations: HashMap::new() };
     let mut mappings: Vec<Mapping> = Vec::new();
     let mut all_examples = Vec::new();
     for mut table in top.tables("mapping") {
@@ -38,7 +36,6 @@ pub(super) fn read(
         }
         let mapping = reader.mapping(&table, name.map_or("", Spanned::into_inner));
         all_examples.extend(table.tables("example").into_iter().filter_map(examples::read));
-        table.unsupported("hash");
         table.finish();
         mappings.extend(mapping);
     }
@@ -47,6 +44,7 @@ pub(super) fn read(
 
 struct Reader<'r> {
     engine: Engine,
+    key: Option<&'r HashKey>,
     device_id: &'r str,
     /// With which operation each attribute is used, over all mappings.
     operations: HashMap<AttributeName, Operation>,
@@ -56,16 +54,20 @@ impl Reader<'_> {
     fn mapping(&mut self, table: &Table<'_, '_>, name: &str) -> Option<Mapping> {
         let event_type = table.required_text("event").map(|text| WildMatch::new(text.get_ref()));
         let when = table.text("when").map(|text| self.expression(table, &text));
-        let identity = self.identity(table);
+        let hiding = Hiding::read(table, self.key);
+        let identity = self.identity(table, &hiding);
         let is_urgent = table.flag("urgent");
         let mut changes = Vec::new();
+        let mut names = Vec::new();
         for operation in Operation::ALL {
             if let Some(section) = table.table(operation.name()) {
                 for (key, span, value) in section.entries() {
-                    changes.push(self.change(&section, operation, (key, span), value));
+                    names.push(key);
+                    changes.push(self.change(&section, operation, (key, span), value, hiding.of_attribute(key)));
                 }
             }
         }
+        hiding.check(table, |name| names.contains(&name));
         if changes.is_empty() {
             table.report(
                 table.span(),
@@ -95,7 +97,7 @@ impl Reader<'_> {
         compiled.inspect_err(|error| table.report(text.span(), error.to_string())).ok()
     }
 
-    fn identity(&self, table: &Table<'_, '_>) -> Option<(IdentityKind, Expression)> {
+    fn identity(&self, table: &Table<'_, '_>, hiding: &Hiding) -> Option<(IdentityKind, TextRule)> {
         let Some(section) = table.table("identity") else {
             if table.entries().all(|(key, ..)| key != "identity") {
                 table.report(
@@ -113,9 +115,32 @@ impl Reader<'_> {
                 None
             }
         };
-        let identity = given.and_then(|(kind, text)| self.expression(&section, &text).map(|it| (kind, it)));
+        let identity = given.and_then(|(kind, text)| {
+            let hash = hiding.of_identity();
+            if hash.is_some() && kind == IdentityKind::PcId {
+                section.report(text.span(), "a pc_id is Target's own, which it would not know again as a hash");
+            }
+            self.text_rule(&section, &text, hash).map(|rule| (kind, rule))
+        });
         section.finish();
         identity
+    }
+
+    /// An expression whose text may be hashed: then it cannot use what every journalled event shows.
+    fn text_rule(
+        &self,
+        section: &Table<'_, '_>,
+        text: &Spanned<&str>,
+        hash: Option<Arc<HashRule>>,
+    ) -> Option<TextRule> {
+        let expression = self.expression(section, text)?;
+        let is_shown = |path: &String| ["id", "source", "type", "time"].contains(&path.as_str());
+        if let Some(shown) = expression.paths().find(is_shown).filter(|_| hash.is_some()) {
+            let message =
+                format!("{shown} is kept with every event, and so cannot be hidden by hash; use a field of data");
+            section.report(text.span(), message);
+        }
+        Some(TextRule { expression, hash })
     }
 
     fn change(
@@ -124,7 +149,11 @@ impl Reader<'_> {
         operation: Operation,
         (key, span): (&str, Range<usize>),
         value: &Spanned<DeValue<'_>>,
+        hash: Option<Arc<HashRule>>,
     ) -> Option<ChangeRule> {
+        if hash.is_some() && operation.is_of_numbers() {
+            section.report(span.clone(), format!("a hash is no number, and {} needs one", operation.name()));
+        }
         let name = self.attribute_name(section, operation, key, span);
         let Some(text) = value.get_ref().as_str() else {
             section.report(
@@ -133,7 +162,7 @@ impl Reader<'_> {
             );
             return None;
         };
-        let value = self.expression(section, &Spanned::new(value.span(), text));
+        let value = self.text_rule(section, &Spanned::new(value.span(), text), hash);
         Some(ChangeRule { operation, name: name?, value: value?, is_own: key.contains(DEVICE_ID) })
     }
 

@@ -12,15 +12,19 @@ use secrecy::SecretString;
 
 use crate::forwarder::ForwarderRules;
 use crate::mapping::Mappings;
+use crate::store::StoreKey;
 use crate::target::TokenSource;
 
 mod document;
 mod examples;
 mod mappings;
+mod privacy;
+mod secret;
 mod sections;
 
 pub use document::{Problem, Problems};
 pub use examples::Example;
+pub use privacy::read_key;
 
 /// Where the intake listens unless told otherwise.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7717);
@@ -101,7 +105,7 @@ pub struct IntakeConfig {
 }
 
 /// `[store]`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StoreConfig {
     /// Bytes that the store may take on disk.
     pub max_bytes: u64,
@@ -109,6 +113,10 @@ pub struct StoreConfig {
     pub min_free_disk_bytes: u64,
     /// How long an event is kept after its delivery.
     pub keep_events: Duration,
+    /// What seals the columns that hold people's data.
+    pub key: Option<StoreKey>,
+    /// What sealed them before.
+    pub old_key: Option<StoreKey>,
 }
 
 /// `[log]`.
@@ -137,16 +145,24 @@ impl Config {
         let intake = sections::intake(&top);
         let store = sections::store(&top);
         let log = sections::log(&top, &agent.data_dir);
-        let key = sections::privacy(&top);
+        let privacy = privacy::read(&top);
         let needs_device_id = text.contains(mappings::DEVICE_ID);
         let device_id = if needs_device_id { device_id(&agent) } else { String::new() };
-        let (mappings, examples) = mappings::read(&top, key, &device_id);
+        let (mappings, examples) = mappings::read(&top, &privacy, &device_id);
         for section in ["status", "metrics"] {
             top.unsupported(section);
         }
         top.finish();
         document.finish(path)?;
         let target = target.expect("a configuration without [target] has a problem");
-        Ok(Self { agent, target, intake, store, log, mappings: Arc::new(Mappings::new(mappings)), examples })
+        Ok(Self {
+            agent,
+            target,
+            intake,
+            store,
+            log,
+            mappings: Arc::new(Mappings::new(mappings, privacy.rules)),
+            examples,
+        })
     }
 }

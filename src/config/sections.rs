@@ -4,17 +4,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use secrecy::SecretString;
 use toml::Spanned;
 
 use super::document::Table;
 use super::{AgentConfig, DEFAULT_DATA_DIR, DEFAULT_LISTEN, IntakeConfig, LogConfig, StoreConfig, TargetConfig};
+use super::{privacy, secret};
 use crate::forwarder::ForwarderRules;
 use crate::limits::{BATCH_ROWS_MAX, QUOTA_WINDOW, READS_PER_DAY, READS_PER_DAY_MAX};
 use crate::route::{Mode, RouteRules};
-use crate::store::StoreLimits;
+use crate::store::{StoreKey, StoreLimits};
 use crate::target::single;
 
 /// This device's share of Target's quota unless told otherwise. Source: contract, section 3.
@@ -42,9 +41,6 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Room for some thousand events. Units: bytes.
 const STORE_BYTES_MIN: u64 = 4 << 20;
-
-/// Shortest key for keyed hashes. Units: bytes. Source: contract, section 3.
-const KEY_BYTES_MIN: usize = 32;
 
 pub(super) fn agent(top: &Table<'_, '_>) -> AgentConfig {
     let default = || PathBuf::from(DEFAULT_DATA_DIR);
@@ -79,7 +75,7 @@ pub(super) fn target(top: &Table<'_, '_>) -> Option<TargetConfig> {
     let client_code = section.required_text("client_code").and_then(|text| client_code(&section, &text));
     let endpoint = section.text("endpoint").map(|text| endpoint(&section, &text));
     let forwarding = forwarding(&section);
-    let token = section.token("token");
+    let token = secret::token(&section, "token");
     let resend_after = section.duration("resend_after", Duration::from_secs(60)..RESEND_AFTER_MAX);
     let (updates_per_day, reads_per_day) = section.table("quota").map_or((None, None), |quota| {
         let updates = quota.integer("updates_per_day", 1..UPDATES_PER_DAY_MAX + 1);
@@ -226,7 +222,7 @@ fn http(section: Option<Table<'_, '_>>) -> Http {
     if let Some(connections) = section.integer("connections", 1..65) {
         http.connections = usize::try_from(connections).unwrap_or(1);
     }
-    http.proxy = section.secret("proxy");
+    http.proxy = secret::read(&section, "proxy");
     http.ca_file = section.path("ca_file");
     http.client_cert = match (section.path("client_cert"), section.path("client_key")) {
         (Some(cert), Some(key)) => Some((cert, key)),
@@ -290,7 +286,7 @@ fn origins(section: &Table<'_, '_>) -> Vec<String> {
 
 pub(super) fn store(top: &Table<'_, '_>) -> StoreConfig {
     let StoreLimits { max_bytes, min_free_disk_bytes, .. } = StoreLimits::default();
-    let mut store = StoreConfig { max_bytes, min_free_disk_bytes, keep_events: KEEP_EVENTS };
+    let mut store = StoreConfig { max_bytes, min_free_disk_bytes, keep_events: KEEP_EVENTS, key: None, old_key: None };
     let Some(section) = top.table("store") else { return store };
     if let Some(max_size) = section.size("max_size", STORE_BYTES_MIN..=1 << 40) {
         store.max_bytes = max_size;
@@ -300,6 +296,14 @@ pub(super) fn store(top: &Table<'_, '_>) -> StoreConfig {
     }
     if let Some(keep_events) = section.duration("keep_events", Duration::ZERO..KEEP_EVENTS_MAX) {
         store.keep_events = keep_events;
+    }
+    store.key = privacy::key(&section, "key").map(|secret| StoreKey::new(&secret));
+    store.old_key = privacy::key(&section, "old_key").map(|secret| StoreKey::new(&secret));
+    if store.old_key.is_some() && store.key.is_none() {
+        section.report(
+            section.span(),
+            "old_key in [store] goes with the new key; to decrypt, use `outpost rekey --remove`",
+        );
     }
     section.finish();
     store
@@ -322,26 +326,4 @@ pub(super) fn log(top: &Table<'_, '_>, data_dir: &Path) -> LogConfig {
     }
     section.finish();
     log
-}
-
-/// The key of keyed hashes.
-pub(super) fn privacy(top: &Table<'_, '_>) -> Option<SecretSlice<u8>> {
-    let section = top.table("privacy")?;
-    let span = section.value("key").map(Spanned::span);
-    let key = section.secret("key").and_then(|secret| {
-        let key = decode_key(secret.expose_secret());
-        if key.is_none() {
-            let message = "key in [privacy] is 32 bytes or more, in hex or base64url";
-            section.report(span.unwrap_or_default(), message);
-        }
-        key
-    });
-    section.finish();
-    key
-}
-
-fn decode_key(text: &str) -> Option<SecretSlice<u8>> {
-    let text = text.trim().trim_end_matches('=');
-    let key = hex::decode(text).or_else(|_| BASE64_URL_SAFE_NO_PAD.decode(text)).ok()?;
-    (key.len() >= KEY_BYTES_MIN).then(|| SecretSlice::from(key))
 }

@@ -1,7 +1,6 @@
 //! The jobs that send a batch, ask after it, and settle it. Each ends with what `batches` then decides on.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::limits::{BATCH_INCOMPLETE_MAX, BATCH_ROWS_A_DAY, QUOTA_WINDOW};
-use crate::store::{BatchHead, BatchState, Reader, SettledRows, Store, StoreError, Writer};
+use crate::store::{BatchHead, BatchState, Reader, SettledRows, Store, StoreError, StoreFile, Writer};
 use crate::target::{BatchOutcome, BatchStatus, Client, Outcome, bulk};
 use crate::timestamp::Timestamp;
 
@@ -53,7 +52,7 @@ pub(super) struct Settled {
 pub(super) struct Jobs {
     pub(super) client: Client,
     pub(super) writer: Writer,
-    pub(super) store_path: PathBuf,
+    pub(super) store_file: StoreFile,
     pub(super) clock: Arc<Clock>,
     /// The quota's clock, now.
     pub(super) quota_now: Timestamp,
@@ -84,7 +83,7 @@ impl Jobs {
         if today + head.rows as u64 > BATCH_ROWS_A_DAY {
             return Ok(Done::RowsSpent);
         }
-        let file = File { store_path: self.store_path.clone(), head: head.clone() };
+        let file = File { store_file: self.store_file.clone(), head: head.clone() };
         let measured = file.clone();
         let (bytes, rows) =
             tokio::task::spawn_blocking(move || measured.measure()).await.expect("no panic in reading")?;
@@ -212,7 +211,7 @@ fn settle_part(
 /// The file of a batch, read from the store piece by piece: what is in it is frozen, so that it is the same each time.
 #[derive(Clone)]
 struct File {
-    store_path: PathBuf,
+    store_file: StoreFile,
     head: BatchHead,
 }
 
@@ -238,7 +237,7 @@ impl File {
     }
 
     fn each(&self, mut take: impl FnMut(&mut String, usize) -> bool) -> Result<(), StoreError> {
-        let reader = Reader::open(&self.store_path)?;
+        let reader = Reader::open(&self.store_file)?;
         let names = reader.batch_names(self.head.id)?;
         let mut lines = bulk::head(self.head.kind, &names);
         let (mut after, mut rows) = (0, 0);

@@ -1,7 +1,6 @@
 //! The loop: it owns what is in flight, and does what `plan` says.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ use crate::pulse::Pulse;
 use crate::quota::{Quota, QuotaClock};
 use crate::route::{Mode, RouteRules};
 use crate::status::{LinkView, ReadQuota, RouteCounts};
-use crate::store::{BatchHead, Candidate, Claim, Outbox, Settlement, StoreError, Writer};
+use crate::store::{BatchHead, Candidate, Claim, Outbox, Settlement, StoreError, StoreFile, Writer};
 use crate::target::Client;
 
 mod answers;
@@ -98,7 +97,7 @@ pub struct ForwarderParts {
     /// The batches of the last run.
     pub batches: Vec<BatchHead>,
     /// The store's file.
-    pub store_path: PathBuf,
+    pub store_file: StoreFile,
     /// Where it is counted which way updates went.
     pub route_counts: RouteCounts,
 }
@@ -108,7 +107,7 @@ pub struct Forwarder {
     writer: Writer,
     way: Arc<Way>,
     rules: ForwarderRules,
-    store_path: PathBuf,
+    store_file: StoreFile,
     route_counts: RouteCounts,
     settings: watch::Receiver<ForwarderSettings>,
     connections: usize,
@@ -170,7 +169,7 @@ impl Forwarder {
             writer,
             way: Arc::new(way),
             rules,
-            store_path: parts.store_path,
+            store_file: parts.store_file,
             route_counts: parts.route_counts,
             connections,
             reads: parts.reads,

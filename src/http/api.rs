@@ -192,7 +192,11 @@ async fn profile(
     Path((kind, key)): Path<(String, String)>,
 ) -> Result<Response<Body>, Problem> {
     let identity = identity(&kind, key)?;
-    let profile = read_store(move || api.status.profile(&identity)).await?;
+    let find = move || {
+        let mut forms = api.intake.mappings().stored_forms(&identity).collect::<Vec<_>>().into_iter();
+        forms.find_map(|form| api.status.profile(&form).transpose()).transpose()
+    };
+    let profile = read_store(find).await?;
     let profile = profile.ok_or_else(|| Problem::not_found("this device holds nothing of that identity"))?;
     Ok(json(&profile))
 }
@@ -204,8 +208,8 @@ async fn forget(
     let identity = identity(&kind, key)?;
     let forgetting = Forgetting {
         writer: api.status.writer.clone(),
-        reader: Reader::open(&api.status.store_path)?,
-        store_path: api.status.store_path.clone(),
+        reader: Reader::open(&api.status.store_file)?,
+        store_file: api.status.store_file.clone(),
         in_flight: api.status.in_flight.clone(),
         mappings: api.intake.mappings(),
     };
@@ -225,9 +229,14 @@ async fn verify(
     Query(query): Query<VerifyQuery>,
 ) -> Result<Response<Body>, Problem> {
     let identity = identity(&kind, key)?;
-    let (reading, wanted) = (api.clone(), identity.clone());
-    let row = read_store(move || reading.status.profile_row(&wanted)).await?;
-    let row = row.ok_or_else(|| Problem::not_found("this device holds nothing of that identity"))?;
+    let reading = api.clone();
+    let find = move || {
+        let mut forms = reading.intake.mappings().stored_forms(&identity).collect::<Vec<_>>().into_iter();
+        let row = |form: Identity| Some(reading.status.profile_row(&form).transpose()?.map(|row| (form, row)));
+        forms.find_map(row).transpose()
+    };
+    let found = read_store(find).await?;
+    let (identity, row) = found.ok_or_else(|| Problem::not_found("this device holds nothing of that identity"))?;
     let verified = api.verifier.verify(&identity, row, query.resend).await;
     Ok(json(&verified.map_err(|error| match error {
         VerifyError::Store(error) => Problem::from(error),

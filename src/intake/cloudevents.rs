@@ -10,9 +10,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use minijinja::Value;
 use percent_encoding::percent_decode_str;
+use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::event::{Event, Hashes};
 use crate::limits::{BATCH_EVENTS_MAX, EVENT_KEY_BYTES_MAX, EVENT_SUBJECT_BYTES_MAX, EVENT_TYPE_BYTES_MAX};
 use crate::timestamp::Timestamp;
 
@@ -33,6 +35,17 @@ pub struct Parsed {
     pub data: Value,
     /// The event as CloudEvents JSON.
     pub json: String,
+    /// See [`crate::event::Event`].
+    pub hashes: Hashes,
+}
+
+impl Parsed {
+    /// The event, with the time that it is taken to have.
+    #[must_use]
+    pub fn at(self, time: Timestamp) -> Event {
+        let Self { id, source, event_type, subject, data, json, hashes, .. } = self;
+        Event { id, source, event_type, subject, time, data, json, hashes }
+    }
 }
 
 /// Why a body is not what it should be.
@@ -82,6 +95,21 @@ impl std::error::Error for Invalid {}
 /// [`Invalid`] for anything that is not one CloudEvent within the limits.
 pub fn structured(body: &[u8]) -> Result<Parsed, Invalid> {
     event(utf8(body)?)
+}
+
+/// Reads an event of the journal, with the hashes that stand there in the place of what is hidden.
+///
+/// # Errors
+/// As for [`structured`].
+pub fn journalled(json: &str) -> Result<Parsed, Invalid> {
+    #[derive(Deserialize)]
+    struct Held {
+        outposthashes: Option<String>,
+    }
+    let mut parsed = event(json)?;
+    let held = serde_json::from_str::<Held>(json).ok().and_then(|held| held.outposthashes);
+    parsed.hashes = held.and_then(|held| serde_json::from_str(&held).ok()).unwrap_or_default();
+    Ok(parsed)
 }
 
 /// Reads a JSON array of events.
@@ -260,7 +288,8 @@ impl Envelope {
         let time = self.time.as_deref().map(parse_time).transpose()?;
         refuse_nul(json)?;
         let data = data(self.data, self.data_base64.as_deref(), self.datacontenttype.as_deref())?;
-        Ok(Parsed { id, source, event_type, subject: self.subject, time, data, json: json.to_owned() })
+        let hashes = Hashes::new();
+        Ok(Parsed { id, source, event_type, subject: self.subject, time, data, json: json.to_owned(), hashes })
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::clock::Clock;
 use crate::event::{Event, EventStatus};
 use crate::limits::EVENT_TIME_AHEAD_MAX;
-use crate::mapping::{Mappings, SharedMappings};
+use crate::mapping::{Mappings, Meaning, SharedMappings};
 use crate::store::{Recorded, Recording, Room, Store, StoreError, Writer};
 
 pub mod cloudevents;
@@ -19,9 +19,9 @@ use cloudevents::Parsed;
 pub struct Answer {
     /// The event's id.
     pub id: String,
-    /// Its number in the journal.
+    /// Its number in the journal; 0 when it is not there.
     pub seq: i64,
-    /// `recorded`, `duplicate`, `unmapped` or `rejected`.
+    /// `recorded`, `duplicate`, `unmapped`, `rejected` or `unconsented`.
     pub status: &'static str,
     /// Why it was rejected, or what was changed on the way.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,15 +85,26 @@ pub fn record_directly(
 /// Gives an event its time: its own, unless it has none or one that this device cannot believe.
 #[must_use]
 pub fn event_at(parsed: Parsed, clock: &Clock) -> (Event, Option<String>) {
-    let Parsed { id, source, event_type, subject, time, data, json } = parsed;
-    let now = clock.now();
+    let (time, now) = (parsed.time, clock.now());
     let is_ahead = time.is_some_and(|time| time.since(now) > EVENT_TIME_AHEAD_MAX);
     let note = is_ahead.then(|| {
         let ahead = time.map(|time| time.since(now).as_secs()).unwrap_or_default();
         format!("time is {ahead} s ahead of this device and was taken as now")
     });
     let time = time.filter(|_| !is_ahead).unwrap_or(now);
-    (Event { id, source, event_type, subject, time, data, json }, note)
+    (parsed.at(time), note)
+}
+
+/// All that recording an event needs, once it is known what the event means.
+#[must_use]
+pub fn recording(mut event: Event, meaning: Meaning, mappings: &Mappings, clock: &Clock) -> Recording {
+    // What nobody agreed to goes nowhere, so that nothing of it is to be hidden.
+    if meaning != Meaning::Unconsented
+        && let Some(json) = mappings.journalled(&event)
+    {
+        event.json = json;
+    }
+    Recording { event, recorded_at: clock.now(), meaning }
 }
 
 /// An event with all that recording it needs.
@@ -105,8 +116,8 @@ struct Prepared {
 impl Prepared {
     fn new(parsed: Parsed, mappings: &Mappings, clock: &Clock) -> Self {
         let (event, note) = event_at(parsed, clock);
-        let mapped = mappings.map(&event);
-        Self { recording: Recording { recorded_at: clock.now(), mapped, event }, note }
+        let meaning = mappings.meaning(&event);
+        Self { recording: recording(event, meaning, mappings, clock), note }
     }
 }
 

@@ -8,9 +8,9 @@ use std::fmt;
 use minijinja::value::ValueKind;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use rust_decimal::Decimal;
-use secrecy::SecretSlice;
 
 use super::filters::{self, FilterError};
+use super::hash::HashKey;
 use crate::coalesce::decimal_text;
 use crate::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_FUEL};
 
@@ -28,12 +28,12 @@ impl Engine {
     /// An engine whose `hmac` filter uses that key. Call it once per loaded configuration: its environment is
     /// never freed, so that compiled expressions can be shared between threads without a lock.
     #[must_use]
-    pub fn new(hmac_key: Option<SecretSlice<u8>>) -> Self {
-        let has_key = hmac_key.is_some();
+    pub fn new(key: Option<HashKey>) -> Self {
+        let has_key = key.is_some();
         let mut environment = Environment::empty();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(EXPRESSION_FUEL));
-        filters::install(&mut environment, hmac_key);
+        filters::install(&mut environment, key);
         Self { environment: Box::leak(Box::new(environment)), has_key }
     }
 
@@ -86,6 +86,11 @@ impl Expression {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The fields of an event that it uses, such as `data.card`.
+    pub fn paths(&self) -> impl Iterator<Item = String> {
+        self.compiled.undeclared_variables(true).into_iter()
     }
 
     /// The value over an event.
@@ -313,7 +318,7 @@ mod tests {
     }
 
     fn check(text: &str, expected: Result<&str, &str>) {
-        let key = SecretSlice::from(vec![7_u8; 32]);
+        let key = HashKey::new(secrecy::SecretSlice::from(vec![7_u8; 32]));
         let expression = Engine::new(Some(key)).compile(text).expect("compiles");
         let found = expression.text_value(&event());
         match expected {

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::tz::TimeZone;
 use minijinja::value::Kwargs;
 use minijinja::{Environment, Error, ErrorKind, filters, tests};
-use secrecy::{ExposeSecret, SecretSlice};
-use sha2::Sha256;
+
+use super::hash::{Encoding, HashKey};
 
 /// The names of all filters.
 pub const FILTERS: [&str; 12] =
@@ -17,7 +16,7 @@ pub const FILTERS: [&str; 12] =
 pub const TESTS: [&str; 3] = ["defined", "undefined", "none"];
 
 /// Adds filters and tests to an empty environment.
-pub fn install(environment: &mut Environment<'static>, hmac_key: Option<SecretSlice<u8>>) {
+pub fn install(environment: &mut Environment<'static>, key: Option<HashKey>) {
     environment.add_filter("lower", filters::lower);
     environment.add_filter("upper", filters::upper);
     environment.add_filter("trim", filters::trim);
@@ -29,8 +28,8 @@ pub fn install(environment: &mut Environment<'static>, hmac_key: Option<SecretSl
     environment.add_filter("last", filters::last);
     environment.add_filter("length", filters::length);
     environment.add_filter("date", date);
-    if let Some(key) = hmac_key {
-        environment.add_filter("hmac", move |text: &str| keyed_hash(&key, text));
+    if let Some(key) = key {
+        environment.add_filter("hmac", move |text: &str| key.hash(text, Encoding::Hex));
     }
     environment.add_test("defined", tests::is_defined);
     environment.add_test("undefined", tests::is_undefined);
@@ -51,13 +50,6 @@ fn date(time: &str, format: &str, options: Kwargs) -> Result<String, Error> {
         time.parse().map_err(|_| FilterError("the date filter needs an RFC 3339 time".to_owned()))?;
     jiff::fmt::strtime::format(format, &time.to_zoned_datetime(zone))
         .map_err(|_| FilterError(format!("\"{format}\" is not a date format; use one such as %Y-%m-%d")).into())
-}
-
-/// HMAC-SHA256 in lower-case hex.
-fn keyed_hash(key: &SecretSlice<u8>, text: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret()).expect("HMAC takes keys of any length");
-    mac.update(text.as_bytes());
-    hex::encode(mac.finalize().into_bytes())
 }
 
 /// An error of our own filters, whose words are safe to show.

@@ -1,6 +1,7 @@
 //! What an event means: which profiles it changes, and how. Pure; the live path, `check`, `preview` and the
 //! examples all call [`Mappings::map`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -9,14 +10,18 @@ use minijinja::value::Object;
 use wildmatch::WildMatch;
 
 use crate::attribute::{AttributeName, Change, Operation, check_value_length};
-use crate::event::Event;
+use crate::event::{Event, Hashes};
 use crate::identity::{Identity, IdentityKind};
 use crate::limits::ATTRIBUTE_VALUE_CHARS_MAX;
 
 pub mod expression;
+pub mod fields;
 mod filters;
+pub mod hash;
 
 use expression::Expression;
+use fields::{Fields, Selection};
+use hash::HashRule;
 
 /// One `[[mapping]]` of the configuration, compiled.
 #[derive(Debug)]
@@ -30,7 +35,7 @@ pub struct Mapping {
     /// Which key of Target the identity is.
     pub identity_kind: IdentityKind,
     /// What gives the identity.
-    pub identity: Expression,
+    pub identity: TextRule,
     /// Whether the next page view must know.
     pub is_urgent: bool,
     /// The changes, in the order of the configuration.
@@ -45,9 +50,44 @@ pub struct ChangeRule {
     /// The attribute.
     pub name: AttributeName,
     /// What gives the operand.
-    pub value: Expression,
+    pub value: TextRule,
     /// Whether the name is this device's own.
     pub is_own: bool,
+}
+
+/// What gives a text, which may be hashed before anybody sees it.
+#[derive(Debug)]
+pub struct TextRule {
+    /// What gives the text.
+    pub expression: Expression,
+    /// What hides it.
+    pub hash: Option<Arc<HashRule>>,
+}
+
+/// What is kept of an event, and of whom.
+#[derive(Debug, Default)]
+pub struct PrivacyRules {
+    /// Whether an event is kept as it was received; else only what mappings use of it.
+    pub keeps_all: bool,
+    /// What must be true of an event for it to be kept at all.
+    pub consent: Option<Expression>,
+}
+
+/// What an event means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// It changes these profiles; none when no mapping matches.
+    Changes(Vec<ProfileChanges>),
+    /// A mapping failed on it.
+    Failed(MappingError),
+    /// The person did not agree that it is kept.
+    Unconsented,
+}
+
+impl From<Result<Vec<ProfileChanges>, MappingError>> for Meaning {
+    fn from(mapped: Result<Vec<ProfileChanges>, MappingError>) -> Self {
+        mapped.map_or_else(Self::Failed, Self::Changes)
+    }
 }
 
 /// The changes that an event makes to one profile.
@@ -59,9 +99,16 @@ pub struct ProfileChanges {
     pub changes: Vec<Change>,
 }
 
-/// All mappings of a configuration.
+/// All mappings of a configuration, and what they keep.
 #[derive(Debug, Default)]
-pub struct Mappings(Vec<Mapping>);
+pub struct Mappings {
+    mappings: Vec<Mapping>,
+    privacy: PrivacyRules,
+    /// Of each mapping: the fields that it uses, and those that it hides.
+    fields: Vec<(Fields, Fields)>,
+    /// Every rule by which identities are hashed, and whose.
+    identity_hashes: Vec<(IdentityKind, Arc<HashRule>)>,
+}
 
 /// The mappings that hold now; they may change while the agent runs. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -89,14 +136,57 @@ impl SharedMappings {
 impl Mappings {
     /// The mappings in the order of the configuration.
     #[must_use]
-    pub const fn new(mappings: Vec<Mapping>) -> Self {
-        Self(mappings)
+    pub fn new(mappings: Vec<Mapping>, privacy: PrivacyRules) -> Self {
+        let fields = mappings.iter().map(Mapping::fields).collect();
+        let hash = |mapping: &Mapping| mapping.identity.hash.clone().map(|hash| (mapping.identity_kind, hash));
+        let identity_hashes = mappings.iter().filter_map(hash).collect();
+        Self { mappings, privacy, fields, identity_hashes }
+    }
+
+    /// What an event means: the one way from an event to what is recorded of it.
+    #[must_use]
+    pub fn meaning(&self, event: &Event) -> Meaning {
+        // What cannot be told was not agreed to.
+        let agrees = |consent: &Expression| consent.is_true(&view(event)).unwrap_or(false);
+        if !self.privacy.consent.as_ref().is_none_or(agrees) {
+            return Meaning::Unconsented;
+        }
+        Meaning::from(self.map(event))
+    }
+
+    /// An event as it is journalled: with the fields that mappings use, and hashes in the place of what they hide. None
+    /// when it is journalled as it was received.
+    #[must_use]
+    pub fn journalled(&self, event: &Event) -> Option<String> {
+        let matching = || {
+            let matches = |(mapping, _): &(&Mapping, _)| mapping.event_type.matches(&event.event_type);
+            self.mappings.iter().zip(&self.fields).filter(matches)
+        };
+        let all = Fields::all();
+        let used = matching().map(|(_, (used, _))| used);
+        let kept = if self.privacy.keeps_all { vec![&all] } else { used.collect() };
+        let dropped = matching().map(|(_, (_, hidden))| hidden).filter(|hidden| !hidden.is_empty()).collect();
+        let selection = Selection::new(kept, dropped);
+        if selection.is_everything() {
+            return None;
+        }
+        let view = view(event);
+        let hashes: BTreeMap<String, String> =
+            matching().flat_map(|(mapping, _)| mapping.hashes(&view, &event.hashes)).collect();
+        Some(selection.of_event(&event.json, &hashes))
+    }
+
+    /// An identity as it may stand in the store: as it is, and hashed by each rule for its kind.
+    pub fn stored_forms(&self, identity: &Identity) -> impl Iterator<Item = Identity> {
+        let rules = self.identity_hashes.iter().filter(|(kind, _)| *kind == identity.kind());
+        let hashed = rules.filter_map(|(kind, hash)| Identity::new(*kind, hash.hash(identity.key()).ok()?).ok());
+        std::iter::once(identity.clone()).chain(hashed)
     }
 
     /// Attributes that several devices total up, or might, by name: those with another operation than `set` whose name is
     /// not the device's own.
     pub fn shared_totals(&self) -> impl Iterator<Item = &str> {
-        let rules = self.0.iter().flat_map(|mapping| &mapping.changes);
+        let rules = self.mappings.iter().flat_map(|mapping| &mapping.changes);
         rules.filter(|rule| rule.operation != Operation::Set && !rule.is_own).map(|rule| rule.name.as_str())
     }
 
@@ -107,7 +197,7 @@ impl Mappings {
     pub fn matching(&self, event: &Event) -> Result<Vec<Arc<str>>, MappingError> {
         let view = view(event);
         let mut names = Vec::new();
-        for mapping in &self.0 {
+        for mapping in &self.mappings {
             if mapping.matches(event, &view)? {
                 names.push(mapping.name.clone());
             }
@@ -118,7 +208,7 @@ impl Mappings {
     /// The identities that the mappings would give for an event, if its type and their conditions did not matter.
     pub fn identities(&self, event: &Event) -> impl Iterator<Item = Identity> {
         let view = view(event);
-        self.0.iter().filter_map(move |mapping| mapping.identity(&view).ok())
+        self.mappings.iter().filter_map(move |mapping| mapping.identity(&view, &event.hashes).ok())
     }
 
     /// The changes that an event makes, one entry per profile; empty when no mapping matches.
@@ -128,12 +218,12 @@ impl Mappings {
     pub fn map(&self, event: &Event) -> Result<Vec<ProfileChanges>, MappingError> {
         let mut profiles: Vec<ProfileChanges> = Vec::new();
         let mut event_view = None;
-        for mapping in self.0.iter().filter(|mapping| mapping.event_type.matches(&event.event_type)) {
+        for mapping in self.mappings.iter().filter(|mapping| mapping.event_type.matches(&event.event_type)) {
             let view = event_view.get_or_insert_with(|| view(event));
             if !mapping.matches(event, view)? {
                 continue;
             }
-            let mapped = mapping.apply(view)?;
+            let mapped = mapping.apply(view, &event.hashes)?;
             match profiles.iter_mut().find(|profile| profile.identity == mapped.identity) {
                 Some(profile) => profile.changes.extend(mapped.changes),
                 None => profiles.push(mapped),
@@ -154,28 +244,53 @@ impl Mapping {
         }
     }
 
-    fn apply(&self, view: &Value) -> Result<ProfileChanges, MappingError> {
-        let identity = self.identity(view).map_err(|problem| {
-            self.error(&format!("identity.{}", self.identity_kind.name()), &self.identity, problem)
+    fn apply(&self, view: &Value, hashes: &Hashes) -> Result<ProfileChanges, MappingError> {
+        let identity = self.identity(view, hashes).map_err(|problem| {
+            self.error(&format!("identity.{}", self.identity_kind.name()), &self.identity.expression, problem)
         })?;
-        let changes = self.changes.iter().map(|rule| self.change(rule, view)).collect::<Result<_, _>>()?;
+        let changes = self.changes.iter().map(|rule| self.change(rule, view, hashes)).collect::<Result<_, _>>()?;
         Ok(ProfileChanges { identity, changes })
     }
 
-    fn identity(&self, view: &Value) -> Result<Identity, String> {
-        let value = self.identity.value(view)?;
-        let is_key = value.as_str().is_some() || value.is_integer();
-        if !is_key {
-            return Err("an identity is a text or a whole number".to_owned());
-        }
-        let key = expression::text_of(&value)?;
+    fn identity(&self, view: &Value, hashes: &Hashes) -> Result<Identity, String> {
+        let key = self.identity.text(view, hashes, |value| {
+            let is_key = value.as_str().is_some() || value.is_integer();
+            if is_key { Ok(()) } else { Err("an identity is a text or a whole number".to_owned()) }
+        })?;
         Identity::new(self.identity_kind, key).map_err(|error| error.to_string())
     }
 
-    fn change(&self, rule: &ChangeRule, view: &Value) -> Result<Change, MappingError> {
-        let error =
-            |problem| self.error(&format!("{}.{}", rule.operation.name(), rule.name.as_str()), &rule.value, problem);
-        let value = rule.value.text_value(view).map_err(error)?;
+    /// The fields that it uses, and those that it hides.
+    fn fields(&self) -> (Fields, Fields) {
+        let (mut used, mut hidden) = (Fields::default(), Fields::default());
+        if let Some(when) = &self.when {
+            used.add(when);
+        }
+        for rule in self.texts() {
+            let fields = if rule.hash.is_some() { &mut hidden } else { &mut used };
+            fields.add(&rule.expression);
+        }
+        (used, hidden)
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &TextRule> {
+        std::iter::once(&self.identity).chain(self.changes.iter().map(|rule| &rule.value))
+    }
+
+    /// The hashes that take the place of what it hides.
+    fn hashes(&self, view: &Value, known: &Hashes) -> impl Iterator<Item = (String, String)> {
+        self.texts().filter_map(|rule| {
+            let label = rule.hash.as_ref()?.label(rule.expression.text());
+            Some((label, rule.text(view, known, |_| Ok(())).ok()?))
+        })
+    }
+
+    fn change(&self, rule: &ChangeRule, view: &Value, hashes: &Hashes) -> Result<Change, MappingError> {
+        let error = |problem| {
+            let field = format!("{}.{}", rule.operation.name(), rule.name.as_str());
+            self.error(&field, &rule.value.expression, problem)
+        };
+        let value = rule.value.text(view, hashes, |_| Ok(())).map_err(error)?;
         check_value_length(&value)
             .map_err(|found| error(format!("the value has {found} characters, at most {ATTRIBUTE_VALUE_CHARS_MAX}")))?;
         if value.contains('\0') {
@@ -197,6 +312,29 @@ impl Mapping {
             field: field.to_owned(),
             expression: expression.text().to_owned(),
             problem,
+        }
+    }
+}
+
+impl TextRule {
+    /// The text over an event; its hash, where it is hidden. A journalled event may hold that hash, and no more of it.
+    fn text(
+        &self,
+        view: &Value,
+        hashes: &Hashes,
+        check: impl FnOnce(&Value) -> Result<(), String>,
+    ) -> Result<String, String> {
+        if let Some(hash) = &self.hash
+            && let Some(known) = hashes.get(&hash.label(self.expression.text()))
+        {
+            return Ok(known.clone());
+        }
+        let value = self.expression.value(view)?;
+        check(&value)?;
+        let text = expression::text_of(&value)?;
+        match &self.hash {
+            Some(hash) => hash.hash(&text),
+            None => Ok(text),
         }
     }
 }

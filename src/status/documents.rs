@@ -42,6 +42,9 @@ pub struct EventCounts {
     pub duplicate: i64,
     pub unmapped: i64,
     pub rejected: i64,
+    /// Counted and not stored, since the person did not agree.
+    #[serde(default)]
+    pub unconsented: i64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -156,6 +159,7 @@ impl Status {
             events_duplicate: count(self.events.duplicate),
             events_unmapped: count(self.events.unmapped),
             events_rejected: count(self.events.rejected),
+            events_unconsented: count(self.events.unconsented),
             updates_delivered: count(self.delivered.updates),
             attributes_delivered: count(self.delivered.attributes),
             pending_profiles: self.pending.profiles,

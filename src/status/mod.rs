@@ -2,7 +2,7 @@
 //!
 //! Gathered from the writer's numbers, a reader's queries and the forwarder's view of the link.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::limits::REJECTED_LISTED_MAX;
 use crate::link::LinkState;
 use crate::quota::QuotaClock;
 use crate::rejected::{RejectedItem, RejectedList};
-use crate::store::{Counters, InFlight, Pending, ProfileRow, Reader, RejectedRow, Room, StoreError, Writer};
+use crate::store::{Counters, InFlight, Pending, ProfileRow, Reader, RejectedRow, Room, StoreError, StoreFile, Writer};
 use crate::timestamp::Timestamp;
 
 mod documents;
@@ -59,7 +59,7 @@ pub struct StatusParts {
     /// Which way updates went.
     pub route_counts: RouteCounts,
     /// The store's file.
-    pub store_path: PathBuf,
+    pub store_file: StoreFile,
 }
 
 impl StatusParts {
@@ -83,7 +83,7 @@ impl StatusParts {
             quota_now: self.quota_clock.at(self.clock.elapsed()),
             max_bytes: bounds.max_bytes,
             is_full: matches!(*self.writer.room().borrow(), Room::Full(_)),
-            data_dir: self.store_path.parent().unwrap_or(Path::new("")),
+            data_dir: self.store_file.path.parent().unwrap_or(Path::new("")),
         };
         gather(known, &self.reader())
     }
@@ -230,6 +230,7 @@ fn gather(known: Known<'_>, reader: &Reader) -> Result<Status, StoreError> {
             duplicate: totals.duplicate,
             unmapped: totals.unmapped,
             rejected: totals.rejected,
+            unconsented: totals.unconsented,
         },
         pending: PendingCounts {
             profiles: pending.profiles,

@@ -171,7 +171,9 @@ impl Reader {
         let rows = || {
             let snapshot = self.connection.unchecked_transaction()?;
             let mut statement = snapshot
-                .prepare_cached("SELECT id, key FROM profile WHERE batch_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3")?;
+                .prepare_cached(
+                    "SELECT id, open(key, 'profile', kind) FROM profile WHERE batch_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+                )?;
             let part = i64::try_from(PART_ROWS).unwrap_or(i64::MAX);
             let rows = statement.query_map((batch_id, after, part), |row| Ok((row.get(0)?, row.get(1)?)))?;
             let rows = rows.collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
@@ -188,13 +190,13 @@ impl Reader {
 /// of other attributes, since a batch takes the place of the one before it.
 pub(super) fn row_attributes(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<(String, String)>> {
     let mut statement = connection.prepare_cached(
-        "SELECT a.name, CASE WHEN r.sent_version = a.batched_version AND r.sent_value IS NOT NULL THEN r.sent_value
-                             WHEN a.version = a.batched_version THEN a.value
-                             ELSE a.batched_value END
+        "SELECT a.name, open(CASE WHEN r.sent_version = a.batched_version AND r.sent_value IS NOT NULL THEN r.sent_value
+                                  WHEN a.version = a.batched_version THEN a.value
+                                  ELSE a.batched_value END, 'attribute', a.profile_id, a.name)
          FROM attribute a LEFT JOIN reading r ON r.profile_id = a.profile_id AND r.name = a.name
          WHERE a.profile_id = ?1 AND a.batched_version > 0
          UNION ALL
-         SELECT name, read_value FROM reading
+         SELECT name, open(read_value, 'attribute', profile_id, name) FROM reading
          WHERE profile_id = ?1 AND decision IN (2, 3) AND read_value <> '' AND NOT EXISTS (
              SELECT 1 FROM attribute a
              WHERE a.profile_id = ?1 AND a.name = reading.name AND a.batched_version > 0)",
@@ -314,7 +316,9 @@ impl Store {
         // What was settled is in the batch no longer, so that the next part begins where this one ends.
         let rows: Vec<(i64, String)> = self
             .connection
-            .prepare_cached("SELECT id, key FROM profile WHERE batch_id = ?1 ORDER BY id LIMIT ?2")?
+            .prepare_cached(
+                "SELECT id, open(key, 'profile', kind) FROM profile WHERE batch_id = ?1 ORDER BY id LIMIT ?2",
+            )?
             .query_map((batch.id, i64::try_from(PART_ROWS).unwrap_or(i64::MAX)), |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
         let mut settled = SettledRows { next: rows.last().map(|(id, _)| *id), ..SettledRows::default() };

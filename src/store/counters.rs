@@ -14,6 +14,8 @@ pub struct Totals {
     pub unmapped: i64,
     /// Events whose mapping failed.
     pub rejected: i64,
+    /// Events that were not stored, since the person did not agree.
+    pub unconsented: i64,
     /// Updates that Target accepted.
     pub updates: i64,
     /// Attribute values in those updates.
@@ -43,11 +45,12 @@ pub struct Totals {
 }
 
 impl Totals {
-    fn named(&mut self) -> [(&'static str, &mut i64); 16] {
+    fn named(&mut self) -> [(&'static str, &mut i64); 17] {
         [
             ("events_duplicate", &mut self.duplicate),
             ("events_unmapped", &mut self.unmapped),
             ("events_rejected", &mut self.rejected),
+            ("events_unconsented", &mut self.unconsented),
             ("updates_delivered", &mut self.updates),
             ("attributes_delivered", &mut self.attributes),
             ("requests", &mut self.requests),

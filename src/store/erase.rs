@@ -1,11 +1,10 @@
 //! Erasing what the store holds of one identity. With `secure_delete` nothing stays in the pages; [`checkpoint`] empties
 //! the log.
 
-use std::path::Path;
-
 use rusqlite::Connection;
 
 use super::journal::Store;
+use super::seal::StoreFile;
 use super::{StoreError, profiles, schema};
 use crate::identity::Identity;
 use crate::timestamp::Timestamp;
@@ -41,7 +40,7 @@ pub(super) fn journal_part(
     limit: i64,
 ) -> rusqlite::Result<Vec<JournalRow>> {
     let mut statement = connection.prepare_cached(
-        "SELECT seq, time_ms, event, profile_id IS ?2 AND ?2 IS NOT NULL OR EXISTS (
+        "SELECT seq, time_ms, open(event, 'journal', seq), profile_id IS ?2 AND ?2 IS NOT NULL OR EXISTS (
              SELECT 1 FROM journal_profile more WHERE more.seq = journal.seq AND more.profile_id = ?2)
          FROM journal WHERE seq > ?1 AND event <> '' ORDER BY seq LIMIT ?3",
     )?;
@@ -104,10 +103,6 @@ impl Store {
 ///
 /// # Errors
 /// [`StoreError::Open`] or [`StoreError::Write`].
-pub fn checkpoint(path: &Path) -> Result<(), StoreError> {
-    let connection = schema::open_writer(path)?;
-    connection
-        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
-        .map_err(StoreError::write)
-        .and_then(|busy| if busy == 0 { Ok(()) } else { Err(StoreError::Busy) })
+pub fn checkpoint(file: &StoreFile) -> Result<(), StoreError> {
+    schema::empty_log(&schema::open_writer(file)?)
 }

@@ -162,7 +162,9 @@ impl Filling {
             )?
             .execute((id, candidate.route.number()))?;
         let (key, seq, since): (String, i64, i64) = connection
-            .prepare_cached("SELECT key, pending_seq, pending_since_ms FROM profile WHERE id = ?1")?
+            .prepare_cached(
+                "SELECT open(key, 'profile', kind), pending_seq, pending_since_ms FROM profile WHERE id = ?1",
+            )?
             .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         let attributes = row_attributes(connection, id)?;
         let row_bytes: usize = size(&key) + 1 + attributes.iter().map(|(_, value)| size(value)).sum::<usize>();

@@ -17,9 +17,10 @@ use super::keys::{Key, KeyFilter, Keys};
 use super::profiles::{self, PlanError, ProfilePlan, Repeats};
 use super::salvage::{self, Salvage};
 use super::schema;
+use super::seal::StoreFile;
 use crate::coalesce::Stamp;
 use crate::event::{Event, EventStatus};
-use crate::mapping::{MappingError, ProfileChanges};
+use crate::mapping::{Meaning, ProfileChanges};
 use crate::quota::{Quota, QuotaTime};
 use crate::reason::Reason;
 use crate::timestamp::Timestamp;
@@ -32,13 +33,13 @@ pub struct Recording {
     /// This device's time, which never runs backwards.
     pub recorded_at: Timestamp,
     /// Its changes, or why there are none.
-    pub mapped: Result<Vec<ProfileChanges>, MappingError>,
+    pub meaning: Meaning,
 }
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    /// Its number in the journal; of a duplicate, the number of the first.
+    /// Its number in the journal; of a duplicate, the number of the first; 0 when it is not stored.
     pub seq: i64,
     /// Its fate.
     pub status: EventStatus,
@@ -117,8 +118,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`], also for a store of a newer program, which is left untouched.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_within(path, StoreLimits::default())
+    pub fn open(file: impl Into<StoreFile>) -> Result<Self, StoreError> {
+        Self::open_within(file, StoreLimits::default())
     }
 
     /// If the store's file is damaged: puts it aside, and begins a new one with what can be read of it. Call it before
@@ -126,12 +127,22 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`], when the file cannot be put aside or a new one cannot be written.
-    pub fn mend(path: &Path, now: Timestamp) -> Result<bool, StoreError> {
-        let is_damaged = salvage::is_damaged(path);
+    pub fn mend(file: impl Into<StoreFile>, now: Timestamp) -> Result<bool, StoreError> {
+        let file = file.into();
+        let is_damaged = salvage::is_damaged(&file);
         if is_damaged {
-            salvage::salvage(path, now)?;
+            salvage::salvage(&file, now)?;
         }
         Ok(is_damaged)
+    }
+
+    /// Seals a store anew with the key of the file, from its old one or from none; or opens it for good, where the file
+    /// has an old key alone. Nothing of what it held before stays in the file or in its log.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the store is as it was.
+    pub fn rekey(file: &StoreFile) -> Result<(), StoreError> {
+        schema::rekey(file)
     }
 
     /// What was saved the last time that the store was found damaged.
@@ -191,10 +202,11 @@ impl Store {
     ///
     /// # Errors
     /// As for [`Self::open`].
-    pub fn open_within(path: &Path, limits: StoreLimits) -> Result<Self, StoreError> {
-        let mut store = Self::with(schema::open_writer(path)?)?;
+    pub fn open_within(file: impl Into<StoreFile>, limits: StoreLimits) -> Result<Self, StoreError> {
+        let file = file.into();
+        let mut store = Self::with(schema::open_writer(&file)?)?;
         store.limits = limits;
-        store.dir = path.parent().map(PathBuf::from);
+        store.dir = file.path.parent().map(PathBuf::from);
         store.set_bounds()?;
         Ok(store)
     }
@@ -316,6 +328,11 @@ impl Store {
 
     fn record_event(&mut self, recording: &Recording) -> rusqlite::Result<Recorded> {
         let event = &recording.event;
+        if recording.meaning == Meaning::Unconsented {
+            self.state.totals.unconsented += 1;
+            let reason = Some("the person did not agree to it: it was counted, and not stored".to_owned());
+            return Ok(Recorded { seq: 0, status: EventStatus::Unconsented, reason });
+        }
         if let Some(seq) = self.find(event)? {
             self.state.totals.duplicate += 1;
             return Ok(Recorded { seq, status: EventStatus::Duplicate, reason: None });
@@ -323,7 +340,7 @@ impl Store {
         let (seq, recorded_at) = (self.next_seq(), self.recorded_at(recording.recorded_at));
         self.happens(recorded_at);
         let (status, profile_ids, rejection) =
-            self.apply(&recording.mapped, Stamp { time: event.time, seq }, recorded_at)?;
+            self.apply(&recording.meaning, Stamp { time: event.time, seq }, recorded_at)?;
         self.insert(event, seq, recorded_at, (status, &profile_ids))?;
         if let Some((reason, detail)) = &rejection {
             self.reject(seq, recorded_at, *reason, detail)?;
@@ -345,18 +362,19 @@ impl Store {
     /// rejected.
     pub(super) fn apply(
         &mut self,
-        mapped: &Result<Vec<ProfileChanges>, MappingError>,
+        meaning: &Meaning,
         stamp: Stamp,
         recorded_at: Timestamp,
     ) -> rusqlite::Result<Applied> {
         let rejected = |reason, detail| (EventStatus::Rejected, Vec::new(), Some((reason, detail)));
-        Ok(match mapped {
-            Ok(profiles) if profiles.is_empty() => (EventStatus::Unmapped, Vec::new(), None),
-            Ok(profiles) => match self.coalesce(profiles, stamp, recorded_at)? {
+        Ok(match meaning {
+            Meaning::Changes(profiles) if profiles.is_empty() => (EventStatus::Unmapped, Vec::new(), None),
+            Meaning::Changes(profiles) => match self.coalesce(profiles, stamp, recorded_at)? {
                 Ok(profile_ids) => (EventStatus::Recorded, profile_ids, None),
                 Err(detail) => rejected(Reason::CoalesceFailed, detail),
             },
-            Err(error) => rejected(Reason::MappingFailed, error.to_string()),
+            Meaning::Failed(error) => rejected(Reason::MappingFailed, error.to_string()),
+            Meaning::Unconsented => (EventStatus::Unconsented, Vec::new(), None),
         })
     }
 
@@ -365,7 +383,7 @@ impl Store {
         match status {
             EventStatus::Unmapped => self.state.totals.unmapped += 1,
             EventStatus::Rejected => self.state.totals.rejected += 1,
-            EventStatus::Recorded | EventStatus::Duplicate => {}
+            EventStatus::Recorded | EventStatus::Duplicate | EventStatus::Unconsented => {}
         }
         self.state.last_seq = seq;
         self.state.recorded_at = Some(recorded_at);
@@ -376,7 +394,7 @@ impl Store {
         for seq in self.keys.find(&self.connection, Key::of(&event.source, &event.id))? {
             let held: Option<String> = self
                 .connection
-                .prepare_cached("SELECT event FROM journal WHERE seq = ?1 AND event <> ''")?
+                .prepare_cached("SELECT open(event, 'journal', seq) FROM journal WHERE seq = ?1 AND event <> ''")?
                 .query_row([seq], |row| row.get(0))
                 .optional()?;
             // Of an event that is no longer there the key must do: two of a billion events share one once in 40 times.
@@ -425,7 +443,8 @@ impl Store {
         (status, profile_ids): (EventStatus, &[i64]),
     ) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare_cached(
-            "INSERT INTO journal (seq, recorded_at_ms, time_ms, status, profile_id, event) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO journal (seq, recorded_at_ms, time_ms, status, profile_id, event)
+             VALUES (?1, ?2, ?3, ?4, ?5, seal(?6, 'journal', ?1))",
         )?;
         let times = (recorded_at.as_millis(), event.time.as_millis());
         statement.execute((seq, times.0, times.1, status_number(status), profile_ids.first(), &event.json))?;
@@ -438,9 +457,9 @@ impl Store {
     }
 
     fn reject(&self, seq: i64, at: Timestamp, reason: Reason, detail: &str) -> rusqlite::Result<()> {
-        let mut statement = self
-            .connection
-            .prepare_cached("INSERT INTO rejected (rejected_at_ms, seq, reason, detail) VALUES (?1, ?2, ?3, ?4)")?;
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO rejected (rejected_at_ms, seq, reason, detail) VALUES (?1, ?2, ?3, seal(?4, 'rejected'))",
+        )?;
         statement.execute((at.as_millis(), seq, reason.label(), detail)).map(|_| ())
     }
 
@@ -553,7 +572,7 @@ impl State {
 /// The number under which a status is stored.
 const fn status_number(status: EventStatus) -> i64 {
     match status {
-        EventStatus::Recorded | EventStatus::Duplicate => 0,
+        EventStatus::Recorded | EventStatus::Duplicate | EventStatus::Unconsented => 0,
         EventStatus::Unmapped => 1,
         EventStatus::Rejected => 2,
     }

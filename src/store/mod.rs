@@ -24,6 +24,7 @@ mod rejected;
 mod room;
 mod salvage;
 mod schema;
+mod seal;
 mod settle;
 mod verification;
 mod writer;
@@ -44,6 +45,7 @@ pub use rejected::{RejectedRow, RejectedSubject};
 pub use room::{Full, Room};
 pub use salvage::Salvage;
 pub use schema::VERSION as SCHEMA_VERSION;
+pub use seal::{StoreFile, StoreKey};
 pub use settle::{Refusal, Settlement};
 pub use verification::{DueVerifications, Verified};
 pub use writer::Writer;
@@ -67,6 +69,16 @@ pub enum StoreError {
         path: PathBuf,
         /// Its schema version.
         found: i64,
+    },
+    /// The file is sealed, and there is no key.
+    Sealed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is sealed with another key.
+    WrongKey {
+        /// The file.
+        path: PathBuf,
     },
     /// The file could not be brought to this program's schema; it is as it was before.
     Migrate {
@@ -140,6 +152,17 @@ impl fmt::Display for StoreError {
                 path.display(),
                 schema::VERSION
             ),
+            Self::Sealed { path } => write!(
+                f,
+                "the store {} is encrypted, and there is no key in [store]; name the key, the store was not touched",
+                path.display()
+            ),
+            Self::WrongKey { path } => write!(
+                f,
+                "the key in [store] is not the one that {} is encrypted with; name the right one, or the new one if \
+                 `outpost rekey` has changed it; the store was not touched",
+                path.display()
+            ),
             Self::Migrate { path, .. } => {
                 write!(f, "the store {} cannot be brought to the newest schema; it was left as it was", path.display())
             }
@@ -172,7 +195,12 @@ impl std::error::Error for StoreError {
                 Some(source)
             }
             Self::PutAside { source, .. } => Some(source),
-            Self::NewerSchema { .. } | Self::Full(_) | Self::Busy | Self::Stopped => None,
+            Self::NewerSchema { .. }
+            | Self::Sealed { .. }
+            | Self::WrongKey { .. }
+            | Self::Full(_)
+            | Self::Busy
+            | Self::Stopped => None,
         }
     }
 }

@@ -6,12 +6,12 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
 use super::readings::{self, Basis};
+use super::seal::StoreFile;
 use super::{StoreError, profiles, schema};
 use crate::attribute::Operation;
 use crate::existence::{Existence, Knowledge};
@@ -183,8 +183,8 @@ impl Outbox {
     ///
     /// # Errors
     /// [`StoreError::Open`] or [`StoreError::NewerSchema`].
-    pub fn open(path: &Path, in_flight: InFlight) -> Result<Self, StoreError> {
-        Ok(Self { connection: schema::open_reader(path)?, in_flight })
+    pub fn open(file: &StoreFile, in_flight: InFlight) -> Result<Self, StoreError> {
+        Ok(Self { connection: schema::open_reader(file)?, in_flight })
     }
 
     /// Claims profiles that are neither in flight nor in a batch.
@@ -240,7 +240,8 @@ fn claim(
     // One statement for all: a query for each profile would cost as much again. A profile without attributes, which there
     // should not be, is claimed too, so that its settlement takes it out.
     let mut pending = connection.prepare_cached(
-        "SELECT id, kind, key, name, value, version, operation, is_own, is_urgent, event_time_ms, existence, existence_at_ms
+        "SELECT id, kind, open(key, 'profile', kind), name, open(value, 'attribute', id, name), version, operation, is_own,
+             is_urgent, event_time_ms, existence, existence_at_ms
          FROM profile LEFT JOIN attribute ON profile_id = id AND version > max(delivered_version, refused_version)
          WHERE pending_seq IS NOT NULL AND batch_id IS NULL ORDER BY pending_seq, id",
     )?;

@@ -180,7 +180,9 @@ fn apply<'a>(plan: &mut AttributePlan<'a>, change: &'a Change, stamp: Stamp) -> 
 
 pub(super) fn find(connection: &Connection, identity: &Identity) -> rusqlite::Result<Option<ProfileHead>> {
     connection
-        .prepare_cached("SELECT id, pending_seq IS NOT NULL FROM profile WHERE key = ?1 AND kind = ?2")?
+        .prepare_cached(
+            "SELECT id, pending_seq IS NOT NULL FROM profile WHERE key = seal(?1, 'profile', ?2) AND kind = ?2",
+        )?
         .query_row((identity.key(), kind_number(identity.kind())), |row| {
             Ok(ProfileHead { id: row.get(0)?, is_pending: row.get(1)? })
         })
@@ -195,7 +197,7 @@ fn load(
     repeat_before: Timestamp,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "SELECT name, value, items, event_time_ms, event_seq, version > max(delivered_version, refused_version),
+        "SELECT name, open(value, 'attribute', profile_id, name), open(items, 'attribute', profile_id, name), event_time_ms, event_seq, version > max(delivered_version, refused_version),
              version = delivered_version AND delivered_at_ms <= ?2
          FROM attribute WHERE profile_id = ?1",
     )?;
@@ -238,7 +240,7 @@ pub(super) fn preview(
 
 fn pending_values(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<(String, String)>> {
     let mut statement = connection.prepare_cached(
-        "SELECT name, value FROM attribute
+        "SELECT name, open(value, 'attribute', profile_id, name) FROM attribute
          WHERE profile_id = ?1 AND version > max(delivered_version, refused_version) ORDER BY name",
     )?;
     let rows = statement.query_map([profile_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -303,7 +305,7 @@ impl AttributePlan<'_> {
         let at = (held.stamp.time.as_millis(), held.stamp.seq);
         if !self.has_new_version() {
             let mut statement = connection.prepare_cached(
-                "UPDATE attribute SET items = ?3, event_time_ms = ?4, event_seq = ?5, mapping = ?6
+                "UPDATE attribute SET items = seal(?3, 'attribute', ?1, ?2), event_time_ms = ?4, event_seq = ?5, mapping = ?6
                  WHERE profile_id = ?1 AND name = ?2",
             )?;
             statement.execute((profile_id, self.name, &held.items, at.0, at.1, self.mapping))?;
@@ -318,7 +320,7 @@ impl AttributePlan<'_> {
             return statement.execute((profile_id, self.name, seq, recorded_at.as_millis())).map(|_| ());
         }
         let sql = if self.exists {
-            "UPDATE attribute SET value = ?3, items = ?4, event_time_ms = ?5, event_seq = ?6, mapping = ?7,
+            "UPDATE attribute SET value = seal(?3, 'attribute', ?1, ?2), items = seal(?4, 'attribute', ?1, ?2), event_time_ms = ?5, event_seq = ?6, mapping = ?7,
                  version = ?8, changed_at_ms = ?9, operation = ?10, is_own = ?11, 
                  is_urgent = ?12 OR (is_urgent AND version > delivered_version),
                  batched_value = CASE WHEN batched_version = version THEN value ELSE batched_value END
@@ -327,7 +329,7 @@ impl AttributePlan<'_> {
             "INSERT INTO attribute
                  (profile_id, name, value, items, event_time_ms, event_seq, mapping, version, changed_at_ms,
                   operation, is_own, is_urgent)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+             VALUES (?1, ?2, seal(?3, 'attribute', ?1, ?2), seal(?4, 'attribute', ?1, ?2), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         };
         connection.prepare_cached(sql)?.execute((
             profile_id,
@@ -351,7 +353,7 @@ impl AttributePlan<'_> {
 }
 
 fn insert(connection: &Connection, id: i64, identity: &Identity) -> rusqlite::Result<i64> {
-    connection.prepare_cached("INSERT INTO profile (id, kind, key) VALUES (?1, ?2, ?3)")?.insert((
+    connection.prepare_cached("INSERT INTO profile (id, kind, key) VALUES (?1, ?2, seal(?3, 'profile', ?2))")?.insert((
         id,
         kind_number(identity.kind()),
         identity.key(),

@@ -1,6 +1,6 @@
 //! What people ask of the store: read on a connection of its own, which never waits for the writer.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use super::profiles::{self, Repeats, kind_number};
 use super::readings;
 use super::rejected::{self, RejectedRow};
 use super::salvage::{self, Salvage};
+use super::seal::StoreFile;
 use super::{StoreError, schema};
 use crate::coalesce::Stamp;
 use crate::existence::Knowledge;
@@ -94,8 +95,9 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError::Open`] or [`StoreError::NewerSchema`].
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { connection: schema::open_reader(path)?, path: path.to_owned() })
+    pub fn open(file: impl Into<StoreFile>) -> Result<Self, StoreError> {
+        let file = file.into();
+        Ok(Self { connection: schema::open_reader(&file)?, path: file.path })
     }
 
     /// Reads what a store in memory holds.
@@ -117,8 +119,8 @@ impl Reader {
     ///
     /// # Errors
     /// As for [`Self::open`].
-    pub fn open_snapshot(path: &Path) -> Result<Self, StoreError> {
-        let reader = Self::open(path)?;
+    pub fn open_snapshot(file: impl Into<StoreFile>) -> Result<Self, StoreError> {
+        let reader = Self::open(file)?;
         // The first read takes the snapshot, not BEGIN.
         reader.connection.execute_batch("BEGIN; SELECT 1 FROM counter;").map_err(StoreError::Read)?;
         Ok(reader)
@@ -301,7 +303,7 @@ impl Reader {
     pub fn profile_events(&self, profile_id: i64, limit: usize) -> Result<Vec<ProfileEvent>, StoreError> {
         let read = || {
             let mut statement = self.connection.prepare_cached(
-                "SELECT time_ms, event FROM journal
+                "SELECT time_ms, open(event, 'journal', seq) FROM journal
                  WHERE seq > (SELECT max(seq) FROM journal) - ?3 AND event <> '' AND (profile_id = ?1 OR seq IN (
                      SELECT seq FROM journal_profile
                      WHERE profile_id = ?1 AND seq > (SELECT max(seq) FROM journal) - ?3))
@@ -330,7 +332,7 @@ impl Reader {
         let snapshot = self.connection.unchecked_transaction()?;
         let head = snapshot
             .prepare_cached(
-                "SELECT id, existence, existence_at_ms, batch_id FROM profile WHERE key = ?1 AND kind = ?2",
+                "SELECT id, existence, existence_at_ms, batch_id FROM profile WHERE key = seal(?1, 'profile', ?2) AND kind = ?2",
             )?
             .query_row((identity.key(), kind_number(identity.kind())), |row| {
                 Ok((row.get::<_, i64>(0)?, profiles::knowledge(row, 1)?, row.get(3)?))
@@ -338,10 +340,13 @@ impl Reader {
             .optional()?;
         let Some((id, knowledge, batch_id)) = head else { return Ok(None) };
         let mut statement = snapshot.prepare_cached(
-            "SELECT a.name, value, nullif(event, ''), a.event_time_ms, mapping, version, delivered_version, delivered_at_ms,
-                    refused_version, refused_reason, batched_version, route, delivered_value,
-                    sent_version, sent_value, sent_own, sent_at_ms,
-                    read_at_ms, read_value, read_modified_at_ms, decision
+            "SELECT a.name, open(value, 'attribute', a.profile_id, a.name), nullif(open(event, 'journal', seq), ''),
+                    a.event_time_ms, mapping, version, delivered_version, delivered_at_ms,
+                    refused_version, refused_reason, batched_version, route,
+                    open(delivered_value, 'attribute', a.profile_id, a.name),
+                    sent_version, open(sent_value, 'attribute', a.profile_id, a.name),
+                    open(sent_own, 'attribute', a.profile_id, a.name), sent_at_ms,
+                    read_at_ms, open(read_value, 'attribute', a.profile_id, a.name), read_modified_at_ms, decision
              FROM attribute a LEFT JOIN journal ON seq = event_seq
                  LEFT JOIN reading r ON r.profile_id = a.profile_id AND r.name = a.name
              WHERE a.profile_id = ?1 ORDER BY a.name",

@@ -80,10 +80,11 @@ pub(super) fn delivered(version: i64, value: Option<String>, at_ms: Option<i64>)
 /// All attributes of a profile that may be sent: neither empty nor refused.
 pub(super) fn basis(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<Basis>> {
     let mut statement = connection.prepare_cached(
-        "SELECT a.name, value, version, operation, is_own, event_time_ms, items,
-                version > max(delivered_version, refused_version),
-                delivered_version, delivered_value, delivered_at_ms,
-                sent_version, sent_value, sent_own, sent_at_ms
+        "SELECT a.name, open(value, 'attribute', a.profile_id, a.name), version, operation, is_own, event_time_ms,
+                open(items, 'attribute', a.profile_id, a.name), version > max(delivered_version, refused_version),
+                delivered_version, open(delivered_value, 'attribute', a.profile_id, a.name), delivered_at_ms,
+                sent_version, open(sent_value, 'attribute', a.profile_id, a.name),
+                open(sent_own, 'attribute', a.profile_id, a.name), sent_at_ms
          FROM attribute a LEFT JOIN reading r ON r.profile_id = a.profile_id AND r.name = a.name
          WHERE a.profile_id = ?1 AND value <> '' AND (refused_version < version OR refused_reason = 'superseded')
          ORDER BY a.name",
@@ -136,10 +137,11 @@ pub(super) fn write(
     let mut statement = connection.prepare_cached(
         "INSERT INTO reading (profile_id, name, read_at_ms, read_value, read_modified_at_ms, decision,
              sent_version, sent_value, sent_own, sent_at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, 0), ?8, ?9, ?10)
-         ON CONFLICT DO UPDATE SET read_at_ms = ?3, read_value = ?4, read_modified_at_ms = ?5, decision = ?6,
-             sent_version = coalesce(?7, sent_version), sent_value = coalesce(?8, sent_value),
-             sent_own = coalesce(?9, sent_own), sent_at_ms = coalesce(?10, sent_at_ms)",
+         VALUES (?1, ?2, ?3, seal(?4, 'attribute', ?1, ?2), ?5, ?6, coalesce(?7, 0), seal(?8, 'attribute', ?1, ?2),
+             seal(?9, 'attribute', ?1, ?2), ?10)
+         ON CONFLICT DO UPDATE SET read_at_ms = ?3, read_value = excluded.read_value, read_modified_at_ms = ?5,
+             decision = ?6, sent_version = coalesce(?7, sent_version), sent_value = coalesce(excluded.sent_value, sent_value),
+             sent_own = coalesce(excluded.sent_own, sent_own), sent_at_ms = coalesce(?10, sent_at_ms)",
     )?;
     for Reading { name, shown, decision, sent, .. } in readings {
         statement.execute((

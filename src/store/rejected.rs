@@ -47,8 +47,8 @@ pub enum RejectedSubject {
     },
 }
 
-const SELECT: &str =
-    "SELECT r.id, r.rejected_at_ms, r.reason, r.detail, r.seq, j.time_ms, j.event, p.kind, p.key, r.attributes
+const SELECT: &str = "SELECT r.id, r.rejected_at_ms, r.reason, open(r.detail, 'rejected'), r.seq, j.time_ms,
+            open(j.event, 'journal', j.seq), p.kind, open(p.key, 'profile', p.kind), r.attributes
      FROM rejected r LEFT JOIN journal j ON j.seq = r.seq LEFT JOIN profile p ON p.id = r.profile_id";
 
 /// Up to `limit` rows with a greater id, oldest first.
@@ -111,7 +111,7 @@ impl Store {
         let recorded_at = self.recorded_at(recording.recorded_at);
         let seq = self.next_seq();
         let (status, profile_ids, rejection) =
-            self.apply(&recording.mapped, Stamp { time: recording.event.time, seq }, recorded_at)?;
+            self.apply(&recording.meaning, Stamp { time: recording.event.time, seq }, recorded_at)?;
         if let Some((reason, detail)) = rejection {
             self.reject_again(id, recorded_at, reason, &detail)?;
             return Ok(Some(Recorded { seq: old, status, reason: Some(detail) }));
@@ -125,7 +125,9 @@ impl Store {
 
     fn reject_again(&self, id: i64, at: Timestamp, reason: Reason, detail: &str) -> rusqlite::Result<()> {
         self.connection
-            .prepare_cached("UPDATE rejected SET rejected_at_ms = ?2, reason = ?3, detail = ?4 WHERE id = ?1")?
+            .prepare_cached(
+                "UPDATE rejected SET rejected_at_ms = ?2, reason = ?3, detail = seal(?4, 'rejected') WHERE id = ?1",
+            )?
             .execute((id, at.as_millis(), reason.label(), detail))
             .map(|_| ())
     }

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql};
 
 use super::StoreError;
 use super::schema;
+use super::seal::{self, StoreFile, StoreKey};
 use crate::timestamp::Timestamp;
 
 /// How far a start looks for damage, in steps of SQLite's check. A store that is too large for them is looked at as a
@@ -69,12 +70,13 @@ const TABLES: [(&str, &str); 12] = [
 
 /// Whether SQLite calls the file damaged, as far as can be seen in a moment; or in any time, when something could not
 /// be read before.
-pub(super) fn is_damaged(path: &Path) -> bool {
+pub(super) fn is_damaged(file: &StoreFile) -> bool {
+    let path = &file.path;
     if !path.exists() {
         return false;
     }
     let limit = if suspicion_path(path).exists() { u64::MAX } else { CHECK_STEPS_MAX };
-    match check(path, limit) {
+    match check(file, limit) {
         Ok(is_sound) => !is_sound,
         Err(error) => is_corruption(&error),
     }
@@ -94,7 +96,8 @@ fn suspicion_path(path: &Path) -> PathBuf {
     path.with_extension("suspect")
 }
 
-fn check(path: &Path, limit: u64) -> rusqlite::Result<bool> {
+fn check(file: &StoreFile, limit: u64) -> rusqlite::Result<bool> {
+    let path = &file.path;
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     // Else the whole log would be copied now, while somebody waits for the start.
@@ -115,7 +118,10 @@ fn check(path: &Path, limit: u64) -> rusqlite::Result<bool> {
         // No damage was seen in that time.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(true),
         found => {
-            let is_sound = found? == "ok";
+            let mut is_sound = found? == "ok";
+            if is_sound && limit == u64::MAX {
+                is_sound = opens(&connection, file, version)?;
+            }
             if is_sound {
                 let _ = std::fs::remove_file(suspicion_path(path));
             }
@@ -124,8 +130,17 @@ fn check(path: &Path, limit: u64) -> rusqlite::Result<bool> {
     }
 }
 
+/// Whether all that is sealed opens. With another key nothing would, which says nothing of damage.
+fn opens(connection: &Connection, file: &StoreFile, version: i64) -> rusqlite::Result<bool> {
+    let Ok(standing) = seal::look(connection, file, version) else { return Ok(true) };
+    seal::install(connection, standing.key(file))?;
+    seal::is_whole(connection)
+}
+
 /// Puts a damaged store aside, begins a new one, and saves what can be read.
-pub(super) fn salvage(path: &Path, now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn salvage(file: &StoreFile, now: Timestamp) -> Result<(), StoreError> {
+    let path = &file.path;
+    let key = holding(file)?;
     let kept_as = format!("{}.corrupt-{}", path.display(), now.as_millis() / 1_000);
     for suffix in ["", "-wal", "-shm"] {
         let (from, to) = (suffixed(path.as_os_str(), suffix), suffixed(kept_as.as_ref(), suffix));
@@ -136,9 +151,26 @@ pub(super) fn salvage(path: &Path, now: Timestamp) -> Result<(), StoreError> {
         }
     }
     let _ = std::fs::remove_file(suspicion_path(path));
-    let new = schema::open_writer(path)?;
-    let saved = save(Path::new(&kept_as), &new, now).map_err(StoreError::write)?;
+    let new = schema::open_writer(&StoreFile::new(path, key.clone()))?;
+    let saved = save(&StoreFile::new(&kept_as, key), &new, now).map_err(StoreError::write)?;
     note(&new, &saved).map_err(StoreError::write)
+}
+
+/// The key that the rows of a damaged store are sealed with: the one that is handed in, unless they are not sealed.
+fn holding(file: &StoreFile) -> Result<Option<StoreKey>, StoreError> {
+    let look = || -> rusqlite::Result<_> {
+        let connection = Connection::open_with_flags(&file.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        seal::proof(&connection, version)?;
+        Ok(seal::look(&connection, file, version))
+    };
+    match look() {
+        Ok(Ok(standing)) => Ok(standing.key(file).cloned()),
+        Ok(Err(wrong)) => Err(wrong),
+        // What cannot be read any more was sealed as it is configured.
+        Err(_) => Ok(file.key.clone()),
+    }
 }
 
 fn suffixed(path: &std::ffi::OsStr, suffix: &str) -> OsString {
@@ -147,14 +179,17 @@ fn suffixed(path: &std::ffi::OsStr, suffix: &str) -> OsString {
     path
 }
 
-fn save(kept: &Path, new: &Connection, now: Timestamp) -> rusqlite::Result<Salvage> {
-    let kept_as = kept.file_name().unwrap_or_default().to_string_lossy().into_owned();
+fn save(kept: &StoreFile, new: &Connection, now: Timestamp) -> rusqlite::Result<Salvage> {
+    let kept_as = kept.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut saved = Salvage { at: now, kept_as, ..Salvage::default() };
     // What cannot even be opened is kept all the same.
-    let Ok(old) = Connection::open_with_flags(kept, OpenFlags::SQLITE_OPEN_READ_WRITE) else { return Ok(saved) };
+    let Ok(old) = Connection::open_with_flags(&kept.path, OpenFlags::SQLITE_OPEN_READ_WRITE) else { return Ok(saved) };
+    seal::install(&old, kept.key.as_ref())?;
     new.execute_batch("BEGIN IMMEDIATE")?;
     for (table, order) in TABLES {
-        let rows = copy(&old, new, table, order)?;
+        // A sealed value that does not open is as unreadable as a page; it stays in the damaged file.
+        let condition = kept.key.as_ref().and_then(|_| seal::condition(table));
+        let rows = copy(&old, new, table, order, condition.as_deref())?;
         match table {
             "profile" => saved.profiles = rows,
             "attribute" => saved.attributes = rows,
@@ -177,14 +212,19 @@ fn save(kept: &Path, new: &Connection, now: Timestamp) -> rusqlite::Result<Salva
     Ok(saved)
 }
 
-/// Copies the rows of a table from its beginning until one cannot be read, and from its end until then.
-fn copy(old: &Connection, new: &Connection, table: &str, order: &str) -> rusqlite::Result<i64> {
+/// Copies the rows of a table that fulfil a condition, from its beginning until one cannot be read, and from its end until then.
+fn copy(
+    old: &Connection,
+    new: &Connection,
+    table: &str,
+    order: &str,
+    condition: Option<&str>,
+) -> rusqlite::Result<i64> {
     let mut copied = 0;
     for direction in ["", " DESC"] {
         let order = order.replace(',', &format!("{direction},"));
-        let Ok(mut statement) = old.prepare(&format!("SELECT * FROM {table} ORDER BY {order}{direction}")) else {
-            continue;
-        };
+        let sql = format!("SELECT * FROM {table} WHERE {} ORDER BY {order}{direction}", condition.unwrap_or("true"));
+        let Ok(mut statement) = old.prepare(&sql) else { continue };
         // By name: the damaged store may be of an older schema.
         let columns = statement.column_count();
         let (names, places) = (statement.column_names().collect::<Vec<_>>().join(","), vec!["?"; columns].join(","));

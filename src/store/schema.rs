@@ -10,9 +10,14 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
+use super::seal::{self, Standing, StoreFile};
 
-const MIGRATIONS: [&str; 3] =
-    [include_str!("sql/0001_store.sql"), include_str!("sql/0002_target.sql"), include_str!("sql/0003_history.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("sql/0001_store.sql"),
+    include_str!("sql/0002_target.sql"),
+    include_str!("sql/0003_history.sql"),
+    include_str!("sql/0004_seal.sql"),
+];
 
 /// The schema that this program reads and writes.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -29,8 +34,9 @@ pub(super) const LOG_PAGES: i64 = 16_000;
 const STATEMENTS: usize = 80;
 
 /// Opens the file for its one writer, making or migrating it as needed.
-pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
-    let open = |source| StoreError::Open { path: path.to_owned(), source };
+pub(super) fn open_writer(file: &StoreFile) -> Result<Connection, StoreError> {
+    let path = &file.path;
+    let open = |source| StoreError::Open { path: path.clone(), source };
     make_private(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(open)?;
@@ -38,9 +44,34 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     connection.busy_timeout(Duration::from_secs(5)).map_err(open)?;
     // Before the first pragma that writes.
     let found = refuse_newer(&connection, path)?;
+    let standing = seal::look(&connection, file, found)?;
     set_up_writer(&connection).map_err(open)?;
     migrate(&mut connection, path, found)?;
+    if standing != Standing::Fits {
+        seal::reseal(&mut connection, standing.key(file), file.key.as_ref()).map_err(StoreError::write)?;
+        empty_log(&connection)?;
+    }
+    seal::install(&connection, file.key.as_ref()).map_err(open)?;
     Ok(connection)
+}
+
+/// Seals a store anew, and leaves nothing of what was there before in the file or in its log.
+pub(super) fn rekey(file: &StoreFile) -> Result<(), StoreError> {
+    let mut connection = match &file.key {
+        Some(_) => open_writer(file)?,
+        None => open_writer(&StoreFile::new(&file.path, file.old_key.clone()))?,
+    };
+    if file.key.is_none() {
+        seal::reseal(&mut connection, file.old_key.as_ref(), None).map_err(StoreError::write)?;
+    }
+    empty_log(&connection)
+}
+
+/// Moves the whole log into the database, and empties it.
+pub(super) fn empty_log(connection: &Connection) -> Result<(), StoreError> {
+    let busy: i64 =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(StoreError::write)?;
+    if busy == 0 { Ok(()) } else { Err(StoreError::Busy) }
 }
 
 /// Makes the file for this user alone, before SQLite would make it for all. If that fails, so will SQLite, with words.
@@ -59,19 +90,24 @@ pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
         Connection::open_in_memory().map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
     keep_plans(&connection).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
     migrate(&mut connection, path, 0)?;
+    seal::install(&connection, None).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
     Ok(connection)
 }
 
 /// Opens the file for reading. The writer has made and migrated it before.
-pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
-    let open = |source| StoreError::Open { path: path.to_owned(), source };
+pub(super) fn open_reader(file: &StoreFile) -> Result<Connection, StoreError> {
+    let path = &file.path;
+    let open = |source| StoreError::Open { path: path.clone(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(open)?;
     keep_plans(&connection).map_err(open)?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(open)?;
     // Readers read pages once or twice; the kernel keeps them anyway.
     connection.pragma_update(None, "cache_size", -256).map_err(open)?;
-    refuse_newer(&connection, path)?;
+    let found = refuse_newer(&connection, path)?;
+    // What a writer has yet to seal is read as it is.
+    let standing = seal::look(&connection, file, found)?;
+    seal::install(&connection, standing.key(file)).map_err(open)?;
     Ok(connection)
 }
 

@@ -163,7 +163,8 @@ impl Store {
             settled += i64::from(profiles::version(&self.connection, profile_id, name)? == Some(*version));
         }
         let mut statement = self.connection.prepare_cached(
-            "INSERT INTO rejected (rejected_at_ms, profile_id, attributes, reason, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO rejected (rejected_at_ms, profile_id, attributes, reason, detail)
+             VALUES (?1, ?2, ?3, ?4, seal(?5, 'rejected'))",
         )?;
         let versions = serde_json::to_string(versions).expect("names and numbers are JSON");
         statement.execute((at.as_millis(), profile_id, versions, reason.label(), detail))?;
@@ -214,7 +215,7 @@ const UNCHANGED: [&str; TOGETHER] = [
 
 /// A value that changed in flight: Target has the one that was sent.
 const CHANGED: &str =
-    "UPDATE attribute SET delivered_version = ?4, delivered_value = ?5, delivered_at_ms = ?2, route = ?6
+    "UPDATE attribute SET delivered_version = ?4, delivered_value = seal(?5, 'attribute', ?1, ?3), delivered_at_ms = ?2, route = ?6
      WHERE profile_id = ?1 AND name = ?3 AND version > ?4 AND delivered_version < ?4";
 
 /// Writes down uses of a rolling day, and forgets those that no longer count.

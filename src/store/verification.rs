@@ -45,7 +45,7 @@ impl Reader {
     pub fn due_verifications(&self, now: Timestamp, limit: usize) -> Result<DueVerifications, StoreError> {
         let read = || {
             let mut statement = self.connection.prepare_cached(
-                "SELECT kind, key FROM verification JOIN profile ON id = profile_id
+                "SELECT kind, open(key, 'profile', kind) FROM verification JOIN profile ON id = profile_id
                  WHERE due_at_ms <= ?1 ORDER BY due_at_ms LIMIT ?2",
             )?;
             let due = statement

@@ -1,111 +1,17 @@
 //! What people type, and what they read.
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Output, Stdio};
-
-use assert_cmd::Command;
 use outpost::store::{FILE_NAME, SCHEMA_VERSION, Store};
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::support::{MAPPINGS, used};
-
-/// A directory with a configuration that sends nowhere.
-struct Device {
-    dir: TempDir,
-}
-
-impl Device {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let nowhere = MAPPINGS.replace("[target]\n", "[target]\nendpoint = \"http://127.0.0.1:9\"\n");
-        let config = format!("[agent]\ndata_dir = \"data\"\n[intake.http]\nlisten = \"127.0.0.1:0\"\n{nowhere}");
-        std::fs::write(dir.path().join("agent.toml"), config).unwrap();
-        Self { dir }
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.dir.path().join(name), text).unwrap();
-    }
-
-    fn outpost(&self, args: &[&str]) -> Output {
-        outpost(self.dir.path()).args(args).output().unwrap()
-    }
-
-    /// Runs a command that works, and gives what it printed.
-    fn works(&self, args: &[&str]) -> String {
-        let output = self.outpost(args);
-        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
-        text(&output.stdout)
-    }
-
-    /// Runs a command that does not work, and gives its exit code and what it said.
-    fn fails(&self, args: &[&str]) -> (Option<i32>, String) {
-        let output = self.outpost(args);
-        (output.status.code(), text(&output.stderr).replace(&self.dir.path().display().to_string(), "DIR"))
-    }
-
-    /// Runs a command, and gives what it printed, whether it worked or not.
-    fn works_or_not(&self, args: &[&str]) -> String {
-        text(&self.outpost(args).stdout)
-    }
-
-    fn record_use(&self, card: &str) -> String {
-        let data = format!("{{\"card\":\"{card}\",\"store\":\"Lund\",\"total\":2}}");
-        self.works(&["record", "--type", "com.acme.loyalty.used", "--data", &data])
-    }
-
-    fn status(&self) -> Value {
-        serde_json::from_str(&self.works(&["status", "--json"])).unwrap()
-    }
-
-    fn run(&self) -> Agent {
-        self.run_with(&[])
-    }
-
-    /// With further variables of the environment.
-    fn run_with(&self, environment: &[(&str, &str)]) -> Agent {
-        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_outpost"))
-            .arg("run")
-            .envs(environment.iter().copied())
-            .current_dir(self.dir.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // The greeting comes when events are taken.
-        BufReader::new(child.stdout.take().unwrap()).lines().next().expect("the agent should start").unwrap();
-        Agent(child)
-    }
-}
-
-/// An agent in a process of its own, killed when dropped.
-struct Agent(Child);
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        self.0.wait().unwrap();
-    }
-}
-
-fn outpost(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_outpost"));
-    command.current_dir(dir);
-    command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
+use crate::device::{Device, outpost, text};
+use crate::support::used;
 
 #[test]
 fn every_help_ends_with_an_example() {
     let device = Device::new();
     for command in [
-        "run", "record", "status", "check", "preview", "rejected", "explain", "verify", "forget", "doctor", "log",
-        "reload", "sandbox",
+        "run", "record", "status", "check", "preview", "rejected", "explain", "verify", "forget", "doctor", "rekey",
+        "log", "reload", "sandbox",
     ] {
         let help = device.works(&[command, "--help"]);
         let last = help.trim_end().lines().last().unwrap().trim();
@@ -502,6 +408,9 @@ fn preview_shows_the_exact_request_and_records_nothing() {
     Content-Type: application/x-www-form-urlencoded
 
     mbox3rdPartyId=7&profile.lastStore=Malm%C3%B6&profile.spend=2.5&profile.visits=1
+
+    kept on this device:
+    {"data":{"card":"7","store":"Malmö","total":2.5},"id":"1","source":"/kiosk/3","specversion":"1.0","type":"com.acme.loyalty.used"}
     "#);
     assert!(!device.dir.path().join("data").join(FILE_NAME).exists());
 }
@@ -534,6 +443,9 @@ fn preview_shows_which_way_an_update_goes_and_what_is_read_before() {
 
     batch=thirdPartyId,lastStore,spend,visits
     7,Malm%C3%B6,2.5,1
+
+    kept on this device:
+    {"data":{"card":"7","store":"Malmö","total":2.5},"id":"1","source":"/kiosk/3","specversion":"1.0","type":"com.acme.loyalty.used"}
     "#);
 }
 

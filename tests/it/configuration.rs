@@ -8,6 +8,8 @@ use outpost::forwarder::ForwarderRules;
 use outpost::route::{Mode, RouteRules};
 use outpost::target::TokenSource;
 
+use crate::support::write_private;
+
 fn parse(text: &str) -> Result<Config, String> {
     Config::parse(Path::new("agent.toml"), text, |_| "store-42".to_owned()).map_err(|problems| problems.to_string())
 }
@@ -43,7 +45,7 @@ fn everything_but_the_client_code_has_a_default() {
     assert!(config.intake.socket.is_none());
     assert_eq!(config.target.updates_per_day, 10_000);
     assert_eq!(config.target.resend_after, Duration::from_secs(12 * 3_600));
-    let StoreConfig { max_bytes, min_free_disk_bytes, keep_events } = config.store;
+    let StoreConfig { max_bytes, min_free_disk_bytes, keep_events, .. } = config.store;
     assert_eq!((max_bytes, min_free_disk_bytes), (1 << 30, 200 << 20));
     assert_eq!(keep_events, Duration::from_secs(30 * 86_400));
     assert_eq!((config.log.level, config.log.keep_files), (tracing::Level::INFO, 14));
@@ -167,7 +169,7 @@ fn attribute_names_may_hold_the_name_of_the_device() {
 fn secrets_come_from_a_file_and_are_never_shown() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("target.token");
-    std::fs::write(&path, "s3cret\n").unwrap();
+    write_private(&path, "s3cret\n");
     let with = |source: &str| parse(&format!("[target]\nclient_code = \"acme\"\ntoken = {source}"));
     let config = with(&format!("{{ file = '{}' }}", path.display())).unwrap();
     assert!(matches!(config.target.token.as_ref().unwrap(), TokenSource::File(found) if *found == path));
@@ -175,7 +177,10 @@ fn secrets_come_from_a_file_and_are_never_shown() {
     assert!(!format!("{text:?}").contains("s3cret"));
     assert!(!format!("{config:?}").contains("s3cret"));
     let missing = with("{ env = \"OUTPOST_TEST_NO_SUCH_VARIABLE\" }").map(|_| ()).unwrap_err();
-    assert_eq!(missing, "agent.toml:3:9: the environment variable OUTPOST_TEST_NO_SUCH_VARIABLE of token is not set");
+    assert_eq!(
+        missing,
+        "agent.toml:3:9: token in [target]: the environment variable OUTPOST_TEST_NO_SUCH_VARIABLE is not set"
+    );
     assert!(with("{ }").is_err() && with("7").is_err());
 }
 

@@ -1,11 +1,9 @@
 //! Erasure: nothing of an identity stays on the device, and nobody else loses anything.
 
-use std::path::Path;
-
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, Setup, noted, used};
+use crate::support::{Fixture, MAPPINGS, Setup, files_with, noted, used};
 
 /// A key that stands nowhere by chance.
 const SECRET: &str = "4711-0815-erase-me";
@@ -17,16 +15,10 @@ async fn forget(fixture: &Fixture, key: &str) -> Value {
     response.json().await.unwrap()
 }
 
-/// The files of a directory that hold a text.
-fn files_with(dir: &Path, text: &str) -> Vec<String> {
-    let holds = |path: &Path| std::fs::read(path).unwrap().windows(text.len()).any(|part| part == text.as_bytes());
-    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
-    files.filter(|path| holds(path)).map(|path| path.display().to_string()).collect()
-}
-
 #[tokio::test]
 async fn nothing_of_an_identity_stays_in_any_file_and_its_events_stay_duplicates() {
-    let fixture = Setup::default().start().await;
+    let mappings = format!("{MAPPINGS}\n[privacy]\nkeep_data = \"all\"");
+    let fixture = Setup { mappings, store_key: None, ..Setup::default() }.start().await;
     fixture.agent.record(&used("1", SECRET, "Lund", 1.0)).await;
     fixture.agent.record(&used("2", "other", "Lund", 1.0)).await;
     fixture.agent.record(&noted("3", SECRET, "note")).await;

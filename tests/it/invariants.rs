@@ -67,6 +67,7 @@ impl World {
         let id = self.acknowledged.len().to_string();
         let event = Event {
             json: format!(r#"{{"id":"{id}","source":"/"}}"#),
+            hashes: Default::default(),
             source: "/".to_owned(),
             event_type: "t".to_owned(),
             subject: None,
@@ -92,7 +93,7 @@ impl World {
                 problem: "told to fail".to_owned(),
             }),
         };
-        let recording = Recording { event, recorded_at: Timestamp::from_millis(1_000), mapped };
+        let recording = Recording { event, recorded_at: Timestamp::from_millis(1_000), meaning: mapped.into() };
         let recorded = self.store().transact(|store| store.record(&recording)).unwrap();
         self.acknowledged.push(Acknowledged { card, time, recorded });
     }

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, each test with its own directory, ports and runtime.
 #![allow(clippy::unwrap_used)]
 
+mod device;
 mod process;
 mod support;
 
@@ -20,9 +21,11 @@ mod outage;
 mod packaging;
 mod page;
 mod power_cut;
+mod privacy;
 mod properties;
 mod rejected;
 mod retention;
+mod sealing;
 mod simulation;
 mod slow_clients;
 mod socket;

@@ -14,7 +14,7 @@ use outpost::forwarder::{Step, plan};
 use outpost::identity::{Identity, IdentityKind};
 use outpost::limits::APPEND_ITEMS_MAX;
 use outpost::link::{Link, Signal};
-use outpost::mapping::ProfileChanges;
+use outpost::mapping::{Meaning, ProfileChanges};
 use outpost::quota::QuotaTime;
 use outpost::reason::Reason;
 use outpost::store::{Claim, InFlight, Reader, Recording, Refusal, Settlement, Store};
@@ -336,8 +336,13 @@ fn recording(sent: &Sent, recorded_at: Timestamp) -> Recording {
         time: sent.time,
         data: minijinja::Value::UNDEFINED,
         json: format!(r#"{{"id":"{}","source":"/story"}}"#, sent.id),
+        hashes: Default::default(),
     };
-    Recording { event, recorded_at, mapped: Ok(vec![ProfileChanges { identity: sent.identity.clone(), changes }]) }
+    Recording {
+        event,
+        recorded_at,
+        meaning: Meaning::Changes(vec![ProfileChanges { identity: sent.identity.clone(), changes }]),
+    }
 }
 
 /// What each profile must hold in the end, from the acknowledged events alone.

@@ -16,10 +16,10 @@ use outpost::sandbox::Sandbox;
 use outpost::sandbox::faults::Faults;
 use outpost::sandbox::target::{Target, Unknown};
 use outpost::status::Status;
-use outpost::store::{FILE_NAME, StoreLimits};
+use outpost::store::{FILE_NAME, StoreFile, StoreKey, StoreLimits};
 use outpost::target::{ClientOptions, TokenSource};
 use reqwest::{Response, StatusCode};
-use secrecy::SecretString;
+use secrecy::{SecretSlice, SecretString};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -82,6 +82,8 @@ pub struct Setup {
     pub limits: StoreLimits,
     pub keep_events: Duration,
     pub allowed_origins: Vec<String>,
+    pub store_key: Option<StoreKey>,
+    pub old_store_key: Option<StoreKey>,
     pub server: ServerOptions,
 }
 
@@ -102,6 +104,8 @@ impl Default for Setup {
             limits: StoreLimits { min_free_disk_bytes: 0, ..StoreLimits::default() },
             keep_events: Duration::from_secs(30 * 86_400),
             allowed_origins: Vec::new(),
+            store_key: sealed_suite(),
+            old_store_key: None,
             server: ServerOptions::default(),
         }
     }
@@ -129,6 +133,12 @@ impl Setup {
             limits: StoreLimits { shares_profiles: self.forwarding.late_after.is_some(), ..self.limits },
             keep_events: self.keep_events,
         }
+    }
+
+    /// The store's file in a directory.
+    pub fn store_file(&self, dir: &Path) -> StoreFile {
+        let (key, old_key) = (self.store_key.clone(), self.old_store_key.clone());
+        StoreFile { path: dir.join(FILE_NAME), key, old_key }
     }
 
     /// Starts a sandbox and an agent that sends there.
@@ -221,7 +231,7 @@ impl Running {
             socket: socket.map(|path| outpost::http::socket::bind(path).unwrap()),
         };
         let options = AgentOptions {
-            store_path: dir.join(FILE_NAME),
+            store_file: setup.store_file(dir),
             device_id: "device-1".to_owned(),
             token: SecretString::from(TOKEN),
             server: setup.server,
@@ -313,6 +323,26 @@ impl Running {
     }
 }
 
+/// Writes a file that this user alone may read, as secrets must be kept.
+pub fn write_private(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+/// A store's key.
+pub fn store_key(byte: u8) -> StoreKey {
+    StoreKey::new(&SecretSlice::from(vec![byte; 32]))
+}
+
+/// Every agent of the suite seals its store where this variable is set, as CI does once.
+pub fn sealed_suite() -> Option<StoreKey> {
+    std::env::var_os("OUTPOST_TEST_SEALED").map(|_| store_key(1))
+}
+
 /// A card event.
 pub fn used(id: &str, card: &str, store: &str, total: f64) -> Value {
     json!({
@@ -327,4 +357,11 @@ pub fn noted(id: &str, card: &str, note: &str) -> Value {
         "specversion": "1.0", "id": id, "source": "/kiosk/3", "type": "com.acme.note",
         "data": { "card": card, "note": note }
     })
+}
+
+/// The files of a directory that hold a text.
+pub fn files_with(dir: &Path, text: &str) -> Vec<String> {
+    let holds = |path: &Path| std::fs::read(path).unwrap().windows(text.len()).any(|part| part == text.as_bytes());
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    files.filter(|path| holds(path)).map(|path| path.display().to_string()).collect()
 }

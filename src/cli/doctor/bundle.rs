@@ -10,13 +10,19 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 use super::Finding;
 use crate::cli::Failure;
 use crate::config::Config;
-use crate::data_dir::DataDir;
 use crate::metrics::Metrics;
 use crate::status::Status;
 use crate::store::{Reader, SCHEMA_VERSION};
 
 /// Where secrets stand in the configuration.
-const SECRETS: [&[&str]; 3] = [&["target", "token"], &["target", "http", "proxy"], &["privacy", "key"]];
+const SECRETS: [&[&str]; 6] = [
+    &["target", "token"],
+    &["target", "http", "proxy"],
+    &["target", "http", "proxy_password"],
+    &["privacy", "key"],
+    &["store", "key"],
+    &["store", "old_key"],
+];
 
 /// How much of each log file is taken, from its end. Units: bytes.
 const LOG_BYTES_MAX: usize = 4 << 20;
@@ -27,7 +33,6 @@ pub(super) struct Bundle<'b> {
     pub(super) config: &'b Config,
     /// The configuration as written.
     pub(super) text: &'b str,
-    pub(super) data_dir: &'b DataDir,
     pub(super) status: Option<&'b Status>,
 }
 
@@ -58,7 +63,7 @@ impl Bundle<'_> {
     /// The schema, and how many rows each table has.
     fn counts(&self) -> String {
         let mut text = format!("this program knows schema {SCHEMA_VERSION}\n");
-        match Reader::open(&self.data_dir.store_path()).and_then(|reader| reader.table_counts()) {
+        match Reader::open(crate::cli::store_file(self.config)).and_then(|reader| reader.table_counts()) {
             Ok(counts) => counts.iter().for_each(|(table, rows)| text.push_str(&format!("{table}: {rows} rows\n"))),
             Err(error) => text.push_str(&format!("{}\n", crate::cli::chain(&error))),
         }

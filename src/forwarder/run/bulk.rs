@@ -71,7 +71,7 @@ impl Forwarder {
                 let jobs = Jobs {
                     client: self.way.client.clone(),
                     writer: self.writer.clone(),
-                    store_path: self.store_path.clone(),
+                    store_file: self.store_file.clone(),
                     clock: self.clock.clone(),
                     quota_now: self.quota_clock.at(now),
                     verify: self.rules.verify,
