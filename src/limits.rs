@@ -154,6 +154,30 @@ pub const INTAKE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a client of the intake may take to send the body of a request.
 pub const INTAKE_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest line of a file in the folder, and longest event in it.
+///
+/// Units: bytes. Limits: as for a request to the intake.
+pub const FOLDER_LINE_BYTES_MAX: usize = INTAKE_BODY_BYTES_MAX;
+
+/// Events of a file that are recorded in one commit.
+///
+/// Limits: as many as one commit takes anyway; fewer would wait for the disk more often.
+pub const FOLDER_BATCH_EVENTS: usize = 1_000;
+
+/// Lines of a file that are named when they could not be recorded; more are counted.
+pub const FOLDER_ERRORS_MAX: usize = 1_000;
+
+/// Longest line of a device.
+///
+/// Units: bytes. Limits: a track of a magnetic card has 79 characters, a two-dimensional bar code up to 4,296.
+pub const LINE_BYTES_MAX: usize = 4_296;
+
+/// Lines of one device that are remembered, so that the same one is not taken twice.
+pub const LINE_REPEATS_MAX: usize = 64;
+
+/// Lines of one device that wait while the store is full.
+pub const LINES_WAITING_MAX: usize = 1_000;
+
 /// Instructions that one expression of a mapping may cost.
 ///
 /// Units: fuel of the expression engine, about one per operation.

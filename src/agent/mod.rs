@@ -18,6 +18,8 @@ use crate::http::guard::{Guard, SharedOrigins};
 use crate::http::server::ServerOptions;
 use crate::http::sessions::Sessions;
 use crate::intake::Intake;
+use crate::intake::folder::{Folder, FolderRules};
+use crate::intake::line::{LineDevice, LineRules};
 use crate::limits::STOP_TIMEOUT;
 use crate::link::{Link, LinkState};
 use crate::log_level::LogLevel;
@@ -56,6 +58,10 @@ pub struct AgentOptions {
     pub settings: Settings,
     /// How to ask for a reload; none where nobody reloads.
     pub reload: Option<ReloadSender>,
+    /// The folder that is read, if any.
+    pub folder: Option<FolderRules>,
+    /// The devices whose lines are taken.
+    pub lines: Vec<LineRules>,
     /// The level of log lines; none where the caller logs for itself.
     pub log_level: Option<LogLevel>,
 }
@@ -113,7 +119,7 @@ pub async fn run(
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(),
 ) -> Result<(), AgentError> {
-    let AgentOptions { store_file, device_id, token, server, settings, reload, log_level } = options;
+    let AgentOptions { store_file, device_id, token, server, settings, folder, lines, reload, log_level } = options;
     let (forwarder_settings, bounds) = (settings.forwarder(), settings.bounds());
     let Settings { allowed_origins, mappings, target, updates_per_day, reads_per_day, limits, keep_events, forwarding } =
         settings;
@@ -193,8 +199,11 @@ pub async fn run(
         store_file: store_file.clone(),
         route_counts: route_counts.clone(),
     });
+    let intake = Intake::new(writer.clone(), mappings.clone(), clock.clone());
+    let folder = folder.map(|rules| Folder::new(rules, intake.clone()));
+    let lines: Vec<LineDevice> = lines.into_iter().map(|rules| LineDevice::new(rules, intake.clone())).collect();
     let api = Arc::new(Api {
-        intake: Intake::new(writer.clone(), mappings.clone(), clock.clone()),
+        intake,
         status: StatusParts {
             writer: writer.clone(),
             reader: Mutex::new(reader),
@@ -205,6 +214,8 @@ pub async fn run(
             device_id,
             bounds: bounds.clone(),
             route_counts,
+            folder: folder.as_ref().map(Folder::view),
+            lines: lines.iter().map(LineDevice::view).collect(),
             quota_clock,
             store_file,
         },
@@ -224,6 +235,12 @@ pub async fn run(
         tasks.spawn(verification.run(stop.clone()));
     }
     tasks.spawn(watchdog.run(stop.clone(), || std::process::exit(1)));
+    if let Some(folder) = folder {
+        tasks.spawn(folder.run(stop.clone()));
+    }
+    for device in lines {
+        tasks.spawn(device.run(stop.clone()));
+    }
     let guard = move |origins: &SharedOrigins| Guard::Tcp {
         token: token.clone(),
         allowed_origins: origins.clone(),

@@ -108,6 +108,8 @@ impl Start {
             device_id,
             token: token.clone(),
             server: ServerOptions::default(),
+            folder: config.intake.folder.clone(),
+            lines: config.intake.lines.clone(),
             settings: settings(config),
             reload: Some(reload),
             log_level: Some(log_level),
@@ -136,6 +138,8 @@ impl Start {
             endpoint: sandbox.map(|address| format!("http://{address}")),
             agent: self.config.agent.clone(),
             log: self.config.log.clone(),
+            folder: self.config.intake.folder.clone(),
+            lines: self.config.intake.lines.clone(),
             listen: self.config.intake.listen,
             listens: endpoint.clone(),
         };

@@ -11,6 +11,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::http::page::PageCode;
+use crate::intake::folder::FolderView;
+use crate::intake::line::LineView;
 use crate::status::{BatchView, RouteCount, Status, status_at_rest};
 use crate::store::Reader;
 
@@ -128,6 +130,10 @@ fn table(status: &Status) -> String {
         0 => String::new(),
         count => format!(", {count} to profiles that Target may not have"),
     };
+    let unconsented = match events.unconsented {
+        0 => String::new(),
+        count => format!(", {count} without consent and not stored"),
+    };
     let opens = quota.opens_at.as_deref().map(|at| format!(", spent until {at}")).unwrap_or_default();
     let full = if store.is_full { "; full, events are refused" } else { "" };
     let free = store.disk_free_bytes.map(|bytes| format!(", {} free on disk", mebibytes(bytes))).unwrap_or_default();
@@ -137,7 +143,7 @@ fn table(status: &Status) -> String {
         (
             "events",
             format!(
-                "{} recorded, {} duplicate, {} unmapped, {} rejected",
+                "{} recorded, {} duplicate, {} unmapped, {} rejected{unconsented}",
                 events.recorded, events.duplicate, events.unmapped, events.rejected
             ),
         ),
@@ -164,6 +170,8 @@ fn table(status: &Status) -> String {
     ]
     .map(|(name, value)| format!("{name:<10}{value}"))
     .into_iter()
+    .chain(status.folder.as_ref().map(folder))
+    .chain(status.lines.iter().map(device))
     .chain(store.salvage.clone())
     .collect::<Vec<_>>()
     .join("\n")
@@ -182,6 +190,30 @@ fn batches(status: &Status) -> String {
     let each = |batch: &BatchView| format!("{} rows {}", batch.rows, batch.state.replace('_', " "));
     let all: Vec<String> = status.batches.iter().map(each).collect();
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+}
+
+/// How far the file is that is being read, and how many were.
+fn folder(folder: &FolderView) -> String {
+    let FolderView { waiting, reading, files, failed_files, lines, failed_lines, problem } = folder;
+    let reading = reading.as_ref().map(|reading| {
+        let percent = 100 * reading.bytes / reading.total_bytes.max(1);
+        format!("{} at {percent} % ({} lines), ", reading.file, reading.lines)
+    });
+    let problem = problem.as_deref().map(|problem| format!("; {problem}")).unwrap_or_default();
+    let read =
+        format!("{files} files ({failed_files} failed) and {lines} lines ({failed_lines} failed) since the start");
+    format!("{:<10}{}{waiting} waiting; {read}{problem}", "folder", reading.unwrap_or_default())
+}
+
+fn device(device: &LineView) -> String {
+    let LineView { name, connected, events, repeated, unmatched, wrong_checksum, lost, problem } = device;
+    let state = if *connected { "connected" } else { "not there" };
+    let problem = problem.as_deref().map(|problem| format!("; {problem}")).unwrap_or_default();
+    format!(
+        "{:<10}{name} {state}; {events} events, {repeated} repeated, {unmatched} unmatched, {wrong_checksum} with a wrong \
+         check digit, {lost} lost{problem}",
+        "device"
+    )
 }
 
 /// Which way updates went since the start, and why.

@@ -159,6 +159,18 @@ impl<'d, 'a> Table<'d, 'a> {
         word
     }
 
+    /// One character of ASCII.
+    pub(super) fn character(&self, key: &'static str) -> Option<u8> {
+        let text = self.text(key)?;
+        match text.get_ref().as_bytes() {
+            [byte] if byte.is_ascii() => Some(*byte),
+            _ => {
+                self.report(text.span(), format!("{key} in {} is one character, such as \";\" or \"\\t\"", self.name));
+                None
+            }
+        }
+    }
+
     pub(super) fn required_text(&self, key: &'static str) -> Option<Spanned<&'d str>> {
         if self.table.iter().all(|(name, _)| name.get_ref() != key) {
             self.known.borrow_mut().push(key);
@@ -285,18 +297,6 @@ impl<'d, 'a> Table<'d, 'a> {
             }
         }
         tables
-    }
-
-    /// A key that the contract has and this version does not.
-    pub(super) fn unsupported(&self, key: &'static str) {
-        if self.value(key).is_some() {
-            let key_span = self.entries().find(|(name, ..)| *name == key).map_or(0..0, |(_, span, _)| span);
-            let message = match self.name.as_str() {
-                "" => format!("[{key}] is not supported by this version; remove the section"),
-                name => format!("{key} in {name} is not supported by this version; remove the line"),
-            };
-            self.report(key_span, message);
-        }
     }
 
     /// Reports the keys that nobody asked for.

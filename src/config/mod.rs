@@ -11,12 +11,16 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::forwarder::ForwarderRules;
+use crate::intake::folder::FolderRules;
+use crate::intake::line::LineRules;
 use crate::mapping::Mappings;
 use crate::store::StoreKey;
 use crate::target::TokenSource;
 
 mod document;
 mod examples;
+mod intake;
+mod lines;
 mod mappings;
 mod privacy;
 mod secret;
@@ -43,7 +47,7 @@ pub struct Config {
     pub agent: AgentConfig,
     /// `[target]` and the sections below it.
     pub target: TargetConfig,
-    /// `[intake.http]` and `[intake.socket]`.
+    /// The sections of `[intake]`.
     pub intake: IntakeConfig,
     /// `[store]`.
     pub store: StoreConfig,
@@ -93,7 +97,7 @@ pub struct TargetConfig {
     pub client_cert: Option<(PathBuf, PathBuf)>,
 }
 
-/// `[intake.http]` and `[intake.socket]`.
+/// The sections of `[intake]`.
 #[derive(Clone, Debug)]
 pub struct IntakeConfig {
     /// A loopback address.
@@ -102,6 +106,10 @@ pub struct IntakeConfig {
     pub allowed_origins: Vec<String>,
     /// The Unix socket, if any.
     pub socket: Option<PathBuf>,
+    /// `[intake.folder]`, if any.
+    pub folder: Option<FolderRules>,
+    /// `[[intake.line]]`.
+    pub lines: Vec<LineRules>,
 }
 
 /// `[store]`.
@@ -142,16 +150,13 @@ impl Config {
         let top = document::Table::new(&document, "", &table);
         let agent = sections::agent(&top);
         let target = sections::target(&top);
-        let intake = sections::intake(&top);
+        let intake = intake::read(&top, &agent.data_dir);
         let store = sections::store(&top);
         let log = sections::log(&top, &agent.data_dir);
         let privacy = privacy::read(&top);
         let needs_device_id = text.contains(mappings::DEVICE_ID);
         let device_id = if needs_device_id { device_id(&agent) } else { String::new() };
         let (mappings, examples) = mappings::read(&top, &privacy, &device_id);
-        for section in ["status", "metrics"] {
-            top.unsupported(section);
-        }
         top.finish();
         document.finish(path)?;
         let target = target.expect("a configuration without [target] has a problem");

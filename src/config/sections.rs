@@ -1,6 +1,6 @@
 //! The sections of the configuration but for mappings: keys, defaults, and what is allowed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use toml::Spanned;
 
 use super::document::Table;
-use super::{AgentConfig, DEFAULT_DATA_DIR, DEFAULT_LISTEN, IntakeConfig, LogConfig, StoreConfig, TargetConfig};
+use super::{AgentConfig, DEFAULT_DATA_DIR, LogConfig, StoreConfig, TargetConfig};
 use super::{privacy, secret};
 use crate::forwarder::ForwarderRules;
 use crate::limits::{BATCH_ROWS_MAX, QUOTA_WINDOW, READS_PER_DAY, READS_PER_DAY_MAX};
@@ -234,54 +234,6 @@ fn http(section: Option<Table<'_, '_>>) -> Http {
     };
     section.finish();
     http
-}
-
-pub(super) fn intake(top: &Table<'_, '_>) -> IntakeConfig {
-    let mut intake = IntakeConfig { listen: DEFAULT_LISTEN, allowed_origins: Vec::new(), socket: None };
-    let Some(section) = top.table("intake") else { return intake };
-    if let Some(http) = section.table("http") {
-        if let Some(listen) = http.text("listen").and_then(|text| listen(&http, &text)) {
-            intake.listen = listen;
-        }
-        intake.allowed_origins = origins(&http);
-        http.finish();
-    }
-    if let Some(socket) = section.table("socket") {
-        intake.socket = socket.path("path");
-        if cfg!(not(unix)) {
-            socket.report(socket.span(), "[intake.socket] is there on Unix alone; remove the section");
-        }
-        socket.finish();
-    }
-    for key in ["folder", "line"] {
-        section.unsupported(key);
-    }
-    section.finish();
-    intake
-}
-
-fn listen(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<SocketAddr> {
-    let address: Option<SocketAddr> = text.get_ref().parse().ok();
-    match address {
-        Some(address) if address.ip().is_loopback() => return Some(address),
-        Some(_) => section
-            .report(text.span(), "listen in [intake.http] is a loopback address: nothing else may reach the intake"),
-        None => section.report(text.span(), "listen in [intake.http] is an address such as 127.0.0.1:7717"),
-    }
-    None
-}
-
-fn origins(section: &Table<'_, '_>) -> Vec<String> {
-    let mut origins = Vec::new();
-    for text in section.texts("allowed_origins") {
-        let origin = reqwest::Url::parse(text.get_ref()).ok().map(|url| url.origin().ascii_serialization());
-        if origin.as_deref() == Some(*text.get_ref()) {
-            origins.push(text.into_inner().to_owned());
-        } else {
-            section.report(text.span(), "an origin is a scheme and a host, as in https://kiosk.acme.example");
-        }
-    }
-    origins
 }
 
 pub(super) fn store(top: &Table<'_, '_>) -> StoreConfig {

@@ -62,11 +62,13 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    fn new(problem: impl Into<String>) -> Self {
+    /// A problem of an event as a whole.
+    pub fn new(problem: impl Into<String>) -> Self {
         Self { index: None, field: None, problem: problem.into(), is_too_large: false }
     }
 
-    fn at(field: &str, problem: impl Into<String>) -> Self {
+    /// A problem of a field.
+    pub fn at(field: &str, problem: impl Into<String>) -> Self {
         Self { field: Some(field.to_owned()), ..Self::new(problem) }
     }
 

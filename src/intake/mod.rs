@@ -11,6 +11,9 @@ use crate::mapping::{Mappings, Meaning, SharedMappings};
 use crate::store::{Recorded, Recording, Room, Store, StoreError, Writer};
 
 pub mod cloudevents;
+pub mod folder;
+pub mod line;
+pub mod view;
 
 use cloudevents::Parsed;
 
@@ -54,12 +57,24 @@ impl Intake {
     /// # Errors
     /// [`StoreError`]; then nothing was recorded.
     pub async fn record(&self, parsed: Vec<Parsed>) -> Result<Vec<Answer>, StoreError> {
-        let mappings = self.mappings.now();
-        let prepared: Vec<Prepared> =
-            parsed.into_iter().map(|event| Prepared::new(event, &mappings, &self.clock)).collect();
-        let (notes, recordings) = split(prepared);
+        let (notes, recordings) = self.prepare(parsed);
         let recorded = self.writer.record(recordings).await?;
         Ok(answers(notes, recorded))
+    }
+
+    /// As [`Self::record`], for a thread that may wait.
+    ///
+    /// # Errors
+    /// As for [`Self::record`].
+    pub fn record_blocking(&self, parsed: Vec<Parsed>) -> Result<Vec<Answer>, StoreError> {
+        let (notes, recordings) = self.prepare(parsed);
+        let recorded = self.writer.record_blocking(recordings)?;
+        Ok(answers(notes, recorded))
+    }
+
+    fn prepare(&self, parsed: Vec<Parsed>) -> (Vec<Note>, Vec<Recording>) {
+        let mappings = self.mappings.now();
+        split(parsed.into_iter().map(|event| Prepared::new(event, &mappings, &self.clock)).collect())
     }
 }
 

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::existence::Existence;
 use crate::identity::Identity;
+use crate::intake::folder::FolderView;
+use crate::intake::line::LineView;
 use crate::link::LinkState;
 use crate::metrics::Numbers;
 use crate::reason::Reason;
@@ -25,6 +27,12 @@ pub struct Status {
     pub quota: QuotaCounts,
     /// Which way updates went since the agent started, and why.
     pub routes: Vec<RouteCount>,
+    /// How the folder is doing, if one is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<FolderView>,
+    /// How the devices are doing whose lines are taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineView>,
     /// Batches that are not at their end, and the last that are, newest first.
     pub batches: Vec<BatchView>,
     /// Reading profiles: before they are sent, and back.

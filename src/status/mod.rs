@@ -10,6 +10,9 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::identity::Identity;
+use crate::intake::folder::FolderView;
+use crate::intake::line::LineView;
+use crate::intake::view::SharedView;
 use crate::limits::REJECTED_LISTED_MAX;
 use crate::link::LinkState;
 use crate::quota::QuotaClock;
@@ -56,6 +59,10 @@ pub struct StatusParts {
     pub bounds: SharedBounds,
     /// The quota's clock.
     pub quota_clock: QuotaClock,
+    /// How the folder is doing, if one is read.
+    pub folder: Option<SharedView<FolderView>>,
+    /// How the devices are doing whose lines are taken.
+    pub lines: Vec<SharedView<LineView>>,
     /// Which way updates went.
     pub route_counts: RouteCounts,
     /// The store's file.
@@ -80,6 +87,8 @@ impl StatusParts {
             updates_per_day: bounds.updates_per_day,
             reads_per_day: bounds.reads_per_day,
             routes: self.route_counts.counted().into_iter().map(RouteCount::from).collect(),
+            folder: self.folder.as_ref().map(SharedView::now),
+            lines: self.lines.iter().map(SharedView::now).collect(),
             quota_now: self.quota_clock.at(self.clock.elapsed()),
             max_bytes: bounds.max_bytes,
             is_full: matches!(*self.writer.room().borrow(), Room::Full(_)),
@@ -192,6 +201,8 @@ pub fn status_at_rest(
         updates_per_day,
         reads_per_day,
         routes: Vec::new(),
+        folder: None,
+        lines: Vec::new(),
         data_dir,
     };
     gather(known, reader)
@@ -208,6 +219,8 @@ struct Known<'n> {
     updates_per_day: u64,
     reads_per_day: u64,
     routes: Vec<RouteCount>,
+    folder: Option<FolderView>,
+    lines: Vec<LineView>,
     quota_now: Timestamp,
     max_bytes: u64,
     is_full: bool,
@@ -253,6 +266,8 @@ fn gather(known: Known<'_>, reader: &Reader) -> Result<Status, StoreError> {
             opens_at: link.quota_opens_at.map(|at| at.to_string()),
         },
         routes: known.routes,
+        folder: known.folder,
+        lines: known.lines,
         batches: reader.batches(BATCHES_SHOWN)?.into_iter().map(BatchView::from).collect(),
         reads: ReadCounts {
             total: totals.reads,

@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use hkdf::Hkdf;
 use rusqlite::functions::{Context, FunctionFlags};
-use rusqlite::types::{Value, ValueRef};
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ffi};
 use secrecy::{ExposeSecret, SecretBox, SecretSlice};
 use sha2::Sha512;
@@ -136,9 +136,11 @@ fn define(
     let is_question = name == "opens";
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function(name, -1, flags, move |context| match (context.get_raw(0), &key) {
-        (ValueRef::Text(text), Some(key)) if !text.is_empty() => work(key, utf8(text)?, &row(context)),
-        _ if is_question => Ok(Value::from(true)),
-        (given, _) => Value::try_from(given).map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error))),
+        (ValueRef::Text(text), Some(key)) if !text.is_empty() => {
+            work(key, utf8(text)?, &row(context)).map(ToSqlOutput::Owned)
+        }
+        _ if is_question => Ok(ToSqlOutput::Owned(Value::from(true))),
+        _ => Ok(ToSqlOutput::Arg(0)),
     })
 }
 

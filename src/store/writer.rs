@@ -139,9 +139,24 @@ impl Writer {
     /// # Errors
     /// [`StoreError`]; then nothing was recorded.
     pub async fn record(&self, recordings: Vec<Recording>) -> Result<Vec<Recorded>, StoreError> {
+        self.begin_record(recordings)?.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// As [`Self::record`], for a thread that may wait.
+    ///
+    /// # Errors
+    /// As for [`Self::record`].
+    pub fn record_blocking(&self, recordings: Vec<Recording>) -> Result<Vec<Recorded>, StoreError> {
+        self.begin_record(recordings)?.blocking_recv().unwrap_or(Err(StoreError::Stopped))
+    }
+
+    fn begin_record(
+        &self,
+        recordings: Vec<Recording>,
+    ) -> Result<oneshot::Receiver<Result<Vec<Recorded>, StoreError>>, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.jobs.send(Job::Record { recordings, recorded: Vec::new(), reply }).map_err(|_| StoreError::Stopped)?;
-        answer.await.unwrap_or(Err(StoreError::Stopped))
+        Ok(answer)
     }
 
     /// Settles deliveries, and answers when that is durable.

@@ -75,14 +75,6 @@ add = { lastStore = "1" }
 }
 
 #[test]
-fn what_this_version_cannot_do_is_said() {
-    check(
-        "[target]\nclient_code = \"acme\"\n[intake.folder]\npath = \"/drop\"",
-        "agent.toml:3:9: folder in [intake] is not supported by this version; remove the line",
-    );
-}
-
-#[test]
 fn forwarding_is_as_configured_or_as_the_contract_says() {
     let rules = |lines: &str| {
         parse(&format!("[target]\nclient_code = \"acme\"\n{lines}")).map(|config| config.target.forwarding)

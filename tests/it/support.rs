@@ -10,6 +10,8 @@ use outpost::config::Config;
 use outpost::forwarder::ForwarderRules;
 use outpost::http::server::ServerOptions;
 use outpost::identity::IdentityKind;
+use outpost::intake::folder::FolderRules;
+use outpost::intake::line::LineRules;
 use outpost::mapping::Mappings;
 use outpost::route::{Mode, RouteRules};
 use outpost::sandbox::Sandbox;
@@ -83,6 +85,9 @@ pub struct Setup {
     pub keep_events: Duration,
     pub allowed_origins: Vec<String>,
     pub store_key: Option<StoreKey>,
+    /// The rules of the folder `drop` in the data directory.
+    pub folder: Option<FolderRules>,
+    pub lines: Vec<LineRules>,
     pub old_store_key: Option<StoreKey>,
     pub server: ServerOptions,
 }
@@ -105,6 +110,8 @@ impl Default for Setup {
             keep_events: Duration::from_secs(30 * 86_400),
             allowed_origins: Vec::new(),
             store_key: sealed_suite(),
+            folder: None,
+            lines: Vec::new(),
             old_store_key: None,
             server: ServerOptions::default(),
         }
@@ -236,6 +243,8 @@ impl Running {
             token: SecretString::from(TOKEN),
             server: setup.server,
             settings: setup.settings(endpoint),
+            lines: setup.lines.clone(),
+            folder: setup.folder.clone().map(|rules| FolderRules { path: dir.join("drop"), ..rules }),
             reload: None,
             log_level: None,
         };

@@ -16,6 +16,8 @@ use crate::cli::load::{ConfigArgs, Loaded};
 use crate::config::{AgentConfig, Config, LogConfig};
 use crate::data_dir::{DataDir, Endpoint};
 use crate::http::api::Reloaded;
+use crate::intake::folder::FolderRules;
+use crate::intake::line::LineRules;
 use crate::log_level::LogLevel;
 
 /// How a reload is asked for: whoever asks is told what came of it.
@@ -32,6 +34,8 @@ pub(super) struct Reloader {
     /// What takes a restart to change.
     pub(super) agent: AgentConfig,
     pub(super) log: LogConfig,
+    pub(super) folder: Option<FolderRules>,
+    pub(super) lines: Vec<LineRules>,
     /// Where the agent listens, as configured and as it came out.
     pub(super) listen: SocketAddr,
     pub(super) listens: Endpoint,
@@ -146,6 +150,8 @@ impl Reloader {
         };
         name(config.agent.data_dir != self.agent.data_dir, "data_dir in [agent]");
         name(config.agent.device_id != self.agent.device_id, "device_id in [agent]");
+        name(config.intake.folder != self.folder, "[intake.folder]");
+        name(config.intake.lines != self.lines, "[[intake.line]]");
         name(config.log.dir != self.log.dir, "dir in [log]");
         name(config.log.keep_files != self.log.keep_files, "keep_files in [log]");
         named

@@ -1,0 +1,91 @@
+//! News of a folder: from the system where it tells, which on a network share it does not. Nothing depends on them: the
+//! folder is looked at from time to time anyway.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+/// How often a folder is looked at of which the system tells nothing.
+const POLL: Duration = Duration::from_secs(2);
+
+/// How often it is looked at otherwise, should a piece of news be lost.
+const POLL_WATCHED: Duration = Duration::from_secs(60);
+
+/// Pieces of news that wait; more are not needed to look.
+const NEWS_WAITING: usize = 256;
+
+/// A watch over a folder.
+pub(super) struct Watch {
+    watcher: Option<(RecommendedWatcher, mpsc::Receiver<Vec<OsString>>)>,
+    poll: Option<Duration>,
+}
+
+impl Watch {
+    /// Begins to watch; looks every so often alone where that is told, or where others may write unseen.
+    pub(super) fn begin(path: &Path, poll: Option<Duration>) -> Self {
+        if poll.is_some() || is_remote(path) {
+            return Self { watcher: None, poll };
+        }
+        let (sender, news) = mpsc::channel(NEWS_WAITING);
+        let tell = move |event: notify::Result<Event>| {
+            if let Some(names) = event.as_ref().ok().and_then(names) {
+                // Full of news, it will be looked at anyway.
+                let _ = sender.try_send(names);
+            }
+        };
+        let begin = || {
+            let mut watcher = notify::recommended_watcher(tell)?;
+            watcher.watch(path, RecursiveMode::NonRecursive)?;
+            Ok::<_, notify::Error>(watcher)
+        };
+        let watcher = begin().inspect_err(|error| tracing::debug!(%error, "the system tells nothing of the folder"));
+        Self { watcher: watcher.ok().map(|watcher| (watcher, news)), poll }
+    }
+
+    /// After how long to look, whatever is told.
+    pub(super) fn interval(&self) -> Duration {
+        match &self.watcher {
+            Some(_) => POLL_WATCHED,
+            None => self.poll.unwrap_or(POLL),
+        }
+    }
+
+    /// Waits for news, and gives the names of files that were moved in whole. It may be dropped and called again.
+    pub(super) async fn changed(&mut self) -> Vec<OsString> {
+        match &mut self.watcher {
+            Some((_, news)) => match news.recv().await {
+                Some(names) => names,
+                None => std::future::pending().await,
+            },
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The names of what was moved in whole; none of what was made or closed.
+fn names(event: &Event) -> Option<Vec<OsString>> {
+    let name = |path: &std::path::PathBuf| path.file_name().map(OsString::from);
+    match event.kind {
+        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Some(event.paths.iter().filter_map(name).collect()),
+        EventKind::Create(_) | EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Vec::new()),
+        // Of a file that is written to, each write would be news.
+        _ => None,
+    }
+}
+
+/// Whether the folder is on a file system on which others write unseen.
+#[cfg(target_os = "linux")]
+fn is_remote(path: &Path) -> bool {
+    /// NFS, SMB, SMB2, CIFS, FUSE and 9P. Source: statfs(2).
+    const REMOTE: [i128; 6] = [0x6969, 0x517B, 0xFE53_4D42, 0xFF53_4D42, 0x6573_5546, 0x0102_1997];
+    rustix::fs::statfs(path).is_ok_and(|stat| REMOTE.contains(&(i128::from(stat.f_type) & 0xFFFF_FFFF)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_remote(path: &Path) -> bool {
+    path.as_os_str().to_string_lossy().starts_with(r"\\")
+}

@@ -1,0 +1,253 @@
+//! Devices that send lines: a card reader or a scanner on a serial port, or whatever writes to standard input.
+//!
+//! Each line that looks as it should is one event. A device that is unplugged is waited for. Nobody at the device can be
+//! told that the store is full, so that lines wait in memory for a while.
+
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncReadExt;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep};
+use tokio_serial::{SerialPortBuilderExt, SerialStream};
+use uuid::Uuid;
+
+use super::view::SharedView;
+use super::{Intake, cloudevents};
+use crate::limits::LINES_WAITING_MAX;
+use crate::store::StoreError;
+
+mod rules;
+
+pub use rules::{Checksum, LineRules, LineSource, Parity, PortSettings};
+
+use rules::{Framer, NoEvent, Recent};
+
+/// How often a device that is not there is looked for, and how soon a full store is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Bytes that are read at a time.
+const CHUNK: usize = 1_024;
+
+/// How a device is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineView {
+    /// Its name.
+    pub name: String,
+    /// Whether it is there.
+    pub connected: bool,
+    /// Lines that became events since the start.
+    pub events: u64,
+    /// Lines that came again within a moment.
+    pub repeated: u64,
+    /// Lines that do not look as they should.
+    pub unmatched: u64,
+    /// Lines whose check digit is wrong.
+    pub wrong_checksum: u64,
+    /// Lines that were lost, since the store was full for too long.
+    pub lost: u64,
+    /// What is in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Takes the lines of one device as long as the agent runs.
+pub struct LineDevice {
+    rules: LineRules,
+    intake: Intake,
+    view: SharedView<LineView>,
+}
+
+impl LineDevice {
+    /// A device, and where its events go.
+    #[must_use]
+    pub fn new(rules: LineRules, intake: Intake) -> Self {
+        let view = SharedView::new(LineView { name: rules.name.clone(), ..LineView::default() });
+        Self { rules, intake, view }
+    }
+
+    /// How it is doing, for whoever shows it.
+    #[must_use]
+    pub fn view(&self) -> SharedView<LineView> {
+        self.view.clone()
+    }
+
+    /// Takes lines until `stop` turns true; what has come until then is recorded.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let Self { rules, intake, view } = self;
+        let (lines, waiting) = mpsc::channel(LINES_WAITING_MAX);
+        let recording = tokio::spawn(record(intake, waiting, view.clone(), stop.clone()));
+        let from = rules.from.clone();
+        let mut taking =
+            Taking { framer: rules.framer(), rules, recent: Recent::default(), begun: Instant::now(), lines, view };
+        let take = async {
+            match from {
+                LineSource::Stdin => taking.stdin().await,
+                LineSource::Port { path, settings } => taking.port(&path, settings).await,
+            }
+        };
+        tokio::select! {
+            () = take => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+        // With its sender the last line is through.
+        drop(taking);
+        let _ = recording.await;
+    }
+}
+
+/// What comes, on its way to events.
+struct Taking {
+    rules: LineRules,
+    framer: Framer,
+    recent: Recent,
+    begun: Instant,
+    lines: mpsc::Sender<String>,
+    view: SharedView<LineView>,
+}
+
+impl Taking {
+    /// Reads a port; when it is unplugged, until it is there again.
+    async fn port(&mut self, path: &Path, settings: PortSettings) {
+        loop {
+            match open(path, settings) {
+                Ok(mut port) => {
+                    self.connected(None);
+                    let mut chunk = [0; CHUNK];
+                    let problem = loop {
+                        match AsyncReadExt::read(&mut port, &mut chunk).await {
+                            Ok(0) => break "it was unplugged".to_owned(),
+                            Ok(count) => self.take(&chunk[..count]),
+                            Err(error) => break format!("it was unplugged, or cannot be read: {error}"),
+                        }
+                    };
+                    self.connected(Some(problem));
+                    self.framer = self.rules.framer();
+                }
+                Err(error) => self.connected(Some(format!("{} cannot be opened: {error}", path.display()))),
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    /// Reads standard input to its end.
+    async fn stdin(&mut self) {
+        // On a thread of its own: nothing could take its read back when the agent stops.
+        let (sender, mut chunks) = mpsc::channel::<Vec<u8>>(1);
+        let read = move || {
+            let (mut stdin, mut chunk) = (std::io::stdin(), [0; CHUNK]);
+            while let Ok(count @ 1..) = stdin.read(&mut chunk) {
+                if sender.blocking_send(chunk[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        };
+        if std::thread::Builder::new().name("stdin".to_owned()).spawn(read).is_err() {
+            self.connected(Some("the system has no more threads".to_owned()));
+            return;
+        }
+        self.connected(None);
+        while let Some(chunk) = chunks.recv().await {
+            self.take(&chunk);
+        }
+        // The last line may lack its end.
+        self.take(&[self.rules.stop.unwrap_or(b'\n')]);
+        self.connected(Some("standard input has come to its end".to_owned()));
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if let Some(line) = self.framer.push(*byte) {
+                self.line(&line);
+            }
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        let mut view = self.view.lock();
+        match self.rules.data(line) {
+            Err(NoEvent::Unmatched) => view.unmatched += 1,
+            Err(NoEvent::WrongChecksum) => view.wrong_checksum += 1,
+            Ok(data) if self.recent.is_repeated(&data, self.rules.debounce, self.begun.elapsed()) => view.repeated += 1,
+            Ok(data) => {
+                let event = self.rules.event(&Uuid::now_v7().to_string(), &data);
+                if self.lines.try_send(event).is_err() {
+                    view.lost += 1;
+                    tracing::error!(
+                        device = self.rules.name,
+                        "a line was lost, since the store has been full for long"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Notes whether the device is there, and writes it to the log when that changes.
+    fn connected(&self, problem: Option<String>) {
+        let mut view = self.view.lock();
+        let is_connected = problem.is_none();
+        if is_connected && !view.connected {
+            tracing::info!(device = self.rules.name, "device connected");
+        } else if !is_connected && (view.connected || view.problem.is_none()) {
+            tracing::warn!(device = self.rules.name, problem, "device not there");
+        }
+        view.connected = is_connected;
+        view.problem = problem;
+    }
+}
+
+fn open(path: &Path, settings: PortSettings) -> tokio_serial::Result<SerialStream> {
+    let data_bits = match settings.data_bits {
+        5 => tokio_serial::DataBits::Five,
+        6 => tokio_serial::DataBits::Six,
+        7 => tokio_serial::DataBits::Seven,
+        _ => tokio_serial::DataBits::Eight,
+    };
+    let parity = match settings.parity {
+        Parity::None => tokio_serial::Parity::None,
+        Parity::Even => tokio_serial::Parity::Even,
+        Parity::Odd => tokio_serial::Parity::Odd,
+    };
+    let stop_bits = if settings.stop_bits == 2 { tokio_serial::StopBits::Two } else { tokio_serial::StopBits::One };
+    let port = tokio_serial::new(path.to_string_lossy(), settings.baud);
+    port.data_bits(data_bits).parity(parity).stop_bits(stop_bits).open_native_async()
+}
+
+/// Records lines one after another. While there is no room they wait.
+async fn record(
+    intake: Intake,
+    mut waiting: mpsc::Receiver<String>,
+    view: SharedView<LineView>,
+    mut stop: watch::Receiver<bool>,
+) {
+    while let Some(json) = waiting.recv().await {
+        let parsed = match cloudevents::structured(json.as_bytes()) {
+            Ok(parsed) => parsed,
+            Err(invalid) => {
+                // A source or a type of the configuration that no event can have.
+                view.lock().problem = Some(invalid.to_string());
+                continue;
+            }
+        };
+        loop {
+            match intake.record(vec![parsed.clone()]).await {
+                Ok(_) => {
+                    let mut view = view.lock();
+                    view.events += 1;
+                    if view.connected {
+                        view.problem = None;
+                    }
+                    break;
+                }
+                Err(StoreError::Stopped) => return,
+                Err(error) => view.lock().problem = Some(format!("lines wait: {error}")),
+            }
+            tokio::select! {
+                () = sleep(RETRY) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+}

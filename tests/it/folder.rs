@@ -1,0 +1,242 @@
+//! Files that are dropped: recorded once, whatever happens, and put away with what is wrong with them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use outpost::intake::folder::{FolderRules, FolderView};
+use outpost::status::Status;
+use serde_json::json;
+
+use crate::device::Device;
+use crate::support::{Fixture, Setup, config, used};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// The rules of a section.
+fn rules(section: &str) -> FolderRules {
+    let text = format!("[target]\nclient_code = \"acme\"\n[intake.folder]\npath = \"drop\"\n{section}");
+    config(&text).intake.folder.unwrap()
+}
+
+async fn start(section: &str) -> Fixture {
+    Setup { folder: Some(rules(section)), ..Setup::default() }.start().await
+}
+
+fn folder(fixture: &Fixture) -> PathBuf {
+    fixture.dir.path().join("drop")
+}
+
+/// Drops a file whole, as software should: written beside, and moved in.
+fn drop_file(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
+    fs::create_dir_all(folder).unwrap();
+    let partial = folder.join(format!("{name}.part"));
+    fs::write(&partial, content).unwrap();
+    fs::rename(partial, folder.join(name)).unwrap();
+}
+
+async fn wait(fixture: &Fixture, condition: impl Fn(&FolderView) -> bool) -> Status {
+    fixture.agent.wait_status(|status| status.folder.as_ref().is_some_and(&condition)).await
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// NDJSON of events that have neither an id nor a source.
+fn lines(count: usize) -> String {
+    let line = |number: usize| {
+        let data = json!({ "card": (number % 7).to_string(), "store": "Lund", "total": 1 });
+        json!({ "type": "com.acme.loyalty.used", "data": data }).to_string() + "\n"
+    };
+    (0..count).map(line).collect()
+}
+
+#[tokio::test]
+async fn files_of_each_kind_are_recorded_and_put_away() {
+    let fixture = start("quiet = \"10ms\"\ntype = \"com.acme.loyalty.used\"").await;
+    let array = json!([used("1", "a", "Lund", 1.0), used("2", "a", "Lund", 1.0)]);
+    drop_file(&folder(&fixture), "array.json", array.to_string());
+    drop_file(&folder(&fixture), "one.JSON", serde_json::to_string_pretty(&used("3", "a", "Lund", 1.0)).unwrap());
+    drop_file(
+        &folder(&fixture),
+        "lines.ndjson",
+        format!("{}\n\n{}\n", used("4", "a", "Lund", 1.0), used("5", "a", "Lund", 1.0)),
+    );
+    drop_file(&folder(&fixture), "table.csv", "card;store;total\na;Lund;1\na;Åhus;2.5\n");
+    fixture.wait_held("a", "visits", "7").await;
+    fixture.wait_held("a", "spend", "8.5").await;
+    let status = wait(&fixture, |view| view.files == 4).await;
+    let view = status.folder.unwrap();
+    assert_eq!((status.events.recorded, view.lines, view.failed_files, view.reading), (7, 7, 0, None));
+    assert_eq!(names(&folder(&fixture)), ["done"]);
+    assert_eq!(names(&folder(&fixture).join("done")), ["array.json", "lines.ndjson", "one.JSON", "table.csv"]);
+}
+
+#[tokio::test]
+async fn a_bad_line_is_named_and_the_good_ones_are_recorded_once() {
+    let fixture =
+        start("quiet = \"10ms\"\ntype = \"com.acme.loyalty.used\"\n[intake.folder.csv]\nnumbers = [\"data.total\"]")
+            .await;
+    let table = "card,total\n1,5\n2,secret-words\n3\n4,7\n";
+    drop_file(&folder(&fixture), "till.csv", table);
+    let bad =
+        "{\"data\":{\"card\":\"5\"},\"time\":\"yesterday\"}\nnothing\n{\"data\":{\"card\":\"6\",\"store\":\"x\"}}\n";
+    wait(&fixture, |view| view.failed_files == 1).await;
+    drop_file(&folder(&fixture), "till.ndjson", bad);
+    wait(&fixture, |view| view.failed_files == 2).await;
+    let failed = folder(&fixture).join("failed");
+    assert_eq!(names(&failed), ["till.csv", "till.csv.errors", "till.ndjson", "till.ndjson.errors"]);
+    assert_eq!(fs::read_to_string(failed.join("till.csv")).unwrap(), table);
+    insta::assert_snapshot!(fs::read_to_string(failed.join("till.csv.errors")).unwrap(), @"
+    2 of 4 were not recorded; the others were. Mend these, and drop them as a file of their own.
+    line 3: data.total: it is not a number
+    line 4: the row has 1 cells, and the first has 2
+    ");
+    insta::assert_snapshot!(fs::read_to_string(failed.join("till.ndjson.errors")).unwrap(), @"
+    2 of 3 were not recorded; the others were. Mend these, and drop them as a file of their own.
+    line 1: time: it is not an RFC 3339 time such as 2026-11-23T10:00:00Z
+    line 2: this is not valid JSON: expected ident at line 1 column 2
+    ");
+
+    fs::rename(failed.join("till.csv"), folder(&fixture).join("again.csv")).unwrap();
+    let status = wait(&fixture, |view| view.failed_files == 3).await;
+    assert_eq!((status.events.rejected, status.events.duplicate, status.events.recorded), (2, 2, 1));
+    assert_eq!(status.folder.unwrap().failed_lines, 6);
+}
+
+#[tokio::test]
+async fn the_same_content_once_more_records_nothing_whatever_its_name() {
+    let fixture = start("quiet = \"10ms\"").await;
+    drop_file(&folder(&fixture), "a.ndjson", lines(2_500));
+    wait(&fixture, |view| view.files == 1).await;
+    drop_file(&folder(&fixture), "b.ndjson", lines(2_500));
+    let status = wait(&fixture, |view| view.files == 2).await;
+    assert_eq!((status.events.recorded, status.events.duplicate), (2_500, 2_500));
+    drop_file(&folder(&fixture), "a.ndjson", lines(2_501));
+    let status = wait(&fixture, |view| view.files == 3).await;
+    assert_eq!(status.events.recorded, 5_001, "another content is another file");
+    assert_eq!(names(&folder(&fixture).join("done")), ["a-2.ndjson", "a.ndjson", "b.ndjson"]);
+}
+
+#[test]
+fn a_kill_in_the_midst_of_a_file_records_no_line_twice_and_loses_none() {
+    const LINES: usize = 30_000;
+    let device = Device::new();
+    let config = fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    device.write(
+        "agent.toml",
+        &config.replace("[target]", "[intake.folder]\npath = \"drop\"\nquiet = \"10ms\"\n[target]"),
+    );
+    drop_file(&device.dir.path().join("drop"), "big.ndjson", lines(LINES));
+    let recorded = || device.status()["events"]["recorded"].as_u64().unwrap();
+    let mut kills = 0;
+    let mut before = 0;
+    loop {
+        let agent = device.run();
+        let is_done = loop {
+            if device.dir.path().join("drop/done/big.ndjson").exists() {
+                break true;
+            }
+            let now = recorded();
+            if kills < 3 && now > before {
+                before = now;
+                break false;
+            }
+        };
+        drop(agent);
+        if is_done {
+            break;
+        }
+        kills += 1;
+    }
+    assert_eq!((kills, recorded()), (3, LINES as u64));
+    let visits: u64 = (0..7).map(|card| visits(&device, card)).sum();
+    assert_eq!(visits, LINES as u64);
+}
+
+fn visits(device: &Device, card: u64) -> u64 {
+    let profile = device.works(&["explain", "--json", &format!("third_party_id:{card}")]);
+    let profile: serde_json::Value = serde_json::from_str(&profile).unwrap();
+    let attributes = profile["attributes"].as_array().unwrap();
+    let visits = attributes.iter().find(|attribute| attribute["name"] == "visits").unwrap();
+    visits["value"].as_str().unwrap().parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_is_moved_in_is_complete_at_once_and_what_is_written_in_place_when_it_is_quiet() {
+    let fixture = start("quiet = \"1h\"").await;
+    wait(&fixture, |view| view.problem.is_none()).await;
+    fs::write(folder(&fixture).join("growing.ndjson"), lines(1)).unwrap();
+    wait(&fixture, |view| view.waiting == 1).await;
+    drop_file(&folder(&fixture), "moved.ndjson", lines(3));
+    let status = wait(&fixture, |view| view.files == 1).await;
+    assert_eq!((status.events.recorded, status.folder.unwrap().waiting), (3, 1));
+    assert!(folder(&fixture).join("growing.ndjson").exists());
+}
+
+#[tokio::test]
+async fn a_folder_that_is_looked_at_from_time_to_time_works_like_one_that_is_watched() {
+    let fixture = start("quiet = \"20ms\"\npoll = \"10ms\"").await;
+    fs::create_dir_all(folder(&fixture)).unwrap();
+    fs::write(folder(&fixture).join("a.ndjson"), lines(3)).unwrap();
+    let status = wait(&fixture, |view| view.files == 1).await;
+    assert_eq!(status.events.recorded, 3);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn links_and_files_of_other_kinds_are_left_alone() {
+    let fixture = start("quiet = \"10ms\"\npoll = \"10ms\"").await;
+    let outside = fixture.dir.path().join("outside.ndjson");
+    fs::write(&outside, lines(1)).unwrap();
+    fs::create_dir_all(folder(&fixture)).unwrap();
+    std::os::unix::fs::symlink(&outside, folder(&fixture).join("link.ndjson")).unwrap();
+    for name in [".hidden.ndjson", "notes.txt", "half.ndjson.part"] {
+        fs::write(folder(&fixture).join(name), lines(1)).unwrap();
+    }
+    fs::create_dir(folder(&fixture).join("a.json")).unwrap();
+    drop_file(&folder(&fixture), "z.ndjson", lines(2));
+    let status = wait(&fixture, |view| view.files == 1).await;
+    assert_eq!((status.events.recorded, status.folder.unwrap().waiting), (2, 0));
+    assert_eq!(
+        names(&folder(&fixture)),
+        [".hidden.ndjson", "a.json", "done", "half.ndjson.part", "link.ndjson", "notes.txt"]
+    );
+}
+
+#[tokio::test]
+async fn files_that_were_read_are_kept_no_longer_than_told() {
+    let mut fixture = start("quiet = \"10ms\"").await;
+    drop_file(&folder(&fixture), "a.ndjson", lines(1));
+    drop_file(&folder(&fixture), "bad.ndjson", "nothing");
+    wait(&fixture, |view| view.files == 2).await;
+    let setup = |keep_done| Setup { folder: Some(FolderRules { keep_done, ..rules("") }), ..Setup::default() };
+    fixture.restart_with(setup(HOUR)).await;
+    wait(&fixture, |view| view.problem.is_none()).await;
+    assert_eq!(names(&folder(&fixture).join("done")), ["a.ndjson"]);
+    fixture.restart_with(setup(Duration::ZERO)).await;
+    while !names(&folder(&fixture).join("done")).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(names(&folder(&fixture).join("failed")), ["bad.ndjson", "bad.ndjson.errors"]);
+}
+
+#[tokio::test]
+async fn a_full_store_makes_a_file_wait_and_says_so() {
+    let mut setup = Setup { folder: Some(rules("quiet = \"10ms\"")), ..Setup::default() };
+    setup.limits.min_free_disk_bytes = u64::MAX / 2;
+    let mut fixture = setup.start().await;
+    drop_file(&folder(&fixture), "a.ndjson", lines(2));
+    let status = wait(&fixture, |view| view.problem.is_some()).await;
+    let problem = status.folder.unwrap().problem.unwrap();
+    assert!(problem.starts_with("line 1 and those after it wait: the disk has less"), "{problem}");
+    assert_eq!(names(&folder(&fixture)), ["a.ndjson"]);
+    fixture.restart_with(Setup { folder: Some(rules("quiet = \"10ms\"")), ..Setup::default() }).await;
+    let status = wait(&fixture, |view| view.files == 1).await;
+    assert_eq!((status.events.recorded, status.folder.unwrap().problem), (2, None));
+}
