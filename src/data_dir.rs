@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::store;
+use crate::tokens::{self, NamedToken, Right, TokenHash, Tokens};
 
 /// Bytes of chance in a token. Limits: 256 bits, as for any key.
 const TOKEN_BYTES: usize = 32;
@@ -170,12 +171,57 @@ impl DataDir {
         if let Some(token) = read_if_there(&path)?.filter(|token| token.len() == 2 * TOKEN_BYTES) {
             return Ok(SecretString::from(token));
         }
-        let mut bytes = [0; TOKEN_BYTES];
-        getrandom::fill(&mut bytes)
-            .map_err(|error| DataDirError::File { path: path.clone(), source: io::Error::other(error) })?;
-        let token = hex::encode(bytes);
-        write_private(&path, &token)?;
-        Ok(SecretString::from(token))
+        self.rotate_token()
+    }
+
+    /// All tokens: the intake's, made on the first call, and those by name.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`], also for a file of tokens that cannot be understood.
+    pub fn tokens(&self) -> Result<Tokens, DataDirError> {
+        let intake = self.token()?;
+        let mut tokens = self.named_tokens()?;
+        tokens.push(NamedToken {
+            name: tokens::INTAKE.to_owned(),
+            right: Right::Admin,
+            hash: TokenHash::of(intake.expose_secret().as_bytes()),
+            origin: None,
+            until_ms: None,
+        });
+        Ok(Tokens::new(tokens))
+    }
+
+    /// The tokens by name.
+    ///
+    /// # Errors
+    /// As for [`Self::tokens`].
+    pub fn named_tokens(&self) -> Result<Vec<NamedToken>, DataDirError> {
+        let path = self.tokens_path();
+        let Some(json) = read_if_there(&path)? else { return Ok(Vec::new()) };
+        serde_json::from_str(&json).map_err(|error| DataDirError::File { path, source: io::Error::other(error) })
+    }
+
+    /// Keeps other tokens by name.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn keep_tokens(&self, tokens: &[NamedToken]) -> Result<(), DataDirError> {
+        let json = serde_json::to_string_pretty(tokens).expect("tokens are JSON");
+        write_private(&self.tokens_path(), &json)
+    }
+
+    /// Makes another intake's token. Those who have the one before need the new one.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn rotate_token(&self) -> Result<SecretString, DataDirError> {
+        let token = new_token().map_err(|source| DataDirError::File { path: self.token_path(), source })?;
+        write_private(&self.token_path(), token.expose_secret())?;
+        Ok(token)
+    }
+
+    fn tokens_path(&self) -> PathBuf {
+        self.0.join("tokens.json")
     }
 
     /// The token, if there is one that this user may read.
@@ -249,6 +295,16 @@ impl DataDir {
     fn endpoint_path(&self) -> PathBuf {
         self.0.join("agent.json")
     }
+}
+
+/// A token of 64 digits.
+///
+/// # Errors
+/// The system's, when it has no random numbers.
+pub fn new_token() -> io::Result<SecretString> {
+    let mut bytes = [0; TOKEN_BYTES];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(SecretString::from(hex::encode(bytes)))
 }
 
 fn new_device_id() -> String {

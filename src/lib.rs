@@ -14,10 +14,10 @@
 //!
 //! | floor | modules | what it is for |
 //! | --- | --- | --- |
-//! | 0 | `limits` `timestamp` `identity` `attribute` `event` `reason` `existence` | plain values; no I/O, no async |
-//! | 1 | `coalesce` `backoff` `quota` `pace` `pulse` `metrics` `link` `mapping` `route` `merge` | pure rules; time and chance are arguments |
+//! | 0 | `limits` `timestamp` `identity` `attribute` `event` `reason` `existence` `shared` | plain values; no I/O, no async |
+//! | 1 | `coalesce` `backoff` `quota` `pace` `pulse` `metrics` `link` `mapping` `route` `merge` `tokens` | pure rules; time and chance are arguments |
 //! | 2 | `store` | the only home of SQL |
-//! | 3 | `clock` `data_dir` `log_level` `forget` `network` `target` `status` `supervisor` `verify` `intake` `rejected` `http` | clocks, files and sockets |
+//! | 3 | `clock` `data_dir` `rights` `log_level` `forget` `network` `target` `status` `supervisor` `verify` `intake` `rejected` `http` | clocks, files and sockets |
 //! | 4 | `forwarder` `verification` `housekeeping` `watchdog` | from the outbox to Target, and what keeps the agent well |
 //! | 5 | `config` `logging` `sandbox` `agent` | what wires the floors below |
 //! | 6 | `cli` | what people type |
@@ -37,6 +37,7 @@ pub mod event;
 pub mod existence;
 pub mod identity;
 pub mod reason;
+pub mod shared;
 pub mod timestamp;
 
 // Floor 1
@@ -50,6 +51,7 @@ pub mod pace;
 pub mod pulse;
 pub mod quota;
 pub mod route;
+pub mod tokens;
 
 // Floor 2
 pub mod store;
@@ -63,6 +65,7 @@ pub mod intake;
 pub mod log_level;
 pub mod network;
 pub mod rejected;
+pub mod rights;
 pub mod status;
 pub mod supervisor;
 pub mod target;

@@ -154,6 +154,20 @@ pub const INTAKE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a client of the intake may take to send the body of a request.
 pub const INTAKE_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A request with a larger body is let in only as long as those that are there take less than
+/// [`INTAKE_LARGE_BYTES_MAX`] together.
+///
+/// Units: bytes. Limits: the usual event is 300 bytes; all connections with smaller ones take 16 MiB.
+pub const INTAKE_SMALL_BYTES_MAX: usize = 32 * 1024;
+
+/// Larger bodies that are there at a time, from their first byte to their answer; more are answered 503.
+///
+/// Units: bytes.
+pub const INTAKE_LARGE_BYTES_MAX: usize = 16 * INTAKE_BODY_BYTES_MAX;
+
+/// Events of one request above which it waits for those of others that have fewer.
+pub const SMALL_EVENTS_MAX: usize = 64;
+
 /// Longest line of a file in the folder, and longest event in it.
 ///
 /// Units: bytes. Limits: as for a request to the intake.

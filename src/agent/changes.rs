@@ -10,10 +10,11 @@ use tokio::task::JoinSet;
 use super::{AgentError, Listeners};
 use crate::forwarder::{ForwarderRules, ForwarderSettings};
 use crate::http::api::Api;
-use crate::http::guard::{Guard, SharedOrigins};
+use crate::http::guard::Guard;
 use crate::http::router::router;
 use crate::http::server::{ServerOptions, serve};
-use crate::mapping::{Mappings, SharedMappings};
+use crate::mapping::Mappings;
+use crate::shared::Shared;
 use crate::status::{Bounds, ReadQuota, SharedBounds};
 use crate::store::{StoreLimits, Writer};
 use crate::target::{Client, ClientOptions};
@@ -89,8 +90,8 @@ pub(super) struct Changing {
 
 /// What new settings reach.
 pub(super) struct LiveParts {
-    pub(super) mappings: SharedMappings,
-    pub(super) origins: SharedOrigins,
+    pub(super) mappings: Shared<Mappings>,
+    pub(super) origins: Shared<Vec<String>>,
     pub(super) bounds: SharedBounds,
     pub(super) forwarder: watch::Sender<ForwarderSettings>,
     pub(super) keep: watch::Sender<Duration>,
@@ -99,10 +100,13 @@ pub(super) struct LiveParts {
     pub(super) writer: Writer,
 }
 
+/// Makes the checks of a listener, for these origins.
+type GuardMaker = Box<dyn Fn(&Shared<Vec<String>>) -> Guard + Send>;
+
 /// The listeners, which may change.
 pub(super) struct Serving {
     pub(super) api: Arc<Api>,
-    pub(super) guard: Box<dyn Fn(&SharedOrigins) -> Guard + Send>,
+    pub(super) guard: GuardMaker,
     pub(super) server: ServerOptions,
     pub(super) servers: JoinSet<()>,
     /// End the present listeners.
@@ -165,7 +169,7 @@ impl LiveParts {
 
 impl Serving {
     /// Serves on this from now on; on the one before, what has begun comes to its end.
-    fn listen_http(&mut self, http: TcpListener, origins: &SharedOrigins) {
+    fn listen_http(&mut self, http: TcpListener, origins: &Shared<Vec<String>>) {
         let (end, ended) = watch::channel(false);
         self.end_http.replace(end).map(|before| before.send(true));
         let guard = (self.guard)(origins);

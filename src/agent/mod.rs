@@ -13,8 +13,9 @@ use tokio::task::JoinSet;
 use crate::clock::Clock;
 use crate::forwarder::{Forwarder, ForwarderParts};
 use crate::housekeeping::Housekeeping;
+use crate::http::admission::Admission;
 use crate::http::api::{Api, ReloadSender};
-use crate::http::guard::{Guard, SharedOrigins};
+use crate::http::guard::Guard;
 use crate::http::server::ServerOptions;
 use crate::http::sessions::Sessions;
 use crate::intake::Intake;
@@ -23,16 +24,17 @@ use crate::intake::line::{LineDevice, LineRules};
 use crate::limits::STOP_TIMEOUT;
 use crate::link::{Link, LinkState};
 use crate::log_level::LogLevel;
-use crate::mapping::SharedMappings;
 use crate::metrics::Metrics;
 use crate::network::NetworkWatch;
 use crate::pace::first_wait;
 use crate::pulse::Pulse;
 use crate::quota::QuotaClock;
+use crate::shared::Shared;
 use crate::status::{LinkView, PendingAtStart, ReadQuota, RouteCounts, SharedBounds, StatusParts};
 use crate::store::{InFlight, Outbox, Reader, Store, StoreError, StoreFile, StoreLimits, Writer};
 use crate::supervisor::{self, News};
 use crate::target::{Client, ClientError};
+use crate::tokens::Tokens;
 use crate::verification::Verification;
 use crate::verify::Verifier;
 use crate::watchdog::{INTERVAL, LATE_MAX, Watchdog};
@@ -50,8 +52,10 @@ pub struct AgentOptions {
     pub store_file: StoreFile,
     /// The device's name.
     pub device_id: String,
-    /// The intake's token.
-    pub token: SecretString,
+    /// Who may do what through the local API.
+    pub tokens: Shared<Tokens>,
+    /// What the names of sessions of the Delivery API are made with.
+    pub session_key: SecretString,
     /// How patient the intake is.
     pub server: ServerOptions,
     /// What may change while the agent runs.
@@ -119,12 +123,13 @@ pub async fn run(
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(),
 ) -> Result<(), AgentError> {
-    let AgentOptions { store_file, device_id, token, server, settings, folder, lines, reload, log_level } = options;
+    let AgentOptions { store_file, device_id, tokens, session_key, server, settings, folder, lines, reload, log_level } =
+        options;
     let (forwarder_settings, bounds) = (settings.forwarder(), settings.bounds());
     let Settings { allowed_origins, mappings, target, updates_per_day, reads_per_day, limits, keep_events, forwarding } =
         settings;
-    let mappings = SharedMappings::new(mappings);
-    let origins = SharedOrigins::new(allowed_origins);
+    let mappings = Shared::new(mappings);
+    let origins = Shared::new(allowed_origins);
     let bounds = SharedBounds::new(bounds);
     let (forwarder_sender, forwarder_settings) = watch::channel(forwarder_settings);
     let (keep_sender, keep_events) = watch::channel(keep_events);
@@ -193,7 +198,7 @@ pub async fn run(
         pulse,
         link_view,
         settings: forwarder_settings,
-        session_key: token.expose_secret().as_bytes().to_vec(),
+        session_key: session_key.expose_secret().as_bytes().to_vec(),
         reads: reads.clone(),
         batches,
         store_file: store_file.clone(),
@@ -204,6 +209,7 @@ pub async fn run(
     let lines: Vec<LineDevice> = lines.into_iter().map(|rules| LineDevice::new(rules, intake.clone())).collect();
     let api = Arc::new(Api {
         intake,
+        admission: Admission::default(),
         status: StatusParts {
             writer: writer.clone(),
             reader: Mutex::new(reader),
@@ -241,8 +247,8 @@ pub async fn run(
     for device in lines {
         tasks.spawn(device.run(stop.clone()));
     }
-    let guard = move |origins: &SharedOrigins| Guard::Tcp {
-        token: token.clone(),
+    let guard = move |origins: &Shared<Vec<String>>| Guard::Tcp {
+        tokens: tokens.clone(),
         allowed_origins: origins.clone(),
         sessions: sessions.clone(),
     };

@@ -28,6 +28,7 @@ mod reload;
 mod run;
 mod sandbox;
 mod status;
+mod token;
 mod verify;
 mod watch;
 
@@ -51,6 +52,7 @@ enum Command {
     Verify(verify::Args),
     Forget(forget::Args),
     Doctor(doctor::Args),
+    Token(token::Args),
     Rekey(rekey::Args),
     Log(log::Args),
     Reload(reload::Args),
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Forget(args) => forget::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Rekey(args) => rekey::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Reload(args) => reload::run(&args),

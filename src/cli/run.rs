@@ -17,9 +17,12 @@ use crate::http::server::ServerOptions;
 use crate::limits::SANDBOX_REQUESTS_KEPT;
 use crate::log_level::LogLevel;
 use crate::logging;
+use crate::rights;
 use crate::sandbox::faults::Faults;
 use crate::sandbox::target::{Target, Unknown};
 use crate::sandbox::{Sandbox, known_profiles};
+use crate::shared::Shared;
+use crate::tokens::Tokens;
 
 mod reload;
 
@@ -40,15 +43,20 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    rights::make_files_private();
     let ConfigArgs { sandbox, sandbox_listen, .. } = args.config;
     let Loaded { config, .. } = args.config.load_and_name_device()?;
     let device_id = load::device_id(&config.agent)?;
     let data_dir = DataDir::new(&config.agent.data_dir);
     let lock = data_dir.lock_within(LOCK_PATIENCE).map_err(|error| Failure::failed(&error))?;
     let token = data_dir.token().map_err(|error| Failure::failed(&error))?;
+    let tokens = Shared::new(data_dir.tokens().map_err(|error| Failure::failed(&error))?);
     let log = &config.log;
     let (guard, log_level) = logging::start(log.level, &log.dir, log.keep_files)
         .map_err(|error| Failure::because(format!("the log folder {} cannot be used: {error}", log.dir.display())))?;
+    if rights::is_root() && !sandbox {
+        tracing::warn!("running as root, which the agent does not need: run it as a user of its own");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("outpost")
@@ -56,7 +64,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::failed(&error))?;
     let args = args.config.clone();
-    let start = Start { args, config, data_dir: data_dir.clone(), device_id, token, log_level };
+    let start = Start { args, config, data_dir: data_dir.clone(), device_id, token, tokens, log_level };
     let result = runtime.block_on(start.run(sandbox.then_some(sandbox_listen)));
     data_dir.withdraw();
     drop(lock);
@@ -71,6 +79,7 @@ struct Start {
     data_dir: DataDir,
     device_id: String,
     token: SecretString,
+    tokens: Shared<Tokens>,
     log_level: LogLevel,
 }
 
@@ -92,7 +101,7 @@ impl Start {
         });
         let (changes, reload) = self.start_reloader(&endpoint, sandbox_address);
         let store_file = super::store_file(&self.config);
-        let Self { config, data_dir, device_id, token, log_level, .. } = self;
+        let Self { config, data_dir, device_id, token, tokens, log_level, .. } = self;
         let announced = endpoint.clone();
         let greeting = greeting(&endpoint, &data_dir, sandbox_address.map(|address| (address, &token)));
         let ready = || {
@@ -106,7 +115,8 @@ impl Start {
         let options = AgentOptions {
             store_file,
             device_id,
-            token: token.clone(),
+            tokens,
+            session_key: token.clone(),
             server: ServerOptions::default(),
             folder: config.intake.folder.clone(),
             lines: config.intake.lines.clone(),
@@ -133,6 +143,7 @@ impl Start {
         let reloader = Reloader {
             args: self.args.clone(),
             data_dir: self.data_dir.clone(),
+            tokens: self.tokens.clone(),
             log_level: self.log_level.clone(),
             changes,
             endpoint: sandbox.map(|address| format!("http://{address}")),

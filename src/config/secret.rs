@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use toml::Spanned;
 
 use super::document::Table;
+use crate::rights::check_secret;
 use crate::target::TokenSource;
 
 /// What a secret may be, for people.
@@ -57,7 +58,7 @@ fn of_environment(name: &str) -> Result<SecretString, String> {
 /// # Errors
 /// A clause for a person: the file cannot be read, or others can read or change it.
 pub fn of_file(path: &Path) -> Result<SecretString, String> {
-    check_rights(path)?;
+    check_secret(path)?;
     read_file(path)
 }
 
@@ -65,23 +66,6 @@ fn read_file(path: &Path) -> Result<SecretString, String> {
     std::fs::read_to_string(path)
         .map(|text| trimmed(&text))
         .map_err(|error| format!("the file {} cannot be read: {error}", path.display()))
-}
-
-/// Refuses a file of secrets that others can read or change. Its group may read it, as a service's may.
-///
-/// # Errors
-/// A clause that says what to type.
-pub fn check_rights(path: &Path) -> Result<(), String> {
-    #[cfg(unix)]
-    if let Ok(metadata) = std::fs::metadata(path)
-        && std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o027 != 0
-    {
-        let path = path.display();
-        return Err(format!("others can read or change the file {path}, which holds a secret; run `chmod 600 {path}`"));
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
 }
 
 /// Source: systemd.exec(5), `LoadCredential=`.

@@ -14,6 +14,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::admission::Admission;
 use super::problem::Problem;
 use super::sessions::Sessions;
 use crate::forget::Forgetting;
@@ -34,6 +35,8 @@ pub struct Api {
     pub intake: Intake,
     /// Where answers about the agent come from.
     pub status: StatusParts,
+    /// What keeps requests from piling up.
+    pub admission: Admission,
     /// What reads profiles back.
     pub verifier: Verifier,
     /// What is measured.
@@ -89,6 +92,8 @@ struct Answers {
 async fn record(State(api): State<Arc<Api>>, request: Request<Body>) -> Result<Response<Body>, Problem> {
     let (head, body) = request.into_parts();
     let mode = Mode::of(&head.headers)?;
+    // Held until the answer is given.
+    let _place = api.admission.admit(&body)?;
     let body = read_body(body, api.body_timeout).await?;
     let events = mode.parse(&head.headers, &body)?;
     let events = api.intake.record(events).await?;

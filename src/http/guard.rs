@@ -1,57 +1,45 @@
 //! Who may call: a web page must not reach the agent by a trick, nor another program without the token.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
 };
 use axum::http::{Method, Request, Response, StatusCode};
 use axum::response::IntoResponse;
-use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
 
 use super::page;
 use super::problem::Problem;
 use super::sessions::Sessions;
+use crate::clock::Clock;
+use crate::shared::Shared;
+use crate::tokens::{NamedToken, Right, Tokens};
 
 /// Paths that tell nothing and need no token: probes of a supervisor.
 const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
-/// Origins of web pages that may call; they may change while the agent runs. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct SharedOrigins(Arc<RwLock<Arc<Vec<String>>>>);
+/// Where events are sent.
+const EVENTS_PATH: &str = "/v1/events";
 
-impl SharedOrigins {
-    /// Origins that may change.
-    #[must_use]
-    pub fn new(origins: Vec<String>) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(origins))))
-    }
+/// A page from the network asks for this device. Source: Private Network Access, section 2.4.
+const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
 
-    /// Others may call from now on.
-    pub fn replace(&self, origins: Vec<String>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(origins);
-    }
-
-    fn now(&self) -> Arc<Vec<String>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
+/// The answer to it.
+const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
 /// The checks of one listener.
-#[derive(Debug)]
 pub enum Guard {
     /// On a Unix socket, file permissions are the guard.
     Socket,
     /// On loopback TCP: Host, Origin, then the token.
     Tcp {
-        /// The bearer token.
-        token: SecretString,
-        /// Origins of web pages that may call.
-        allowed_origins: SharedOrigins,
+        /// Who may do what.
+        tokens: Shared<Tokens>,
+        /// Origins of web pages that may record events.
+        allowed_origins: Shared<Vec<String>>,
         /// Browsers that may look at the page.
         sessions: Arc<Sessions>,
     },
@@ -61,17 +49,21 @@ impl Guard {
     /// Lets a request pass.
     ///
     /// # Errors
-    /// The answer to give: 403 for a foreign Host or Origin, 401 without the token or, on the page, without a browser's
-    /// permission.
+    /// The answer to give: 403 for a foreign Host or Origin and for a right that the token does not give, 401 without a
+    /// token or, on the page, without a browser's permission.
     pub fn check<B>(&self, request: &Request<B>) -> Result<(), Box<Response<Body>>> {
-        let Self::Tcp { token, allowed_origins, sessions } = self else { return Ok(()) };
+        let Self::Tcp { tokens, allowed_origins, sessions } = self else { return Ok(()) };
         let refuse = |problem: Problem| Box::new(problem.into_response());
         check_host(request.headers()).map_err(refuse)?;
-        check_origin(request.headers(), &allowed_origins.now()).map_err(refuse)?;
+        let caller = caller(request.headers(), &allowed_origins.now()).map_err(refuse)?;
         let path = request.uri().path();
         let is_open = OPEN_PATHS.contains(&path) || page::OPEN_PATHS.contains(&path) || is_preflight(request);
-        if is_open || has_token(request.headers(), token) {
+        if is_open {
             return Ok(());
+        }
+        let tokens = tokens.now();
+        if let Some(token) = bearer(request.headers()).and_then(|given| tokens.find(given, Clock::system())) {
+            return check_right(token, caller, needed(request)).map_err(refuse);
         }
         if !page::is_of_page(path) {
             return Err(refuse(Problem::unauthorized()));
@@ -97,9 +89,51 @@ impl Guard {
         if let Some(asked) = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS) {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
         }
+        // A page from the network asks whether it may reach this device. Source: Private Network Access, and Local
+        // Network Access after it.
+        if request.headers().contains_key(REQUEST_PRIVATE_NETWORK) {
+            headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
+        }
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
         Some(response)
     }
+}
+
+/// Who calls, by its Origin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Caller<'c> {
+    /// A program.
+    Program,
+    /// The agent's own page.
+    OwnPage,
+    /// A web page of an origin that is allowed.
+    Page(&'c str),
+}
+
+/// What a request needs.
+fn needed<B>(request: &Request<B>) -> Right {
+    match (request.uri().path(), request.method()) {
+        (EVENTS_PATH, _) => Right::Record,
+        (_, &Method::GET) => Right::Read,
+        _ => Right::Admin,
+    }
+}
+
+/// Whether a token lets a caller do what it wants to.
+fn check_right(token: &NamedToken, caller: Caller<'_>, needed: Right) -> Result<(), Problem> {
+    let is_its_own = match (&token.origin, caller) {
+        (Some(origin), Caller::Page(page)) => origin == page,
+        (Some(_), _) => false,
+        (None, _) => true,
+    };
+    if !is_its_own {
+        return Err(Problem::forbidden("this token is for the web pages of another origin"));
+    }
+    if token.right.allows(needed) {
+        return Ok(());
+    }
+    let (has, needs) = (token.right.name(), needed.name());
+    Err(Problem::forbidden(format!("this token has the right to {has}, and this needs the right to {needs}")))
 }
 
 /// Lets the page that asked read the answer.
@@ -134,17 +168,16 @@ fn is_loopback(host: &str) -> bool {
         || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Problem> {
-    let own = || headers.get(HOST).and_then(|host| host.to_str().ok()).map(|host| format!("http://{host}"));
-    for origin in headers.get_all(ORIGIN) {
-        let is_allowed = origin.to_str().is_ok_and(|origin| {
-            allowed.iter().any(|allowed| allowed == origin) || own().is_some_and(|own| own == origin)
-        });
-        if !is_allowed {
-            return Err(Problem::forbidden("this Origin is not in allowed_origins of [intake.http]"));
-        }
+/// Who calls, unless it is a web page that may not.
+fn caller<'h>(headers: &'h HeaderMap, allowed: &[String]) -> Result<Caller<'h>, Problem> {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    let Some(origin) = origins.next() else { return Ok(Caller::Program) };
+    let refused = || Problem::forbidden("this Origin is not in allowed_origins of [intake.http]");
+    let origin = origin.to_str().ok().filter(|_| origins.next().is_none()).ok_or_else(refused)?;
+    if has_own_origin(headers) {
+        return Ok(Caller::OwnPage);
     }
-    Ok(())
+    if allowed.iter().any(|allowed| allowed == origin) { Ok(Caller::Page(origin)) } else { Err(refused()) }
 }
 
 fn has_own_origin(headers: &HeaderMap) -> bool {
@@ -152,13 +185,11 @@ fn has_own_origin(headers: &HeaderMap) -> bool {
     text(ORIGIN).zip(text(HOST)).is_some_and(|(origin, host)| origin.strip_prefix("http://") == Some(host))
 }
 
-fn has_token(headers: &HeaderMap, token: &SecretString) -> bool {
+/// The bearer token, if there is exactly one.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let given = values.next().and_then(|value| value.as_bytes().split_at_checked("Bearer ".len()));
-    let Some((scheme, given)) = given else { return false };
-    values.next().is_none()
-        && scheme.eq_ignore_ascii_case(b"Bearer ")
-        && bool::from(given.ct_eq(token.expose_secret().as_bytes()))
+    let (scheme, given) = values.next()?.as_bytes().split_at_checked("Bearer ".len())?;
+    (values.next().is_none() && scheme.eq_ignore_ascii_case(b"Bearer ")).then_some(given)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The local HTTP side: accepting connections, guarding them, and the routes of the API.
 
+pub mod admission;
 pub mod api;
 pub mod guard;
 pub mod page;

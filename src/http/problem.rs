@@ -12,6 +12,11 @@ use crate::store::StoreError;
 /// Seconds after which a client may try again when the store cannot take its event.
 const RETRY_SECONDS: u16 = 10;
 
+/// The same, when only others are in the way.
+const RETRY_BUSY_SECONDS: u16 = 1;
+
+const BUSY: &str = "urn:outpost:problem:busy";
+
 /// One problem, in the words of RFC 9457.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -54,6 +59,17 @@ impl Problem {
     #[must_use]
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "urn:outpost:problem:forbidden", "this caller is not allowed", detail)
+    }
+
+    /// More waits for the disk than is let in.
+    #[must_use]
+    pub fn busy() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            BUSY,
+            "more events wait than the disk can take",
+            "nothing was recorded; send the same events again later, or in smaller batches",
+        )
     }
 
     /// There is nothing at this path.
@@ -109,7 +125,8 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(self.status, 503 | 507) {
-            headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
+            let seconds = if self.kind == BUSY { RETRY_BUSY_SECONDS } else { RETRY_SECONDS };
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

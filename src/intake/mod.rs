@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::clock::Clock;
 use crate::event::{Event, EventStatus};
 use crate::limits::EVENT_TIME_AHEAD_MAX;
-use crate::mapping::{Mappings, Meaning, SharedMappings};
+use crate::mapping::{Mappings, Meaning};
+use crate::shared::Shared;
 use crate::store::{Recorded, Recording, Room, Store, StoreError, Writer};
 
 pub mod cloudevents;
@@ -35,14 +36,14 @@ pub struct Answer {
 #[derive(Clone)]
 pub struct Intake {
     writer: Writer,
-    mappings: SharedMappings,
+    mappings: Shared<Mappings>,
     clock: Arc<Clock>,
 }
 
 impl Intake {
     /// An intake in front of a writer.
     #[must_use]
-    pub const fn new(writer: Writer, mappings: SharedMappings, clock: Arc<Clock>) -> Self {
+    pub const fn new(writer: Writer, mappings: Shared<Mappings>, clock: Arc<Clock>) -> Self {
         Self { writer, mappings, clock }
     }
 

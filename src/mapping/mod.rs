@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use minijinja::Value;
 use minijinja::value::Object;
@@ -108,29 +108,6 @@ pub struct Mappings {
     fields: Vec<(Fields, Fields)>,
     /// Every rule by which identities are hashed, and whose.
     identity_hashes: Vec<(IdentityKind, Arc<HashRule>)>,
-}
-
-/// The mappings that hold now; they may change while the agent runs. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct SharedMappings(Arc<RwLock<Arc<Mappings>>>);
-
-impl SharedMappings {
-    /// Mappings that may change.
-    #[must_use]
-    pub fn new(mappings: Arc<Mappings>) -> Self {
-        Self(Arc::new(RwLock::new(mappings)))
-    }
-
-    /// Those that hold now.
-    #[must_use]
-    pub fn now(&self) -> Arc<Mappings> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Others hold from now on.
-    pub fn replace(&self, mappings: Arc<Mappings>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = mappings;
-    }
 }
 
 impl Mappings {

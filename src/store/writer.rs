@@ -3,6 +3,9 @@
 //! Whatever waits when a commit ends is the next transaction. Alone, an event is committed at once. After a group, the
 //! writer waits for its clients to come back, for a small part of what a commit costs: else, on a slow flash card, each
 //! half of the clients would wait for the commit of the other half.
+//!
+//! Each client has one job at a time. Those with few events go first, and of those with many each group takes one: so that
+//! whoever sends much is served steadily, and nobody waits longer for him than for one of his batches.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -17,7 +20,7 @@ use super::counters::Counters;
 use super::journal::{Recorded, Recording, Store};
 use super::room::{Full, Room};
 use super::settle::Settlement;
-use crate::limits::GROUP_EVENTS_MAX;
+use crate::limits::{GROUP_EVENTS_MAX, SMALL_EVENTS_MAX};
 use crate::metrics::Metrics;
 
 /// The part of a commit's duration that clients are waited for, as long as they keep coming.
@@ -121,6 +124,7 @@ impl Writer {
             metrics,
             waiting,
             queued: VecDeque::new(),
+            large: VecDeque::new(),
             clients: 0,
             last_commit: Duration::ZERO,
             room: room_sender,
@@ -254,6 +258,8 @@ struct Loop {
     waiting: Receiver<Job>,
     /// What waited when the last commit ended.
     queued: VecDeque<Job>,
+    /// Of those that wait, clients with many events.
+    large: VecDeque<Job>,
     /// Those who wait for events: in `queued`, or answered by the last commit, and perhaps back soon.
     clients: usize,
     last_commit: Duration,
@@ -272,12 +278,15 @@ struct Group {
     jobs: Vec<Job>,
     clients: usize,
     size: usize,
+    /// The size of the small ones among its jobs.
+    small: usize,
 }
 
 impl Group {
     fn add(&mut self, job: Job) {
         self.clients += usize::from(job.is_client());
         self.size += job.size();
+        self.small += if job.is_large() { 0 } else { job.size() };
         self.jobs.push(job);
     }
 
@@ -342,7 +351,7 @@ impl Loop {
     /// The job that begins the next transaction. After a client that was alone, it is looked for without going to sleep
     /// for a moment: to fall asleep and be woken costs half as much as its commit.
     fn first(&mut self) -> Option<Job> {
-        if let Some(job) = self.queued.pop_front() {
+        if let Some(job) = self.large.pop_front().or_else(|| self.queued.pop_front()) {
             return Some(job);
         }
         let begun = Instant::now();
@@ -373,7 +382,7 @@ impl Loop {
                 result = result.and_then(|()| job.apply(&mut self.store));
                 group.add(job);
             }
-            if result.is_ok() && group.size < GROUP_EVENTS_MAX {
+            if result.is_ok() {
                 next = self.next(&group, gather_until);
             }
         }
@@ -381,8 +390,16 @@ impl Loop {
     }
 
     fn next(&mut self, group: &Group, gather_until: Instant) -> Option<Job> {
-        if let Some(job) = self.queued.pop_front().or_else(|| self.waiting.try_recv().ok()) {
+        if group.small < GROUP_EVENTS_MAX
+            && let Some(job) = self.next_small()
+        {
             return self.unless_note(job);
+        }
+        if group.size >= GROUP_EVENTS_MAX {
+            return None;
+        }
+        if let Some(job) = self.large.pop_front() {
+            return Some(job);
         }
         let gap = self.last_commit / GATHER_GAP_PART;
         if group.clients >= self.clients || gap < GATHER_GAP_MIN {
@@ -391,6 +408,17 @@ impl Loop {
         let left = gather_until.checked_duration_since(Instant::now())?;
         let job = self.waiting.recv_timeout(gap.min(left)).ok()?;
         self.unless_note(job)
+    }
+
+    /// The next job that waits and is not large; those that are large are put aside on the way.
+    fn next_small(&mut self) -> Option<Job> {
+        loop {
+            let job = self.queued.pop_front().or_else(|| self.waiting.try_recv().ok())?;
+            if !job.is_large() {
+                return Some(job);
+            }
+            self.large.push_back(job);
+        }
     }
 
     /// A note ends the group: it is its own transaction.
@@ -421,7 +449,7 @@ impl Loop {
         }
         self.room_events += group.size;
         self.queued.extend(self.waiting.try_iter());
-        self.clients = group.clients + self.queued.iter().filter(|job| job.is_client()).count();
+        self.clients = group.clients + self.large.len() + self.queued.iter().filter(|job| job.is_client()).count();
         let has_changed = self.publish();
         for job in group.jobs {
             job.tell(&result);
@@ -443,6 +471,11 @@ impl Job {
     /// Whether somebody waits for the answer, and may come back with more.
     const fn is_client(&self) -> bool {
         matches!(self, Self::Record { .. })
+    }
+
+    /// Whether others go before it.
+    fn is_large(&self) -> bool {
+        self.is_client() && self.size() > SMALL_EVENTS_MAX
     }
 
     /// Events or deliveries.

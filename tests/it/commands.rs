@@ -10,8 +10,8 @@ use crate::support::used;
 fn every_help_ends_with_an_example() {
     let device = Device::new();
     for command in [
-        "run", "record", "status", "check", "preview", "rejected", "explain", "verify", "forget", "doctor", "rekey",
-        "log", "reload", "sandbox",
+        "run", "record", "status", "check", "preview", "rejected", "explain", "verify", "forget", "doctor", "token",
+        "rekey", "log", "reload", "sandbox",
     ] {
         let help = device.works(&[command, "--help"]);
         let last = help.trim_end().lines().last().unwrap().trim();

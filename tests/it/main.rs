@@ -5,6 +5,7 @@ mod device;
 mod process;
 mod support;
 
+mod access;
 mod api;
 mod bad_input;
 mod batch_kills;

@@ -17,9 +17,11 @@ use outpost::route::{Mode, RouteRules};
 use outpost::sandbox::Sandbox;
 use outpost::sandbox::faults::Faults;
 use outpost::sandbox::target::{Target, Unknown};
+use outpost::shared::Shared;
 use outpost::status::Status;
 use outpost::store::{FILE_NAME, StoreFile, StoreKey, StoreLimits};
 use outpost::target::{ClientOptions, TokenSource};
+use outpost::tokens::{NamedToken, Tokens};
 use reqwest::{Response, StatusCode};
 use secrecy::{SecretSlice, SecretString};
 use serde_json::{Value, json};
@@ -88,6 +90,8 @@ pub struct Setup {
     /// The rules of the folder `drop` in the data directory.
     pub folder: Option<FolderRules>,
     pub lines: Vec<LineRules>,
+    /// Tokens beside the one that is good for everything.
+    pub tokens: Vec<NamedToken>,
     pub old_store_key: Option<StoreKey>,
     pub server: ServerOptions,
 }
@@ -112,6 +116,7 @@ impl Default for Setup {
             store_key: sealed_suite(),
             folder: None,
             lines: Vec::new(),
+            tokens: Vec::new(),
             old_store_key: None,
             server: ServerOptions::default(),
         }
@@ -240,7 +245,8 @@ impl Running {
         let options = AgentOptions {
             store_file: setup.store_file(dir),
             device_id: "device-1".to_owned(),
-            token: SecretString::from(TOKEN),
+            tokens: Shared::new(Tokens::of_admin(TOKEN).with(setup.tokens.clone())),
+            session_key: SecretString::from(TOKEN),
             server: setup.server,
             settings: setup.settings(endpoint),
             lines: setup.lines.clone(),

@@ -19,6 +19,8 @@ use crate::http::api::Reloaded;
 use crate::intake::folder::FolderRules;
 use crate::intake::line::LineRules;
 use crate::log_level::LogLevel;
+use crate::shared::Shared;
+use crate::tokens::Tokens;
 
 /// How a reload is asked for: whoever asks is told what came of it.
 pub(super) type Request = oneshot::Sender<Result<Reloaded, String>>;
@@ -27,6 +29,7 @@ pub(super) type Request = oneshot::Sender<Result<Reloaded, String>>;
 pub(super) struct Reloader {
     pub(super) args: ConfigArgs,
     pub(super) data_dir: DataDir,
+    pub(super) tokens: Shared<Tokens>,
     pub(super) log_level: LogLevel,
     pub(super) changes: mpsc::Sender<Change>,
     /// Where updates go in the place of what is configured: to the embedded sandbox.
@@ -80,6 +83,8 @@ impl Reloader {
     }
 
     async fn reload(&mut self) -> Result<Reloaded, String> {
+        // First, since a token that was taken back is to be so whatever the configuration says.
+        self.tokens.replace(self.data_dir.tokens().map_err(|error| crate::cli::chain(&error))?);
         let args = self.args.clone();
         let loaded = tokio::task::spawn_blocking(move || {
             let Loaded { config, path, text } = args.load_and_name_device().map_err(|failure| failure.message)?;
