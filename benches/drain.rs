@@ -134,8 +134,7 @@ fn bare_loop(target: &QuickTarget, count: usize) -> Duration {
         timeout: Duration::from_secs(10),
         connections: CONNECTIONS,
         proxy: None,
-        ca_file: None,
-        client_cert: None,
+        tls: Default::default(),
     };
     let client = Client::new(&options).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

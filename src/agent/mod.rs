@@ -39,6 +39,9 @@ use crate::verification::Verification;
 use crate::verify::Verifier;
 use crate::watchdog::{INTERVAL, LATE_MAX, Watchdog};
 
+/// How often it is looked whether a certificate has changed in its file.
+const CERTIFICATES_INTERVAL: Duration = Duration::from_secs(2);
+
 mod changes;
 
 #[cfg(unix)]
@@ -240,6 +243,7 @@ pub async fn run(
     if let Some(verification) = verification {
         tasks.spawn(verification.run(stop.clone()));
     }
+    tasks.spawn(refresh_certificates(client.clone(), stop.clone()));
     tasks.spawn(watchdog.run(stop.clone(), || std::process::exit(1)));
     if let Some(folder) = folder {
         tasks.spawn(folder.run(stop.clone()));
@@ -357,6 +361,30 @@ fn load_key_filters(store_file: &StoreFile, writer: Writer, stop: watch::Receive
         }
     };
     std::thread::Builder::new().name("key-filters".to_owned()).spawn(load).map(|_| ()).map_err(AgentError::Thread)
+}
+
+/// Has certificates and keys that change in their files hold soon after.
+async fn refresh_certificates(client: Client, mut stop: watch::Receiver<bool>) {
+    let mut refused = false;
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(CERTIFICATES_INTERVAL) => {}
+        }
+        match client.refresh_certificates() {
+            Ok(false) => {}
+            Ok(true) => {
+                refused = false;
+                tracing::info!("the certificates of [target.http] have changed and hold now");
+            }
+            // One that is just being written is read at the next look.
+            Err(error) => {
+                if !std::mem::replace(&mut refused, true) {
+                    tracing::warn!(%error, "the certificates of [target.http] have changed and cannot be used");
+                }
+            }
+        }
+    }
 }
 
 /// Waits for the stop, and then for the tasks, as long as a stop may take.

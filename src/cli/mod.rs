@@ -174,8 +174,7 @@ fn client_options(target: TargetConfig) -> ClientOptions {
         timeout: target.timeout,
         connections: target.connections,
         proxy: target.proxy,
-        ca_file: target.ca_file,
-        client_cert: target.client_cert,
+        tls: target.tls,
     }
 }
 

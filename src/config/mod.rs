@@ -8,14 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
-
 use crate::forwarder::ForwarderRules;
 use crate::intake::folder::FolderRules;
 use crate::intake::line::LineRules;
 use crate::mapping::Mappings;
 use crate::store::StoreKey;
-use crate::target::TokenSource;
+use crate::target::{ProxyOptions, TlsOptions, TokenSource};
 
 mod document;
 mod examples;
@@ -89,12 +87,10 @@ pub struct TargetConfig {
     pub timeout: Duration,
     /// Requests in flight.
     pub connections: usize,
-    /// A proxy's URL.
-    pub proxy: Option<SecretString>,
-    /// Certificates to trust.
-    pub ca_file: Option<PathBuf>,
-    /// Our certificate and key.
-    pub client_cert: Option<(PathBuf, PathBuf)>,
+    /// The proxy on the way.
+    pub proxy: Option<ProxyOptions>,
+    /// Whom we trust, and who we are.
+    pub tls: TlsOptions,
 }
 
 /// The sections of `[intake]`.

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::SecretString;
 use toml::Spanned;
 
 use super::document::Table;
@@ -14,7 +13,7 @@ use crate::forwarder::ForwarderRules;
 use crate::limits::{BATCH_ROWS_MAX, QUOTA_WINDOW, READS_PER_DAY, READS_PER_DAY_MAX};
 use crate::route::{Mode, RouteRules};
 use crate::store::{StoreKey, StoreLimits};
-use crate::target::single;
+use crate::target::{Pin, ProxyOptions, TlsOptions, single};
 
 /// This device's share of Target's quota unless told otherwise. Source: contract, section 3.
 const UPDATES_PER_DAY: u64 = 10_000;
@@ -90,7 +89,7 @@ pub(super) fn target(top: &Table<'_, '_>) -> Option<TargetConfig> {
         Some(endpoint) => endpoint?,
         None => single::endpoint(&client_code),
     };
-    let Http { timeout, connections, proxy, ca_file, client_cert } = http;
+    let Http { timeout, connections, proxy, tls } = http;
     Some(TargetConfig {
         client_code,
         endpoint,
@@ -102,8 +101,7 @@ pub(super) fn target(top: &Table<'_, '_>) -> Option<TargetConfig> {
         timeout,
         connections,
         proxy,
-        ca_file,
-        client_cert,
+        tls,
     })
 }
 
@@ -207,14 +205,12 @@ fn verify_sample(section: &Table<'_, '_>) -> Option<f64> {
 struct Http {
     timeout: Duration,
     connections: usize,
-    proxy: Option<SecretString>,
-    ca_file: Option<PathBuf>,
-    client_cert: Option<(PathBuf, PathBuf)>,
+    proxy: Option<ProxyOptions>,
+    tls: TlsOptions,
 }
 
 fn http(section: Option<Table<'_, '_>>) -> Http {
-    let mut http =
-        Http { timeout: Duration::from_secs(10), connections: 4, proxy: None, ca_file: None, client_cert: None };
+    let mut http = Http { timeout: Duration::from_secs(10), connections: 4, proxy: None, tls: TlsOptions::default() };
     let Some(section) = section else { return http };
     if let Some(timeout) = section.duration("timeout", Duration::from_millis(100)..Duration::from_secs(301)) {
         http.timeout = timeout;
@@ -222,9 +218,9 @@ fn http(section: Option<Table<'_, '_>>) -> Http {
     if let Some(connections) = section.integer("connections", 1..65) {
         http.connections = usize::try_from(connections).unwrap_or(1);
     }
-    http.proxy = secret::read(&section, "proxy");
-    http.ca_file = section.path("ca_file");
-    http.client_cert = match (section.path("client_cert"), section.path("client_key")) {
+    http.proxy = proxy(&section);
+    http.tls.ca_file = section.path("ca_file");
+    http.tls.client_cert = match (section.path("client_cert"), section.path("client_key")) {
         (Some(cert), Some(key)) => Some((cert, key)),
         (None, None) => None,
         _ => {
@@ -232,8 +228,33 @@ fn http(section: Option<Table<'_, '_>>) -> Http {
             None
         }
     };
+    for text in section.texts("pins") {
+        match Pin::new(text.get_ref()) {
+            Some(pin) => http.tls.pins.push(pin),
+            None => section.report(
+                text.span(),
+                "a pin is sha256/ and 44 characters of base64; `outpost doctor` shows the one of today",
+            ),
+        }
+    }
     section.finish();
     http
+}
+
+fn proxy(section: &Table<'_, '_>) -> Option<ProxyOptions> {
+    let url = secret::read(section, "proxy");
+    let user = section.text("proxy_user");
+    let password = secret::read(section, "proxy_password");
+    let exceptions = section.text("no_proxy");
+    let needs_url = user.is_some() || password.is_some() || exceptions.is_some();
+    if url.is_none() && needs_url && section.value("proxy").is_none() {
+        section.report(section.span(), "proxy_user, proxy_password and no_proxy in [target.http] go with proxy");
+    }
+    if password.is_some() && user.is_none() {
+        section.report(section.span(), "proxy_password in [target.http] goes with proxy_user");
+    }
+    let text = |text: Spanned<&str>| text.into_inner().to_owned();
+    Some(ProxyOptions { url: url?, user: user.map(text), password, exceptions: exceptions.map(text) })
 }
 
 pub(super) fn store(top: &Table<'_, '_>) -> StoreConfig {

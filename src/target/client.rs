@@ -15,12 +15,13 @@ use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response};
-use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 
 use super::bulk::{self, BatchOutcome, BatchStatus};
 use super::fetch::{self, Reply};
 use super::outcome::{Answer, Outcome, classify, classify_with};
+use super::proxy::ProxyOptions;
+use super::tls::TlsOptions;
 use super::token::{Token, TokenSource};
 use super::{delivery, single};
 use crate::clock::Clock;
@@ -36,7 +37,7 @@ const UPLOAD_BYTES_A_SECOND: u64 = 8 * 1024;
 const CHUNKS_WAITING: usize = 4;
 
 /// What the client needs to know.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// Scheme and host, without a slash at the end.
     pub endpoint: String,
@@ -48,12 +49,10 @@ pub struct ClientOptions {
     pub timeout: Duration,
     /// Requests in flight, and connections kept.
     pub connections: usize,
-    /// A proxy's URL, perhaps with credentials.
-    pub proxy: Option<SecretString>,
-    /// Certificates to trust in place of the system's, in PEM.
-    pub ca_file: Option<PathBuf>,
-    /// Our certificate and key, in PEM.
-    pub client_cert: Option<(PathBuf, PathBuf)>,
+    /// The proxy on the way.
+    pub proxy: Option<ProxyOptions>,
+    /// Whom we trust, and who we are.
+    pub tls: TlsOptions,
 }
 
 impl ClientOptions {
@@ -79,9 +78,11 @@ pub enum ClientError {
     Pem {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
-        source: reqwest::Error,
     },
+    /// A secret file is open to others.
+    Rights(String),
+    /// The certificates and keys do not go together, or the system has none.
+    Tls(rustls::Error),
     /// The token cannot stand in a header.
     Token,
     /// The proxy's URL cannot be used; it is not shown, as it may hold a password.
@@ -96,7 +97,11 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path, .. } => write!(f, "{} cannot be read", path.display()),
-            Self::Pem { path, .. } => write!(f, "{} is not a PEM file of the kind that is needed", path.display()),
+            Self::Rights(words) => f.write_str(words),
+            Self::Tls(_) => {
+                f.write_str("TLS cannot be set up with the files of [target.http] and the certificates of the system")
+            }
+            Self::Pem { path } => write!(f, "{} is not a PEM file of the kind that is needed", path.display()),
             Self::Token => f.write_str("the token of [target] holds characters that a header cannot carry"),
             Self::Proxy => f.write_str("the proxy of [target.http] is not a URL such as http://proxy.example:3128"),
             Self::Endpoint => f.write_str("the endpoint of [target] is not a URL such as https://gateway.example"),
@@ -109,8 +114,9 @@ impl std::error::Error for ClientError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::File { source, .. } => Some(source),
-            Self::Pem { source, .. } | Self::Setup(source) => Some(source),
-            Self::Token | Self::Proxy | Self::Endpoint => None,
+            Self::Setup(source) => Some(source),
+            Self::Tls(source) => Some(source),
+            Self::Pem { .. } | Self::Rights(_) | Self::Token | Self::Proxy | Self::Endpoint => None,
         }
     }
 }
@@ -129,6 +135,9 @@ struct Connections {
     token: Option<Token>,
     timeout: Duration,
     metrics: Metrics,
+    options: ClientOptions,
+    /// What the files of TLS held.
+    fingerprint: [u8; 32],
 }
 
 /// An answer, and what Target's clock said.
@@ -217,6 +226,18 @@ impl Client {
         self.now().token.as_ref().is_some_and(Token::is_file)
     }
 
+    /// Sets all clones up anew if a certificate or a key has changed in its file. Tells whether that was so.
+    ///
+    /// # Errors
+    /// As for [`Self::new`]; then nothing changes.
+    pub fn refresh_certificates(&self) -> Result<bool, ClientError> {
+        let now = self.now();
+        if now.fingerprint == now.options.tls.fingerprint() {
+            return Ok(false);
+        }
+        self.set_up(&now.options).map(|()| true)
+    }
+
     /// Sends one single update, and reads the answer as far as it is needed.
     pub async fn send(&self, body: String) -> Exchange<Outcome> {
         self.now().send(body).await
@@ -245,12 +266,30 @@ impl Client {
 
 impl Connections {
     fn new(options: &ClientOptions, metrics: Metrics) -> Result<Self, ClientError> {
-        let http = builder(options)?.build().map_err(ClientError::Setup)?;
+        // First: what changes from now on is seen as a change.
+        let fingerprint = options.tls.fingerprint();
+        let mut builder = builder(options)?;
+        // Plain HTTP to loopback needs none of the system's certificates, which cost a megabyte to read.
+        builder = match options.endpoint.starts_with("http://") {
+            true => builder.tls_certs_only([]),
+            false => builder.tls_backend_preconfigured(options.tls.config()?),
+        };
+        let http = builder.build().map_err(ClientError::Setup)?;
         let endpoint = Url::parse(&options.endpoint).map_err(|_| ClientError::Endpoint)?;
         let update = endpoint.join(&single::path(&options.client_code)).map_err(|_| ClientError::Endpoint)?;
         let token = options.token.as_ref().map(Token::new).transpose()?;
         let client_code = options.client_code.as_str().into();
-        Ok(Self { http, endpoint, client_code, update, token, timeout: options.timeout, metrics })
+        Ok(Self {
+            http,
+            endpoint,
+            client_code,
+            update,
+            token,
+            timeout: options.timeout,
+            metrics,
+            options: options.clone(),
+            fingerprint,
+        })
     }
 
     fn measure<T>(
@@ -382,22 +421,7 @@ pub(super) fn builder(options: &ClientOptions) -> Result<reqwest::ClientBuilder,
         .dns_resolver(Resolver)
         .no_proxy();
     if let Some(proxy) = &options.proxy {
-        builder = builder.proxy(reqwest::Proxy::all(proxy.expose_secret()).map_err(|_| ClientError::Proxy)?);
-    }
-    if let Some(path) = &options.ca_file {
-        let pem = read(path)?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-            .map_err(|source| ClientError::Pem { path: path.clone(), source })?;
-        builder = builder.tls_certs_only(certificates);
-    } else if options.endpoint.starts_with("http://") {
-        // Plain HTTP to loopback needs none of the system's certificates, which cost a megabyte to read.
-        builder = builder.tls_certs_only([]);
-    }
-    if let Some((cert, key)) = &options.client_cert {
-        let pem = [read(cert)?, read(key)?].concat();
-        let identity =
-            reqwest::Identity::from_pem(&pem).map_err(|source| ClientError::Pem { path: cert.clone(), source })?;
-        builder = builder.identity(identity);
+        builder = builder.proxy(proxy.proxy()?);
     }
     Ok(builder)
 }
@@ -498,10 +522,6 @@ impl Read for ChunkReader {
     }
 }
 
-fn read(path: &PathBuf) -> Result<Vec<u8>, ClientError> {
-    std::fs::read(path).map_err(|source| ClientError::File { path: path.clone(), source })
-}
-
 /// Words for a technician, and never the URL or the body.
 pub(super) fn explain(error: &reqwest::Error) -> Outcome {
     if let Some(tls) = cause::<rustls::Error>(error) {
@@ -541,6 +561,10 @@ fn explain_tls(error: &rustls::Error) -> String {
         }
         Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
             "the certificate is not valid yet, or this device's clock is behind; check the clock"
+        }
+        Certificate::ApplicationVerificationFailure => {
+            "the server's public key is none of pins in [target.http]: something on the network answers in Target's place, \
+             or Target has a new key"
         }
         Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
             "the certificate is for another host: something on the network answers in Target's place, perhaps a login page"

@@ -7,6 +7,7 @@ use reqwest::tls::TlsInfo;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use super::client::{ClientError, ClientOptions, builder, explain};
+use super::tls;
 use crate::timestamp::Timestamp;
 
 /// How long each piece may take.
@@ -19,6 +20,8 @@ pub struct Issuer {
     pub subject: String,
     /// Who issued it: of an intercepting proxy, the proxy.
     pub issuer: String,
+    /// The pin of its public key.
+    pub pin: Option<String>,
     /// Until when it is valid.
     pub not_after: Timestamp,
 }
@@ -58,7 +61,12 @@ pub async fn issuer(options: &ClientOptions) -> Result<Option<Issuer>, String> {
 fn read(der: &[u8]) -> Option<Issuer> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let not_after = Timestamp::from_millis(certificate.validity().not_after.timestamp().saturating_mul(1_000));
-    Some(Issuer { subject: name(certificate.subject()), issuer: name(certificate.issuer()), not_after })
+    Some(Issuer {
+        subject: name(certificate.subject()),
+        issuer: name(certificate.issuer()),
+        pin: tls::pin(der),
+        not_after,
+    })
 }
 
 /// The common name, with the organisation where there is one.

@@ -8,11 +8,15 @@ pub mod delivery;
 pub mod diagnose;
 pub mod fetch;
 pub mod outcome;
+pub mod proxy;
 pub mod single;
+pub mod tls;
 pub mod token;
 
 pub use bulk::{BatchOutcome, BatchStatus};
 pub use client::{Client, ClientError, ClientOptions, Exchange};
 pub use fetch::{FetchedProfile, Reply};
 pub use outcome::Outcome;
+pub use proxy::ProxyOptions;
+pub use tls::{Pin, TlsOptions};
 pub use token::TokenSource;

@@ -5,14 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rcgen::{CertificateParams, CertifiedKey, KeyPair, date_time_ymd};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use outpost::target::{Pin, ProxyOptions, TlsOptions};
+use rcgen::{CertificateParams, CertifiedKey, KeyPair, PublicKeyData, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
+use rustls::server::WebPkiClientVerifier;
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{Running, Setup, used};
+use crate::support::{Running, Setup, used, write_private};
 
 const YES: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 34\r\n\r\ntrueRequest successfully submitted\n";
 
@@ -55,8 +61,13 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, parts: Vec<Vec<
 
 /// An agent that sends there sees the link so, with such a reason, and keeps what it has.
 async fn check(endpoint: &str, ca_file: Option<&std::path::Path>, link: &str, reason: &str) {
+    let tls = TlsOptions { ca_file: ca_file.map(Into::into), ..TlsOptions::default() };
+    check_with(Setup { tls, ..Setup::default() }, endpoint, link, reason).await;
+}
+
+async fn check_with(setup: Setup, endpoint: &str, link: &str, reason: &str) {
     let dir = tempfile::tempdir().unwrap();
-    let setup = Setup { timeout: Duration::from_millis(700), ca_file: ca_file.map(Into::into), ..Setup::default() };
+    let setup = Setup { timeout: Duration::from_millis(700), ..setup };
     let mut agent = Running::start(&setup, dir.path(), endpoint, None).await;
     agent.record(&used("1", "7", "Lund", 1.0)).await;
     let status = agent.wait_status(|status| status.link != "unknown").await;
@@ -147,12 +158,26 @@ async fn a_port_where_nobody_listens_and_a_name_that_nobody_knows_are_told_apart
 
 /// A server with a certificate, and the file with which a client may trust it.
 async fn tls_server(certified: CertifiedKey<KeyPair>) -> (SocketAddr, tempfile::NamedTempFile) {
+    tls_server_for(certified, None).await
+}
+
+/// As [`tls_server`]; it wants a certificate of its clients, if one is given that issues them.
+async fn tls_server_for(
+    certified: CertifiedKey<KeyPair>,
+    issuer: Option<&CertifiedKey<KeyPair>>,
+) -> (SocketAddr, tempfile::NamedTempFile) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![certified.cert.der().clone()], key)
-        .unwrap();
+    let builder = match issuer {
+        Some(issuer) => {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(issuer.cert.der().clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+            ServerConfig::builder().with_client_cert_verifier(verifier)
+        }
+        None => ServerConfig::builder().with_no_client_auth(),
+    };
+    let config = builder.with_single_cert(vec![certified.cert.der().clone()], key).unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), certified.cert.pem()).unwrap();
@@ -204,8 +229,7 @@ async fn who_issued_a_certificate_is_told_whether_or_not_it_is_trusted() {
         timeout: std::time::Duration::from_secs(5),
         connections: 1,
         proxy: None,
-        ca_file: None,
-        client_cert: None,
+        tls: Default::default(),
     };
     let issuer = outpost::target::diagnose::issuer(&options).await.unwrap().unwrap();
     assert_eq!(issuer.not_after.to_string(), "2040-01-01T00:00:00Z");
@@ -216,10 +240,119 @@ async fn who_issued_a_certificate_is_told_whether_or_not_it_is_trusted() {
 async fn a_certificate_that_is_right_is_trusted() {
     let (address, ca) = tls_server(certificate("localhost", (2020, 2090))).await;
     let dir = tempfile::tempdir().unwrap();
-    let setup = Setup { ca_file: Some(ca.path().into()), ..Setup::default() };
+    let tls = TlsOptions { ca_file: Some(ca.path().into()), ..TlsOptions::default() };
     let endpoint = format!("https://localhost:{}", address.port());
-    let mut agent = Running::start(&setup, dir.path(), &endpoint, None).await;
+    let mut agent = Running::start(&Setup { tls, ..Setup::default() }, dir.path(), &endpoint, None).await;
     agent.record(&used("1", "7", "Lund", 1.0)).await;
     assert_eq!(agent.wait_drained().await.delivered.updates, 1);
     agent.stop().await;
+}
+
+/// An agent that sends there has delivered what it had.
+async fn delivers(tls: TlsOptions, endpoint: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut agent = Running::start(&Setup { tls, ..Setup::default() }, dir.path(), endpoint, None).await;
+    agent.record(&used("1", "7", "Lund", 1.0)).await;
+    assert_eq!(agent.wait_drained().await.delivered.updates, 1);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn with_pins_a_trusted_certificate_must_have_one_of_these_keys() {
+    let certified = certificate("localhost", (2020, 2090));
+    let pin = |key: &KeyPair| {
+        let hash = BASE64_STANDARD.encode(Sha256::digest(key.subject_public_key_info()));
+        Pin::new(&format!("sha256/{hash}")).unwrap()
+    };
+    let (right, wrong) = (pin(&certified.signing_key), pin(&KeyPair::generate().unwrap()));
+    let (address, ca) = tls_server(certified).await;
+    let endpoint = format!("https://localhost:{}", address.port());
+    let tls = |pins: Vec<Pin>| TlsOptions { ca_file: Some(ca.path().into()), pins, ..TlsOptions::default() };
+    delivers(tls(vec![wrong.clone(), right.clone()]), &endpoint).await;
+    let setup = Setup { tls: tls(vec![wrong]), ..Setup::default() };
+    check_with(setup, &endpoint, "offline", "none of pins in [target.http]").await;
+    // A pin takes the place of nothing: who is not trusted is not let in by it.
+    let setup = Setup { tls: TlsOptions { pins: vec![right], ..TlsOptions::default() }, ..Setup::default() };
+    check_with(setup, &endpoint, "offline", "issued by somebody unknown").await;
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_certificate_gets_ours_and_its_key_is_closed_to_others() {
+    let ours = certificate("device-1", (2020, 2090));
+    let (address, ca) = tls_server_for(certificate("localhost", (2020, 2090)), Some(&ours)).await;
+    let endpoint = format!("https://localhost:{}", address.port());
+    let dir = tempfile::tempdir().unwrap();
+    let (cert, key) = (dir.path().join("client.pem"), dir.path().join("client.key"));
+    std::fs::write(&cert, ours.cert.pem()).unwrap();
+    write_private(&key, &ours.signing_key.serialize_pem());
+    let tls = TlsOptions { ca_file: Some(ca.path().into()), ..TlsOptions::default() };
+    let ours = TlsOptions { client_cert: Some((cert, key.clone())), ..tls.clone() };
+    delivers(ours.clone(), &endpoint).await;
+    check_with(Setup { tls, ..Setup::default() }, &endpoint, "offline", "").await;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let settings = Setup { tls: ours, ..Setup::default() }.settings(&endpoint);
+        let refused = outpost::target::Client::new(&settings.target).err().unwrap().to_string();
+        assert!(refused.ends_with(&format!("run `chmod 600 {}`", key.display())), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_changes_in_its_file_holds_without_a_restart() {
+    let (address, ca) = tls_server(certificate("localhost", (2020, 2090))).await;
+    let endpoint = format!("https://localhost:{}", address.port());
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ca.pem");
+    std::fs::write(&file, certificate("other", (2020, 2090)).cert.pem()).unwrap();
+    let tls = TlsOptions { ca_file: Some(file.clone()), ..TlsOptions::default() };
+    let mut agent = Running::start(&Setup { tls, ..Setup::default() }, dir.path(), &endpoint, None).await;
+    agent.record(&used("1", "7", "Lund", 1.0)).await;
+    agent.wait_status(|status| status.link == "offline").await;
+    std::fs::write(&file, "half a certif").unwrap();
+    std::fs::rename(ca.path(), &file).unwrap();
+    assert_eq!(agent.wait_drained().await.delivered.updates, 1);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_proxy_is_told_who_we_are_and_hosts_that_are_excepted_do_without_it() {
+    let seen = Arc::new(std::sync::Mutex::new(String::new()));
+    let heads = seen.clone();
+    let proxy = server(move |mut stream| {
+        let heads = heads.clone();
+        async move {
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).await.is_ok_and(|read| read > 0) {
+                head.push(byte[0]);
+            }
+            *heads.lock().unwrap() = String::from_utf8(head).unwrap();
+            let _ = stream.write_all(YES).await;
+            let _ = stream.shutdown().await;
+        }
+    })
+    .await;
+    let options = |exceptions: &str| ProxyOptions {
+        url: SecretString::from(format!("http://{proxy}")),
+        user: Some("kiosk".to_owned()),
+        password: Some(SecretString::from("s3cret")),
+        exceptions: Some(exceptions.to_owned()),
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup { proxy: Some(options("elsewhere.example")), ..Setup::default() };
+    let mut agent = Running::start(&setup, dir.path(), "http://127.0.0.1:9", None).await;
+    agent.record(&used("1", "7", "Lund", 1.0)).await;
+    assert_eq!(agent.wait_drained().await.delivered.updates, 1);
+    agent.stop().await;
+    let head = seen.lock().unwrap().clone();
+    assert!(head.starts_with("POST http://127.0.0.1:9/m2/acme/profile/update HTTP/1.1"), "{head}");
+    let credentials = BASE64_STANDARD.encode("kiosk:s3cret");
+    assert!(
+        head.to_lowercase().contains(&format!("proxy-authorization: basic {}", credentials.to_lowercase())),
+        "{head}"
+    );
+    let setup = Setup { proxy: Some(options("127.0.0.1")), ..Setup::default() };
+    check_with(setup, "http://127.0.0.1:9", "offline", "no connection to Target").await;
 }

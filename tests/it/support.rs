@@ -1,7 +1,7 @@
 //! An agent and a sandbox in one process, and small ways to talk to both.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use outpost::sandbox::target::{Target, Unknown};
 use outpost::shared::Shared;
 use outpost::status::Status;
 use outpost::store::{FILE_NAME, StoreFile, StoreKey, StoreLimits};
-use outpost::target::{ClientOptions, TokenSource};
+use outpost::target::{ClientOptions, ProxyOptions, TlsOptions, TokenSource};
 use outpost::tokens::{NamedToken, Tokens};
 use reqwest::{Response, StatusCode};
 use secrecy::{SecretSlice, SecretString};
@@ -81,7 +81,8 @@ pub struct Setup {
     pub token: Option<TokenSource>,
     pub forwarding: ForwarderRules,
     pub reads_per_day: u64,
-    pub ca_file: Option<PathBuf>,
+    pub tls: TlsOptions,
+    pub proxy: Option<ProxyOptions>,
     pub updates_per_day: u64,
     pub limits: StoreLimits,
     pub keep_events: Duration,
@@ -108,7 +109,8 @@ impl Default for Setup {
             // One update, one request: what most tests count.
             forwarding: rules(Mode::Single),
             reads_per_day: 1_000_000,
-            ca_file: None,
+            tls: TlsOptions::default(),
+            proxy: None,
             updates_per_day: 1_000_000,
             limits: StoreLimits { min_free_disk_bytes: 0, ..StoreLimits::default() },
             keep_events: Duration::from_secs(30 * 86_400),
@@ -135,9 +137,8 @@ impl Setup {
                 token: self.token.clone(),
                 timeout: self.timeout,
                 connections: self.connections,
-                proxy: None,
-                ca_file: self.ca_file.clone(),
-                client_cert: None,
+                proxy: self.proxy.clone(),
+                tls: self.tls.clone(),
             },
             forwarding: self.forwarding.clone(),
             updates_per_day: self.updates_per_day,

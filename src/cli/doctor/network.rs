@@ -50,13 +50,14 @@ async fn tls(options: &ClientOptions) -> Finding {
     let finding = |level, detail: String| Finding::new("certificate", level, detail);
     match diagnose::issuer(options).await {
         Ok(None) => finding(Level::Ok, "none: the endpoint is on this device".to_owned()),
-        Ok(Some(Issuer { subject, issuer, not_after })) => {
-            let words = format!("of {subject}, issued by {issuer}, valid until {not_after}");
+        Ok(Some(Issuer { subject, issuer, pin, not_after })) => {
+            let pin = pin.unwrap_or_default();
+            let words = format!("of {subject}, issued by {issuer}, valid until {not_after}, public key {pin}");
             if not_after < Clock::system() {
                 return finding(Level::Fail, format!("{words}: expired, or this device's clock is ahead"));
             }
             let is_public = PUBLIC_ISSUERS.iter().any(|name| issuer.contains(name));
-            let is_own = options.ca_file.is_some();
+            let is_own = options.tls.ca_file.is_some();
             if is_public || is_own {
                 return finding(Level::Ok, words);
             }
