@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::rights::check_secret;
 use crate::store;
 use crate::tokens::{self, NamedToken, Right, TokenHash, Tokens};
 
@@ -58,6 +59,8 @@ pub enum DataDirError {
         /// The process, if it has said so.
         pid: Option<u32>,
     },
+    /// A file of secrets is open to others.
+    Rights(String),
     /// A file cannot be made, read or written.
     File {
         /// The file.
@@ -74,6 +77,7 @@ impl fmt::Display for DataDirError {
                 write!(f, "another outpost already runs on {}, as process {pid}", path.display())
             }
             Self::InUse { path, pid: None } => write!(f, "another outpost already runs on {}", path.display()),
+            Self::Rights(words) => f.write_str(words),
             Self::File { path, .. } => {
                 write!(f, "{} cannot be used; check that this user may write there", path.display())
             }
@@ -84,7 +88,7 @@ impl fmt::Display for DataDirError {
 impl std::error::Error for DataDirError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::InUse { .. } => None,
+            Self::InUse { .. } | Self::Rights(_) => None,
             Self::File { source, .. } => Some(source),
         }
     }
@@ -167,6 +171,7 @@ impl DataDir {
     /// [`DataDirError::File`].
     pub fn token(&self) -> Result<SecretString, DataDirError> {
         let path = self.token_path();
+        check_secret(&path).map_err(DataDirError::Rights)?;
         // A power cut may have left an empty file, which is no token.
         if let Some(token) = read_if_there(&path)?.filter(|token| token.len() == 2 * TOKEN_BYTES) {
             return Ok(SecretString::from(token));
@@ -197,6 +202,7 @@ impl DataDir {
     /// As for [`Self::tokens`].
     pub fn named_tokens(&self) -> Result<Vec<NamedToken>, DataDirError> {
         let path = self.tokens_path();
+        check_secret(&path).map_err(DataDirError::Rights)?;
         let Some(json) = read_if_there(&path)? else { return Ok(Vec::new()) };
         serde_json::from_str(&json).map_err(|error| DataDirError::File { path, source: io::Error::other(error) })
     }

@@ -135,15 +135,27 @@ complete -c outpost -n "__fish_outpost_using_subcommand token; and not __fish_se
 complete -c outpost -n "__fish_outpost_using_subcommand token; and not __fish_seen_subcommand_from list create rotate revoke help" -f -a "rotate" -d 'Makes a new token in the place of one: without a name, of the one that the first start made'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and not __fish_seen_subcommand_from list create rotate revoke help" -f -a "revoke" -d 'Takes a token back'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and not __fish_seen_subcommand_from list create rotate revoke help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from list" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
+complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from list" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from create" -l right -d 'What it is good for' -r -f -a "record\t'Recording events'
 read\t'Reading how the agent is doing and what it holds'
 admin\t'Everything'"
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from create" -l origin -d 'The only web page that may use it, such as https://kiosk.acme.example; it may only record' -r
+complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from create" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from create" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from create" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from rotate" -l grace -d 'How long the one before is still good' -r
+complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from rotate" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from rotate" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from rotate" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from revoke" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from revoke" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from revoke" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from help" -f -a "list" -d 'Lists the tokens: their names and what they are good for, never the tokens themselves'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from help" -f -a "create" -d 'Makes a token, and prints it: it is shown once'

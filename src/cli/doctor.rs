@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::limits::EVENT_TIME_AHEAD_MAX;
+use crate::rights::is_root;
 use crate::status::Status;
 use crate::store::{Reader, StoreError, StoreFile};
 
@@ -95,6 +96,7 @@ fn examine(args: &Args) -> Result<Vec<Finding>, Failure> {
     } else {
         findings.push(Finding::new("store", Level::Warn, "there is none yet; start the agent with `outpost run`"));
     }
+    findings.push(user());
     findings.push(service());
     // Read again, since the network takes the configuration apart.
     findings.extend(network::examine(args.config.load()?.config));
@@ -103,6 +105,15 @@ fn examine(args: &Args) -> Result<Vec<Finding>, Failure> {
         bundle::Bundle { findings: &findings, config: &config, text: &text, status }.write(path)?;
     }
     Ok(findings)
+}
+
+/// Whether this user has more rights than the agent needs.
+fn user() -> Finding {
+    if is_root() {
+        let words = "root, which may do anything on this device: run the agent as a user of its own";
+        return Finding::new("user", Level::Warn, words);
+    }
+    Finding::new("user", Level::Ok, "not root")
 }
 
 /// Whether a service starts the agent with the device.

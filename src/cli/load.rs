@@ -22,13 +22,13 @@ const SANDBOX_LISTEN: &str = "127.0.0.1:7718";
 #[derive(Clone, Debug, Args)]
 pub(super) struct ConfigArgs {
     /// The configuration; without it ./agent.toml, else /etc/outpost/agent.toml
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Use the embedded Target simulator, with a configuration of its own unless one is named
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(super) sandbox: bool,
     /// Where the simulator listens
-    #[arg(long, value_name = "ADDRESS", default_value = SANDBOX_LISTEN, hide_default_value = true)]
+    #[arg(long, global = true, value_name = "ADDRESS", default_value = SANDBOX_LISTEN, hide_default_value = true)]
     pub(super) sandbox_listen: SocketAddr,
 }
 

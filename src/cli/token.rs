@@ -29,12 +29,16 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Lists the tokens: their names and what they are good for, never the tokens themselves
+    #[command(after_help = "Example:\n  outpost token list")]
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Makes a token, and prints it: it is shown once
+    #[command(
+        after_help = "Example:\n  outpost token create kiosk-page --right record --origin https://kiosk.acme.example"
+    )]
     Create {
         /// Its name, such as till-3
         name: String,
@@ -46,6 +50,7 @@ enum Command {
         origin: Option<String>,
     },
     /// Makes a new token in the place of one: without a name, of the one that the first start made
+    #[command(after_help = "Example:\n  outpost token rotate till-3 --grace 1h")]
     Rotate {
         /// Its name
         name: Option<String>,
@@ -54,6 +59,7 @@ enum Command {
         grace: Duration,
     },
     /// Takes a token back
+    #[command(after_help = "Example:\n  outpost token revoke till-3")]
     Revoke {
         /// Its name
         name: String,

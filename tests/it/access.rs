@@ -306,3 +306,27 @@ fn files_of_the_agent_are_closed_to_others() {
     }
     drop(agent);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_token_file_that_others_can_read_keeps_the_agent_from_starting() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let device = Device::new();
+    device.record_use("7");
+    drop(device.run());
+    let path = device.dir.path().join("data/intake.token");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (code, said) = device.fails(&["run"]);
+    assert_eq!(code, Some(1));
+    insta::assert_snapshot!(said, @"outpost: others can read or change the file data/intake.token, which holds a secret; run `chmod 600 data/intake.token`");
+}
+
+#[test]
+fn an_agent_that_runs_as_root_says_so() {
+    let device = Device::new();
+    let doctor = device.works_or_not(&["doctor"]);
+    let is_root = outpost::rights::is_root();
+    assert_eq!(doctor.contains("warn user"), is_root, "{doctor}");
+    assert_eq!(doctor.contains("ok   user"), !is_root, "{doctor}");
+}
