@@ -160,3 +160,36 @@ fn log_lines_hold_nobody_s_data() {
         }
     }
 }
+
+#[test]
+fn every_threat_names_a_test_that_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = include_str!("../SECURITY.md");
+    let mut named = 0;
+    let threats = text.lines().filter(|line| line.starts_with("| ") && line.matches(" | ").count() == 3);
+    let threats: Vec<&str> = threats.filter(|line| line.contains("::") || line.contains("`tests/")).collect();
+    for name in threats.iter().flat_map(|line| line.split('`').skip(1).step_by(2)).filter(|name| name.contains("::")) {
+        let (module, test) = name.split_once("::").unwrap();
+        let file = if module == "tidy" { "tests/tidy.rs".to_owned() } else { format!("tests/it/{module}.rs") };
+        let tests = std::fs::read_to_string(root.join(&file)).unwrap_or_default();
+        assert!(tests.contains(&format!("fn {test}(")), "{file} has no test {test}");
+        named += 1;
+    }
+    assert!(named >= 30, "the walk found the threats: {named}");
+    let rows = text.split("## Threats").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<&str> = rows.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+    assert_eq!(
+        rows.len(),
+        threats.len(),
+        "each threat has a test: {:?}",
+        rows.iter().find(|row| !threats.contains(*row))
+    );
+}
+
+#[test]
+fn unsafe_code_is_forbidden() {
+    assert!(include_str!("../Cargo.toml").contains("[lints.rust]\nunsafe_code = \"forbid\"\n"));
+    for source in sources() {
+        assert!(!source.code.contains("unsafe {") && !source.code.contains("allow(unsafe_code"), "{}", source.path);
+    }
+}

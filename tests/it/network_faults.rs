@@ -356,3 +356,22 @@ async fn a_proxy_is_told_who_we_are_and_hosts_that_are_excepted_do_without_it() 
     let setup = Setup { proxy: Some(options("127.0.0.1")), ..Setup::default() };
     check_with(setup, "http://127.0.0.1:9", "offline", "no connection to Target").await;
 }
+
+#[tokio::test]
+async fn older_tls_is_refused() {
+    // A server that speaks TLS 1.1 and no newer: its first words choose that version and a cipher of its time.
+    let mut hello = vec![0x16, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2];
+    hello.extend([7; 32]);
+    hello.extend([0, 0xC0, 0x13, 0]);
+    let address = server(move |mut stream| {
+        let hello = hello.clone();
+        async move {
+            let mut start = [0; 5];
+            let _ = stream.read_exact(&mut start).await;
+            let _ = stream.write_all(&hello).await;
+            let _ = stream.read(&mut [0; 1_024]).await;
+        }
+    })
+    .await;
+    check(&format!("https://localhost:{}", address.port()), None, "offline", "ServerDoesNotSupportTls12Or13").await;
+}

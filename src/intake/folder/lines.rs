@@ -233,6 +233,8 @@ impl<'de> Visitor<'de> for Items<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{Strategy, any, prop, prop_oneof, proptest};
+
     use super::*;
 
     fn found(bytes: &[u8], kind: Kind, encoding: Encoding) -> Vec<String> {
@@ -285,6 +287,43 @@ mod tests {
         check(narrow, Encoding::Recognised);
         check(narrow, Encoding::Windows1252);
         assert!(found(narrow, Kind::Lines, Encoding::Utf8)[0].contains("not UTF-8"));
+    }
+
+    #[test]
+    fn whatever_a_file_holds_is_read_to_its_end_and_lines_are_in_order() {
+        let pieces = prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..40),
+            prop::sample::select(vec![
+                "{",
+                "}",
+                "[",
+                "]",
+                ",",
+                "\"",
+                "\n",
+                "\r\n",
+                ";",
+                "'",
+                "{\"a\":1}",
+                "\u{feff}",
+                "\0"
+            ])
+            .prop_map(|text| text.as_bytes().to_vec()),
+        ];
+        let kinds = prop::sample::select(vec![Kind::Json, Kind::Lines, Kind::Table]);
+        let encodings =
+            prop::sample::select([Encoding::Recognised].into_iter().chain(Encoding::ALL).collect::<Vec<_>>());
+        proptest!(|(pieces in prop::collection::vec(pieces, 0..20), kind in kinds, encoding in encodings)| {
+            let bytes = pieces.concat();
+            let mut last = 0;
+            read(bytes.as_slice(), kind, encoding, &TableRules::default(), |line| {
+                assert!(line.number >= last.max(1), "{} after {last}", line.number);
+                last = line.number;
+                ControlFlow::Continue(())
+            })
+            .expect("memory can be read");
+            assert!(last <= bytes.len() as u64 + 1);
+        });
     }
 
     #[test]
