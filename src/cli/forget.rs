@@ -6,6 +6,7 @@ use super::{Failure, print, profile_path, small_runtime};
 use crate::config::Config;
 use crate::forget::{Forgetting, Forgotten};
 use crate::identity::Identity;
+use crate::intake::folder::FolderRules;
 use crate::store::{InFlight, Reader, Store, StoreError, Writer};
 
 /// Erases all that this device holds of one identity, and says what it erased
@@ -31,7 +32,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.json {
         return print(&serde_json::to_string_pretty(&forgotten).map_err(|error| Failure::failed(&error))?);
     }
-    print(&words(forgotten))
+    print(&words(forgotten))?;
+    match config.intake.folder.as_ref().map_or(0, FolderRules::files_kept) {
+        0 => Ok(()),
+        count => print(&format!(
+            "{count} files in done and failed of the folder were not looked at: other software wrote them"
+        )),
+    }
 }
 
 fn ask(connection: &Connection, identity: &Identity) -> Result<Forgotten, Failure> {

@@ -10,7 +10,7 @@ use crate::store::{Store, StoreFile, StoreKey};
 /// Encrypts the store with another key; the agent must be stopped
 ///
 /// A key is 32 bytes or more, in hex or base64url, as `openssl rand -hex 32` makes it. Where nobody can run a command, set the
-/// new key as key and the one before as old_key in [store]: the next start does the same.
+/// new key as key and the one before as old_key in the section `store`: the next start does the same.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost rekey --new-key-file /etc/outpost/store.key.new")]
 pub(super) struct Args {

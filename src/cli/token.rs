@@ -45,8 +45,10 @@ enum Command {
         /// What it is good for
         #[arg(long, value_enum)]
         right: RightArg,
-        /// The only web page that may use it, such as https://kiosk.acme.example; it may only record
-        #[arg(long)]
+        #[arg(
+            long,
+            help = "The only web page that may use it, such as https://kiosk.acme.example; it may only record"
+        )]
         origin: Option<String>,
     },
     /// Makes a new token in the place of one: without a name, of the one that the first start made

@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::document::Table;
 use crate::intake::line::{Checksum, LineRules, LineSource, Parity, PortSettings};
+use crate::limits::{EVENT_KEY_BYTES_MAX, EVENT_TYPE_BYTES_MAX};
 
 /// How long the same line is one event, unless told otherwise. Source: ours; a card is lifted within that time.
 const DEBOUNCE: Duration = Duration::from_secs(3);
@@ -22,8 +23,8 @@ pub(super) fn read(mut section: Table<'_, '_>) -> Option<LineRules> {
     }
     let device = section.required_text("device").map(Spanned::into_inner);
     let pattern = section.required_text("pattern").and_then(|text| pattern(&section, &text));
-    let event_type = section.required_text("type").map(|text| text.into_inner().to_owned());
-    let source = section.text("source").map(|text| text.into_inner().to_owned());
+    let event_type = section.required_text("type").and_then(|text| bounded(&section, &text, EVENT_TYPE_BYTES_MAX));
+    let source = section.text("source").and_then(|text| bounded(&section, &text, EVENT_KEY_BYTES_MAX));
     let settings = settings(&section);
     let (start, stop) = (section.character("start"), section.character("stop"));
     let debounce = section.duration("debounce", Duration::ZERO..Duration::from_secs(3_600)).unwrap_or(DEBOUNCE);
@@ -44,6 +45,14 @@ pub(super) fn read(mut section: Table<'_, '_>) -> Option<LineRules> {
     };
     let source = source.unwrap_or_else(|| format!("/line/{}", name.replace(' ', "-")));
     Some(LineRules { from, pattern: pattern?, event_type: event_type?, source, start, stop, checks, debounce, name })
+}
+
+fn bounded(section: &Table<'_, '_>, text: &Spanned<&str>, bytes_max: usize) -> Option<String> {
+    if (1..=bytes_max).contains(&text.get_ref().len()) {
+        return Some((*text.get_ref()).to_owned());
+    }
+    section.report(text.span(), format!("source and type of an event have 1 to {bytes_max} bytes"));
+    None
 }
 
 fn pattern(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<Regex> {

@@ -53,6 +53,12 @@ impl Intake {
         self.mappings.now()
     }
 
+    /// The device's clock.
+    #[must_use]
+    pub fn clock(&self) -> Arc<Clock> {
+        self.clock.clone()
+    }
+
     /// Records events, all or none, and answers once they are on disk.
     ///
     /// # Errors

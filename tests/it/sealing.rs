@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::device::Device;
+use crate::device::{Device, outpost, text};
 use crate::support::{Fixture, Setup, files_with, noted, store_key, used};
 
 const CARD: &str = "4711-0815-my-card";
@@ -177,6 +177,29 @@ fn rekey_changes_the_key_and_takes_it_away_and_says_what_to_do_next() {
     drop(agent);
     insta::assert_snapshot!(device.works(&["rekey", "--remove"]), @"the store is no longer encrypted; remove the key from [store]");
     assert!(shows_people(&device.dir.path().join("data")));
+}
+
+#[test]
+fn a_key_may_come_from_the_environment_or_from_systemd() {
+    let device = Device::new();
+    let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    let check = |source: &str, environment: &[(&str, &str)]| {
+        device.write("agent.toml", &format!("{config}[store]\nkey = {source}\n"));
+        let output = outpost(device.dir.path()).arg("check").envs(environment.iter().copied()).output().unwrap();
+        // Warnings of the mappings aside.
+        let problems = text(&output.stderr);
+        problems.lines().filter(|line| line.starts_with("agent.toml:")).collect::<Vec<_>>().join("\n")
+    };
+    let key = "1".repeat(64);
+    assert_eq!(check("{ env = \"STORE_KEY\" }", &[("STORE_KEY", &key)]), "");
+    device.write("store-key", &key);
+    let here = device.dir.path().to_str().unwrap();
+    assert_eq!(check("{ credential = \"store-key\" }", &[("CREDENTIALS_DIRECTORY", here)]), "");
+    insta::assert_snapshot!(check("{ credential = \"store-key\" }", &[]), @"agent.toml:23:7: key in [store]: there is no credential store-key, since systemd has not started this; add LoadCredential=store-key:… to the unit");
+    insta::assert_snapshot!(check("{ credential = \"../store-key\" }", &[("CREDENTIALS_DIRECTORY", here)]), @"agent.toml:23:7: key in [store]: a credential has a plain name, as in LoadCredential= of the unit");
+    insta::assert_snapshot!(check("{ env = \"A\", file = \"b\" }", &[]), @r#"agent.toml:23:7: key in [store]: it is one of a text, { env = "NAME" }, { file = "path" }, { credential = "name" } of systemd or { dpapi = "path" } of Windows"#);
+    #[cfg(not(windows))]
+    insta::assert_snapshot!(check("{ dpapi = \"store.key\" }", &[]), @"agent.toml:23:7: key in [store]: dpapi is there on Windows alone; use file, env or credential");
 }
 
 #[cfg(unix)]

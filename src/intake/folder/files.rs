@@ -115,19 +115,21 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
 }
 
-/// Makes a folder for this user and its group, if it is not there.
+/// Makes the folder, if it is not there: whoever is of this user's group may drop files.
 pub(super) fn make(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(folder)?;
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o770);
-    builder.create(folder)
+    fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o770))?;
+    Ok(())
 }
 
 /// Moves a file that was read to `done` or, with a text that names its bad lines, to `failed`.
 pub(super) fn put_away(folder: &Path, found: &Found, errors: Option<&str>) -> io::Result<()> {
     let to = folder.join(if errors.is_some() { FAILED } else { DONE });
-    make(&to)?;
+    fs::create_dir_all(&to)?;
     let name = free_name(&to, &found.name);
     if let Some(errors) = errors {
         // First, so that a file in the folder is always with what is wrong with it.
@@ -151,6 +153,12 @@ fn free_name(folder: &Path, name: &str) -> String {
     let (stem, end) = name.rsplit_once('.').unwrap_or((name, ""));
     let names = std::iter::once(name.to_owned()).chain((2..).map(|number| format!("{stem}-{number}.{end}")));
     names.into_iter().find(|name| !folder.join(name).exists()).unwrap_or_else(|| name.to_owned())
+}
+
+/// Files that were read and are still there.
+pub(super) fn count_kept(folder: &Path) -> usize {
+    let count = |name| fs::read_dir(folder.join(name)).map_or(0, Iterator::count);
+    count(DONE) + count(FAILED)
 }
 
 /// Deletes what was read so long ago.

@@ -62,6 +62,14 @@ pub struct FolderRules {
     pub table: TableRules,
 }
 
+impl FolderRules {
+    /// Files that were read and are still there.
+    #[must_use]
+    pub fn files_kept(&self) -> usize {
+        files::count_kept(&self.path)
+    }
+}
+
 /// How a folder is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderView {

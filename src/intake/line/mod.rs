@@ -5,6 +5,7 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,8 +15,10 @@ use tokio::time::{Instant, sleep};
 use tokio_serial::{SerialPortBuilderExt, SerialStream};
 use uuid::Uuid;
 
+use super::Intake;
+use super::cloudevents::{self, Parsed};
 use super::view::SharedView;
-use super::{Intake, cloudevents};
+use crate::clock::Clock;
 use crate::limits::LINES_WAITING_MAX;
 use crate::store::StoreError;
 
@@ -78,10 +81,18 @@ impl LineDevice {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let Self { rules, intake, view } = self;
         let (lines, waiting) = mpsc::channel(LINES_WAITING_MAX);
+        let clock = intake.clock();
         let recording = tokio::spawn(record(intake, waiting, view.clone(), stop.clone()));
         let from = rules.from.clone();
-        let mut taking =
-            Taking { framer: rules.framer(), rules, recent: Recent::default(), begun: Instant::now(), lines, view };
+        let mut taking = Taking {
+            framer: rules.framer(),
+            rules,
+            recent: Recent::default(),
+            begun: Instant::now(),
+            lines,
+            clock,
+            view,
+        };
         let take = async {
             match from {
                 LineSource::Stdin => taking.stdin().await,
@@ -104,7 +115,8 @@ struct Taking {
     framer: Framer,
     recent: Recent,
     begun: Instant,
-    lines: mpsc::Sender<String>,
+    lines: mpsc::Sender<Parsed>,
+    clock: Arc<Clock>,
     view: SharedView<LineView>,
 }
 
@@ -172,13 +184,15 @@ impl Taking {
             Err(NoEvent::WrongChecksum) => view.wrong_checksum += 1,
             Ok(data) if self.recent.is_repeated(&data, self.rules.debounce, self.begun.elapsed()) => view.repeated += 1,
             Ok(data) => {
-                let event = self.rules.event(&Uuid::now_v7().to_string(), &data);
-                if self.lines.try_send(event).is_err() {
-                    view.lost += 1;
-                    tracing::error!(
-                        device = self.rules.name,
-                        "a line was lost, since the store has been full for long"
-                    );
+                let event = self.rules.event(&Uuid::now_v7().to_string(), &self.clock.now().to_string(), &data);
+                match cloudevents::structured(event.as_bytes()).map(|event| self.lines.try_send(event).is_ok()) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        view.lost += 1;
+                        tracing::error!(device = self.rules.name, "a line was lost: the store has been full for long");
+                    }
+                    // It holds what no event can.
+                    Err(_) => view.unmatched += 1,
                 }
             }
         }
@@ -218,21 +232,13 @@ fn open(path: &Path, settings: PortSettings) -> tokio_serial::Result<SerialStrea
 /// Records lines one after another. While there is no room they wait.
 async fn record(
     intake: Intake,
-    mut waiting: mpsc::Receiver<String>,
+    mut waiting: mpsc::Receiver<Parsed>,
     view: SharedView<LineView>,
     mut stop: watch::Receiver<bool>,
 ) {
-    while let Some(json) = waiting.recv().await {
-        let parsed = match cloudevents::structured(json.as_bytes()) {
-            Ok(parsed) => parsed,
-            Err(invalid) => {
-                // A source or a type of the configuration that no event can have.
-                view.lock().problem = Some(invalid.to_string());
-                continue;
-            }
-        };
+    while let Some(event) = waiting.recv().await {
         loop {
-            match intake.record(vec![parsed.clone()]).await {
+            match intake.record(vec![event.clone()]).await {
                 Ok(_) => {
                     let mut view = view.lock();
                     view.events += 1;

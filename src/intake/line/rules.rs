@@ -148,8 +148,9 @@ impl LineRules {
     }
 
     /// The event, as CloudEvents JSON.
-    pub(super) fn event(&self, id: &str, data: &Value) -> String {
-        json!({ "specversion": "1.0", "id": id, "source": self.source, "type": self.event_type, "data": data })
+    pub(super) fn event(&self, id: &str, time: &str, data: &Value) -> String {
+        let Self { source, event_type, .. } = self;
+        json!({ "specversion": "1.0", "id": id, "source": source, "type": event_type, "time": time, "data": data })
             .to_string()
     }
 
