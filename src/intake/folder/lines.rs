@@ -10,6 +10,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::bounded::Budget;
+use super::line::Line;
 use super::table::TableRules;
 use crate::intake::cloudevents::Invalid;
 use crate::limits::FOLDER_LINE_BYTES_MAX;
@@ -97,14 +98,6 @@ impl Kind {
             _ => None,
         }
     }
-}
-
-/// One event of a file, or what is wrong with it.
-pub(super) struct Line {
-    /// The line that it begins on, from 1.
-    pub(super) number: u64,
-    /// CloudEvents JSON, perhaps without what every event has.
-    pub(super) event: Result<String, Invalid>,
 }
 
 /// Hands over what a file holds, until its end or until `each` breaks off.

@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
 use super::bounded::Budget;
-use super::lines::Line;
+use super::line::Line;
 use crate::intake::cloudevents::Invalid;
 
 /// Delimiters that are recognised, in the order in which they are preferred.

@@ -1,0 +1,81 @@
+//! How a folder is read, and how it is doing.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::files;
+use super::lines::Encoding;
+use super::table::TableRules;
+use crate::intake::view::SharedView;
+
+/// How a folder is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderRules {
+    /// The folder.
+    pub path: PathBuf,
+    /// How long a file stays as it is before it counts as complete, unless it was moved in.
+    pub quiet: Duration,
+    /// How often to look, where that is set.
+    pub poll: Option<Duration>,
+    /// How long files are kept that were read.
+    pub keep_done: Duration,
+    /// The source of events that name none.
+    pub source: String,
+    /// The type of events that name none.
+    pub event_type: Option<String>,
+    /// How characters are written.
+    pub encoding: Encoding,
+    /// How tables are written.
+    pub table: TableRules,
+}
+
+impl FolderRules {
+    /// Files that were read and are still there.
+    #[must_use]
+    pub fn files_kept(&self) -> usize {
+        files::count_kept(&self.path)
+    }
+}
+
+/// How a folder is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FolderView {
+    /// Files that wait to be complete, or to be read.
+    pub waiting: usize,
+    /// The file that is being read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reading: Option<FolderReading>,
+    /// Files that were read since the start, and files among them with a line that could not be.
+    pub files: u64,
+    /// See `files`.
+    pub failed_files: u64,
+    /// Lines that were read since the start, and lines among them that could not be recorded.
+    pub lines: u64,
+    /// See `lines`.
+    pub failed_lines: u64,
+    /// What keeps the folder from being read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// How far a file was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct FolderReading {
+    pub file: String,
+    pub lines: u64,
+    pub bytes: u64,
+    pub total_bytes: u64,
+}
+
+/// Shows what is in the way, and writes it to the log once. The log does not name files.
+pub(super) fn trouble(view: &SharedView<FolderView>, problem: String) {
+    let mut view = view.lock();
+    let is_new = view.problem.as_ref() != Some(&problem);
+    view.problem = Some(problem);
+    if is_new {
+        tracing::warn!("the folder or a file in it cannot be used; `outpost status` says which");
+    }
+}
