@@ -193,7 +193,7 @@ fn batches(status: &Status) -> String {
 }
 
 /// How far the file is that is being read, and how many were.
-fn folder(folder: &FolderView) -> String {
+pub(super) fn folder(folder: &FolderView) -> String {
     let FolderView { waiting, reading, files, failed_files, lines, failed_lines, problem } = folder;
     let reading = reading.as_ref().map(|reading| {
         let percent = 100 * reading.bytes / reading.total_bytes.max(1);
@@ -205,7 +205,8 @@ fn folder(folder: &FolderView) -> String {
     format!("{:<10}{}{waiting} waiting; {read}{problem}", "folder", reading.unwrap_or_default())
 }
 
-fn device(device: &LineView) -> String {
+/// How a device is doing, and what came of its lines.
+pub(super) fn device(device: &LineView) -> String {
     let LineView { name, connected, events, repeated, unmatched, wrong_checksum, lost, problem } = device;
     let state = if *connected { "connected" } else { "not there" };
     let problem = problem.as_deref().map(|problem| format!("; {problem}")).unwrap_or_default();

@@ -53,7 +53,7 @@ impl Watch {
         };
         let reason = status.link_reason.as_deref().map(|reason| format!("  {reason}")).unwrap_or_default();
         let quota = &status.quota;
-        let lines = [
+        let mut lines = vec![
             format!("\x1b[1mOutpost\x1b[0m  {}  {}", status.device_id, status.version),
             String::new(),
             format!("link       \x1b[{colour}m● {}\x1b[0m{reason}", status.link),
@@ -82,9 +82,10 @@ impl Watch {
                 quota.remaining,
                 quota.updates_per_day
             ),
-            String::new(),
-            "Ctrl-C ends".to_owned(),
         ];
+        lines.extend(status.folder.as_ref().map(super::status::folder));
+        lines.extend(status.lines.iter().map(super::status::device));
+        lines.extend([String::new(), "Ctrl-C ends".to_owned()]);
         let mut screen = "\x1b[H".to_owned();
         for line in lines {
             // Writing to a text does not fail.

@@ -69,7 +69,7 @@ async fn files_of_each_kind_are_recorded_and_put_away() {
     drop_file(&folder(&fixture), "table.csv", "card;store;total\na;Lund;1\na;Åhus;2.5\n");
     fixture.wait_held("a", "visits", "7").await;
     fixture.wait_held("a", "spend", "8.5").await;
-    let status = wait(&fixture, |view| view.files == 4).await;
+    let status = wait(&fixture, |view| view.files == 4 && view.reading.is_none()).await;
     let view = status.folder.unwrap();
     assert_eq!((status.events.recorded, view.lines, view.failed_files, view.reading), (7, 7, 0, None));
     assert_eq!(names(&folder(&fixture)), ["done"]);
@@ -174,7 +174,7 @@ async fn what_is_moved_in_is_complete_at_once_and_what_is_written_in_place_when_
     fs::write(folder(&fixture).join("growing.ndjson"), lines(1)).unwrap();
     wait(&fixture, |view| view.waiting == 1).await;
     drop_file(&folder(&fixture), "moved.ndjson", lines(3));
-    let status = wait(&fixture, |view| view.files == 1).await;
+    let status = wait(&fixture, |view| view.files == 1 && view.waiting == 1).await;
     assert_eq!((status.events.recorded, status.folder.unwrap().waiting), (3, 1));
     assert!(folder(&fixture).join("growing.ndjson").exists());
 }
@@ -201,7 +201,7 @@ async fn links_and_files_of_other_kinds_are_left_alone() {
     }
     fs::create_dir(folder(&fixture).join("a.json")).unwrap();
     drop_file(&folder(&fixture), "z.ndjson", lines(2));
-    let status = wait(&fixture, |view| view.files == 1).await;
+    let status = wait(&fixture, |view| view.files == 1 && view.waiting == 0).await;
     assert_eq!((status.events.recorded, status.folder.unwrap().waiting), (2, 0));
     assert_eq!(
         names(&folder(&fixture)),
@@ -224,6 +224,15 @@ async fn files_that_were_read_are_kept_no_longer_than_told() {
         tokio::task::yield_now().await;
     }
     assert_eq!(names(&folder(&fixture).join("failed")), ["bad.ndjson", "bad.ndjson.errors"]);
+}
+
+#[tokio::test]
+async fn the_page_shows_what_was_read() {
+    let fixture = start("quiet = \"10ms\"").await;
+    drop_file(&folder(&fixture), "a.ndjson", lines(2));
+    wait(&fixture, |view| view.files == 1).await;
+    let page = fixture.agent.request(reqwest::Method::GET, "/").send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("Folder") && page.contains("1 files read since the start"), "{page}");
 }
 
 #[tokio::test]

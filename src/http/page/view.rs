@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::intake::folder::FolderView;
+use crate::intake::line::LineView;
 use crate::metrics::RecentRequest;
 use crate::rejected::RejectedItem;
 use crate::status::{Profile, ProfileAttribute, Status};
@@ -89,7 +91,7 @@ pub(super) fn numbers(status: &Status) -> Vec<Number> {
     let free = store.disk_free_bytes.map(|bytes| format!("{} are free on the disk.", size(bytes))).unwrap_or_default();
     let full = if store.is_full { "It is full: events are refused. " } else { "" };
     let salvage = store.salvage.as_deref().map(|words| format!(" {}.", capitalised(words))).unwrap_or_default();
-    vec![
+    let mut numbers = vec![
         Number { name: "Waiting", figure: counted(pending.profiles, "profile"), words: waiting, part: None },
         Number { name: "Delivered", figure: grouped(delivered.updates), words: last, part: None },
         Number {
@@ -110,7 +112,28 @@ pub(super) fn numbers(status: &Status) -> Vec<Number> {
             words: format!("{full}At most {}. {free}{salvage}", size(store.max_bytes)),
             part: Some(percent(store.bytes, store.max_bytes)),
         },
-    ]
+    ];
+    numbers.extend(status.folder.as_ref().map(folder));
+    numbers.extend(status.lines.iter().map(device));
+    numbers
+}
+
+/// How far the file is that is being read, or what was read.
+fn folder(folder: &FolderView) -> Number {
+    let read = format!("{} files read since the start, {} of them with bad lines.", folder.files, folder.failed_files);
+    let problem = folder.problem.as_deref().map(|problem| format!(" {}.", capitalised(problem))).unwrap_or_default();
+    let (figure, part) = match &folder.reading {
+        Some(reading) => (format!("reads {}", reading.file), Some(percent(reading.bytes, reading.total_bytes))),
+        None => (format!("{} waiting", folder.waiting), None),
+    };
+    Number { name: "Folder", figure, words: format!("{read}{problem}"), part }
+}
+
+fn device(device: &LineView) -> Number {
+    let figure = if device.connected { "connected" } else { "not there" };
+    let problem = device.problem.as_deref().map(|problem| format!(" {}.", capitalised(problem))).unwrap_or_default();
+    let words = format!("{}: {} events since the start.{problem}", device.name, device.events);
+    Number { name: "Device", figure: figure.to_owned(), words, part: None }
 }
 
 /// One line of what was rejected.

@@ -147,14 +147,14 @@ impl Folder {
         }
         let (lines, errors) = taking.finish(found.is_as_found());
         let failed_lines = errors.total;
-        {
-            let mut view = self.shown();
-            view.files += 1;
-            view.failed_files += u64::from(failed_lines > 0);
-            view.lines += lines;
-            view.failed_lines += failed_lines;
-        }
+        files::put_away(&self.rules.path, found, errors.text(lines).as_deref())?;
         tracing::info!(lines, failed_lines, "file recorded");
-        files::put_away(&self.rules.path, found, errors.text(lines).as_deref())
+        let mut view = self.shown();
+        view.reading = None;
+        view.files += 1;
+        view.failed_files += u64::from(failed_lines > 0);
+        view.lines += lines;
+        view.failed_lines += failed_lines;
+        Ok(())
     }
 }
