@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{Config, StoreConfig, TargetConfig};
 use crate::data_dir::DataDir;
 use crate::identity::Identity;
+use crate::rights;
 use crate::store::{StoreFile, StoreLimits};
 use crate::target::ClientOptions;
 
@@ -68,6 +69,7 @@ pub fn command() -> clap::Command {
 /// Runs the command of the command line. Exit codes: 0 done, 1 failed, 2 usage or configuration.
 #[must_use]
 pub fn main() -> ExitCode {
+    rights::make_files_private();
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Record(args) => record::run(&args),

@@ -43,7 +43,6 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    rights::make_files_private();
     let ConfigArgs { sandbox, sandbox_listen, .. } = args.config;
     let Loaded { config, .. } = args.config.load_and_name_device()?;
     let device_id = load::device_id(&config.agent)?;

@@ -28,6 +28,9 @@ pub struct TlsOptions {
     pub pins: Vec<Pin>,
 }
 
+/// Characters of 32 bytes in base64, without padding.
+const PIN_CHARS: usize = 43;
+
 /// The SHA-256 of a public key, as DER of its `SubjectPublicKeyInfo`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin([u8; 32]);
@@ -36,7 +39,9 @@ impl Pin {
     /// A pin such as `sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=`, as curl and browsers write it.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        let text = text.strip_prefix("sha256/")?.trim_start_matches('/').trim_end_matches('=');
+        let text = text.strip_prefix("sha256/")?.trim_end_matches('=');
+        // curl writes two slashes; a hash may begin with one of its own.
+        let text = if text.len() > PIN_CHARS { text.strip_prefix('/')? } else { text };
         BASE64_STANDARD_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
     }
 
@@ -168,6 +173,9 @@ mod tests {
             (pin.to_string().as_str(), Pin::new("sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU")),
             (text, Some(pin))
         );
+        let slash = "sha256//9DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+        let pin = Pin::new(slash).expect("a pin whose hash begins with a slash");
+        assert_eq!((pin.to_string().as_str(), Pin::new(&slash.replace("//", "///"))), (slash, Some(pin)));
         assert_eq!(Pin::new("sha256/abcd"), None);
         assert_eq!(Pin::new("sha1/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="), None);
     }
