@@ -112,7 +112,6 @@ pub(super) fn install(connection: &Connection, key: Option<&StoreKey>) -> rusqli
 }
 
 impl StoreKey {
-    // By reference to an option of the caller's, as both functions of SQL are defined alike.
     fn sealed(&self, text: &str, row: &[Vec<u8>]) -> rusqlite::Result<Value> {
         Ok(Value::from(self.seal(text, row)))
     }

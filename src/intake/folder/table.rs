@@ -1,6 +1,5 @@
 //! CSV: how a table is written, and how a row of it becomes an event. What is not set is recognised.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::ControlFlow;
 
@@ -189,13 +188,10 @@ impl TableRules {
     /// The event of a row, without what every event has. An empty cell is no field.
     fn event(&self, places: &[(&Field, usize)], record: &StringRecord) -> Result<String, Invalid> {
         let mut event = Map::new();
-        let mut names = BTreeMap::new();
         for (field, place) in places {
             let Some(cell) = record.get(*place).filter(|cell| !cell.is_empty()) else { continue };
             let value = self.value(field, cell).map_err(|problem| Invalid::at(&field.text(), problem))?;
-            if names.insert(field.text(), ()).is_none() {
-                insert(&mut event, &field.0, value);
-            }
+            insert(&mut event, &field.0, value);
         }
         Ok(Value::Object(event).to_string())
     }
