@@ -333,7 +333,11 @@ pub fn row(name: &str, load: &Load) {
 /// The mappings of [`config_text`].
 pub fn mappings() -> Arc<outpost::mapping::Mappings> {
     let text = config_text(Path::new("."), NOWHERE);
-    outpost::config::Config::parse(Path::new("agent.toml"), &text, |_| String::new()).unwrap().mappings
+    outpost::config::Config::parse(&outpost::config::Sources::of_text(Path::new("agent.toml"), &text), |_| {
+        String::new()
+    })
+    .unwrap()
+    .mappings
 }
 
 /// Events of these numbers, ready to be recorded.

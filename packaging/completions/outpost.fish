@@ -29,7 +29,7 @@ complete -c outpost -n "__fish_outpost_needs_command" -s V -l version -d 'Print 
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "run" -d 'Runs the agent in the foreground until it is told to stop'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "record" -d 'Records events durably: through the running agent, else straight into its store'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "status" -d 'Shows link, pending, delivered, rejected, quota and store'
-complete -c outpost -n "__fish_outpost_needs_command" -f -a "check" -d 'Validates the configuration and runs every [[mapping.example]]'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "check" -d 'Validates the configuration, runs every [[mapping.example]], and shows where each value comes from'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "preview" -d 'Shows which mappings match an event, and the exact requests that would be sent'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "rejected" -d 'Shows, retries or drops rejected events and updates'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "explain" -d 'Explains one profile: each attribute, what set it, and what became of it'
@@ -42,11 +42,11 @@ complete -c outpost -n "__fish_outpost_needs_command" -f -a "log" -d 'Changes th
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "reload" -d 'Has the running agent read its configuration anew'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "sandbox" -d 'Runs the Target simulator alone'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c outpost -n "__fish_outpost_using_subcommand run" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand run" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand run" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand run" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand run" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand record" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand record" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand record" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand record" -l type -d 'The event\'s type' -r
 complete -c outpost -n "__fish_outpost_using_subcommand record" -l data -d 'The event\'s data: JSON, @FILE, or - for stdin' -r
@@ -57,18 +57,18 @@ complete -c outpost -n "__fish_outpost_using_subcommand record" -l time -d 'When
 complete -c outpost -n "__fish_outpost_using_subcommand record" -l batch -d 'A CloudEvents JSON batch or one event a line, in a file or - for stdin' -r
 complete -c outpost -n "__fish_outpost_using_subcommand record" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand record" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand status" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand status" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand status" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand status" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand status" -l watch -d 'Show it anew every second, until Ctrl-C'
 complete -c outpost -n "__fish_outpost_using_subcommand status" -l json -d 'Print the document of GET /v1/status'
 complete -c outpost -n "__fish_outpost_using_subcommand status" -l open -d 'Print a link that opens the status page in a browser on this device, once'
 complete -c outpost -n "__fish_outpost_using_subcommand status" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand check" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand check" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand check" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand check" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand check" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand preview" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand preview" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand preview" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand preview" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand preview" -s h -l help -d 'Print help'
@@ -78,22 +78,22 @@ complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "retry" -d 'Maps events anew with the configuration of today, and sends refused updates again'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "drop" -d 'Gives them up for good'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -l json -d 'Print JSON'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -l all -d 'All that there are'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l all -d 'All that there are'
@@ -104,29 +104,29 @@ complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_see
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "retry" -d 'Maps events anew with the configuration of today, and sends refused updates again'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "drop" -d 'Gives them up for good'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c outpost -n "__fish_outpost_using_subcommand explain" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand explain" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand explain" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand explain" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand explain" -l json -d 'Print the document of GET /v1/profiles/{kind}/{key}'
 complete -c outpost -n "__fish_outpost_using_subcommand explain" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand verify" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand verify" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand verify" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand verify" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand verify" -l resend -d 'Send again what has not arrived'
 complete -c outpost -n "__fish_outpost_using_subcommand verify" -l json -d 'Print JSON'
 complete -c outpost -n "__fish_outpost_using_subcommand verify" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand forget" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand forget" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -l json -d 'Print JSON'
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand doctor" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand doctor" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand doctor" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand doctor" -l bundle -d 'Write what support needs into a ZIP file: no secret and nothing of a customer is in it' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand doctor" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand doctor" -l json -d 'Print JSON'
 complete -c outpost -n "__fish_outpost_using_subcommand doctor" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand token; and not __fish_seen_subcommand_from list create rotate revoke help" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand token; and not __fish_seen_subcommand_from list create rotate revoke help" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand token; and not __fish_seen_subcommand_from list create rotate revoke help" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand token; and not __fish_seen_subcommand_from list create rotate revoke help" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and not __fish_seen_subcommand_from list create rotate revoke help" -s h -l help -d 'Print help'
@@ -135,7 +135,7 @@ complete -c outpost -n "__fish_outpost_using_subcommand token; and not __fish_se
 complete -c outpost -n "__fish_outpost_using_subcommand token; and not __fish_seen_subcommand_from list create rotate revoke help" -f -a "rotate" -d 'Makes a new token in the place of one: without a name, of the one that the first start made'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and not __fish_seen_subcommand_from list create rotate revoke help" -f -a "revoke" -d 'Takes a token back'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and not __fish_seen_subcommand_from list create rotate revoke help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from list" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from list" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
@@ -144,16 +144,16 @@ complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_s
 read\t'Reading how the agent is doing and what it holds'
 admin\t'Everything'"
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from create" -l origin -d 'The only web page that may use it, such as https://kiosk.acme.example; it may only record' -r
-complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from create" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from create" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from create" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from create" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from rotate" -l grace -d 'How long the one before is still good' -r
-complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from rotate" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from rotate" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from rotate" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from rotate" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from revoke" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from revoke" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from revoke" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from revoke" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
@@ -162,19 +162,19 @@ complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_s
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from help" -f -a "rotate" -d 'Makes a new token in the place of one: without a name, of the one that the first start made'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Takes a token back'
 complete -c outpost -n "__fish_outpost_using_subcommand token; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c outpost -n "__fish_outpost_using_subcommand rekey" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand rekey" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rekey" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand rekey" -l new-key-file -d 'The key from now on; the configuration has the one before' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rekey" -l old-key-file -d 'The key before; the configuration has the one from now on' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rekey" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand rekey" -l remove -d 'Decrypt the store; the configuration has the key'
 complete -c outpost -n "__fish_outpost_using_subcommand rekey" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c outpost -n "__fish_outpost_using_subcommand log" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand log" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand log" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand log" -l for -d 'For how long, at most 24h; then the configured level holds again' -r
 complete -c outpost -n "__fish_outpost_using_subcommand log" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand log" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand reload" -s c -l config -d 'The configuration; without it ./agent.toml, else /etc/outpost/agent.toml' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand reload" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand reload" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand reload" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand reload" -s h -l help -d 'Print help'
@@ -192,7 +192,7 @@ complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -s h -l help -d
 complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token rekey log reload sandbox help" -f -a "run" -d 'Runs the agent in the foreground until it is told to stop'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token rekey log reload sandbox help" -f -a "record" -d 'Records events durably: through the running agent, else straight into its store'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token rekey log reload sandbox help" -f -a "status" -d 'Shows link, pending, delivered, rejected, quota and store'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token rekey log reload sandbox help" -f -a "check" -d 'Validates the configuration and runs every [[mapping.example]]'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token rekey log reload sandbox help" -f -a "check" -d 'Validates the configuration, runs every [[mapping.example]], and shows where each value comes from'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token rekey log reload sandbox help" -f -a "preview" -d 'Shows which mappings match an event, and the exact requests that would be sent'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token rekey log reload sandbox help" -f -a "rejected" -d 'Shows, retries or drops rejected events and updates'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token rekey log reload sandbox help" -f -a "explain" -d 'Explains one profile: each attribute, what set it, and what became of it'

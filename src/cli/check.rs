@@ -1,9 +1,9 @@
-//! `outpost check`: validates the configuration and runs its examples.
+//! `outpost check`: validates the configuration, runs its examples, and shows what holds and where it comes from.
 
 use super::load::{ConfigArgs, Loaded, report};
 use super::{Failure, print, warn};
 
-/// Validates the configuration and runs every [[mapping.example]]
+/// Validates the configuration, runs every [[mapping.example]], and shows where each value comes from
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost check -c agent.toml")]
 pub(super) struct Args {
@@ -12,8 +12,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let Loaded { config, path, text } = args.config.load()?;
-    config.run_examples(&path, &text).map_err(|problems| report(&problems))?;
+    let Loaded { config, sources } = args.config.load()?;
+    config.run_examples(&sources).map_err(|problems| report(&problems))?;
     if config.target.forwarding.late_after.is_none() {
         let mut totals: Vec<&str> = config.mappings.shared_totals().collect();
         totals.sort_unstable();
@@ -25,5 +25,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             ));
         }
     }
-    print(&format!("{} is valid; {} examples passed", path.display(), config.examples.len()))
+    print(&sources.effective())?;
+    print(&format!("{} is valid; {} examples passed", sources.path().display(), config.examples.len()))
 }

@@ -62,11 +62,12 @@ impl Connection {
         // It fails only if there is a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let token = data_dir.existing_token();
-        let mut builder = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).tls_certs_only([]);
+        let builder = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).tls_certs_only([]);
         #[cfg(unix)]
-        if let (None, Some(socket)) = (&token, &endpoint.socket) {
-            builder = builder.unix_socket(socket.as_path());
-        }
+        let builder = match (&token, &endpoint.socket) {
+            (None, Some(socket)) => builder.unix_socket(socket.as_path()),
+            _ => builder,
+        };
         if cfg!(not(unix)) || endpoint.socket.is_none() {
             let token_path = data_dir.token_path();
             if token.is_none() {

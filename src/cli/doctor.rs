@@ -10,7 +10,7 @@ use super::connect::{Holder, holder};
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print, small_runtime};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Sources};
 use crate::data_dir::DataDir;
 use crate::limits::EVENT_TIME_AHEAD_MAX;
 use crate::rights::is_root;
@@ -83,9 +83,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn examine(args: &Args) -> Result<Vec<Finding>, Failure> {
-    let Loaded { config, path, text } = args.config.load()?;
+    let Loaded { config, sources } = args.config.load()?;
     let data_dir = DataDir::new(&config.agent.data_dir);
-    let mut findings = vec![examples(&config, &path, &text), directory(data_dir.path()), disk(&config)];
+    let mut findings = vec![examples(&config, &sources), directory(data_dir.path()), disk(&config)];
     let mut status = None;
     if data_dir.store_path().exists() {
         let file = super::store_file(&config);
@@ -102,7 +102,7 @@ fn examine(args: &Args) -> Result<Vec<Finding>, Failure> {
     findings.extend(network::examine(args.config.load()?.config));
     if let Some(path) = &args.bundle {
         let status = status.as_ref();
-        bundle::Bundle { findings: &findings, config: &config, text: &text, status }.write(path)?;
+        bundle::Bundle { findings: &findings, config: &config, sources: &sources, status }.write(path)?;
     }
     Ok(findings)
 }
@@ -129,8 +129,8 @@ fn service() -> Finding {
     Finding::new("service", Level::Warn, "not installed: after a power cut somebody must start the agent")
 }
 
-fn examples(config: &Config, path: &Path, text: &str) -> Finding {
-    match config.run_examples(path, text) {
+fn examples(config: &Config, sources: &Sources) -> Finding {
+    match config.run_examples(sources) {
         Ok(()) => Finding::new("configuration", Level::Ok, format!("valid; {} examples passed", config.examples.len())),
         Err(problems) => Finding::new("configuration", Level::Fail, problems.to_string()),
     }

@@ -2,18 +2,24 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 
 use super::{Failure, warn};
-use crate::config::{AgentConfig, Config, Problems};
+use crate::config::{AgentConfig, Config, Problems, Sources, default_path};
 use crate::data_dir::{DataDir, DeviceId};
+use crate::mount::is_mounted;
+use crate::supervisor::{self, News};
 
 /// The configuration of `--sandbox` without a file.
 const SANDBOX_CONFIG: &str = include_str!("sandbox.toml");
 
-/// Where a configuration is looked for, in this order.
-const PLACES: [&str; 2] = ["agent.toml", "/etc/outpost/agent.toml"];
+/// Where a configuration is looked for before the place of the system.
+const HERE: &str = "agent.toml";
+
+/// How often it is looked whether the disk is there.
+const DISK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where the sandbox listens unless told otherwise.
 const SANDBOX_LISTEN: &str = "127.0.0.1:7718";
@@ -21,7 +27,7 @@ const SANDBOX_LISTEN: &str = "127.0.0.1:7718";
 /// The options that choose a configuration.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ConfigArgs {
-    /// The configuration; without it ./agent.toml, else /etc/outpost/agent.toml
+    /// The configuration, with the drop-in files beside it; without it ./agent.toml, else the system's
     #[arg(short, long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Use the embedded Target simulator, with a configuration of its own unless one is named
@@ -32,11 +38,10 @@ pub(super) struct ConfigArgs {
     pub(super) sandbox_listen: SocketAddr,
 }
 
-/// A configuration, and the text that it was read from.
+/// A configuration, and what it was read from.
 pub(super) struct Loaded {
     pub(super) config: Config,
-    pub(super) path: PathBuf,
-    pub(super) text: String,
+    pub(super) sources: Sources,
 }
 
 impl ConfigArgs {
@@ -48,8 +53,27 @@ impl ConfigArgs {
         })
     }
 
-    /// Reads and validates the configuration, for a command that may give the device its name.
+    /// Waits until the disk of the data directory is mounted, where the configuration says that it has one of its own.
+    pub(super) fn wait_for_disk(&self) -> Result<(), Failure> {
+        let disk = Config::agent(&self.sources()?).data_disk;
+        let Some(disk) = disk.filter(|disk| !is_mounted(disk)) else { return Ok(()) };
+        let words = format!("waiting until the disk of the data directory is mounted at {}", disk.display());
+        warn(&words);
+        supervisor::tell(News::Status(&words));
+        while !is_mounted(&disk) {
+            std::thread::sleep(DISK_INTERVAL);
+        }
+        Ok(())
+    }
+
+    /// Reads and validates the configuration, for a command that may give the device its name, and make a store.
     pub(super) fn load_and_name_device(&self) -> Result<Loaded, Failure> {
+        if let Some(disk) = Config::agent(&self.sources()?).data_disk.filter(|disk| !is_mounted(disk)) {
+            return Err(Failure::because(format!(
+                "the disk of the data directory is not mounted at {}; mount it, or remove data_disk from [agent]",
+                disk.display()
+            )));
+        }
         let mut failure = None;
         let loaded = self.load_with(|agent| {
             device_id(agent).unwrap_or_else(|error| {
@@ -64,33 +88,43 @@ impl ConfigArgs {
     }
 
     fn load_with(&self, device_id: impl FnOnce(&AgentConfig) -> String) -> Result<Loaded, Failure> {
-        let (path, text) = self.read()?;
-        let mut config = Config::parse(&path, &text, device_id).map_err(|problems| report(&problems))?;
+        let sources = self.sources()?;
+        let mut config = Config::parse(&sources, device_id).map_err(|problems| report(&problems))?;
         if self.sandbox {
             config.target.endpoint = format!("http://{}", self.sandbox_listen);
             config.target.token = None;
             config.target.proxy = None;
         }
-        Ok(Loaded { config, path, text })
+        Ok(Loaded { config, sources })
     }
 
-    fn read(&self) -> Result<(PathBuf, String), Failure> {
+    /// The files, and the variables of the environment over them.
+    fn sources(&self) -> Result<Sources, Failure> {
+        let mut sources = self.read()?;
+        sources.add_variables(std::env::vars_os()).map_err(|name| {
+            Failure::usage(format!("the environment variable {name} is no text in UTF-8; set it anew, or unset it"))
+        })?;
+        Ok(sources)
+    }
+
+    fn read(&self) -> Result<Sources, Failure> {
         if let Some(path) = &self.config {
-            return Ok((path.clone(), read(path)?));
+            return read(path);
         }
         if self.sandbox {
             let data_dir = sandbox_data_dir();
             let agent = format!("\n[agent]\ndata_dir = '{}'\n", data_dir.display());
-            return Ok((PathBuf::from("sandbox.toml"), format!("{SANDBOX_CONFIG}{agent}")));
+            return Ok(Sources::of_text(Path::new("sandbox.toml"), &format!("{SANDBOX_CONFIG}{agent}")));
         }
-        let found = PLACES.iter().map(Path::new).find(|path| path.exists());
+        let places = [PathBuf::from(HERE), default_path()];
+        let found = places.iter().find(|path| path.exists());
         let path = found.ok_or_else(|| {
             Failure::usage(format!(
-                "there is no configuration; name one with -c, put it at {}, or try --sandbox, which needs none",
-                PLACES.join(" or ")
+                "there is no configuration; name one with -c, put it at {HERE} or {}, or try --sandbox, which needs none",
+                default_path().display()
             ))
         })?;
-        Ok((path.to_owned(), read(path)?))
+        read(path)
     }
 }
 
@@ -112,14 +146,15 @@ pub(super) fn device_id(agent: &AgentConfig) -> Result<String, Failure> {
 
 /// All problems, a line each, as compilers print them.
 pub(super) fn report(problems: &Problems) -> Failure {
-    let count = problems.list.len();
+    let count = problems.0.len();
     let word = if count == 1 { "problem" } else { "problems" };
     Failure::usage(format!("{count} {word} in the configuration\n{problems}"))
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("the configuration {} cannot be read: {error}", path.display())))
+fn read(path: &Path) -> Result<Sources, Failure> {
+    Sources::read(path).map_err(|(path, error)| {
+        Failure::usage(format!("the configuration {} cannot be read: {error}", path.display()))
+    })
 }
 
 /// A place in the user's home, since `--sandbox` shall work without any rights.

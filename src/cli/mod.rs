@@ -33,9 +33,12 @@ mod token;
 mod verify;
 mod watch;
 
+/// The version, with the commit that it was built from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("OUTPOST_COMMIT"), ")");
+
 /// Records customer events on this device, durably, and forwards them to Adobe Target.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Example:\n  outpost run --sandbox")]
+#[command(version = VERSION, after_help = "Example:\n  outpost run --sandbox")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -44,6 +44,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let ConfigArgs { sandbox, sandbox_listen, .. } = args.config;
+    args.config.wait_for_disk()?;
     let Loaded { config, .. } = args.config.load_and_name_device()?;
     let device_id = load::device_id(&config.agent)?;
     let data_dir = DataDir::new(&config.agent.data_dir);
@@ -214,7 +215,7 @@ pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr
 /// What a person sees who started the agent. The token is shown for the sandbox alone, where it guards nothing.
 fn greeting(endpoint: &Endpoint, data_dir: &DataDir, sandbox: Option<(SocketAddr, &SecretString)>) -> String {
     let http = endpoint.http;
-    let mut text = format!("Outpost {} is running; stop it with Ctrl-C\n", env!("CARGO_PKG_VERSION"));
+    let mut text = format!("Outpost {} is running; stop it with Ctrl-C\n", super::VERSION);
     let token_path = data_dir.token_path();
     let Some((sandbox, token)) = sandbox else {
         text.push_str(&format!("  events    POST http://{http}/v1/events\n"));

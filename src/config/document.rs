@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -13,31 +13,27 @@ use jiff::Span;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::layers::lay;
+use super::sources::{Place, Sources};
+
 /// One thing that is wrong in a configuration, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
+    /// Where it stands.
+    pub place: Place,
     /// What is wrong, and what to do.
     pub message: String,
 }
 
-/// All that is wrong in a configuration, in the order of its lines.
+/// All that is wrong in a configuration, in the order of its sources and their lines; at least one problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems {
-    /// The file as it was named.
-    pub path: PathBuf,
-    /// The problems; at least one.
-    pub list: Vec<Problem>,
-}
+pub struct Problems(pub Vec<Problem>);
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Problem { line, column, message }) in self.list.iter().enumerate() {
+        for (index, Problem { place, message }) in self.0.iter().enumerate() {
             let newline = if index == 0 { "" } else { "\n" };
-            write!(f, "{newline}{}:{line}:{column}: {message}", self.path.display())?;
+            write!(f, "{newline}{place}: {message}")?;
         }
         Ok(())
     }
@@ -45,42 +41,39 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// A text that is being read.
+/// Sources that are being read.
 pub(super) struct Document<'a> {
-    text: &'a str,
-    problems: RefCell<Vec<Problem>>,
+    sources: &'a Sources,
+    problems: RefCell<Vec<(usize, String)>>,
 }
 
 impl<'a> Document<'a> {
-    pub(super) const fn new(text: &'a str) -> Self {
-        Self { text, problems: RefCell::new(Vec::new()) }
+    pub(super) const fn new(sources: &'a Sources) -> Self {
+        Self { sources, problems: RefCell::new(Vec::new()) }
     }
 
-    /// The table of the whole text; what is no TOML is a problem.
+    /// The table of all sources; what is no TOML is a problem.
     pub(super) fn parse(&self) -> Spanned<DeTable<'a>> {
-        let (table, errors) = DeTable::parse_recoverable(self.text);
-        for error in errors {
-            self.report(error.span().unwrap_or(0..0), error.message().to_owned());
+        let (table, faults) = lay(self.sources);
+        for (at, message) in faults {
+            self.report(at, message);
         }
         table
     }
 
     pub(super) fn report(&self, at: Range<usize>, message: impl Into<String>) {
-        let (line, column) = position(self.text, at.start);
-        self.problems.borrow_mut().push(Problem { line, column, message: message.into() });
+        self.problems.borrow_mut().push((at.start, message.into()));
     }
 
-    pub(super) fn finish(self, path: &Path) -> Result<(), Problems> {
+    pub(super) fn finish(self) -> Result<(), Problems> {
         let mut list = self.problems.into_inner();
-        list.sort_by_key(|problem| (problem.line, problem.column));
-        if list.is_empty() { Ok(()) } else { Err(Problems { path: path.to_owned(), list }) }
+        if list.is_empty() {
+            return Ok(());
+        }
+        list.sort_by_key(|(at, _)| *at);
+        let problem = |(at, message)| Problem { place: self.sources.place(at), message };
+        Err(Problems(list.into_iter().map(problem).collect()))
     }
-}
-
-fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(offset)];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
 /// One table, its keys taken one by one; what is left at the end is unknown.
@@ -127,6 +120,11 @@ impl<'d, 'a> Table<'d, 'a> {
     /// All keys, for tables whose keys are free.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'d str, Range<usize>, &'d Spanned<DeValue<'a>>)> {
         self.table.iter().map(|(name, value)| (name.get_ref().as_ref(), name.span(), value))
+    }
+
+    /// What a variable of the environment says, where numbers and flags are texts too.
+    fn of_variable<'v>(&self, value: &'v Spanned<DeValue<'_>>) -> Option<&'v str> {
+        value.get_ref().as_str().filter(|_| self.document.sources.is_variable(value.span().start))
     }
 
     pub(super) fn wrong_kind(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
@@ -191,11 +189,14 @@ impl<'d, 'a> Table<'d, 'a> {
 
     pub(super) fn integer(&self, key: &'static str, allowed: Range<u64>) -> Option<u64> {
         let value = self.value(key)?;
-        let Some(integer) = value.get_ref().as_integer() else {
-            self.wrong_kind(key, value, "a whole number");
-            return None;
+        let number = match (value.get_ref().as_integer(), self.of_variable(value)) {
+            (Some(integer), _) => u64::from_str_radix(integer.as_str(), integer.radix()).ok(),
+            (None, Some(text)) => text.parse().ok(),
+            (None, None) => {
+                self.wrong_kind(key, value, "a whole number");
+                return None;
+            }
         };
-        let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
         let number = number.filter(|number| allowed.contains(number));
         if number.is_none() {
             let message = format!("{key} in {} is from {} to {}", self.name, allowed.start, allowed.end - 1);
@@ -221,7 +222,8 @@ impl<'d, 'a> Table<'d, 'a> {
     /// True or false.
     pub(super) fn flag(&self, key: &'static str) -> Option<bool> {
         let value = self.value(key)?;
-        let flag = value.get_ref().as_bool();
+        let of_variable = || self.of_variable(value).and_then(|text| text.parse().ok());
+        let flag = value.get_ref().as_bool().or_else(of_variable);
         if flag.is_none() {
             self.wrong_kind(key, value, "true or false");
         }
@@ -340,12 +342,6 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn positions_count_characters_and_not_bytes() {
-        assert_eq!(position("a\nöö x", 2 + 5), (2, 4));
-        assert_eq!(position("", 0), (1, 1));
-    }
 
     #[test]
     fn durations_have_units() {

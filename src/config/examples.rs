@@ -8,6 +8,7 @@ use toml::de::DeValue;
 
 use super::Config;
 use super::document::{Document, Problems, Table};
+use super::sources::Sources;
 use crate::clock::Clock;
 use crate::coalesce::{Stamp, coalesce};
 use crate::identity::{Identity, IdentityKind};
@@ -75,18 +76,18 @@ fn json_of(value: &Spanned<DeValue<'_>>) -> Value {
 }
 
 impl Config {
-    /// Runs every example. `path` and `text` are those that were parsed.
+    /// Runs every example. `sources` are those that were parsed.
     ///
     /// # Errors
     /// [`Problems`], one for each example that came out otherwise.
-    pub fn run_examples(&self, path: &std::path::Path, text: &str) -> Result<(), Problems> {
-        let document = Document::new(text);
+    pub fn run_examples(&self, sources: &Sources) -> Result<(), Problems> {
+        let document = Document::new(sources);
         for example in &self.examples {
             for difference in example.run(&self.mappings) {
                 document.report(example.span.clone(), format!("example: {difference}"));
             }
         }
-        document.finish(path)
+        document.finish()
     }
 }
 

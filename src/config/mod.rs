@@ -1,10 +1,10 @@
 //! The configuration: from `agent.toml` as written to values that are valid.
 //!
-//! `document` reads with positions, `sections` and `mappings` say what each key means. All problems are reported at
-//! once. Parts below take the few values they need, never a [`Config`].
+//! `sources` are read and laid over each other by `layers`; `document` reads with positions, `sections` and `mappings`
+//! say what each key means, `effective` shows what holds. All problems are reported at once. Parts below take the few values they need, never a [`Config`].
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,27 +16,27 @@ use crate::store::StoreKey;
 use crate::target::{ProxyOptions, TlsOptions, TokenSource};
 
 mod document;
+mod effective;
 mod examples;
 mod intake;
+mod layers;
 mod lines;
 mod mappings;
+mod places;
 mod privacy;
 mod secret;
 mod sections;
+mod sources;
 
 pub use document::{Problem, Problems};
 pub use examples::Example;
+pub use places::{default_data_dir, default_path};
 pub use privacy::read_key;
+pub use secret::without_secrets;
+pub use sources::{Origin, Place, Sources};
 
 /// Where the intake listens unless told otherwise.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7717);
-
-/// Where data is kept unless told otherwise.
-#[cfg(not(windows))]
-pub const DEFAULT_DATA_DIR: &str = "/var/lib/outpost";
-/// Where data is kept unless told otherwise.
-#[cfg(windows)]
-pub const DEFAULT_DATA_DIR: &str = r"C:\ProgramData\outpost";
 
 /// A valid configuration.
 #[derive(Debug)]
@@ -64,6 +64,8 @@ pub struct AgentConfig {
     pub data_dir: PathBuf,
     /// The device's name, if configured.
     pub device_id: Option<String>,
+    /// Where the disk of the data directory is mounted: while it is not, there is nothing to write to.
+    pub data_disk: Option<PathBuf>,
 }
 
 /// `[target]` and the sections below it.
@@ -135,13 +137,21 @@ pub struct LogConfig {
 }
 
 impl Config {
-    /// Reads a configuration. `path` is for the words of problems; `device_id` gives the device's name, as configured
-    /// or as kept in the data directory, for attribute names that hold `{device_id}`.
+    /// What `[agent]` says, whatever is wrong with it or elsewhere.
+    #[must_use]
+    pub fn agent(sources: &Sources) -> AgentConfig {
+        let document = document::Document::new(sources);
+        let table = document.parse();
+        sections::agent(&document::Table::new(&document, "", &table))
+    }
+
+    /// Reads a configuration. `device_id` gives the device's name, as configured or as kept in the data directory, for
+    /// attribute names that hold `{device_id}`.
     ///
     /// # Errors
     /// [`Problems`], all of them.
-    pub fn parse(path: &Path, text: &str, device_id: impl FnOnce(&AgentConfig) -> String) -> Result<Self, Problems> {
-        let document = document::Document::new(text);
+    pub fn parse(sources: &Sources, device_id: impl FnOnce(&AgentConfig) -> String) -> Result<Self, Problems> {
+        let document = document::Document::new(sources);
         let table = document.parse();
         let top = document::Table::new(&document, "", &table);
         let agent = sections::agent(&top);
@@ -150,11 +160,11 @@ impl Config {
         let store = sections::store(&top);
         let log = sections::log(&top, &agent.data_dir);
         let privacy = privacy::read(&top);
-        let needs_device_id = text.contains(mappings::DEVICE_ID);
+        let needs_device_id = sources.contains(mappings::DEVICE_ID);
         let device_id = if needs_device_id { device_id(&agent) } else { String::new() };
         let (mappings, examples) = mappings::read(&top, &privacy, &device_id);
         top.finish();
-        document.finish(path)?;
+        document.finish()?;
         let target = target.expect("a configuration without [target] has a problem");
         Ok(Self {
             agent,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::document::Table;
 use crate::rights::check_secret;
@@ -11,6 +12,21 @@ use crate::target::TokenSource;
 
 /// What a secret may be, for people.
 const KINDS: &str = "a text, { env = \"NAME\" }, { file = \"path\" }, { credential = \"name\" } of systemd or { dpapi = \"path\" } of Windows";
+
+/// Where secrets stand in the configuration.
+const SECRETS: [&[&str]; 6] = [
+    &["target", "token"],
+    &["target", "http", "proxy"],
+    &["target", "http", "proxy_password"],
+    &["privacy", "key"],
+    &["store", "key"],
+    &["store", "old_key"],
+];
+
+/// Whether a text under this key is a secret.
+pub(super) fn is_secret(sections: &[&str], key: &str) -> bool {
+    SECRETS.iter().any(|secret| secret.split_last() == Some((&key, sections)))
+}
 
 /// A secret, if it is there and can be read.
 pub(super) fn read(section: &Table<'_, '_>, key: &'static str) -> Option<SecretString> {
@@ -98,4 +114,51 @@ fn of_windows(_path: &Path) -> Result<SecretString, String> {
 
 fn trimmed(text: &str) -> SecretString {
     SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// A file of the configuration with its secrets cut out, and else as it is written. What cannot be read is left out as
+/// a whole.
+#[must_use]
+pub fn without_secrets(text: &str) -> String {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return "# the configuration is not valid TOML, and may hold secrets\n".to_owned();
+    }
+    let mut spans = Vec::new();
+    for path in SECRETS {
+        let (key, sections) = path.split_last().expect("a path has a key");
+        let mut inner = Some(table.get_ref());
+        for section in sections {
+            inner = inner
+                .and_then(|table| table.iter().find(|(name, _)| name.get_ref() == *section))
+                .and_then(|(_, value)| value.get_ref().as_table());
+        }
+        let value = inner.and_then(|table| table.iter().find(|(name, _)| name.get_ref() == *key));
+        // A name of a file or of a variable is no secret.
+        if let Some((_, value)) = value
+            && matches!(value.get_ref(), DeValue::String(_))
+        {
+            spans.push(value.span());
+        }
+    }
+    spans.sort_by_key(|span| std::cmp::Reverse(span.start));
+    let mut text = text.to_owned();
+    spans.into_iter().for_each(|span| text.replace_range(span, "\"(removed)\""));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_cut_out_and_the_rest_stays_as_written() {
+        let text = "# c\n[target]\nclient_code = \"acme\" # d\ntoken = \"s3cret\"\n[target.http]\nproxy = 'http://u:p@x'\n[privacy]\nkey = \"00\"\n";
+        assert_eq!(
+            without_secrets(text),
+            "# c\n[target]\nclient_code = \"acme\" # d\ntoken = \"(removed)\"\n[target.http]\nproxy = \"(removed)\"\n[privacy]\nkey = \"(removed)\"\n"
+        );
+        assert_eq!(without_secrets("[target]\ntoken = { env = \"T\" }\n"), "[target]\ntoken = { env = \"T\" }\n");
+        assert!(!without_secrets("[target]\ntoken = \"s3cret\"\n = \n").contains("s3cret"));
+    }
 }

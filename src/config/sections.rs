@@ -1,13 +1,14 @@
 //! The sections of the configuration but for mappings: keys, defaults, and what is allowed.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
 
 use super::document::Table;
-use super::{AgentConfig, DEFAULT_DATA_DIR, LogConfig, StoreConfig, TargetConfig};
+use super::places::default_data_dir;
+use super::{AgentConfig, LogConfig, StoreConfig, TargetConfig};
 use super::{privacy, secret};
 use crate::forwarder::ForwarderRules;
 use crate::limits::{BATCH_ROWS_MAX, QUOTA_WINDOW, READS_PER_DAY, READS_PER_DAY_MAX};
@@ -42,11 +43,10 @@ const SECOND: Duration = Duration::from_secs(1);
 const STORE_BYTES_MIN: u64 = 4 << 20;
 
 pub(super) fn agent(top: &Table<'_, '_>) -> AgentConfig {
-    let default = || PathBuf::from(DEFAULT_DATA_DIR);
     let Some(section) = top.table("agent") else {
-        return AgentConfig { data_dir: default(), device_id: None };
+        return AgentConfig { data_dir: default_data_dir(), device_id: None, data_disk: None };
     };
-    let data_dir = section.path("data_dir").unwrap_or_else(default);
+    let data_dir = section.path("data_dir").unwrap_or_else(default_data_dir);
     let device_id = section.text("device_id").and_then(|text| {
         let is_valid = is_device_id(text.get_ref());
         if !is_valid {
@@ -54,8 +54,14 @@ pub(super) fn agent(top: &Table<'_, '_>) -> AgentConfig {
         }
         is_valid.then(|| text.into_inner().to_owned())
     });
+    let data_disk = section.path("data_disk");
+    if let (Some(disk), Some(text)) = (&data_disk, section.text("data_disk"))
+        && !data_dir.starts_with(disk)
+    {
+        section.report(text.span(), "data_disk in [agent] is where the disk is mounted that data_dir is on");
+    }
     section.finish();
-    AgentConfig { data_dir, device_id }
+    AgentConfig { data_dir, device_id, data_disk }
 }
 
 /// Whether a text can name a device.

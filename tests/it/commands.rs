@@ -23,7 +23,7 @@ fn every_help_ends_with_an_example() {
 #[test]
 fn check_says_what_is_wrong_and_where() {
     let device = Device::new();
-    assert_eq!(device.works(&["check"]), "agent.toml is valid; 0 examples passed\n");
+    assert!(device.works(&["check"]).ends_with("\n\nagent.toml is valid; 0 examples passed\n"));
     device.write("wrong.toml", "[target]\nclient_cod = \"acme\"\n[agnet]\n");
     let (code, said) = device.fails(&["check", "-c", "wrong.toml"]);
     assert_eq!(code, Some(2));
@@ -252,7 +252,7 @@ fn a_bundle_for_support_holds_no_secret_and_nothing_of_a_customer() {
     let mut names: Vec<String> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
     names.retain(|name| !name.starts_with("log/"));
     names.sort_unstable();
-    assert_eq!(names, ["agent.toml", "doctor.json", "metrics.txt", "status.json", "store.txt"]);
+    assert_eq!(names, ["agent.toml", "doctor.json", "effective.toml", "metrics.txt", "status.json", "store.txt"]);
     let secrets = [
         "4711-0815",
         "likes-herring",

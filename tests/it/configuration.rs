@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use outpost::config::{Config, StoreConfig};
+use outpost::config::{Config, Sources, StoreConfig};
 use outpost::forwarder::ForwarderRules;
 use outpost::route::{Mode, RouteRules};
 use outpost::target::TokenSource;
@@ -11,7 +11,8 @@ use outpost::target::TokenSource;
 use crate::support::write_private;
 
 fn parse(text: &str) -> Result<Config, String> {
-    Config::parse(Path::new("agent.toml"), text, |_| "store-42".to_owned()).map_err(|problems| problems.to_string())
+    Config::parse(&Sources::of_text(Path::new("agent.toml"), text), |_| "store-42".to_owned())
+        .map_err(|problems| problems.to_string())
 }
 
 /// A configuration that is valid but for what is put in the place of `{}`.
@@ -33,7 +34,9 @@ fn the_example_is_valid_and_its_examples_pass() {
     let text = include_str!("../../agent.toml.example");
     let config = parse(text).unwrap_or_else(|problems| panic!("{problems}"));
     assert!(!config.examples.is_empty());
-    config.run_examples(Path::new("agent.toml.example"), text).unwrap_or_else(|problems| panic!("{problems}"));
+    config
+        .run_examples(&Sources::of_text(Path::new("agent.toml.example"), text))
+        .unwrap_or_else(|problems| panic!("{problems}"));
 }
 
 #[test]
@@ -182,6 +185,6 @@ fn an_example_that_comes_out_otherwise_is_told() {
         "[target]\nclient_code = \"acme\"\n{MAPPING}\n[[mapping.example]]\nevent = {{ type = \"t\", data = {{ card = \"7\", a = 1.50 }} }}\nexpect = {{ third_party_id = \"7\", a = \"1.50\" }}\n"
     );
     let config = parse(&text).unwrap();
-    let problems = config.run_examples(Path::new("agent.toml"), &text).unwrap_err();
+    let problems = config.run_examples(&Sources::of_text(Path::new("agent.toml"), &text)).unwrap_err();
     assert_eq!(problems.to_string(), "agent.toml:10:1: example: expected a = \"1.50\", got \"1.5\"");
 }

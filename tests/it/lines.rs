@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use outpost::config::{Config, Sources};
 use outpost::intake::line::{LineRules, LineView};
 use outpost::status::Status;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -182,7 +183,7 @@ luhn = "crad"
 baud = 0
 "#;
     let problems =
-        outpost::config::Config::parse(Path::new("agent.toml"), text, |_| String::new()).map(|_| ()).unwrap_err();
+        Config::parse(&Sources::of_text(Path::new("agent.toml"), text), |_| String::new()).map(|_| ()).unwrap_err();
     insta::assert_snapshot!(problems.to_string(), @r#"
     agent.toml:7:11: the pattern names no group; write (?<card>[0-9]+), and the event has data.card
     agent.toml:9:10: parity in [[intake.line]] "a" is "none" or "even" or "odd"

@@ -16,6 +16,7 @@ mod delivery;
 mod folder;
 mod forget;
 mod invariants;
+mod layers;
 mod lines;
 mod merging;
 mod network_faults;

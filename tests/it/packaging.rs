@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use clap_complete::Shell;
 
 fn files() -> Vec<(PathBuf, Vec<u8>)> {
+    // Without the commit, which they are committed with.
+    let command = || outpost::cli::command().name("outpost").version(env!("CARGO_PKG_VERSION"));
     let mut files = Vec::new();
     for (shell, name) in [(Shell::Bash, "outpost.bash"), (Shell::Zsh, "_outpost"), (Shell::Fish, "outpost.fish")] {
         let mut script = Vec::new();
-        clap_complete::generate(shell, &mut outpost::cli::command(), "outpost", &mut script);
+        clap_complete::generate(shell, &mut command(), "outpost", &mut script);
         files.push((Path::new("completions").join(name), script));
     }
-    let mut command = outpost::cli::command().name("outpost");
+    let mut command = command();
     command.build();
     let pages = command.get_subcommands().filter(|it| it.get_name() != "help").cloned().collect::<Vec<_>>();
     for page in std::iter::once(command).chain(pages) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use outpost::config::Config;
+use outpost::config::{Config, Sources};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -176,7 +176,8 @@ identity = { pc_id = "data.pc" }
 hash = "md5"
 set = { a = "1" }
 "#;
-    let parse = |text: &str| Config::parse(Path::new("agent.toml"), text, |_| String::new()).map(|_| ());
+    let parse =
+        |text: &str| Config::parse(&Sources::of_text(Path::new("agent.toml"), text), |_| String::new()).map(|_| ());
     insta::assert_snapshot!(parse(text).unwrap_err().to_string(), @r#"
     agent.toml:5:7: key in [privacy] is 32 bytes or more, in hex or base64url
     agent.toml:6:13: keep_data in [privacy] is "mapped" or "all"

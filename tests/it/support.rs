@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outpost::agent::{self, AgentOptions, Change, Listeners, Settings};
-use outpost::config::Config;
+use outpost::config::{Config, Sources};
 use outpost::forwarder::ForwarderRules;
 use outpost::http::server::ServerOptions;
 use outpost::identity::IdentityKind;
@@ -59,7 +59,8 @@ set = { note = "data.note", other = "data.other | default('-')" }
 
 /// The configuration of a text.
 pub fn config(text: &str) -> Config {
-    Config::parse(Path::new("agent.toml"), text, |_| "device-1".to_owned()).unwrap_or_else(|error| panic!("{error}"))
+    Config::parse(&Sources::of_text(Path::new("agent.toml"), text), |_| "device-1".to_owned())
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub fn mappings(text: &str) -> Arc<Mappings> {

@@ -87,8 +87,8 @@ impl Reloader {
         self.tokens.replace(self.data_dir.tokens().map_err(|error| crate::cli::chain(&error))?);
         let args = self.args.clone();
         let loaded = tokio::task::spawn_blocking(move || {
-            let Loaded { config, path, text } = args.load_and_name_device().map_err(|failure| failure.message)?;
-            config.run_examples(&path, &text).map_err(|problems| problems.to_string())?;
+            let Loaded { config, sources } = args.load_and_name_device().map_err(|failure| failure.message)?;
+            config.run_examples(&sources).map_err(|problems| problems.to_string())?;
             Ok::<Config, String>(config)
         });
         let mut config = loaded.await.map_err(|error| error.to_string())??;

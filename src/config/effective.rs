@@ -1,0 +1,86 @@
+//! The configuration that holds, with where each value of it comes from, for people to read.
+
+use std::fmt::Write;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::layers::{are_sections, is_section, lay};
+use super::secret::is_secret;
+use super::sources::{Origin, Place, Sources};
+
+impl Sources {
+    /// What holds of all sources together, as TOML, with a comment behind each value that says where it comes from. A
+    /// secret is not shown. Sources that are no TOML have come to nothing before: their problems are what counts.
+    #[must_use]
+    pub fn effective(&self) -> String {
+        let (table, _) = lay(self);
+        let mut listing = Listing { sources: self, text: String::new() };
+        listing.table(&[], table.get_ref());
+        listing.text.trim_start().to_owned()
+    }
+}
+
+struct Listing<'s> {
+    sources: &'s Sources,
+    text: String,
+}
+
+impl Listing<'_> {
+    fn table(&mut self, path: &[&str], table: &DeTable<'_>) {
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let is_below =
+            |value: &Spanned<DeValue<'_>>| is_section(value, self.sources) || are_sections(value, self.sources);
+        // A key after the header of a section would be that section's.
+        let (sections, values): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(_, value)| is_below(value));
+        for (key, value) in values {
+            self.value(path, key.get_ref(), value);
+        }
+        for (key, value) in sections {
+            let path = [path, &[key.get_ref()]].concat();
+            match value.get_ref() {
+                DeValue::Table(table) => {
+                    if table.iter().any(|(_, value)| !is_section(value, self.sources)) {
+                        self.line(format_args!("\n[{}]", path.join(".")));
+                    }
+                    self.table(&path, table);
+                }
+                DeValue::Array(items) => {
+                    for table in items.iter().filter_map(|item| item.get_ref().as_table()) {
+                        self.line(format_args!("\n[[{}]]", path.join(".")));
+                        self.table(&path, table);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn value(&mut self, path: &[&str], key: &str, value: &Spanned<DeValue<'_>>) {
+        let span = value.span();
+        let Place { origin, line, .. } = self.sources.place(span.start);
+        let shown = match (value.get_ref(), &origin) {
+            (DeValue::String(_), _) if is_secret(path, key) => "\"(hidden)\"".to_owned(),
+            // There it may stand without quotes.
+            (DeValue::String(text), Origin::Variable(_)) => format!("{text:?}"),
+            _ => self.sources.text(span).to_owned(),
+        };
+        let key = if is_bare(key) { key.to_owned() } else { format!("{key:?}") };
+        let place = match origin {
+            Origin::File(path) => format!("{}:{line}", path.display()),
+            Origin::Variable(name) => name,
+        };
+        self.line(format_args!("{key} = {shown}  # {place}"));
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // A text takes what it is given.
+        let _ = writeln!(self.text, "{line}");
+    }
+}
+
+/// Whether a key needs no quotes.
+fn is_bare(key: &str) -> bool {
+    !key.is_empty() && key.chars().all(|next| next.is_ascii_alphanumeric() || matches!(next, '_' | '-'))
+}

@@ -1,0 +1,217 @@
+//! What a configuration is made of: a file, the drop-in files beside it, and variables of the environment.
+//!
+//! All of them stand one after the other in one text, so that a place in it says which source it is of. What their
+//! keys mean is not known here.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// What a variable begins with that is a part of the configuration. Source: contract, section 3.
+const PREFIX: &str = "OUTPOST_";
+
+/// What stands between the sections and the key in the name of a variable.
+const SEPARATOR: &str = "__";
+
+/// Where a text comes from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// A file, as it was named.
+    File(PathBuf),
+    /// A variable of the environment, by its name.
+    Variable(String),
+}
+
+/// A place in a source.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The source.
+    pub origin: Origin,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    /// A variable has one short value: its name says enough.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            Origin::File(path) => write!(f, "{}:{}:{}", path.display(), self.line, self.column),
+            Origin::Variable(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One text, and where it begins among all of them.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) origin: Origin,
+    pub(super) text: String,
+    pub(super) begin: usize,
+}
+
+/// The sources of a configuration: what a later one says holds.
+#[derive(Clone, Debug, Default)]
+pub struct Sources(Vec<Source>);
+
+impl Sources {
+    /// One text, named as a file.
+    #[must_use]
+    pub fn of_text(path: &Path, text: &str) -> Self {
+        let mut sources = Self::default();
+        sources.add_text(path, text);
+        sources
+    }
+
+    /// Lays a text over those before, as a drop-in file is.
+    pub fn add_text(&mut self, path: &Path, text: &str) {
+        self.push(Origin::File(path.to_owned()), text.to_owned());
+    }
+
+    /// A file, and after it the drop-in files: for `agent.toml` those are `agent.d/*.toml`, in the order of their names.
+    ///
+    /// # Errors
+    /// The file that cannot be read, and the system's words.
+    pub fn read(path: &Path) -> Result<Self, (PathBuf, io::Error)> {
+        let mut sources = Self::default();
+        for path in std::iter::once(path.to_owned()).chain(drop_ins(&path.with_extension("d"))?) {
+            match std::fs::read_to_string(&path) {
+                Ok(text) => sources.push(Origin::File(path), text),
+                Err(error) => return Err((path, error)),
+            }
+        }
+        Ok(sources)
+    }
+
+    /// Adds the variables that name a section and a key, such as `OUTPOST_TARGET__CLIENT_CODE`, in the order of their
+    /// names.
+    ///
+    /// # Errors
+    /// The name of a variable that is no Unicode.
+    pub fn add_variables(&mut self, variables: impl Iterator<Item = (OsString, OsString)>) -> Result<(), String> {
+        let is_ours = |name: &str| name.strip_prefix(PREFIX).is_some_and(|rest| rest.contains(SEPARATOR));
+        let named = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        let mut ours: Vec<_> = named.filter(|(name, _)| is_ours(name)).collect();
+        ours.sort();
+        for (name, value) in ours {
+            let Ok(text) = value.into_string() else { return Err(name) };
+            self.push(Origin::Variable(name), text);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, origin: Origin, text: String) {
+        // One further, so that the end of one is not the begin of the next.
+        let begin = self.0.last().map_or(0, |last| last.begin + last.text.len() + 1);
+        self.0.push(Source { origin, text, begin });
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.0.iter()
+    }
+
+    /// The files as they are written, each with how it was named.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.0.iter().filter_map(|source| match &source.origin {
+            Origin::File(path) => Some((path.as_path(), source.text.as_str())),
+            Origin::Variable(_) => None,
+        })
+    }
+
+    /// The file that the others are laid over.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.files().next().map_or(Path::new(""), |(path, _)| path)
+    }
+
+    /// Whether any of them holds a text.
+    pub(super) fn contains(&self, text: &str) -> bool {
+        self.0.iter().any(|source| source.text.contains(text))
+    }
+
+    /// The source that an offset falls in.
+    fn at(&self, offset: usize) -> &Source {
+        let after = self.0.partition_point(|source| source.begin <= offset);
+        &self.0[after.saturating_sub(1)]
+    }
+
+    pub(super) fn place(&self, offset: usize) -> Place {
+        let source = self.at(offset);
+        let (line, column) = position(&source.text, offset - source.begin);
+        Place { origin: source.origin.clone(), line, column }
+    }
+
+    /// What is written there. A span never leaves its source.
+    pub(super) fn text(&self, span: Range<usize>) -> &str {
+        let Source { text, begin, .. } = self.at(span.start);
+        text.get(span.start - begin..span.end - begin).unwrap_or_default()
+    }
+
+    /// Whether it stands in a variable of the environment, where everything is text.
+    pub(super) fn is_variable(&self, offset: usize) -> bool {
+        matches!(self.at(offset).origin, Origin::Variable(_))
+    }
+}
+
+impl Source {
+    /// Sections and key of a variable, from the outermost: of `OUTPOST_TARGET__CLIENT_CODE` they are `target` and
+    /// `client_code`. None for a file.
+    pub(super) fn variable_path(&self) -> Option<Vec<String>> {
+        let Origin::Variable(name) = &self.origin else { return None };
+        let name = name.strip_prefix(PREFIX)?.to_lowercase();
+        Some(name.split(SEPARATOR).map(str::to_owned).collect())
+    }
+}
+
+/// The drop-in files of a directory, in the order of their names; none where there is no directory.
+fn drop_ins(dir: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
+    let failed = |error| (dir.to_owned(), error);
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        // Editors and package managers leave files of other names, and hidden ones.
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.extension().is_some_and(|extension| extension == "toml") && !is_hidden {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(offset)];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_characters_and_not_bytes() {
+        assert_eq!(position("a\nöö x", 2 + 5), (2, 4));
+        assert_eq!(position("", 0), (1, 1));
+    }
+
+    #[test]
+    fn a_place_is_of_the_source_that_it_falls_in() {
+        let mut sources = Sources::of_text(Path::new("a.toml"), "ab");
+        sources.add_text(Path::new("b.toml"), "\ncd");
+        assert_eq!(sources.place(2).to_string(), "a.toml:1:3", "the end of the first is not the second");
+        assert_eq!(sources.place(3).to_string(), "b.toml:1:1");
+        assert_eq!(sources.place(5).to_string(), "b.toml:2:2");
+        assert_eq!(sources.text(4..6), "cd");
+    }
+}
