@@ -12,18 +12,27 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterFn, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{fmt, reload};
+use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::log_level::LogLevel;
 
 /// Lines that may wait for the disk; more are dropped rather than waited for.
 const WAITING_LINES_MAX: usize = 1_024;
 
+/// Where lines go besides: to the event log, for a service of Windows.
+pub type Elsewhere = Option<Box<dyn Layer<Registry> + Send + Sync>>;
+
+/// Lines go to files and stderr alone.
+#[must_use]
+pub fn nowhere_else() -> Elsewhere {
+    None
+}
+
 /// Starts logging. Lines that wait are written when the guard is dropped.
 ///
 /// # Errors
 /// When the folder cannot be made or written to.
-pub fn start(level: Level, dir: &Path, keep_files: usize) -> io::Result<(WorkerGuard, LogLevel)> {
+pub fn start(level: Level, dir: &Path, keep_files: usize, elsewhere: Elsewhere) -> io::Result<(WorkerGuard, LogLevel)> {
     std::fs::create_dir_all(dir)?;
     let files = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
@@ -41,7 +50,12 @@ pub fn start(level: Level, dir: &Path, keep_files: usize) -> io::Result<(WorkerG
         .with_target(false)
         .with_writer(io::stderr)
         .with_filter(to_stderr_filter);
-    tracing_subscriber::registry().with(to_files).with(to_stderr).try_init().map_err(io::Error::other)?;
+    tracing_subscriber::registry()
+        .with(elsewhere)
+        .with(to_files)
+        .with(to_stderr)
+        .try_init()
+        .map_err(io::Error::other)?;
     let set = move |level| {
         // It fails only when logging has ended.
         let _ = files_level.reload(is_ours(level));

@@ -55,6 +55,9 @@ _outpost() {
             outpost,sandbox)
                 cmd="outpost__subcmd__sandbox"
                 ;;
+            outpost,service)
+                cmd="outpost__subcmd__service"
+                ;;
             outpost,status)
                 cmd="outpost__subcmd__status"
                 ;;
@@ -103,6 +106,9 @@ _outpost() {
             outpost__subcmd__help,sandbox)
                 cmd="outpost__subcmd__help__subcmd__sandbox"
                 ;;
+            outpost__subcmd__help,service)
+                cmd="outpost__subcmd__help__subcmd__service"
+                ;;
             outpost__subcmd__help,status)
                 cmd="outpost__subcmd__help__subcmd__status"
                 ;;
@@ -123,6 +129,18 @@ _outpost() {
                 ;;
             outpost__subcmd__help__subcmd__rejected,show)
                 cmd="outpost__subcmd__help__subcmd__rejected__subcmd__show"
+                ;;
+            outpost__subcmd__help__subcmd__service,install)
+                cmd="outpost__subcmd__help__subcmd__service__subcmd__install"
+                ;;
+            outpost__subcmd__help__subcmd__service,run)
+                cmd="outpost__subcmd__help__subcmd__service__subcmd__run"
+                ;;
+            outpost__subcmd__help__subcmd__service,status)
+                cmd="outpost__subcmd__help__subcmd__service__subcmd__status"
+                ;;
+            outpost__subcmd__help__subcmd__service,uninstall)
+                cmd="outpost__subcmd__help__subcmd__service__subcmd__uninstall"
                 ;;
             outpost__subcmd__help__subcmd__token,create)
                 cmd="outpost__subcmd__help__subcmd__token__subcmd__create"
@@ -166,6 +184,36 @@ _outpost() {
             outpost__subcmd__rejected__subcmd__help,show)
                 cmd="outpost__subcmd__rejected__subcmd__help__subcmd__show"
                 ;;
+            outpost__subcmd__service,help)
+                cmd="outpost__subcmd__service__subcmd__help"
+                ;;
+            outpost__subcmd__service,install)
+                cmd="outpost__subcmd__service__subcmd__install"
+                ;;
+            outpost__subcmd__service,run)
+                cmd="outpost__subcmd__service__subcmd__run"
+                ;;
+            outpost__subcmd__service,status)
+                cmd="outpost__subcmd__service__subcmd__status"
+                ;;
+            outpost__subcmd__service,uninstall)
+                cmd="outpost__subcmd__service__subcmd__uninstall"
+                ;;
+            outpost__subcmd__service__subcmd__help,help)
+                cmd="outpost__subcmd__service__subcmd__help__subcmd__help"
+                ;;
+            outpost__subcmd__service__subcmd__help,install)
+                cmd="outpost__subcmd__service__subcmd__help__subcmd__install"
+                ;;
+            outpost__subcmd__service__subcmd__help,run)
+                cmd="outpost__subcmd__service__subcmd__help__subcmd__run"
+                ;;
+            outpost__subcmd__service__subcmd__help,status)
+                cmd="outpost__subcmd__service__subcmd__help__subcmd__status"
+                ;;
+            outpost__subcmd__service__subcmd__help,uninstall)
+                cmd="outpost__subcmd__service__subcmd__help__subcmd__uninstall"
+                ;;
             outpost__subcmd__token,create)
                 cmd="outpost__subcmd__token__subcmd__create"
                 ;;
@@ -203,7 +251,7 @@ _outpost() {
 
     case "${cmd}" in
         outpost)
-            opts="-h -V --help --version run record status check preview rejected explain verify forget doctor token rekey log reload sandbox help"
+            opts="-h -V --help --version run record status check preview rejected explain verify forget doctor token rekey log reload sandbox service help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -325,7 +373,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__help)
-            opts="run record status check preview rejected explain verify forget doctor token rekey log reload sandbox help"
+            opts="run record status check preview rejected explain verify forget doctor token rekey log reload sandbox service help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -565,6 +613,76 @@ _outpost() {
         outpost__subcmd__help__subcmd__sandbox)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__help__subcmd__service)
+            opts="install uninstall status run"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__help__subcmd__service__subcmd__install)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__help__subcmd__service__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__help__subcmd__service__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__help__subcmd__service__subcmd__uninstall)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1112,6 +1230,232 @@ _outpost() {
                     return 0
                     ;;
                 --keep-requests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__service)
+            opts="-c -h --config --sandbox --sandbox-listen --help install uninstall status run help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__service__subcmd__help)
+            opts="install uninstall status run help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__service__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__service__subcmd__help__subcmd__install)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__service__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__service__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__service__subcmd__help__subcmd__uninstall)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__service__subcmd__install)
+            opts="-c -h --client-code --endpoint --token-file --config --sandbox --sandbox-listen --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --client-code)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__service__subcmd__run)
+            opts="-c -h --config --sandbox --sandbox-listen --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__service__subcmd__status)
+            opts="-c -h --config --sandbox --sandbox-listen --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__service__subcmd__uninstall)
+            opts="-c -h --config --sandbox --sandbox-listen --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-listen)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -118,12 +118,7 @@ fn user() -> Finding {
 
 /// Whether a service starts the agent with the device.
 fn service() -> Finding {
-    const UNITS: [&str; 3] = [
-        "/etc/systemd/system/outpost.service",
-        "/usr/lib/systemd/system/outpost.service",
-        "/lib/systemd/system/outpost.service",
-    ];
-    if UNITS.iter().any(|path| Path::new(path).exists()) {
+    if super::service::is_installed() {
         return Finding::new("service", Level::Ok, "installed");
     }
     Finding::new("service", Level::Warn, "not installed: after a power cut somebody must start the agent")

@@ -28,6 +28,7 @@ mod rekey;
 mod reload;
 mod run;
 mod sandbox;
+mod service;
 mod status;
 mod token;
 mod verify;
@@ -61,6 +62,7 @@ enum Command {
     Log(log::Args),
     Reload(reload::Args),
     Sandbox(sandbox::Args),
+    Service(service::Args),
 }
 
 /// The command line as a whole, for completions and man pages.
@@ -89,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Log(args) => log::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Sandbox(args) => sandbox::run(args),
+        Command::Service(args) => service::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

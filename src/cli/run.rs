@@ -24,8 +24,10 @@ use crate::sandbox::{Sandbox, known_profiles};
 use crate::shared::Shared;
 use crate::tokens::Tokens;
 
+mod orders;
 mod reload;
 
+pub(super) use orders::{Orders, wait_for_signal};
 use reload::Reloader;
 
 /// Threads that serve the intake and the forwarder; the store has one of its own.
@@ -43,16 +45,26 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let ConfigArgs { sandbox, sandbox_listen, .. } = args.config;
-    args.config.wait_for_disk()?;
-    let Loaded { config, .. } = args.config.load_and_name_device()?;
+    run_under(&args.config, logging::nowhere_else(), Orders::of_signals)
+}
+
+/// Runs the agent until its orders end it. `elsewhere` is where log lines go besides the files and stderr; `orders` is
+/// called within the runtime.
+pub(super) fn run_under(
+    args: &ConfigArgs,
+    elsewhere: logging::Elsewhere,
+    orders: impl FnOnce() -> Orders,
+) -> Result<(), Failure> {
+    let ConfigArgs { sandbox, sandbox_listen, .. } = *args;
+    args.wait_for_disk()?;
+    let Loaded { config, .. } = args.load_and_name_device()?;
     let device_id = load::device_id(&config.agent)?;
     let data_dir = DataDir::new(&config.agent.data_dir);
     let lock = data_dir.lock_within(LOCK_PATIENCE).map_err(|error| Failure::failed(&error))?;
     let token = data_dir.token().map_err(|error| Failure::failed(&error))?;
     let tokens = Shared::new(data_dir.tokens().map_err(|error| Failure::failed(&error))?);
     let log = &config.log;
-    let (guard, log_level) = logging::start(log.level, &log.dir, log.keep_files)
+    let (guard, log_level) = logging::start(log.level, &log.dir, log.keep_files, elsewhere)
         .map_err(|error| Failure::because(format!("the log folder {} cannot be used: {error}", log.dir.display())))?;
     if rights::is_root() && !sandbox {
         tracing::warn!("running as root, which the agent does not need: run it as a user of its own");
@@ -63,9 +75,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(&error))?;
-    let args = args.config.clone();
+    let args = args.clone();
     let start = Start { args, config, data_dir: data_dir.clone(), device_id, token, tokens, log_level };
-    let result = runtime.block_on(start.run(sandbox.then_some(sandbox_listen)));
+    let result = runtime.block_on(async { start.run(sandbox.then_some(sandbox_listen), orders()).await });
     data_dir.withdraw();
     drop(lock);
     drop(guard);
@@ -84,7 +96,8 @@ struct Start {
 }
 
 impl Start {
-    async fn run(mut self, sandbox_listen: Option<SocketAddr>) -> Result<(), Failure> {
+    async fn run(mut self, sandbox_listen: Option<SocketAddr>, orders: Orders) -> Result<(), Failure> {
+        let Orders { stop: told_to_stop, reload: told_to_reload, started } = orders;
         let (stop_sender, stop) = watch::channel(false);
         let sandbox_address = match sandbox_listen {
             Some(address) => Some(self.start_sandbox(address, stop.clone()).await?),
@@ -96,10 +109,10 @@ impl Start {
             socket: self.config.intake.socket.clone(),
         };
         tokio::spawn(async move {
-            wait_for_signal().await;
+            told_to_stop.await;
             let _ = stop_sender.send(true);
         });
-        let (changes, reload) = self.start_reloader(&endpoint, sandbox_address);
+        let (changes, reload) = self.start_reloader(&endpoint, sandbox_address, told_to_reload);
         let store_file = super::store_file(&self.config);
         let Self { config, data_dir, device_id, token, tokens, log_level, .. } = self;
         let announced = endpoint.clone();
@@ -111,6 +124,7 @@ impl Start {
             if let Err(failure) = print(&greeting) {
                 tracing::warn!(%failure, "the greeting could not be printed");
             }
+            started();
         };
         let options = AgentOptions {
             store_file,
@@ -137,6 +151,7 @@ impl Start {
         &self,
         endpoint: &Endpoint,
         sandbox: Option<SocketAddr>,
+        told_to_reload: mpsc::Receiver<()>,
     ) -> (mpsc::Receiver<Change>, ReloadSender) {
         let (changes, changed) = mpsc::channel(1);
         let (reload, requests) = mpsc::channel(1);
@@ -154,7 +169,7 @@ impl Start {
             listen: self.config.intake.listen,
             listens: endpoint.clone(),
         };
-        tokio::spawn(reloader.run(requests));
+        tokio::spawn(reloader.run(requests, told_to_reload));
         (changed, reload)
     }
 
@@ -240,21 +255,4 @@ fn greeting(endpoint: &Endpoint, data_dir: &DataDir, sandbox: Option<(SocketAddr
         token_path.display()
     ));
     text
-}
-
-/// Waits until the agent is told to stop.
-pub(super) async fn wait_for_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        // Without a handler for it, SIGTERM ends the process at once: no worse than a power cut.
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

@@ -35,4 +35,5 @@ mod slow_clients;
 mod socket;
 mod store;
 mod target;
+mod upgrades;
 mod watchdog;

@@ -147,7 +147,11 @@ mod cut {
     pub fn recorder(dir: &Path) -> PathBuf {
         let library = dir.join("recorder.so");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/recorder.c");
-        let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).status();
+        let compiled = Command::new(std::env::var_os("OUTPOST_TEST_CC").unwrap_or("cc".into()))
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .arg(&library)
+            .arg(source)
+            .status();
         assert!(compiled.unwrap().success());
         library
     }

@@ -1,4 +1,4 @@
-//! Reading the configuration anew while the agent runs: on SIGHUP, or when `outpost reload` asks for it.
+//! Reading the configuration anew while the agent runs: when it is told to, or when `outpost reload` asks for it.
 //!
 //! It is validated first, with its examples, and then holds whole or not at all. What takes a restart is said.
 
@@ -46,25 +46,14 @@ pub(super) struct Reloader {
 
 impl Reloader {
     /// Reloads whenever somebody asks, until nobody can any more.
-    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        #[cfg(unix)]
-        let mut hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>, mut told: mpsc::Receiver<()>) {
         loop {
-            #[cfg(unix)]
-            let hangup = async {
-                match &mut hangups {
-                    Some(hangups) => hangups.recv().await.is_some(),
-                    None => std::future::pending().await,
-                }
-            };
-            #[cfg(not(unix))]
-            let hangup = std::future::pending::<bool>();
             let request = tokio::select! {
                 request = requests.recv() => match request {
                     Some(request) => Some(request),
                     None => return,
                 },
-                _ = hangup => None,
+                Some(()) = told.recv() => None,
             };
             let reloaded = self.reload().await;
             match &reloaded {

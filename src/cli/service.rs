@@ -1,0 +1,145 @@
+//! `outpost service`: the agent as a service of Windows. On Linux the packages bring a unit of systemd.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::Failure;
+use super::load::ConfigArgs;
+
+#[cfg(windows)]
+mod event_log;
+#[cfg(windows)]
+mod manager;
+#[cfg(windows)]
+mod running;
+
+/// Installs the agent as a service of Windows, removes it, and shows how it is
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  outpost service install --client-code acme")]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Makes the service and its folders, and starts it once the configuration is valid; again after an upgrade
+    #[command(
+        after_help = "Example:\n  outpost service install --client-code acme --token-file C:\\secrets\\target.token"
+    )]
+    Install(InstallArgs),
+    /// Stops the service and removes it; the data stays
+    #[command(after_help = "Example:\n  outpost service uninstall")]
+    Uninstall,
+    /// Shows whether the service is installed and runs
+    #[command(after_help = "Example:\n  outpost service status")]
+    Status,
+    /// What the service manager starts
+    #[command(hide = true)]
+    Run,
+}
+
+/// What is written to `agent.d/10-install.toml`; what is empty is left out, as an installer leaves it.
+#[derive(Debug, clap::Args)]
+struct InstallArgs {
+    /// The client code
+    #[arg(long, default_value = "", hide_default_value = true)]
+    client_code: String,
+    /// Scheme and host that updates go to in the place of Target's own
+    #[arg(long, default_value = "", hide_default_value = true)]
+    endpoint: String,
+    /// The file that holds Target's token
+    #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true)]
+    token_file: PathBuf,
+}
+
+#[cfg(any(windows, test))]
+impl InstallArgs {
+    /// The drop-in file; nothing where nothing was given.
+    fn drop_in(&self) -> String {
+        // A text of JSON is one of TOML.
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let token_file = self.token_file.to_string_lossy();
+        let token = format!("{{ file = {} }}", quoted(&token_file));
+        let lines = [
+            ("client_code", quoted(&self.client_code), self.client_code.is_empty()),
+            ("endpoint", quoted(&self.endpoint), self.endpoint.is_empty()),
+            ("token", token, token_file.is_empty()),
+        ];
+        let mut text = String::new();
+        for (key, value, _) in lines.iter().filter(|(.., is_empty)| !is_empty) {
+            if text.is_empty() {
+                text.push_str("# Written by `outpost service install`, and again by the next one.\n[target]\n");
+            }
+            text.push_str(&format!("{key} = {value}\n"));
+        }
+        text
+    }
+}
+
+/// Whether something starts the agent with the device.
+#[cfg(windows)]
+pub(super) fn is_installed() -> bool {
+    manager::is_installed()
+}
+
+/// Whether something starts the agent with the device.
+#[cfg(not(windows))]
+pub(super) fn is_installed() -> bool {
+    const UNITS: [&str; 3] = [
+        "/etc/systemd/system/outpost.service",
+        "/usr/lib/systemd/system/outpost.service",
+        "/lib/systemd/system/outpost.service",
+    ];
+    UNITS.iter().any(|path| std::path::Path::new(path).exists())
+}
+
+#[cfg(windows)]
+pub(super) fn run(args: Args) -> Result<(), Failure> {
+    match args.action {
+        Action::Install(install) => manager::install(&args.config, &install),
+        Action::Uninstall => manager::uninstall(),
+        Action::Status => manager::status(),
+        Action::Run => running::run(args.config),
+    }
+}
+
+#[cfg(not(windows))]
+pub(super) fn run(args: Args) -> Result<(), Failure> {
+    let Args { config: _, action } = args;
+    let instead = match action {
+        Action::Install(InstallArgs { client_code: _, endpoint: _, token_file: _ }) => "enable --now",
+        Action::Uninstall => "disable --now",
+        Action::Status | Action::Run => "status",
+    };
+    Err(Failure::because(format!(
+        "services of this kind are there on Windows alone; on Linux the package brings a unit: `systemctl {instead} outpost`"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Sources};
+
+    #[test]
+    fn what_an_installer_was_given_is_a_drop_in_file() {
+        let args = |client_code: &str, token_file: &str| InstallArgs {
+            client_code: client_code.to_owned(),
+            endpoint: String::new(),
+            token_file: PathBuf::from(token_file),
+        };
+        assert_eq!(args("", "").drop_in(), "");
+        let text = args("acme", r"C:\secrets\a.token").drop_in();
+        assert!(
+            text.ends_with("[target]\nclient_code = \"acme\"\ntoken = { file = \"C:\\\\secrets\\\\a.token\" }\n"),
+            "{text}"
+        );
+        let sources = Sources::of_text(std::path::Path::new("10-install.toml"), &args("ac\"me\n", "").drop_in());
+        let problems = Config::parse(&sources, |_| String::new()).expect_err("it is no client code").to_string();
+        assert!(problems.starts_with("10-install.toml:3:15: client_code in [target] has letters"), "{problems}");
+    }
+}

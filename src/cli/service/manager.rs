@@ -1,0 +1,232 @@
+//! Installing, removing and showing the service, with its folders and who may open them.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use windows_service::Error;
+use windows_service::service::{
+    Service, ServiceAccess, ServiceAction, ServiceActionType, ServiceErrorControl, ServiceFailureActions,
+    ServiceFailureResetPeriod, ServiceInfo, ServiceStartType, ServiceState, ServiceType,
+};
+use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
+
+use super::InstallArgs;
+use super::event_log::SOURCE;
+use crate::cli::load::ConfigArgs;
+use crate::cli::{Failure, chain, print, warn};
+use crate::config::{default_data_dir, default_path};
+use crate::limits::STOP_TIMEOUT;
+
+/// The service's name.
+pub(super) const NAME: &str = "Outpost";
+
+/// An account of the service's own, with no more rights than any user. Windows makes it with the service.
+const ACCOUNT: &str = r"NT SERVICE\Outpost";
+
+/// The system and its administrators, by identifiers that are the same in every language.
+const OWNERS: [&str; 2] = ["*S-1-5-18:(OI)(CI)F", "*S-1-5-32-544:(OI)(CI)F"];
+
+/// Source: winerror.h, `ERROR_SERVICE_DOES_NOT_EXIST` and `ERROR_SERVICE_EXISTS`.
+const DOES_NOT_EXIST: i32 = 1060;
+const EXISTS: i32 = 1073;
+
+/// Until the service has its next try after a failure, the last one for all that follow. Nobody stands by to start it.
+const RESTARTS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(60)];
+
+/// How often it is looked whether a service has stopped.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The configuration where there is none yet.
+const CONFIGURATION: &str = include_str!("../../../packaging/windows/agent.toml");
+
+/// Makes the service, or brings the one that is there to how it shall be.
+pub(super) fn install(config: &ConfigArgs, args: &InstallArgs) -> Result<(), Failure> {
+    make_folders(args)?;
+    let failed = |error: Error| Failure::because(format!("the service cannot be installed: {}", chain(&error)));
+    let manager = ServiceManager::local_computer(
+        None::<&str>,
+        ServiceManagerAccess::CONNECT | ServiceManagerAccess::CREATE_SERVICE,
+    )
+    .map_err(as_administrator)?;
+    let info = ServiceInfo {
+        name: OsString::from(NAME),
+        display_name: OsString::from(NAME),
+        service_type: ServiceType::OWN_PROCESS,
+        start_type: ServiceStartType::AutoStart,
+        error_control: ServiceErrorControl::Normal,
+        executable_path: std::env::current_exe().map_err(|error| Failure::failed(&error))?,
+        launch_arguments: ["service", "run", "-c"]
+            .map(OsString::from)
+            .into_iter()
+            .chain([default_path().into()])
+            .collect(),
+        dependencies: Vec::new(),
+        account_name: Some(OsString::from(ACCOUNT)),
+        account_password: None,
+    };
+    let service = match manager.create_service(&info, ServiceAccess::ALL_ACCESS) {
+        Err(error) if code(&error) == Some(EXISTS) => {
+            let service = manager.open_service(NAME, ServiceAccess::ALL_ACCESS).map_err(failed)?;
+            service.change_config(&info).map_err(failed)?;
+            service
+        }
+        created => created.map_err(failed)?,
+    };
+    let restart = |delay| ServiceAction { action_type: ServiceActionType::Restart, delay };
+    let recovery = ServiceFailureActions {
+        reset_period: ServiceFailureResetPeriod::After(Duration::from_secs(86_400)),
+        reboot_msg: None,
+        command: None,
+        actions: Some(RESTARTS.map(restart).to_vec()),
+    };
+    // What follows makes it better, and nothing worse if this Windows does not know it.
+    let wishes = [
+        ("description", service.set_description("Records customer events and forwards them to Adobe Target")),
+        ("recovery", service.update_failure_actions(recovery)),
+        ("recovery from errors", service.set_failure_actions_on_non_crash_failures(true)),
+        ("shutdown", service.set_preshutdown_timeout(STOP_TIMEOUT)),
+    ];
+    for (wish, result) in wishes {
+        if let Err(error) = result {
+            warn(&format!("the service's {wish} could not be set: {}", chain(&error)));
+        }
+    }
+    if let Err(error) = eventlog::register(SOURCE) {
+        warn(&format!("the event log shows entries without their words: {}", chain(&error)));
+    }
+    protect_folders()?;
+    match config.load() {
+        Ok(_) => {
+            if service.query_status().map_err(failed)?.current_state == ServiceState::Stopped {
+                service.start::<OsString>(&[]).map_err(failed)?;
+            }
+            print("the service is installed and starts with the device")
+        }
+        Err(failure) => {
+            warn(&failure.message);
+            print(&format!(
+                "the service is installed; put the client code in {}, then run `sc start {NAME}`",
+                drop_in(INSTALLED).display()
+            ))
+        }
+    }
+}
+
+/// Stops the service and removes it. The data stays.
+pub(super) fn uninstall() -> Result<(), Failure> {
+    let failed = |error: Error| Failure::because(format!("the service cannot be removed: {}", chain(&error)));
+    let Some(service) = open(ServiceAccess::QUERY_STATUS | ServiceAccess::STOP | ServiceAccess::DELETE)? else {
+        return print("the service is not installed");
+    };
+    if service.query_status().map_err(failed)?.current_state != ServiceState::Stopped {
+        service.stop().map_err(failed)?;
+        let begun = Instant::now();
+        while service.query_status().map_err(failed)?.current_state != ServiceState::Stopped {
+            if begun.elapsed() > 2 * STOP_TIMEOUT {
+                return Err(Failure::because("the service does not stop; end its process, and try again"));
+            }
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+    }
+    service.delete().map_err(failed)?;
+    // Without it old entries lose their words, and nothing else.
+    let _ = eventlog::deregister(SOURCE);
+    print(&format!("the service is removed; the data in {} stays", default_data_dir().display()))
+}
+
+/// Shows whether it is installed and runs; it is a failure if not.
+pub(super) fn status() -> Result<(), Failure> {
+    match state()? {
+        None => Err(Failure::because("the service is not installed; run `outpost service install`")),
+        Some((ServiceState::Running, pid)) => {
+            print(&format!("the service runs, as process {}", pid.unwrap_or_default()))
+        }
+        Some((state, _)) => Err(Failure::because(format!(
+            "the service is installed and does not run: {state:?}; the event log says why, and `sc start {NAME}` starts it"
+        ))),
+    }
+}
+
+/// How the service is, if it is installed.
+fn state() -> Result<Option<(ServiceState, Option<u32>)>, Failure> {
+    let Some(service) = open(ServiceAccess::QUERY_STATUS)? else { return Ok(None) };
+    let status = service.query_status().map_err(|error| Failure::failed(&error))?;
+    Ok(Some((status.current_state, status.process_id)))
+}
+
+/// Whether the service is installed.
+pub(super) fn is_installed() -> bool {
+    matches!(state(), Ok(Some(_)))
+}
+
+fn open(access: ServiceAccess) -> Result<Option<Service>, Failure> {
+    let manager =
+        ServiceManager::local_computer(None::<&str>, ServiceManagerAccess::CONNECT).map_err(as_administrator)?;
+    match manager.open_service(NAME, access) {
+        Err(error) if code(&error) == Some(DOES_NOT_EXIST) => Ok(None),
+        opened => opened.map(Some).map_err(as_administrator),
+    }
+}
+
+fn as_administrator(error: Error) -> Failure {
+    Failure::because(format!("the service manager refuses; run this as an administrator: {}", chain(&error)))
+}
+
+fn code(error: &Error) -> Option<i32> {
+    match error {
+        Error::Winapi(error) => error.raw_os_error(),
+        _ => None,
+    }
+}
+
+/// The drop-in file that an installation writes.
+const INSTALLED: &str = "10-install.toml";
+
+fn drop_in(name: &str) -> std::path::PathBuf {
+    default_path().with_extension("d").join(name)
+}
+
+/// Makes the folders, a configuration where there is none, and the drop-in file with what was given.
+fn make_folders(args: &InstallArgs) -> Result<(), Failure> {
+    let failed = |path: &Path, error: &std::io::Error| {
+        Failure::because(format!("{} cannot be made; run this as an administrator: {error}", path.display()))
+    };
+    let (config, installed) = (default_path(), drop_in(INSTALLED));
+    for dir in [installed.parent().expect("a drop-in file has a folder"), &default_data_dir()] {
+        std::fs::create_dir_all(dir).map_err(|error| failed(dir, &error))?;
+    }
+    if !config.exists() {
+        std::fs::write(&config, CONFIGURATION).map_err(|error| failed(&config, &error))?;
+    }
+    let text = args.drop_in();
+    if !text.is_empty() {
+        std::fs::write(&installed, text).map_err(|error| failed(&installed, &error))?;
+    }
+    Ok(())
+}
+
+/// Has customers at the device see nothing of it: the service reads its configuration, and writes its data.
+fn protect_folders() -> Result<(), Failure> {
+    let config = default_path();
+    let home = config.parent().expect("the configuration has a folder");
+    let read = format!("{ACCOUNT}:(OI)(CI)RX");
+    let write = format!("{ACCOUNT}:(OI)(CI)M");
+    grant(home, &[OWNERS[0], OWNERS[1], &read])?;
+    grant(&default_data_dir(), &[OWNERS[0], OWNERS[1], &write])
+}
+
+/// Grants these rights and no others. `icacls` comes with every Windows.
+fn grant(dir: &Path, rights: &[&str]) -> Result<(), Failure> {
+    let output = Command::new("icacls").arg(dir).args(["/inheritance:r", "/grant:r"]).args(rights).arg("/q").output();
+    match output {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(Failure::because(format!(
+            "the rights of {} could not be set: {}",
+            dir.display(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        ))),
+        Err(error) => Err(Failure::because(format!("icacls cannot be run: {error}"))),
+    }
+}
