@@ -1,7 +1,5 @@
 //! `outpost service`: the agent as a service of Windows. On Linux the packages bring a unit of systemd.
 
-use std::path::PathBuf;
-
 use clap::Subcommand;
 
 use super::Failure;
@@ -53,7 +51,7 @@ struct InstallArgs {
     endpoint: String,
     /// The file that holds Target's token
     #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true)]
-    token_file: PathBuf,
+    token_file: String,
 }
 
 #[cfg(any(windows, test))]
@@ -62,12 +60,11 @@ impl InstallArgs {
     fn drop_in(&self) -> String {
         // A text of JSON is one of TOML.
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        let token_file = self.token_file.to_string_lossy();
-        let token = format!("{{ file = {} }}", quoted(&token_file));
+        let token = format!("{{ file = {} }}", quoted(&self.token_file));
         let lines = [
             ("client_code", quoted(&self.client_code), self.client_code.is_empty()),
             ("endpoint", quoted(&self.endpoint), self.endpoint.is_empty()),
-            ("token", token, token_file.is_empty()),
+            ("token", token, self.token_file.is_empty()),
         ];
         let mut text = String::new();
         for (key, value, _) in lines.iter().filter(|(.., is_empty)| !is_empty) {
@@ -130,7 +127,7 @@ mod tests {
         let args = |client_code: &str, token_file: &str| InstallArgs {
             client_code: client_code.to_owned(),
             endpoint: String::new(),
-            token_file: PathBuf::from(token_file),
+            token_file: token_file.to_owned(),
         };
         assert_eq!(args("", "").drop_in(), "");
         let text = args("acme", r"C:\secrets\a.token").drop_in();

@@ -27,6 +27,14 @@ fn files() -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
+fn the_packages_changelog_tells_of_this_version() {
+    let changelog = include_str!("../../packaging/deb/changelog");
+    let version = concat!("outpost (", env!("CARGO_PKG_VERSION"), "-1) ");
+    assert!(changelog.starts_with(version), "add the version to packaging/deb/changelog: {version}");
+    assert!(include_str!("../../CHANGELOG.md").contains(env!("CARGO_PKG_VERSION")), "add the version to CHANGELOG.md");
+}
+
+#[test]
 fn completions_and_man_pages_are_as_new_as_the_command_line() {
     let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging");
     let is_writing = std::env::var_os("OUTPOST_WRITE_DOCS").is_some();
