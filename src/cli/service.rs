@@ -1,6 +1,6 @@
 //! `outpost service`: the agent as a service of Windows. On Linux the packages bring a unit of systemd.
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueHint};
 
 use super::Failure;
 use super::load::ConfigArgs;
@@ -50,7 +50,7 @@ struct InstallArgs {
     #[arg(long, default_value = "", hide_default_value = true)]
     endpoint: String,
     /// The file that holds Target's token
-    #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, default_value = "", hide_default_value = true)]
     token_file: String,
 }
 

@@ -100,7 +100,13 @@ pub(super) fn install(config: &ConfigArgs, args: &InstallArgs) -> Result<(), Fai
     match config.load() {
         Ok(_) => {
             if service.query_status().map_err(failed)?.current_state == ServiceState::Stopped {
-                service.start::<OsString>(&[]).map_err(failed)?;
+                service.start::<OsString>(&[]).map_err(|error| {
+                    let error = chain(&error);
+                    Failure::because(format!(
+                        "the service is installed and does not start: {error}; the event log says why, and \
+                         `sc start {NAME}` tries again"
+                    ))
+                })?;
             }
             print("the service is installed and starts with the device")
         }
@@ -198,7 +204,10 @@ fn make_folders(args: &InstallArgs) -> Result<(), Failure> {
         std::fs::create_dir_all(dir).map_err(|error| failed(dir, &error))?;
     }
     if !config.exists() {
-        std::fs::write(&config, CONFIGURATION).map_err(|error| failed(&config, &error))?;
+        // Written down, since a service need not have the environment of who installed it. A text of JSON is one of TOML.
+        let data_dir = serde_json::Value::from(default_data_dir().to_string_lossy());
+        let text = format!("{CONFIGURATION}\n[agent]\ndata_dir = {data_dir}\n");
+        std::fs::write(&config, text).map_err(|error| failed(&config, &error))?;
     }
     let text = args.drop_in();
     if !text.is_empty() {
