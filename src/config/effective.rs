@@ -1,12 +1,13 @@
 //! The configuration that holds, with where each value of it comes from, for people to read.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::layers::{are_sections, is_section, lay};
-use super::secret::is_secret;
+use super::secret;
 use super::sources::{Origin, Place, Sources};
 
 impl Sources {
@@ -15,7 +16,7 @@ impl Sources {
     #[must_use]
     pub fn effective(&self) -> String {
         let (table, _) = lay(self);
-        let mut listing = Listing { sources: self, text: String::new() };
+        let mut listing = Listing { sources: self, secrets: secret::spans(table.get_ref()), text: String::new() };
         listing.table(&[], table.get_ref());
         listing.text.trim_start().to_owned()
     }
@@ -23,6 +24,8 @@ impl Sources {
 
 struct Listing<'s> {
     sources: &'s Sources,
+    /// Where secrets stand among all sources.
+    secrets: Vec<Range<usize>>,
     text: String,
 }
 
@@ -35,7 +38,7 @@ impl Listing<'_> {
         // A key after the header of a section would be that section's.
         let (sections, values): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(_, value)| is_below(value));
         for (key, value) in values {
-            self.value(path, key.get_ref(), value);
+            self.value(key.get_ref(), value);
         }
         for (key, value) in sections {
             let path = [path, &[key.get_ref()]].concat();
@@ -57,14 +60,13 @@ impl Listing<'_> {
         }
     }
 
-    fn value(&mut self, path: &[&str], key: &str, value: &Spanned<DeValue<'_>>) {
+    fn value(&mut self, key: &str, value: &Spanned<DeValue<'_>>) {
         let span = value.span();
         let Place { origin, line, .. } = self.sources.place(span.start);
         let shown = match (value.get_ref(), &origin) {
-            (DeValue::String(_), _) if is_secret(path, key) => "\"(hidden)\"".to_owned(),
             // There it may stand without quotes.
-            (DeValue::String(text), Origin::Variable(_)) => format!("{text:?}"),
-            _ => self.sources.text(span).to_owned(),
+            (DeValue::String(text), Origin::Variable(_)) if !self.secrets.contains(&span) => format!("{text:?}"),
+            _ => secret::cut(self.sources.text(span.clone()), span.start, self.secrets.clone()),
         };
         let key = if is_bare(key) { key.to_owned() } else { format!("{key:?}") };
         let place = match origin {

@@ -1,5 +1,6 @@
 //! Where a secret comes from: the configuration itself, the environment, a file, systemd or Windows. It is never shown.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
@@ -22,11 +23,6 @@ const SECRETS: [&[&str]; 6] = [
     &["store", "key"],
     &["store", "old_key"],
 ];
-
-/// Whether a text under this key is a secret.
-pub(super) fn is_secret(sections: &[&str], key: &str) -> bool {
-    SECRETS.iter().any(|secret| secret.split_last() == Some((&key, sections)))
-}
 
 /// A secret, if it is there and can be read.
 pub(super) fn read(section: &Table<'_, '_>, key: &'static str) -> Option<SecretString> {
@@ -124,26 +120,36 @@ pub fn without_secrets(text: &str) -> String {
     if !errors.is_empty() {
         return "# the configuration is not valid TOML, and may hold secrets\n".to_owned();
     }
+    cut(text, 0, spans(table.get_ref()))
+}
+
+/// Where secrets are written in a table, however their sections are written. A name of a file or of a variable is none.
+pub(super) fn spans(table: &DeTable<'_>) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     for path in SECRETS {
         let (key, sections) = path.split_last().expect("a path has a key");
-        let mut inner = Some(table.get_ref());
+        let mut inner = Some(table);
         for section in sections {
             inner = inner
                 .and_then(|table| table.iter().find(|(name, _)| name.get_ref() == *section))
                 .and_then(|(_, value)| value.get_ref().as_table());
         }
         let value = inner.and_then(|table| table.iter().find(|(name, _)| name.get_ref() == *key));
-        // A name of a file or of a variable is no secret.
         if let Some((_, value)) = value
             && matches!(value.get_ref(), DeValue::String(_))
         {
             spans.push(value.span());
         }
     }
+    spans
+}
+
+/// The text without what stands in these spans, which are of a whole that the text begins in at that offset.
+pub(super) fn cut(text: &str, begin: usize, mut spans: Vec<Range<usize>>) -> String {
+    spans.retain(|span| begin <= span.start && span.end <= begin + text.len());
     spans.sort_by_key(|span| std::cmp::Reverse(span.start));
     let mut text = text.to_owned();
-    spans.into_iter().for_each(|span| text.replace_range(span, "\"(removed)\""));
+    spans.into_iter().for_each(|span| text.replace_range(span.start - begin..span.end - begin, "\"(removed)\""));
     text
 }
 

@@ -100,7 +100,7 @@ fn check_shows_what_holds_and_where_it_comes_from() {
     let shown = text(&check(&[]).stdout);
     for line in [
         "client_code = \"site\"  # agent.d/10-site.toml:2",
-        "token = \"(hidden)\"  # agent.d/10-site.toml:3",
+        "token = \"(removed)\"  # agent.d/10-site.toml:3",
         "updates_per_day = 20  # agent.d/20-quota.toml:2",
         "listen = \"127.0.0.1:0\"  # agent.toml:4",
     ] {
@@ -182,6 +182,27 @@ fn nothing_is_written_while_the_disk_of_the_data_is_not_there() {
     // The root is always there.
     agent("/", &format!("{disk}/data"));
     device.works(&["record", "--type", "t"]);
+}
+
+/// However its section is written, in whichever source.
+#[test]
+fn no_secret_is_shown() {
+    let mut sources = Sources::of_text(
+        Path::new("agent.toml"),
+        "target = { client_code = \"acme\", http = { proxy = \"http://u:s3cret@p\", timeout = \"5s\" } }\n[store]\nkey = 's3cret'\n",
+    );
+    let variable = |name: &str, value: &str| (name.into(), value.into());
+    let variables = [
+        variable("OUTPOST_PRIVACY__KEY", "s3cret"),
+        variable("OUTPOST_STORE__OLD_KEY", "\"s3cret\""),
+        variable("OUTPOST_LOG__LEVEL", "info"),
+    ];
+    sources.add_variables(variables.into_iter()).unwrap();
+    let shown = sources.effective();
+    assert!(!shown.contains("s3cret"), "{shown}");
+    assert!(shown.contains("proxy = \"(removed)\", timeout = \"5s\""), "{shown}");
+    assert_eq!(shown.matches("(removed)").count(), 4, "{shown}");
+    assert!(shown.contains("level = \"info\"  # OUTPOST_LOG__LEVEL"), "{shown}");
 }
 
 #[test]
