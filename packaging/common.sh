@@ -38,8 +38,9 @@ need_build_std() {
     export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
 }
 
-# rust_flags: paths of this machine become those of no machine.
+# rust_flags, c_flags: paths of this machine become those of no machine.
+CARGO_FILES=${CARGO_HOME:-$HOME/.cargo}
+c_flags() { echo "-ffile-prefix-map=$PWD=/outpost -ffile-prefix-map=$CARGO_FILES=/cargo"; }
 rust_flags() {
-    local home=${CARGO_HOME:-$HOME/.cargo}
-    echo "--remap-path-prefix=$PWD=/outpost --remap-path-prefix=$home=/cargo --remap-path-prefix=$(rustc --print sysroot)=/rust"
+    echo "--remap-path-prefix=$PWD=/outpost --remap-path-prefix=$CARGO_FILES=/cargo --remap-path-prefix=$(rustc --print sysroot)=/rust"
 }

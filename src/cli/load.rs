@@ -47,7 +47,7 @@ pub(super) struct Loaded {
 impl ConfigArgs {
     /// Reads and validates the configuration, for a command that changes nothing.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
-        self.load_with(|agent| {
+        self.load_with(self.sources()?, |agent| {
             let existing = || DataDir::new(&agent.data_dir).existing_device_id();
             agent.device_id.clone().or_else(existing).unwrap_or_else(|| "device".to_owned())
         })
@@ -68,14 +68,15 @@ impl ConfigArgs {
 
     /// Reads and validates the configuration, for a command that may give the device its name, and make a store.
     pub(super) fn load_and_name_device(&self) -> Result<Loaded, Failure> {
-        if let Some(disk) = Config::agent(&self.sources()?).data_disk.filter(|disk| !is_mounted(disk)) {
+        let sources = self.sources()?;
+        if let Some(disk) = Config::agent(&sources).data_disk.filter(|disk| !is_mounted(disk)) {
             return Err(Failure::because(format!(
                 "the disk of the data directory is not mounted at {}; mount it, or remove data_disk from [agent]",
                 disk.display()
             )));
         }
         let mut failure = None;
-        let loaded = self.load_with(|agent| {
+        let loaded = self.load_with(sources, |agent| {
             device_id(agent).unwrap_or_else(|error| {
                 failure = Some(error);
                 String::new()
@@ -87,8 +88,7 @@ impl ConfigArgs {
         }
     }
 
-    fn load_with(&self, device_id: impl FnOnce(&AgentConfig) -> String) -> Result<Loaded, Failure> {
-        let sources = self.sources()?;
+    fn load_with(&self, sources: Sources, device_id: impl FnOnce(&AgentConfig) -> String) -> Result<Loaded, Failure> {
         let mut config = Config::parse(&sources, device_id).map_err(|problems| report(&problems))?;
         if self.sandbox {
             config.target.endpoint = format!("http://{}", self.sandbox_listen);
