@@ -12,11 +12,12 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::StoreError;
 use super::seal::{self, Standing, StoreFile};
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("sql/0001_store.sql"),
     include_str!("sql/0002_target.sql"),
     include_str!("sql/0003_history.sql"),
     include_str!("sql/0004_seal.sql"),
+    include_str!("sql/0005_sends.sql"),
 ];
 
 /// The schema that this program reads and writes.
@@ -46,6 +47,8 @@ pub(super) fn open_writer(file: &StoreFile) -> Result<Connection, StoreError> {
     let found = refuse_newer(&connection, path)?;
     let standing = seal::look(&connection, file, found)?;
     set_up_writer(&connection).map_err(open)?;
+    // Migrations open and seal what they move, with the key that the store has now.
+    seal::install(&connection, standing.key(file)).map_err(open)?;
     migrate(&mut connection, path, found)?;
     if standing != Standing::Fits {
         seal::reseal(&mut connection, standing.key(file), file.key.as_ref()).map_err(StoreError::write)?;
@@ -89,8 +92,8 @@ pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
     let mut connection =
         Connection::open_in_memory().map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
     keep_plans(&connection).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
-    migrate(&mut connection, path, 0)?;
     seal::install(&connection, None).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+    migrate(&mut connection, path, 0)?;
     Ok(connection)
 }
 

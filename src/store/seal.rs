@@ -29,11 +29,13 @@ const PURPOSE: &[u8] = b"outpost store 1";
 const PROOF: &str = "outpost";
 
 /// Columns that are sealed, with what binds them to their row; in SQL, by table.
-const SEALED: [(&str, &[&str], &str); 5] = [
+const SEALED: [(&str, &[&str], &str); 7] = [
     ("journal", &["event"], "'journal', seq"),
     ("profile", &["key"], "'profile', kind"),
-    ("attribute", &["value", "items", "delivered_value", "batched_value"], "'attribute', profile_id, name"),
-    ("reading", &["read_value", "sent_value", "sent_own"], "'attribute', profile_id, name"),
+    ("attribute", &["value", "items", "delivered_value"], "'attribute', profile_id, name"),
+    ("reading", &["read_value"], "'attribute', profile_id, name"),
+    ("sends", &["log"], "'sends', profile_id"),
+    ("batch_row", &["content"], "'batch_row', profile_id"),
     ("rejected", &["detail"], "'rejected'"),
 ];
 
