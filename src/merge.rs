@@ -1,8 +1,11 @@
 //! Several devices, one customer: what is sent when Target has a value that others may have written. Pure.
 //!
 //! Target keeps one value of an attribute, with the time when it was written, and the last sender wins. So what is sent is
-//! a state that holds the others' part and ours. It is good, not exact: two devices within the time that a write takes to
-//! show can miss each other. Source: contract, section 6.
+//! a state that holds the others' part and ours. Whether what Target shows is others' or our own is decided first, by what
+//! we sent lately; each operation then says what follows. It is good, not exact: two devices within the time that a write
+//! takes to show can miss each other.
+
+use std::time::Duration;
 
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -11,39 +14,57 @@ use crate::attribute::Operation;
 use crate::coalesce::{append_list, decimal_text, number};
 use crate::timestamp::Timestamp;
 
-/// What this device holds of an attribute.
+/// Time within which a write usually shows. Source: Target Profile API, "usually under an hour".
+const SHOWS_WITHIN: Duration = Duration::from_secs(60 * 60);
+
+/// Time within which a request whose answer was lost may still be applied.
+pub const LATE_MAX: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Age from which an event gives way to a value whose time Target does not tell.
+const OLD_EVENT: Duration = Duration::from_secs(15 * 60);
+
+/// A device's own part of an attribute.
 #[derive(Clone, Copy, Debug)]
 pub struct Own<'a> {
-    /// How events change it.
+    /// Operation by which events change it.
     pub operation: Operation,
-    /// The value over this device's events alone.
+    /// Value over this device's events alone.
     pub value: &'a str,
-    /// The time of the event that decided it, on Target's clock.
+    /// Time of the event that decided it, on Target's clock.
     pub event_time: Timestamp,
-    /// What `append` knows of its items, as JSON of `[time_ms, seq, item]`.
+    /// Items of an `append`, as JSON of `[time_ms, seq, item]`.
     pub items: Option<&'a str>,
 }
 
-/// What this device sent last, or was about to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A value that this device sent, or was about to.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Sent {
-    /// What was sent.
+    /// Value as it was sent, with the others' part.
     pub value: String,
     /// This device's own value at that time.
     pub own: String,
-    /// Its version: the number of the newest event in it.
+    /// Version of the own value: the number of the newest event in it.
     pub version: i64,
-    /// When, on Target's clock.
+    /// Time before it was sent, on Target's clock.
     pub at: Timestamp,
+    /// Whether its answer was lost, so that nobody knows whether it was applied, or will be.
+    pub is_lost: bool,
 }
 
-/// What Target shows.
+// Nobody's values may reach a log.
+impl std::fmt::Debug for Sent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sent").field("version", &self.version).field("is_lost", &self.is_lost).finish_non_exhaustive()
+    }
+}
+
+/// A value as Target shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// The value.
+    /// Value.
     pub value: String,
-    /// When it was written, on Target's clock, in whole seconds.
-    pub modified_at: Timestamp,
+    /// Time when it was written, on Target's clock, in whole seconds; none where it cannot be read.
+    pub modified_at: Option<Timestamp>,
 }
 
 /// What was decided.
@@ -88,28 +109,54 @@ impl Decision {
 }
 
 /// Decides what Target shall hold of one attribute.
+///
+/// `sends` are the last values that this device sent, oldest first; `now` is on Target's clock.
 #[must_use]
-pub fn merge(own: Own<'_>, sent: Option<&Sent>, shown: Option<&Shown>) -> (Decision, String) {
-    let theirs = shown.filter(|shown| !is_ours(sent, shown));
+pub fn merge(own: Own<'_>, sends: &[Sent], shown: Option<&Shown>, now: Timestamp) -> (Decision, String) {
+    let theirs = shown.filter(|shown| !is_ours(sends, shown, now));
     match own.operation {
-        Operation::Set => by_time(own, theirs, |theirs| theirs > own.event_time),
-        Operation::First => by_time(own, theirs, |theirs| theirs <= own.event_time),
+        Operation::Set => by_time(own, theirs, theirs.is_some_and(|theirs| is_newer(theirs, own, now))),
+        Operation::First => by_time(own, theirs, theirs.is_some_and(|theirs| is_older(theirs, own))),
         Operation::Max => by_number(own, theirs, |theirs, ours| theirs >= ours),
         Operation::Min => by_number(own, theirs, |theirs, ours| theirs <= ours),
-        Operation::Add => add(own, sent, theirs),
-        Operation::Append => append(own, sent, theirs),
+        Operation::Add => add(own, sends.last(), theirs),
+        Operation::Append => append(own, sends.last(), theirs),
     }
 }
 
-/// Whether what Target shows is what we sent, or older than that: a write takes up to a day to show.
-fn is_ours(sent: Option<&Sent>, shown: &Shown) -> bool {
-    let second = |time: Timestamp| time.as_millis().div_euclid(1_000);
-    sent.is_some_and(|sent| sent.value == shown.value || second(shown.modified_at) < second(sent.at))
+/// Whether what Target shows is nothing newer than what we sent last: that itself, something older, since a write takes
+/// time to show, or one of our own before it, which a cache still shows or Target applied late.
+fn is_ours(sends: &[Sent], shown: &Shown, now: Timestamp) -> bool {
+    let Some(last) = sends.last() else { return false };
+    let Some(modified_at) = shown.modified_at else {
+        return sends.iter().any(|sent| sent.value == shown.value) || now.since(last.at) < SHOWS_WITHIN;
+    };
+    let is_same = |sent: &Sent| {
+        let late = if sent.is_lost { LATE_MAX } else { SHOWS_WITHIN };
+        sent.value == shown.value && second(modified_at) <= second(sent.at.plus(late))
+    };
+    second(modified_at) < second(last.at) || sends.iter().any(is_same)
 }
 
-fn by_time(own: Own<'_>, theirs: Option<&Shown>, wins: impl Fn(Timestamp) -> bool) -> (Decision, String) {
+/// A time in whole seconds, which is what Target tells.
+fn second(time: Timestamp) -> i64 {
+    time.as_millis().div_euclid(1_000)
+}
+
+fn is_newer(theirs: &Shown, own: Own<'_>, now: Timestamp) -> bool {
+    match theirs.modified_at {
+        Some(modified_at) => second(modified_at) > second(own.event_time),
+        None => now.since(own.event_time) >= OLD_EVENT,
+    }
+}
+
+fn is_older(theirs: &Shown, own: Own<'_>) -> bool {
+    theirs.modified_at.is_none_or(|modified_at| second(modified_at) <= second(own.event_time))
+}
+
+fn by_time(own: Own<'_>, theirs: Option<&Shown>, wins: bool) -> (Decision, String) {
     match theirs {
-        Some(theirs) if wins(theirs.modified_at) => (Decision::Superseded, theirs.value.clone()),
+        Some(theirs) if wins => (Decision::Superseded, theirs.value.clone()),
         _ => (Decision::Ours, own.value.to_owned()),
     }
 }
@@ -125,27 +172,35 @@ fn by_number(own: Own<'_>, theirs: Option<&Shown>, wins: impl Fn(Decimal, Decima
 }
 
 /// What Target has of others and of us until now, and the part of our sum that is not in it.
-fn add(own: Own<'_>, sent: Option<&Sent>, theirs: Option<&Shown>) -> (Decision, String) {
-    let base = theirs.map(|theirs| theirs.value.as_str()).or_else(|| sent.map(|sent| sent.value.as_str()));
+fn add(own: Own<'_>, last: Option<&Sent>, theirs: Option<&Shown>) -> (Decision, String) {
     let sum = || {
-        let delivered = sent.map_or(Some(Decimal::ZERO), |sent| number(&sent.own))?;
+        let base = number(base(last, theirs)?)?;
+        let delivered = last.map_or(Some(Decimal::ZERO), |sent| number(&sent.own))?;
         let undelivered = number(own.value)?.checked_sub(delivered)?;
-        number(base?)?.checked_add(undelivered).map(decimal_text)
+        base.checked_add(undelivered).map(decimal_text)
     };
     together(own, sum())
 }
 
 /// The list that Target has, with those of our items after it that are not in it.
-fn append(own: Own<'_>, sent: Option<&Sent>, theirs: Option<&Shown>) -> (Decision, String) {
-    let base = theirs.map(|theirs| theirs.value.as_str()).or_else(|| sent.map(|sent| sent.value.as_str()));
+fn append(own: Own<'_>, last: Option<&Sent>, theirs: Option<&Shown>) -> (Decision, String) {
+    // A list that is ours alone is in the order of its events.
+    if theirs.is_none() && last.is_none_or(|last| last.value == last.own) {
+        return (Decision::Ours, own.value.to_owned());
+    }
     let list = || {
-        let after = sent.map_or(0, |sent| sent.version);
+        let after = last.map_or(0, |sent| sent.version);
         let items: Vec<(i64, i64, Value)> = serde_json::from_str(own.items?).ok()?;
         let new = items.iter().filter(|(_, seq, _)| *seq > after).filter_map(|(_, _, item)| item.as_str());
-        let held = base?.split(',').filter(|item| !item.is_empty());
-        Some(append_list(held.chain(new).collect()))
+        let held = base(last, theirs)?.split(',').chain(new).filter(|item| !item.is_empty());
+        Some(append_list(held.collect()))
     };
     together(own, list())
+}
+
+/// The value that ours is added to: theirs where somebody wrote after us, else what we sent last.
+fn base<'v>(last: Option<&'v Sent>, theirs: Option<&'v Shown>) -> Option<&'v str> {
+    theirs.map(|theirs| theirs.value.as_str()).or_else(|| last.map(|last| last.value.as_str()))
 }
 
 fn together(own: Own<'_>, value: Option<String>) -> (Decision, String) {
@@ -159,6 +214,8 @@ fn together(own: Own<'_>, value: Option<String>) -> (Decision, String) {
 mod tests {
     use super::*;
 
+    const HOUR: i64 = 3_600;
+
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1_000)
     }
@@ -168,83 +225,126 @@ mod tests {
     }
 
     fn sent(value: &str, own: &str, seconds: i64) -> Sent {
-        Sent { value: value.to_owned(), own: own.to_owned(), version: 5, at: at(seconds) }
+        Sent { value: value.to_owned(), own: own.to_owned(), version: 5, at: at(seconds), is_lost: false }
+    }
+
+    fn lost(value: &str, own: &str, seconds: i64) -> Sent {
+        Sent { is_lost: true, ..sent(value, own, seconds) }
     }
 
     fn shown(value: &str, seconds: i64) -> Shown {
-        Shown { value: value.to_owned(), modified_at: at(seconds) }
+        Shown { value: value.to_owned(), modified_at: Some(at(seconds)) }
     }
 
-    #[allow(clippy::needless_pass_by_value)] // So that a row of the table is a line.
-    fn check(own: Own<'_>, sent: Option<Sent>, shown: Option<Shown>, decision: Decision, value: &str) {
-        let found = merge(own, sent.as_ref(), shown.as_ref());
-        assert_eq!(found, (decision, value.to_owned()), "{own:?} {sent:?} {shown:?}");
+    fn check(own: Own<'_>, sends: &[Sent], shown: Option<Shown>, decision: Decision, value: &str) {
+        let merged = merge(own, sends, shown.as_ref(), at(20 * HOUR));
+        assert_eq!(merged, (decision, value.to_owned()), "{own:?} after {} sends, {shown:?}", sends.len());
     }
 
     #[test]
-    fn of_set_the_newer_stays() {
+    fn of_a_set_the_newer_stays() {
         let ours = own(Operation::Set, "Lund");
-        check(ours, None, None, Decision::Ours, "Lund");
-        check(ours, None, Some(shown("Malmö", 99)), Decision::Ours, "Lund");
-        check(ours, None, Some(shown("Malmö", 100)), Decision::Ours, "Lund");
-        check(ours, None, Some(shown("Malmö", 101)), Decision::Superseded, "Malmö");
-        // What we wrote late ourselves is not somebody else's.
-        check(ours, Some(sent("Ystad", "Ystad", 200)), Some(shown("Ystad", 200)), Decision::Ours, "Lund");
-        check(ours, Some(sent("Ystad", "Ystad", 200)), Some(shown("Malmö", 150)), Decision::Ours, "Lund");
-        check(ours, Some(sent("Ystad", "Ystad", 200)), Some(shown("Malmö", 201)), Decision::Superseded, "Malmö");
+        check(ours, &[], None, Decision::Ours, "Lund");
+        check(ours, &[], Some(shown("Malmö", 99)), Decision::Ours, "Lund");
+        check(ours, &[], Some(shown("Malmö", 100)), Decision::Ours, "Lund");
+        check(ours, &[], Some(shown("Malmö", 101)), Decision::Superseded, "Malmö");
+        check(ours, &[sent("Ystad", "Ystad", 50)], Some(shown("Malmö", 101)), Decision::Superseded, "Malmö");
+        check(ours, &[sent("Ystad", "Ystad", 50)], Some(shown("Ystad", 50)), Decision::Ours, "Lund");
+    }
+
+    #[test]
+    fn a_late_set_is_not_left_out_for_our_own_write_whose_answer_was_lost() {
+        check(own(Operation::Set, "Lund"), &[lost("Ystad", "Ystad", 200)], Some(shown("Ystad", 200)), Decision::Ours, "Lund");
+    }
+
+    #[test]
+    fn what_somebody_else_set_hours_later_is_theirs_though_it_says_what_ours_said() {
+        let late = Own { event_time: at(3_000), ..own(Operation::Set, "Lund") };
+        let sends = [sent("Ystad", "Ystad", 100)];
+        check(late, &sends, Some(shown("Ystad", 8_000)), Decision::Superseded, "Ystad");
+        check(late, &sends, Some(shown("Ystad", 3_500)), Decision::Ours, "Lund");
     }
 
     #[test]
     fn of_first_the_older_stays() {
         let ours = own(Operation::First, "Lund");
-        check(ours, None, None, Decision::Ours, "Lund");
-        check(ours, None, Some(shown("Malmö", 100)), Decision::Superseded, "Malmö");
-        check(ours, None, Some(shown("Malmö", 101)), Decision::Ours, "Lund");
-        check(ours, Some(sent("Ystad", "Ystad", 50)), Some(shown("Ystad", 50)), Decision::Ours, "Lund");
+        check(ours, &[], Some(shown("Malmö", 100)), Decision::Superseded, "Malmö");
+        check(ours, &[], Some(shown("Malmö", 101)), Decision::Ours, "Lund");
+        check(ours, &[sent("Ystad", "Ystad", 50)], Some(shown("Ystad", 50)), Decision::Ours, "Lund");
     }
 
     #[test]
     fn of_max_and_min_the_better_number_stays() {
-        check(own(Operation::Max, "9"), None, Some(shown("10", 1)), Decision::Superseded, "10");
-        check(own(Operation::Max, "9"), None, Some(shown("8.5", 1)), Decision::Ours, "9");
-        check(own(Operation::Max, "9"), None, Some(shown("many", 1)), Decision::Ours, "9");
-        check(own(Operation::Min, "9"), None, Some(shown("10", 1)), Decision::Ours, "9");
-        check(own(Operation::Min, "9"), None, Some(shown("8.5", 1)), Decision::Superseded, "8.5");
+        check(own(Operation::Max, "9"), &[], Some(shown("10", 1)), Decision::Superseded, "10");
+        check(own(Operation::Max, "9"), &[], Some(shown("8.5", 1)), Decision::Ours, "9");
+        check(own(Operation::Max, "9"), &[], Some(shown("many", 1)), Decision::Ours, "9");
+        check(own(Operation::Min, "9"), &[], Some(shown("10", 1)), Decision::Ours, "9");
+        check(own(Operation::Min, "9"), &[], Some(shown("8.5", 1)), Decision::Superseded, "8.5");
     }
 
     #[test]
     fn to_a_sum_comes_what_was_not_delivered() {
         let ours = own(Operation::Add, "7");
-        check(ours, None, None, Decision::Ours, "7");
-        check(ours, None, Some(shown("5", 1)), Decision::Together, "12");
-        check(ours, None, Some(shown("many", 1)), Decision::Ours, "7");
+        check(ours, &[], None, Decision::Ours, "7");
+        check(ours, &[], Some(shown("5", 1)), Decision::Together, "12");
+        check(ours, &[], Some(shown("many", 1)), Decision::Ours, "7");
         // Five of ours are in what we sent; nobody wrote since.
-        check(ours, Some(sent("5", "5", 200)), Some(shown("5", 200)), Decision::Ours, "7");
-        check(ours, Some(sent("15", "5", 200)), Some(shown("15", 200)), Decision::Together, "17");
+        check(ours, &[sent("5", "5", 200)], Some(shown("5", 200)), Decision::Ours, "7");
+        check(ours, &[sent("15", "5", 200)], Some(shown("15", 200)), Decision::Together, "17");
         // Our write does not show yet.
-        check(ours, Some(sent("15", "5", 200)), Some(shown("10", 150)), Decision::Together, "17");
-        check(ours, Some(sent("15", "5", 200)), None, Decision::Together, "17");
+        check(ours, &[sent("15", "5", 200)], Some(shown("10", 150)), Decision::Together, "17");
+        check(ours, &[sent("15", "5", 200)], None, Decision::Together, "17");
         // Somebody wrote after us, on top of it.
-        check(ours, Some(sent("15", "5", 200)), Some(shown("18", 201)), Decision::Together, "20");
+        check(ours, &[sent("15", "5", 200)], Some(shown("18", 201)), Decision::Together, "20");
         // What was sent before a crash, and arrived, is not added again.
-        check(ours, Some(sent("17", "7", 200)), Some(shown("17", 201)), Decision::Together, "17");
+        check(ours, &[sent("17", "7", 200)], Some(shown("17", 201)), Decision::Together, "17");
         let most = "79228162514264337593543950335";
-        check(own(Operation::Add, most), None, Some(shown(most, 1)), Decision::Ours, most);
+        check(own(Operation::Add, most), &[], Some(shown(most, 1)), Decision::Ours, most);
+    }
+
+    #[test]
+    fn a_cache_that_shows_one_of_our_older_values_loses_no_count() {
+        let sends = [sent("15", "5", 200), sent("16", "6", 200), sent("17", "7", 201)];
+        for stale in [shown("15", 200), shown("16", 200), shown("15", 201), shown("16", 201)] {
+            check(own(Operation::Add, "8"), &sends, Some(stale), Decision::Together, "18");
+        }
+    }
+
+    #[test]
+    fn a_lost_write_that_is_applied_after_a_newer_one_is_known_as_ours_and_put_right() {
+        let sends = [lost("15", "5", 200), sent("16", "6", 260)];
+        check(own(Operation::Add, "6"), &sends, Some(shown("15", HOUR)), Decision::Together, "16");
+        // Hours later the same number is somebody's.
+        check(own(Operation::Add, "6"), &sends, Some(shown("15", 10 * HOUR)), Decision::Together, "15");
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_read_is_not_1970() {
+        let unknown = |value: &str| Some(Shown { value: value.to_owned(), modified_at: None });
+        check(own(Operation::Set, "Lund"), &[], unknown("Malmö"), Decision::Superseded, "Malmö");
+        check(own(Operation::First, "Lund"), &[], unknown("Malmö"), Decision::Superseded, "Malmö");
+        check(own(Operation::Add, "7"), &[sent("5", "5", 200)], unknown("9"), Decision::Together, "11");
+        check(own(Operation::Add, "7"), &[sent("5", "5", 200)], unknown("5"), Decision::Ours, "7");
+        // Ours may not show yet.
+        check(own(Operation::Add, "7"), &[sent("5", "5", 20 * HOUR - 60)], unknown("9"), Decision::Ours, "7");
+        let fresh = Own { event_time: at(20 * HOUR - 60), ..own(Operation::Set, "Lund") };
+        check(fresh, &[], unknown("Malmö"), Decision::Ours, "Lund");
     }
 
     #[test]
     fn to_a_list_come_the_items_that_were_not_delivered() {
         let ours = Own { items: Some(r#"[[1,4,"a"],[2,6,"b"]]"#), ..own(Operation::Append, "a,b") };
-        check(ours, None, None, Decision::Ours, "a,b");
-        check(ours, None, Some(shown("x", 1)), Decision::Together, "x,a,b");
-        check(ours, Some(sent("x,a", "a", 200)), Some(shown("x,a", 200)), Decision::Together, "x,a,b");
-        check(ours, Some(sent("x,a", "a", 200)), Some(shown("x,a,y", 201)), Decision::Together, "x,a,y,b");
-        check(ours, Some(sent("x,a", "a", 200)), Some(shown("x", 100)), Decision::Together, "x,a,b");
+        check(ours, &[], None, Decision::Ours, "a,b");
+        check(ours, &[], Some(shown("x", 1)), Decision::Together, "x,a,b");
+        check(ours, &[sent("x,a", "a", 200)], Some(shown("x,a", 200)), Decision::Together, "x,a,b");
+        check(ours, &[sent("x,a", "a", 200)], Some(shown("x,a,y", 201)), Decision::Together, "x,a,y,b");
+        check(ours, &[sent("x,a", "a", 200)], Some(shown("x", 100)), Decision::Together, "x,a,b");
+        // Ours alone, and one came late: the list is in the order of its events.
+        check(ours, &[sent("b", "b", 200)], Some(shown("b", 200)), Decision::Ours, "a,b");
     }
 
     #[test]
     fn a_write_in_the_second_of_ours_is_theirs_unless_it_says_what_ours_said() {
-        let ours = own(Operation::Add, "7");
-        check(ours, Some(sent("5", "5", 200)), Some(shown("8", 200)), Decision::Together, "10");
+        check(own(Operation::Add, "7"), &[sent("5", "5", 200)], Some(shown("8", 200)), Decision::Together, "10");
     }
 }

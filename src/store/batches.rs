@@ -1,18 +1,25 @@
 //! Batches: filling them with profiles, what their rows hold, and what came of them.
 //!
-//! What is in a batch is frozen: the version of each attribute, and its value even when it changes meanwhile. So the file can
-//! be read from the store piece by piece, and again after a crash. Every step is a small transaction.
+//! The row of a profile is kept as it is sent, so that the file can be read from the store piece by piece, and what came of it
+//! is noted of exactly that. Every step is a small transaction.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::{Deserialize, Serialize};
 
 use super::journal::Store;
-use super::{Reader, StoreError, profiles};
+use super::readings::{self, Reading};
+use super::verification::{self, ReadBack};
+use super::{Reader, StoreError, profiles, sends, settle};
+use crate::existence::Existence;
 use crate::identity::IdentityKind;
 use crate::limits::BATCH_ROW_FAILURES_MAX;
+use crate::merge::Sent;
+use crate::quota::QuotaTime;
 use crate::reason::Reason;
+use crate::route::Route;
 use crate::timestamp::Timestamp;
 
 /// Rows that one transaction or one query goes through. Limits: some milliseconds.
@@ -21,9 +28,9 @@ pub const PART_ROWS: usize = 500;
 /// How a batch stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchState {
-    /// Profiles are put in.
+    /// Profiles are put in, or it waits to be sent.
     Filling,
-    /// It is complete, and is sent; after a crash nobody knows whether it was.
+    /// It is being sent; after a crash nobody knows whether it was.
     Submitting,
     /// Target has it, and works on it.
     Submitted,
@@ -76,21 +83,69 @@ pub struct BatchHead {
     pub ended_at: Option<Timestamp>,
 }
 
-/// One row of a batch: whose, and names with values.
+/// One row of a batch as its file holds it: whose, and names with values.
 pub struct BatchRow {
-    /// The profile's number in the store.
+    /// Number of the profile in the store.
     pub profile_id: i64,
-    /// The key.
+    /// Key.
     pub key: String,
-    /// Its attributes, in no order.
+    /// Attributes, by name.
     pub attributes: Vec<(String, String)>,
+}
+
+/// One attribute of a row, as it is sent: name, value, version, and our own value at that time where it is to be known
+/// again when it is read. Version 0 is an attribute of others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowAttribute(pub String, pub String, pub i64, pub Option<String>);
+
+/// A profile that is put in a batch.
+pub struct BatchEntry {
+    /// Number of the profile in the store.
+    pub profile_id: i64,
+    /// Why it goes in a batch.
+    pub route: Route,
+    /// Row, by name.
+    pub row: Vec<RowAttribute>,
+    /// What was read of it before.
+    pub readings: Vec<Reading>,
+    /// What was learned of its existence, if anything.
+    pub learned: Option<Existence>,
+    /// Calls of the Fetch API that this took.
+    pub reads: i64,
+    /// Bytes of its row in the file.
+    pub bytes: usize,
+}
+
+/// How the rows of a batch end.
+#[derive(Clone, Debug)]
+pub enum Ending {
+    /// Target is done with it.
+    Complete {
+        /// Keys of the rows that failed, by [`key_hash`].
+        failed: HashSet<u64>,
+        /// Whether rows failed that Target does not name: then none of the others is known to be delivered.
+        is_uncertain: bool,
+        /// When it was submitted, on Target's clock.
+        sent_at: Timestamp,
+    },
+    /// It was not taken: its rows are pending as before.
+    Released,
+    /// Nobody knows whether it was taken, or will be applied later.
+    Lost {
+        /// When it was submitted, on Target's clock.
+        sent_at: Timestamp,
+        /// When its profiles are read back, on this device's clock.
+        read_back_at: Timestamp,
+    },
+    /// It holds one row, which Target refused.
+    Refused(Reason, String),
 }
 
 /// What came of some rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SettledRows {
-    /// Where to go on; none at the end.
-    pub next: Option<i64>,
+    /// Whether more are left.
+    pub is_more: bool,
     /// Rows that Target took.
     pub delivered: i64,
     /// Rows that failed.
@@ -149,60 +204,46 @@ impl Reader {
         heads(&self.connection, ended).map_err(StoreError::Read)
     }
 
-    /// The names in the first line of a batch, in order.
-    ///
-    /// # Errors
-    /// [`StoreError::Read`].
-    pub fn batch_names(&self, batch_id: i64) -> Result<Vec<String>, StoreError> {
-        let names = || {
-            let mut statement =
-                self.connection.prepare_cached("SELECT name FROM batch_name WHERE batch_id = ?1 ORDER BY name")?;
-            let names = statement.query_map([batch_id], |row| row.get(0))?;
-            names.collect::<rusqlite::Result<_>>()
-        };
-        names().map_err(StoreError::Read)
-    }
-
     /// Some rows of a batch, after that profile: none at its end.
     ///
     /// # Errors
     /// [`StoreError::Read`].
     pub fn batch_rows(&self, batch_id: i64, after: i64) -> Result<Vec<BatchRow>, StoreError> {
-        let rows = || {
-            let snapshot = self.connection.unchecked_transaction()?;
-            let mut statement = snapshot
-                .prepare_cached(
-                    "SELECT id, open(key, 'profile', kind) FROM profile WHERE batch_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
-                )?;
-            let part = i64::try_from(PART_ROWS).unwrap_or(i64::MAX);
-            let rows = statement.query_map((batch_id, after, part), |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let rows = rows.collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
-            let full = |(profile_id, key): (i64, String)| {
-                Ok(BatchRow { profile_id, key, attributes: row_attributes(&snapshot, profile_id)? })
-            };
-            rows.into_iter().map(full).collect::<rusqlite::Result<_>>()
-        };
-        rows().map_err(StoreError::Read)
+        rows(&self.connection, batch_id, after).map_err(StoreError::Read)
     }
 }
 
-/// What the row of a profile holds: our own attributes as they were frozen, with what others had merged in, and what was read
-/// of other attributes, since a batch takes the place of the one before it.
-pub(super) fn row_attributes(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<(String, String)>> {
+fn rows(connection: &Connection, batch_id: i64, after: i64) -> rusqlite::Result<Vec<BatchRow>> {
     let mut statement = connection.prepare_cached(
-        "SELECT a.name, open(CASE WHEN r.sent_version = a.batched_version AND r.sent_value IS NOT NULL THEN r.sent_value
-                                  WHEN a.version = a.batched_version THEN a.value
-                                  ELSE a.batched_value END, 'attribute', a.profile_id, a.name)
-         FROM attribute a LEFT JOIN reading r ON r.profile_id = a.profile_id AND r.name = a.name
-         WHERE a.profile_id = ?1 AND a.batched_version > 0
-         UNION ALL
-         SELECT name, open(read_value, 'attribute', profile_id, name) FROM reading
-         WHERE profile_id = ?1 AND decision IN (2, 3) AND read_value <> '' AND NOT EXISTS (
-             SELECT 1 FROM attribute a
-             WHERE a.profile_id = ?1 AND a.name = reading.name AND a.batched_version > 0)",
+        "SELECT profile_id, open(key, 'profile', kind), open(content, 'batch_row', profile_id)
+         FROM batch_row JOIN profile ON id = profile_id
+         WHERE batch_row.batch_id = ?1 AND profile_id > ?2 ORDER BY profile_id LIMIT ?3",
     )?;
-    let rows = statement.query_map([profile_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let part = i64::try_from(PART_ROWS).unwrap_or(i64::MAX);
+    let rows = statement.query_map((batch_id, after, part), |row| {
+        let content: Vec<RowAttribute> = parse(&row.get::<_, String>(2)?)?;
+        let attributes = content.into_iter().map(|RowAttribute(name, value, ..)| (name, value)).collect();
+        Ok(BatchRow { profile_id: row.get(0)?, key: row.get(1)?, attributes })
+    })?;
     rows.collect()
+}
+
+fn parse(content: &str) -> rusqlite::Result<Vec<RowAttribute>> {
+    serde_json::from_str(content)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))
+}
+
+/// The versions that are in the batch of a profile, by attribute.
+pub(super) fn batched_versions(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<(String, i64)>> {
+    let content: Option<String> = connection
+        .prepare_cached(
+            "SELECT open(content, 'batch_row', profile_id) FROM batch_row JOIN profile ON id = profile_id
+             WHERE batch_row.batch_id = profile.batch_id AND profile_id = ?1",
+        )?
+        .query_row([profile_id], |row| row.get(0))
+        .optional()?;
+    let row = content.map_or(Ok(Vec::new()), |content| parse(&content))?;
+    Ok(row.into_iter().map(|RowAttribute(name, _, version, _)| (name, version)).collect())
 }
 
 impl Store {
@@ -214,20 +255,20 @@ impl Store {
         heads(&self.connection, 0).map_err(StoreError::Read)
     }
 
+    /// As [`Reader::batch_rows`], on the writing connection: for simulations, which have no second one.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn batch_rows(&self, batch_id: i64, after: i64) -> Result<Vec<BatchRow>, StoreError> {
+        rows(&self.connection, batch_id, after).map_err(StoreError::Read)
+    }
+
     /// Rows of batches that were submitted after that time of the quota's clock.
     ///
     /// # Errors
     /// [`StoreError::Read`].
     pub fn batch_rows_since(&self, since: Timestamp) -> Result<u64, StoreError> {
         rows_since(&self.connection, since).map_err(StoreError::Read)
-    }
-
-    /// One batch, if it is there.
-    ///
-    /// # Errors
-    /// [`StoreError::Read`].
-    pub fn batch(&self, id: i64) -> Result<Option<BatchHead>, StoreError> {
-        Ok(self.open_batches()?.into_iter().find(|head| head.id == id))
     }
 
     /// Begins a batch, within a transaction, and gives its number.
@@ -243,12 +284,90 @@ impl Store {
         begin().map_err(StoreError::write)
     }
 
-    /// Notes that a batch is about to be submitted, within a transaction.
+    /// Puts profiles in a batch, within a transaction, and gives how many are in: not those that were erased meanwhile, or have
+    /// nothing to send any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
+    pub fn fill_batch(
+        &mut self,
+        batch_id: i64,
+        entries: &[BatchEntry],
+        at: Timestamp,
+        quota_time: QuotaTime,
+    ) -> Result<usize, StoreError> {
+        let mut filled = 0;
+        for entry in entries {
+            filled += usize::from(self.fill(batch_id, entry, at).map_err(StoreError::write)?);
+        }
+        let reads = entries.iter().map(|entry| entry.reads).sum::<i64>();
+        if reads > 0 {
+            self.spend_reads(reads, quota_time);
+        }
+        Ok(filled)
+    }
+
+    fn fill(&mut self, batch_id: i64, entry: &BatchEntry, at: Timestamp) -> rusqlite::Result<bool> {
+        let id = entry.profile_id;
+        readings::write(&self.connection, id, &entry.readings, at)?;
+        if let Some(existence) = entry.learned {
+            profiles::learn(&self.connection, id, existence, at)?;
+        }
+        let superseded = settle::supersede(&self.connection, id, &entry.readings)?;
+        if superseded > 0 {
+            let profiles = profiles::refresh_pending(&self.connection, id)?;
+            let state = self.state_mut();
+            state.pending_change.attributes -= superseded;
+            state.pending_change.profiles += profiles;
+            state.totals.superseded += superseded;
+        }
+        let oldest: Option<(i64, i64)> = self
+            .connection
+            .prepare_cached(
+                "UPDATE profile SET batch_id = ?2 WHERE id = ?1 AND pending_seq IS NOT NULL AND batch_id IS NULL
+                 RETURNING pending_seq, pending_since_ms",
+            )?
+            .query_row((id, batch_id), |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((seq, since)) = oldest else { return Ok(false) };
+        let content = serde_json::to_string(&entry.row).expect("names, texts and numbers are JSON");
+        self.connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO batch_row (batch_id, profile_id, content)
+                 VALUES (?1, ?2, seal(?3, 'batch_row', ?2))",
+            )?
+            .execute((batch_id, id, content))?;
+        self.connection
+            .prepare_cached(
+                "UPDATE attribute SET route = ?2
+                 WHERE profile_id = ?1 AND version > max(delivered_version, refused_version)",
+            )?
+            .execute((id, entry.route.number()))?;
+        self.connection
+            .prepare_cached(
+                "UPDATE batch SET row_count = row_count + 1, byte_count = byte_count + ?2,
+                     oldest_since_ms = CASE WHEN oldest_seq < ?3 THEN oldest_since_ms ELSE ?4 END,
+                     oldest_seq = min(coalesce(oldest_seq, ?3), ?3)
+                 WHERE id = ?1",
+            )?
+            .execute((batch_id, i64::try_from(entry.bytes).unwrap_or(i64::MAX), seq, since))?;
+        Ok(true)
+    }
+
+    /// Notes that a batch is about to be sent, within a transaction.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
     pub fn submitting_batch(&mut self, batch_id: i64) -> Result<(), StoreError> {
         self.set_batch("UPDATE batch SET state = 1 WHERE id = ?1", [batch_id])
+    }
+
+    /// Notes that a batch was not taken, within a transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
+    pub fn unsubmitted_batch(&mut self, batch_id: i64) -> Result<(), StoreError> {
+        self.set_batch("UPDATE batch SET state = 0 WHERE id = ?1", [batch_id])
     }
 
     /// Notes under which name Target took a batch, within a transaction; `at` is the quota's clock.
@@ -268,76 +387,47 @@ impl Store {
         set().map(|_| ()).map_err(StoreError::write)
     }
 
-    /// Settles some rows of a batch that Target is done with, within a transaction; `failed` are the hashes of the keys whose
-    /// rows failed.
+    /// Ends some rows of a batch, within a transaction: recording never waits long. `verify` says of each row that was
+    /// delivered when it is read back, if it is.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
-    pub fn settle_rows(
+    pub fn end_rows(
         &mut self,
-        batch: &BatchHead,
-        failed: &HashSet<u64>,
+        batch_id: i64,
+        ending: &Ending,
         at: Timestamp,
         verify: &mut dyn FnMut() -> Option<Timestamp>,
     ) -> Result<SettledRows, StoreError> {
-        self.settle_part(
-            batch,
-            at,
-            |key| if failed.contains(&key_hash(key)) { Fate::Failed } else { Fate::Done },
-            verify,
-        )
-        .map_err(StoreError::write)
+        self.end_part(batch_id, ending, at, verify).map_err(StoreError::write)
     }
 
-    /// Counts a failure for some rows of a batch that was refused as a whole, within a transaction.
-    ///
-    /// # Errors
-    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
-    pub fn fail_rows(&mut self, batch: &BatchHead, at: Timestamp) -> Result<SettledRows, StoreError> {
-        self.settle_part(batch, at, |_| Fate::Failed, &mut || None).map_err(StoreError::write)
-    }
-
-    /// Makes some rows of a batch that was given up pending again, within a transaction.
-    ///
-    /// # Errors
-    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
-    pub fn release_rows(&mut self, batch: &BatchHead, at: Timestamp) -> Result<SettledRows, StoreError> {
-        self.settle_part(batch, at, |_| Fate::Released, &mut || None).map_err(StoreError::write)
-    }
-
-    fn settle_part(
+    fn end_part(
         &mut self,
-        batch: &BatchHead,
+        batch_id: i64,
+        ending: &Ending,
         at: Timestamp,
-        fate: impl Fn(&str) -> Fate,
         verify: &mut dyn FnMut() -> Option<Timestamp>,
     ) -> rusqlite::Result<SettledRows> {
         self.happens(at);
-        // What was settled is in the batch no longer, so that the next part begins where this one ends.
-        let rows: Vec<(i64, String)> = self
+        // What was ended is in the batch no longer, so that the next part begins where this one ends.
+        let rows: Vec<(i64, Option<String>, String)> = self
             .connection
             .prepare_cached(
-                "SELECT id, open(key, 'profile', kind) FROM profile WHERE batch_id = ?1 ORDER BY id LIMIT ?2",
+                "SELECT profile_id, open(key, 'profile', kind), open(content, 'batch_row', profile_id)
+                 FROM batch_row LEFT JOIN profile ON id = profile_id
+                 WHERE batch_row.batch_id = ?1 ORDER BY profile_id LIMIT ?2",
             )?
-            .query_map((batch.id, i64::try_from(PART_ROWS).unwrap_or(i64::MAX)), |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map((batch_id, i64::try_from(PART_ROWS).unwrap_or(i64::MAX)), |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?
             .collect::<rusqlite::Result<_>>()?;
-        let mut settled = SettledRows { next: rows.last().map(|(id, _)| *id), ..SettledRows::default() };
-        for (profile_id, key) in rows {
-            match fate(&key) {
-                Fate::Done => {
-                    settled.delivered += 1;
-                    self.deliver_row(profile_id, at)?;
-                    if let Some(due) = verify() {
-                        super::verification::schedule(&self.connection, profile_id, due)?;
-                    }
-                }
-                Fate::Failed => {
-                    settled.failed += 1;
-                    self.fail_row(profile_id, at)?;
-                }
-                Fate::Released => {}
+        let mut settled = SettledRows { is_more: rows.len() == PART_ROWS, ..SettledRows::default() };
+        for (profile_id, key, content) in rows {
+            if let Some(key) = key {
+                self.end_row(profile_id, &key, &parse(&content)?, ending, at, &mut settled, verify)?;
             }
-            self.leave_batch(profile_id)?;
+            self.leave_batch(batch_id, profile_id)?;
         }
         if settled.delivered > 0 {
             self.state_mut().totals.last_delivered_at_ms = at.as_millis();
@@ -346,25 +436,82 @@ impl Store {
         Ok(settled)
     }
 
-    fn deliver_row(&mut self, profile_id: i64, at: Timestamp) -> rusqlite::Result<()> {
-        let (settled, sent): (i64, i64) = self
-            .connection
-            .prepare_cached(
-                "SELECT coalesce(sum(version = batched_version AND version > max(delivered_version, refused_version)), 0),
-                        count(*)
-                 FROM attribute WHERE profile_id = ?1 AND batched_version > 0",
-            )?
-            .query_row([profile_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    #[allow(clippy::too_many_arguments)]
+    fn end_row(
+        &mut self,
+        profile_id: i64,
+        key: &str,
+        row: &[RowAttribute],
+        ending: &Ending,
+        at: Timestamp,
+        settled: &mut SettledRows,
+        verify: &mut dyn FnMut() -> Option<Timestamp>,
+    ) -> rusqlite::Result<()> {
+        match ending {
+            Ending::Complete { failed, is_uncertain, .. } if failed.contains(&key_hash(key)) || *is_uncertain => {
+                settled.failed += 1;
+                self.fail_row(profile_id, row, at)
+            }
+            Ending::Complete { sent_at, .. } => {
+                settled.delivered += 1;
+                self.deliver_row(profile_id, row, at)?;
+                self.log_row(profile_id, row, (*sent_at, false))?;
+                match verify() {
+                    Some(due) => verification::schedule(&self.connection, profile_id, (due, ReadBack::Sample)),
+                    None => Ok(()),
+                }
+            }
+            Ending::Lost { sent_at, read_back_at } => {
+                self.log_row(profile_id, row, (*sent_at, true))?;
+                verification::schedule(&self.connection, profile_id, (*read_back_at, ReadBack::Ambiguous))
+            }
+            Ending::Refused(reason, detail) => self.refuse_row(profile_id, row, (*reason, detail), at),
+            Ending::Released => Ok(()),
+        }
+    }
+
+    /// Adds what was sent to the log of the profile, so that it is known again when it is read.
+    fn log_row(&self, profile_id: i64, row: &[RowAttribute], (at, is_lost): (Timestamp, bool)) -> rusqlite::Result<()> {
+        let logged = || row.iter().filter_map(|it| it.3.as_ref().map(|own| (it, own)));
+        if logged().next().is_none() {
+            return Ok(());
+        }
+        let mut log = sends::load(&self.connection, profile_id)?;
+        for (RowAttribute(name, value, version, _), own) in logged() {
+            log.add(name, Sent { value: value.clone(), own: own.clone(), version: *version, at, is_lost });
+        }
+        sends::write(&self.connection, profile_id, &log)
+    }
+
+    fn deliver_row(&mut self, profile_id: i64, row: &[RowAttribute], at: Timestamp) -> rusqlite::Result<()> {
+        let mut settled = 0;
+        let mut deliver = self.connection.prepare_cached(
+            "UPDATE attribute SET delivered_version = ?3, delivered_at_ms = ?4,
+                 delivered_value = CASE WHEN version = ?3 THEN value
+                     WHEN delivered_version < ?3 THEN seal(?5, 'attribute', ?1, ?2) ELSE delivered_value END
+             WHERE profile_id = ?1 AND name = ?2 AND version >= ?3 AND delivered_version <= ?3
+             RETURNING version = ?3 AND refused_version < ?3",
+        )?;
+        let mut was_pending = self.connection.prepare_cached(
+            "SELECT version > max(delivered_version, refused_version) FROM attribute WHERE profile_id = ?1 AND name = ?2",
+        )?;
+        let ours = || row.iter().filter(|attribute| attribute.2 > 0);
+        for RowAttribute(name, value, version, own) in ours() {
+            let before: Option<bool> = was_pending.query_row((profile_id, name), |row| row.get(0)).optional()?;
+            let own = own.as_ref().unwrap_or(value);
+            let after: Option<bool> = deliver
+                .query_row((profile_id, name, version, at.as_millis(), own), |row| row.get(0))
+                .optional()?;
+            settled += i64::from(before == Some(true) && after == Some(true));
+        }
+        drop((deliver, was_pending));
         self.connection
             .prepare_cached(
-                "UPDATE attribute SET delivered_version = batched_version, delivered_at_ms = ?2,
-                     delivered_value = CASE WHEN version = batched_version THEN value ELSE batched_value END
-                 WHERE profile_id = ?1 AND batched_version > 0 AND batched_version >= delivered_version",
+                "UPDATE profile SET existence = 1, existence_at_ms = ?2, batch_failures = 0, missing_since_ms = NULL
+                 WHERE id = ?1",
             )?
             .execute((profile_id, at.as_millis()))?;
-        self.connection
-            .prepare_cached("UPDATE profile SET existence = 1, existence_at_ms = ?2, batch_failures = 0 WHERE id = ?1")?
-            .execute((profile_id, at.as_millis()))?;
+        let sent = i64::try_from(ours().count()).unwrap_or(0);
         let state = self.state_mut();
         state.pending_change.attributes -= settled;
         state.totals.attributes += sent;
@@ -372,7 +519,7 @@ impl Store {
     }
 
     /// Counts a failure; after several the row is rejected.
-    fn fail_row(&mut self, profile_id: i64, at: Timestamp) -> rusqlite::Result<()> {
+    fn fail_row(&mut self, profile_id: i64, row: &[RowAttribute], at: Timestamp) -> rusqlite::Result<()> {
         let failures: i64 = self
             .connection
             .prepare_cached(
@@ -382,28 +529,43 @@ impl Store {
         if failures < BATCH_ROW_FAILURES_MAX {
             return Ok(());
         }
-        let sent: Vec<(String, i64)> = self
-            .connection
-            .prepare_cached(
-                "SELECT name, batched_version FROM attribute
-                 WHERE profile_id = ?1 AND batched_version > max(delivered_version, refused_version)",
-            )?
-            .query_map([profile_id], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
         let detail = format!("its row failed in {failures} batches");
-        let settled = self.refuse_versions(profile_id, &sent, (Reason::BatchFailed, &detail), at)?;
-        self.state_mut().pending_change.attributes -= settled;
+        self.refuse_row(profile_id, row, (Reason::BatchFailed, &detail), at)?;
         self.connection.prepare_cached("UPDATE profile SET batch_failures = 0 WHERE id = ?1")?.execute([profile_id])?;
         Ok(())
     }
 
-    fn leave_batch(&mut self, profile_id: i64) -> rusqlite::Result<()> {
-        let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([profile_id]);
-        run(
-            "UPDATE attribute SET batched_version = 0, batched_value = NULL WHERE profile_id = ?1 AND batched_version > 0",
+    fn refuse_row(
+        &mut self,
+        profile_id: i64,
+        row: &[RowAttribute],
+        why: (Reason, &str),
+        at: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let mut sent = Vec::new();
+        let mut is_pending = self.connection.prepare_cached(
+            "SELECT ?3 > max(delivered_version, refused_version) FROM attribute WHERE profile_id = ?1 AND name = ?2",
         )?;
-        run("DELETE FROM reading WHERE profile_id = ?1 AND decision = 3")?;
-        run("UPDATE profile SET batch_id = NULL WHERE id = ?1")?;
+        for RowAttribute(name, _, version, _) in row.iter().filter(|attribute| attribute.2 > 0) {
+            let pending: Option<bool> =
+                is_pending.query_row((profile_id, name, version), |row| row.get(0)).optional()?;
+            if pending == Some(true) {
+                sent.push((name.clone(), *version));
+            }
+        }
+        drop(is_pending);
+        let settled = self.refuse_versions(profile_id, &sent, why, at)?;
+        self.state_mut().pending_change.attributes -= settled;
+        Ok(())
+    }
+
+    fn leave_batch(&mut self, batch_id: i64, profile_id: i64) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("DELETE FROM batch_row WHERE batch_id = ?1 AND profile_id = ?2")?
+            .execute((batch_id, profile_id))?;
+        self.connection
+            .prepare_cached("UPDATE profile SET batch_id = NULL WHERE id = ?1 AND batch_id = ?2")?
+            .execute((profile_id, batch_id))?;
         let profiles = profiles::refresh_pending(&self.connection, profile_id)?;
         self.state_mut().pending_change.profiles += profiles;
         Ok(())
@@ -421,21 +583,15 @@ impl Store {
         at: Timestamp,
         keep_since: Timestamp,
     ) -> Result<(), StoreError> {
+        // A profile that points to a batch that is gone would never be claimed again.
+        self.set_batch("UPDATE profile SET batch_id = NULL WHERE batch_id = ?1", [batch_id])?;
         self.set_batch(
             "UPDATE batch SET state = ?2, ended_at_ms = ?3 WHERE id = ?1",
             (batch_id, state.number(), at.as_millis()),
         )?;
-        self.set_batch("DELETE FROM batch_name WHERE batch_id = ?1", [batch_id])?;
         self.set_batch(
             "DELETE FROM batch WHERE state >= 3 AND ended_at_ms < ?1 AND coalesce(submitted_at_ms, 0) < ?1",
             [keep_since.as_millis()],
         )
     }
-}
-
-#[derive(Clone, Copy)]
-enum Fate {
-    Done,
-    Failed,
-    Released,
 }

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 
 use super::readings::{self, Basis};
 use super::seal::StoreFile;
+use super::sends::{self, SendLog};
 use super::{StoreError, profiles, schema};
 use crate::attribute::Operation;
 use crate::existence::{Existence, Knowledge};
@@ -43,6 +44,12 @@ impl InFlight {
         self.with(|flights| flights.grounded.insert(profile_id));
     }
 
+    /// The profiles that no claim may take. Taken before a snapshot of the store is: a profile that is released in between may
+    /// be older in the snapshot than what was acknowledged, and must not be sent again from it.
+    fn busy(&self) -> HashSet<i64> {
+        self.with(|flights| flights.claimed.keys().chain(&flights.grounded).copied().collect())
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut Flights) -> T) -> T {
         // The map is whole even if a holder panicked: each act is one call on it.
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
@@ -62,6 +69,10 @@ pub struct Claim {
     pub attributes: Vec<ClaimedAttribute>,
     /// All attributes with what decides what Target shall hold of them; none where that will not be asked.
     pub basis: Option<Vec<Basis>>,
+    /// Values that were sent of it lately; empty where profiles are not shared.
+    pub sends: SendLog,
+    /// Since when it waits for Target to have the profile.
+    pub missing_since: Option<Timestamp>,
     /// None until it is in flight.
     in_flight: Option<InFlight>,
 }
@@ -98,6 +109,8 @@ pub struct ClaimRules<'r> {
     pub late_before: Option<Timestamp>,
     /// Whether all that is claimed will go in a batch, whose rows hold all attributes of a profile.
     pub goes_in_batch: bool,
+    /// Whether a profile that Target may not have goes in a batch.
+    pub can_batch: bool,
 }
 
 /// What was claimed.
@@ -127,13 +140,6 @@ impl Claim {
     pub fn is_shared(&self, late_before: Timestamp) -> bool {
         let is_shared = |it: &ClaimedAttribute| is_shared(it.operation, it.is_own, it.event_time, late_before);
         self.attributes.iter().any(is_shared)
-    }
-
-    /// As [`Self::is_shared`], of all that the row of a batch would hold.
-    #[must_use]
-    pub fn is_row_shared(&self, late_before: Timestamp) -> bool {
-        let is_shared = |it: &Basis| is_shared(it.operation, it.is_own, it.event_time, late_before);
-        self.basis.iter().flatten().any(is_shared)
     }
 
     /// Puts the profile in flight, unless it is already.
@@ -194,16 +200,82 @@ impl Outbox {
     pub fn claim(&mut self, rules: ClaimRules<'_>) -> Result<Claims, StoreError> {
         claim_with(&self.connection, &self.in_flight, rules).map_err(StoreError::Read)
     }
-}
 
-impl super::Store {
-    /// As [`Outbox::claim`], on the writing connection: for simulations, which have no second one.
+    /// Claims profiles that are to be read back by now, up to `limit`, and gives when the next is.
     ///
     /// # Errors
     /// [`StoreError::Read`].
-    pub fn claim(&self, in_flight: &InFlight, limit: usize, aside: &HashSet<i64>) -> Result<Vec<Claim>, StoreError> {
-        claim(&self.connection, in_flight, limit, aside).map_err(StoreError::Read)
+    pub fn claim_due(&mut self, now: Timestamp, limit: usize) -> Result<ReadBacks, StoreError> {
+        claim_due(&self.connection, &self.in_flight, now, limit).map_err(StoreError::Read)
     }
+}
+
+/// Profiles that are to be read back.
+#[derive(Debug, Default)]
+pub struct ReadBacks {
+    /// By now, each with whether that is because an answer was lost.
+    pub due: Vec<(Claim, bool)>,
+    /// When the next is.
+    pub next: Option<Timestamp>,
+}
+
+/// The same on the writing connection: for simulations, which have no second one.
+impl super::Store {
+    /// As [`Outbox::claim`].
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn claim(&self, in_flight: &InFlight, rules: ClaimRules<'_>) -> Result<Claims, StoreError> {
+        claim_with(&self.connection, in_flight, rules).map_err(StoreError::Read)
+    }
+
+    /// As [`Outbox::claim_due`].
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn claim_due(&self, in_flight: &InFlight, now: Timestamp, limit: usize) -> Result<ReadBacks, StoreError> {
+        claim_due(&self.connection, in_flight, now, limit).map_err(StoreError::Read)
+    }
+}
+
+fn claim_due(
+    connection: &Connection,
+    in_flight: &InFlight,
+    now: Timestamp,
+    limit: usize,
+) -> rusqlite::Result<ReadBacks> {
+    let busy = in_flight.busy();
+    let mut statement = connection.prepare_cached(
+        "SELECT id, kind, open(key, 'profile', kind), existence, existence_at_ms, missing_since_ms, is_ambiguous
+         FROM verification JOIN profile ON id = profile_id
+         WHERE due_at_ms <= ?1 AND batch_id IS NULL ORDER BY due_at_ms LIMIT ?2",
+    )?;
+    let limit = i64::try_from(limit + busy.len()).unwrap_or(i64::MAX);
+    let mut rows = statement.query((now.as_millis(), limit))?;
+    let mut due = Vec::new();
+    while let Some(row) = rows.next()? {
+        let profile_id: i64 = row.get(0)?;
+        if busy.contains(&profile_id) {
+            continue;
+        }
+        let mut claim = Claim {
+            profile_id,
+            identity: profiles::identity(row, 1)?,
+            knowledge: profiles::knowledge(row, 3)?,
+            basis: Some(readings::basis(connection, profile_id)?),
+            sends: sends::load(connection, profile_id)?,
+            missing_since: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_millis),
+            attributes: Vec::new(),
+            in_flight: None,
+        };
+        if claim.take_off(in_flight) {
+            due.push((claim, row.get(6)?));
+        }
+    }
+    let next: Option<i64> = connection
+        .prepare_cached("SELECT min(due_at_ms) FROM verification WHERE due_at_ms > ?1")?
+        .query_row([now.as_millis()], |row| row.get(0))?;
+    Ok(ReadBacks { due, next: next.map(Timestamp::from_millis) })
 }
 
 fn claim_with(connection: &Connection, in_flight: &InFlight, rules: ClaimRules<'_>) -> rusqlite::Result<Claims> {
@@ -211,17 +283,21 @@ fn claim_with(connection: &Connection, in_flight: &InFlight, rules: ClaimRules<'
     let backlog: i64 = connection
         .prepare_cached(
             "SELECT count(*) FROM (
-                 SELECT 1 FROM profile WHERE pending_seq IS NOT NULL AND batch_id IS NULL LIMIT ?1)",
+                 SELECT 1 FROM profile
+                 WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL LIMIT ?1)",
         )?
         .query_row([counted], |row| row.get(0))?;
     let backlog = usize::try_from(backlog).unwrap_or(0);
     let mut claims = claim(connection, in_flight, rules.limit, rules.aside)?;
-    let Some(late_before) = rules.late_before else { return Ok(Claims { claims, backlog }) };
-    let goes_in_batch = rules.goes_in_batch || backlog > rules.backlog_max;
+    let goes_in_batch = rules.goes_in_batch || rules.can_batch && backlog > rules.backlog_max;
     for claim in &mut claims {
-        // A profile that is not known to exist may go in a batch too.
-        if goes_in_batch || claim.knowledge.existence != Existence::Yes || claim.is_shared(late_before) {
+        let may_be_created = rules.can_batch && claim.knowledge.existence != Existence::Yes;
+        let is_shared = rules.late_before.is_some_and(|late_before| claim.is_shared(late_before));
+        if goes_in_batch || may_be_created || is_shared {
             claim.basis = Some(readings::basis(connection, claim.profile_id)?);
+        }
+        if rules.late_before.is_some() {
+            claim.sends = sends::load(connection, claim.profile_id)?;
         }
     }
     Ok(Claims { claims, backlog })
@@ -233,17 +309,14 @@ fn claim(
     limit: usize,
     aside: &HashSet<i64>,
 ) -> rusqlite::Result<Vec<Claim>> {
-    // Taken before the snapshot is: a profile that is released in between may be older in the snapshot than what
-    // was acknowledged, and must not be sent again from it.
-    let busy: HashSet<i64> =
-        in_flight.with(|flights| flights.claimed.keys().chain(&flights.grounded).copied().collect());
+    let busy = in_flight.busy();
     // One statement for all: a query for each profile would cost as much again. A profile without attributes, which there
     // should not be, is claimed too, so that its settlement takes it out.
     let mut pending = connection.prepare_cached(
         "SELECT id, kind, open(key, 'profile', kind), name, open(value, 'attribute', id, name), version, operation, is_own,
-             is_urgent, event_time_ms, existence, existence_at_ms
+             is_urgent, event_time_ms, existence, existence_at_ms, missing_since_ms
          FROM profile LEFT JOIN attribute ON profile_id = id AND version > max(delivered_version, refused_version)
-         WHERE pending_seq IS NOT NULL AND batch_id IS NULL ORDER BY pending_seq, id",
+         WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL ORDER BY pending_seq, id",
     )?;
     let mut rows = pending.query([])?;
     let mut claims: Vec<Claim> = Vec::new();
@@ -266,6 +339,8 @@ fn claim(
                 identity: profiles::identity(row, 1)?,
                 knowledge: profiles::knowledge(row, 10)?,
                 basis: None,
+                sends: SendLog::default(),
+                missing_since: row.get::<_, Option<i64>>(12)?.map(Timestamp::from_millis),
                 attributes: Vec::new(),
                 in_flight: None,
             });

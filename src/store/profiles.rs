@@ -60,7 +60,11 @@ pub(super) fn learn(
         Existence::No => 2,
     };
     connection
-        .prepare_cached("UPDATE profile SET existence = ?2, existence_at_ms = ?3 WHERE id = ?1")?
+        .prepare_cached(
+            "UPDATE profile SET existence = ?2, existence_at_ms = ?3,
+                 missing_since_ms = CASE ?2 WHEN 1 THEN NULL ELSE missing_since_ms END
+             WHERE id = ?1",
+        )?
         .execute((profile_id, number, at.as_millis()))
         .map(|_| ())
 }
@@ -313,17 +317,14 @@ impl AttributePlan<'_> {
         }
         if !self.is_changed {
             let mut statement = connection.prepare_cached(
-                "UPDATE attribute SET version = ?3, changed_at_ms = ?4,
-                     batched_value = CASE WHEN batched_version = version THEN value ELSE batched_value END
-                 WHERE profile_id = ?1 AND name = ?2",
+                "UPDATE attribute SET version = ?3, changed_at_ms = ?4 WHERE profile_id = ?1 AND name = ?2",
             )?;
             return statement.execute((profile_id, self.name, seq, recorded_at.as_millis())).map(|_| ());
         }
         let sql = if self.exists {
             "UPDATE attribute SET value = seal(?3, 'attribute', ?1, ?2), items = seal(?4, 'attribute', ?1, ?2), event_time_ms = ?5, event_seq = ?6, mapping = ?7,
-                 version = ?8, changed_at_ms = ?9, operation = ?10, is_own = ?11, 
-                 is_urgent = ?12 OR (is_urgent AND version > delivered_version),
-                 batched_value = CASE WHEN batched_version = version THEN value ELSE batched_value END
+                 version = ?8, changed_at_ms = ?9, operation = ?10, is_own = ?11,
+                 is_urgent = ?12 OR (is_urgent AND version > delivered_version)
              WHERE profile_id = ?1 AND name = ?2"
         } else {
             "INSERT INTO attribute

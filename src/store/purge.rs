@@ -39,7 +39,9 @@ impl Store {
             .connection
             .prepare_cached(
                 "SELECT min(seq) FROM (
-                     SELECT min(pending_seq) AS seq FROM profile WHERE pending_seq IS NOT NULL AND batch_id IS NULL
+                     SELECT min(pending_seq) AS seq FROM profile
+                     WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL
+                     UNION ALL SELECT min(pending_seq) FROM profile WHERE look_at_ms IS NOT NULL
                      UNION ALL SELECT min(oldest_seq) FROM batch WHERE state < 3)",
             )?
             .query_row([], |row| row.get(0))?;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::counters::{Counters, Pending};
 use super::erase::{self, JournalRow};
+use super::batches;
 use super::journal::{State, Store};
 use super::keys::{self, KeyFilter};
 use super::profiles::{self, Repeats, kind_number};
@@ -14,7 +15,10 @@ use super::readings;
 use super::rejected::{self, RejectedRow};
 use super::salvage::{self, Salvage};
 use super::seal::StoreFile;
+use super::sends::{self, SendLog};
+use super::verification::ReadBack;
 use super::{StoreError, schema};
+use crate::attribute::Operation;
 use crate::coalesce::Stamp;
 use crate::existence::Knowledge;
 use crate::identity::Identity;
@@ -39,6 +43,10 @@ pub struct ProfileRow {
     pub knowledge: Knowledge,
     /// The batch that it is in.
     pub batch_id: Option<i64>,
+    /// Since when it waits for Target to have the profile, and when it is looked for next.
+    pub missing: Option<(Timestamp, Timestamp)>,
+    /// When it is read back, if it is, and why.
+    pub read_back: Option<(Timestamp, ReadBack)>,
     /// Its attributes, by name.
     pub attributes: Vec<AttributeRow>,
 }
@@ -84,8 +92,14 @@ pub struct AttributeRow {
     pub batched_version: i64,
     /// The way that it went, or goes.
     pub route: Option<Route>,
-    /// What Target was given last, as far as is known.
-    pub sent: Option<Sent>,
+    /// Values that were sent of it lately, oldest first, as far as is known.
+    pub sends: Vec<Sent>,
+    /// Operation by which events change it.
+    pub operation: Operation,
+    /// Whether the name is this device's own.
+    pub is_own: bool,
+    /// Items of an `append`.
+    pub items: Option<String>,
     /// What was read of it last: when, what, and what was decided.
     pub read: Option<(Timestamp, Option<Shown>, Decision)>,
 }
@@ -152,7 +166,8 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn count_pending(&self) -> Result<Pending, StoreError> {
-        let sql = "SELECT (SELECT count(*) FROM profile WHERE pending_seq IS NOT NULL AND batch_id IS NULL)
+        let sql = "SELECT (SELECT count(*) FROM profile WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL)
+                              + (SELECT count(*) FROM profile WHERE look_at_ms IS NOT NULL AND pending_seq IS NOT NULL)
                               + (SELECT count(*) FROM profile WHERE batch_id IS NOT NULL AND pending_seq IS NOT NULL),
                           (SELECT count(*) FROM attribute WHERE version > max(delivered_version, refused_version))";
         self.connection
@@ -168,7 +183,9 @@ impl Reader {
         let sql = "SELECT min(since) FROM (
                        SELECT since FROM (
                            SELECT pending_since_ms AS since FROM profile
-                           WHERE pending_seq IS NOT NULL AND batch_id IS NULL ORDER BY pending_seq LIMIT 1)
+                           WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL
+                           ORDER BY pending_seq LIMIT 1)
+                       UNION ALL SELECT min(pending_since_ms) FROM profile WHERE look_at_ms IS NOT NULL
                        UNION ALL SELECT min(oldest_since_ms) FROM batch WHERE state < 3)";
         let at_ms: Option<i64> = self.connection.query_row(sql, [], |row| row.get(0)).map_err(StoreError::Read)?;
         Ok(at_ms.map(Timestamp::from_millis))
@@ -332,49 +349,62 @@ impl Reader {
         let snapshot = self.connection.unchecked_transaction()?;
         let head = snapshot
             .prepare_cached(
-                "SELECT id, existence, existence_at_ms, batch_id FROM profile WHERE key = seal(?1, 'profile', ?2) AND kind = ?2",
+                "SELECT id, existence, existence_at_ms, batch_id, missing_since_ms, look_at_ms, due_at_ms, is_ambiguous
+                 FROM profile LEFT JOIN verification ON profile_id = id
+                 WHERE key = seal(?1, 'profile', ?2) AND kind = ?2",
             )?
             .query_row((identity.key(), kind_number(identity.kind())), |row| {
-                Ok((row.get::<_, i64>(0)?, profiles::knowledge(row, 1)?, row.get(3)?))
+                let time = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
+                let why = match row.get::<_, Option<bool>>(7)? {
+                    Some(true) => ReadBack::Ambiguous,
+                    _ => ReadBack::Sample,
+                };
+                Ok(ProfileRow {
+                    id: row.get(0)?,
+                    knowledge: profiles::knowledge(row, 1)?,
+                    batch_id: row.get(3)?,
+                    missing: time(4)?.zip(time(5)?),
+                    read_back: time(6)?.map(|due| (due, why)),
+                    attributes: Vec::new(),
+                })
             })
             .optional()?;
-        let Some((id, knowledge, batch_id)) = head else { return Ok(None) };
+        let Some(mut profile) = head else { return Ok(None) };
         let mut statement = snapshot.prepare_cached(
             "SELECT a.name, open(value, 'attribute', a.profile_id, a.name), nullif(open(event, 'journal', seq), ''),
                     a.event_time_ms, mapping, version, delivered_version, delivered_at_ms,
-                    refused_version, refused_reason, batched_version, route,
-                    open(delivered_value, 'attribute', a.profile_id, a.name),
-                    sent_version, open(sent_value, 'attribute', a.profile_id, a.name),
-                    open(sent_own, 'attribute', a.profile_id, a.name), sent_at_ms,
+                    refused_version, refused_reason, route,
+                    open(delivered_value, 'attribute', a.profile_id, a.name), operation, is_own,
+                    open(items, 'attribute', a.profile_id, a.name),
                     read_at_ms, open(read_value, 'attribute', a.profile_id, a.name), read_modified_at_ms, decision
              FROM attribute a LEFT JOIN journal ON seq = event_seq
                  LEFT JOIN reading r ON r.profile_id = a.profile_id AND r.name = a.name
              WHERE a.profile_id = ?1 ORDER BY a.name",
         )?;
-        let attributes = statement.query_map([id], attribute)?.collect::<rusqlite::Result<_>>()?;
-        Ok(Some(ProfileRow { id, knowledge, batch_id, attributes }))
+        let batched = batches::batched_versions(&snapshot, profile.id)?;
+        let log = sends::load(&snapshot, profile.id)?;
+        profile.attributes = statement
+            .query_map([profile.id], |row| attribute(row, &log, &batched))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(Some(profile))
     }
 }
 
-fn attribute(row: &Row<'_>) -> rusqlite::Result<AttributeRow> {
+fn attribute(row: &Row<'_>, log: &SendLog, batched: &[(String, i64)]) -> rusqlite::Result<AttributeRow> {
+    let name: String = row.get(0)?;
     let event: Option<String> = row.get(2)?;
     let time = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
     let (delivered_version, delivered_at) = (row.get(6)?, time(7)?);
-    let delivered = readings::delivered(delivered_version, row.get(12)?, row.get(7)?);
-    let sent_version = row.get::<_, Option<i64>>(13)?.unwrap_or(0);
-    let merged = match (row.get(14)?, row.get(15)?) {
-        (Some(value), Some(own)) if sent_version == delivered_version && sent_version > 0 => {
-            Some(Sent { value, own, version: sent_version, at: time(16)?.unwrap_or_default() })
-        }
-        _ => None,
-    };
-    let shown = match (row.get(18)?, time(19)?) {
-        (Some(value), Some(modified_at)) => Some(Shown { value, modified_at }),
-        _ => None,
-    };
-    let decision = row.get::<_, Option<i64>>(20)?.and_then(Decision::of_number);
+    let delivered = readings::delivered(delivered_version, row.get(11)?, row.get(7)?);
+    let noted = log.of(&name);
+    let unnoted = delivered.filter(|sent| noted.last().is_none_or(|last| last.version < sent.version));
+    let modified_at = time(17)?;
+    let shown = row.get::<_, Option<String>>(16)?.map(|value| Shown { value, modified_at });
+    let decision = row.get::<_, Option<i64>>(18)?.and_then(Decision::of_number);
     Ok(AttributeRow {
-        name: row.get(0)?,
+        sends: noted.iter().cloned().chain(unnoted).collect(),
+        batched_version: batched.iter().find(|(batched, _)| *batched == name).map_or(0, |(_, version)| *version),
+        name,
         value: row.get(1)?,
         event_id: event.and_then(|event| serde_json::from_str(&event).ok()).map(|EventId { id }| id),
         event_time: Timestamp::from_millis(row.get(3)?),
@@ -384,10 +414,11 @@ fn attribute(row: &Row<'_>) -> rusqlite::Result<AttributeRow> {
         delivered_at,
         refused_version: row.get(8)?,
         refused_reason: row.get(9)?,
-        batched_version: row.get(10)?,
-        route: row.get::<_, Option<i64>>(11)?.and_then(Route::of_number),
-        sent: merged.or(delivered),
-        read: time(17)?.zip(decision).map(|(at, decision)| (at, shown, decision)),
+        route: row.get::<_, Option<i64>>(10)?.and_then(Route::of_number),
+        operation: Operation::of_number(row.get(12)?),
+        is_own: row.get(13)?,
+        items: row.get(14)?,
+        read: time(15)?.zip(decision).map(|(at, decision)| (at, shown, decision)),
     })
 }
 

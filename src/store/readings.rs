@@ -1,11 +1,10 @@
-//! What was read of profiles that others write too, and what was sent because of it.
+//! What decides what Target shall hold of a profile, and what was read of it.
 
 use std::fmt;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::StoreError;
-use super::journal::Store;
+use super::sends::SendLog;
 use crate::attribute::Operation;
 use crate::merge::{Decision, Sent, Shown};
 use crate::timestamp::Timestamp;
@@ -13,49 +12,51 @@ use crate::timestamp::Timestamp;
 /// An attribute with all that decides what Target shall hold of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Basis {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// The value over this device's events.
+    /// Value over this device's events.
     pub value: String,
-    /// The version of that value.
+    /// Version of that value.
     pub version: i64,
-    /// How events change it.
+    /// Operation by which events change it.
     pub operation: Operation,
     /// Whether the name is this device's own.
     pub is_own: bool,
-    /// The time of the event that decided the value, on this device's clock.
+    /// Time of the event that decided the value, on this device's clock.
     pub event_time: Timestamp,
-    /// What `append` knows of its items.
+    /// Items of an `append`.
     pub items: Option<String>,
     /// Whether it is pending.
     pub is_pending: bool,
-    /// What was sent last.
-    pub sent: Option<Sent>,
-    /// Whether the time in `sent` is this device's, not Target's.
-    pub is_sent_at_ours: bool,
+    /// Version that Target has; 0 is none.
+    pub delivered_version: i64,
+    /// Value that was delivered without having been noted, on this device's clock: by an earlier program, or while profiles
+    /// were not shared.
+    pub delivered: Option<Sent>,
+}
+
+impl Basis {
+    /// Gives the values that were sent of it, oldest first, the last one being the newest of all.
+    #[must_use]
+    pub fn sends(&self, log: &SendLog) -> Vec<Sent> {
+        let noted = log.of(&self.name);
+        let newest = noted.last().map_or(0, |sent| sent.version);
+        let unnoted = self.delivered.clone().filter(|delivered| delivered.version > newest);
+        noted.iter().cloned().chain(unnoted).collect()
+    }
 }
 
 /// What was read of one attribute, and decided.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reading {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// What Target showed, if anything.
+    /// Value that Target showed, if any.
     pub shown: Option<Shown>,
     /// What was made of it.
     pub decision: Decision,
     /// Our version that was decided on; 0 where we have none.
     pub version: i64,
-    /// What is sent, if anything is.
-    pub sent: Option<Sent>,
-}
-
-impl Reading {
-    /// Whether sending the same again after an answer that was lost would count something twice, were it not noted before.
-    #[must_use]
-    pub fn must_be_noted(&self) -> bool {
-        self.decision == Decision::Together
-    }
 }
 
 // Nobody's values may reach a log.
@@ -74,34 +75,21 @@ impl fmt::Debug for Basis {
 /// What was sent as it was, of an attribute that was delivered.
 pub(super) fn delivered(version: i64, value: Option<String>, at_ms: Option<i64>) -> Option<Sent> {
     let at = Timestamp::from_millis(at_ms.unwrap_or_default());
-    value.filter(|_| version > 0).map(|value| Sent { own: value.clone(), value, version, at })
+    value.filter(|_| version > 0).map(|value| Sent { own: value.clone(), value, version, at, is_lost: false })
 }
 
 /// All attributes of a profile that may be sent: neither empty nor refused.
 pub(super) fn basis(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<Basis>> {
     let mut statement = connection.prepare_cached(
-        "SELECT a.name, open(value, 'attribute', a.profile_id, a.name), version, operation, is_own, event_time_ms,
-                open(items, 'attribute', a.profile_id, a.name), version > max(delivered_version, refused_version),
-                delivered_version, open(delivered_value, 'attribute', a.profile_id, a.name), delivered_at_ms,
-                sent_version, open(sent_value, 'attribute', a.profile_id, a.name),
-                open(sent_own, 'attribute', a.profile_id, a.name), sent_at_ms
-         FROM attribute a LEFT JOIN reading r ON r.profile_id = a.profile_id AND r.name = a.name
-         WHERE a.profile_id = ?1 AND value <> '' AND (refused_version < version OR refused_reason = 'superseded')
-         ORDER BY a.name",
+        "SELECT name, open(value, 'attribute', profile_id, name), version, operation, is_own, event_time_ms,
+                open(items, 'attribute', profile_id, name), version > max(delivered_version, refused_version),
+                delivered_version, open(delivered_value, 'attribute', profile_id, name), delivered_at_ms
+         FROM attribute
+         WHERE profile_id = ?1 AND value <> '' AND (refused_version < version OR refused_reason = 'superseded')
+         ORDER BY name",
     )?;
     let rows = statement.query_map([profile_id], |row| {
-        let version: i64 = row.get(8)?;
-        let value: Option<String> = row.get(9)?;
-        let at_ms: Option<i64> = row.get(10)?;
-        let delivered = delivered(version, value, at_ms);
-        let noted_version = row.get::<_, Option<i64>>(11)?.unwrap_or(0);
-        let noted = match (row.get(12)?, row.get(13)?) {
-            (Some(value), Some(own)) if noted_version > 0 && noted_version >= version => {
-                let at = Timestamp::from_millis(row.get::<_, Option<i64>>(14)?.unwrap_or_default());
-                Some(Sent { value, own, version: noted_version, at })
-            }
-            _ => None,
-        };
+        let delivered_version: i64 = row.get(8)?;
         Ok(Basis {
             name: row.get(0)?,
             value: row.get(1)?,
@@ -111,8 +99,8 @@ pub(super) fn basis(connection: &Connection, profile_id: i64) -> rusqlite::Resul
             event_time: Timestamp::from_millis(row.get(5)?),
             items: row.get(6)?,
             is_pending: row.get(7)?,
-            is_sent_at_ours: noted.is_none(),
-            sent: noted.or(delivered),
+            delivered_version,
+            delivered: delivered(delivered_version, row.get(9)?, row.get(10)?),
         })
     })?;
     rows.collect()
@@ -133,39 +121,19 @@ pub(super) fn write(
         // It was erased meanwhile.
         return Ok(());
     }
-    // A newer reading that sends nothing says nothing of what was sent before it.
     let mut statement = connection.prepare_cached(
-        "INSERT INTO reading (profile_id, name, read_at_ms, read_value, read_modified_at_ms, decision,
-             sent_version, sent_value, sent_own, sent_at_ms)
-         VALUES (?1, ?2, ?3, seal(?4, 'attribute', ?1, ?2), ?5, ?6, coalesce(?7, 0), seal(?8, 'attribute', ?1, ?2),
-             seal(?9, 'attribute', ?1, ?2), ?10)
-         ON CONFLICT DO UPDATE SET read_at_ms = ?3, read_value = excluded.read_value, read_modified_at_ms = ?5,
-             decision = ?6, sent_version = coalesce(?7, sent_version), sent_value = coalesce(excluded.sent_value, sent_value),
-             sent_own = coalesce(excluded.sent_own, sent_own), sent_at_ms = coalesce(?10, sent_at_ms)",
+        "INSERT OR REPLACE INTO reading (profile_id, name, read_at_ms, read_value, read_modified_at_ms, decision)
+         VALUES (?1, ?2, ?3, seal(?4, 'attribute', ?1, ?2), ?5, ?6)",
     )?;
-    for Reading { name, shown, decision, sent, .. } in readings {
+    for Reading { name, shown, decision, .. } in readings.iter().filter(|reading| reading.version > 0) {
         statement.execute((
             profile_id,
             name,
             at.as_millis(),
             shown.as_ref().map(|shown| &shown.value),
-            shown.as_ref().map(|shown| shown.modified_at.as_millis()),
+            shown.as_ref().and_then(|shown| shown.modified_at).map(Timestamp::as_millis),
             decision.number(),
-            sent.as_ref().map(|sent| sent.version),
-            sent.as_ref().map(|sent| &sent.value),
-            sent.as_ref().map(|sent| &sent.own),
-            sent.as_ref().map(|sent| sent.at.as_millis()),
         ))?;
     }
     Ok(())
-}
-
-impl Store {
-    /// Notes what is about to be sent of a profile, within a transaction.
-    ///
-    /// # Errors
-    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
-    pub fn note_readings(&mut self, profile_id: i64, readings: &[Reading], at: Timestamp) -> Result<(), StoreError> {
-        write(&self.connection, profile_id, readings, at).map_err(StoreError::write)
-    }
 }

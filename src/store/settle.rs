@@ -7,8 +7,11 @@ use rusqlite::Connection;
 use super::journal::Store;
 use super::outbox::{Claim, ClaimedAttribute};
 use super::readings::{self, Reading};
-use super::{StoreError, filling, profiles, verification};
+use super::sends::{self, SendLog};
+use super::verification::{self, ReadBack};
+use super::{StoreError, profiles};
 use crate::existence::Existence;
+use crate::merge::Decision;
 use crate::quota::{Quota, QuotaTime};
 use crate::reason::Reason;
 use crate::route::Route;
@@ -27,12 +30,16 @@ pub struct Settlement {
     pub route: Option<Route>,
     /// What was read before, and decided; what is [`Superseded`](crate::merge::Decision::Superseded) is pending no longer.
     pub readings: Vec<Reading>,
+    /// Values that were sent of it, where that is not what was noted before: some were not sent, or their answer was lost.
+    pub sends: Option<SendLog>,
     /// What was learned of the profile's existence, or is still known of it.
     pub learned: Option<Existence>,
+    /// When it is looked for again, since Target does not have the profile and only the web site can make it.
+    pub look_at: Option<Timestamp>,
     /// Calls of the Fetch API that were made.
     pub reads: i64,
-    /// When the profile is to be read back, if it is.
-    pub verify_at: Option<Timestamp>,
+    /// When the profile is to be read back, if it is, and why.
+    pub read_back: Option<(Timestamp, ReadBack)>,
     /// Requests that reached Target.
     pub requests: i64,
     /// Requests among them that count against the quota of updates.
@@ -75,9 +82,11 @@ impl Settlement {
             refused,
             route: Some(Route::SingleMode),
             readings: Vec::new(),
+            sends: None,
             learned: None,
+            look_at: None,
             reads: 0,
-            verify_at: None,
+            read_back: None,
             requests: 1,
             quota_requests: 1,
             unconfirmed: 0,
@@ -106,15 +115,25 @@ impl Store {
         }
         if !settlement.readings.is_empty() {
             readings::write(&self.connection, claim.profile_id, &settlement.readings, settlement.at)?;
-            let superseded = filling::supersede(&self.connection, claim.profile_id, &settlement.readings)?;
+            let superseded = supersede(&self.connection, claim.profile_id, &settlement.readings)?;
             self.state_mut().totals.superseded += superseded;
             settled += superseded;
         }
         if let Some(existence) = settlement.learned {
             profiles::learn(&self.connection, claim.profile_id, existence, settlement.at)?;
         }
-        if let Some(due) = settlement.verify_at {
-            verification::schedule(&self.connection, claim.profile_id, due)?;
+        if let Some(log) = &settlement.sends {
+            sends::write(&self.connection, claim.profile_id, log)?;
+        }
+        if let Some(read_back) = settlement.read_back {
+            verification::schedule(&self.connection, claim.profile_id, read_back)?;
+        }
+        if let Some(look_at) = settlement.look_at {
+            self.connection
+                .prepare_cached(
+                    "UPDATE profile SET look_at_ms = ?2, missing_since_ms = coalesce(missing_since_ms, ?3) WHERE id = ?1",
+                )?
+                .execute((claim.profile_id, look_at.as_millis(), settlement.at.as_millis()))?;
         }
         for refusal in &settlement.refused {
             let version = |index: &usize| (claim.attributes[*index].name.clone(), claim.attributes[*index].version);
@@ -144,6 +163,46 @@ impl Store {
         Ok(())
     }
 
+    /// Makes refusals by Target since that time void, within a transaction: they were not these updates' fault. Gives how many
+    /// attributes are pending again.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
+    pub fn retract_refusals(&mut self, profile_ids: &[i64], since: Timestamp) -> Result<usize, StoreError> {
+        let mut released = 0;
+        for profile_id in profile_ids {
+            let rows = || {
+                let mut statement = self.connection.prepare_cached(
+                    "SELECT id FROM rejected WHERE profile_id = ?1 AND reason = ?2 AND rejected_at_ms >= ?3",
+                )?;
+                let reason = Reason::RefusedByTarget.label();
+                let rows = statement.query_map((profile_id, reason, since.as_millis()), |row| row.get(0))?;
+                rows.collect::<rusqlite::Result<Vec<i64>>>()
+            };
+            for id in rows().map_err(StoreError::write)? {
+                released += self.retry_update(id)?.unwrap_or(0);
+            }
+        }
+        Ok(released)
+    }
+
+    /// Has profiles that wait for Target to have them looked for, within a transaction: those that are due by `now`. Gives when
+    /// the next is.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
+    pub fn look_again(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let look = || {
+            self.connection
+                .prepare_cached("UPDATE profile SET look_at_ms = NULL WHERE look_at_ms <= ?1")?
+                .execute([now.as_millis()])?;
+            self.connection
+                .prepare_cached("SELECT min(look_at_ms) FROM profile WHERE look_at_ms IS NOT NULL")?
+                .query_row([], |row| row.get::<_, Option<i64>>(0))
+        };
+        look().map(|next| next.map(Timestamp::from_millis)).map_err(StoreError::write)
+    }
+
     pub(super) fn save_quota(&self) -> rusqlite::Result<()> {
         save_uses(&self.connection, "quota", &self.quota_spent)?;
         save_uses(&self.connection, "read_quota", &self.reads_spent)
@@ -170,6 +229,20 @@ impl Store {
         statement.execute((at.as_millis(), profile_id, versions, reason.label(), detail))?;
         Ok(settled)
     }
+}
+
+/// Takes attributes that theirs wins over out of what is pending, and gives how many of them were.
+pub(super) fn supersede(connection: &Connection, profile_id: i64, readings: &[Reading]) -> rusqlite::Result<i64> {
+    let mut settled = 0;
+    for reading in readings.iter().filter(|reading| reading.decision == Decision::Superseded) {
+        settled += connection
+            .prepare_cached(
+                "UPDATE attribute SET refused_version = ?3, refused_reason = ?4
+                 WHERE profile_id = ?1 AND name = ?2 AND version = ?3 AND version > max(delivered_version, refused_version)",
+            )?
+            .execute((profile_id, &reading.name, reading.version, Reason::Superseded.label()))?;
+    }
+    Ok(i64::try_from(settled).unwrap_or(0))
 }
 
 /// Marks what was sent as delivered. Gives the number of attributes that are no longer pending: those that did not change

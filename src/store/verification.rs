@@ -3,16 +3,32 @@
 use rusqlite::Connection;
 
 use super::journal::Store;
-use super::{Reader, StoreError, profiles};
+use super::{StoreError, profiles};
 use crate::existence::Existence;
-use crate::identity::Identity;
 use crate::timestamp::Timestamp;
 
+/// Why a profile is read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadBack {
+    /// It is in the sample.
+    Sample,
+    /// An answer was lost, and what was asked for may be applied later.
+    Ambiguous,
+}
+
 /// Has a profile read back at that time, or later if that was said before.
-pub(super) fn schedule(connection: &Connection, profile_id: i64, due: Timestamp) -> rusqlite::Result<()> {
+pub(super) fn schedule(
+    connection: &Connection,
+    profile_id: i64,
+    (due, why): (Timestamp, ReadBack),
+) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT OR REPLACE INTO verification (profile_id, due_at_ms) VALUES (?1, ?2)")?
-        .execute((profile_id, due.as_millis()))
+        .prepare_cached(
+            "INSERT INTO verification (profile_id, due_at_ms, is_ambiguous) SELECT id, ?2, ?3 FROM profile WHERE id = ?1
+             ON CONFLICT DO UPDATE SET due_at_ms = max(due_at_ms, excluded.due_at_ms),
+                 is_ambiguous = max(is_ambiguous, excluded.is_ambiguous)",
+        )?
+        .execute((profile_id, due.as_millis(), why == ReadBack::Ambiguous))
         .map(|_| ())
 }
 
@@ -23,44 +39,12 @@ pub struct Verified {
     pub arrived: i64,
     /// Attributes that did not, with the version that was delivered.
     pub lost: Vec<(String, i64)>,
-    /// Whether Target has the profile.
+    /// Whether Target has the profile; unknown where it was not read.
     pub existence: Existence,
     /// This device's time.
     pub at: Timestamp,
-}
-
-/// Profiles that are to be read back.
-pub struct DueVerifications {
-    /// By now.
-    pub due: Vec<Identity>,
-    /// When the next is.
-    pub next: Option<Timestamp>,
-}
-
-impl Reader {
-    /// Profiles that are to be read back by now, up to `limit`, and when the next is.
-    ///
-    /// # Errors
-    /// [`StoreError::Read`].
-    pub fn due_verifications(&self, now: Timestamp, limit: usize) -> Result<DueVerifications, StoreError> {
-        let read = || {
-            let mut statement = self.connection.prepare_cached(
-                "SELECT kind, open(key, 'profile', kind) FROM verification JOIN profile ON id = profile_id
-                 WHERE due_at_ms <= ?1 ORDER BY due_at_ms LIMIT ?2",
-            )?;
-            let due = statement
-                .query_map((now.as_millis(), i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
-                    profiles::identity(row, 0)
-                })?
-                .collect::<rusqlite::Result<Vec<_>>>()?;
-            let next: Option<i64> = self
-                .connection
-                .prepare_cached("SELECT min(due_at_ms) FROM verification WHERE due_at_ms > ?1")?
-                .query_row([now.as_millis()], |row| row.get(0))?;
-            Ok(DueVerifications { due, next: next.map(Timestamp::from_millis) })
-        };
-        read().map_err(StoreError::Read)
-    }
+    /// When it is read back once more, since what was lost may still be applied.
+    pub again_at: Option<Timestamp>,
 }
 
 impl Store {
@@ -74,7 +58,12 @@ impl Store {
 
     fn note_verified(&mut self, profile_id: i64, verified: &Verified) -> rusqlite::Result<()> {
         self.connection.prepare_cached("DELETE FROM verification WHERE profile_id = ?1")?.execute([profile_id])?;
-        profiles::learn(&self.connection, profile_id, verified.existence, verified.at)?;
+        if let Some(again) = verified.again_at {
+            schedule(&self.connection, profile_id, (again, ReadBack::Ambiguous))?;
+        }
+        if verified.existence != Existence::Unknown {
+            profiles::learn(&self.connection, profile_id, verified.existence, verified.at)?;
+        }
         let mut released = 0;
         for (name, version) in &verified.lost {
             released += self
@@ -93,5 +82,18 @@ impl Store {
         state.totals.verified += verified.arrived;
         state.totals.lost += i64::try_from(released).unwrap_or(0);
         Ok(())
+    }
+
+    /// Has a read-back wait until that time, within a transaction: the profile could not be read now.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
+    pub fn postpone_read_back(&mut self, profile_id: i64, until: Timestamp) -> Result<(), StoreError> {
+        let postpone = || {
+            self.connection
+                .prepare_cached("UPDATE verification SET due_at_ms = ?2 WHERE profile_id = ?1")?
+                .execute((profile_id, until.as_millis()))
+        };
+        postpone().map(|_| ()).map_err(StoreError::write)
     }
 }
