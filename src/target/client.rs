@@ -165,6 +165,7 @@ impl Received {
         Answer {
             status: self.status,
             retry_after: self.header(RETRY_AFTER),
+            date: self.header(DATE),
             content_type: self.header(CONTENT_TYPE),
             location: self.header(LOCATION),
             body: &self.body,
@@ -540,9 +541,9 @@ pub(super) fn explain(error: &reqwest::Error) -> Outcome {
         return Outcome::Unreachable("no connection to Target in time; a firewall may drop it".to_owned());
     }
     if error.is_timeout() {
-        return Outcome::Failing("Target did not answer in time".to_owned());
+        return Outcome::Lost("Target did not answer in time".to_owned());
     }
-    Outcome::Broken("the connection to Target broke off before an answer".to_owned())
+    Outcome::Lost("the connection to Target broke off before an answer".to_owned())
 }
 
 /// What a failed TLS handshake means for whoever stands beside the device.
