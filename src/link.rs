@@ -1,5 +1,7 @@
 //! What is known of the way to Target, as a pure state machine: told what happened and when, it says whether
 //! sending is allowed, or until when to wait. Clock and chance are arguments; times are monotonic.
+//!
+//! There are two waits. Our own, the backoff, is ours to lift. The one that Target asked for is lifted by nothing but time.
 
 use std::time::Duration;
 
@@ -45,9 +47,9 @@ pub enum Signal {
     Throttled(Option<Duration>),
     /// No connection could be made: nothing else will get through either.
     Unreachable(String),
-    /// A timeout or a server error: perhaps this update alone, perhaps all.
+    /// A lost answer or a server error: perhaps this update alone, perhaps all.
     Failing(String),
-    /// An answer that is not Target's.
+    /// An answer that is not Target's, or one refusal for several profiles in a row: it is not about the updates.
     Foreign(String),
     /// 401 or 403.
     Unauthorized(String),
@@ -66,13 +68,21 @@ pub enum Permit {
     WaitUntil(Duration),
 }
 
+/// The largest part by which a wait that Target asked for is spread, so that a whole chain does not come back in one second.
+const TOLD_SPREAD: f64 = 0.1;
+
 /// The state machine.
 #[derive(Clone, Debug)]
 pub struct Link {
     state: LinkState,
     reason: Option<String>,
     failures: u32,
+    /// Until when we wait of our own accord.
     wait_until: Duration,
+    /// Until when Target has told us to wait.
+    told_until: Duration,
+    /// How often in a row Target has told us to wait.
+    throttles: u32,
     /// Since when it is not online, once it was tried.
     down_since: Option<Duration>,
     pace: Pace,
@@ -87,6 +97,8 @@ impl Default for Link {
             reason: None,
             failures: 0,
             wait_until: Duration::ZERO,
+            told_until: Duration::ZERO,
+            throttles: 0,
             down_since: None,
             pace: Pace::default(),
             network_changed: None,
@@ -116,8 +128,9 @@ impl Link {
     /// Whether to send now.
     #[must_use]
     pub fn permit(&self, now: Duration) -> Permit {
-        if now < self.wait_until {
-            return Permit::WaitUntil(self.wait_until);
+        let wait_until = self.wait_until.max(self.told_until);
+        if now < wait_until {
+            return Permit::WaitUntil(wait_until);
         }
         match (self.state, self.pace.next()) {
             (LinkState::Online, None) => Permit::Send,
@@ -132,12 +145,12 @@ impl Link {
         self.pace.sent(now);
     }
 
-    /// The device's network has changed: what was out of reach may be there. Tells whether that brings a probe forward.
-    /// What Target itself asked to wait for is waited for.
+    /// Notes that the device's network has changed: what was out of reach may be there. Tells whether that brings a probe forward.
+    /// A wait that Target asked for goes on.
     pub fn network_changed(&mut self, now: Duration) -> bool {
         let is_down = matches!(self.state, LinkState::Offline | LinkState::Blocked);
         let is_recent = self.network_changed.is_some_and(|at| now.saturating_sub(at) < NETWORK_CHANGE_MIN);
-        if !is_down || is_recent {
+        if !is_down || is_recent || now < self.told_until {
             return false;
         }
         self.network_changed = Some(now);
@@ -146,14 +159,14 @@ impl Link {
         true
     }
 
-    /// There are new credentials. Tells whether that brings a probe forward.
+    /// Notes that there are new credentials. Tells whether that brings a probe forward. A wait that Target asked for goes on.
     pub fn credentials_changed(&mut self, now: Duration) -> bool {
         if self.state != LinkState::Paused {
             return false;
         }
         self.failures = 0;
         self.wait_until = now;
-        true
+        now >= self.told_until
     }
 
     /// Takes in what an attempt said. `chance` is from 0 up to 1. Tells whether state or reason changed.
@@ -175,19 +188,31 @@ impl Link {
             Some(since) if now.saturating_sub(since) >= OUTAGE_MIN => self.pace = Pace::gentle(),
             _ => self.pace.answered(),
         }
-        // `wait_until` stays: an answer that was on its way while another was told to wait lifts nothing.
+        // An answer that was on its way while another was told to wait lifts nothing, and ends no row.
+        if now >= self.told_until {
+            self.throttles = 0;
+        }
         self.state = LinkState::Online;
         self.reason = None;
         self.failures = 0;
     }
 
+    /// Waits at least as long as told, and at least as long as our own backoff for so many refusals in a row: a server that
+    /// says "0", or names a time that is past, would be asked without end.
+    ///
+    /// Limits: what is asked is capped at [`RETRY_AFTER_MAX`]; the spread comes on top, since spreading below would be less than
+    /// told, so that the wait is never more than a tenth above that.
     fn throttled(&mut self, asked: Option<Duration>, now: Duration, chance: f64) {
-        self.failures = self.failures.saturating_add(1);
-        let wait = asked.map_or_else(|| backoff(self.failures, chance), |asked| asked.min(RETRY_AFTER_MAX));
+        // Requests that were in flight together are refused together: that is one refusal.
+        if now >= self.told_until {
+            self.throttles = self.throttles.saturating_add(1);
+        }
+        let wait = backoff(self.throttles, chance).max(asked.unwrap_or_default().min(RETRY_AFTER_MAX));
+        let spread = wait.mul_f64(TOLD_SPREAD * chance.clamp(0.0, 1.0));
         // Target itself spoke, so that the way to it is good.
         self.state = LinkState::Online;
         self.reason = None;
-        self.wait_until = self.wait_until.max(now.saturating_add(wait));
+        self.told_until = self.told_until.max(now.saturating_add(wait).saturating_add(spread));
     }
 
     fn failing(&mut self, reason: String, now: Duration, chance: f64) {
@@ -262,17 +287,124 @@ mod tests {
         assert_eq!((link.state(), link.reason()), (LinkState::Online, None));
     }
 
-    #[test]
-    fn a_throttled_device_waits_as_told_up_to_an_hour() {
-        let wait = |asked| after(vec![Signal::Throttled(Some(asked))]).permit(Duration::ZERO);
-        assert_eq!(wait(7 * SECOND), Permit::WaitUntil(7 * SECOND));
-        assert_eq!(wait(Duration::MAX), Permit::WaitUntil(RETRY_AFTER_MAX));
+    /// The wait after these signals at zero, each with the same chance.
+    fn told_wait(signals: impl IntoIterator<Item = Signal>, chance: f64) -> Duration {
+        let mut link = Link::default();
+        for signal in signals {
+            link.observe(signal, Duration::ZERO, chance);
+        }
+        match link.permit(Duration::ZERO) {
+            Permit::WaitUntil(time) => time,
+            permit => panic!("{permit:?}"),
+        }
     }
 
     #[test]
-    fn an_answer_on_its_way_does_not_lift_the_wait_of_another() {
-        let link = after(vec![Signal::Throttled(Some(7 * SECOND)), Signal::Answered]);
-        assert_eq!(link.permit(SECOND), Permit::WaitUntil(7 * SECOND));
+    fn a_throttled_device_waits_as_told_up_to_an_hour_and_a_tenth_more() {
+        let wait = |asked, chance| told_wait([Signal::Throttled(Some(asked))], chance);
+        assert_eq!(wait(7 * SECOND, 0.0), 7 * SECOND);
+        assert_eq!(wait(100 * SECOND, 0.5), 105 * SECOND);
+        assert_eq!(wait(Duration::MAX, 0.0), RETRY_AFTER_MAX);
+        assert_eq!(wait(Duration::MAX, 1.0), RETRY_AFTER_MAX + RETRY_AFTER_MAX / 10);
+    }
+
+    #[test]
+    fn a_wait_of_nothing_is_our_own_backoff_for_so_many_refusals_in_a_row() {
+        for asked in [None, Some(Duration::ZERO)] {
+            let mut link = after(vec![Signal::Answered]);
+            let mut now = Duration::ZERO;
+            let waits = [1_u64, 1, 4, 16, 64, 75, 75].map(|expected| {
+                link.observe(Signal::Throttled(asked), now, 0.0);
+                let Permit::WaitUntil(until) = link.permit(now) else { panic!("it waits") };
+                let waited = until - now;
+                now = until;
+                (waited.as_secs(), expected)
+            });
+            assert!(waits.iter().all(|(waited, expected)| waited == expected), "{waits:?}");
+        }
+    }
+
+    #[test]
+    fn ten_minutes_of_retry_after_0_cost_at_most_fifteen_rounds() {
+        let mut link = after(vec![Signal::Answered]);
+        let (mut now, mut rounds) = (Duration::ZERO, 0);
+        while now <= 600 * SECOND {
+            match link.permit(now) {
+                Permit::WaitUntil(time) => now = time,
+                _ => {
+                    rounds += 1;
+                    // Four connections are refused together: one refusal, not four.
+                    (0..4).for_each(|_| _ = link.observe(Signal::Throttled(Some(Duration::ZERO)), now, 0.0));
+                }
+            }
+        }
+        assert!(rounds <= 15, "{rounds} rounds");
+    }
+
+    #[test]
+    fn refusals_of_requests_in_flight_together_count_once() {
+        let four = || std::iter::repeat_n(Signal::Throttled(None), 4);
+        assert_eq!(told_wait(four(), 0.0), SECOND);
+        let longer = four().chain([Signal::Throttled(Some(9 * SECOND)), Signal::Throttled(None)]);
+        assert_eq!(told_wait(longer, 0.0), 9 * SECOND);
+    }
+
+    #[test]
+    fn an_answer_on_its_way_does_not_lift_the_wait_of_another_nor_end_the_row() {
+        let mut link = after(vec![Signal::Answered]);
+        let throttle = |link: &mut Link, now| {
+            link.observe(Signal::Throttled(None), now, 0.0);
+            match link.permit(now) {
+                Permit::WaitUntil(until) => until - now,
+                permit => panic!("{permit:?}"),
+            }
+        };
+        assert_eq!(throttle(&mut link, Duration::ZERO), SECOND);
+        assert_eq!(throttle(&mut link, 10 * SECOND), SECOND);
+        link.observe(Signal::Answered, 10 * SECOND + SECOND / 2, 0.0);
+        assert_eq!(link.permit(10 * SECOND + SECOND / 2), Permit::WaitUntil(11 * SECOND));
+        assert_eq!(throttle(&mut link, 20 * SECOND), 4 * SECOND);
+        // An answer after the wait does end it.
+        link.observe(Signal::Answered, 30 * SECOND, 0.0);
+        assert_eq!(throttle(&mut link, 40 * SECOND), SECOND);
+    }
+
+    #[test]
+    fn a_told_wait_is_lifted_by_nothing_but_time() {
+        let told = || {
+            let mut link = after(vec![Signal::Answered]);
+            link.observe(Signal::Throttled(Some(100 * SECOND)), Duration::ZERO, 0.0);
+            link
+        };
+        let waits = |link: &Link| link.permit(2 * SECOND) == Permit::WaitUntil(100 * SECOND);
+
+        let mut link = told();
+        link.observe(unreachable(), SECOND, 0.0);
+        assert!(link.state() == LinkState::Offline && waits(&link), "it went offline meanwhile");
+        assert!(!link.network_changed(2 * SECOND));
+        assert!(waits(&link), "the network changed");
+        assert_eq!(link.permit(100 * SECOND), Permit::Probe);
+
+        let mut link = told();
+        link.observe(Signal::Unauthorized("401".into()), SECOND, 0.0);
+        assert!(!link.credentials_changed(2 * SECOND));
+        assert!(waits(&link), "there are new credentials");
+        assert_eq!(link.permit(100 * SECOND), Permit::Probe);
+
+        let mut link = told();
+        link.observe(Signal::Answered, SECOND, 0.0);
+        assert!(waits(&link), "an answer came");
+    }
+
+    #[test]
+    fn what_target_asks_for_does_not_count_as_failures_and_the_other_way_round() {
+        let failing = || Signal::Failing("500".into());
+        let link =
+            after(vec![Signal::Answered, failing(), Signal::Throttled(None), Signal::Throttled(None), failing()]);
+        assert_eq!(link.state(), LinkState::Online);
+        let link = after(vec![Signal::Answered, unreachable(), unreachable(), Signal::Throttled(Some(SECOND / 2))]);
+        // The second of our own is the larger one by the spread.
+        assert_eq!(link.permit(Duration::ZERO), Permit::WaitUntil(SECOND + SECOND / 10));
     }
 
     #[test]
@@ -321,6 +453,7 @@ mod tests {
     #[test]
     fn a_change_of_the_network_lifts_no_wait_that_target_asked_for_and_no_pause() {
         assert!(!after(vec![Signal::Throttled(Some(7 * SECOND))]).network_changed(SECOND));
+        assert!(!after(vec![Signal::Throttled(Some(7 * SECOND)), unreachable()]).network_changed(SECOND));
         assert!(!after(vec![Signal::Unauthorized("401".into())]).network_changed(SECOND));
     }
 

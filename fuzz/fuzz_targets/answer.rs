@@ -8,12 +8,13 @@ use outpost::limits::ANSWER_WORDS_CHARS_MAX;
 use outpost::target::Outcome;
 use outpost::target::outcome::{Answer, classify};
 
-fuzz_target!(|input: (u16, Option<&str>, Option<&str>, Option<&str>, &[u8])| {
-    let (status, retry_after, content_type, location, body) = input;
-    let answer = Answer { status: status % 1_000, retry_after, content_type, location, body };
+fuzz_target!(|input: (u16, Option<&str>, Option<&str>, Option<&str>, Option<&str>, &[u8])| {
+    let (status, retry_after, date, content_type, location, body) = input;
+    let answer = Answer { status: status % 1_000, retry_after, date, content_type, location, body };
     match classify(answer, SystemTime::UNIX_EPOCH) {
         Outcome::Delivered => assert!(answer.status == 200 && body.trim_ascii_start().starts_with(b"true")),
-        Outcome::Refused(words) => {
+        Outcome::Refused(refused) => {
+            let words = refused.to_string();
             assert!(words.chars().count() <= ANSWER_WORDS_CHARS_MAX + 8 && !words.chars().any(char::is_control));
         }
         _ => {}

@@ -344,7 +344,7 @@ impl Delivery {
                 }
                 self.delivered.extend(attributes);
             }
-            Outcome::Refused(words) => self.refuse(attributes, Reason::RefusedByTarget, words.clone()),
+            Outcome::Refused(refused) => self.refuse(attributes, Reason::RefusedByTarget, refused.to_string()),
             Outcome::TooLarge if attributes.len() == 1 => {
                 self.refuse(attributes, Reason::TooLarge, "Target answered that it is too large");
             }

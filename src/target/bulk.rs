@@ -9,7 +9,7 @@ use percent_encoding::utf8_percent_encode;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Refused};
 use super::single::ENCODED;
 use crate::identity::IdentityKind;
 use crate::store::key_hash;
@@ -100,10 +100,7 @@ pub fn read_submission(body: &[u8]) -> Option<BatchOutcome> {
     match (success?, status.as_deref().and_then(status_path)) {
         (true, Some(path)) => Some(BatchOutcome::Submitted(path)),
         (true, None) => None,
-        (false, _) => {
-            let words = super::outcome::words(message.as_bytes());
-            Some(BatchOutcome::Failed(Outcome::Refused(format!("200: {words}"))))
-        }
+        (false, _) => Some(BatchOutcome::Failed(Outcome::Refused(Refused::new(200, message.as_bytes())))),
     }
 }
 
@@ -212,7 +209,7 @@ mod tests {
         let path = "/m2/acme/profile/batchStatus?batchId=acme-1-2".to_owned();
         assert_eq!(read_submission(body), Some(BatchOutcome::Submitted(path)));
         let refused = read_submission(b"<response><success>false</success><message>no &amp; no</message></response>");
-        assert_eq!(refused, Some(BatchOutcome::Failed(Outcome::Refused("200: no & no".to_owned()))));
+        assert_eq!(refused, Some(BatchOutcome::Failed(Outcome::Refused(Refused::new(200, b"no & no")))));
         assert_eq!(read_submission(b"<html><body>Welcome</body></html>"), None);
         assert_eq!(read_submission(b"true"), None);
         let elsewhere = b"<response><success>true</success><batchStatus>mailto:x?batchId=1</batchStatus></response>";

@@ -33,6 +33,17 @@ use crate::timestamp::Timestamp;
 /// The slowest line that the file of a batch is sent over. Units: bytes a second.
 const UPLOAD_BYTES_A_SECOND: u64 = 8 * 1024;
 
+/// The content type of single updates and of batches alike.
+///
+/// Source: Target Single Profile Update API; for batches Experience League, whose sample `curl --data-binary` sends it too.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The part of a request's time that connecting may take: the rest is for the answer.
+///
+/// Source: contract, section 5. The connector shares it between the addresses of a host, so that a dead one leaves time for
+/// the next; it bounds the whole of it too, with the name's resolution and the TLS handshake.
+const CONNECT_PART: u32 = 3;
+
 /// Chunks of a long answer that wait to be read.
 const CHUNKS_WAITING: usize = 4;
 
@@ -165,6 +176,7 @@ impl Received {
         Answer {
             status: self.status,
             retry_after: self.header(RETRY_AFTER),
+            date: self.header(DATE),
             content_type: self.header(CONTENT_TYPE),
             location: self.header(LOCATION),
             body: &self.body,
@@ -303,7 +315,7 @@ impl Connections {
     }
 
     async fn send(&self, body: String) -> Exchange<Outcome> {
-        let request = self.http.post(self.update.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let request = self.http.post(self.update.clone()).header(CONTENT_TYPE, FORM);
         let begun = Instant::now();
         let received = self.exchange(request.body(body), ANSWER_BYTES_MAX).await;
         let exchange = told(received, |received| classify(received.answer(), SystemTime::now()), |outcome| outcome);
@@ -334,7 +346,7 @@ impl Connections {
         let url = self.url(&bulk::path(&self.client_code, version));
         let body = reqwest::Body::wrap(FileBody { chunks, left: bytes });
         let timeout = self.timeout + Duration::from_secs(bytes / UPLOAD_BYTES_A_SECOND);
-        let request = self.http.post(url).header(CONTENT_TYPE, "text/plain; charset=utf-8").timeout(timeout).body(body);
+        let request = self.http.post(url).header(CONTENT_TYPE, FORM).timeout(timeout).body(body);
         let begun = Instant::now();
         let exchange = told(self.exchange(request, ANSWER_BYTES_MAX).await, submitted, BatchOutcome::Failed);
         self.measure("bulk", begun, &exchange, BatchOutcome::label);
@@ -414,6 +426,7 @@ pub(super) fn builder(options: &ClientOptions) -> Result<reqwest::ClientBuilder,
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("outpost/", env!("CARGO_PKG_VERSION")))
         .timeout(options.timeout)
+        .connect_timeout(options.timeout / CONNECT_PART)
         .pool_max_idle_per_host(options.connections)
         .redirect(reqwest::redirect::Policy::none())
         // What is to be tried again is the forwarder's to decide.
@@ -537,12 +550,14 @@ pub(super) fn explain(error: &reqwest::Error) -> Outcome {
         return Outcome::Unreachable(format!("no connection to Target: {}", root_cause(error)));
     }
     if error.is_connect() {
-        return Outcome::Unreachable("no connection to Target in time; a firewall may drop it".to_owned());
+        return Outcome::Unreachable(
+            "no connection to Target in time; a firewall may drop it, or the DNS server is slow".to_owned(),
+        );
     }
     if error.is_timeout() {
-        return Outcome::Failing("Target did not answer in time".to_owned());
+        return Outcome::Lost("Target did not answer in time".to_owned());
     }
-    Outcome::Broken("the connection to Target broke off before an answer".to_owned())
+    Outcome::Lost("the connection to Target broke off before an answer".to_owned())
 }
 
 /// What a failed TLS handshake means for whoever stands beside the device.
@@ -626,4 +641,129 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         cause = next;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+    use super::*;
+
+    fn options(endpoint: String, timeout: Duration) -> ClientOptions {
+        let tls = TlsOptions::default();
+        let client_code = "acme".to_owned();
+        ClientOptions { endpoint, client_code, token: None, timeout, connections: 1, proxy: None, tls }
+    }
+
+    /// Reads one request to the end of its head, and gives that.
+    async fn read_head(stream: &mut TcpStream) -> String {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).await.is_ok_and(|read| read > 0) {
+            head.push(byte[0]);
+        }
+        String::from_utf8(head).expect("a head is ASCII")
+    }
+
+    /// Answers one request in these bytes, and gives its head.
+    async fn answer_once(listener: TcpListener, answer: &'static [u8]) -> String {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let head = read_head(&mut stream).await;
+        let _ = stream.write_all(answer).await;
+        let _ = stream.shutdown().await;
+        head
+    }
+
+    #[cfg(target_os = "linux")] // Elsewhere loopback has one address, and queues are kept differently.
+    /// A port whose queue is full: the kernel drops who would connect, as a firewall does. It stays so while both are held.
+    async fn dead(address: SocketAddr) -> (TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(address).expect("the address is free");
+        let listener = socket.listen(1).expect("it listens");
+        let address = listener.local_addr().expect("bound");
+        let mut waiting = Vec::new();
+        while let Ok(stream) = tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
+            waiting.push(stream.expect("a place in the queue"));
+        }
+        (listener, waiting)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn address(last: u8, port: u16) -> SocketAddr {
+        (Ipv4Addr::new(127, 0, 0, last), port).into()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn of_two_addresses_one_that_is_dead_leaves_time_for_the_other() {
+        let (dead, _waiting) = dead(address(2, 0)).await;
+        let port = dead.local_addr().expect("bound").port();
+        let alive = TcpListener::bind(address(1, port)).await.expect("the port is free here too");
+        let answering = tokio::spawn(answer_once(alive, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue"));
+        let options = options(format!("http://target.test:{port}"), Duration::from_secs(6));
+        let addresses = [address(2, 0), address(1, 0)];
+        let http =
+            builder(&options).expect("valid").resolve_to_addrs("target.test", &addresses).build().expect("valid");
+        let response = http.post(format!("{}/m2", options.endpoint)).send().await.expect("an answer");
+        assert_eq!(response.status(), 200);
+        answering.await.expect("no panic");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn who_is_not_connected_in_time_is_unreachable_and_nothing_was_sent() {
+        let (dead, _waiting) = dead(address(1, 0)).await;
+        let endpoint = format!("http://{}", dead.local_addr().expect("bound"));
+        let client = Client::new(&options(endpoint, Duration::from_millis(900))).expect("valid");
+        let begun = Instant::now();
+        let outcome = client.send("mboxPC=1&profile.a=1".to_owned()).await.answer;
+        assert!(begun.elapsed() < Duration::from_millis(800), "a third of the time");
+        assert!(matches!(&outcome, Outcome::Unreachable(words) if words.contains("no connection")), "{outcome:?}");
+        assert!(outcome.reason().contains("in time") && !outcome.reached_target());
+    }
+
+    #[tokio::test]
+    async fn who_is_connected_without_tls_in_time_is_unreachable() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let endpoint = format!("https://localhost:{}", silent.local_addr().expect("bound").port());
+        let client = Client::new(&options(endpoint, Duration::from_millis(900))).expect("valid");
+        let outcome = client.send("mboxPC=1&profile.a=1".to_owned()).await.answer;
+        assert!(matches!(&outcome, Outcome::Unreachable(words) if words.contains("in time")), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_was_sent_and_got_no_answer_is_lost() {
+        for answer in [b"".as_slice(), b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\ntrue"] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+            let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+            let client = Client::new(&options(endpoint, Duration::from_secs(5))).expect("valid");
+            let answering = tokio::spawn(answer_once(listener, answer));
+            let outcome = client.send("mboxPC=1&profile.a=1".to_owned()).await.answer;
+            assert!(outcome.is_lost() && outcome.reason().contains("broke off"), "{outcome:?}");
+            answering.await.expect("no panic");
+        }
+        // Connected, since the kernel takes the connection, and then nothing.
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let endpoint = format!("http://{}", silent.local_addr().expect("bound"));
+        let client = Client::new(&options(endpoint, Duration::from_millis(300))).expect("valid");
+        let outcome = client.send("mboxPC=1&profile.a=1".to_owned()).await.answer;
+        assert!(outcome.is_lost() && outcome.reason().contains("did not answer in time"), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_submitted_as_a_form() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+        let client = Client::new(&options(endpoint, Duration::from_secs(5))).expect("valid");
+        let answering = tokio::spawn(answer_once(listener, b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"));
+        let (chunks, sending) = mpsc::channel(1);
+        chunks.send(Bytes::from_static(b"batch=pcId,a\n1,2\n")).await.expect("there is room");
+        drop(chunks);
+        client.submit(2, 17, sending).await;
+        let head = answering.await.expect("no panic").to_lowercase();
+        assert!(head.contains("\r\ncontent-type: application/x-www-form-urlencoded\r\n"), "{head}");
+    }
 }

@@ -16,7 +16,7 @@ pub mod token;
 pub use bulk::{BatchOutcome, BatchStatus};
 pub use client::{Client, ClientError, ClientOptions, Exchange};
 pub use fetch::{FetchedProfile, Reply};
-pub use outcome::Outcome;
+pub use outcome::{Outcome, Refused};
 pub use proxy::ProxyOptions;
 pub use tls::{Pin, TlsOptions};
 pub use token::TokenSource;

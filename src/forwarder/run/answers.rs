@@ -119,12 +119,12 @@ impl Forwarder {
     fn observe(&mut self, outcome: &Outcome, profile_id: i64, now: Duration) {
         let is_repeated = self.aside.has_failed(profile_id);
         match outcome {
-            Outcome::Failing(_) => self.aside.put(profile_id, now, fastrand::f64()),
+            Outcome::Failing(_) | Outcome::Lost(_) => self.aside.put(profile_id, now, fastrand::f64()),
             _ => self.aside.remove(profile_id),
         }
         let is_online = self.link.state() == LinkState::Online;
         let is_alone = is_repeated && self.aside.len() == 1;
-        if is_online && is_alone && matches!(outcome, Outcome::Failing(_)) {
+        if is_online && is_alone && matches!(outcome, Outcome::Failing(_) | Outcome::Lost(_)) {
             // This update alone keeps failing: that says nothing of the others.
             return;
         }
@@ -181,8 +181,8 @@ fn signal(outcome: &Outcome) -> Signal {
     match outcome {
         Outcome::Delivered | Outcome::Refused(_) | Outcome::TooLarge => Signal::Answered,
         Outcome::Throttled(asked) => Signal::Throttled(*asked),
-        Outcome::Failing(reason) => Signal::Failing(reason.clone()),
-        Outcome::Unreachable(reason) | Outcome::Broken(reason) => Signal::Unreachable(reason.clone()),
+        Outcome::Failing(reason) | Outcome::Lost(reason) => Signal::Failing(reason.clone()),
+        Outcome::Unreachable(reason) => Signal::Unreachable(reason.clone()),
         Outcome::Foreign(reason) => Signal::Foreign(reason.clone()),
         Outcome::Unauthorized(reason) => Signal::Unauthorized(reason.clone()),
     }

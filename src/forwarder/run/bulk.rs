@@ -92,7 +92,7 @@ impl Forwarder {
                 self.heard(&Outcome::Delivered, now);
             }
             // That batches fail says nothing of the rest, as long as that goes on.
-            Done::Failed(Outcome::Failing(_)) if self.link.state() == LinkState::Online => {}
+            Done::Failed(Outcome::Failing(_) | Outcome::Lost(_)) if self.link.state() == LinkState::Online => {}
             Done::Failed(outcome) => self.heard(outcome, now),
             Done::Store(error) => self.store_failed(error),
             Done::RowsSpent => tracing::info!("the rows of batches of a day are spent; what is left waits"),
