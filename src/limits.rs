@@ -263,3 +263,25 @@ pub const QUOTA_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Requests that the sandbox keeps in its log unless told otherwise.
 pub const SANDBOX_REQUESTS_KEPT: usize = 1_000;
+
+/// Age from which on a reading is not relied on: the profile is read again before it is sent.
+///
+/// Limits: ours; others may write meanwhile, and a full batch takes minutes to fill.
+pub const READING_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Shortest and longest time until a profile is looked for again that Target does not have and that only the web site can make.
+pub const MISSING_LOOK_MIN: Duration = Duration::from_secs(60 * 60);
+
+/// See [`MISSING_LOOK_MIN`].
+pub const MISSING_LOOK_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a profile is waited for that Target does not have.
+pub const MISSING_TIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How long after a lost answer a profile is read back, for the first time and for the last.
+///
+/// Limits: a request may be worked off an hour later, and a write shows within another.
+pub const READ_BACK_FIRST: Duration = Duration::from_secs(70 * 60);
+
+/// See [`READ_BACK_FIRST`].
+pub const READ_BACK_LAST: Duration = Duration::from_secs(150 * 60);

@@ -1,16 +1,16 @@
-//! The jobs that send a batch, ask after it, and settle it. Each ends with what `batches` then decides on.
+//! The jobs of a batch: submitting it, polling it, and ending its rows. Each comes back with what the core then decides on.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use tokio::sync::mpsc;
 
+use super::core::BatchCame;
 use crate::clock::Clock;
-use crate::limits::{BATCH_INCOMPLETE_MAX, BATCH_ROWS_A_DAY, QUOTA_WINDOW};
-use crate::store::{BatchHead, BatchState, Reader, SettledRows, Store, StoreError, StoreFile, Writer};
-use crate::target::{BatchOutcome, BatchStatus, Client, Outcome, bulk};
+use crate::limits::QUOTA_WINDOW;
+use crate::store::{BatchHead, BatchState, Ending, Reader, SettledRows, Store, StoreError, StoreFile, Writer};
+use crate::target::{BatchOutcome, Client, bulk};
 use crate::timestamp::Timestamp;
 
 /// Bytes of a file that are encoded at a time.
@@ -19,36 +19,7 @@ const CHUNK_BYTES: usize = 32 * 1024;
 /// Chunks that wait to be sent.
 const CHUNKS_WAITING: usize = 4;
 
-/// What came of a job.
-#[derive(Debug)]
-pub(super) enum Done {
-    /// Target took the batch.
-    Submitted(BatchHead),
-    /// Target is not done with it.
-    Incomplete,
-    /// It came to its end, with these rows.
-    Ended(Settled),
-    /// Target finds it too large.
-    TooLarge,
-    /// The rows of 24 hours are spent.
-    RowsSpent,
-    /// Another answer, or none.
-    Failed(Outcome),
-    /// The store failed.
-    Store(StoreError),
-}
-
-/// How a batch ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Settled {
-    pub(super) delivered: i64,
-    pub(super) failed: i64,
-    /// Why it was given up, if it was.
-    pub(super) given_up: Option<&'static str>,
-}
-
 /// What jobs need.
-#[derive(Clone)]
 pub(super) struct Jobs {
     pub(super) client: Client,
     pub(super) writer: Writer,
@@ -61,35 +32,17 @@ pub(super) struct Jobs {
 }
 
 impl Jobs {
-    /// Does what is next with a batch.
-    pub(super) async fn run(self, head: BatchHead, given_up: Option<&'static str>) -> Done {
-        let done = match (given_up, head.state, &head.target_id) {
-            (Some(why), ..) => self.give_up(&head, why).await,
-            (None, BatchState::Submitted, Some(path)) => self.poll(&head, path).await,
-            _ => self.submit(&head).await,
-        };
-        done.unwrap_or_else(Done::Store)
-    }
-
-    async fn submit(&self, head: &BatchHead) -> Result<Done, StoreError> {
-        let (id, since) = (head.id, self.quota_now.minus(QUOTA_WINDOW));
-        let today = self
-            .writer
-            .act(move |store| {
-                store.submitting_batch(id)?;
-                store.batch_rows_since(since)
-            })
-            .await?;
-        if today + head.rows as u64 > BATCH_ROWS_A_DAY {
-            return Ok(Done::RowsSpent);
-        }
-        let file = File { store_file: self.store_file.clone(), head: head.clone() };
+    /// Submits a batch. That it is being sent is noted before: after a crash nobody knows whether Target took it.
+    pub(super) async fn submit(self, head: BatchHead, names: Vec<String>) -> Result<BatchCame, StoreError> {
+        let (id, at) = (head.id, self.quota_now);
+        self.writer.act(move |store| store.submitting_batch(id, at)).await?;
+        let file = File { store_file: self.store_file, head: head.clone(), names };
         let measured = file.clone();
         let (bytes, rows) =
             tokio::task::spawn_blocking(move || measured.measure()).await.expect("no panic in reading")?;
         if rows == 0 {
             // Everybody in it was forgotten.
-            return self.end(head, BatchState::GivenUp, Settled::default()).await;
+            return Ok(BatchCame::Empty);
         }
         let (chunks, sending) = mpsc::channel(CHUNKS_WAITING);
         let reading = tokio::task::spawn_blocking(move || file.send(&chunks));
@@ -97,114 +50,55 @@ impl Jobs {
         let read = reading.await.expect("no panic in reading");
         match exchange.answer {
             BatchOutcome::Submitted(path) => {
-                let (target_id, at) = (path.clone(), self.quota_now);
+                let target_id = path.clone();
                 self.writer.act(move |store| store.submitted_batch(id, &target_id, at)).await?;
-                tracing::info!(rows = head.rows, bytes, "batch submitted");
-                let submitted_at = Some(self.quota_now);
-                let head = head.clone();
-                Ok(Done::Submitted(BatchHead {
-                    state: BatchState::Submitted,
-                    target_id: Some(path),
-                    submitted_at,
-                    ..head
-                }))
-            }
-            BatchOutcome::Failed(Outcome::TooLarge) if head.rows > 1 => Ok(Done::TooLarge),
-            BatchOutcome::Failed(outcome @ (Outcome::Refused(_) | Outcome::TooLarge)) => {
-                // Its words are not logged: they may repeat a row.
-                tracing::warn!(
-                    outcome = outcome.label(),
-                    rows = head.rows,
-                    "batch refused; its rows are tried in another"
-                );
-                let settled = self.settle(head, Some(&Failed::All), "").await?;
-                self.end(head, BatchState::GivenUp, settled).await
+                Ok(BatchCame::Submitted(path))
             }
             BatchOutcome::Failed(outcome) => {
+                if !outcome.is_lost() {
+                    self.writer.act(move |store| store.unsubmitted_batch(id)).await?;
+                }
                 read?;
-                Ok(Done::Failed(outcome))
+                Ok(BatchCame::Failed(outcome))
             }
         }
     }
 
-    async fn poll(&self, head: &BatchHead, path: &str) -> Result<Done, StoreError> {
+    /// Polls a batch; once Target is done with it, the rows that failed are asked for.
+    pub(super) async fn poll(self, path: &str) -> Result<BatchCame, StoreError> {
         let status = match self.client.batch_status(path, false).await.answer {
             Ok(status) => status,
-            Err(outcome) => return Ok(Done::Failed(outcome)),
+            Err(outcome) => return Ok(BatchCame::Failed(outcome)),
         };
         match status.status.as_str() {
             "complete" => {}
-            "stuck" => return self.give_up(head, "Target got stuck with it").await,
-            _ if head.submitted_at.is_some_and(|at| self.quota_now.since(at) > BATCH_INCOMPLETE_MAX) => {
-                return self.give_up(head, "Target was not done with it within a day").await;
-            }
-            _ => return Ok(Done::Incomplete),
+            "stuck" => return Ok(BatchCame::Stuck),
+            _ => return Ok(BatchCame::Incomplete),
         }
-        let BatchStatus { failed, failed_count, .. } = match self.client.batch_status(path, true).await.answer {
-            Ok(details) => details,
-            Err(outcome) => return Ok(Done::Failed(outcome)),
-        };
-        if failed_count > failed.len() as u64 {
-            tracing::warn!(counted = failed_count, named = failed.len(), "Target does not name every row that failed");
-        }
-        let settled = self.settle(head, Some(&Failed::These(failed)), "").await?;
-        tracing::info!(delivered = settled.delivered, failed = settled.failed, "batch complete");
-        self.end(head, BatchState::Complete, settled).await
+        let details = self.client.batch_status(path, true).await.answer;
+        Ok(details.map_or_else(BatchCame::Failed, BatchCame::Complete))
     }
 
-    async fn give_up(&self, head: &BatchHead, why: &'static str) -> Result<Done, StoreError> {
-        tracing::warn!(rows = head.rows, why, "batch given up; its rows are pending again");
-        let settled = self.settle(head, None, why).await?;
-        self.end(head, BatchState::GivenUp, settled).await
-    }
-
-    /// Settles all rows in small parts, so that recording never waits long. Without `failed` they are pending again.
-    async fn settle(
-        &self,
-        head: &BatchHead,
-        failed: Option<&Failed>,
-        why: &'static str,
-    ) -> Result<Settled, StoreError> {
-        let given_up = Some(why).filter(|why| !why.is_empty());
-        let mut settled = Settled { given_up, ..Settled::default() };
-        let failed = failed.cloned().map(Arc::new);
+    /// Ends all rows in small parts, so that recording never waits long.
+    pub(super) async fn end(self, id: i64, ending: Ending, state: BatchState) -> Result<BatchCame, StoreError> {
+        let mut settled = SettledRows::default();
+        let ending = Arc::new(ending);
         loop {
-            let (head, failed, at, verify) = (head.clone(), failed.clone(), self.clock.now(), self.verify);
-            let part = move |store: &mut Store| settle_part(store, &head, failed.as_deref(), at, verify);
-            let SettledRows { next, delivered, failed } = self.writer.act(part).await?;
+            let (ending, at, verify) = (ending.clone(), self.clock.now(), self.verify);
+            let part = move |store: &mut Store| {
+                let sampled = || verify.filter(|(part, _)| fastrand::f64() < *part);
+                store.end_rows(id, &ending, at, &mut || sampled().map(|(_, after)| at.plus(after)))
+            };
+            let SettledRows { is_more, delivered, failed } = self.writer.act(part).await?;
             settled.delivered += delivered;
             settled.failed += failed;
-            if next.is_none() {
-                return Ok(settled);
+            if !is_more {
+                break;
             }
         }
-    }
-
-    async fn end(&self, head: &BatchHead, state: BatchState, settled: Settled) -> Result<Done, StoreError> {
-        let (id, at) = (head.id, self.quota_now);
+        let at = self.quota_now;
         self.writer.act(move |store| store.end_batch(id, state, at, at.minus(QUOTA_WINDOW))).await?;
-        Ok(Done::Ended(settled))
-    }
-}
-
-#[derive(Clone)]
-enum Failed {
-    All,
-    These(HashSet<u64>),
-}
-
-fn settle_part(
-    store: &mut Store,
-    head: &BatchHead,
-    failed: Option<&Failed>,
-    at: Timestamp,
-    verify: Option<(f64, Duration)>,
-) -> Result<SettledRows, StoreError> {
-    let mut verify_at = || verify.filter(|(part, _)| fastrand::f64() < *part).map(|(_, after)| at.plus(after));
-    match failed {
-        None => store.release_rows(head, at),
-        Some(Failed::All) => store.fail_rows(head, at),
-        Some(Failed::These(failed)) => store.settle_rows(head, failed, at, &mut verify_at),
+        Ok(BatchCame::Ended(settled))
     }
 }
 
@@ -213,6 +107,8 @@ fn settle_part(
 struct File {
     store_file: StoreFile,
     head: BatchHead,
+    /// Names in its first line, in order.
+    names: Vec<String>,
 }
 
 impl File {
@@ -238,15 +134,14 @@ impl File {
 
     fn each(&self, mut take: impl FnMut(&mut String, usize) -> bool) -> Result<(), StoreError> {
         let reader = Reader::open(&self.store_file)?;
-        let names = reader.batch_names(self.head.id)?;
-        let mut lines = bulk::head(self.head.kind, &names);
+        let mut lines = bulk::head(self.head.kind, &self.names);
         let (mut after, mut rows) = (0, 0);
         loop {
             let part = reader.batch_rows(self.head.id, after)?;
             let Some(last) = part.last() else { break };
             after = last.profile_id;
             for row in &part {
-                bulk::append_row(&mut lines, &names, &row.key, &row.attributes);
+                bulk::append_row(&mut lines, &self.names, &row.key, &row.attributes);
                 rows += 1;
                 if lines.len() >= CHUNK_BYTES && !take(&mut lines, std::mem::take(&mut rows)) {
                     return Ok(());

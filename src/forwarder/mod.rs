@@ -1,16 +1,12 @@
 //! The forwarder: from the outbox to Target, whenever the link allows.
 //!
-//! `plan` decides, purely; `pages` claims ahead; `deliver` sends one claim, after `shared` has said what is made of a profile that
-//! was read; `batches` decides when what goes in bulk is sent, and `jobs` sends it; `run` is the loop that joins them with clock, store and link.
+//! [`core`] decides, purely: it is told what happens and when, and answers with actions. [`Forwarder`] is the courier that
+//! does them, with clock, store and client; `errands` are the ways to Target, and `jobs` those of a batch.
 
-mod aside;
-mod batches;
-mod deliver;
+pub mod core;
+mod courier;
+mod errands;
 mod jobs;
-mod pages;
-mod plan;
-mod run;
-mod shared;
 
-pub use plan::{Step, plan};
-pub use run::{Forwarder, ForwarderParts, ForwarderRules, ForwarderSettings};
+pub use self::core::{ForwarderRules, ForwarderSettings};
+pub use courier::{Forwarder, ForwarderParts};

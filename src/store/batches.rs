@@ -354,12 +354,12 @@ impl Store {
         Ok(true)
     }
 
-    /// Notes that a batch is about to be sent, within a transaction.
+    /// Notes that a batch is about to be sent, within a transaction; `at` is the quota's clock.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
-    pub fn submitting_batch(&mut self, batch_id: i64) -> Result<(), StoreError> {
-        self.set_batch("UPDATE batch SET state = 1 WHERE id = ?1", [batch_id])
+    pub fn submitting_batch(&mut self, batch_id: i64, at: Timestamp) -> Result<(), StoreError> {
+        self.set_batch("UPDATE batch SET state = 1, submitted_at_ms = ?2 WHERE id = ?1", (batch_id, at.as_millis()))
     }
 
     /// Notes that a batch was not taken, within a transaction.
@@ -367,7 +367,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
     pub fn unsubmitted_batch(&mut self, batch_id: i64) -> Result<(), StoreError> {
-        self.set_batch("UPDATE batch SET state = 0 WHERE id = ?1", [batch_id])
+        self.set_batch("UPDATE batch SET state = 0, submitted_at_ms = NULL WHERE id = ?1", [batch_id])
     }
 
     /// Notes under which name Target took a batch, within a transaction; `at` is the quota's clock.

@@ -86,6 +86,8 @@ pub struct ClaimedAttribute {
     pub value: String,
     /// The version of that value.
     pub version: i64,
+    /// The version that Target has; 0 is none.
+    pub delivered_version: i64,
     /// How events change it.
     pub operation: Operation,
     /// Whether the name is this device's own.
@@ -215,7 +217,7 @@ impl Outbox {
 pub struct ReadBacks {
     /// By now, each with whether that is because an answer was lost.
     pub due: Vec<(Claim, bool)>,
-    /// When the next is.
+    /// When the first of all is, these among them.
     pub next: Option<Timestamp>,
 }
 
@@ -273,8 +275,8 @@ fn claim_due(
         }
     }
     let next: Option<i64> = connection
-        .prepare_cached("SELECT min(due_at_ms) FROM verification WHERE due_at_ms > ?1")?
-        .query_row([now.as_millis()], |row| row.get(0))?;
+        .prepare_cached("SELECT min(due_at_ms) FROM verification")?
+        .query_row([], |row| row.get(0))?;
     Ok(ReadBacks { due, next: next.map(Timestamp::from_millis) })
 }
 
@@ -314,7 +316,7 @@ fn claim(
     // should not be, is claimed too, so that its settlement takes it out.
     let mut pending = connection.prepare_cached(
         "SELECT id, kind, open(key, 'profile', kind), name, open(value, 'attribute', id, name), version, operation, is_own,
-             is_urgent, event_time_ms, existence, existence_at_ms, missing_since_ms
+             is_urgent, event_time_ms, existence, existence_at_ms, missing_since_ms, delivered_version
          FROM profile LEFT JOIN attribute ON profile_id = id AND version > max(delivered_version, refused_version)
          WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL ORDER BY pending_seq, id",
     )?;
@@ -350,6 +352,7 @@ fn claim(
                 name,
                 value: row.get(4)?,
                 version: row.get(5)?,
+                delivered_version: row.get(13)?,
                 operation: Operation::of_number(row.get(6)?),
                 is_own: row.get(7)?,
                 is_urgent: row.get(8)?,

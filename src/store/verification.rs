@@ -45,6 +45,8 @@ pub struct Verified {
     pub at: Timestamp,
     /// When it is read back once more, since what was lost may still be applied.
     pub again_at: Option<Timestamp>,
+    /// Calls of the Fetch API that this took.
+    pub reads: i64,
 }
 
 impl Store {

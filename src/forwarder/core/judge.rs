@@ -1,0 +1,240 @@
+//! Judging: what of a profile goes out, and as what. Pure.
+//!
+//! An [`Update`] holds what is pending. A [`Row`] holds all of a profile, since batches override each other, and can be made
+//! of a [`Judgement`] alone: where profiles are shared with others, no total that was not judged can be in a batch.
+
+use std::time::Duration;
+
+use crate::attribute::Operation;
+use crate::merge::{Decision, Own, Sent, merge};
+use crate::store::{Basis, Claim, Reading, RowAttribute, SendLog};
+use crate::target::FetchedProfile;
+use crate::timestamp::Timestamp;
+
+/// A clock that is right within this is taken as right: answers take their time, and say theirs in whole seconds.
+const SKEW_MIN: Duration = Duration::from_secs(60);
+
+/// How far this device's clock is from Target's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Skew {
+    /// They agree, or Target did not say.
+    #[default]
+    None,
+    /// Target's is ahead.
+    Ahead(Duration),
+    /// Target's is behind.
+    Behind(Duration),
+}
+
+impl Skew {
+    /// Between Target's time and this device's.
+    pub(super) fn between(target: Timestamp, device: Timestamp) -> Self {
+        let (ahead, behind) = (target.since(device), device.since(target));
+        if ahead >= SKEW_MIN {
+            Self::Ahead(ahead)
+        } else if behind >= SKEW_MIN {
+            Self::Behind(behind)
+        } else {
+            Self::None
+        }
+    }
+
+    /// A time of this device, on Target's clock.
+    pub(super) fn apply(self, time: Timestamp) -> Timestamp {
+        match self {
+            Self::None => time,
+            Self::Ahead(ahead) => time.plus(ahead),
+            Self::Behind(behind) => time.minus(behind),
+        }
+    }
+}
+
+/// One attribute as it goes out.
+#[derive(Clone)]
+pub(super) struct Outgoing {
+    pub(super) name: String,
+    pub(super) value: String,
+    /// Our own value, where it is to be known again when it is read.
+    pub(super) own: Option<String>,
+    pub(super) version: i64,
+    /// Version that was delivered before.
+    pub(super) delivered_version: i64,
+    /// Place among the attributes of the claim.
+    pub(super) index: usize,
+}
+
+/// What is pending of a profile, as a single update or a call of the Delivery API carries it.
+#[derive(Clone, Default)]
+pub(super) struct Update(pub(super) Vec<Outgoing>);
+
+/// All of a profile, as the row of a batch carries it.
+pub(super) struct Row {
+    pub(super) attributes: Vec<RowAttribute>,
+    /// When the profile was read, on the monotonic clock; none where profiles are not shared, or cannot be read.
+    pub(super) read_at: Option<Duration>,
+}
+
+/// What a profile is judged by.
+#[derive(Clone, Copy)]
+pub(super) enum By<'f> {
+    /// Its owner alone writes it: profiles are not shared.
+    Alone,
+    /// What was read of it now; an empty profile where Target has none.
+    Reading(&'f FetchedProfile),
+    /// What was sent before, since profiles cannot be read.
+    Memory,
+}
+
+/// A profile all of whose attributes were judged.
+pub(super) struct Judgement {
+    attributes: Vec<Judged>,
+    /// Others' attributes, which a batch would remove.
+    others: Vec<(String, String)>,
+    pub(super) readings: Vec<Reading>,
+    /// Whether something of it has neither a reading nor a memory.
+    pub(super) is_groundless: bool,
+}
+
+struct Judged {
+    basis: Basis,
+    decision: Decision,
+    value: String,
+    is_logged: bool,
+    /// Whether Target shows that value.
+    is_shown: bool,
+}
+
+/// Judges a claim that was read with its basis. `now` is this device's time.
+pub(super) fn judge(basis: Vec<Basis>, log: &SendLog, by: By<'_>, skew: Skew, now: Timestamp) -> Judgement {
+    let mut judgement =
+        Judgement { attributes: Vec::new(), others: Vec::new(), readings: Vec::new(), is_groundless: false };
+    if let By::Reading(found) = by {
+        let is_others = |name: &str| !basis.iter().any(|basis| basis.name == name);
+        let others = found.0.iter().filter(|(name, shown)| is_others(name) && !shown.value.is_empty());
+        judgement.others = others.map(|(name, shown)| (name.clone(), shown.value.clone())).collect();
+    }
+    for basis in basis {
+        judgement.judge(basis, log, by, skew, now);
+    }
+    judgement
+}
+
+impl Judgement {
+    fn judge(&mut self, basis: Basis, log: &SendLog, by: By<'_>, skew: Skew, now: Timestamp) {
+        let shown = match by {
+            By::Reading(found) => found.0.get(&basis.name).cloned(),
+            By::Alone | By::Memory => None,
+        };
+        let is_shared = !basis.is_own && !matches!(by, By::Alone);
+        let (decision, value) = if is_shared {
+            let sends = sends(&basis, log, skew);
+            let is_unknown = sends.is_empty() && basis.operation != Operation::Set && basis.is_pending;
+            self.is_groundless |= matches!(by, By::Memory) && is_unknown;
+            let own = Own {
+                operation: basis.operation,
+                value: &basis.value,
+                event_time: skew.apply(basis.event_time),
+                items: basis.items.as_deref(),
+            };
+            merge(own, &sends, shown.as_ref(), skew.apply(now))
+        } else {
+            (Decision::Ours, basis.value.clone())
+        };
+        let is_shown = shown.as_ref().is_some_and(|shown| shown.value == value);
+        if is_shared && matches!(by, By::Reading(_)) {
+            let (name, version) = (basis.name.clone(), basis.version);
+            self.readings.push(Reading { name, shown, decision, version });
+        }
+        self.attributes.push(Judged { basis, decision, value, is_logged: is_shared, is_shown });
+    }
+
+    /// What is pending, but for what theirs wins over.
+    pub(super) fn update(&self, claim: &Claim) -> Update {
+        let outgoing = |judged: &Judged| {
+            let index = claim.attributes.iter().position(|claimed| claimed.name == judged.basis.name)?;
+            // The claim and its basis are of one moment, or of two: what was claimed is what is settled.
+            let is_same = claim.attributes[index].version == judged.basis.version;
+            is_same.then(|| Outgoing {
+                name: judged.basis.name.clone(),
+                value: judged.value.clone(),
+                own: judged.is_logged.then(|| judged.basis.value.clone()),
+                version: judged.basis.version,
+                delivered_version: judged.basis.delivered_version,
+                index,
+            })
+        };
+        let all = self.attributes.iter().filter(|judged| judged.decision != Decision::Superseded);
+        Update(all.filter_map(outgoing).collect())
+    }
+
+    /// All of it. What theirs wins over is theirs.
+    pub(super) fn row(&self, read_at: Option<Duration>) -> Row {
+        let ours = self.attributes.iter().map(|judged| {
+            let Judged { basis, value, .. } = judged;
+            let is_ours = judged.decision != Decision::Superseded;
+            let own = (judged.is_logged && is_ours).then(|| basis.value.clone());
+            RowAttribute(basis.name.clone(), value.clone(), if is_ours { basis.version } else { 0 }, own)
+        });
+        let others = self.others.iter().map(|(name, value)| RowAttribute(name.clone(), value.clone(), 0, None));
+        let mut attributes: Vec<RowAttribute> = ours.chain(others).collect();
+        attributes.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        Row { attributes, read_at }
+    }
+
+    /// Whether anything that is pending is left to be sent.
+    pub(super) fn has_pending(&self) -> bool {
+        self.attributes.iter().any(|judged| judged.basis.is_pending && judged.decision != Decision::Superseded)
+    }
+
+    /// Of a profile that was read back: how many delivered values have arrived, and those that have not.
+    pub(super) fn arrived(&self) -> (i64, Vec<(String, i64)>) {
+        let is_delivered = |judged: &&Judged| judged.basis.delivered_version == judged.basis.version;
+        let (arrived, lost): (Vec<&Judged>, Vec<&Judged>) = self
+            .attributes
+            .iter()
+            .filter(is_delivered)
+            .partition(|judged| judged.is_shown || judged.decision == Decision::Superseded);
+        let lost = lost.into_iter().map(|judged| (judged.basis.name.clone(), judged.basis.version));
+        (i64::try_from(arrived.len()).unwrap_or(0), lost.collect())
+    }
+}
+
+/// The values that were sent of an attribute, oldest first, with times on Target's clock.
+fn sends(basis: &Basis, log: &SendLog, skew: Skew) -> Vec<Sent> {
+    let mut sends = basis.sends(log);
+    // One that was not noted has this device's time.
+    if let Some(last) = sends.last_mut().filter(|last| log.of(&basis.name).last() != Some(last)) {
+        last.at = skew.apply(last.at);
+    }
+    sends
+}
+
+/// What is pending of a claim none of which others may have written meanwhile.
+pub(super) fn fresh(claim: &Claim, is_shared: bool) -> Update {
+    let outgoing = |(index, attribute): (usize, &crate::store::ClaimedAttribute)| Outgoing {
+        name: attribute.name.clone(),
+        value: attribute.value.clone(),
+        own: (is_shared && !attribute.is_own).then(|| attribute.value.clone()),
+        version: attribute.version,
+        delivered_version: attribute.delivered_version,
+        index,
+    };
+    Update(claim.attributes.iter().enumerate().map(outgoing).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_right_within_a_minute_is_right() {
+        let device = Timestamp::from_millis(1_800_000_000_000);
+        let seconds = Duration::from_secs;
+        assert_eq!(Skew::between(device.plus(seconds(59)), device), Skew::None);
+        assert_eq!(Skew::between(device.plus(seconds(3_600)), device), Skew::Ahead(seconds(3_600)));
+        assert_eq!(
+            Skew::between(device.minus(seconds(3_600)), device).apply(device),
+            device.minus(seconds(3_600))
+        );
+    }
+}

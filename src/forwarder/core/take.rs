@@ -1,0 +1,633 @@
+//! Taking in what happened.
+
+use std::time::Duration;
+
+use super::batches::{self, NotTaken};
+use super::flight::{Flight, Plan, Purpose, RENEWED_AFTER};
+use super::judge::{By, Judgement, Skew, judge};
+use super::refusals::Refusal;
+use super::step::{DUE_INTERVAL, DUE_MAX};
+use super::{BatchCame, Candidate, Core, ForwarderSettings, Input, Moment, News, Settle};
+use crate::existence::Existence;
+use crate::identity::IdentityKind;
+use crate::limits::{MISSING_LOOK_MAX, MISSING_LOOK_MIN, MISSING_TIME, READ_BACK_FIRST};
+use crate::link::{LinkState, Signal};
+use crate::reason::Reason;
+use crate::route::{Mode, Route, UpdateApi, route};
+use crate::store::{BatchHead, BatchState, Claim, Ending, ReadBack, Settlement, SettledRows, Verified};
+use crate::target::{BatchStatus, FetchedProfile, Outcome, Refused, Reply};
+use crate::timestamp::Timestamp;
+
+/// How long a delivery may wait to be written down with others. Each commit is a wait for the disk, and wear of a flash
+/// card; a power cut before it means no more than that the same states are sent again.
+const SETTLE_DELAY: Duration = Duration::from_millis(25);
+
+/// Profiles in a row that cannot be read, after which it is not them.
+const UNREADABLE_MAX: u32 = 10;
+
+/// For how long profiles are not read after Target has refused that.
+const READS_DENIED_TIME: Duration = Duration::from_secs(60 * 60);
+
+/// How long a profile that could not be read back waits.
+const POSTPONED: Duration = Duration::from_secs(60 * 60);
+
+impl Core {
+    /// Takes in what happened. `chance` is from 0 up to 1, another one each time.
+    pub fn take(&mut self, input: Input, moment: Moment, chance: f64) {
+        match input {
+            Input::OutboxChanged => {
+                self.may_have_more = true;
+                self.probes_failed = false;
+            }
+            Input::NetworkChanged => {
+                if self.link.network_changed(moment.elapsed) {
+                    self.news.push(News::Probing("the network changed"));
+                }
+                self.may_have_more = true;
+            }
+            Input::TokenChanged => {
+                if self.link.credentials_changed(moment.elapsed) {
+                    self.news.push(News::Probing("the token changed"));
+                }
+            }
+            Input::Settings(settings) => self.settings_changed(*settings, moment),
+            Input::Claimed(claims) => {
+                self.busy.is_claiming = false;
+                match claims {
+                    Ok(claims) => {
+                        self.may_have_more |= claims.claims.len() >= self.asked;
+                        self.probes_failed |= claims.claims.is_empty();
+                        self.backlog = claims.backlog;
+                        self.claims.extend(claims.claims);
+                    }
+                    Err(_) => self.store_failed(moment, chance),
+                }
+            }
+            Input::Due(due) => {
+                self.busy.is_claiming = false;
+                match due {
+                    Ok(due) => {
+                        // Those that are in flight or in a batch are due still.
+                        let soonest = moment.wall.plus(DUE_INTERVAL);
+                        let is_more = due.due.len() >= DUE_MAX;
+                        self.due_at = if is_more { Some(moment.wall) } else { due.next.map(|next| next.max(soonest)) };
+                        due.due.into_iter().for_each(|(claim, is_lost)| self.read_back(claim, is_lost, moment));
+                    }
+                    Err(_) => self.store_failed(moment, chance),
+                }
+            }
+            Input::Looked(next) => {
+                self.busy.is_looking = false;
+                match next {
+                    Ok(next) => {
+                        self.look_at = next;
+                        self.may_have_more = true;
+                    }
+                    Err(_) => self.store_failed(moment, chance),
+                }
+            }
+            Input::Read(profile_id, reply, date) => self.read(profile_id, reply, date, moment, chance),
+            Input::Noted(profile_ids, result) => {
+                self.busy.is_noting = false;
+                if result.is_err() {
+                    self.store_failed(moment, chance);
+                }
+                for profile_id in profile_ids {
+                    let Some(flight) = self.flights.get_mut(&profile_id) else { continue };
+                    flight.is_noted = result.is_ok();
+                    if result.is_ok() { self.ready(profile_id, moment, chance) } else { self.end(profile_id, moment, chance) }
+                }
+            }
+            Input::Answered(profile_id, outcome, date) => self.answered(profile_id, &outcome, date, moment, chance),
+            Input::Filled(claims, result) => self.filled(claims, result, moment, chance),
+            Input::Settled(result) => {
+                self.busy.settling -= 1;
+                match result {
+                    Ok(()) => self.store_failures = 0,
+                    Err(_) => self.store_failed(moment, chance),
+                }
+                self.may_have_more = true;
+            }
+            Input::Retracted(result) => {
+                self.busy.is_retracting = false;
+                if result.is_err() {
+                    self.store_failed(moment, chance);
+                }
+            }
+            Input::Batch(id, came) => self.batch(id, came, moment, chance),
+        }
+    }
+
+    fn settings_changed(&mut self, settings: ForwarderSettings, moment: Moment) {
+        let ForwarderSettings { rules, connections, updates_per_day, .. } = settings;
+        if rules.routes != self.rules.routes {
+            // What waited for Target to have its profile may go another way now.
+            self.look_at = Some(moment.wall);
+            self.looks_at_all = true;
+        }
+        (self.rules, self.connections) = (rules, connections);
+        self.quota.set_limit(updates_per_day);
+        // What was claimed was read for the old rules.
+        self.release_unsent(moment);
+    }
+
+    /// A profile is to be read back.
+    fn read_back(&mut self, claim: Claim, is_lost: bool, moment: Moment) {
+        let why = if is_lost { ReadBack::Ambiguous } else { ReadBack::Sample };
+        if is_lost && !self.is_shared() {
+            // It is not read, so that its state is sent once more.
+            let delivered = claim.basis.iter().flatten().filter(|basis| basis.delivered_version == basis.version);
+            let lost = delivered.map(|basis| (basis.name.clone(), basis.version)).collect();
+            let verified = Verified { lost, at: moment.wall, ..Verified::default() };
+            self.settle(Settle::ReadBack(claim, verified, moment.quota), moment);
+            return;
+        }
+        let plan = self.plan(&claim, moment);
+        let profile_id = claim.profile_id;
+        self.flights.insert(profile_id, Flight::new(claim, Purpose::ReadBack(why), plan));
+        self.to_read.push_back(profile_id);
+    }
+
+    fn read(&mut self, profile_id: i64, reply: Reply, date: Option<Timestamp>, moment: Moment, chance: f64) {
+        self.reading.remove(&profile_id);
+        let Some(mut flight) = self.flights.remove(&profile_id) else { return };
+        let is_own_words = !matches!(reply, Reply::Failed(_));
+        if is_own_words {
+            flight.reads += 1;
+            self.told_time(date, moment);
+            self.observe(Signal::Answered, moment, chance);
+        }
+        let (found, existence) = match reply {
+            Reply::Found(profile) => (Some(profile), Some(Existence::Yes)),
+            Reply::Missing => (Some(FetchedProfile::default()), Some(Existence::No)),
+            Reply::Denied(reason) => {
+                self.deny_reads(reason, moment);
+                (None, None)
+            }
+            Reply::Unreadable(reason) => {
+                self.unreadable += 1;
+                if self.unreadable >= UNREADABLE_MAX {
+                    self.deny_reads(reason, moment);
+                }
+                (None, None)
+            }
+            Reply::Failed(outcome) => {
+                flight.reads += i64::from(outcome.reached_target());
+                flight.outcome = Some(outcome.clone());
+                self.judge_outcome(profile_id, &outcome, moment, chance);
+                return self.end_flight(flight, moment, chance);
+            }
+        };
+        if found.is_some() {
+            self.unreadable = 0;
+        }
+        flight.learned = existence;
+        if let Purpose::ReadBack(_) = flight.purpose {
+            return self.was_read_back(flight, found.as_ref(), moment);
+        }
+        let by = found.as_ref().map_or(By::Memory, By::Reading);
+        let basis = flight.claim.basis.take().unwrap_or_default();
+        let judgement = judge(basis, &flight.claim.sends, by, self.skew, moment.wall);
+        if let Some(existence) = existence {
+            flight.plan.situation.existence = existence;
+            flight.plan.route = route(self.rules.routes, flight.plan.situation);
+        }
+        if judgement.is_groundless && self.can_read(moment) {
+            // It alone cannot be read, and nothing was sent of it before: its sum would undo others'.
+            self.setbacks.put(profile_id, moment.elapsed, chance, self.refusals.accepted_count());
+            return self.end_flight(flight, moment, chance);
+        }
+        let read_at = found.is_some().then_some(moment.elapsed);
+        self.judged(flight, &judgement, read_at, moment, chance);
+    }
+
+    /// Reading is refused for everybody: updates go on without it.
+    fn deny_reads(&mut self, reason: String, moment: Moment) {
+        self.reads_denied_until = moment.elapsed + READS_DENIED_TIME;
+        self.unreadable = 0;
+        if self.reads_denied.as_ref() != Some(&reason) {
+            self.reads_denied = Some(reason.clone());
+            self.news.push(News::Reads(Some(reason)));
+        }
+    }
+
+    fn was_read_back(&mut self, flight: Flight, found: Option<&FetchedProfile>, moment: Moment) {
+        let Flight { mut claim, reads, learned, .. } = flight;
+        let Some(found) = found else {
+            return self.settle(Settle::Postpone(claim, moment.wall.plus(POSTPONED)), moment);
+        };
+        let basis = claim.basis.take().unwrap_or_default();
+        let judgement = judge(basis, &claim.sends, By::Reading(found), self.skew, moment.wall);
+        let (arrived, lost) = judgement.arrived();
+        if !lost.is_empty() {
+            self.news.push(News::NotArrived(lost.len()));
+            self.may_have_more = true;
+        }
+        let again_at = self.read_back_at(&claim.sends, moment);
+        let existence = learned.unwrap_or_default();
+        let verified = Verified { arrived, lost, existence, at: moment.wall, again_at, reads };
+        self.settle(Settle::ReadBack(claim, verified, moment.quota), moment);
+    }
+
+    /// A claim was judged: it goes on by its route.
+    pub(super) fn judged(
+        &mut self,
+        mut flight: Flight,
+        judgement: &Judgement,
+        read_at: Option<Duration>,
+        moment: Moment,
+        chance: f64,
+    ) {
+        flight.readings.clone_from(&judgement.readings);
+        if !judgement.has_pending() {
+            return self.end_flight(flight, moment, chance);
+        }
+        if flight.plan.route.api() == UpdateApi::Bulk {
+            return self.goes_in_batch(flight, judgement, read_at, moment, chance);
+        }
+        let is_lost = flight.learned == Some(Existence::No)
+            && flight.claim.identity.kind() == IdentityKind::ThirdPartyId
+            && self.rules.routes.mode == Mode::Single
+            && self.rules.routes.creates_missing
+            && flight.plan.route.api() == UpdateApi::Single;
+        if is_lost {
+            return self.wait_for_profile(flight, moment, chance);
+        }
+        flight.update = judgement.update(&flight.claim);
+        self.goes_out(flight, moment, chance);
+    }
+
+    /// Target does not have the profile, and a single update would vanish: it is looked for again, more and more rarely.
+    fn wait_for_profile(&mut self, mut flight: Flight, moment: Moment, chance: f64) {
+        let waited = moment.wall.since(flight.claim.missing_since.unwrap_or(moment.wall));
+        if waited >= MISSING_TIME {
+            let detail = "Target has not known this profile for 30 days, and a single update would vanish; use mode = \
+                          \"auto\", or retry when the customer has visited the web site";
+            flight.refuse_all(Reason::ProfileMissing, detail);
+        } else {
+            let wait = waited.clamp(MISSING_LOOK_MIN, MISSING_LOOK_MAX);
+            let look_at = moment.wall.plus(wait);
+            flight.look_at = Some(look_at);
+            self.look_at = Some(self.look_at.map_or(look_at, |at| at.min(look_at)));
+        }
+        self.end_flight(flight, moment, chance);
+    }
+
+    fn goes_in_batch(
+        &mut self,
+        mut flight: Flight,
+        judgement: &Judgement,
+        read_at: Option<Duration>,
+        moment: Moment,
+        chance: f64,
+    ) {
+        let row = judgement.row(read_at);
+        let profile_id = flight.claim.profile_id;
+        if moment.elapsed < self.batches.closed_until {
+            self.setbacks.rest(profile_id, self.batches.closed_until);
+            return self.end_flight(flight, moment, chance);
+        }
+        if batches::is_too_large(flight.claim.identity.key(), &row) {
+            if flight.plan.situation.existence == Existence::Yes && self.rules.routes.mode == Mode::Auto {
+                flight.plan.route = Route::SingleKnown;
+                flight.update = judgement.update(&flight.claim);
+                return self.goes_out(flight, moment, chance);
+            }
+            flight.refuse_all(Reason::TooLarge, "all that Target has of the profile is more than one batch may hold");
+            return self.end_flight(flight, moment, chance);
+        }
+        self.news.push(News::Routed(flight.plan.route));
+        self.spoken_for -= flight.reserved;
+        let Flight { claim, plan, readings, learned, reads, .. } = flight;
+        self.candidates.push_back(Candidate { claim, route: plan.route, row, readings, learned, reads });
+    }
+
+    /// What is to be sent of a claim is known: it is noted first, where others write the profile too.
+    pub(super) fn goes_out(&mut self, flight: Flight, moment: Moment, chance: f64) {
+        let profile_id = flight.claim.profile_id;
+        if flight.update.0.is_empty() && !flight.claim.attributes.is_empty() {
+            return self.end_flight(flight, moment, chance);
+        }
+        let must_be_noted = flight.must_be_noted();
+        self.flights.insert(profile_id, flight);
+        if must_be_noted {
+            self.to_note.push_back(profile_id);
+        } else {
+            self.ready(profile_id, moment, chance);
+        }
+    }
+
+    /// A claim may be sent.
+    fn ready(&mut self, profile_id: i64, moment: Moment, chance: f64) {
+        let Some(flight) = self.flights.get_mut(&profile_id) else { return };
+        flight.divide();
+        if flight.has_next() {
+            self.to_send.push_back(profile_id);
+        } else {
+            self.end(profile_id, moment, chance);
+        }
+    }
+
+    fn answered(&mut self, profile_id: i64, outcome: &Outcome, date: Option<Timestamp>, moment: Moment, chance: f64) {
+        self.sending.remove(&profile_id);
+        let Some(flight) = self.flights.get(&profile_id) else { return };
+        if flight.is_quota_bound() && outcome.reached_target() {
+            self.quota.spend(moment.quota.at);
+        }
+        if matches!(outcome, Outcome::Delivered | Outcome::Refused(_) | Outcome::TooLarge | Outcome::Throttled(_)) {
+            self.told_time(date, moment);
+        }
+        let is_its = self.judge_outcome(profile_id, outcome, moment, chance);
+        let flight = self.flights.get_mut(&profile_id).expect("looked up above");
+        if flight.answered(outcome, is_its) && flight.has_next() {
+            self.to_send.push_front(profile_id);
+        } else {
+            self.end(profile_id, moment, chance);
+        }
+    }
+
+    /// Target told its time.
+    fn told_time(&mut self, date: Option<Timestamp>, moment: Moment) {
+        if let Some(date) = date {
+            self.skew = Skew::between(date, moment.wall);
+        }
+    }
+
+    /// Takes in what an answer says of the link, and of the profile. Tells whether a refusal is the update's own.
+    fn judge_outcome(&mut self, profile_id: i64, outcome: &Outcome, moment: Moment, chance: f64) -> bool {
+        let accepted = self.refusals.accepted_count();
+        match outcome {
+            Outcome::Failing(_) | Outcome::Lost(_) => {
+                let is_alone = self.setbacks.is_alone(profile_id, accepted);
+                self.setbacks.put(profile_id, moment.elapsed, chance, accepted);
+                if is_alone && self.link.state() == LinkState::Online {
+                    // This update alone keeps failing: that says nothing of the others.
+                    return true;
+                }
+            }
+            Outcome::Refused(refused) => {
+                if !self.is_refusal_its(profile_id, refused, moment, chance) {
+                    self.setbacks.put(profile_id, moment.elapsed, chance, accepted);
+                    return false;
+                }
+                self.setbacks.remove(profile_id);
+            }
+            Outcome::Delivered => {
+                self.refusals.accepted();
+                self.setbacks.remove(profile_id);
+            }
+            Outcome::TooLarge => self.setbacks.remove(profile_id),
+            _ => {}
+        }
+        self.heard(outcome, moment, chance);
+        true
+    }
+
+    /// Whether a refusal is this update's; else it hits everybody, and those before it are void.
+    fn is_refusal_its(&mut self, profile_id: i64, refused: &Refused, moment: Moment, chance: f64) -> bool {
+        let Refusal::Everybody(void, since) = self.refusals.refused(profile_id, refused.status, moment.wall) else {
+            return true;
+        };
+        if !void.is_empty() {
+            self.void = Some((void, since));
+        }
+        let reason = format!(
+            "every update is refused ({refused}), so that it is not the updates: check client_code and endpoint in [target], \
+             and what stands between here and Target"
+        );
+        self.observe(Signal::Foreign(reason), moment, chance);
+        false
+    }
+
+    pub(super) fn end(&mut self, profile_id: i64, moment: Moment, chance: f64) {
+        if let Some(flight) = self.flights.remove(&profile_id) {
+            self.end_flight(flight, moment, chance);
+        }
+    }
+
+    /// A claim comes to its end: what came of it is to be written down, or it is simply released.
+    pub(super) fn end_flight(&mut self, mut flight: Flight, moment: Moment, chance: f64) {
+        self.spoken_for -= flight.reserved;
+        if let Purpose::ReadBack(_) = flight.purpose {
+            return self.settle(Settle::Postpone(flight.claim, moment.wall.plus(POSTPONED)), moment);
+        }
+        if let Some(outcome) = &flight.outcome {
+            let refused = flight.refused.iter().map(|refusal| refusal.attributes.len()).sum();
+            self.news.push(News::Delivery { outcome: outcome.label(), delivered: flight.delivered.len(), refused });
+        }
+        if !flight.delivered.is_empty() {
+            self.news.push(News::Routed(flight.plan.route));
+        }
+        // Of what could not be sent there may be more.
+        self.may_have_more = true;
+        if flight.is_nothing() {
+            self.released += 1;
+            return;
+        }
+        let settlement = self.settlement(&mut flight, moment, chance);
+        self.settle(Settle::Delivery(Box::new(settlement(flight.claim))), moment);
+    }
+
+    fn settlement(
+        &mut self,
+        flight: &mut Flight,
+        moment: Moment,
+        chance: f64,
+    ) -> impl FnOnce(Claim) -> Settlement + use<> {
+        let is_delivered = !flight.delivered.is_empty();
+        let is_known = flight.plan.situation.existence == Existence::Yes;
+        let is_old = moment.wall.since(flight.claim.knowledge.at) >= RENEWED_AFTER;
+        // A delivery to a profile that exists keeps it alive. That is noted now and then.
+        let renewed = (is_delivered && is_known && is_old).then_some(Existence::Yes);
+        let is_lost = flight.is_lost();
+        let sends = flight.true_log();
+        let ambiguous = match self.is_shared() {
+            true if is_lost || is_delivered => self.read_back_at(&flight.claim.sends, moment),
+            false if is_lost => Some(moment.wall.plus(READ_BACK_FIRST)),
+            _ => None,
+        };
+        let sample = self.rules.verify.filter(|(part, _)| is_delivered && chance < *part);
+        let sample = sample.map(|(_, after)| (moment.wall.plus(after), ReadBack::Sample));
+        let read_back = ambiguous.map(|at| (at, ReadBack::Ambiguous)).or(sample);
+        if let Some((at, _)) = read_back {
+            self.due_at = Some(self.due_at.map_or(at, |due| due.min(at)));
+        }
+        let requests = flight.requests;
+        let quota_requests = if flight.is_quota_bound() { requests } else { 0 };
+        let unconfirmed = if flight.is_unconfirmed() { flight.updates } else { 0 };
+        let (delivered, refused) = (flight.delivered_indexes(), std::mem::take(&mut flight.refused));
+        let readings = std::mem::take(&mut flight.readings);
+        let learned = flight.learned.or(renewed);
+        let route = Some(flight.plan.route).filter(|_| requests > 0);
+        let (look_at, reads, updates) = (flight.look_at, flight.reads, flight.updates);
+        let (at, quota_time) = (moment.wall, moment.quota);
+        move |claim| Settlement {
+            claim,
+            delivered,
+            refused,
+            route,
+            readings,
+            sends,
+            learned,
+            look_at,
+            reads,
+            read_back,
+            requests,
+            quota_requests,
+            updates,
+            unconfirmed,
+            at,
+            quota_time,
+        }
+    }
+
+    pub(super) fn settle(&mut self, settle: Settle, moment: Moment) {
+        self.settlements.push(settle);
+        self.settle_at.get_or_insert(moment.elapsed + SETTLE_DELAY);
+    }
+
+    /// Gives up what is not on its way. What was noted of it is undone.
+    pub(super) fn release_unsent(&mut self, moment: Moment) {
+        self.released += self.claims.len();
+        self.claims.clear();
+        let queues = [&mut self.to_read, &mut self.to_note, &mut self.to_send];
+        let unsent: Vec<i64> = queues.into_iter().flat_map(std::mem::take).collect();
+        for profile_id in unsent {
+            self.end(profile_id, moment, 1.0);
+        }
+        for Candidate { claim, route, readings, learned, reads, .. } in std::mem::take(&mut self.candidates) {
+            let mut flight = Flight::new(claim, Purpose::Deliver, Plan::unsent(route));
+            (flight.readings, flight.learned, flight.reads) = (readings, learned, reads);
+            self.end_flight(flight, moment, 1.0);
+        }
+        self.may_have_more = true;
+    }
+
+    fn filled(
+        &mut self,
+        claims: usize,
+        result: Result<BatchHead, super::StoreFailed>,
+        moment: Moment,
+        chance: f64,
+    ) {
+        self.released += claims;
+        let Some(mut open) = self.filling.take() else { return };
+        match result {
+            Ok(head) => {
+                open.head = head;
+                self.batches.put_back(open);
+            }
+            Err(_) => {
+                self.store_failed(moment, chance);
+                if open.head.id != 0 {
+                    self.batches.put_back(open);
+                }
+                self.may_have_more = true;
+            }
+        }
+    }
+
+    fn batch(&mut self, id: i64, came: BatchCame, moment: Moment, chance: f64) {
+        let now = moment.elapsed;
+        let rows = self.batches.get(id).map_or(0, |open| open.head.rows);
+        match came {
+            BatchCame::Submitted(path) => {
+                self.refusals.accepted();
+                self.rows_sent.push_back((moment.quota.at, rows));
+                self.batches.submitted(id, path, now, moment.quota.at);
+                self.news.push(News::BatchSubmitted(rows));
+                self.observe(Signal::Answered, moment, chance);
+            }
+            BatchCame::Empty => self.batches.end(id, Ending::Released, BatchState::GivenUp),
+            BatchCame::Incomplete => {
+                self.batches.incomplete(id, now);
+                self.observe(Signal::Answered, moment, chance);
+            }
+            BatchCame::Stuck => {
+                self.news.push(News::BatchGivenUp(rows, "Target got stuck with it"));
+                self.batches.end(id, Ending::Released, BatchState::GivenUp);
+                self.observe(Signal::Answered, moment, chance);
+            }
+            BatchCame::Complete(status) => {
+                self.complete(id, status, rows);
+                self.observe(Signal::Answered, moment, chance);
+            }
+            BatchCame::Failed(outcome) if self.batches.is_submitted(id) => {
+                let is_unknown = matches!(outcome, Outcome::Refused(_));
+                self.batches.poll_failed(id, is_unknown, now, chance);
+                self.heard_of_batch(&outcome, moment, chance);
+            }
+            BatchCame::Failed(outcome) => self.not_taken(id, rows, &outcome, moment, chance),
+            BatchCame::Ended(settled) => self.batch_ended(id, settled, moment, chance),
+            BatchCame::Store(_) => {
+                self.batches.store_failed(id, now, chance);
+                self.store_failed(moment, chance);
+            }
+        }
+    }
+
+    fn complete(&mut self, id: i64, status: BatchStatus, rows: usize) {
+        let sent_at = self.batches.get(id).map(|open| open.sent_at).unwrap_or_default();
+        let unnamed = status.unnamed_failures(u64::try_from(rows).unwrap_or(u64::MAX));
+        if unnamed > 0 {
+            self.news.push(News::RowsUnnamed(unnamed));
+        }
+        let ending = Ending::Complete { failed: status.failed, is_uncertain: unnamed > 0, sent_at };
+        self.batches.end(id, ending, BatchState::Complete);
+    }
+
+    fn not_taken(&mut self, id: i64, rows: usize, outcome: &Outcome, moment: Moment, chance: f64) {
+        let now = moment.elapsed;
+        match outcome {
+            Outcome::Lost(_) => {
+                let read_back_at = moment.wall.plus(READ_BACK_FIRST);
+                self.due_at = Some(self.due_at.map_or(read_back_at, |due| due.min(read_back_at)));
+                self.news.push(News::BatchGivenUp(rows, "the answer to its submission was lost"));
+                self.batches.lost(id, read_back_at, now, chance);
+            }
+            Outcome::Refused(_) | Outcome::TooLarge if rows > 1 => {
+                self.news.push(News::BatchRefused(rows));
+                self.batches.not_taken(id, NotTaken::Halve, now, chance);
+                return self.observe(Signal::Answered, moment, chance);
+            }
+            Outcome::Refused(refused) => return self.row_refused(id, refused, moment, chance),
+            Outcome::TooLarge => {
+                let detail = "Target answered that it is too large".to_owned();
+                self.batches.end(id, Ending::Refused(Reason::TooLarge, detail), BatchState::GivenUp);
+                return self.observe(Signal::Answered, moment, chance);
+            }
+            _ => self.batches.not_taken(id, NotTaken::Again, now, chance),
+        }
+        self.heard_of_batch(outcome, moment, chance);
+    }
+
+    /// A batch of one row was refused.
+    fn row_refused(&mut self, id: i64, refused: &Refused, moment: Moment, chance: f64) {
+        let sole = self.batches.get(id).and_then(|open| open.sole).unwrap_or_default();
+        let ending = match self.is_refusal_its(sole, refused, moment, chance) {
+            true => {
+                self.observe(Signal::Answered, moment, chance);
+                Ending::Refused(Reason::RefusedByTarget, refused.to_string())
+            }
+            false => Ending::Released,
+        };
+        self.batches.end(id, ending, BatchState::GivenUp);
+    }
+
+    /// That batches fail says nothing of the rest, as long as that goes on.
+    fn heard_of_batch(&mut self, outcome: &Outcome, moment: Moment, chance: f64) {
+        let is_its = matches!(outcome, Outcome::Failing(_) | Outcome::Lost(_)) && self.link.state() == LinkState::Online;
+        if !is_its {
+            self.heard(outcome, moment, chance);
+        }
+    }
+
+    fn batch_ended(&mut self, id: i64, settled: SettledRows, moment: Moment, chance: f64) {
+        self.batches.ended(id, moment.elapsed, chance);
+        let SettledRows { delivered, failed, .. } = settled;
+        if delivered + failed > 0 {
+            self.news.push(News::BatchEnded { delivered, failed });
+        }
+        self.may_have_more = true;
+    }
+}
