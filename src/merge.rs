@@ -42,8 +42,8 @@ pub struct Sent {
 pub struct Shown {
     /// The value.
     pub value: String,
-    /// When it was written, on Target's clock, in whole seconds.
-    pub modified_at: Timestamp,
+    /// When it was written, on Target's clock, in whole seconds. None is unknown, and so may be later than anything of ours.
+    pub modified_at: Option<Timestamp>,
 }
 
 /// What was decided.
@@ -104,12 +104,15 @@ pub fn merge(own: Own<'_>, sent: Option<&Sent>, shown: Option<&Shown>) -> (Decis
 /// Whether what Target shows is what we sent, or older than that: a write takes up to a day to show.
 fn is_ours(sent: Option<&Sent>, shown: &Shown) -> bool {
     let second = |time: Timestamp| time.as_millis().div_euclid(1_000);
-    sent.is_some_and(|sent| sent.value == shown.value || second(shown.modified_at) < second(sent.at))
+    let is_older = |sent: &Sent| shown.modified_at.is_some_and(|at| second(at) < second(sent.at));
+    sent.is_some_and(|sent| sent.value == shown.value || is_older(sent))
 }
 
 fn by_time(own: Own<'_>, theirs: Option<&Shown>, wins: impl Fn(Timestamp) -> bool) -> (Decision, String) {
     match theirs {
-        Some(theirs) if wins(theirs.modified_at) => (Decision::Superseded, theirs.value.clone()),
+        Some(theirs) if wins(theirs.modified_at.unwrap_or(Timestamp::from_millis(i64::MAX))) => {
+            (Decision::Superseded, theirs.value.clone())
+        }
         _ => (Decision::Ours, own.value.to_owned()),
     }
 }
@@ -172,7 +175,7 @@ mod tests {
     }
 
     fn shown(value: &str, seconds: i64) -> Shown {
-        Shown { value: value.to_owned(), modified_at: at(seconds) }
+        Shown { value: value.to_owned(), modified_at: Some(at(seconds)) }
     }
 
     #[allow(clippy::needless_pass_by_value)] // So that a row of the table is a line.
@@ -240,6 +243,14 @@ mod tests {
         check(ours, Some(sent("x,a", "a", 200)), Some(shown("x,a", 200)), Decision::Together, "x,a,b");
         check(ours, Some(sent("x,a", "a", 200)), Some(shown("x,a,y", 201)), Decision::Together, "x,a,y,b");
         check(ours, Some(sent("x,a", "a", 200)), Some(shown("x", 100)), Decision::Together, "x,a,b");
+    }
+
+    #[test]
+    fn a_write_of_unknown_time_is_newer_than_ours() {
+        let theirs = || Some(Shown { value: "9".to_owned(), modified_at: None });
+        check(own(Operation::Set, "7"), None, theirs(), Decision::Superseded, "9");
+        check(own(Operation::First, "7"), None, theirs(), Decision::Ours, "7");
+        check(own(Operation::Add, "7"), Some(sent("5", "5", 200)), theirs(), Decision::Together, "11");
     }
 
     #[test]

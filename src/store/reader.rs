@@ -368,10 +368,8 @@ fn attribute(row: &Row<'_>) -> rusqlite::Result<AttributeRow> {
         }
         _ => None,
     };
-    let shown = match (row.get(18)?, time(19)?) {
-        (Some(value), Some(modified_at)) => Some(Shown { value, modified_at }),
-        _ => None,
-    };
+    let modified_at = time(19)?;
+    let shown = row.get::<_, Option<String>>(18)?.map(|value| Shown { value, modified_at });
     let decision = row.get::<_, Option<i64>>(20)?.and_then(Decision::of_number);
     Ok(AttributeRow {
         name: row.get(0)?,

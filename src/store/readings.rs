@@ -149,7 +149,7 @@ pub(super) fn write(
             name,
             at.as_millis(),
             shown.as_ref().map(|shown| &shown.value),
-            shown.as_ref().map(|shown| shown.modified_at.as_millis()),
+            shown.as_ref().and_then(|shown| shown.modified_at).map(Timestamp::as_millis),
             decision.number(),
             sent.as_ref().map(|sent| sent.version),
             sent.as_ref().map(|sent| &sent.value),
