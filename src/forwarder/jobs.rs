@@ -140,12 +140,12 @@ impl Jobs {
             }
             _ => return Ok(Done::Incomplete),
         }
-        let BatchStatus { failed, failed_count, .. } = match self.client.batch_status(path, true).await.answer {
+        let BatchStatus { failed, failed_count, named, .. } = match self.client.batch_status(path, true).await.answer {
             Ok(details) => details,
             Err(outcome) => return Ok(Done::Failed(outcome)),
         };
-        if failed_count > failed.len() as u64 {
-            tracing::warn!(counted = failed_count, named = failed.len(), "Target does not name every row that failed");
+        if failed_count > named {
+            tracing::warn!(counted = failed_count, named, "Target does not name every row that failed");
         }
         let settled = self.settle(head, Some(&Failed::These(failed)), "").await?;
         tracing::info!(delivered = settled.delivered, failed = settled.failed, "batch complete");
