@@ -74,7 +74,7 @@ pub fn judge(sent: Option<&Sent>, shown: Option<&Shown>) -> Verdict {
     match (sent, shown) {
         (None, _) => Verdict::NotSent,
         (Some(sent), Some(shown)) if sent.value == shown.value => Verdict::Arrived,
-        (Some(sent), Some(shown)) if shown.modified_at > sent.at => Verdict::ChangedByOthers,
+        (Some(sent), Some(shown)) if shown.modified_at.is_none_or(|at| at > sent.at) => Verdict::ChangedByOthers,
         _ => Verdict::NotArrived,
     }
 }
@@ -184,7 +184,7 @@ pub fn compare(row: &ProfileRow, found: Option<&FetchedProfile>) -> Vec<Verified
                 name: own.name.clone(),
                 here: Some(own.sent.as_ref().map_or_else(|| own.value.clone(), |sent| sent.value.clone())),
                 there: there.map(|there| there.value.clone()),
-                modified_at: there.map(|there| text(there.modified_at)),
+                modified_at: there.and_then(|there| there.modified_at).map(text),
                 verdict: judge(own.sent.as_ref(), there),
             }
         })
@@ -195,7 +195,7 @@ pub fn compare(row: &ProfileRow, found: Option<&FetchedProfile>) -> Vec<Verified
                 name: name.clone(),
                 here: None,
                 there: Some(there.value.clone()),
-                modified_at: Some(text(there.modified_at)),
+                modified_at: there.modified_at.map(text),
                 verdict: Verdict::Others,
             });
         }
@@ -212,11 +212,13 @@ mod tests {
     fn each_verdict() {
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
         let sent = Sent { value: "7".to_owned(), own: "7".to_owned(), version: 1, at: at(100) };
-        let shown = |value: &str, seconds| Shown { value: value.to_owned(), modified_at: at(seconds) };
+        let shown = |value: &str, seconds| Shown { value: value.to_owned(), modified_at: Some(at(seconds)) };
         assert_eq!(judge(None, None), Verdict::NotSent);
         assert_eq!(judge(Some(&sent), None), Verdict::NotArrived);
         assert_eq!(judge(Some(&sent), Some(&shown("7", 100))), Verdict::Arrived);
         assert_eq!(judge(Some(&sent), Some(&shown("5", 99))), Verdict::NotArrived);
         assert_eq!(judge(Some(&sent), Some(&shown("9", 101))), Verdict::ChangedByOthers);
+        let unknown = Shown { value: "9".to_owned(), modified_at: None };
+        assert_eq!(judge(Some(&sent), Some(&unknown)), Verdict::ChangedByOthers);
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Args {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7718")]
     listen: SocketAddr,
-    /// How to fail: outage, 5xx, 429=SECONDS, 401, portal, redirect, slow=500ms, reset, refuse=ATTRIBUTE, fetch=403 and so for any API, batch-slow=30s, batch-stuck, batch-fail=KEY; each with *TIMES
+    /// How to fail: outage, lost, 5xx, 429=SECONDS, 429=date-5, 401, gateway=404, portal, redirect, slow=500ms, reset, refuse=ATTRIBUTE, fetch=403 or bulk_v2=lost and so for any API, fetch200, batch-slow=30s, batch-stuck, batch-fail=KEY, batch-fail-encoded=KEY, batch-fail-unnamed=KEY, batch-short=ROWS; each with *TIMES
     #[arg(long, default_value = "", hide_default_value = true)]
     faults: Faults,
     /// What becomes of updates for unknown identities

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::faults::Fault;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::faults::{Fault, Naming};
 use super::profiles::{Profiles, Write};
 use super::wire::{Api, Wrong, check_attribute, decode, wrong};
 use crate::identity::{Identity, IdentityKind};
@@ -99,7 +101,9 @@ struct Batch {
     rows: Vec<Row>,
     due_at: Timestamp,
     is_stuck: bool,
-    failing: Vec<String>,
+    failing: Vec<(Naming, String)>,
+    /// Rows at the end that are not consumed.
+    short: usize,
     done: Option<Done>,
 }
 
@@ -107,7 +111,7 @@ struct Batch {
 struct Done {
     updated: usize,
     not_found: Vec<String>,
-    failed: Vec<String>,
+    failed: Vec<(Naming, String)>,
 }
 
 /// All batches, and the calls of the last minute.
@@ -136,7 +140,11 @@ impl Batches {
             _ => None,
         });
         let failing = faults.iter().filter_map(|fault| match fault {
-            Fault::BatchFail(key) => Some(key.clone()),
+            Fault::BatchFail(naming, key) => Some((*naming, key.clone())),
+            _ => None,
+        });
+        let short = faults.iter().find_map(|fault| match fault {
+            Fault::BatchShort(rows) => Some(*rows),
             _ => None,
         });
         let batch = Batch {
@@ -146,6 +154,7 @@ impl Batches {
             due_at: now.plus(delay.unwrap_or_default()),
             is_stuck: faults.contains(&Fault::BatchStuck),
             failing: failing.collect(),
+            short: short.unwrap_or_default(),
             done: None,
         };
         self.batches.insert(id.clone(), batch);
@@ -186,10 +195,11 @@ impl Batches {
 impl Batch {
     fn process(&mut self, profiles: &mut Profiles) {
         let mut done = Done::default();
-        for row in std::mem::take(&mut self.rows) {
+        let consumed = self.rows.len().saturating_sub(self.short);
+        for row in std::mem::take(&mut self.rows).into_iter().take(consumed) {
             let key = row.identity.key().to_owned();
-            if self.failing.contains(&key) {
-                done.failed.push(key);
+            if let Some((naming, _)) = self.failing.iter().find(|(_, failing)| *failing == key) {
+                done.failed.push((*naming, key));
                 continue;
             }
             if self.version == Api::BulkV2 {
@@ -203,7 +213,7 @@ impl Batch {
             if profiles.write(&row.identity, &row.attributes, write, self.due_at) {
                 done.updated += 1;
             } else {
-                done.failed.push(key);
+                done.failed.push((Naming::Raw, key));
             }
         }
         self.done = Some(done);
@@ -220,12 +230,16 @@ impl Batch {
             not_found.len(),
             failed.len()
         );
-        let of_v1: &[String] = if self.version == Api::BulkV1 { not_found } else { &[] };
-        for (keys, status) in [(failed.as_slice(), "failed"), (of_v1, "profileNotFound")] {
-            for key in keys {
-                let id = key.replace('&', "&amp;").replace('<', "&lt;");
-                let _ = write!(text, "<profile><id>{id}</id><status>{status}</status></profile>");
-            }
+        let failed = failed.iter().map(|(naming, key)| (*naming, key, "failed"));
+        let of_v1 = not_found.iter().filter(|_| self.version == Api::BulkV1);
+        for (naming, key, status) in failed.chain(of_v1.map(|key| (Naming::Raw, key, "profileNotFound"))) {
+            let id = match naming {
+                Naming::Raw => key.replace('&', "&amp;").replace('<', "&lt;"),
+                // More than need be: what decodes it decodes all.
+                Naming::Encoded => utf8_percent_encode(key, NON_ALPHANUMERIC).to_string(),
+                Naming::Unnamed => continue,
+            };
+            let _ = write!(text, "<profile><id>{id}</id><status>{status}</status></profile>");
         }
     }
 }
@@ -233,6 +247,7 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::faults::Faults;
 
     fn check(file: &str, problem: &str) {
         let found = read(file.as_bytes()).expect_err(file);
@@ -273,5 +288,41 @@ mod tests {
         assert!((0..50).all(|_| batches.call(now)));
         assert!(!batches.call(now));
         assert!(batches.call(now.plus(Duration::from_secs(61))));
+    }
+
+    /// The details of a batch of three rows, each of which sets `a`, once it was processed with these faults.
+    fn details(faults: &str) -> (String, Profiles) {
+        let rows = read(b"batch=thirdPartyId,a\n1%202,x\n3,x\n4,x\n").expect("valid");
+        let mut faults: Faults = faults.parse().expect("valid");
+        let (mut batches, mut profiles) = (Batches::default(), Profiles::default());
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let id = batches.submit("acme", Api::BulkV2, rows, &faults.strike_batch(), now);
+        batches.advance(&mut profiles, now);
+        (batches.status(&id, true).expect("it is known"), profiles)
+    }
+
+    fn check_details(faults: &str, holds: &[&str]) {
+        let (status, _) = details(faults);
+        let text = holds.iter().find(|text| !status.contains(**text));
+        assert_eq!(text, None, "{faults}: {status}");
+        let names = status.matches("<profile>").count();
+        assert_eq!(names, holds.iter().filter(|text| text.starts_with("<id>")).count(), "{faults}: {status}");
+    }
+
+    #[test]
+    fn a_row_that_failed_is_named_raw_or_encoded_or_only_counted() {
+        let failed = "<failedUpdates>1</failedUpdates>";
+        check_details("batch-fail=1 2", &[failed, "<id>1 2</id>"]);
+        check_details("batch-fail-encoded=1 2", &[failed, "<id>1%202</id>"]);
+        check_details("batch-fail-unnamed=1 2", &[failed, "<consumedCount>3</consumedCount>"]);
+    }
+
+    #[test]
+    fn rows_that_are_not_consumed_are_neither_applied_nor_failed() {
+        let counts = ["<consumedCount>1</consumedCount>", "<successfulUpdates>1</successfulUpdates>"];
+        check_details("batch-short=2", &[counts[0], counts[1], "<failedUpdates>0</failedUpdates>"]);
+        let (_, profiles) = details("batch-short=2");
+        assert_eq!(profiles.all().count(), 1);
+        check_details("batch-short=9", &["<consumedCount>0</consumedCount>", "<status>complete</status>"]);
     }
 }

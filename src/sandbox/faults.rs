@@ -2,17 +2,22 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::wire::Api;
+use crate::timestamp::Timestamp;
 
 /// One way to fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The connection is dropped without an answer.
+    /// The connection is dropped without an answer, and nothing was done.
     Outage,
-    /// An answer of that status, perhaps with `Retry-After` in seconds.
-    Status(u16, Option<u64>),
+    /// The connection is dropped without an answer; what was asked for was done.
+    Lost,
+    /// An answer of that status, perhaps with a `Retry-After`.
+    Status(u16, Option<RetryAfter>),
+    /// A page of a gateway, with that status.
+    Gateway(u16),
     /// The login page of a captive portal, with status 200.
     Portal,
     /// A redirect to another host.
@@ -23,22 +28,129 @@ pub enum Fault {
     Reset,
     /// An update that holds this attribute is refused.
     Refuse(String),
-    /// Calls of this API alone are answered with that status.
-    Api(Api, u16),
-    /// Calls of this API alone are done, and their answers break off.
-    ApiReset(Api),
+    /// The fault strikes calls of this API alone.
+    Of(Api, Box<Self>),
+    /// A profile that is missing is answered with status 200 and the body that is documented.
+    Fetch200,
     /// A batch that is submitted now is processed that much later.
     BatchSlow(Duration),
     /// A batch that is submitted now becomes stuck.
     BatchStuck,
     /// The row of this identity fails in a batch that is submitted now.
-    BatchFail(String),
+    BatchFail(Naming, String),
+    /// So many rows at the end of a batch that is submitted now are not consumed.
+    BatchShort(usize),
+}
+
+/// How the status of a batch names a row that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// By its key as it is.
+    Raw,
+    /// By its key, percent-encoded.
+    Encoded,
+    /// Not at all: it is only counted.
+    Unnamed,
+}
+
+impl Naming {
+    const ALL: [Self; 3] = [Self::Raw, Self::Encoded, Self::Unnamed];
+
+    const fn fault_name(self) -> &'static str {
+        match self {
+            Self::Raw => "batch-fail",
+            Self::Encoded => "batch-fail-encoded",
+            Self::Unnamed => "batch-fail-unnamed",
+        }
+    }
+}
+
+/// What stands in a `Retry-After`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// A whole number, which may be negative or too large.
+    Seconds(String),
+    /// A date that many seconds from the sandbox's time, perhaps past.
+    Date(i64),
+}
+
+impl RetryAfter {
+    /// The header's text.
+    #[must_use]
+    pub fn header(&self, now: Timestamp) -> String {
+        match self {
+            Self::Seconds(text) => text.clone(),
+            Self::Date(seconds) => {
+                http_date(Timestamp::from_millis(now.as_millis().saturating_add(seconds.saturating_mul(1_000))))
+            }
+        }
+    }
+}
+
+impl fmt::Display for RetryAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seconds(text) => f.write_str(text),
+            Self::Date(seconds) => write!(f, "date{seconds:+}"),
+        }
+    }
+}
+
+impl FromStr for RetryAfter {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if let Some(seconds) = text.strip_prefix("date") {
+            return seconds.parse().map(Self::Date).map_err(|_| ());
+        }
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+        is_number.then(|| Self::Seconds(text.to_owned())).ok_or(())
+    }
+}
+
+/// A time as headers have it. What is before 1970 or after 9999 cannot be written, and is that.
+pub(super) fn http_date(time: Timestamp) -> String {
+    const LAST_SECOND: u64 = 253_402_300_799;
+    let seconds = u64::try_from(time.as_millis() / 1_000).unwrap_or(0).min(LAST_SECOND);
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
 impl Fault {
-    /// Whether it changes what becomes of a batch, and not the answer.
+    /// The fault without the API that it is bound to.
+    #[must_use]
+    pub fn effect(&self) -> &Self {
+        match self {
+            Self::Of(_, fault) => fault,
+            fault => fault,
+        }
+    }
+
+    /// Returns whether the request is done as if nothing failed: only the answer suffers.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        matches!(self.effect(), Self::Slow(_) | Self::Reset | Self::Lost)
+    }
+
+    /// Returns whether there is no answer at all.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        matches!(self.effect(), Self::Outage | Self::Lost)
+    }
+
+    /// Returns whether it changes what becomes of a batch, and not the answer.
     const fn is_of_batch(&self) -> bool {
-        matches!(self, Self::BatchSlow(_) | Self::BatchStuck | Self::BatchFail(_))
+        matches!(self, Self::BatchSlow(_) | Self::BatchStuck | Self::BatchFail(..) | Self::BatchShort(_))
+    }
+
+    /// Returns whether it strikes a call of an API with these attributes.
+    fn strikes(&self, api: Api, has_attribute: &mut impl FnMut(&str) -> bool) -> bool {
+        match self {
+            Self::Refuse(attribute) => has_attribute(attribute),
+            Self::Of(of, fault) => *of == api && fault.strikes(api, has_attribute),
+            Self::Fetch200 => false,
+            fault => !fault.is_of_batch(),
+        }
     }
 }
 
@@ -58,11 +170,12 @@ pub struct Faults(Vec<ArmedFault>);
 impl Faults {
     /// The fault that strikes a call of an API with these attributes, counted down.
     pub fn strike(&mut self, api: Api, mut has_attribute: impl FnMut(&str) -> bool) -> Option<Fault> {
-        self.take(|fault| match fault {
-            Fault::Refuse(attribute) => has_attribute(attribute),
-            Fault::Api(of, _) | Fault::ApiReset(of) => *of == api,
-            fault => !fault.is_of_batch(),
-        })
+        self.take(|fault| fault.strikes(api, &mut has_attribute))
+    }
+
+    /// Whether a missing profile is answered with 200, counted down.
+    pub fn strike_missing(&mut self) -> bool {
+        self.take(|fault| *fault == Fault::Fetch200).is_some()
     }
 
     /// The faults that strike a batch, each counted down once.
@@ -102,18 +215,21 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Outage => f.write_str("outage"),
+            Self::Lost => f.write_str("lost"),
             Self::Status(status, None) => write!(f, "{status}"),
-            Self::Status(status, Some(seconds)) => write!(f, "{status}={seconds}"),
+            Self::Status(status, Some(retry_after)) => write!(f, "{status}={retry_after}"),
+            Self::Gateway(status) => write!(f, "gateway={status}"),
             Self::Portal => f.write_str("portal"),
             Self::Redirect => f.write_str("redirect"),
             Self::Slow(delay) => write!(f, "slow={}ms", delay.as_millis()),
             Self::Reset => f.write_str("reset"),
             Self::Refuse(attribute) => write!(f, "refuse={attribute}"),
-            Self::Api(api, status) => write!(f, "{}={status}", api.name()),
-            Self::ApiReset(api) => write!(f, "{}=reset", api.name()),
+            Self::Of(api, fault) => write!(f, "{}={fault}", api.name()),
+            Self::Fetch200 => f.write_str("fetch200"),
             Self::BatchSlow(delay) => write!(f, "batch-slow={}ms", delay.as_millis()),
             Self::BatchStuck => f.write_str("batch-stuck"),
-            Self::BatchFail(key) => write!(f, "batch-fail={key}"),
+            Self::BatchFail(naming, key) => write!(f, "{}={key}", naming.fault_name()),
+            Self::BatchShort(rows) => write!(f, "batch-short={rows}"),
         }
     }
 }
@@ -142,26 +258,54 @@ impl FromStr for Fault {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, argument) = text.split_once('=').map_or((text, None), |(name, argument)| (name, Some(argument)));
+        let unknown = || {
+            format!(
+                "unknown fault \"{text}\"; there are outage, lost, 5xx, 429=SECONDS, 503=SECONDS, 429=date-5, 401 or any other \
+                 status, gateway=STATUS, portal, redirect, slow=500ms, reset, refuse=ATTRIBUTE, any of these for one API as in \
+                 fetch=403 or bulk_v2=lost, fetch200, batch-slow=30s, batch-stuck, batch-fail=KEY, batch-fail-encoded=KEY, \
+                 batch-fail-unnamed=KEY, batch-short=ROWS, each perhaps with *TIMES"
+            )
+        };
         match (name, argument) {
-            ("outage", None) => Ok(Self::Outage),
-            ("portal", None) => Ok(Self::Portal),
-            ("redirect", None) => Ok(Self::Redirect),
-            ("reset", None) => Ok(Self::Reset),
-            ("5xx", None) => Ok(Self::Status(500, None)),
-            ("slow", Some(delay)) => duration(delay).map(Self::Slow),
+            ("fetch200", None) => Ok(Self::Fetch200),
             ("batch-slow", Some(delay)) => duration(delay).map(Self::BatchSlow),
             ("batch-stuck", None) => Ok(Self::BatchStuck),
-            ("batch-fail", Some(key)) => Ok(Self::BatchFail(key.to_owned())),
-            ("refuse", Some(attribute)) => Ok(Self::Refuse(attribute.to_owned())),
-            _ => of_api(name, argument).or_else(|| status(name, argument)).ok_or_else(|| {
-                format!(
-                    "unknown fault \"{text}\"; there are outage, 5xx, 429=SECONDS, 503=SECONDS, 401 or any other status, \
-                     portal, redirect, slow=500ms, reset, refuse=ATTRIBUTE, fetch=403 or fetch=reset and so for any API, \
-                     batch-slow=30s, batch-stuck, batch-fail=KEY, each perhaps with *TIMES"
-                )
-            }),
+            ("batch-short", Some(rows)) => rows.parse().map(Self::BatchShort).map_err(|_| unknown()),
+            (name, Some(key)) if let Some(naming) = Naming::ALL.into_iter().find(|it| it.fault_name() == name) => {
+                Ok(Self::BatchFail(naming, key.to_owned()))
+            }
+            (name, Some(fault)) if let Some(api) = Api::ALL.into_iter().find(|api| api.name() == name) => {
+                answer(fault)?.map(|fault| Self::Of(api, Box::new(fault))).ok_or_else(unknown)
+            }
+            _ => answer(text)?.ok_or_else(unknown),
         }
     }
+}
+
+/// A fault of an answer, of whatever API; none if it is no such.
+fn answer(text: &str) -> Result<Option<Fault>, String> {
+    let (name, argument) = text.split_once('=').map_or((text, None), |(name, argument)| (name, Some(argument)));
+    Ok(Some(match (name, argument) {
+        ("outage", None) => Fault::Outage,
+        ("lost", None) => Fault::Lost,
+        ("portal", None) => Fault::Portal,
+        ("redirect", None) => Fault::Redirect,
+        ("reset", None) => Fault::Reset,
+        ("5xx", None) => Fault::Status(500, None),
+        ("slow", Some(delay)) => Fault::Slow(duration(delay)?),
+        ("refuse", Some(attribute)) => Fault::Refuse(attribute.to_owned()),
+        ("gateway", Some(text)) => return Ok(status(text).map(Fault::Gateway)),
+        (name, argument) => {
+            let retry_after = argument.map(str::parse).transpose();
+            return Ok(status(name)
+                .zip(retry_after.ok())
+                .map(|(status, retry_after)| Fault::Status(status, retry_after)));
+        }
+    }))
+}
+
+fn status(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|status| (400..=599).contains(status))
 }
 
 /// A duration such as `90s` or `1h`; nothing is zero.
@@ -176,31 +320,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     duration.ok_or_else(|| format!("\"{text}\" is not a duration such as 90s or 1h"))
 }
 
-fn of_api(name: &str, status: Option<&str>) -> Option<Fault> {
-    let api = Api::ALL.into_iter().find(|api| api.name() == name)?;
-    if status == Some("reset") {
-        return Some(Fault::ApiReset(api));
-    }
-    let status = status?.parse().ok().filter(|status| (400..=599).contains(status))?;
-    Some(Fault::Api(api, status))
-}
-
-fn status(name: &str, argument: Option<&str>) -> Option<Fault> {
-    let status = name.parse().ok().filter(|status| (400..=599).contains(status))?;
-    match argument {
-        Some(seconds) => Some(Fault::Status(status, Some(seconds.parse().ok()?))),
-        None => Some(Fault::Status(status, None)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_fault_is_read_as_it_is_printed() {
-        let all = "outage*3,500,429=2*1,401,portal,redirect,slow=500ms,reset*2,refuse=visits,\
-                   fetch=403,single=reset*1,batch-slow=500ms,batch-stuck*1,batch-fail=7";
+        let all = "outage*3,lost*1,500,429=2*1,429=0,429=-1,503=99999999999999999999,429=date-5,503=date+30*2,401,\
+                   gateway=404*1,portal,redirect,slow=500ms,reset*2,refuse=visits,fetch=403,fetch=429=-1,single=reset*1,\
+                   bulk_v2=lost*1,bulk_v2=outage,batch_status=slow=500ms,fetch200*1,batch-slow=500ms,batch-stuck*1,\
+                   batch-fail=7,batch-fail-encoded=a b*1,batch-fail-unnamed=8,batch-short=2";
         assert_eq!(all.parse::<Faults>().map(|faults| faults.to_string()), Ok(all.to_owned()));
         assert_eq!("5xx".parse::<Fault>(), Ok(Fault::Status(500, None)));
         assert_eq!("".parse::<Faults>(), Ok(Faults::default()));
@@ -211,16 +340,39 @@ mod tests {
         assert!("flood".parse::<Faults>().is_err_and(|error| error.contains("\"flood\"")));
         assert!("outage*0".parse::<Faults>().is_err());
         assert!("200".parse::<Faults>().is_err());
-        assert!("slow=soon".parse::<Faults>().is_err());
+        for odd in ["slow=soon", "429=soon", "429=-", "429=date", "gateway=200", "fetch=batch-stuck", "batch-short=few"]
+        {
+            assert!(odd.parse::<Faults>().is_err(), "{odd}");
+        }
     }
 
     #[test]
     fn a_fault_of_one_api_or_of_batches_strikes_there_alone() {
         let mut faults: Faults = "fetch=403,batch-stuck*1".parse().expect("valid");
         assert_eq!(faults.strike(Api::Single, |_| false), None);
-        assert_eq!(faults.strike(Api::Fetch, |_| false), Some(Fault::Api(Api::Fetch, 403)));
+        assert_eq!(
+            faults.strike(Api::Fetch, |_| false),
+            Some(Fault::Of(Api::Fetch, Box::new(Fault::Status(403, None))))
+        );
         assert_eq!(faults.strike_batch(), [Fault::BatchStuck]);
         assert_eq!(faults.strike_batch(), []);
+    }
+
+    #[test]
+    fn a_missing_profile_is_answered_with_200_as_often_as_told() {
+        let mut faults: Faults = "fetch200*1".parse().expect("valid");
+        assert_eq!(faults.strike(Api::Fetch, |_| false), None);
+        assert!(faults.strike_missing() && !faults.strike_missing());
+    }
+
+    #[test]
+    fn a_date_in_retry_after_is_by_the_sandbox_s_clock() {
+        let header = |text: &str| text.parse::<RetryAfter>().map(|it| it.header(Timestamp::from_millis(60_000)));
+        assert_eq!(header("date-5").as_deref(), Ok("Thu, 01 Jan 1970 00:00:55 GMT"));
+        assert_eq!(header("date+5").as_deref(), Ok("Thu, 01 Jan 1970 00:01:05 GMT"));
+        assert_eq!(header("date-99").as_deref(), Ok("Thu, 01 Jan 1970 00:00:00 GMT"));
+        assert_eq!(header("date+9223372036854775807").as_deref(), Ok("Fri, 31 Dec 9999 23:59:59 GMT"));
+        assert_eq!(header("-1").as_deref(), Ok("-1"));
     }
 
     #[test]

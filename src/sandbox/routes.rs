@@ -15,12 +15,13 @@ use percent_encoding::percent_decode_str;
 
 use super::Sandbox;
 use super::delivery::parameter;
-use super::faults::Fault;
+use super::faults::{Fault, http_date};
 use super::target::{self, Reply};
 use super::wire::Api;
 use crate::clock::Clock;
 use crate::identity::{Identity, IdentityKind};
 use crate::limits::BATCH_FILE_BYTES_MAX;
+use crate::timestamp::Timestamp;
 
 /// How much of a body is read before the connection is dropped. Units: bytes.
 const BODY_BYTES_MAX: usize = BATCH_FILE_BYTES_MAX + 1024 * 1024;
@@ -98,13 +99,12 @@ pub(super) async fn call(sandbox: &Sandbox, request: Request<Incoming>) -> io::R
         (reply, identity, now)
     };
     let in_progress = InProgress { sandbox, identity };
-    if let Some(Fault::Slow(delay)) = &reply.fault {
+    if let Some(Fault::Slow(delay)) = reply.fault.as_ref().map(Fault::effect) {
         tokio::time::sleep(*delay).await;
     }
     drop(in_progress);
-    let mut response = respond(&reply)?;
-    let date = std::time::UNIX_EPOCH + std::time::Duration::from_millis(now.as_millis().unsigned_abs());
-    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(date)) {
+    let mut response = respond(&reply, now)?;
+    if let Ok(date) = HeaderValue::from_str(&http_date(now)) {
         response.headers_mut().insert(DATE, date);
     }
     Ok(response)
@@ -126,19 +126,24 @@ impl Drop for InProgress<'_> {
     }
 }
 
-fn respond(reply: &Reply) -> io::Result<Response<Body>> {
-    match reply.fault {
-        Some(Fault::Outage) => return Err(io::Error::other("the sandbox was told to drop the connection")),
-        Some(Fault::Reset | Fault::ApiReset(_)) => return Ok(broken(reply)),
+fn respond(reply: &Reply, now: Timestamp) -> io::Result<Response<Body>> {
+    let effect = reply.fault.as_ref().map(Fault::effect);
+    match effect {
+        Some(fault) if fault.is_silent() => {
+            return Err(io::Error::other("the sandbox was told to drop the connection"));
+        }
+        Some(Fault::Reset) => return Ok(broken(reply)),
         _ => {}
     }
     let mut response = text(reply.status, &reply.body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    if let Some(seconds) = reply.retry_after {
-        headers.insert(RETRY_AFTER, seconds.into());
+    if let Some(retry_after) = &reply.retry_after
+        && let Ok(text) = HeaderValue::from_str(&retry_after.header(now))
+    {
+        headers.insert(RETRY_AFTER, text);
     }
-    if reply.fault == Some(Fault::Redirect) {
+    if effect == Some(&Fault::Redirect) {
         headers.insert(LOCATION, HeaderValue::from_static("http://127.0.0.1:9/login"));
     }
     Ok(response)

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::batches::{self, Batches};
 use super::delivery;
-use super::faults::{Fault, Faults};
+use super::faults::{Fault, Faults, RetryAfter};
 use super::profiles::{HeldProfile, Profiles, Write};
 use super::wire::{self, Api, Wrong};
 use crate::identity::{Identity, IdentityKind};
@@ -87,8 +87,8 @@ pub struct Reply {
     pub status: u16,
     /// The `Content-Type`.
     pub content_type: &'static str,
-    /// `Retry-After` in seconds.
-    pub retry_after: Option<u64>,
+    /// `Retry-After`.
+    pub retry_after: Option<RetryAfter>,
     /// The body.
     pub body: String,
     /// What a fault makes of it.
@@ -256,9 +256,8 @@ impl Target {
             .faults
             .strike(request.api, |name| update.as_ref().is_some_and(|update| update.attributes.contains_key(name)));
         let mut handled = match &fault {
-            // What is slow, or breaks off in the middle of the answer, was done.
-            None | Some(Fault::Slow(_) | Fault::Reset | Fault::ApiReset(_)) => self.handle(request, now),
-            Some(fault) => struck(fault),
+            Some(fault) if !fault.is_done() => struck(fault),
+            _ => self.handle(request, now),
         };
         self.advance(now);
         handled.reply.fault = fault;
@@ -368,7 +367,8 @@ impl Target {
         let Some(profile) = self.profiles.shown(kind, key, now) else {
             let named = if kind == IdentityKind::PcId { "tnt id" } else { "third party id" };
             let message = format!("No profile found for client {client} with {named}={key}");
-            let reply = Reply::json(404, &json!({ "status": 404, "message": message }));
+            let status = if self.faults.strike_missing() { 200 } else { 404 };
+            let reply = Reply::json(status, &json!({ "status": 404, "message": message }));
             return Ok(Handled { identity: Some(identity), applied: false, ..Handled::done(reply, "not found") });
         };
         let attributes: serde_json::Map<String, serde_json::Value> = profile
@@ -440,7 +440,7 @@ impl Target {
             rows: handled.rows,
             applied: handled.applied,
             verdict: handled.verdict.clone(),
-            status: if fault == Some(&Fault::Outage) { 0 } else { handled.reply.status },
+            status: if fault.is_some_and(Fault::is_silent) { 0 } else { handled.reply.status },
             wrong: handled.wrong.clone(),
             fault: fault.map(ToString::to_string),
         });
@@ -450,15 +450,19 @@ impl Target {
 /// What a fault answers in the place of Target.
 fn struck(fault: &Fault) -> Handled {
     let text = |status, body: &str| Reply::new(status, "text/plain; charset=utf-8", body);
-    let reply = match fault {
+    let reply = match fault.effect() {
         Fault::Refuse(attribute) => {
             let problem = format!("the attribute {attribute} is refused");
             return Handled::wrong(Wrong { status: 400, problem });
         }
         Fault::Status(status, retry_after) => {
-            Reply { retry_after: *retry_after, ..text(*status, "the sandbox was told to fail") }
+            Reply { retry_after: retry_after.clone(), ..text(*status, "the sandbox was told to fail") }
         }
-        Fault::Api(_, status) => text(*status, "the sandbox was told to fail"),
+        Fault::Gateway(status) => Reply::new(
+            *status,
+            "text/html",
+            "<!doctype html><title>Gateway</title><p>This request was not let through.</p>",
+        ),
         Fault::Portal => Reply::new(
             200,
             "text/html",
@@ -490,7 +494,10 @@ fn spend(uses: &mut VecDeque<Timestamp>, per_day: Option<usize>, now: Timestamp)
 
 fn spent(seconds: u64, what: &str) -> Handled {
     let message = format!("the {what} of 24 hours are spent; the next succeeds in {seconds} seconds");
-    let reply = Reply { retry_after: Some(seconds), ..Reply::json(429, &json!({ "status": 429, "message": message })) };
+    let reply = Reply {
+        retry_after: Some(RetryAfter::Seconds(seconds.to_string())),
+        ..Reply::json(429, &json!({ "status": 429, "message": message }))
+    };
     Handled { applied: false, ..Handled::done(reply, format!("refused: {message}")) }
 }
 

@@ -328,7 +328,7 @@ fn attribute(row: AttributeRow, in_flight: Option<i64>) -> ProfileAttribute {
         sent_value: sent.map(|sent| sent.value),
         read: row.read.map(|(at, shown, decision)| ProfileReading {
             at: at.to_string(),
-            modified_at: shown.as_ref().map(|shown| shown.modified_at.to_string()),
+            modified_at: shown.as_ref().and_then(|shown| shown.modified_at).map(|at| at.to_string()),
             value: shown.map(|shown| shown.value),
             decision: decision.words().to_owned(),
         }),

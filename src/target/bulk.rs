@@ -5,13 +5,13 @@
 use std::collections::HashSet;
 use std::io::BufRead;
 
-use percent_encoding::utf8_percent_encode;
-use quick_xml::Reader;
-use quick_xml::events::Event;
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
+use super::elements::Elements;
 use super::outcome::{Outcome, Refused};
 use super::single::ENCODED;
 use crate::identity::IdentityKind;
+use crate::limits::BATCH_ROWS_MAX;
 use crate::store::key_hash;
 
 /// The path of submissions; version 2 creates profiles, version 1 does not.
@@ -116,74 +116,71 @@ fn status_path(url: &str) -> Option<String> {
 pub struct BatchStatus {
     /// `complete`, `incomplete` or `stuck`.
     pub status: String,
+    /// Rows that were looked at, where Target says so.
+    pub consumed: Option<u64>,
+    /// Rows that were applied, where Target says so.
+    pub successful: Option<u64>,
     /// Rows that failed, or whose profile was not found, as Target counts them.
     pub failed_count: u64,
-    /// Their keys, as far as they are listed, by [`key_hash`].
+    /// Rows that failed and are listed, each once.
+    pub named: u64,
+    /// Their keys by [`key_hash`], as they are written and percent-decoded: nothing says which of the two Target writes.
     pub failed: HashSet<u64>,
+}
+
+impl BatchStatus {
+    /// How many of a batch's `rows` rows failed without being named, by the least favourable of Target's counts. None of the
+    /// rows that are not named is known to be delivered then.
+    #[must_use]
+    pub fn unnamed_failures(&self, rows: u64) -> u64 {
+        let missing = |done: Option<u64>| done.map_or(0, |done| rows.saturating_sub(done));
+        let failed = self.failed_count.max(missing(self.consumed)).max(missing(self.successful));
+        failed.saturating_sub(self.named)
+    }
+
+    /// Notes a row that failed; a key that is listed both ways is one row.
+    fn name(&mut self, key: &str) {
+        if self.named >= BATCH_ROWS_MAX as u64 {
+            // More than a batch holds: that is no list of ours.
+            return;
+        }
+        let mut is_new = self.failed.insert(key_hash(key));
+        if let Ok(decoded) = percent_decode_str(key).decode_utf8()
+            && decoded != key
+        {
+            is_new &= self.failed.insert(key_hash(&decoded));
+        }
+        self.named += u64::from(is_new);
+    }
 }
 
 /// Reads a status; none if it is not Target's. It may be long: rows that failed are listed.
 pub fn read_status(body: impl BufRead) -> Option<BatchStatus> {
     let mut reader = Elements::new(body);
     let mut found = BatchStatus::default();
-    let mut id = None;
+    let (mut id, mut has_failed) = (None, false);
+    let count = |text: &str| text.trim().parse::<u64>().ok();
     while let Some((path, text)) = reader.next()? {
         match path.as_str() {
             "response/status" => found.status = text.trim().to_ascii_lowercase(),
+            "response/consumedCount" => found.consumed = count(&text),
+            "response/successfulUpdates" => found.successful = count(&text),
             "response/failedUpdates" | "response/profilesNotFound" => {
-                found.failed_count += text.trim().parse::<u64>().unwrap_or(0);
+                found.failed_count = found.failed_count.saturating_add(count(&text).unwrap_or(0));
             }
-            _ if path.ends_with("profile/id") => id = Some(key_hash(text.trim())),
-            _ if path.ends_with("profile/status") => {
-                let has_failed = !text.trim().to_ascii_lowercase().starts_with("success");
-                found.failed.extend(id.take().filter(|_| has_failed));
+            _ if path.ends_with("/profile/id") => id = Some(text),
+            _ if path.ends_with("/profile/status") => {
+                has_failed = !text.trim().to_ascii_lowercase().starts_with("success");
+            }
+            _ if path.ends_with("/profile") => {
+                if let (Some(id), true) = (id.take(), std::mem::take(&mut has_failed)) {
+                    found.name(id.trim());
+                }
             }
             _ => {}
         }
     }
     (!found.status.is_empty()).then_some(found)
-}
-
-/// The elements of a document that hold a text, by their path.
-struct Elements<R: BufRead> {
-    reader: Reader<R>,
-    buffer: Vec<u8>,
-    path: Vec<String>,
-    text: String,
-}
-
-impl<R: BufRead> Elements<R> {
-    fn new(body: R) -> Self {
-        Self { reader: Reader::from_reader(body), buffer: Vec::new(), path: Vec::new(), text: String::new() }
-    }
-
-    /// The next one; the inner none is the end, the outer one says that this is no such document.
-    #[allow(clippy::option_option, clippy::should_implement_trait)]
-    fn next(&mut self) -> Option<Option<(String, String)>> {
-        loop {
-            self.buffer.clear();
-            match self.reader.read_event_into(&mut self.buffer).ok()? {
-                Event::Start(start) => {
-                    self.path.push(start.name().as_ref().to_owned());
-                    self.text.clear();
-                }
-                Event::Text(text) => self.text.push_str(&text),
-                // Only the five that XML brings along, and characters by number: nothing grows by expansion.
-                Event::GeneralRef(entity) => match entity.resolve_char_ref() {
-                    Ok(Some(character)) => self.text.push(character),
-                    _ => self.text.push_str(quick_xml::escape::resolve_predefined_entity(&entity)?),
-                },
-                Event::End(_) => {
-                    let path = self.path.join("/");
-                    self.path.pop();
-                    return Some(Some((path, std::mem::take(&mut self.text))));
-                }
-                Event::Eof if self.path.is_empty() => return Some(None),
-                Event::Eof => return None,
-                _ => {}
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -225,7 +222,53 @@ mod tests {
             <failedUpdates>2</failedUpdates><status>complete</status></response>";
         let status = read_status(body).expect("Target's own");
         assert_eq!((status.status.as_str(), status.failed_count), ("complete", 2));
+        assert_eq!((status.consumed, status.successful, status.named), (None, None, 2));
         assert_eq!(status.failed, HashSet::from([key_hash("7"), key_hash("a&b")]));
         assert_eq!(read_status(&b"<html>"[..]), None);
+    }
+
+    fn status(inner: &str) -> BatchStatus {
+        let document = format!("<response>{inner}<status>complete</status></response>");
+        read_status(document.as_bytes()).expect("Target's own")
+    }
+
+    fn row(id: &str) -> String {
+        format!("<profile><id>{id}</id><status>failed</status></profile>")
+    }
+
+    #[test]
+    fn a_row_that_failed_is_known_whether_its_id_is_raw_or_encoded() {
+        let encoded = status(&row("Malm%C3%B6%20C"));
+        assert!(encoded.failed.contains(&key_hash("Malmö C")) && encoded.named == 1);
+        let raw = status(&row("100% more"));
+        assert!(raw.failed.contains(&key_hash("100% more")) && raw.named == 1);
+        // What looks encoded may be the key itself.
+        assert!(encoded.failed.contains(&key_hash("Malm%C3%B6%20C")));
+        // The same row twice is one, in whichever form.
+        assert_eq!(status(&[row("a b"), row("a%20b"), row("a b"), row("c")].concat()).named, 2);
+        let in_another_order = "<profile><status>failed</status><id><![CDATA[a&b]]></id></profile>";
+        assert!(status(in_another_order).failed.contains(&key_hash("a&b")));
+        let succeeded = "<profile><status>success</status><id>7</id></profile><profile><id>8</id></profile>";
+        assert_eq!((status(succeeded).named, status(succeeded).failed.len()), (0, 0));
+    }
+
+    #[test]
+    fn rows_that_failed_and_are_not_named_are_counted() {
+        let check = |inner: &str, rows, expected| {
+            assert_eq!(status(inner).unnamed_failures(rows), expected, "{inner} of {rows}");
+        };
+        let (one, counted) = (row("7"), "<failedUpdates>2</failedUpdates><profilesNotFound>1</profilesNotFound>");
+        check("", 10, 0);
+        check(counted, 10, 3);
+        check(&format!("{counted}{one}"), 10, 2);
+        check("<consumedCount>6</consumedCount>", 10, 4);
+        check("<consumedCount>10</consumedCount><successfulUpdates>7</successfulUpdates>", 10, 3);
+        check(&format!("<successfulUpdates>9</successfulUpdates>{one}"), 10, 0);
+        check(&format!("<consumedCount>9</consumedCount><failedUpdates>4</failedUpdates>{one}"), 10, 3);
+        // More than there are says nothing, and neither does what is no number.
+        check("<consumedCount>11</consumedCount><successfulUpdates>many</successfulUpdates>", 10, 0);
+        check(&one, 10, 0);
+        let most = u64::MAX;
+        check(&format!("<failedUpdates>{most}</failedUpdates><profilesNotFound>{most}</profilesNotFound>"), 1, most);
     }
 }

@@ -453,7 +453,7 @@ fn told<T>(
 
 fn fetched(received: &Received) -> Reply {
     match received.status {
-        404 if fetch::is_missing(&received.body) => return Reply::Missing,
+        200 | 404 if fetch::is_missing(&received.body) => return Reply::Missing,
         200 => {
             if let Some(profile) = fetch::read(&received.body) {
                 return Reply::Found(profile);
@@ -465,7 +465,8 @@ fn fetched(received: &Received) -> Reply {
     let reason = format!("Target answered {} to reading a profile", received.status);
     match classify_with(received.answer(), SystemTime::now(), |_| None) {
         Outcome::Unauthorized(_) => Reply::Denied(reason),
-        Outcome::Refused(_) => Reply::Unreadable(reason),
+        // A path that is too long is a matter of this profile's key.
+        Outcome::Refused(_) | Outcome::TooLarge => Reply::Unreadable(reason),
         outcome => Reply::Failed(outcome),
     }
 }
@@ -751,6 +752,27 @@ mod tests {
         let client = Client::new(&options(endpoint, Duration::from_millis(300))).expect("valid");
         let outcome = client.send("mboxPC=1&profile.a=1".to_owned()).await.answer;
         assert!(outcome.is_lost() && outcome.reason().contains("did not answer in time"), "{outcome:?}");
+    }
+
+    #[test]
+    fn each_answer_to_reading_a_profile() {
+        let check = |status, body: &str, label: &str| {
+            let received = Received { status, headers: HeaderMap::new(), body: body.as_bytes().to_vec() };
+            assert_eq!(fetched(&received).label(), label, "{status} {body}");
+        };
+        // Only the body is documented: it may come with either status.
+        let missing = r#"{"status":404,"message":"No profile found for client acme with third party id=123456"}"#;
+        check(404, missing, "missing");
+        check(200, missing, "missing");
+        check(500, missing, "failing");
+        check(200, r#"{"client":"acme","profileAttributes":{}}"#, "found");
+        check(200, "<html>Welcome</html>", "foreign");
+        check(404, "<html>Not Found</html>", "foreign");
+        check(404, "Not Found", "unreadable");
+        check(400, "no", "unreadable");
+        check(414, "", "unreadable");
+        check(403, "", "denied");
+        check(502, "", "lost");
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::outcome::Outcome;
 use super::single::ENCODED;
@@ -65,42 +66,61 @@ impl std::fmt::Debug for FetchedProfile {
 }
 
 #[derive(Deserialize)]
-struct Document {
+struct Document<'a> {
     #[serde(rename = "modifiedAt")]
     modified_at: Option<Value>,
-    #[serde(rename = "profileAttributes")]
-    attributes: Option<BTreeMap<String, Attribute>>,
-    client: Option<String>,
+    #[serde(rename = "profileAttributes", borrow)]
+    attributes: Option<&'a RawValue>,
+    client: Option<Value>,
 }
 
 #[derive(Deserialize)]
-struct Attribute {
-    value: Value,
+struct Attribute<'a> {
+    #[serde(borrow)]
+    value: Option<&'a RawValue>,
     #[serde(rename = "modifiedAt")]
     modified_at: Option<Value>,
 }
 
-/// Reads the document of a profile; none if it is not Target's.
+/// Reads the document of a profile; none if it is not Target's. An attribute that cannot be read is left out, it alone.
 #[must_use]
 pub fn read(body: &[u8]) -> Option<FetchedProfile> {
-    let document: Document = serde_json::from_slice(body).ok()?;
+    let document: Document<'_> = serde_json::from_slice(body).ok()?;
     if document.client.is_none() && document.attributes.is_none() {
         return None;
     }
-    let whole = document.modified_at.as_ref().and_then(time).unwrap_or_default();
-    let shown = |(name, attribute): (String, Attribute)| {
-        let value = match attribute.value {
-            Value::String(text) => text,
-            Value::Null => return None,
-            other => other.to_string(),
-        };
-        let modified_at = attribute.modified_at.as_ref().and_then(time).unwrap_or(whole);
-        Some((bare(&name).to_owned(), Shown { value, modified_at }))
+    let whole = document.modified_at.as_ref().and_then(time);
+    let shown = |(name, attribute): (String, &RawValue)| {
+        let attribute: Attribute<'_> = serde_json::from_str(attribute.get()).ok()?;
+        let modified_at = attribute.modified_at.as_ref().and_then(time).or(whole);
+        Some((bare(&name).to_owned(), Shown { value: text(attribute.value?)?, modified_at }))
     };
-    Some(FetchedProfile(document.attributes.unwrap_or_default().into_iter().filter_map(shown).collect()))
+    Some(FetchedProfile(attributes(document.attributes)?.into_iter().filter_map(shown).collect()))
 }
 
-/// Whether the body of a 404 is Target's own word that there is no such profile.
+/// The attributes by name; an empty list is how some tools write an empty object. None of anything else: taken for no
+/// attributes, it would have the others' values overwritten.
+fn attributes(raw: Option<&RawValue>) -> Option<BTreeMap<String, &RawValue>> {
+    match raw {
+        None => Some(BTreeMap::new()),
+        Some(raw) if raw.get().starts_with('[') => {
+            serde_json::from_str::<[(); 0]>(raw.get()).ok().map(|_| BTreeMap::new())
+        }
+        Some(raw) => serde_json::from_str(raw.get()).ok(),
+    }
+}
+
+/// A value as text. A number keeps its digits: through a binary float it would lose some.
+fn text(raw: &RawValue) -> Option<String> {
+    match raw.get() {
+        "null" => None,
+        text if text.starts_with('"') => serde_json::from_str(text).ok(),
+        text => Some(text.to_owned()),
+    }
+}
+
+/// Returns whether a body is Target's own word that there is no such profile. It may come with a 404 or with a 200: only the
+/// body is documented.
 #[must_use]
 pub fn is_missing(body: &[u8]) -> bool {
     serde_json::from_slice::<Value>(body).is_ok_and(|document| document["status"].as_i64() == Some(404))
@@ -132,15 +152,45 @@ mod tests {
                                  "profile.a":{"value":1},"user.b":{"value":null}}}"#;
         let profile = read(body).expect("Target's own").0;
         let at = Timestamp::parse("2026-01-01T16:35:45Z").expect("valid");
-        assert_eq!(profile["visits"], Shown { value: "7".into(), modified_at: at });
-        assert_eq!(profile["a"], Shown { value: "1".into(), modified_at: at });
+        assert_eq!(profile["visits"], Shown { value: "7".into(), modified_at: Some(at) });
+        assert_eq!(profile["a"], Shown { value: "1".into(), modified_at: Some(at) });
         assert!(!profile.contains_key("b"));
+    }
+
+    #[test]
+    fn an_odd_attribute_does_not_lose_the_others() {
+        let body = br#"{"client":"acme","profileAttributes":{"good":{"value":"7"},"none":{},"null":null,"text":"x",
+            "list":[1],"twice":{"value":"1","value":"2"},"half":{"value":"\ud800"},"yes":{"value":true},
+            "long":{"value":7777777777777777777777777777.10}}}"#;
+        let profile = read(body).expect("Target's own").0;
+        let found: Vec<(&str, &str)> =
+            profile.iter().map(|(name, shown)| (name.as_str(), shown.value.as_str())).collect();
+        assert_eq!(found, [("good", "7"), ("long", "7777777777777777777777777777.10"), ("yes", "true")]);
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_read_is_the_profile_s_own_or_unknown_and_never_1970() {
+        let at = |own: &str, whole: &str| {
+            let body = format!(
+                r#"{{"client":"acme","modifiedAt":{whole},"profileAttributes":{{"a":{{"value":"7","modifiedAt":{own}}}}}}}"#
+            );
+            read(body.as_bytes()).expect("Target's own").0["a"].modified_at.map(|at| at.to_string())
+        };
+        let (new, old) = ("\"2026-01-01T16:35:45\"", "\"2025-01-01T00:00:00\"");
+        assert_eq!(at(new, old).as_deref(), Some("2026-01-01T16:35:45Z"));
+        for odd in ["null", "\"\"", "\"yesterday\"", "true", "{}", "1e99"] {
+            assert_eq!(at(odd, old).as_deref(), Some("2025-01-01T00:00:00Z"), "{odd}");
+            assert_eq!(at(odd, odd), None, "{odd}");
+        }
     }
 
     #[test]
     fn what_is_not_target_s_is_no_profile() {
         assert_eq!(read(b"<html>"), None);
         assert_eq!(read(b"{}"), None);
+        assert_eq!(read(br#"{"client":"acme","profileAttributes":"none"}"#), None);
+        assert_eq!(read(br#"{"client":"acme","profileAttributes":[1]}"#), None);
+        assert_eq!(read(br#"{"client":"acme","profileAttributes":[]}"#), Some(FetchedProfile::default()));
         assert!(is_missing(br#"{"status":404,"message":"No profile found for client acme with third party id=1"}"#));
         assert!(!is_missing(b"<html>404"));
     }

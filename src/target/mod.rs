@@ -6,6 +6,7 @@ pub mod bulk;
 pub mod client;
 pub mod delivery;
 pub mod diagnose;
+mod elements;
 pub mod fetch;
 pub mod outcome;
 pub mod proxy;

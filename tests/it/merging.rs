@@ -15,7 +15,7 @@ struct Target(Vec<(i64, String)>);
 impl Target {
     fn shown(&self, now: i64) -> Option<Shown> {
         let (at, value) = self.0.iter().rfind(|(at, _)| at + DELAY <= now)?;
-        Some(Shown { value: value.clone(), modified_at: time(*at) })
+        Some(Shown { value: value.clone(), modified_at: Some(time(*at)) })
     }
 
     fn newest(&self) -> Option<&str> {

@@ -1,0 +1,160 @@
+//! The elements of an XML document, read piece by piece. Memory is bounded and time linear, whatever the document.
+
+use std::io::{self, BufRead};
+
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+/// How deep Target's documents go, with room. What goes deeper is not Target's. Units: elements.
+const DEPTH_MAX: usize = 8;
+
+/// How much of the text of an element is kept. Units: bytes. Limits: an encoded key is at most 3,072.
+const TEXT_BYTES_MAX: usize = 4 * 1024;
+
+/// How much of the name of an element is kept. Units: bytes. Limits: the longest that means something has 17.
+const NAME_BYTES_MAX: usize = 64;
+
+/// The longest piece, a tag or a text, of a document that is Target's: a piece is held whole. Units: bytes.
+const PIECE_BYTES_MAX: usize = 256 * 1024;
+
+/// The elements of a document that hold a text, by their path.
+pub(super) struct Elements<R: BufRead> {
+    reader: Reader<Pieces<R>>,
+    buffer: Vec<u8>,
+    /// The names of the open elements, each with a slash before it but the first.
+    path: String,
+    /// Where in the path the name of each open element begins.
+    open: Vec<usize>,
+    text: String,
+}
+
+impl<R: BufRead> Elements<R> {
+    pub(super) fn new(body: R) -> Self {
+        let reader = Reader::from_reader(Pieces { body, left: 0 });
+        Self { reader, buffer: Vec::new(), path: String::new(), open: Vec::new(), text: String::new() }
+    }
+
+    /// The next one; the inner none is the end, the outer one says that this is no such document.
+    #[allow(clippy::option_option, clippy::should_implement_trait)]
+    pub(super) fn next(&mut self) -> Option<Option<(String, String)>> {
+        loop {
+            self.buffer.clear();
+            self.reader.get_mut().left = PIECE_BYTES_MAX;
+            match self.reader.read_event_into(&mut self.buffer).ok()? {
+                Event::Start(start) if self.open.len() < DEPTH_MAX => {
+                    self.open.push(self.path.len());
+                    if self.open.len() > 1 {
+                        self.path.push('/');
+                    }
+                    push_within(&mut self.path, start.name().as_ref(), NAME_BYTES_MAX);
+                    self.text.clear();
+                }
+                Event::Start(_) => return None,
+                Event::Text(text) => push_text(&mut self.text, &text),
+                Event::CData(text) => push_text(&mut self.text, &text),
+                // Only the five that XML brings along, and characters by number: nothing grows by expansion.
+                Event::GeneralRef(entity) => match entity.resolve_char_ref() {
+                    Ok(Some(character)) => push_text(&mut self.text, character.encode_utf8(&mut [0; 4])),
+                    _ => push_text(&mut self.text, quick_xml::escape::resolve_predefined_entity(&entity)?),
+                },
+                Event::End(_) => {
+                    let path = self.path.clone();
+                    self.path.truncate(self.open.pop()?);
+                    return Some(Some((path, std::mem::take(&mut self.text))));
+                }
+                Event::Eof if self.open.is_empty() => return Some(None),
+                Event::Eof => return None,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Appends to the text of an element as much as is kept of it.
+fn push_text(text: &mut String, more: &str) {
+    push_within(text, more, TEXT_BYTES_MAX.saturating_sub(text.len()));
+}
+
+/// Appends whole characters of a text up to so many bytes.
+fn push_within(text: &mut String, more: &str, bytes_max: usize) {
+    text.push_str(&more[..more.floor_char_boundary(bytes_max)]);
+}
+
+/// A body that fails where one piece of it is longer than what is left. Reset before each piece.
+struct Pieces<R> {
+    body: R,
+    left: usize,
+}
+
+impl<R: BufRead> BufRead for Pieces<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let buffer = self.body.fill_buf()?;
+        if self.left == 0 && !buffer.is_empty() {
+            return Err(io::Error::other("a piece of the document is too long"));
+        }
+        Ok(&buffer[..buffer.len().min(self.left)])
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.left = self.left.saturating_sub(bytes);
+        self.body.consume(bytes);
+    }
+}
+
+impl<R: BufRead> io::Read for Pieces<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&self.fill_buf()?[..count]);
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The elements of a document, up to the first that is not Target's; and whether it was read to its end.
+    fn read(document: &str) -> (Vec<(String, String)>, bool) {
+        let mut elements = Elements::new(document.as_bytes());
+        let mut found = Vec::new();
+        loop {
+            match elements.next() {
+                Some(Some(element)) => found.push(element),
+                end => return (found, end.is_some()),
+            }
+        }
+    }
+
+    fn check(document: &str, count: usize, is_whole: bool) {
+        let (found, whole) = read(document);
+        assert_eq!((found.len(), whole), (count, is_whole), "{}", &document[..document.len().min(80)]);
+    }
+
+    #[test]
+    fn elements_come_by_path_with_their_text() {
+        let (found, _) = read("<r><a>1 &amp; &#50;</a><b><c><![CDATA[<3>]]></c></b></r>");
+        let found: Vec<(&str, &str)> = found.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        assert_eq!(found, [("r/a", "1 & 2"), ("r/b/c", "<3>"), ("r/b", ""), ("r", "")]);
+        check("<r><a></r>", 0, false);
+        check("<r>&unknown;</r>", 0, false);
+        check("text alone", 0, true);
+    }
+
+    #[test]
+    fn a_document_that_is_deep_or_huge_costs_little() {
+        let begun = std::time::Instant::now();
+        let deep = |depth: usize| format!("{}{}", "<a>".repeat(depth), "</a>".repeat(depth));
+        check(&deep(DEPTH_MAX), DEPTH_MAX, true);
+        check(&deep(1_000_000), 0, false);
+        // A long name is cut, and not copied whole for each element in it.
+        let name = "n".repeat(100_000);
+        let (found, is_whole) = read(&format!("<{name}>{}</{name}>", "<a>1</a>".repeat(100_000)));
+        assert!(is_whole && found.len() == 100_001 && found[0].0.len() == NAME_BYTES_MAX + "/a".len());
+        let (found, _) = read(&format!("<a>{}</a>", "ö&amp;".repeat(10_000)));
+        assert!(found[0].1.len() <= TEXT_BYTES_MAX && found[0].1.starts_with("ö&ö&"));
+        check(&format!("<r>{}</r>", "y".repeat(PIECE_BYTES_MAX - 5)), 1, true);
+        check(&format!("<r>{}</r>", "y".repeat(PIECE_BYTES_MAX + 1)), 0, false);
+        assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+    }
+}
