@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use outpost::clock::Clock;
 use outpost::quota::QuotaTime;
-use outpost::store::{InFlight, Settlement, Store};
+use outpost::store::{ClaimRules, InFlight, Settlement, Store};
 
 use common::{Agent, NOWHERE, PROFILES, STRUCTURED, backlog, event, load, request, row};
 
@@ -73,7 +73,7 @@ fn purge() {
         common::commit(&mut store, &common::recordings(begin..begin + 10_000, PROFILES), 2_000);
     }
     let at = Clock::new(None).now();
-    for claim in store.claim(&InFlight::default(), usize::MAX, &HashSet::new()).unwrap() {
+    for claim in store.claim(&InFlight::default(), ClaimRules::alone(usize::MAX, &HashSet::new())).unwrap().claims {
         let delivered = (0..claim.attributes.len()).collect();
         let quota_time = QuotaTime { at, wall: at };
         let settlement = Settlement::of_update(claim, delivered, Vec::new(), at, quota_time);

@@ -17,8 +17,8 @@
 //! | 0 | `limits` `timestamp` `identity` `attribute` `event` `reason` `existence` `shared` | plain values; no I/O, no async |
 //! | 1 | `coalesce` `backoff` `quota` `pace` `pulse` `metrics` `link` `mapping` `route` `merge` `tokens` | pure rules; time and chance are arguments |
 //! | 2 | `store` | the only home of SQL |
-//! | 3 | `clock` `data_dir` `rights` `log_level` `mount` `forget` `network` `target` `status` `supervisor` `verify` `intake` `rejected` `http` | clocks, files and sockets |
-//! | 4 | `forwarder` `verification` `housekeeping` `watchdog` | from the outbox to Target, and what keeps the agent well |
+//! | 3 | `clock` `data_dir` `rights` `log_level` `mount` `forget` `network` `target` `status` `supervisor` `judge` `verify` `intake` `rejected` `http` | clocks, files and sockets |
+//! | 4 | `forwarder` `housekeeping` `watchdog` | from the outbox to Target, and what keeps the agent well |
 //! | 5 | `config` `logging` `sandbox` `agent` | what wires the floors below |
 //! | 6 | `cli` | what people type |
 //!
@@ -62,6 +62,7 @@ pub mod data_dir;
 pub mod forget;
 pub mod http;
 pub mod intake;
+pub mod judge;
 pub mod log_level;
 pub mod mount;
 pub mod network;
@@ -75,7 +76,7 @@ pub mod verify;
 // Floor 4
 pub mod forwarder;
 pub mod housekeeping;
-pub mod verification;
+
 pub mod watchdog;
 
 // Floor 5

@@ -71,6 +71,19 @@ pub enum Permit {
 /// The largest part by which a wait that Target asked for is spread, so that a whole chain does not come back in one second.
 const TOLD_SPREAD: f64 = 0.1;
 
+impl Permit {
+    /// Requests that may be sent now, when `in_flight` of at most `connections` are on their way.
+    #[must_use]
+    pub fn places(self, in_flight: usize, connections: usize) -> usize {
+        match self {
+            Self::WaitUntil(_) => 0,
+            Self::Probe => 1_usize.saturating_sub(in_flight),
+            Self::SendOne => connections.saturating_sub(in_flight).min(1),
+            Self::Send => connections.saturating_sub(in_flight),
+        }
+    }
+}
+
 /// The state machine.
 #[derive(Clone, Debug)]
 pub struct Link {
@@ -252,6 +265,19 @@ mod tests {
 
     fn unreachable() -> Signal {
         Signal::Unreachable("refused".into())
+    }
+
+    #[test]
+    fn there_are_as_many_places_as_connections_and_one_for_a_probe() {
+        let check = |permit: Permit, in_flight, places| assert_eq!(permit.places(in_flight, 4), places, "{permit:?}");
+        check(Permit::Send, 0, 4);
+        check(Permit::Send, 3, 1);
+        check(Permit::Send, 4, 0);
+        check(Permit::SendOne, 3, 1);
+        check(Permit::SendOne, 4, 0);
+        check(Permit::Probe, 0, 1);
+        check(Permit::Probe, 1, 0);
+        check(Permit::WaitUntil(SECOND), 0, 0);
     }
 
     #[test]

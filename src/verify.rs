@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 use crate::existence::Existence;
 use crate::identity::Identity;
-use crate::merge::{Sent, Shown};
+use crate::judge::{By, Skew, judge};
 use crate::quota::{QuotaClock, QuotaTime};
 use crate::status::{ProfileIdentity, ReadQuota};
-use crate::store::{AttributeRow, ProfileRow, StoreError, Verified, Writer};
+use crate::store::{ProfileRow, ReadBack, StoreError, Verified, Writer};
 use crate::target::{Client, FetchedProfile, Reply};
 use crate::timestamp::Timestamp;
 
@@ -65,17 +65,6 @@ impl Verdict {
             Self::NotSent => "not sent yet",
             Self::Others => "not of this device",
         }
-    }
-}
-
-/// Judges one attribute: what was sent last, and what Target shows.
-#[must_use]
-pub fn judge(sent: Option<&Sent>, shown: Option<&Shown>) -> Verdict {
-    match (sent, shown) {
-        (None, _) => Verdict::NotSent,
-        (Some(sent), Some(shown)) if sent.value == shown.value => Verdict::Arrived,
-        (Some(sent), Some(shown)) if shown.modified_at.is_none_or(|at| at > sent.at) => Verdict::ChangedByOthers,
-        _ => Verdict::NotArrived,
     }
 }
 
@@ -138,30 +127,31 @@ impl Verifier {
             return Err(VerifyError::NotRead(reason));
         }
         self.reads.spend(now);
-        let found = match self.client.fetch(identity).await.answer {
+        let exchange = self.client.fetch(identity).await;
+        let found = match exchange.answer {
             Reply::Found(profile) => Some(profile),
             Reply::Missing => None,
             Reply::Denied(reason) | Reply::Unreadable(reason) => return Err(VerifyError::NotRead(reason)),
             Reply::Failed(outcome) => return Err(VerifyError::NotRead(outcome.reason())),
         };
-        let attributes = compare(&row, found.as_ref());
+        let wall = self.clock.now();
+        let skew = exchange.date.map_or(Skew::None, |date| Skew::between(date, wall));
+        let (attributes, lost) = compare(&row, found.as_ref(), skew, wall);
         let count = |verdict| attributes.iter().filter(|attribute| attribute.verdict == verdict).count();
-        let is_lost = |row: &&AttributeRow| {
-            let verdict = attributes.iter().find(|attribute| attribute.name == row.name).map(|it| it.verdict);
-            verdict == Some(Verdict::NotArrived) && row.delivered_version == row.version
-        };
-        let lost = row.attributes.iter().filter(is_lost).map(|row| (row.name.clone(), row.version));
-        let lost: Vec<(String, i64)> = if resends { lost.collect() } else { Vec::new() };
+        let lost = if resends { lost } else { Vec::new() };
         let resent = lost.len();
         let verified = Verified {
             arrived: i64::try_from(count(Verdict::Arrived) + count(Verdict::ChangedByOthers)).unwrap_or(0),
             lost,
             existence: if found.is_some() { Existence::Yes } else { Existence::No },
-            at: self.clock.now(),
+            at: wall,
+            // A read-back that is due stays so: what was lost may still be applied.
+            again_at: row.read_back.filter(|(_, why)| *why == ReadBack::Ambiguous).map(|(at, _)| at),
+            reads: 1,
         };
         let (id, quota_time) = (row.id, QuotaTime { at: now, wall: Clock::system() });
         let noted = self.writer.act(move |store| {
-            store.spend_reads(1, quota_time);
+            store.spend_reads(verified.reads, quota_time);
             store.verified(id, &verified)
         });
         noted.await.map_err(VerifyError::Store)?;
@@ -170,55 +160,51 @@ impl Verifier {
     }
 }
 
-/// What is here beside what is there, by name.
+/// Compares what is here with what is there, by name; and gives the delivered values that have not arrived, with their
+/// versions: the same decision as before a delivery.
 #[must_use]
-pub fn compare(row: &ProfileRow, found: Option<&FetchedProfile>) -> Vec<VerifiedAttribute> {
-    let shown = |name: &str| found.and_then(|found| found.0.get(name));
-    let text = |at: Timestamp| at.to_string();
+pub fn compare(
+    row: &ProfileRow,
+    found: Option<&FetchedProfile>,
+    skew: Skew,
+    now: Timestamp,
+) -> (Vec<VerifiedAttribute>, Vec<(String, i64)>) {
+    let nothing = FetchedProfile::default();
+    let found = found.unwrap_or(&nothing);
+    let (_, lost) = judge(row.basis.clone(), &row.sends, By::Reading(found), skew, now).arrived();
+    let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
     let mut all: Vec<VerifiedAttribute> = row
         .attributes
         .iter()
         .map(|own| {
-            let there = shown(&own.name);
+            let there = found.0.get(&own.name);
+            let sent = own.sends.last().map(|sent| sent.value.clone());
+            let verdict = match (&sent, there) {
+                (None, _) => Verdict::NotSent,
+                (Some(sent), Some(there)) if *sent == there.value => Verdict::Arrived,
+                _ if there.is_none() || lost.iter().any(|(name, _)| *name == own.name) => Verdict::NotArrived,
+                _ => Verdict::ChangedByOthers,
+            };
             VerifiedAttribute {
                 name: own.name.clone(),
-                here: Some(own.sent.as_ref().map_or_else(|| own.value.clone(), |sent| sent.value.clone())),
+                here: Some(sent.unwrap_or_else(|| own.value.clone())),
                 there: there.map(|there| there.value.clone()),
-                modified_at: there.and_then(|there| there.modified_at).map(text),
-                verdict: judge(own.sent.as_ref(), there),
+                modified_at: there.and_then(|there| text(there.modified_at)),
+                verdict,
             }
         })
         .collect();
-    for (name, there) in found.iter().flat_map(|found| &found.0) {
+    for (name, there) in &found.0 {
         if !row.attributes.iter().any(|own| own.name == *name) {
             all.push(VerifiedAttribute {
                 name: name.clone(),
                 here: None,
                 there: Some(there.value.clone()),
-                modified_at: there.modified_at.map(text),
+                modified_at: text(there.modified_at),
                 verdict: Verdict::Others,
             });
         }
     }
     all.sort_by(|one, other| one.name.cmp(&other.name));
-    all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_verdict() {
-        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
-        let sent = Sent { value: "7".to_owned(), own: "7".to_owned(), version: 1, at: at(100) };
-        let shown = |value: &str, seconds| Shown { value: value.to_owned(), modified_at: Some(at(seconds)) };
-        assert_eq!(judge(None, None), Verdict::NotSent);
-        assert_eq!(judge(Some(&sent), None), Verdict::NotArrived);
-        assert_eq!(judge(Some(&sent), Some(&shown("7", 100))), Verdict::Arrived);
-        assert_eq!(judge(Some(&sent), Some(&shown("5", 99))), Verdict::NotArrived);
-        assert_eq!(judge(Some(&sent), Some(&shown("9", 101))), Verdict::ChangedByOthers);
-        let unknown = Shown { value: "9".to_owned(), modified_at: None };
-        assert_eq!(judge(Some(&sent), Some(&unknown)), Verdict::ChangedByOthers);
-    }
+    (all, lost)
 }

@@ -21,7 +21,7 @@ use crate::http::sessions::Sessions;
 use crate::intake::Intake;
 use crate::intake::folder::{Folder, FolderRules};
 use crate::intake::line::{LineDevice, LineRules};
-use crate::limits::STOP_TIMEOUT;
+use crate::limits::{QUOTA_WINDOW, STOP_TIMEOUT};
 use crate::link::{Link, LinkState};
 use crate::log_level::LogLevel;
 use crate::metrics::Metrics;
@@ -35,7 +35,6 @@ use crate::store::{InFlight, Outbox, Reader, Store, StoreError, StoreFile, Store
 use crate::supervisor::{self, News};
 use crate::target::{Client, ClientError};
 use crate::tokens::Tokens;
-use crate::verification::Verification;
 use crate::verify::Verifier;
 use crate::watchdog::{INTERVAL, LATE_MAX, Watchdog};
 
@@ -129,7 +128,7 @@ pub async fn run(
     let AgentOptions { store_file, device_id, tokens, session_key, server, settings, folder, lines, reload, log_level } =
         options;
     let (forwarder_settings, bounds) = (settings.forwarder(), settings.bounds());
-    let Settings { allowed_origins, mappings, target, updates_per_day, reads_per_day, limits, keep_events, forwarding } =
+    let Settings { allowed_origins, mappings, target, updates_per_day, reads_per_day, limits, keep_events, .. } =
         settings;
     let mappings = Shared::new(mappings);
     let origins = Shared::new(allowed_origins);
@@ -143,6 +142,7 @@ pub async fn run(
     let quota_clock = QuotaClock::new(quota_time.at, clock.elapsed());
     let reads = ReadQuota::new(store.read_quota(reads_per_day, quota_time.at).map_err(AgentError::Store)?);
     let batches = store.open_batches().map_err(AgentError::Store)?;
+    let rows_sent = store.batch_rows_since(quota_time.at.minus(QUOTA_WINDOW)).map_err(AgentError::Store)?;
     let metrics = Metrics::new();
     let client = Client::measured(&target, metrics.clone()).map_err(AgentError::Client)?;
     let pending_at_start = PendingAtStart::count(snapshot).map_err(AgentError::Thread)?;
@@ -175,15 +175,6 @@ pub async fn run(
         quota_clock,
         reads: reads.clone(),
     };
-    let verification = match &forwarding.verify {
-        Some((_, after)) => Some(Verification {
-            after: *after,
-            verifier: verifier.clone(),
-            reader: Reader::open(&store_file).map_err(AgentError::Store)?,
-            link: link.clone(),
-        }),
-        None => None,
-    };
     let route_counts = RouteCounts::default();
     let sessions = Arc::new(Sessions::default());
     let target_host = target.host();
@@ -204,6 +195,7 @@ pub async fn run(
         session_key: session_key.expose_secret().as_bytes().to_vec(),
         reads: reads.clone(),
         batches,
+        rows_sent,
         store_file: store_file.clone(),
         route_counts: route_counts.clone(),
     });
@@ -240,9 +232,6 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     tasks.spawn(forwarder.run(stop.clone()));
     tasks.spawn(housekeeping.run(stop.clone()));
-    if let Some(verification) = verification {
-        tasks.spawn(verification.run(stop.clone()));
-    }
     tasks.spawn(refresh_certificates(client.clone(), stop.clone()));
     tasks.spawn(watchdog.run(stop.clone(), || std::process::exit(1)));
     if let Some(folder) = folder {

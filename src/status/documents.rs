@@ -320,7 +320,7 @@ fn attribute(row: AttributeRow, in_flight: Option<i64>) -> ProfileAttribute {
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
     let is_known = row.delivered_version == row.version || row.batched_version == row.version;
     let route = row.route.filter(|_| is_known);
-    let sent = row.sent.filter(|sent| sent.value != sent.own && state == "delivered");
+    let sent = row.sends.last().cloned().filter(|sent| sent.value != sent.own && state == "delivered");
     ProfileAttribute {
         state: state.to_owned(),
         api: route.map(|route| route.api().name().to_owned()),

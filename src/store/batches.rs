@@ -95,10 +95,18 @@ pub struct BatchRow {
 
 /// One attribute of a row, as it is sent: name, value, version, and our own value at that time where it is to be known
 /// again when it is read. Version 0 is an attribute of others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowAttribute(pub String, pub String, pub i64, pub Option<String>);
 
+// Nobody's values may reach a log.
+impl std::fmt::Debug for RowAttribute {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RowAttribute").field("version", &self.2).finish_non_exhaustive()
+    }
+}
+
 /// A profile that is put in a batch.
+#[derive(Debug)]
 pub struct BatchEntry {
     /// Number of the profile in the store.
     pub profile_id: i64,

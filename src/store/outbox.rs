@@ -115,6 +115,14 @@ pub struct ClaimRules<'r> {
     pub can_batch: bool,
 }
 
+impl<'r> ClaimRules<'r> {
+    /// Rules for what goes singly, of profiles that nobody else writes.
+    #[must_use]
+    pub const fn alone(limit: usize, aside: &'r HashSet<i64>) -> Self {
+        Self { limit, aside, backlog_max: 0, late_before: None, goes_in_batch: false, can_batch: false }
+    }
+}
+
 /// What was claimed.
 #[derive(Debug, Default)]
 pub struct Claims {

@@ -11,14 +11,13 @@ use super::batches;
 use super::journal::{State, Store};
 use super::keys::{self, KeyFilter};
 use super::profiles::{self, Repeats, kind_number};
-use super::readings;
+use super::readings::{self, Basis};
 use super::rejected::{self, RejectedRow};
 use super::salvage::{self, Salvage};
 use super::seal::StoreFile;
 use super::sends::{self, SendLog};
 use super::verification::ReadBack;
 use super::{StoreError, schema};
-use crate::attribute::Operation;
 use crate::coalesce::Stamp;
 use crate::existence::Knowledge;
 use crate::identity::Identity;
@@ -49,6 +48,10 @@ pub struct ProfileRow {
     pub read_back: Option<(Timestamp, ReadBack)>,
     /// Its attributes, by name.
     pub attributes: Vec<AttributeRow>,
+    /// Those that may be sent, with what decides what Target shall hold of them.
+    pub basis: Vec<Basis>,
+    /// Values that were sent of it lately.
+    pub sends: SendLog,
 }
 
 /// One event of a profile.
@@ -94,12 +97,6 @@ pub struct AttributeRow {
     pub route: Option<Route>,
     /// Values that were sent of it lately, oldest first, as far as is known.
     pub sends: Vec<Sent>,
-    /// Operation by which events change it.
-    pub operation: Operation,
-    /// Whether the name is this device's own.
-    pub is_own: bool,
-    /// Items of an `append`.
-    pub items: Option<String>,
     /// What was read of it last: when, what, and what was decided.
     pub read: Option<(Timestamp, Option<Shown>, Decision)>,
 }
@@ -366,6 +363,8 @@ impl Reader {
                     missing: time(4)?.zip(time(5)?),
                     read_back: time(6)?.map(|due| (due, why)),
                     attributes: Vec::new(),
+                    basis: Vec::new(),
+                    sends: SendLog::default(),
                 })
             })
             .optional()?;
@@ -374,8 +373,7 @@ impl Reader {
             "SELECT a.name, open(value, 'attribute', a.profile_id, a.name), nullif(open(event, 'journal', seq), ''),
                     a.event_time_ms, mapping, version, delivered_version, delivered_at_ms,
                     refused_version, refused_reason, route,
-                    open(delivered_value, 'attribute', a.profile_id, a.name), operation, is_own,
-                    open(items, 'attribute', a.profile_id, a.name),
+                    open(delivered_value, 'attribute', a.profile_id, a.name),
                     read_at_ms, open(read_value, 'attribute', a.profile_id, a.name), read_modified_at_ms, decision
              FROM attribute a LEFT JOIN journal ON seq = event_seq
                  LEFT JOIN reading r ON r.profile_id = a.profile_id AND r.name = a.name
@@ -386,6 +384,9 @@ impl Reader {
         profile.attributes = statement
             .query_map([profile.id], |row| attribute(row, &log, &batched))?
             .collect::<rusqlite::Result<_>>()?;
+        drop(statement);
+        profile.basis = readings::basis(&snapshot, profile.id)?;
+        profile.sends = log;
         Ok(Some(profile))
     }
 }
@@ -398,9 +399,9 @@ fn attribute(row: &Row<'_>, log: &SendLog, batched: &[(String, i64)]) -> rusqlit
     let delivered = readings::delivered(delivered_version, row.get(11)?, row.get(7)?);
     let noted = log.of(&name);
     let unnoted = delivered.filter(|sent| noted.last().is_none_or(|last| last.version < sent.version));
-    let modified_at = time(17)?;
-    let shown = row.get::<_, Option<String>>(16)?.map(|value| Shown { value, modified_at });
-    let decision = row.get::<_, Option<i64>>(18)?.and_then(Decision::of_number);
+    let modified_at = time(14)?;
+    let shown = row.get::<_, Option<String>>(13)?.map(|value| Shown { value, modified_at });
+    let decision = row.get::<_, Option<i64>>(15)?.and_then(Decision::of_number);
     Ok(AttributeRow {
         sends: noted.iter().cloned().chain(unnoted).collect(),
         batched_version: batched.iter().find(|(batched, _)| *batched == name).map_or(0, |(_, version)| *version),
@@ -415,10 +416,7 @@ fn attribute(row: &Row<'_>, log: &SendLog, batched: &[(String, i64)]) -> rusqlit
         refused_version: row.get(8)?,
         refused_reason: row.get(9)?,
         route: row.get::<_, Option<i64>>(10)?.and_then(Route::of_number),
-        operation: Operation::of_number(row.get(12)?),
-        is_own: row.get(13)?,
-        items: row.get(14)?,
-        read: time(15)?.zip(decision).map(|(at, decision)| (at, shown, decision)),
+        read: time(12)?.zip(decision).map(|(at, decision)| (at, shown, decision)),
     })
 }
 

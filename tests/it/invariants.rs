@@ -8,7 +8,7 @@ use outpost::identity::{Identity, IdentityKind};
 use outpost::mapping::{MappingError, ProfileChanges};
 use outpost::quota::QuotaTime;
 use outpost::reason::Reason;
-use outpost::store::{Claim, InFlight, Reader, Recorded, Recording, Refusal, Settlement, Store};
+use outpost::store::{Claim, ClaimRules, InFlight, Reader, Recorded, Recording, Refusal, Settlement, Store};
 use outpost::timestamp::Timestamp;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
@@ -99,7 +99,7 @@ impl World {
     }
 
     fn claims(&mut self, count: usize) -> Vec<Claim> {
-        self.store().claim(&InFlight::default(), count, &HashSet::new()).unwrap()
+        self.store().claim(&InFlight::default(), ClaimRules::alone(count, &HashSet::new())).unwrap().claims
     }
 
     fn answer(&mut self, count: usize, is_refused: bool) {

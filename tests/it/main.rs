@@ -30,7 +30,6 @@ mod properties;
 mod rejected;
 mod retention;
 mod sealing;
-mod simulation;
 mod slow_clients;
 mod socket;
 mod store;

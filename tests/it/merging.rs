@@ -34,7 +34,7 @@ struct Device {
     event_time: i64,
     version: i64,
     delivered_version: i64,
-    sent: Option<Sent>,
+    sends: Vec<Sent>,
 }
 
 impl Device {
@@ -55,13 +55,14 @@ impl Device {
     fn sync(&mut self, operation: Operation, target: &mut Target, now: i64, answer_is_lost: bool) {
         let Some(value) = self.value.clone().filter(|_| self.version > self.delivered_version) else { return };
         let own = Own { operation, value: &value, event_time: time(self.event_time), items: None };
-        let (decision, sent) = merge(own, self.sent.as_ref(), target.shown(now).as_ref());
+        let (decision, sent) = merge(own, &self.sends, target.shown(now).as_ref(), time(now));
         if decision == Decision::Superseded {
             self.delivered_version = self.version;
             return;
         }
         // Noted before it is sent, as the forwarder does.
-        self.sent = Some(Sent { value: sent.clone(), own: value, version: self.version, at: time(now) });
+        let (value, own) = (sent.clone(), value);
+        self.sends.push(Sent { value, own, version: self.version, at: time(now), is_lost: answer_is_lost });
         target.0.push((now, sent));
         if !answer_is_lost {
             self.delivered_version = self.version;

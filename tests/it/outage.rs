@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use outpost::forwarder::{Step, plan};
 use outpost::limits::OUTAGE_SPREAD;
 use outpost::link::{Link, Signal};
 use outpost::pace::first_wait;
@@ -31,14 +30,12 @@ fn curve(mut devices: Vec<Device>) -> Vec<usize> {
             for _ in device.in_flight.len()..answered {
                 device.link.observe(Signal::Answered, now, 0.5);
             }
-            let permit = device.link.permit(now);
-            if let Step::Send(places) = plan(permit, device.in_flight.len(), CONNECTIONS, u64::MAX, now) {
-                for _ in 0..places.min(device.pending as usize) {
-                    device.link.sent(now);
-                    device.in_flight.push(now);
-                    device.pending -= 1;
-                    *seconds.last_mut().unwrap() += 1;
-                }
+            let places = device.link.permit(now).places(device.in_flight.len(), CONNECTIONS);
+            for _ in 0..places.min(device.pending as usize) {
+                device.link.sent(now);
+                device.in_flight.push(now);
+                device.pending -= 1;
+                *seconds.last_mut().unwrap() += 1;
             }
         }
         let before = now.as_secs();

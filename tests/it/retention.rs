@@ -5,7 +5,7 @@ use std::time::Duration;
 use outpost::clock::Clock;
 use outpost::intake::{cloudevents, record_directly};
 use outpost::mapping::Mappings;
-use outpost::store::{FILE_NAME, InFlight, Room, Settlement, Store, StoreError, StoreLimits};
+use outpost::store::{ClaimRules, FILE_NAME, InFlight, Room, Settlement, Store, StoreError, StoreLimits};
 use outpost::timestamp::Timestamp;
 use reqwest::StatusCode;
 use serde_json::json;
@@ -35,7 +35,7 @@ fn fill(store: &mut Store, mappings: &Mappings, from: usize, count: usize) -> Re
 /// Delivers all that is pending.
 fn deliver(store: &mut Store) {
     let at = Clock::new(None).now();
-    for claim in store.claim(&InFlight::default(), usize::MAX, &Default::default()).unwrap() {
+    for claim in store.claim(&InFlight::default(), ClaimRules::alone(usize::MAX, &Default::default())).unwrap().claims {
         let delivered = (0..claim.attributes.len()).collect();
         let quota_time = outpost::quota::QuotaTime { at, wall: at };
         let settlement = Settlement::of_update(claim, delivered, Vec::new(), at, quota_time);

@@ -4,10 +4,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::judge::Row;
 use super::types::Moment;
 use crate::backoff::backoff;
 use crate::identity::IdentityKind;
+use crate::judge::Row;
 use crate::limits::{
     BATCH_CALLS_A_MINUTE, BATCH_FILE_BYTES_MAX, BATCH_INCOMPLETE_MAX, BATCH_INTERVAL, BATCH_NAMES_MAX, BATCH_ROWS_MAX,
     READING_AGE_MAX,
@@ -101,8 +101,6 @@ pub(super) enum Next {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outlook {
     pub(super) now: Duration,
-    /// This device's time.
-    pub(super) wall: Timestamp,
     /// The quota's clock.
     pub(super) quota: Timestamp,
     /// Whether the outbox holds nothing more for a batch now.

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::judge::Update;
 use super::types::Request;
 use crate::existence::Existence;
 use crate::identity::IdentityKind;
+use crate::judge::Update;
 use crate::limits::DELIVERY_PARAMETERS_MAX;
 use crate::merge::Sent;
 use crate::reason::Reason;

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 mod batches;
 mod flight;
-mod judge;
 mod refusals;
 mod setbacks;
 mod step;
@@ -23,14 +22,14 @@ pub use types::{
 };
 
 use batches::{Batches, Open};
-use flight::{Flight, Plan, Purpose};
-use judge::{Row, Skew};
+use flight::{Flight, Plan};
 use refusals::Refusals;
 use setbacks::Setbacks;
 
 use crate::backoff::backoff;
 use crate::existence::Existence;
 use crate::limits::{DELIVERY_REQUESTS_MAX, QUOTA_WINDOW, READ_BACK_FIRST, READ_BACK_LAST};
+use crate::judge::{Row, Skew};
 use crate::link::{Link, LinkState, Signal};
 use crate::quota::Quota;
 use crate::route::{Mode, Route, Situation, route};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::batches::{Next, Outlook, Step, api_version, row_bytes};
 use super::flight::{Flight, Purpose};
-use super::judge::{By, fresh, judge};
 use super::{Action, Ask, Candidate, Core, Moment, News};
+use crate::judge::{By, fresh, judge};
 use crate::limits::{BATCH_ROWS_A_DAY, OUTBOX_PAGE_PROFILES, READ_BACK_FIRST};
 use crate::link::{LinkState, Permit};
 use crate::route::{Mode, UpdateApi};
@@ -96,11 +96,9 @@ impl Core {
     fn work(&mut self, permit: Permit, moment: Moment) -> Action {
         let now = moment.elapsed;
         let in_flight = self.in_flight();
-        let places = match permit {
-            Permit::Probe => 1_usize.saturating_sub(in_flight + usize::from(self.batches.is_busy())),
-            Permit::SendOne => self.connections.saturating_sub(in_flight).min(1),
-            _ => self.connections.saturating_sub(in_flight),
-        };
+        // A probe goes alone, also beside a batch.
+        let beside = usize::from(permit == Permit::Probe && self.batches.is_busy());
+        let places = permit.places(in_flight + beside, self.connections);
         self.decide(permit, places, moment);
         if !self.busy.is_noting
             && let Some(note) = self.note(moment)
@@ -267,7 +265,6 @@ impl Core {
     fn batch_step(&mut self, moment: Moment, may_send: bool) -> Result<Action, Option<Duration>> {
         let outlook = Outlook {
             now: moment.elapsed,
-            wall: moment.wall,
             quota: moment.quota.at,
             is_read: self.is_read(),
             bulk_above: self.rules.routes.bulk_above,

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::batches::{self, NotTaken};
 use super::flight::{Flight, Plan, Purpose, RENEWED_AFTER};
-use super::judge::{By, Judgement, Skew, judge};
 use super::refusals::Refusal;
 use super::step::{DUE_INTERVAL, DUE_MAX};
 use super::{BatchCame, Candidate, Core, ForwarderSettings, Input, Moment, News, Settle};
 use crate::existence::Existence;
 use crate::identity::IdentityKind;
+use crate::judge::{By, Judgement, Skew, judge};
 use crate::limits::{MISSING_LOOK_MAX, MISSING_LOOK_MIN, MISSING_TIME, READ_BACK_FIRST};
 use crate::link::{LinkState, Signal};
 use crate::reason::Reason;

@@ -16,7 +16,7 @@ const SKEW_MIN: Duration = Duration::from_secs(60);
 
 /// How far this device's clock is from Target's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Skew {
+pub enum Skew {
     /// They agree, or Target did not say.
     #[default]
     None,
@@ -28,7 +28,8 @@ pub(super) enum Skew {
 
 impl Skew {
     /// Between Target's time and this device's.
-    pub(super) fn between(target: Timestamp, device: Timestamp) -> Self {
+    #[must_use]
+    pub fn between(target: Timestamp, device: Timestamp) -> Self {
         let (ahead, behind) = (target.since(device), device.since(target));
         if ahead >= SKEW_MIN {
             Self::Ahead(ahead)
@@ -40,7 +41,8 @@ impl Skew {
     }
 
     /// A time of this device, on Target's clock.
-    pub(super) fn apply(self, time: Timestamp) -> Timestamp {
+    #[must_use]
+    pub fn apply(self, time: Timestamp) -> Timestamp {
         match self {
             Self::None => time,
             Self::Ahead(ahead) => time.plus(ahead),
@@ -51,32 +53,36 @@ impl Skew {
 
 /// One attribute as it goes out.
 #[derive(Clone)]
-pub(super) struct Outgoing {
-    pub(super) name: String,
-    pub(super) value: String,
+pub struct Outgoing {
+    /// Name.
+    pub name: String,
+    /// Value, with the others' part.
+    pub value: String,
     /// Our own value, where it is to be known again when it is read.
-    pub(super) own: Option<String>,
-    pub(super) version: i64,
+    pub own: Option<String>,
+    /// Version of our own value.
+    pub version: i64,
     /// Version that was delivered before.
-    pub(super) delivered_version: i64,
+    pub delivered_version: i64,
     /// Place among the attributes of the claim.
-    pub(super) index: usize,
+    pub index: usize,
 }
 
 /// What is pending of a profile, as a single update or a call of the Delivery API carries it.
 #[derive(Clone, Default)]
-pub(super) struct Update(pub(super) Vec<Outgoing>);
+pub struct Update(pub Vec<Outgoing>);
 
 /// All of a profile, as the row of a batch carries it.
-pub(super) struct Row {
-    pub(super) attributes: Vec<RowAttribute>,
+pub struct Row {
+    /// Attributes, by name.
+    pub attributes: Vec<RowAttribute>,
     /// When the profile was read, on the monotonic clock; none where profiles are not shared, or cannot be read.
-    pub(super) read_at: Option<Duration>,
+    pub read_at: Option<Duration>,
 }
 
 /// What a profile is judged by.
 #[derive(Clone, Copy)]
-pub(super) enum By<'f> {
+pub enum By<'f> {
     /// Its owner alone writes it: profiles are not shared.
     Alone,
     /// What was read of it now; an empty profile where Target has none.
@@ -86,13 +92,14 @@ pub(super) enum By<'f> {
 }
 
 /// A profile all of whose attributes were judged.
-pub(super) struct Judgement {
+pub struct Judgement {
     attributes: Vec<Judged>,
     /// Others' attributes, which a batch would remove.
     others: Vec<(String, String)>,
-    pub(super) readings: Vec<Reading>,
+    /// What was read of it, and decided.
+    pub readings: Vec<Reading>,
     /// Whether something of it has neither a reading nor a memory.
-    pub(super) is_groundless: bool,
+    pub is_groundless: bool,
 }
 
 struct Judged {
@@ -105,7 +112,8 @@ struct Judged {
 }
 
 /// Judges a claim that was read with its basis. `now` is this device's time.
-pub(super) fn judge(basis: Vec<Basis>, log: &SendLog, by: By<'_>, skew: Skew, now: Timestamp) -> Judgement {
+#[must_use]
+pub fn judge(basis: Vec<Basis>, log: &SendLog, by: By<'_>, skew: Skew, now: Timestamp) -> Judgement {
     let mut judgement =
         Judgement { attributes: Vec::new(), others: Vec::new(), readings: Vec::new(), is_groundless: false };
     if let By::Reading(found) = by {
@@ -149,7 +157,8 @@ impl Judgement {
     }
 
     /// What is pending, but for what theirs wins over.
-    pub(super) fn update(&self, claim: &Claim) -> Update {
+    #[must_use]
+    pub fn update(&self, claim: &Claim) -> Update {
         let outgoing = |judged: &Judged| {
             let index = claim.attributes.iter().position(|claimed| claimed.name == judged.basis.name)?;
             // The claim and its basis are of one moment, or of two: what was claimed is what is settled.
@@ -168,7 +177,8 @@ impl Judgement {
     }
 
     /// All of it. What theirs wins over is theirs.
-    pub(super) fn row(&self, read_at: Option<Duration>) -> Row {
+    #[must_use]
+    pub fn row(&self, read_at: Option<Duration>) -> Row {
         let ours = self.attributes.iter().map(|judged| {
             let Judged { basis, value, .. } = judged;
             let is_ours = judged.decision != Decision::Superseded;
@@ -182,12 +192,14 @@ impl Judgement {
     }
 
     /// Whether anything that is pending is left to be sent.
-    pub(super) fn has_pending(&self) -> bool {
+    #[must_use]
+    pub fn has_pending(&self) -> bool {
         self.attributes.iter().any(|judged| judged.basis.is_pending && judged.decision != Decision::Superseded)
     }
 
     /// Of a profile that was read back: how many delivered values have arrived, and those that have not.
-    pub(super) fn arrived(&self) -> (i64, Vec<(String, i64)>) {
+    #[must_use]
+    pub fn arrived(&self) -> (i64, Vec<(String, i64)>) {
         let is_delivered = |judged: &&Judged| judged.basis.delivered_version == judged.basis.version;
         let (arrived, lost): (Vec<&Judged>, Vec<&Judged>) = self
             .attributes
@@ -210,7 +222,8 @@ fn sends(basis: &Basis, log: &SendLog, skew: Skew) -> Vec<Sent> {
 }
 
 /// What is pending of a claim none of which others may have written meanwhile.
-pub(super) fn fresh(claim: &Claim, is_shared: bool) -> Update {
+#[must_use]
+pub fn fresh(claim: &Claim, is_shared: bool) -> Update {
     let outgoing = |(index, attribute): (usize, &crate::store::ClaimedAttribute)| Outgoing {
         name: attribute.name.clone(),
         value: attribute.value.clone(),
