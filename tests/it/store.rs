@@ -6,7 +6,7 @@ use outpost::clock::Clock;
 use outpost::data_dir::DataDir;
 use outpost::existence::Existence;
 use outpost::intake::{cloudevents, record_directly};
-use outpost::store::{FILE_NAME, InFlight, Reader, SCHEMA_VERSION, Store, StoreError};
+use outpost::store::{ClaimRules, FILE_NAME, InFlight, Reader, SCHEMA_VERSION, Store, StoreError};
 use rusqlite::Connection;
 
 use crate::support::{MAPPINGS, mappings, used};
@@ -67,7 +67,7 @@ fn a_store_of_the_first_schema_is_brought_to_this_one_with_all_that_is_pending()
     let path = dir.path().join(FILE_NAME);
     store_of_schema_1(&path);
     let store = Store::open(&path).unwrap();
-    let claims = store.claim(&InFlight::default(), 10, &HashSet::new()).unwrap();
+    let claims = store.claim(&InFlight::default(), ClaimRules::alone(10, &HashSet::new())).unwrap().claims;
     let pending: Vec<(&str, &str)> =
         claims[0].attributes.iter().map(|attribute| (attribute.name.as_str(), attribute.value.as_str())).collect();
     assert_eq!((claims.len(), pending), (1, vec![("visits", "2")]));
@@ -91,7 +91,7 @@ fn a_damaged_store_of_the_first_schema_is_saved_into_this_one() {
     std::fs::write(&path, bytes).unwrap();
     assert!(Store::mend(&path, Clock::system()).unwrap());
     let store = Store::open(&path).unwrap();
-    assert_eq!(store.claim(&InFlight::default(), 10, &HashSet::new()).unwrap().len(), 1);
+    assert_eq!(store.claim(&InFlight::default(), ClaimRules::alone(10, &HashSet::new())).unwrap().claims.len(), 1);
 }
 
 #[test]
