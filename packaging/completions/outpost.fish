@@ -180,7 +180,7 @@ complete -c outpost -n "__fish_outpost_using_subcommand reload" -l sandbox-liste
 complete -c outpost -n "__fish_outpost_using_subcommand reload" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand reload" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l listen -d 'Where to listen' -r
-complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l faults -d 'How to fail: outage, 5xx, 429=SECONDS, 401, portal, redirect, slow=500ms, reset, refuse=ATTRIBUTE, fetch=403 and so for any API, batch-slow=30s, batch-stuck, batch-fail=KEY; each with *TIMES' -r
+complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l faults -d 'How to fail: outage, lost, 5xx, 429=SECONDS, 429=date-5, 401, gateway=404, portal, redirect, slow=500ms, reset, refuse=ATTRIBUTE, fetch=403 or bulk_v2=lost and so for any API, fetch200, batch-slow=30s, batch-stuck, batch-fail=KEY, batch-fail-encoded=KEY, batch-fail-unnamed=KEY, batch-short=ROWS; each with *TIMES' -r
 complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l unknown -d 'What becomes of updates for unknown identities' -r -f -a "vanish\t'It is answered like any other and vanishes, as the real one does'
 accept\t'The profile is made'"
 complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l token -d 'The bearer token that calls must carry' -r

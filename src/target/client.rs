@@ -461,6 +461,10 @@ fn fetched(received: &Received) -> Reply {
         }
         _ => {}
     }
+    if received.status == 200 && received.body.len() >= PROFILE_BYTES_MAX && received.body.starts_with(b"{") {
+        // Cut off, so that nobody can read it; Target's own nevertheless.
+        return Reply::Unreadable("the profile is larger than Target's limits allow".to_owned());
+    }
     // Its words are not kept: they may say whose profile it is.
     let reason = format!("Target answered {} to reading a profile", received.status);
     match classify_with(received.answer(), SystemTime::now(), |_| None) {
@@ -773,6 +777,7 @@ mod tests {
         check(414, "", "unreadable");
         check(403, "", "denied");
         check(502, "", "lost");
+        check(200, &format!("{{{}", " ".repeat(PROFILE_BYTES_MAX)), "unreadable");
     }
 
     #[tokio::test]

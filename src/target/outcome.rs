@@ -161,7 +161,7 @@ const fn intermediary(status: u16) -> &'static str {
             "a gateway does not let requests of this kind pass (405); have Target's host let through, and check endpoint \
              in [target]"
         }
-        407 => "the proxy wants credentials (407); set them beside proxy in [target.http]",
+        407 => "the proxy wants credentials (407); set proxy_user and proxy_password in [target.http]",
         421 => "a gateway does not serve Target's host (421); check endpoint in [target], and the DNS server",
         425 => "a gateway takes no requests yet (425 Too Early); have Target's host let through",
         431 => {
