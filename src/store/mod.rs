@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 mod batches;
 mod counters;
+mod destination;
 mod erase;
 mod filling;
 mod history;
@@ -31,6 +32,7 @@ mod writer;
 
 pub use batches::{BatchHead, BatchRow, BatchState, SettledRows, key_hash};
 pub use counters::{Counters, Pending, Totals};
+pub use destination::{Adopted, Destination};
 pub use erase::{ErasedProfile, JournalRow, checkpoint};
 pub use filling::{Candidate, Filled};
 pub use history::Moment;
