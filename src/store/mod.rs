@@ -40,7 +40,7 @@ pub use journal::{Recorded, Recording, Store, StoreLimits};
 pub use keys::KeyFilter;
 pub use outbox::{Claim, ClaimRules, ClaimedAttribute, Claims, InFlight, Outbox, is_shared};
 pub use profiles::Repeats;
-pub use purge::PurgeStep;
+pub use purge::{ProfilePurge, ProfilePurgeStep, PurgeStep};
 pub use reader::{AttributeRow, ProfileEvent, ProfileRow, Reader};
 pub use readings::{Basis, Reading};
 pub use rejected::{RejectedRow, RejectedSubject};
