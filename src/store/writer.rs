@@ -497,7 +497,7 @@ impl Job {
             }
             Self::Settle { settlements, .. } => {
                 settlements.iter().try_for_each(|settlement| store.settle_unless_void(settlement))
-            },
+            }
             Self::Other(other) | Self::Note(other) => other.apply(store),
             Self::Damage => Ok(()),
         }
