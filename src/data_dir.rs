@@ -237,12 +237,15 @@ impl DataDir {
     }
 
     /// The device's name; made on the first call, and made anew on another machine: two that were installed from one
-    /// disk image must not share it. `machine_id` is what the system calls the machine, where it has a name for it.
+    /// disk image must not share it. `machine_id` is what the system calls the machine, where it has a name for it; what
+    /// is no machine's name, such as a placeholder of the first seconds after a start, says nothing and changes nothing.
     ///
     /// # Errors
     /// [`DataDirError::File`].
     pub fn device_id(&self, machine_id: Option<&str>) -> Result<DeviceId, DataDirError> {
-        let machine = machine_id.map(|id| hex::encode(&Sha256::digest(format!("outpost {}", id.trim()))[..8]));
+        let machine = machine_id
+            .filter(|id| is_machine_id(id))
+            .map(|id| hex::encode(&Sha256::digest(format!("outpost {}", id.trim()))[..8]));
         let (name, named_on) = self.kept_device_id().unwrap_or_default();
         let is_cloned = machine.is_some() && named_on.is_some() && machine != named_on;
         if !name.is_empty() && !is_cloned && (machine.is_none() || machine == named_on) {
@@ -311,6 +314,18 @@ pub fn new_token() -> io::Result<SecretString> {
     let mut bytes = [0; TOKEN_BYTES];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(SecretString::from(hex::encode(bytes)))
+}
+
+/// Whether a text names one machine: 16 hexadecimal digits or more, with or without hyphens, and not all the same.
+///
+/// Source: `/etc/machine-id` is "uninitialized" until the first boot has ended, and firmware without a number of its own
+/// gives zeros or ones.
+fn is_machine_id(text: &str) -> bool {
+    const DIGITS_MIN: usize = 16;
+    let digits: Vec<char> = text.trim().chars().filter(|next| *next != '-').collect();
+    digits.len() >= DIGITS_MIN
+        && digits.iter().all(char::is_ascii_hexdigit)
+        && digits.iter().any(|digit| Some(digit) != digits.first())
 }
 
 fn new_device_id() -> String {

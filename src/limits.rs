@@ -66,6 +66,15 @@ pub const BATCH_ROWS_A_DAY: u64 = 1_000_000;
 /// Limits: ours; each costs every row a comma.
 pub const BATCH_NAMES_MAX: usize = 1_000;
 
+/// How long a profile that Target has is kept at least after it was last touched, however little room there is.
+///
+/// Limits: a write may take a day to show at Target, and until then our own note of it decides. Source: Target's page of a
+/// batch's status has it processed within a day; an hour more for clocks.
+pub const PROFILE_UNTOUCHED_MIN: Duration = Duration::from_secs(25 * 60 * 60);
+
+/// Profiles that are untouched for so long go first when room is needed; then those of half of it, and so on.
+pub const PROFILE_UNTOUCHED_FIRST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Shortest time between two batches, unless the backlog is large. Source: ours, so that a quiet shop sends few.
 pub const BATCH_INTERVAL: Duration = Duration::from_secs(60);
 

@@ -78,6 +78,12 @@ impl Quota {
         self.updates_per_day = updates_per_day;
     }
 
+    /// Forgets all uses: they were another client's.
+    pub fn forget(&mut self) {
+        self.minutes.clear();
+        self.used = 0;
+    }
+
     /// The minute under which a use at that time is stored.
     #[must_use]
     pub const fn minute(now: Timestamp) -> i64 {

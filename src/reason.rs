@@ -19,11 +19,13 @@ pub enum Reason {
     ProfileMissing,
     /// Its row failed in several batches.
     BatchFailed,
+    /// The attribute carries the name of another device, whose store this was.
+    OtherDevice,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::MappingFailed,
         Self::CoalesceFailed,
         Self::RefusedByTarget,
@@ -32,6 +34,7 @@ impl Reason {
         Self::Superseded,
         Self::ProfileMissing,
         Self::BatchFailed,
+        Self::OtherDevice,
     ];
 
     /// The name in the store, in answers and in logs.
@@ -46,6 +49,25 @@ impl Reason {
             Self::Superseded => "superseded",
             Self::ProfileMissing => "profile_missing",
             Self::BatchFailed => "batch_failed",
+            Self::OtherDevice => "other_device",
         }
+    }
+
+    /// More than the label says, in words.
+    #[must_use]
+    pub const fn words(self) -> Option<&'static str> {
+        match self {
+            Self::OtherDevice => Some(
+                "the attribute carries the name of another device, or of this one before it was renamed, and is not sent \
+                 any more; new events write attributes with this device's name",
+            ),
+            _ => None,
+        }
+    }
+
+    /// The reason of a label.
+    #[must_use]
+    pub fn of_label(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.label() == label)
     }
 }

@@ -7,7 +7,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::destination::{destination, tell};
 use super::{AgentError, Listeners};
+use crate::clock::Clock;
 use crate::forwarder::{ForwarderRules, ForwarderSettings};
 use crate::http::api::Api;
 use crate::http::guard::Guard;
@@ -16,7 +18,7 @@ use crate::http::server::{ServerOptions, serve};
 use crate::mapping::Mappings;
 use crate::shared::Shared;
 use crate::status::{Bounds, ReadQuota, SharedBounds};
-use crate::store::{StoreLimits, Writer};
+use crate::store::{InFlight, StoreError, StoreLimits, Writer};
 use crate::target::{Client, ClientOptions};
 
 /// What may change while an agent runs.
@@ -98,6 +100,10 @@ pub(super) struct LiveParts {
     pub(super) reads: ReadQuota,
     pub(super) client: Client,
     pub(super) writer: Writer,
+    pub(super) clock: Arc<Clock>,
+    pub(super) in_flight: InFlight,
+    /// The device's name, which takes a restart to change.
+    pub(super) device_id: String,
 }
 
 /// Makes the checks of a listener, for these origins.
@@ -156,13 +162,30 @@ impl LiveParts {
         let limits = settings.limits;
         let (forwarder, bounds) = (settings.forwarder(), settings.bounds());
         self.client.set_up(&settings.target).map_err(AgentError::Client)?;
-        self.writer.act(move |store| store.set_limits(limits)).await.map_err(AgentError::Store)?;
+        self.adopt(&settings.target, limits).await.map_err(AgentError::Store)?;
         self.mappings.replace(settings.mappings);
         self.origins.replace(settings.allowed_origins);
         self.bounds.replace(bounds);
         self.reads.set_limit(settings.reads_per_day);
         self.forwarder.send_replace(forwarder);
         self.keep.send_replace(settings.keep_events);
+        Ok(())
+    }
+
+    /// Takes in where deliveries go from now on, and other limits of the store.
+    async fn adopt(&self, target: &ClientOptions, limits: StoreLimits) -> Result<(), StoreError> {
+        let (whose, now, in_flight) = (destination(target, &self.device_id), self.clock.now(), self.in_flight.clone());
+        let adopted = self
+            .writer
+            .act(move |store| {
+                store.set_limits(limits)?;
+                store.adopt_destination(&whose, now, &in_flight)
+            })
+            .await?;
+        if adopted.voided.is_some() {
+            self.reads.forget();
+        }
+        tell(&adopted, target);
         Ok(())
     }
 }

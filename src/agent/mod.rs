@@ -42,6 +42,7 @@ use crate::watchdog::{INTERVAL, LATE_MAX, Watchdog};
 const CERTIFICATES_INTERVAL: Duration = Duration::from_secs(2);
 
 mod changes;
+mod destination;
 
 #[cfg(unix)]
 pub use changes::SocketChange;
@@ -138,6 +139,10 @@ pub async fn run(
     let Opened { mut store, snapshot, reader, outbox, in_flight } =
         Opened::open(&store_file, limits).map_err(AgentError::Store)?;
     let clock = Arc::new(Clock::new(store.counters().recorded_at));
+    // Before anything is read of what was delivered, used up or is on its way.
+    let whose = destination::destination(&target, &device_id);
+    let adopted = store.transact(|store| store.adopt_destination(&whose, clock.now(), &in_flight));
+    destination::tell(&adopted.map_err(AgentError::Store)?, &target);
     let (quota, quota_time) = store.quota(updates_per_day, Clock::system()).map_err(AgentError::Store)?;
     let quota_clock = QuotaClock::new(quota_time.at, clock.elapsed());
     let reads = ReadQuota::new(store.read_quota(reads_per_day, quota_time.at).map_err(AgentError::Store)?);
@@ -209,10 +214,10 @@ pub async fn run(
             writer: writer.clone(),
             reader: Mutex::new(reader),
             pending_at_start,
-            in_flight,
+            in_flight: in_flight.clone(),
             link,
-            clock,
-            device_id,
+            clock: clock.clone(),
+            device_id: device_id.clone(),
             bounds: bounds.clone(),
             route_counts,
             folder: folder.as_ref().map(Folder::view),
@@ -255,6 +260,9 @@ pub async fn run(
             reads,
             client,
             writer,
+            clock,
+            in_flight,
+            device_id,
         },
         serving: Serving {
             api,

@@ -5,6 +5,7 @@ use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print, profile_path, small_runtime};
 use crate::clock::Clock;
 use crate::identity::Identity;
+use crate::reason::Reason;
 use crate::status::{EVENTS_SHOWN, Profile, ProfileAttribute, ProfileEventView, profile};
 use crate::store::{Reader, StoreError};
 
@@ -76,6 +77,7 @@ fn details(attribute: &ProfileAttribute) -> Vec<(&'static str, String)> {
     let when = attribute.delivered_at.as_deref().filter(|_| state == "delivered").map(|at| format!(" on {at}"));
     let why = reason.as_deref().map(|reason| format!(": {reason}"));
     details.push(("state", format!("{state}{}{}", when.unwrap_or_default(), why.unwrap_or_default())));
+    details.extend(reason.as_deref().and_then(Reason::of_label).and_then(Reason::words).map(|it| ("", it.to_owned())));
     if let (Some(api), Some(why)) = (&attribute.api, &attribute.why) {
         details.push(("by", format!("{api}, since {why}")));
     }

@@ -137,6 +137,10 @@ fn table(status: &Status) -> String {
     let opens = quota.opens_at.as_deref().map(|at| format!(", spent until {at}")).unwrap_or_default();
     let full = if store.is_full { "; full, events are refused" } else { "" };
     let free = store.disk_free_bytes.map(|bytes| format!(", {} free on disk", mebibytes(bytes))).unwrap_or_default();
+    let purged = match store.purged_profiles {
+        0 => String::new(),
+        count => format!("; {count} delivered profiles purged for room"),
+    };
     [
         ("device", format!("{}, outpost {}, up {} s", status.device_id, status.version, status.uptime_seconds)),
         ("link", format!("{}{reason} (since {})", status.link, status.link_since)),
@@ -166,13 +170,14 @@ fn table(status: &Status) -> String {
         ("routes", routes(status)),
         ("rejected", format!("{} events, {} updates kept", rejected.events, rejected.updates)),
         ("quota", format!("{} of {} used in 24 hours{opens}", quota.used, quota.updates_per_day)),
-        ("store", format!("{} of {}{free}{full}", mebibytes(store.bytes), mebibytes(store.max_bytes))),
+        ("store", format!("{} of {}{free}{full}{purged}", mebibytes(store.bytes), mebibytes(store.max_bytes))),
     ]
     .map(|(name, value)| format!("{name:<10}{value}"))
     .into_iter()
     .chain(status.folder.as_ref().map(folder))
     .chain(status.lines.iter().map(device))
     .chain(store.salvage.clone())
+    .chain(store.destination_words())
     .collect::<Vec<_>>()
     .join("\n")
 }

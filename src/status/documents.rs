@@ -152,8 +152,25 @@ pub struct StoreCounts {
     pub log_bytes: u64,
     pub is_full: bool,
     pub disk_free_bytes: Option<u64>,
+    /// Profiles that Target has, and that were purged for room since the store was made.
+    #[serde(default)]
+    pub purged_profiles: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub salvage: Option<String>,
+    /// Until when deliveries went to another client code or endpoint, for a while after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination_changed_at: Option<String>,
+}
+
+impl StoreCounts {
+    /// What is to be said of a change of the destination.
+    #[must_use]
+    pub fn destination_words(&self) -> Option<String> {
+        let at = self.destination_changed_at.as_deref()?;
+        Some(format!(
+            "the store's deliveries were to another client code or endpoint until {at}; everything it holds is sent again"
+        ))
+    }
 }
 
 impl Status {

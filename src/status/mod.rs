@@ -36,6 +36,9 @@ const HISTORY_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Events of a profile that are shown with it.
 pub const EVENTS_SHOWN: usize = 20;
 
+/// How long a change of the destination is told.
+const DESTINATION_SHOWN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// Batches at their end that the status shows.
 const BATCHES_SHOWN: usize = 3;
 
@@ -233,6 +236,8 @@ fn gather(known: Known<'_>, reader: &Reader) -> Result<Status, StoreError> {
     let oldest = reader.oldest_pending()?;
     let (rejected_events, rejected_updates) = reader.count_rejected()?;
     let used = reader.quota_used(known.quota_now)?;
+    let changed_at = Some(Timestamp::from_millis(totals.destination_changed_at_ms));
+    let changed_at = changed_at.filter(|at| now.since(*at) < DESTINATION_SHOWN && *at > Timestamp::default());
     let last_at = Some(totals.last_delivered_at_ms).filter(|at_ms| *at_ms > 0).map(Timestamp::from_millis);
     Ok(Status {
         link: link.state.name().to_owned(),
@@ -283,7 +288,9 @@ fn gather(known: Known<'_>, reader: &Reader) -> Result<Status, StoreError> {
             log_bytes: reader.log_bytes(),
             is_full,
             disk_free_bytes: fs4::available_space(known.data_dir).ok(),
+            purged_profiles: totals.profiles_purged,
             salvage: reader.last_salvage()?.map(|salvage| salvage.to_string()),
+            destination_changed_at: changed_at.map(|at| at.to_string()),
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
         device_id: device_id.to_owned(),

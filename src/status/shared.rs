@@ -94,6 +94,11 @@ impl ReadQuota {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).set_limit(reads_per_day);
     }
 
+    /// Forgets all calls: they were another client's.
+    pub fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).forget();
+    }
+
     /// Counts a call.
     pub fn spend(&self, now: Timestamp) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).spend(now);

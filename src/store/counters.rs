@@ -42,10 +42,14 @@ pub struct Totals {
     pub quota_clock_ms: i64,
     /// The system's wall clock at that moment.
     pub quota_wall_ms: i64,
+    /// When deliveries began to go to another client code or endpoint, in milliseconds since 1970; 0 is never.
+    pub destination_changed_at_ms: i64,
+    /// Profiles that Target has, and that were purged for room.
+    pub profiles_purged: i64,
 }
 
 impl Totals {
-    fn named(&mut self) -> [(&'static str, &mut i64); 17] {
+    fn named(&mut self) -> [(&'static str, &mut i64); 19] {
         [
             ("events_duplicate", &mut self.duplicate),
             ("events_unmapped", &mut self.unmapped),
@@ -64,6 +68,8 @@ impl Totals {
             ("quota_reserved", &mut self.quota_reserved),
             ("quota_clock_ms", &mut self.quota_clock_ms),
             ("quota_wall_ms", &mut self.quota_wall_ms),
+            ("destination_changed_at_ms", &mut self.destination_changed_at_ms),
+            ("profiles_purged", &mut self.profiles_purged),
         ]
     }
 
@@ -115,6 +121,13 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// Counts what is pending. It reads every attribute.
+    pub(super) fn count(connection: &Connection) -> rusqlite::Result<Self> {
+        let sql = "SELECT (SELECT count(*) FROM profile WHERE pending_seq IS NOT NULL),
+                          (SELECT count(*) FROM attribute WHERE version > max(delivered_version, refused_version))";
+        connection.query_row(sql, [], |row| Ok(Self { profiles: row.get(0)?, attributes: row.get(1)? }))
+    }
+
     /// Both sums.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {

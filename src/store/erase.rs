@@ -75,6 +75,9 @@ impl Store {
             rejected: run("DELETE FROM rejected WHERE profile_id = ?1")?,
         };
         run("DELETE FROM reading WHERE profile_id = ?1")?;
+        run("DELETE FROM sends WHERE profile_id = ?1")?;
+        // By its key: there are few batches, and many rows in each.
+        run("DELETE FROM batch_row WHERE batch_id IN (SELECT id FROM batch) AND profile_id = ?1")?;
         run("DELETE FROM verification WHERE profile_id = ?1")?;
         run("DELETE FROM profile WHERE id = ?1")?;
         let state = self.state_mut();

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 mod batches;
 mod counters;
+mod destination;
 mod erase;
 mod history;
 mod journal;
@@ -31,13 +32,14 @@ mod writer;
 
 pub use batches::{BatchEntry, BatchHead, BatchRow, BatchState, Ending, RowAttribute, SettledRows, key_hash};
 pub use counters::{Counters, Pending, Totals};
+pub use destination::{Adopted, Destination};
 pub use erase::{ErasedProfile, JournalRow, checkpoint};
 pub use history::Moment;
 pub use journal::{Recorded, Recording, Store, StoreLimits};
 pub use keys::KeyFilter;
 pub use outbox::{Claim, ClaimRules, ClaimedAttribute, Claims, InFlight, Outbox, ReadBacks, is_shared};
 pub use profiles::Repeats;
-pub use purge::PurgeStep;
+pub use purge::{ProfilePurge, ProfilePurgeStep, PurgeStep};
 pub use reader::{AttributeRow, ProfileEvent, ProfileRow, Reader};
 pub use readings::{Basis, Reading};
 pub use rejected::{RejectedRow, RejectedSubject};

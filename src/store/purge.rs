@@ -1,7 +1,8 @@
-//! Purging the journal: events that were settled, in small parts, so that recording never waits long.
+//! Purging: events that were settled, and profiles that Target has, in small parts, so that recording never waits long.
 //!
 //! What is pending or rejected is never purged. The keys of purged events stay, so that they are known as duplicates,
-//! until room is needed for something else.
+//! until room is needed for something else. Profiles go last, and only for room: with a profile goes what a total needs
+//! to go on exactly, unless it is read from Target before it is sent.
 
 use rusqlite::Connection;
 
@@ -14,6 +15,31 @@ const PART_EVENTS: i64 = 500;
 
 /// Keys that one transaction removes.
 const PART_KEYS: i64 = 4_000;
+
+/// Profiles that one transaction looks at. Limits: some milliseconds.
+const PART_PROFILES: i64 = 300;
+
+/// Where a purge of profiles stands, and what it may take.
+#[derive(Clone, Copy, Debug)]
+pub struct ProfilePurge {
+    /// The number of the last profile that was looked at.
+    pub after: i64,
+    /// Profiles that were last touched before this time go now.
+    pub before: Timestamp,
+    /// Profiles that were last touched later than this never go.
+    pub until: Timestamp,
+}
+
+/// One step of a purge of profiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProfilePurgeStep {
+    /// Profiles that were purged.
+    pub purged: usize,
+    /// Where to go on; none at the end.
+    pub next: Option<i64>,
+    /// When the longest untouched was last touched of those that stay now and may go later.
+    pub oldest_left: Option<Timestamp>,
+}
 
 /// One step of a purge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +108,68 @@ impl Store {
         let oldest = oldest.map_err(StoreError::Read)?.unwrap_or_else(|| self.next_seq());
         self.forget_keys(oldest, PART_KEYS).map_err(StoreError::write)
     }
+
+    /// Purges, among the next few profiles, those that Target has and that nobody touched for long; and readings and
+    /// notes of what was sent that belong to no profile. Within a transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
+    pub fn purge_profiles(&mut self, purge: ProfilePurge) -> Result<ProfilePurgeStep, StoreError> {
+        let shares = self.limits.shares_profiles;
+        let step = purge_profiles(&self.connection, purge, shares).map_err(StoreError::write)?;
+        self.state_mut().totals.profiles_purged += i64::try_from(step.purged).unwrap_or(0);
+        Ok(step)
+    }
+}
+
+/// Profiles from `?1` to `?2` that may go, and when each was last touched. `?3`: whether totals are read from Target
+/// before they are sent. The newest profile stays: numbers are counted from it, and none is given twice.
+///
+/// An attribute that was delivered without a route was delivered by a program of the first schema, which kept no
+/// operation: it may be a total.
+const PURGEABLE: &str = "SELECT id, max(coalesce(existence_at_ms, 0), coalesce((
+         SELECT max(max(changed_at_ms, coalesce(delivered_at_ms, 0))) FROM attribute WHERE profile_id = id), 0))
+     FROM profile
+     WHERE id > ?1 AND id <= ?2 AND id < (SELECT max(id) FROM profile)
+         AND pending_seq IS NULL AND batch_id IS NULL AND look_at_ms IS NULL
+         AND id NOT IN (SELECT profile_id FROM rejected WHERE profile_id IS NOT NULL)
+         AND NOT EXISTS (SELECT 1 FROM verification WHERE verification.profile_id = profile.id)
+         AND NOT EXISTS (
+             SELECT 1 FROM attribute
+             WHERE attribute.profile_id = profile.id AND (
+                 version > max(delivered_version, refused_version)
+                 OR (is_own = 1 OR NOT ?3) AND (operation <> 0 OR route IS NULL AND delivered_version > 0)))
+     ORDER BY id";
+
+fn purge_profiles(connection: &Connection, purge: ProfilePurge, shares: bool) -> rusqlite::Result<ProfilePurgeStep> {
+    let ProfilePurge { after, before, until } = purge;
+    let next: Option<i64> = connection
+        .prepare_cached("SELECT max(id) FROM (SELECT id FROM profile WHERE id > ?1 ORDER BY id LIMIT ?2)")?
+        .query_row((after, PART_PROFILES), |row| row.get(0))?;
+    let last = next.unwrap_or(i64::MAX);
+    let mut step = ProfilePurgeStep { purged: 0, next, oldest_left: None };
+    let touched: Vec<(i64, i64)> = connection
+        .prepare_cached(PURGEABLE)?
+        .query_map((after, last, shares), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (id, touched_ms) in touched {
+        let touched = Timestamp::from_millis(touched_ms);
+        if touched < before && touched < until {
+            connection.prepare_cached("DELETE FROM attribute WHERE profile_id = ?1")?.execute([id])?;
+            connection.prepare_cached("DELETE FROM profile WHERE id = ?1")?.execute([id])?;
+            step.purged += 1;
+        } else if touched < until {
+            step.oldest_left = Some(step.oldest_left.map_or(touched, |oldest| oldest.min(touched)));
+        }
+    }
+    for table in ["reading", "sends"] {
+        let sql = format!(
+            "DELETE FROM {table} WHERE profile_id > ?1 AND profile_id <= ?2
+                 AND NOT EXISTS (SELECT 1 FROM profile WHERE id = {table}.profile_id)"
+        );
+        connection.prepare_cached(&sql)?.execute((after, last))?;
+    }
+    Ok(step)
 }
 
 fn purge_events(connection: &Connection, after: i64, before: i64) -> rusqlite::Result<PurgeStep> {

@@ -163,13 +163,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn count_pending(&self) -> Result<Pending, StoreError> {
-        let sql = "SELECT (SELECT count(*) FROM profile WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL)
-                              + (SELECT count(*) FROM profile WHERE look_at_ms IS NOT NULL AND pending_seq IS NOT NULL)
-                              + (SELECT count(*) FROM profile WHERE batch_id IS NOT NULL AND pending_seq IS NOT NULL),
-                          (SELECT count(*) FROM attribute WHERE version > max(delivered_version, refused_version))";
-        self.connection
-            .query_row(sql, [], |row| Ok(Pending { profiles: row.get(0)?, attributes: row.get(1)? }))
-            .map_err(StoreError::Read)
+        Pending::count(&self.connection).map_err(StoreError::Read)
     }
 
     /// Since when the longest waiting profile is pending.

@@ -155,7 +155,8 @@ impl Store {
                 .connection
                 .prepare_cached(
                     "UPDATE attribute SET refused_version = 0, refused_reason = NULL
-                     WHERE profile_id = ?1 AND name = ?2 AND version = ?3 AND refused_version = ?3",
+                     WHERE profile_id = ?1 AND name = ?2 AND version = ?3 AND refused_version = ?3
+                         AND refused_reason <> 'other_device'",
                 )?
                 .execute((profile_id, name, version))?;
         }

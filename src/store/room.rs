@@ -73,6 +73,11 @@ impl Store {
         self.copy_log_often(false)
     }
 
+    /// Lets one transaction go beyond the bounds; [`Self::set_bounds`] is due after it.
+    pub(super) fn lift_bounds(&self) -> Result<(), StoreError> {
+        self.set_pragma("max_page_count", Bounds::of(self.limits.max_bytes).pages_max.saturating_mul(2))
+    }
+
     /// Sets a pragma that answers with its new value.
     fn set_pragma(&self, name: &str, value: i64) -> Result<(), StoreError> {
         self.connection.pragma_update_and_check(None, name, value, |_| Ok(())).map_err(StoreError::write)

@@ -53,9 +53,11 @@ impl fmt::Display for Salvage {
 }
 
 /// The tables that are saved, in the order of their worth: what Target has not yet is first.
-const TABLES: [(&str, &str); 12] = [
+const TABLES: [(&str, &str); 14] = [
     ("profile", "pending_seq IS NULL, id"),
     ("attribute", "profile_id, name"),
+    ("destination", "id"),
+    ("sends", "profile_id"),
     ("reading", "profile_id, name"),
     ("read_quota", "minute"),
     ("verification", "profile_id"),
@@ -202,6 +204,7 @@ fn save(kept: &StoreFile, new: &Connection, now: Timestamp) -> rusqlite::Result<
     new.execute_batch(
         "DELETE FROM attribute WHERE profile_id NOT IN (SELECT id FROM profile);
          DELETE FROM reading WHERE profile_id NOT IN (SELECT id FROM profile) OR decision = 3;
+         DELETE FROM sends WHERE profile_id NOT IN (SELECT id FROM profile);
          UPDATE attribute SET batched_version = 0, batched_value = NULL WHERE batched_version > 0;
          UPDATE profile SET batch_id = NULL WHERE batch_id IS NOT NULL;
          UPDATE profile SET (pending_seq, pending_since_ms) = (
@@ -223,11 +226,14 @@ fn copy(
     let mut copied = 0;
     for direction in ["", " DESC"] {
         let order = order.replace(',', &format!("{direction},"));
-        let sql = format!("SELECT * FROM {table} WHERE {} ORDER BY {order}{direction}", condition.unwrap_or("true"));
+        // The damaged store may be of an older schema, which has not all tables and columns of the new one, and some more.
+        let Ok(kept) = column_names(old, table) else { continue };
+        let names: Vec<String> = column_names(new, table)?.into_iter().filter(|name| kept.contains(name)).collect();
+        let (columns, places) = (names.len(), vec!["?"; names.len()].join(","));
+        let names = names.join(",");
+        let condition = condition.unwrap_or("true");
+        let sql = format!("SELECT {names} FROM {table} WHERE {condition} ORDER BY {order}{direction}");
         let Ok(mut statement) = old.prepare(&sql) else { continue };
-        // By name: the damaged store may be of an older schema.
-        let columns = statement.column_count();
-        let (names, places) = (statement.column_names().collect::<Vec<_>>().join(","), vec!["?"; columns].join(","));
         let mut insert = new.prepare(&format!("INSERT OR IGNORE INTO {table} ({names}) VALUES ({places})"))?;
         let Ok(mut rows) = statement.query([]) else { continue };
         let mut is_whole = true;
@@ -246,6 +252,12 @@ fn copy(
         }
     }
     Ok(copied)
+}
+
+fn column_names(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+    let mut columns = connection.prepare("SELECT name FROM pragma_table_info(?1)")?;
+    let names = columns.query_map([table], |row| row.get(0))?;
+    names.collect()
 }
 
 /// A row that the new schema does not take is as unreadable as another.

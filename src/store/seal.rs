@@ -244,6 +244,11 @@ pub(super) fn condition(table: &str) -> Option<String> {
 /// Whether every sealed value opens. It reads all of them.
 pub(super) fn is_whole(connection: &Connection) -> rusqlite::Result<bool> {
     for (table, ..) in SEALED {
+        // A store of an older schema has not all of them.
+        let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)";
+        if !connection.query_row(sql, [table], |row| row.get(0))? {
+            continue;
+        }
         let condition = condition(table).expect("the table has sealed columns");
         let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE NOT ({condition}))");
         if connection.query_row(&sql, [], |row| row.get(0))? {

@@ -1,9 +1,13 @@
 //! Erasure: nothing of an identity stays on the device, and nobody else loses anything.
 
+use outpost::clock::Clock;
+use outpost::intake::{cloudevents, record_directly};
+use outpost::store::{FILE_NAME, Store};
 use reqwest::{Method, StatusCode};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, MAPPINGS, Setup, files_with, noted, used};
+use crate::support::{Fixture, MAPPINGS, Setup, files_with, mappings, noted, used};
 
 /// A key that stands nowhere by chance.
 const SECRET: &str = "4711-0815-erase-me";
@@ -68,4 +72,30 @@ async fn an_update_in_flight_is_waited_for_and_does_not_bring_the_profile_back()
     assert_eq!(files_with(fixture.dir.path(), SECRET), Vec::<String>::new());
     let status = fixture.agent.wait_drained().await;
     assert_eq!((status.pending.attributes, status.delivered.updates), (0, 1));
+}
+
+#[test]
+fn what_was_sent_of_an_identity_and_its_row_in_a_batch_are_forgotten_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    let mut store = Store::open(&path).unwrap();
+    for event in [used("1", "7", "Lund", 1.0), used("2", "8", "Lund", 1.0)] {
+        let parsed = vec![cloudevents::structured(event.to_string().as_bytes()).unwrap()];
+        record_directly(&mut store, parsed, &mappings(MAPPINGS), &Clock::new(None)).unwrap();
+    }
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO sends VALUES (1, '{}'), (2, '{}');
+             INSERT INTO batch (id, kind, api, state) VALUES (1, 0, 2, 0);
+             INSERT INTO batch_row VALUES (1, 1, '[]'), (1, 2, '[]');",
+        )
+        .unwrap();
+    let identity = "third_party_id:7".parse().unwrap();
+    store.transact(|store| store.erase_profile(&identity)).unwrap().expect("it was there");
+    for table in ["sends", "batch_row"] {
+        let left: i64 =
+            connection.query_row(&format!("SELECT sum(profile_id) FROM {table}"), [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 2, "{table}: that of the other alone");
+    }
 }

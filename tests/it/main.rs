@@ -1,6 +1,7 @@
 //! The integration tests: one binary, each test with its own directory, ports and runtime.
 #![allow(clippy::unwrap_used)]
 
+mod destination;
 mod device;
 mod process;
 mod support;

@@ -5,12 +5,14 @@ use std::time::Duration;
 use outpost::clock::Clock;
 use outpost::intake::{cloudevents, record_directly};
 use outpost::mapping::Mappings;
-use outpost::store::{ClaimRules, FILE_NAME, InFlight, Room, Settlement, Store, StoreError, StoreLimits};
+use outpost::store::{
+    ClaimRules, FILE_NAME, InFlight, ProfilePurge, Reader, Room, Settlement, Store, StoreError, StoreLimits,
+};
 use outpost::timestamp::Timestamp;
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::{MAPPINGS, STRUCTURED, Setup, mappings, used};
+use crate::support::{MAPPINGS, Running, STRUCTURED, Setup, mappings, noted, used};
 
 const MEBIBYTE: u64 = 1 << 20;
 
@@ -161,4 +163,165 @@ async fn an_agent_on_a_low_disk_answers_507_and_records_nothing() {
     assert!(problem["detail"].as_str().unwrap().contains("min_free_disk"), "{problem}");
     let status = fixture.agent.status().await;
     assert_eq!((status.events.recorded, status.store.is_full), (0, true));
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn shared(max_bytes: u64) -> StoreLimits {
+    StoreLimits { shares_profiles: true, ..small(max_bytes) }
+}
+
+/// Records an event for each of so many customers, until one is refused.
+fn fill_profiles(store: &mut Store, mappings: &Mappings, from: usize, count: usize) -> Result<(), StoreError> {
+    let clock = Clock::new(None);
+    for begin in (from..from + count).step_by(100) {
+        let event = |number: usize| {
+            let event = used(&number.to_string(), &format!("card-{number}"), "Lund", 1.0);
+            cloudevents::structured(event.to_string().as_bytes()).unwrap()
+        };
+        record_directly(store, (begin..begin + 100).map(event).collect(), mappings, &clock)?;
+    }
+    Ok(())
+}
+
+/// Fills a store with profiles that are delivered, until purging events and their keys makes no room.
+fn fill_delivered(store: &mut Store, mappings: &Mappings) {
+    for round in 0..1_000 {
+        let refused = fill_profiles(store, mappings, round * 1_000, 1_000).is_err();
+        deliver(store);
+        if refused || store.room().unwrap() != Room::Enough {
+            purge(store, i64::MAX);
+            while store.transact(Store::purge_keys).unwrap() {}
+            if store.room().unwrap() != Room::Enough {
+                return;
+            }
+        }
+    }
+    panic!("the store should be full");
+}
+
+/// Purges profiles that were untouched until then, at a time, as housekeeping does. Gives how many went.
+fn purge_profiles(store: &mut Store, now: Timestamp, untouched: Duration) -> usize {
+    let mut purge = ProfilePurge { after: 0, before: now.minus(untouched), until: now.minus(25 * HOUR) };
+    let mut purged = 0;
+    loop {
+        let step = store.transact(|store| store.purge_profiles(purge)).unwrap();
+        purged += step.purged;
+        match step.next {
+            Some(next) => purge.after = next,
+            None => return purged,
+        }
+    }
+}
+
+#[test]
+fn a_store_full_of_delivered_profiles_takes_events_again_and_pending_ones_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    let mappings = mappings(MAPPINGS);
+    let mut store = Store::open_within(&path, shared(4 * MEBIBYTE)).unwrap();
+    fill_profiles(&mut store, &mappings, 900_000_000, 100).unwrap();
+    deliver(&mut store);
+    // These have a value that Target does not have.
+    let clock = Clock::new(None);
+    for number in 900_000_000..900_000_050 {
+        let event = used(&format!("again-{number}"), &format!("card-{number}"), "Oslo", 1.0);
+        let parsed = vec![cloudevents::structured(event.to_string().as_bytes()).unwrap()];
+        record_directly(&mut store, parsed, &mappings, &clock).unwrap();
+    }
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch(
+            // In a batch, so that nothing below delivers them.
+            "UPDATE profile SET batch_id = 1 WHERE pending_seq IS NOT NULL;
+             INSERT INTO sends SELECT id, '{}' FROM profile;
+             INSERT INTO sends VALUES (99999999, '{}');",
+        )
+        .unwrap();
+    fill_delivered(&mut store, &mappings);
+    rusqlite::Connection::open(&path).unwrap().execute_batch("UPDATE profile SET batch_id = NULL").unwrap();
+    let pending = Reader::open(&path).unwrap().count_pending().unwrap();
+    assert_eq!(pending.profiles, 50);
+
+    let now = clock.now();
+    assert_eq!(purge_profiles(&mut store, now.plus(24 * HOUR), 25 * HOUR), 0, "a write may take a day to show");
+    assert_eq!(purge_profiles(&mut store, now.plus(26 * HOUR), 28 * HOUR), 0, "older ones go first");
+    let purged = purge_profiles(&mut store, now.plus(26 * HOUR), 25 * HOUR);
+    assert!(purged > 1_000, "{purged}");
+    assert_eq!(store.counters().totals.profiles_purged, i64::try_from(purged).unwrap());
+    assert_eq!(store.room().unwrap(), Room::Enough);
+    assert_eq!(Reader::open(&path).unwrap().count_pending().unwrap(), pending);
+    let left: i64 = rusqlite::Connection::open(&path)
+        .unwrap()
+        .query_row("SELECT count(*) FROM sends WHERE profile_id NOT IN (SELECT id FROM profile)", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 0, "what was sent of those that went is gone");
+    fill_profiles(&mut store, &mappings, 500_000_000, 1_000).unwrap();
+}
+
+#[test]
+fn profiles_whose_totals_are_counted_here_alone_are_never_purged() {
+    let dir = tempfile::tempdir().unwrap();
+    let mappings = mappings(MAPPINGS);
+    let mut store = Store::open_within(&dir.path().join(FILE_NAME), small(4 * MEBIBYTE)).unwrap();
+    let clock = Clock::new(None);
+    fill_profiles(&mut store, &mappings, 0, 100).unwrap();
+    let event = |number: usize| {
+        let event = noted(&format!("note-{number}"), &format!("other-{number}"), "hello");
+        cloudevents::structured(event.to_string().as_bytes()).unwrap()
+    };
+    record_directly(&mut store, (0..100).map(event).collect(), &mappings, &clock).unwrap();
+    deliver(&mut store);
+    let later = clock.now().plus(26 * HOUR);
+    assert_eq!(purge_profiles(&mut store, later, 25 * HOUR), 99, "the notes, but for the newest profile");
+    store.set_limits(shared(4 * MEBIBYTE)).unwrap();
+    assert_eq!(purge_profiles(&mut store, later, 25 * HOUR), 100, "shared totals are read before they are sent");
+}
+
+#[test]
+fn profiles_that_wait_or_were_rejected_or_will_be_read_back_are_never_purged() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    let mut store = Store::open_within(&path, shared(4 * MEBIBYTE)).unwrap();
+    fill_profiles(&mut store, &mappings(MAPPINGS), 0, 100).unwrap();
+    deliver(&mut store);
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch(
+            "UPDATE profile SET batch_id = 1 WHERE id = 1;
+             UPDATE profile SET look_at_ms = 1 WHERE id = 2;
+             INSERT INTO verification (profile_id, due_at_ms) VALUES (3, 1);
+             INSERT INTO rejected (rejected_at_ms, profile_id, attributes, reason, detail) VALUES (1, 4, '[]', 'x', 'x');
+             UPDATE attribute SET is_own = 1 WHERE profile_id = 5 AND name = 'visits';
+             UPDATE profile SET existence = 1, existence_at_ms = 9000000000000 WHERE id = 6;
+             DELETE FROM verification WHERE profile_id > 3;",
+        )
+        .unwrap();
+    assert_eq!(purge_profiles(&mut store, Clock::new(None).now().plus(26 * HOUR), 25 * HOUR), 100 - 7);
+}
+
+#[tokio::test]
+async fn an_agent_on_a_store_full_of_delivered_profiles_makes_room_by_itself() {
+    let limits = small(4 * MEBIBYTE);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    let mut store = Store::open_within(&path, shared(4 * MEBIBYTE)).unwrap();
+    fill_delivered(&mut store, &mappings(MAPPINGS));
+    drop(store);
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch(
+            "UPDATE attribute SET changed_at_ms = changed_at_ms - 93600000, delivered_at_ms = delivered_at_ms - 93600000;
+             UPDATE profile SET existence_at_ms = existence_at_ms - 93600000;",
+        )
+        .unwrap();
+    let mut forwarding = crate::support::rules(outpost::route::Mode::Single);
+    forwarding.late_after = Some(Duration::from_secs(900));
+    let setup = Setup { limits, forwarding, store_key: None, ..Setup::default() };
+    let agent = Running::start(&setup, dir.path(), "http://127.0.0.1:9", None).await;
+    let status = agent.wait_status(|status| status.store.purged_profiles > 1_000).await;
+    assert_eq!(status.pending.profiles, 0);
+    let event = used("new", "new", "Lund", 1.0);
+    let recorded = async { while agent.post(STRUCTURED, event.to_string()).await.status() != StatusCode::OK {} };
+    tokio::time::timeout(crate::support::PATIENCE, recorded).await.expect("there is room again");
 }

@@ -94,6 +94,71 @@ fn a_damaged_store_of_the_first_schema_is_saved_into_this_one() {
     assert_eq!(store.claim(&InFlight::default(), ClaimRules::alone(10, &HashSet::new())).unwrap().claims.len(), 1);
 }
 
+/// Overwrites the end of a file.
+fn damage_the_end(path: &std::path::Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let end = bytes.len();
+    bytes[end - 4_096..].fill(0xa5);
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn of_a_damaged_store_of_an_older_schema_the_columns_are_saved_that_this_one_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    let connection = Connection::open(&path).unwrap();
+    for sql in [
+        include_str!("../../src/store/sql/0001_store.sql"),
+        include_str!("../../src/store/sql/0002_target.sql"),
+        include_str!("../../src/store/sql/0003_history.sql"),
+        include_str!("../../src/store/sql/0004_seal.sql"),
+        "PRAGMA user_version = 4;
+         INSERT INTO profile (id, kind, key) VALUES (1, 0, '7');
+         INSERT INTO reading (profile_id, name, read_at_ms, read_value, decision, sent_version, sent_value)
+             VALUES (1, 'visits', 1, '4', 0, 1, '5');
+         CREATE TABLE filler (text TEXT);
+         INSERT INTO filler VALUES (hex(zeroblob(20000)));",
+    ] {
+        connection.execute_batch(sql).unwrap();
+    }
+    drop(connection);
+    damage_the_end(&path);
+    assert!(Store::mend(&path, Clock::system()).unwrap());
+    let connection = Connection::open(&path).unwrap();
+    let read: String = connection.query_row("SELECT read_value FROM reading", [], |row| row.get(0)).unwrap();
+    assert_eq!(read, "4");
+}
+
+#[test]
+fn of_a_damaged_store_what_was_sent_and_to_whom_is_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    drop(Store::open(&path).unwrap());
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO profile (id, kind, key, batch_id, missing_since_ms, look_at_ms) VALUES (1, 0, '7', 1, 2, 3);
+             INSERT INTO destination VALUES (1, 'acme', 'https://acme.example', 'device-1');
+             INSERT INTO sends VALUES (1, '{}'), (2, '{}');
+             INSERT INTO batch (id, kind, api, state) VALUES (1, 0, 2, 1);
+             INSERT INTO batch_row VALUES (1, 1, '[]');
+             CREATE TABLE filler (text TEXT);
+             INSERT INTO filler VALUES (hex(zeroblob(20000)));
+             PRAGMA wal_checkpoint(TRUNCATE);",
+        )
+        .unwrap();
+    drop(connection);
+    damage_the_end(&path);
+    assert!(Store::mend(&path, Clock::system()).unwrap());
+    let connection = Connection::open(&path).unwrap();
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(number("SELECT count(*) FROM destination WHERE client_code = 'acme'"), 1);
+    assert_eq!(number("SELECT count(*) FROM sends"), 1, "that of no profile goes");
+    assert_eq!(number("SELECT count(*) FROM batch_row"), 0);
+    let waits = "SELECT count(*) FROM profile WHERE batch_id IS NULL AND missing_since_ms = 2 AND look_at_ms = 3";
+    assert_eq!(number(waits), 1);
+}
+
 #[test]
 fn numbers_survive_a_restart() {
     let dir = tempfile::tempdir().unwrap();
@@ -146,18 +211,43 @@ fn the_file_is_for_its_owner_alone() {
     }
 }
 
+/// As Linux and Windows name machines.
+const MACHINE_1: &str = "8f1c0a52d3e94b7f9a6e2d1b5c7f0a39";
+const MACHINE_2: &str = "4c4c4544-0042-3510-8052-b4c04f4d3332";
+
+#[test]
+fn a_placeholder_is_no_machine_and_the_device_keeps_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = DataDir::new(dir.path());
+    let first = data_dir.device_id(Some(MACHINE_1)).unwrap();
+    let placeholders = [
+        "",
+        "uninitialized",
+        "0123456789abcde",
+        "00000000000000000000000000000000",
+        "00000000-0000-0000-0000-000000000000",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        "System Serial Number",
+    ];
+    for placeholder in placeholders {
+        assert_eq!(data_dir.device_id(Some(placeholder)).unwrap(), first, "{placeholder}");
+    }
+    assert_eq!(data_dir.device_id(Some(MACHINE_1)).unwrap(), first);
+    assert!(data_dir.device_id(Some(MACHINE_2)).unwrap().is_cloned);
+}
+
 #[test]
 fn a_disk_that_was_copied_to_another_machine_gets_a_name_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let data_dir = DataDir::new(dir.path());
-    let first = data_dir.device_id(Some("machine-1")).unwrap();
-    assert_eq!(data_dir.device_id(Some("machine-1")).unwrap(), first);
+    let first = data_dir.device_id(Some(MACHINE_1)).unwrap();
+    assert_eq!(data_dir.device_id(Some(MACHINE_1)).unwrap(), first);
     assert_eq!(data_dir.device_id(None).unwrap().name, first.name, "a system that does not say keeps the name");
-    let second = data_dir.device_id(Some("machine-2")).unwrap();
+    let second = data_dir.device_id(Some(MACHINE_2)).unwrap();
     assert!(second.is_cloned && second.name != first.name);
-    assert!(!data_dir.device_id(Some("machine-2")).unwrap().is_cloned, "once");
+    assert!(!data_dir.device_id(Some(MACHINE_2)).unwrap().is_cloned, "once");
     let kept = std::fs::read_to_string(dir.path().join("device_id")).unwrap();
-    assert!(!kept.contains("machine"), "{kept}");
+    assert!(!kept.contains(MACHINE_2), "{kept}");
 }
 
 #[test]
@@ -165,6 +255,6 @@ fn a_name_of_before_is_kept_and_bound_to_its_machine() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("device_id"), "device-0123456789ab").unwrap();
     let data_dir = DataDir::new(dir.path());
-    assert_eq!(data_dir.device_id(Some("machine-1")).unwrap().name, "device-0123456789ab");
-    assert!(data_dir.device_id(Some("machine-2")).unwrap().is_cloned);
+    assert_eq!(data_dir.device_id(Some(MACHINE_1)).unwrap().name, "device-0123456789ab");
+    assert!(data_dir.device_id(Some(MACHINE_2)).unwrap().is_cloned);
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::intake::folder::FolderView;
 use crate::intake::line::LineView;
 use crate::metrics::RecentRequest;
+use crate::reason::Reason;
 use crate::rejected::RejectedItem;
 use crate::status::{Profile, ProfileAttribute, Status};
 use crate::timestamp::Timestamp;
@@ -91,6 +92,11 @@ pub(super) fn numbers(status: &Status) -> Vec<Number> {
     let free = store.disk_free_bytes.map(|bytes| format!("{} are free on the disk.", size(bytes))).unwrap_or_default();
     let full = if store.is_full { "It is full: events are refused. " } else { "" };
     let salvage = store.salvage.as_deref().map(|words| format!(" {}.", capitalised(words))).unwrap_or_default();
+    let purged = match store.purged_profiles {
+        0 => String::new(),
+        count => format!(" {} that Target has were purged for room.", counted(count, "profile")),
+    };
+    let destination = store.destination_words().map(|words| format!(" {}.", capitalised(&words))).unwrap_or_default();
     let mut numbers = vec![
         Number { name: "Waiting", figure: counted(pending.profiles, "profile"), words: waiting, part: None },
         Number { name: "Delivered", figure: grouped(delivered.updates), words: last, part: None },
@@ -109,7 +115,7 @@ pub(super) fn numbers(status: &Status) -> Vec<Number> {
         Number {
             name: "Store",
             figure: size(store.bytes),
-            words: format!("{full}At most {}. {free}{salvage}", size(store.max_bytes)),
+            words: format!("{full}At most {}. {free}{purged}{salvage}{destination}", size(store.max_bytes)),
             part: Some(percent(store.bytes, store.max_bytes)),
         },
     ];
@@ -232,7 +238,11 @@ impl From<&Profile> for ProfileWords {
 
 impl From<&ProfileAttribute> for AttributeWords {
     fn from(it: &ProfileAttribute) -> Self {
-        let reason = it.reason.as_deref().map(|reason| format!(": {}", reason.replace('_', " "))).unwrap_or_default();
+        let words = |label: &str| match Reason::of_label(label).and_then(Reason::words) {
+            Some(words) => format!(": {words}"),
+            None => format!(": {}", label.replace('_', " ")),
+        };
+        let reason = it.reason.as_deref().map(words).unwrap_or_default();
         let when = it.delivered_at.as_deref().filter(|_| it.state == "delivered").map(clock_time);
         let when = when.map(|at| format!(" on {at}")).unwrap_or_default();
         let way = it.api.as_deref().zip(it.why.as_deref()).map(|(api, why)| format!("{api}: {why}"));

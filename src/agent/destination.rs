@@ -1,0 +1,47 @@
+//! Whose deliveries the agent makes, and what it says when the store notes those of another.
+
+use std::net::IpAddr;
+
+use crate::store::{Adopted, Destination};
+use crate::target::ClientOptions;
+
+pub(super) fn destination(target: &ClientOptions, device_id: &str) -> Destination {
+    Destination {
+        client_code: target.client_code.clone(),
+        endpoint: target.endpoint.clone(),
+        device_id: device_id.to_owned(),
+    }
+}
+
+/// Says what a new destination has made void, if anything. A sandbox that starts again holds nothing, and may listen
+/// elsewhere: that surprises nobody.
+pub(super) fn tell(adopted: &Adopted, target: &ClientOptions) {
+    match adopted.voided {
+        Some(pending) if is_loopback(&target.host()) => {
+            tracing::info!(
+                profiles = pending.profiles,
+                attributes = pending.attributes,
+                "the store's deliveries were to another sandbox; everything it holds is sent to this one"
+            );
+        }
+        Some(pending) => {
+            tracing::warn!(
+                profiles = pending.profiles,
+                attributes = pending.attributes,
+                "the store's deliveries were to another client code or endpoint; everything it holds is sent again"
+            );
+        }
+        None => {}
+    }
+    if let Some(attributes) = adopted.withheld {
+        tracing::warn!(
+            attributes,
+            "the store is of a device with another name; attributes that carry that name are not sent any more"
+        );
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}

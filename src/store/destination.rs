@@ -1,0 +1,229 @@
+//! Whose deliveries a store notes: the client code and the endpoint that they went to, and the device that made them.
+//!
+//! With another client code or endpoint they are void, and everything that is held is pending again. Under another
+//! device's name the attributes that carry the old name are not sent any more. A store that has no note yet goes on as
+//! it is: it was written by a program that kept none.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::StoreError;
+use super::counters::Pending;
+use super::journal::Store;
+use super::outbox::InFlight;
+use super::settle::Settlement;
+use crate::reason::Reason;
+use crate::timestamp::Timestamp;
+
+/// Where deliveries go, and from whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Target's name for the client.
+    pub client_code: String,
+    /// Scheme and host.
+    pub endpoint: String,
+    /// This device's name, which its own attributes carry in theirs.
+    pub device_id: String,
+}
+
+impl Destination {
+    fn is_same_place(&self, other: &Self) -> bool {
+        (&self.client_code, &self.endpoint) == (&other.client_code, &other.endpoint)
+    }
+}
+
+/// Changes that a new destination made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Adopted {
+    /// All that is pending now, where what was delivered went elsewhere; none where it is still right.
+    pub voided: Option<Pending>,
+    /// Attributes that carry another device's name, and are not sent any more; none where the name is the same.
+    pub withheld: Option<usize>,
+}
+
+/// In SQL, whether an attribute of a device's own carries the name `?1`, which was `?2` before. Where the new name is a
+/// part of the old one (`till-1` of `till-10`), an attribute that holds the old one is the old one's.
+const IS_OURS: &str = "(instr(name, ?1) > 0 AND NOT (instr(?2, ?1) > 0 AND instr(name, ?2) > 0))";
+
+/// Everything that is known of what Target has. What Target refused may suit another one; an empty value suits nobody,
+/// and what is another device's stays so.
+const VOID: [&str; 7] = [
+    "DELETE FROM reading",
+    "DELETE FROM sends",
+    "DELETE FROM batch_row",
+    "DELETE FROM verification",
+    // What they held is pending again.
+    "DELETE FROM rejected WHERE profile_id IS NOT NULL",
+    "UPDATE attribute SET delivered_version = 0, delivered_value = NULL, delivered_at_ms = NULL, route = NULL,
+         batched_version = 0, batched_value = NULL,
+         refused_version = CASE WHEN value = '' OR refused_reason IN ('empty_value', 'other_device')
+                                THEN refused_version ELSE 0 END,
+         refused_reason = CASE WHEN value = '' OR refused_reason IN ('empty_value', 'other_device')
+                               THEN refused_reason END
+     WHERE delivered_version > 0 OR refused_version > 0 OR route IS NOT NULL OR batched_version > 0",
+    "UPDATE profile SET existence = 0, existence_at_ms = NULL, missing_since_ms = NULL, look_at_ms = NULL,
+         batch_id = NULL, batch_failures = 0,
+         (pending_seq, pending_since_ms) = (
+             SELECT min(version), changed_at_ms FROM attribute
+             WHERE profile_id = profile.id AND version > max(delivered_version, refused_version))",
+];
+
+/// What was used of a client's quotas says nothing of another client's.
+const VOID_QUOTAS: [&str; 2] = ["DELETE FROM quota", "DELETE FROM read_quota"];
+
+/// Batches that are not on their way yet may hold attributes of the old name, so that they are made again. Whether one
+/// that was being submitted arrived is not known: its profiles are read back.
+const EMPTY_BATCHES: [&str; 2] = [
+    "DELETE FROM batch_row WHERE batch_id IN (SELECT id FROM batch WHERE state < 2)",
+    "UPDATE profile SET batch_id = NULL WHERE batch_id IN (SELECT id FROM batch WHERE state < 2)",
+];
+
+/// As [`super::profiles::refresh_pending`], for all profiles that have attributes of a device's own.
+const REFRESH_OWN: &str = "UPDATE profile SET (pending_seq, pending_since_ms) = (
+         SELECT min(version), changed_at_ms FROM attribute
+         WHERE profile_id = profile.id AND version > max(delivered_version, refused_version))
+     WHERE id IN (SELECT profile_id FROM attribute WHERE is_own = 1)";
+
+impl Store {
+    /// Notes where deliveries go from now on, within a transaction, and what that makes void. Deliveries that are
+    /// `in_flight` went to the place before: what comes of them is not noted.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
+    pub fn adopt_destination(
+        &mut self,
+        destination: &Destination,
+        at: Timestamp,
+        in_flight: &InFlight,
+    ) -> Result<Adopted, StoreError> {
+        let before = noted(&self.connection).map_err(StoreError::Read)?;
+        if before.as_ref() == Some(destination) {
+            return Ok(Adopted::default());
+        }
+        let adopted = match before {
+            None => Adopted::default(),
+            Some(before) => {
+                // The outbox takes more room than before. A store that is nearly full must not stop the agent for that.
+                self.lift_bounds()?;
+                let adopted = self.adopt(&before, destination, at, in_flight).map_err(StoreError::write);
+                self.set_bounds()?;
+                adopted?
+            }
+        };
+        note(&self.connection, destination).map_err(StoreError::write)?;
+        Ok(adopted)
+    }
+
+    fn adopt(
+        &mut self,
+        before: &Destination,
+        now: &Destination,
+        at: Timestamp,
+        in_flight: &InFlight,
+    ) -> rusqlite::Result<Adopted> {
+        let was_pending = Pending::count(&self.connection)?;
+        let mut adopted = Adopted::default();
+        if before.device_id != now.device_id {
+            adopted.withheld = Some(self.withhold(&before.device_id, &now.device_id, at)?);
+        }
+        if !before.is_same_place(now) {
+            self.void(at, in_flight)?;
+        }
+        let pending = Pending::count(&self.connection)?;
+        adopted.voided = (!before.is_same_place(now)).then_some(pending);
+        let change = &mut self.state_mut().pending_change;
+        change.profiles += pending.profiles - was_pending.profiles;
+        change.attributes += pending.attributes - was_pending.attributes;
+        Ok(adopted)
+    }
+
+    /// Refuses what carries another device's name, and releases what was refused for carrying this one's.
+    fn withhold(&self, before: &str, now: &str, at: Timestamp) -> rusqlite::Result<usize> {
+        let label = Reason::OtherDevice.label();
+        let run = |sql: &str| self.connection.execute(sql, (now, before, label));
+        run(&format!(
+            "UPDATE attribute SET refused_version = 0, refused_reason = NULL
+             WHERE is_own = 1 AND refused_reason = ?3 AND {IS_OURS}"
+        ))?;
+        let withheld = run(&format!(
+            "UPDATE attribute SET refused_version = version, refused_reason = ?3
+             WHERE is_own = 1 AND value <> '' AND NOT {IS_OURS}"
+        ))?;
+        self.connection.execute(
+            "INSERT OR REPLACE INTO verification (profile_id, due_at_ms, is_ambiguous)
+             SELECT id, ?1, 1 FROM profile WHERE batch_id IN (SELECT id FROM batch WHERE state = 1)",
+            [at.as_millis()],
+        )?;
+        EMPTY_BATCHES.into_iter().try_for_each(|sql| self.connection.execute(sql, []).map(|_| ()))?;
+        self.give_up_batches(2)?;
+        self.connection.execute(REFRESH_OWN, [])?;
+        Ok(withheld)
+    }
+
+    fn void(&mut self, at: Timestamp, in_flight: &InFlight) -> rusqlite::Result<()> {
+        self.void_flights.extend(flights(&self.connection, in_flight)?);
+        for sql in VOID.into_iter().chain(VOID_QUOTAS) {
+            self.connection.execute(sql, [])?;
+        }
+        self.quota_spent.clear();
+        self.reads_spent.clear();
+        self.give_up_batches(3)?;
+        // Their rows count in the old client's day.
+        self.connection.execute("UPDATE batch SET submitted_at_ms = NULL", [])?;
+        let in_flight = i64::try_from(self.void_flights.len()).unwrap_or(0);
+        let totals = &mut self.state_mut().totals;
+        totals.quota_reserved = totals.quota_reserved.min(in_flight);
+        totals.destination_changed_at_ms = at.as_millis();
+        Ok(())
+    }
+
+    /// Gives up the batches whose state is below that number.
+    fn give_up_batches(&self, below: i64) -> rusqlite::Result<()> {
+        self.connection
+            .execute(
+                "UPDATE batch SET state = 4, ended_at_ms = coalesce(
+                     (SELECT value FROM counter WHERE name = 'quota_clock_ms'), submitted_at_ms, 0)
+                 WHERE state < ?1",
+                [below],
+            )
+            .map(|_| ())
+    }
+
+    /// Settles a delivery within a transaction, unless it went to a place that is not the destination any more: then
+    /// what it held is still pending.
+    ///
+    /// # Errors
+    /// As for [`Store::settle`].
+    pub(super) fn settle_unless_void(&mut self, settlement: &Settlement) -> Result<(), StoreError> {
+        // One profile has one update in flight at a time, so that the first after the change is the one from before it.
+        if self.void_flights.remove(&settlement.claim.profile_id) {
+            self.reserve(-1);
+            return Ok(());
+        }
+        self.settle(settlement)
+    }
+}
+
+/// The profiles that are in flight. Only what is pending can be.
+fn flights(connection: &Connection, in_flight: &InFlight) -> rusqlite::Result<Vec<i64>> {
+    let mut pending = connection.prepare("SELECT id FROM profile WHERE pending_seq IS NOT NULL")?;
+    let ids = pending.query_map([], |row| row.get(0))?;
+    ids.filter(|id| !matches!(id, Ok(id) if in_flight.newest_version(*id).is_none())).collect()
+}
+
+fn noted(connection: &Connection) -> rusqlite::Result<Option<Destination>> {
+    connection
+        .query_row("SELECT client_code, endpoint, device_id FROM destination", [], |row| {
+            Ok(Destination { client_code: row.get(0)?, endpoint: row.get(1)?, device_id: row.get(2)? })
+        })
+        .optional()
+}
+
+fn note(connection: &Connection, destination: &Destination) -> rusqlite::Result<()> {
+    let Destination { client_code, endpoint, device_id } = destination;
+    connection
+        .execute(
+            "INSERT OR REPLACE INTO destination (id, client_code, endpoint, device_id) VALUES (1, ?1, ?2, ?3)",
+            (client_code, endpoint, device_id),
+        )
+        .map(|_| ())
+}

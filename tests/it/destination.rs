@@ -1,0 +1,211 @@
+//! Whose deliveries a store notes: with another client code, endpoint or device, nothing is taken for delivered.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use outpost::clock::Clock;
+use outpost::config::{Config, Sources};
+use outpost::intake::{cloudevents, record_directly};
+use outpost::quota::QuotaTime;
+use outpost::store::{Adopted, Destination, FILE_NAME, InFlight, Pending, Reader, Settlement, Store, Writer};
+use rusqlite::Connection;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{MAPPINGS, Setup, noted, used};
+
+const OWN: &str = r#"
+[target]
+client_code = "acme"
+[[mapping]]
+name = "card used"
+event = "com.acme.loyalty.*"
+identity = { third_party_id = "data.card" }
+set = { lastStore = "data.store" }
+add = { "visits_{device_id}" = "1" }
+"#;
+
+/// A store that a device writes, without an agent.
+struct Device {
+    _dir: TempDir,
+    path: PathBuf,
+    store: Store,
+    in_flight: InFlight,
+}
+
+impl Device {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        let store = Store::open(&path).unwrap();
+        Self { _dir: dir, path, store, in_flight: InFlight::default() }
+    }
+
+    fn record(&mut self, mappings: &str, device_id: &str, event: &Value) {
+        let sources = Sources::of_text(Path::new("agent.toml"), mappings);
+        let mappings = Config::parse(&sources, |_| device_id.to_owned()).unwrap().mappings;
+        let parsed = vec![cloudevents::structured(event.to_string().as_bytes()).unwrap()];
+        record_directly(&mut self.store, parsed, &mappings, &Clock::new(None)).unwrap();
+    }
+
+    fn adopt(&mut self, client_code: &str, endpoint: &str, device_id: &str) -> Adopted {
+        let destination = destination(client_code, endpoint, device_id);
+        let (at, in_flight) = (Clock::system(), self.in_flight.clone());
+        self.store.transact(|store| store.adopt_destination(&destination, at, &in_flight)).unwrap()
+    }
+
+    fn execute(&self, sql: &str) {
+        Connection::open(&self.path).unwrap().execute_batch(sql).unwrap();
+    }
+
+    fn number(&self, sql: &str) -> i64 {
+        Connection::open(&self.path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// The attributes that would be sent, by name.
+    fn claimed(&self) -> Vec<String> {
+        let claims = self.store.claim(&InFlight::default(), usize::MAX, &HashSet::new()).unwrap();
+        let names = claims.iter().flat_map(|claim| claim.attributes.iter().map(|attribute| attribute.name.clone()));
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+}
+
+fn destination(client_code: &str, endpoint: &str, device_id: &str) -> Destination {
+    Destination { client_code: client_code.to_owned(), endpoint: endpoint.to_owned(), device_id: device_id.to_owned() }
+}
+
+/// A store of two cards whose deliveries went to one client, with all that is noted of them.
+fn delivered() -> Device {
+    let mut device = Device::new();
+    device.record(MAPPINGS, "device-1", &used("1", "7", "Lund", 1.0));
+    device.record(MAPPINGS, "device-1", &used("2", "8", "", 1.0));
+    assert_eq!(device.adopt("acme", "https://acme.example", "device-1"), Adopted::default(), "the first is noted");
+    device.execute(
+        "UPDATE attribute SET delivered_version = version, delivered_value = value, delivered_at_ms = 1, route = 0
+         WHERE refused_version = 0;
+         UPDATE attribute SET delivered_version = 0, delivered_value = NULL, delivered_at_ms = NULL, route = NULL,
+             refused_version = version, refused_reason = 'refused_by_target' WHERE profile_id = 1 AND name = 'spend';
+         INSERT INTO rejected (rejected_at_ms, profile_id, attributes, reason, detail)
+             VALUES (1, 1, '[[\"spend\",1]]', 'refused_by_target', 'no');
+         UPDATE profile SET pending_seq = NULL, pending_since_ms = NULL, existence = 1, existence_at_ms = 1,
+             missing_since_ms = 1, look_at_ms = 1;
+         INSERT INTO reading (profile_id, name, read_at_ms, read_value, decision) VALUES (1, 'visits', 1, '4', 0);
+         INSERT INTO sends VALUES (1, '{}');
+         INSERT INTO verification (profile_id, due_at_ms) VALUES (1, 1);
+         INSERT INTO batch (id, kind, api, state, row_count, submitted_at_ms) VALUES (1, 0, 2, 2, 1, 1);
+         INSERT INTO batch_row VALUES (1, 2, '[]');
+         UPDATE profile SET batch_id = 1 WHERE id = 2;
+         INSERT INTO quota VALUES (1, 5);
+         INSERT INTO read_quota VALUES (1, 5);",
+    );
+    // Its numbers in memory are those of before.
+    device.store = Store::open(&device.path).unwrap();
+    assert_eq!(device.claimed(), Vec::<String>::new());
+    device
+}
+
+#[test]
+fn another_client_code_or_endpoint_inherits_nothing_and_everything_held_is_pending_again() {
+    for (client_code, endpoint) in [("other", "https://acme.example"), ("acme", "https://gateway.example")] {
+        let mut device = delivered();
+        assert_eq!(device.adopt("acme", "https://acme.example", "device-1"), Adopted::default());
+        assert_eq!(device.claimed(), Vec::<String>::new(), "the same destination changes nothing");
+
+        let adopted = device.adopt(client_code, endpoint, "device-1");
+        let pending = Pending { profiles: 2, attributes: 5 };
+        assert_eq!(adopted, Adopted { voided: Some(pending), withheld: None });
+        let counters = device.store.counters();
+        assert_eq!((counters.pending_change, counters.totals.destination_changed_at_ms > 0), (pending, true));
+        assert_eq!(Reader::open(&device.path).unwrap().count_pending().unwrap(), pending);
+        // The empty value is refused still, and the refused one is tried there.
+        assert_eq!(device.claimed(), ["lastStore", "spend", "spend", "visits", "visits"]);
+        for table in ["reading", "sends", "verification", "batch_row", "rejected", "quota", "read_quota"] {
+            assert_eq!(device.number(&format!("SELECT count(*) FROM {table}")), 0, "{table}");
+        }
+        let known = "existence <> 0 OR existence_at_ms > 0 OR missing_since_ms > 0 OR look_at_ms > 0 OR batch_id > 0";
+        assert_eq!(device.number(&format!("SELECT count(*) FROM profile WHERE {known}")), 0);
+        assert_eq!(device.number("SELECT count(*) FROM batch WHERE state = 4 AND submitted_at_ms IS NULL"), 1);
+        assert_eq!(device.adopt(client_code, endpoint, "device-1"), Adopted::default(), "once");
+    }
+}
+
+#[tokio::test]
+async fn what_was_in_flight_to_the_old_destination_is_not_taken_for_delivered_to_the_new() {
+    let mut device = Device::new();
+    device.record(MAPPINGS, "device-1", &used("1", "7", "Lund", 1.0));
+    device.adopt("acme", "https://acme.example", "device-1");
+    let Device { _dir, path, store, in_flight } = device;
+    let pending = || Reader::open(&path).unwrap().count_pending().unwrap().attributes;
+    let claims = store.claim(&in_flight, 10, &HashSet::new()).unwrap();
+    let (writer, _thread) = Writer::start(store).unwrap();
+    let (at, flights) = (Clock::system(), in_flight.clone());
+    let other = destination("acme", "https://gateway.example", "device-1");
+    writer.act(move |store| store.adopt_destination(&other, at, &flights)).await.unwrap();
+    let settle = |claims: Vec<outpost::store::Claim>| {
+        let settlement = |claim: outpost::store::Claim| {
+            let all = (0..claim.attributes.len()).collect();
+            Settlement::of_update(claim, all, Vec::new(), at, QuotaTime { at, wall: at })
+        };
+        writer.settle(claims.into_iter().map(settlement).collect())
+    };
+    settle(claims).await.unwrap();
+    assert_eq!(pending(), 3);
+    let claims = writer.act(move |store| store.claim(&in_flight, 10, &HashSet::new())).await.unwrap();
+    settle(claims).await.unwrap();
+    assert_eq!((pending(), writer.counters().pending_change), (0, Pending::default()));
+}
+
+#[test]
+fn a_cloned_data_directory_does_not_send_names_of_the_old_device() {
+    let mut device = Device::new();
+    device.record(OWN, "till-10", &used("1", "7", "Lund", 1.0));
+    device.adopt("acme", "https://acme.example", "till-10");
+    device.execute(
+        "INSERT INTO batch (id, kind, api, state) VALUES (1, 0, 2, 0);
+         INSERT INTO batch_row VALUES (1, 1, '[]');
+         UPDATE profile SET batch_id = 1;",
+    );
+    // Recorded on the clone before its agent starts.
+    device.record(OWN, "till-1", &used("2", "8", "Lund", 1.0));
+    let adopted = device.adopt("acme", "https://acme.example", "till-1");
+    assert_eq!(adopted, Adopted { voided: None, withheld: Some(1) });
+    assert_eq!(device.claimed(), ["lastStore", "lastStore", "visits_till-1"]);
+    let pending = Reader::open(&device.path).unwrap().count_pending().unwrap();
+    assert_eq!((device.store.counters().pending_change, pending.attributes), (pending, 3));
+    assert_eq!(device.number("SELECT count(*) FROM attribute WHERE refused_reason = 'other_device'"), 1);
+    assert_eq!(device.number("SELECT (SELECT count(*) FROM batch_row) + (SELECT count(*) FROM rejected)"), 0);
+
+    device.record(OWN, "till-1", &used("3", "7", "Malmö", 1.0));
+    assert_eq!(device.claimed(), ["lastStore", "lastStore", "visits_till-1", "visits_till-1"]);
+    // Another client is not sent them either.
+    device.adopt("other", "https://acme.example", "till-1");
+    assert_eq!(device.claimed(), ["lastStore", "lastStore", "visits_till-1", "visits_till-1"]);
+    // The name was a mistake, and is as before.
+    device.adopt("other", "https://acme.example", "till-10");
+    assert_eq!(device.claimed(), ["lastStore", "lastStore", "visits_till-10"]);
+}
+
+#[tokio::test]
+async fn status_and_page_say_that_the_deliveries_were_to_another_endpoint() {
+    let mut fixture = Setup::default().start().await;
+    fixture.agent.record(&noted("1", "7", "hello")).await;
+    assert_eq!(fixture.agent.status().await.store.destination_words(), None);
+    fixture.agent.stop().await;
+    fixture.agent = fixture.start_at("http://127.0.0.1:9").await;
+    let status = fixture.agent.status().await;
+    let words = status.store.destination_words().expect("it is said");
+    assert!(words.contains("another client code or endpoint until 20"), "{words}");
+    assert_eq!(status.pending.profiles, 1);
+    let page = fixture.agent.request(reqwest::Method::GET, "/").send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("another client code or endpoint until 20"), "{page}");
+}
+
+#[tokio::test]
+async fn a_reload_with_another_endpoint_makes_deliveries_void_too() {
+    let fixture = Setup::default().start().await;
+    let settings = Setup { faults: "outage", ..Setup::default() }.settings("http://127.0.0.1:9");
+    fixture.agent.change(settings).await;
+    assert!(fixture.agent.status().await.store.destination_changed_at.is_some());
+}
