@@ -49,6 +49,7 @@ impl Settings {
             connections: self.target.connections,
             updates_per_day: self.updates_per_day,
             request_timeout: self.target.timeout,
+            destination: (self.target.client_code.clone(), self.target.endpoint.clone()),
         }
     }
 

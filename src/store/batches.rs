@@ -383,7 +383,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
     pub fn submitted_batch(&mut self, batch_id: i64, target_id: &str, at: Timestamp) -> Result<(), StoreError> {
-        let sql = "UPDATE batch SET state = 2, target_id = ?2, submitted_at_ms = ?3 WHERE id = ?1";
+        let sql = "UPDATE batch SET state = 2, target_id = ?2, submitted_at_ms = ?3 WHERE id = ?1 AND state = 1";
         self.set_batch(sql, (batch_id, target_id, at.as_millis()))?;
         self.state_mut().totals.requests += 1;
         self.state_mut().totals.batches += 1;

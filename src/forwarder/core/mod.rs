@@ -41,6 +41,7 @@ use crate::timestamp::Timestamp;
 pub struct Core {
     rules: ForwarderRules,
     connections: usize,
+    destination: (String, String),
     link: Link,
     quota: Quota,
     is_quota_spent: bool,
@@ -141,12 +142,13 @@ impl Core {
     #[must_use]
     pub fn new(parts: CoreParts, moment: Moment) -> Self {
         let CoreParts { settings, link, quota, batches, rows_sent } = parts;
-        let ForwarderSettings { rules, connections, .. } = settings;
+        let ForwarderSettings { rules, connections, destination, .. } = settings;
         let rows_sent = usize::try_from(rows_sent).unwrap_or(usize::MAX);
         let read_back_at = moment.wall.plus(READ_BACK_FIRST);
         Self {
             rules,
             connections,
+            destination,
             link,
             quota,
             is_quota_spent: false,

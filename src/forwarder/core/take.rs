@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use super::batches::{self, NotTaken};
+use super::batches::{self, Batches, NotTaken};
 use super::flight::{Flight, Plan, Purpose, RENEWED_AFTER};
-use super::refusals::Refusal;
+use super::refusals::{Refusal, Refusals};
+use super::setbacks::Setbacks;
 use super::step::{DUE_INTERVAL, DUE_MAX};
 use super::{BatchCame, Candidate, Core, ForwarderSettings, Input, Moment, News, Settle};
 use crate::existence::Existence;
 use crate::identity::IdentityKind;
 use crate::judge::{By, Judgement, Skew, judge};
 use crate::limits::{MISSING_LOOK_MAX, MISSING_LOOK_MIN, MISSING_TIME, READ_BACK_FIRST};
-use crate::link::{LinkState, Signal};
+use crate::link::{Link, LinkState, Signal};
 use crate::reason::Reason;
 use crate::route::{Mode, Route, UpdateApi, route};
 use crate::store::{BatchHead, BatchState, Claim, Ending, ReadBack, Settlement, SettledRows, Verified};
@@ -119,7 +120,11 @@ impl Core {
     }
 
     fn settings_changed(&mut self, settings: ForwarderSettings, moment: Moment) {
-        let ForwarderSettings { rules, connections, updates_per_day, .. } = settings;
+        let ForwarderSettings { rules, connections, updates_per_day, destination, .. } = settings;
+        if destination != self.destination {
+            self.destination = destination;
+            self.goes_elsewhere(moment);
+        }
         if rules.routes != self.rules.routes {
             // What waited for Target to have its profile may go another way now.
             self.look_at = Some(moment.wall);
@@ -129,6 +134,25 @@ impl Core {
         self.quota.set_limit(updates_per_day);
         // What was claimed was read for the old rules.
         self.release_unsent(moment);
+    }
+
+    /// Updates go elsewhere from now on: the store has made void what it noted, and so is what is known here. Answers of the
+    /// old place that still come are nobody's.
+    fn goes_elsewhere(&mut self, moment: Moment) {
+        self.release_unsent(moment);
+        self.released += self.flights.len();
+        self.flights.clear();
+        self.reading.clear();
+        self.sending.clear();
+        self.spoken_for = 0;
+        self.settlements.retain(|settle| matches!(settle, Settle::Delivery(_)));
+        self.batches = Batches::resume(Vec::new(), moment, moment.wall);
+        self.rows_sent.clear();
+        (self.setbacks, self.refusals, self.void) = (Setbacks::default(), Refusals::default(), None);
+        (self.skew, self.link) = (Skew::None, Link::default());
+        (self.reads_denied_until, self.unreadable) = (Duration::ZERO, 0);
+        self.quota.forget();
+        self.news.push(News::Link);
     }
 
     /// A profile is to be read back.

@@ -38,6 +38,8 @@ pub struct ForwarderSettings {
     pub updates_per_day: u64,
     /// How long one request may take.
     pub request_timeout: Duration,
+    /// Where updates go: client code and endpoint. With another one, nothing that was heard of the last one counts.
+    pub destination: (String, String),
 }
 
 /// A moment, on all clocks.
