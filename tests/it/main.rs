@@ -20,6 +20,7 @@ mod layers;
 mod lines;
 mod merging;
 mod network_faults;
+mod numbers;
 mod openapi;
 mod outage;
 mod packaging;
