@@ -42,26 +42,24 @@ pub(super) fn read(json: &str) -> serde_json::Result<Value> {
 
 /// The numbers of a text of JSON as they are written, in their order.
 struct Numbers<'j> {
-    json: &'j str,
-    at: usize,
+    rest: &'j [u8],
 }
 
 impl<'j> Numbers<'j> {
     const fn new(json: &'j str) -> Self {
-        Self { json, at: 0 }
+        Self { rest: json.as_bytes() }
     }
 
     /// Goes behind the quote that ends a string.
     fn skip_string(&mut self) {
-        let bytes = self.json.as_bytes();
-        while let Some(byte) = bytes.get(self.at) {
-            self.at += match byte {
-                b'"' => break,
-                b'\\' => 2,
-                _ => 1,
-            };
+        while let Some(at) = self.rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+            let is_end = self.rest[at] == b'"';
+            self.rest = self.rest.get(at + if is_end { 1 } else { 2 }..).unwrap_or_default();
+            if is_end {
+                return;
+            }
         }
-        self.at += 1;
+        self.rest = &[];
     }
 }
 
@@ -69,22 +67,18 @@ impl<'j> Iterator for Numbers<'j> {
     type Item = &'j str;
 
     fn next(&mut self) -> Option<&'j str> {
-        let bytes = self.json.as_bytes();
         loop {
-            let byte = *bytes.get(self.at)?;
-            match byte {
-                b'"' => {
-                    self.at += 1;
-                    self.skip_string();
-                }
-                b'-' | b'0'..=b'9' => {
-                    let start = self.at;
-                    let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
-                    self.at += bytes[start..].iter().take_while(|byte| is_part(byte)).count();
-                    return self.json.get(start..self.at);
-                }
-                _ => self.at += 1,
+            let start = self.rest.iter().position(|byte| matches!(byte, b'"' | b'-' | b'0'..=b'9'))?;
+            let found = &self.rest[start..];
+            if found[0] == b'"' {
+                self.rest = &found[1..];
+                self.skip_string();
+                continue;
             }
+            let is_part = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+            let (number, rest) = found.split_at(found.iter().take_while(is_part).count());
+            self.rest = rest;
+            return std::str::from_utf8(number).ok();
         }
     }
 }

@@ -48,6 +48,12 @@ pub fn value_of(number: Number) -> Value {
     number.to_integer().map_or_else(|| Value::from_object(ExactNumber(number)), Value::from)
 }
 
+/// Whether a number is a binary float as a value, and so may be written as one in an expression.
+pub(super) fn is_float(number: &Number) -> bool {
+    let value = value_of(number.clone());
+    value.is_number() && !value.is_integer()
+}
+
 /// The number that a value is; none of what is no number, or not a finite one.
 #[must_use]
 pub fn number_of(value: &Value) -> Option<Number> {
@@ -131,10 +137,16 @@ impl Operator {
     }
 
     fn apply(self, state: &State<'_, '_>, a: &Value, b: &Value) -> Result<Value, Error> {
-        if let (Some(a), Some(b)) = (small_integer(a), small_integer(b)) {
-            if let Some(value) = self.of_integers(a, b) {
-                return Ok(value);
-            }
+        if let (Some(a), Some(b)) = (small_integer(a), small_integer(b))
+            && let Some(value) = self.of_integers(a, b)
+        {
+            return Ok(value);
+        }
+        if is_float_or_small(a)
+            && is_float_or_small(b)
+            && let Some(value) = self.of_order(a.cmp(b))
+        {
+            return Ok(value);
         }
         match (number_of(a), number_of(b)) {
             (Some(a), Some(b)) => self.of_numbers(&a, &b),
@@ -186,6 +198,11 @@ impl Operator {
 
 fn small_integer(value: &Value) -> Option<i64> {
     if value.is_integer() { i64::try_from(value.clone()).ok() } else { None }
+}
+
+/// Whether the engine orders a number as its digits do: no whole number lies between a fraction and its float.
+fn is_float_or_small(value: &Value) -> bool {
+    value.is_number() && f64::try_from(value.clone()).is_ok_and(|float| float.abs() < FLOAT_INTEGER_MAX)
 }
 
 /// A root, or one over a power, has no end as a rule: it has 15 digits.

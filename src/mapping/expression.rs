@@ -318,6 +318,7 @@ mod tests {
             same => number("0.12345678901234567890"),
             tiny => number("1e-28"),
             wide => number("9007199254740993"),
+            power => number("100000000000000000000000"),
             tenth => number("0.1"), fifth => number("0.2"), cents => number("1.005"), three => number("3"), list => list,
         };
         let expression = Engine::new(None).compile(text).expect(text);
@@ -374,6 +375,11 @@ mod tests {
         check_numbers("data.fine == 0.12345678901234568", Ok("false"));
         check_numbers("0.1 < data.fine < 0.2", Ok("true"));
         check_numbers("data.wide > 9007199254740992.0", Ok("true"));
+        check_numbers("data.power == 1e23", Ok("true"));
+        check_numbers("data.power >= 1e23", Ok("true"));
+        check_numbers("data.tenth < 1", Ok("true"));
+        check_numbers("data.tenth <= 0.1", Ok("true"));
+        check_numbers("data.three > true", Ok("true"));
         check_numbers("'a' < 'b'", Ok("true"));
         check_numbers("data.nope > 1", Err("data.nope is not in the event"));
     }

@@ -9,7 +9,7 @@ use minijinja::machinery::parse_expr;
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
-use super::arithmetic::{NEGATE, NUMBER, Operator, number_of};
+use super::arithmetic::{NEGATE, NUMBER, Operator, is_float};
 use crate::number::Number;
 
 /// The text to compile in the place of an expression's.
@@ -171,7 +171,7 @@ impl Writer<'_> {
         let digits = source.trim().replace('_', "");
         let number = Number::parse(&digits);
         self.has_unknown.set(self.has_unknown.get() || number.is_none());
-        if number.is_some() && number == number_of(value) {
+        if number.as_ref().is_some_and(is_float) {
             return Written::new(digits, Binding::Primary);
         }
         Written::new(format!("\"{digits}\"|{NUMBER}"), Binding::Filtered)
@@ -179,7 +179,7 @@ impl Writer<'_> {
 
     fn binary(&self, kind: BinOpKind, left: &Expr<'_>, right: &Expr<'_>) -> Written {
         let word = match operator(kind) {
-            Ok(operator) => return computed(self.operand(left), operator, &self.text(right)),
+            Ok(operator) => return computed(&self.operand(left), operator, &self.text(right)),
             Err(word) => word,
         };
         let left = self.write(left);
@@ -206,7 +206,7 @@ impl Writer<'_> {
     }
 }
 
-fn computed(left: String, operator: Operator, right: &str) -> Written {
+fn computed(left: &str, operator: Operator, right: &str) -> Written {
     Written::new(format!("{left}|{}({right})", operator.filter()), Binding::Filtered)
 }
 
@@ -271,6 +271,7 @@ mod tests {
         check("(data.a + 1) | round(1)", "data.a|_add(1)|round(1)");
         check("0.1234567890123456789", "\"0.1234567890123456789\"|_number");
         check("'ö' ~ 1_0.50", "\"ö\" ~ 10.50");
+        check("1e3 + 1e23", "1e3|_add(\"1e23\"|_number)");
         check("1e400", "\"1e400\"|_number");
         assert!(rewrite("1e9999").is_err_and(|error| error.detail() == Some("a number is out of range")));
         check("'it\\'s \"so\"'", "\"it's \\\"so\\\"\"");

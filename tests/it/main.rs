@@ -13,6 +13,7 @@ mod commands;
 mod configuration;
 mod damage;
 mod delivery;
+mod empty_values;
 mod folder;
 mod forget;
 mod invariants;
