@@ -156,8 +156,8 @@ impl Number {
         Self::new(self.is_negative != other.is_negative, digits, exponent)?.bounded()
     }
 
-    /// The quotient: exact if it has an end, else rounded to 15 digits. None of a division by zero, or of numbers beyond
-    /// the range of a binary float.
+    /// The quotient: exact if it has at most 28 digits, else rounded to 15. None of a division by zero, and of a rounded
+    /// quotient of numbers that have more than 28 digits themselves.
     #[must_use]
     pub fn divided_by(&self, other: &Self) -> Option<Self> {
         if other.is_zero() {
@@ -165,9 +165,12 @@ impl Number {
         }
         let rounded = Self::rounded_float(self.to_float() / other.to_float())?;
         let is_exact = |quotient: &Self| quotient.times(other).is_some_and(|product| product == *self);
-        let decimal = || self.to_decimal()?.checked_div(other.to_decimal()?).map(Self::from);
-        let exact = Some(rounded.clone()).filter(is_exact).or_else(|| decimal().filter(is_exact));
-        exact.or(Some(rounded)).filter(|quotient| quotient.is_zero() == self.is_zero())
+        if is_exact(&rounded) {
+            return Some(rounded);
+        }
+        let (a, b) = (self.to_decimal()?, other.to_decimal()?);
+        let exact = a.checked_div(b).map(Self::from).filter(is_exact);
+        exact.or(Some(rounded))
     }
 
     /// A float to 15 digits, which hides the noise of binary fractions; none of one that is not finite.
@@ -366,6 +369,10 @@ mod tests {
         check(Number::divided_by, "100", "8", Some("12.5"));
         check(Number::divided_by, "1", "3", Some("0.333333333333333"));
         check(Number::divided_by, "7777777777777777777777777777", "7", Some("1111111111111111111111111111"));
+        check(Number::divided_by, "1e-28", "3", Some(&format!("0.{}333333333333333", "0".repeat(28))));
+        check(Number::divided_by, "0", "7", Some("0"));
+        check(Number::divided_by, "1e300", "8", Some(&format!("125{}", "0".repeat(297))));
+        check(Number::divided_by, "1234567890123456789012345678901", "7", None);
         check(Number::divided_by, "1", "0", None);
         let whole: Op = |a, b| a.divided_whole(b).map(|(whole, _)| whole);
         let rest: Op = |a, b| a.divided_whole(b).map(|(_, rest)| rest);

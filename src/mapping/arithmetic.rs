@@ -148,6 +148,11 @@ impl Operator {
         {
             return Ok(value);
         }
+        if let (Some(a), Some(b)) = (a.as_str(), b.as_str())
+            && let Some(value) = self.of_order(a.cmp(b))
+        {
+            return Ok(value);
+        }
         match (number_of(a), number_of(b)) {
             (Some(a), Some(b)) => self.of_numbers(&a, &b),
             _ => state.env().compile_expression(self.native())?.eval(context! { a, b }),
