@@ -9,6 +9,7 @@ use rust_decimal::Decimal;
 
 use crate::attribute::{Operation, check_value_length};
 use crate::limits::{APPEND_ITEMS_MAX, ATTRIBUTE_VALUE_CHARS_MAX};
+use crate::number::Number;
 use crate::timestamp::Timestamp;
 
 /// Where a change stands in the order of events: by event time, then by the order of recording.
@@ -61,7 +62,9 @@ fn set(held: Option<&Held>, operand: &str, stamp: Stamp) -> Option<Held> {
 
 fn first(held: Option<&Held>, operand: &str, stamp: Stamp) -> Option<Held> {
     match held {
-        Some(held) if held.stamp <= stamp => None,
+        // An empty value cannot be delivered: it would hold the place for ever.
+        _ if operand.is_empty() => None,
+        Some(held) if held.stamp <= stamp && !held.value.is_empty() => None,
         _ => Some(plain(operand.to_owned(), stamp)),
     }
 }
@@ -71,7 +74,7 @@ fn add(held: Option<&Held>, operand: &str, stamp: Stamp) -> Result<Option<Held>,
     let Some(held) = held else {
         return Ok(Some(plain(decimal_text(step), stamp)));
     };
-    let sum = held_number(held)?.checked_add(step).ok_or(CoalesceError::SumTooLarge)?;
+    let sum = exact_sum(held_number(held)?, step).ok_or(CoalesceError::SumTooLarge)?;
     Ok(Some(plain(decimal_text(sum), held.stamp.max(stamp))))
 }
 
@@ -94,6 +97,9 @@ fn append(held: Option<&Held>, operand: &str, stamp: Stamp) -> Result<Option<Hel
     if operand.contains(',') {
         return Err(CoalesceError::CommaInItem);
     }
+    if operand.is_empty() {
+        return Ok(None);
+    }
     let mut items = held.map(held_items).unwrap_or_default();
     let item: Item = (stamp.time.as_millis(), stamp.seq, operand.to_owned());
     let place = items.partition_point(|(time, seq, _)| (*time, *seq) <= (item.0, item.1));
@@ -110,10 +116,13 @@ fn append(held: Option<&Held>, operand: &str, stamp: Stamp) -> Result<Option<Hel
 /// The list with its order. A value that another operation left behind is taken as items of its own time.
 fn held_items(held: &Held) -> Vec<Item> {
     let stored = held.items.as_deref().and_then(|items| serde_json::from_str(items).ok());
-    stored.unwrap_or_else(|| {
+    let mut items: Vec<Item> = stored.unwrap_or_else(|| {
         let at = (held.stamp.time.as_millis(), held.stamp.seq);
         held.value.split(',').map(|item| (at.0, at.1, item.to_owned())).collect()
-    })
+    });
+    // An older version took empty items in.
+    items.retain(|(_, _, item)| !item.is_empty());
+    items
 }
 
 /// A list as `append` keeps it: the last items that fit, separated by commas.
@@ -142,10 +151,21 @@ fn held_number(held: &Held) -> Result<Decimal, CoalesceError> {
     number(&held.value).ok_or(CoalesceError::HeldNotANumber)
 }
 
-/// A plain decimal number of at most 28 digits.
+/// A decimal number of at most 28 digits.
 #[must_use]
 pub fn number(text: &str) -> Option<Decimal> {
-    Decimal::from_str_exact(text.trim()).ok()
+    Number::parse(text.trim())?.to_decimal()
+}
+
+/// The sum without a digit lost; none if it has more than 28 of them.
+#[must_use]
+pub fn exact_sum(a: Decimal, b: Decimal) -> Option<Decimal> {
+    let sum = a.checked_add(b)?;
+    // The decimal type gives up places, without a word, when there is no room for all.
+    if sum.scale() == a.scale().max(b.scale()) {
+        return Some(sum);
+    }
+    Number::from(a).plus(&Number::from(b))?.to_decimal()
 }
 
 /// A decimal without needless zeros: `99.50` is `99.5`, and there is no `-0`.
@@ -228,6 +248,58 @@ mod tests {
         check(Operation::Add, &[(1, "0.1"), (2, "0.2")], "0.3");
         check(Operation::Add, &[(1, "99.50"), (2, "0.50")], "100");
         check(Operation::Add, &[(1, "5"), (2, "-5.0")], "0");
+    }
+
+    #[test]
+    fn a_sum_that_needs_more_than_28_digits_is_refused_and_never_rounded() {
+        assert_eq!(run(Operation::Add, &[(1, "1000"), (2, "1e-28")]), Err(CoalesceError::SumTooLarge));
+        assert_eq!(run(Operation::Add, &[(1, "1000"), (2, "-1e-28")]), Err(CoalesceError::SumTooLarge));
+        let (large, half) = ("7922816251426433759354395033", ".5");
+        let most = format!("{large}{half}");
+        assert_eq!(run(Operation::Add, &[(1, &most), (2, "0.05")]), Err(CoalesceError::SumTooLarge));
+        check(Operation::Add, &[(1, &most), (2, "0.5")], "7922816251426433759354395034");
+        check(Operation::Add, &[(1, "0.9999999999999999999999999999"), (2, "1e-28")], "1");
+        check(Operation::Add, &[(1, "1e-28"), (2, "-1e-28")], "0");
+        check(Operation::Add, &[(1, "0"), (2, "1.5e1")], "15");
+        check(Operation::Add, &[(1, "1.000000000000000000000000000000000"), (2, "1")], "2");
+    }
+
+    #[test]
+    fn max_and_min_compare_all_digits() {
+        check(Operation::Max, &[(1, "1"), (2, "1.0000000000000000000000000001")], "1.0000000000000000000000000001");
+        check(Operation::Max, &[(1, "12345678901234567.88"), (2, "12345678901234567.89")], "12345678901234567.89");
+        check(Operation::Min, &[(1, "0"), (2, "-1e-28")], "-0.0000000000000000000000000001");
+        assert_eq!(run(Operation::Max, &[(1, "1e-29")]), Err(CoalesceError::OperandNotANumber));
+    }
+
+    /// Applies a change to a value that an older version stored.
+    fn after(value: &str, items: Option<&str>, operation: Operation, time: i64, operand: &str) -> Option<String> {
+        let stamp = |time, seq| Stamp { time: Timestamp::from_millis(time), seq };
+        let held = Held { value: value.to_owned(), stamp: stamp(5, 1), items: items.map(str::to_owned) };
+        coalesce(Some(&held), operation, operand, stamp(time, 2)).expect("valid").map(|held| held.value)
+    }
+
+    #[test]
+    fn first_ignores_an_empty_value_so_that_the_next_is_delivered() {
+        check(Operation::First, &[(1, ""), (2, "Lund")], "Lund");
+        check(Operation::First, &[(2, "Lund"), (1, ""), (3, "Ystad")], "Lund");
+        assert_eq!(run(Operation::First, &[(1, "")]).as_deref(), Ok(""));
+        for time in [4, 5, 6] {
+            assert_eq!(after("", None, Operation::First, time, "Lund").as_deref(), Some("Lund"), "{time}");
+            assert_eq!(after("", None, Operation::First, time, ""), None, "{time}");
+        }
+    }
+
+    #[test]
+    fn append_adds_no_empty_item_and_drops_those_that_are_held() {
+        check(Operation::Append, &[(1, ""), (2, "Lund")], "Lund");
+        check(Operation::Append, &[(1, "Lund"), (2, ""), (3, "Ystad")], "Lund,Ystad");
+        check(Operation::Append, &[(1, " "), (2, "Lund")], " ,Lund");
+        let items = r#"[[1,1,""],[2,1,"Lund"],[3,1,""]]"#;
+        assert_eq!(after(",Lund,", Some(items), Operation::Append, 6, "Ystad").as_deref(), Some("Lund,Ystad"));
+        assert_eq!(after(",Lund", None, Operation::Append, 6, "Ystad").as_deref(), Some("Lund,Ystad"));
+        assert_eq!(after(",Lund,", Some(items), Operation::Append, 6, "").as_deref(), None);
+        assert_eq!(run(Operation::Append, &[(1, ",")]), Err(CoalesceError::CommaInItem));
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //!
 //! | floor | modules | what it is for |
 //! | --- | --- | --- |
-//! | 0 | `limits` `timestamp` `identity` `attribute` `event` `reason` `existence` `shared` | plain values; no I/O, no async |
+//! | 0 | `limits` `timestamp` `identity` `attribute` `event` `number` `reason` `existence` `shared` | plain values; no I/O, no async |
 //! | 1 | `coalesce` `backoff` `quota` `pace` `pulse` `metrics` `link` `mapping` `route` `merge` `tokens` | pure rules; time and chance are arguments |
 //! | 2 | `store` | the only home of SQL |
 //! | 3 | `clock` `data_dir` `rights` `log_level` `mount` `forget` `network` `target` `status` `supervisor` `judge` `verify` `intake` `rejected` `http` | clocks, files and sockets |
@@ -36,6 +36,7 @@ pub mod attribute;
 pub mod event;
 pub mod existence;
 pub mod identity;
+pub mod number;
 pub mod reason;
 pub mod shared;
 pub mod timestamp;

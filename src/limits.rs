@@ -211,6 +211,16 @@ pub const EXPRESSION_FUEL: u64 = 10_000;
 /// Units: bytes.
 pub const EXPRESSION_BYTES_MAX: usize = 4_096;
 
+/// Most digits of a number with which an expression computes.
+///
+/// Limits: ours; bounds the time that a product takes, far beyond any sum of money.
+pub const NUMBER_DIGITS_MAX: usize = 100;
+
+/// Most decimal places between a number's digits and its point.
+///
+/// Limits: beyond it, the number is longer than [`ATTRIBUTE_VALUE_CHARS_MAX`] when it is written out.
+pub const NUMBER_EXPONENT_MAX: i64 = 5_000;
+
 /// Most events in one transaction of the store.
 ///
 /// Limits: keeps the oldest waiting client's answer within some tens of milliseconds.

@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::attribute::Operation;
-use crate::coalesce::{append_list, decimal_text, number};
+use crate::coalesce::{append_list, decimal_text, exact_sum, number};
 use crate::timestamp::Timestamp;
 
 /// Time within which a write usually shows. Source: Target Profile API, "usually under an hour".
@@ -176,8 +176,8 @@ fn add(own: Own<'_>, last: Option<&Sent>, theirs: Option<&Shown>) -> (Decision, 
     let sum = || {
         let base = number(base(last, theirs)?)?;
         let delivered = last.map_or(Some(Decimal::ZERO), |sent| number(&sent.own))?;
-        let undelivered = number(own.value)?.checked_sub(delivered)?;
-        base.checked_add(undelivered).map(decimal_text)
+        let undelivered = exact_sum(number(own.value)?, -delivered)?;
+        exact_sum(base, undelivered).map(decimal_text)
     };
     together(own, sum())
 }

@@ -1,7 +1,7 @@
 //! What is kept as rejected, as people see it, and how it is tried again. The store's rows stand in `store::rejected`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::clock::Clock;
 use crate::event::EventStatus;
@@ -37,12 +37,20 @@ pub struct RejectedItem {
     /// Names of the attributes of an update.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<String>,
-    /// The whole event.
+    /// The whole event, as it stands in the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub event: Option<Value>,
+    pub event: Option<Box<RawValue>>,
     /// Whose update it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+}
+
+/// The names of an event.
+#[derive(Default, Deserialize)]
+struct Names {
+    id: Option<String>,
+    #[serde(rename = "type")]
+    event_type: Option<String>,
 }
 
 impl RejectedItem {
@@ -70,12 +78,11 @@ impl RejectedItem {
         };
         match &row.subject {
             RejectedSubject::Event { seq, json, .. } => {
-                let event: Value = serde_json::from_str(json).unwrap_or_default();
-                let text = |name: &str| event[name].as_str().map(str::to_owned);
+                let names: Names = serde_json::from_str(json).unwrap_or_default();
                 item.kind = "event".to_owned();
                 item.seq = Some(*seq);
-                (item.event_id, item.event_type) = (text("id"), text("type"));
-                item.event = Some(event);
+                (item.event_id, item.event_type) = (names.id, names.event_type);
+                item.event = serde_json::from_str(json).ok();
             }
             RejectedSubject::Update { identity, attributes } => {
                 item.attributes = attributes.iter().map(|(name, _)| name.clone()).collect();

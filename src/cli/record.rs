@@ -1,13 +1,13 @@
 //! `outpost record`: events from the command line, through the running agent or straight into its store.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::connect::{Connection, Holder, holder};
 use super::load::{ConfigArgs, Loaded};
@@ -81,10 +81,10 @@ fn record_one(recorder: &mut Recorder, args: &Args) -> Result<(), Failure> {
 
 fn event(args: &Args) -> Result<String, Failure> {
     let id = args.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-    let mut event = Map::new();
-    let mut put = |name: &str, value: Option<&str>| {
+    let mut event: BTreeMap<&str, Box<RawValue>> = BTreeMap::new();
+    let mut put = |name, value: Option<&str>| {
         if let Some(value) = value {
-            event.insert(name.to_owned(), json!(value));
+            event.insert(name, to_raw_value(value).expect("a text is JSON"));
         }
     };
     put("specversion", Some("1.0"));
@@ -94,12 +94,12 @@ fn event(args: &Args) -> Result<String, Failure> {
     put("subject", args.subject.as_deref());
     put("time", args.time.as_deref());
     if let Some(data) = &args.data {
-        let text = data_text(data)?;
-        let data: Value = serde_json::from_str(&text)
+        // As it is written, so that its numbers keep their digits.
+        let data = serde_json::from_str(&data_text(data)?)
             .map_err(|error| Failure::usage(format!("--data is not valid JSON: {error}")))?;
-        event.insert("data".to_owned(), data);
+        event.insert("data", data);
     }
-    Ok(Value::Object(event).to_string())
+    Ok(serde_json::to_string(&event).expect("what was read as JSON is JSON"))
 }
 
 fn data_text(data: &str) -> Result<String, Failure> {

@@ -1,7 +1,11 @@
 //! `outpost rejected`: what was rejected, with reasons; tried again, or dropped.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::connect::{Connection, Holder, holder};
 use super::load::{ConfigArgs, Loaded};
@@ -113,8 +117,30 @@ fn show(rejected: &Rejected, id: i64, json: bool) -> Result<(), Failure> {
         print(&format!("attributes  {}", item.attributes.join(", ")))?;
     }
     match &item.event {
-        Some(event) => print(&format!("{event:#}")),
+        Some(event) => print_json(&Tree::of(event)),
         None => Ok(()),
+    }
+}
+
+/// JSON that is printed in lines, with its scalars as they are written: numbers keep all their digits.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Tree<'j> {
+    Object(BTreeMap<String, Self>),
+    List(Vec<Self>),
+    Scalar(&'j RawValue),
+}
+
+impl<'j> Tree<'j> {
+    fn of(json: &'j RawValue) -> Self {
+        let text = json.get();
+        if let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
+            return Self::Object(members.into_iter().map(|(name, value)| (name, Self::of(value))).collect());
+        }
+        match serde_json::from_str::<Vec<&RawValue>>(text) {
+            Ok(items) => Self::List(items.into_iter().map(Self::of).collect()),
+            Err(_) => Self::Scalar(json),
+        }
     }
 }
 
@@ -164,7 +190,7 @@ fn confirmed(count: usize) -> Result<bool, Failure> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-fn print_json(document: &impl serde::Serialize) -> Result<(), Failure> {
+fn print_json(document: &impl Serialize) -> Result<(), Failure> {
     print(&serde_json::to_string_pretty(document).map_err(|error| Failure::failed(&error))?)
 }
 

@@ -1,8 +1,10 @@
 //! `[[mapping.example]]`: an event and what it is expected to become, run through the live code.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -53,26 +55,39 @@ pub(super) fn read(table: Table<'_, '_>) -> Option<Example> {
 
 /// The event with what every event has, where the example does not say.
 fn event_json(event: &Table<'_, '_>) -> String {
-    let mut members: Map<String, Value> =
+    let mut members: BTreeMap<String, Box<RawValue>> =
         event.entries().map(|(key, _, value)| (key.to_owned(), json_of(value))).collect();
     for (key, value) in [("specversion", "1.0"), ("id", "example"), ("source", "/example")] {
-        members.entry(key).or_insert_with(|| json!(value));
+        members.entry(key.to_owned()).or_insert_with(|| raw(&value));
     }
-    Value::Object(members).to_string()
+    raw(&members).get().to_owned()
 }
 
-fn json_of(value: &Spanned<DeValue<'_>>) -> Value {
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).expect("what the configuration holds is JSON")
+}
+
+fn json_of(value: &Spanned<DeValue<'_>>) -> Box<RawValue> {
     match value.get_ref() {
-        DeValue::String(text) => json!(text),
-        DeValue::Integer(number) => {
-            i64::from_str_radix(number.as_str(), number.radix()).map_or(Value::Null, |number| json!(number))
+        DeValue::String(text) => raw(text),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => raw(&number),
+            Err(_) => number_json(number.as_str()),
+        },
+        DeValue::Float(number) => number_json(number.as_str()),
+        DeValue::Boolean(value) => raw(value),
+        DeValue::Datetime(time) => raw(&time.to_string()),
+        DeValue::Array(items) => raw(&items.iter().map(json_of).collect::<Vec<_>>()),
+        DeValue::Table(table) => {
+            raw(&table.iter().map(|(key, value)| (key.get_ref(), json_of(value))).collect::<BTreeMap<_, _>>())
         }
-        DeValue::Float(number) => number.as_str().parse::<f64>().map_or(Value::Null, |number| json!(number)),
-        DeValue::Boolean(value) => json!(value),
-        DeValue::Datetime(time) => json!(time.to_string()),
-        DeValue::Array(items) => items.iter().map(json_of).collect(),
-        DeValue::Table(table) => table.iter().map(|(key, value)| (key.get_ref().to_string(), json_of(value))).collect(),
     }
+}
+
+/// A number with the digits that it has in the file; null where JSON has none such.
+fn number_json(text: &str) -> Box<RawValue> {
+    let number = text.replace('_', "").trim_start_matches('+').to_owned();
+    RawValue::from_string(number).unwrap_or_else(|_| raw(&()))
 }
 
 impl Config {

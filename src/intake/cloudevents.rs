@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::numbers;
 use crate::event::{Event, Hashes};
 use crate::limits::{BATCH_EVENTS_MAX, EVENT_KEY_BYTES_MAX, EVENT_SUBJECT_BYTES_MAX, EVENT_TYPE_BYTES_MAX};
 use crate::timestamp::Timestamp;
@@ -289,7 +290,8 @@ impl Envelope {
         }
         let time = self.time.as_deref().map(parse_time).transpose()?;
         refuse_nul(json)?;
-        let data = data(self.data, self.data_base64.as_deref(), self.datacontenttype.as_deref())?;
+        let data = self.data.map(|data| exact(data, json)).transpose()?;
+        let data = data_of(data, self.data_base64.as_deref(), self.datacontenttype.as_deref())?;
         let hashes = Hashes::new();
         Ok(Parsed { id, source, event_type, subject: self.subject, time, data, json: json.to_owned(), hashes })
     }
@@ -313,7 +315,22 @@ fn parse_time(text: &str) -> Result<Timestamp, Invalid> {
     Timestamp::parse(text).map_err(|_| Invalid::at("time", "it is not an RFC 3339 time such as 2026-11-23T10:00:00Z"))
 }
 
-fn data(data: Option<Value>, base64: Option<&str>, content_type: Option<&str>) -> Result<Value, Invalid> {
+/// The data of a valid event with all digits of its numbers, of which the first reading may have lost some.
+fn exact(data: Value, json: &str) -> Result<Value, Invalid> {
+    #[derive(Deserialize)]
+    struct Data<'d> {
+        #[serde(borrow)]
+        data: Option<&'d RawValue>,
+    }
+    if !numbers::has_long_number(json) {
+        return Ok(data);
+    }
+    let read =
+        serde_json::from_str(json).and_then(|Data { data: raw }| raw.map(|raw| numbers::read(raw.get())).transpose());
+    read.map(|read| read.unwrap_or(data)).map_err(|error| Invalid::at("data", not_json(&error)))
+}
+
+fn data_of(data: Option<Value>, base64: Option<&str>, content_type: Option<&str>) -> Result<Value, Invalid> {
     match (data, base64) {
         (Some(_), Some(_)) => Err(Invalid::at("data_base64", "an event has data or data_base64, not both")),
         (Some(data), None) => Ok(data),
@@ -331,7 +348,7 @@ fn base64_data(text: &str, content_type: Option<&str>) -> Result<Value, Invalid>
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| Invalid::at("data_base64", "its JSON is not UTF-8"))?;
     refuse_nul(text)?;
-    serde_json::from_str(text).map_err(|error| Invalid::at("data_base64", not_json(&error)))
+    numbers::read(text).map_err(|error| Invalid::at("data_base64", not_json(&error)))
 }
 
 /// Refuses NUL in any string: neither a profile nor its URL encoding carries one.

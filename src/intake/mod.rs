@@ -14,6 +14,7 @@ use crate::store::{Recorded, Recording, Room, Store, StoreError, Writer};
 pub mod cloudevents;
 pub mod folder;
 pub mod line;
+mod numbers;
 pub mod view;
 
 use cloudevents::Parsed;

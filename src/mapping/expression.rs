@@ -1,17 +1,18 @@
 //! One expression of the configuration: compiled and checked at start, evaluated per event with bounded work.
 //!
 //! The language is MiniJinja's expression syntax with strict undefined values and only the filters of
-//! `filters`; there are no functions, methods or loops. Errors never repeat a value of an event.
+//! `filters`; there are no functions, methods or loops. Numbers are computed with exactly, see `arithmetic`. Errors never
+//! repeat a value of an event.
 
 use std::fmt;
 
 use minijinja::value::ValueKind;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
-use rust_decimal::Decimal;
 
+use super::arithmetic;
 use super::filters::{self, FilterError};
 use super::hash::HashKey;
-use crate::coalesce::decimal_text;
+use super::rewrite::rewrite;
 use crate::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_FUEL};
 
 /// The names that an expression may use.
@@ -45,9 +46,8 @@ impl Engine {
         if text.len() > EXPRESSION_BYTES_MAX {
             return Err(ExpressionError::TooLong { found: text.len() });
         }
-        let compiled = self
-            .environment
-            .compile_expression_owned(text.to_owned())
+        let compiled = rewrite(text)
+            .and_then(|rewritten| self.environment.compile_expression_owned(rewritten))
             .map_err(|error| ExpressionError::Syntax(error.detail().unwrap_or("not an expression").to_owned()))?;
         self.check_calls(text)?;
         let unknown = compiled.undeclared_variables(false).into_iter().find(|name| !VARIABLES.contains(&name.as_str()));
@@ -172,16 +172,15 @@ pub fn text_of(value: &Value) -> Result<String, String> {
             .filter(|number| number.is_finite())
             .map(float_text)
             .ok_or_else(|| "the number is not finite".to_owned()),
-        kind => Err(format!("the value is {}, which has no text; choose a field of it", kind_name(kind))),
+        kind => arithmetic::exact(value)
+            .map(ToString::to_string)
+            .ok_or_else(|| format!("the value is {}, which has no text; choose a field of it", kind_name(kind))),
     }
 }
 
-/// A float as a decimal of 15 digits, which hides the noise of binary fractions; else in full.
+/// A float as the shortest decimal that is read as the same float, which is how it was written. There is no `-0`.
 fn float_text(number: f64) -> String {
-    match Decimal::try_from(number) {
-        Ok(decimal) if !decimal.is_zero() || number == 0.0 => decimal_text(decimal),
-        _ => number.to_string(),
-    }
+    if number == 0.0 { "0".to_owned() } else { number.to_string() }
 }
 
 fn kind_name(kind: ValueKind) -> &'static str {
@@ -308,6 +307,95 @@ impl std::error::Error for ExpressionError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn check_numbers(text: &str, expected: Result<&str, &str>) {
+        let number = |text: &str| arithmetic::value_of(crate::number::Number::parse(text).expect(text));
+        let list = vec![number("0.1234567890123456789"), number("2")];
+        let data = minijinja::context! {
+            long => number("7777777777777777777777777777"),
+            huge => number("123456789012345678901234567890123456789012345"),
+            fine => number("0.1234567890123456789"),
+            same => number("0.12345678901234567890"),
+            tiny => number("1e-28"),
+            wide => number("9007199254740993"),
+            power => number("100000000000000000000000"),
+            tenth => number("0.1"), fifth => number("0.2"), cents => number("1.005"), three => number("3"), list => list,
+        };
+        let expression = Engine::new(None).compile(text).expect(text);
+        let found = expression.text_value(&minijinja::context! { data => data });
+        match expected {
+            Ok(value) => assert_eq!(found.as_deref(), Ok(value), "{text}"),
+            Err(part) => assert!(found.as_ref().is_err_and(|found| found.contains(part)), "{text}: {found:?}"),
+        }
+    }
+
+    #[test]
+    fn a_number_keeps_its_digits_through_an_expression() {
+        check_numbers("data.huge", Ok("123456789012345678901234567890123456789012345"));
+        check_numbers("data.list[0]", Ok("0.1234567890123456789"));
+        check_numbers("data.list | first", Ok("0.1234567890123456789"));
+        check_numbers("data.fine | default(0)", Ok("0.1234567890123456789"));
+        check_numbers("data.nope | default(data.fine)", Ok("0.1234567890123456789"));
+        check_numbers("'x' ~ data.fine", Ok("x0.1234567890123456789"));
+        check_numbers("data.fine if data.fine else 0", Ok("0.1234567890123456789"));
+        check_numbers("0.1234567890123456789", Ok("0.1234567890123456789"));
+    }
+
+    #[test]
+    fn arithmetic_is_exact_or_an_error() {
+        check_numbers("data.long * 2", Ok("15555555555555555555555555554"));
+        check_numbers("data.huge + 1", Ok("123456789012345678901234567890123456789012346"));
+        check_numbers("data.huge * data.huge * data.huge", Err("more digits than can be computed with exactly"));
+        check_numbers("1000 + data.tiny", Ok("1000.0000000000000000000000000001"));
+        check_numbers("1000 + data.tiny - data.tiny", Ok("1000"));
+        check_numbers("data.tenth + data.fifth", Ok("0.3"));
+        check_numbers("data.tenth + data.fifth == 0.3", Ok("true"));
+        check_numbers("(data.tenth + data.fifth) * 3 ~ ''", Ok("0.9"));
+        check_numbers("data.wide + 0.5", Ok("9007199254740993.5"));
+        check_numbers("-data.fine", Ok("-0.1234567890123456789"));
+        check_numbers("data.three / 8", Ok("0.375"));
+        check_numbers("1 / data.three", Ok("0.333333333333333"));
+        check_numbers("7 // 2 + 7 % 4 + 2 ** 3", Ok("14"));
+        check_numbers("1.1 ** 2", Ok("1.21"));
+        check_numbers("2 ** 0.5", Ok("1.4142135623731"));
+        check_numbers("data.three / 0", Err("does not fit"));
+        check_numbers("'a' + 'b'", Ok("ab"));
+        check_numbers("'ab' * 2", Ok("abab"));
+        check_numbers("data.nope + 1", Err("data.nope is not in the event"));
+        check_numbers("data.tenth + 'x'", Err("does not fit"));
+    }
+
+    #[test]
+    fn comparison_goes_by_all_digits() {
+        check_numbers("data.fine > 0", Ok("true"));
+        check_numbers("data.huge < 5", Ok("false"));
+        check_numbers("data.fine >= data.same", Ok("true"));
+        check_numbers("data.fine == data.same", Ok("true"));
+        check_numbers("data.fine in [1, data.same]", Ok("true"));
+        check_numbers("data.fine == 0.12345678901234568", Ok("false"));
+        check_numbers("0.1 < data.fine < 0.2", Ok("true"));
+        check_numbers("data.wide > 9007199254740992.0", Ok("true"));
+        check_numbers("data.power == 1e23", Ok("true"));
+        check_numbers("data.power >= 1e23", Ok("true"));
+        check_numbers("data.tenth < 1", Ok("true"));
+        check_numbers("data.tenth <= 0.1", Ok("true"));
+        check_numbers("data.three > true", Ok("true"));
+        check_numbers("'a' < 'b'", Ok("true"));
+        check_numbers("data.nope > 1", Err("data.nope is not in the event"));
+    }
+
+    #[test]
+    fn round_goes_by_decimal_digits() {
+        check_numbers("data.cents | round(2)", Ok("1"));
+        check_numbers("1.015 | round(2)", Ok("1.02"));
+        check_numbers("data.fine | round(10)", Ok("0.123456789"));
+        check_numbers("data.fine | round(3, 'ceil')", Ok("0.124"));
+        check_numbers("2.5 | round", Ok("2"));
+        check_numbers("1234.5 | round(-2)", Ok("1200"));
+        check_numbers("data.huge | round", Ok("123456789012345678901234567890123456789012345"));
+        check_numbers("data.huge | round(-2)", Err("more digits"));
+        check_numbers("1.5 | round(method='down')", Err("does not fit"));
+    }
 
     fn event() -> Value {
         serde_json::from_str(

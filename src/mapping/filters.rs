@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use minijinja::value::Kwargs;
 use minijinja::{Environment, Error, ErrorKind, filters, tests};
 
+use super::arithmetic;
 use super::hash::{Encoding, HashKey};
 
 /// The names of all filters.
@@ -21,13 +22,13 @@ pub fn install(environment: &mut Environment<'static>, key: Option<HashKey>) {
     environment.add_filter("upper", filters::upper);
     environment.add_filter("trim", filters::trim);
     environment.add_filter("default", filters::default);
-    environment.add_filter("round", filters::round);
     environment.add_filter("replace", filters::replace);
     environment.add_filter("split", filters::split);
     environment.add_filter("first", filters::first);
     environment.add_filter("last", filters::last);
     environment.add_filter("length", filters::length);
     environment.add_filter("date", date);
+    arithmetic::install(environment);
     if let Some(key) = key {
         environment.add_filter("hmac", move |text: &str| key.hash(text, Encoding::Hex));
     }
@@ -55,6 +56,13 @@ fn date(time: &str, format: &str, options: Kwargs) -> Result<String, Error> {
 /// An error of our own filters, whose words are safe to show.
 #[derive(Debug)]
 pub struct FilterError(String);
+
+impl FilterError {
+    /// An error in those words.
+    pub(super) fn new(words: &str) -> Self {
+        Self(words.to_owned())
+    }
+}
 
 impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

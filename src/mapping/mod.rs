@@ -13,11 +13,14 @@ use crate::attribute::{AttributeName, Change, Operation, check_value_length};
 use crate::event::{Event, Hashes};
 use crate::identity::{Identity, IdentityKind};
 use crate::limits::ATTRIBUTE_VALUE_CHARS_MAX;
+use crate::number::Number;
 
+pub mod arithmetic;
 pub mod expression;
 pub mod fields;
 mod filters;
 pub mod hash;
+mod rewrite;
 
 use expression::Expression;
 use fields::{Fields, Selection};
@@ -231,7 +234,8 @@ impl Mapping {
 
     fn identity(&self, view: &Value, hashes: &Hashes) -> Result<Identity, String> {
         let key = self.identity.text(view, hashes, |value| {
-            let is_key = value.as_str().is_some() || value.is_integer();
+            let is_whole = arithmetic::exact(value).is_some_and(Number::is_whole);
+            let is_key = value.as_str().is_some() || value.is_integer() || is_whole;
             if is_key { Ok(()) } else { Err("an identity is a text or a whole number".to_owned()) }
         })?;
         Identity::new(self.identity_kind, key).map_err(|error| error.to_string())

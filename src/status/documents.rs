@@ -10,7 +10,8 @@ use crate::link::LinkState;
 use crate::metrics::Numbers;
 use crate::reason::Reason;
 use crate::route::Route;
-use crate::store::{AttributeRow, BatchHead, Moment, ProfileEvent, ProfileRow};
+use crate::merge::Sent;
+use crate::store::{AttributeRow, BatchHead, Moment, ProfileEvent, ProfileRow, ReadBack};
 use crate::timestamp::Timestamp;
 
 /// The document of `GET /v1/status`; the contract names its fields.
@@ -61,6 +62,9 @@ pub struct PendingCounts {
     pub profiles: i64,
     pub attributes: i64,
     pub oldest_seconds: u64,
+    /// Profiles among them that Target does not have, and that are looked for again: with single updates alone they vanish.
+    #[serde(default)]
+    pub missing_profiles: i64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -240,6 +244,14 @@ pub struct Profile {
     /// When that was learned, or last confirmed by a delivery.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exists_since: Option<String>,
+    /// Since when it is waited for that Target has the profile, and when it is looked for next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_for_at: Option<String>,
+    /// When it is read back since an answer was lost, so that nobody knows what Target has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_back_at: Option<String>,
     pub attributes: Vec<ProfileAttribute>,
     /// The last events, newest first.
     pub events: Vec<ProfileEventView>,
@@ -290,9 +302,22 @@ pub struct ProfileAttribute {
     /// What was sent, where it is not the value itself: others' part is in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_value: Option<String>,
+    /// What was sent of it lately, oldest first, where others may write it too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sends: Vec<ProfileSend>,
     /// What was read of it before it was sent, and decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read: Option<ProfileReading>,
+}
+
+/// A value that was sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ProfileSend {
+    pub at: String,
+    pub value: String,
+    /// `taken`, `lost` (its answer was, and nobody knows), or `sending`.
+    pub outcome: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -318,12 +343,18 @@ pub fn profile(
         identity: ProfileIdentity { kind: identity.kind().name().to_owned(), key: identity.key().to_owned() },
         exists: exists.name().to_owned(),
         exists_since: (exists != Existence::Unknown).then(|| row.knowledge.at.to_string()),
-        attributes: row.attributes.into_iter().map(|row| attribute(row, in_flight)).collect(),
+        missing_since: row.missing.map(|(since, _)| since.to_string()),
+        looked_for_at: row.missing.map(|(_, look_at)| look_at.to_string()),
+        read_back_at: row
+            .read_back
+            .filter(|(_, why)| *why == ReadBack::Ambiguous)
+            .map(|(at, _)| at.to_string()),
+        attributes: row.attributes.into_iter().map(|it| attribute(it, in_flight, row.missing.is_some())).collect(),
         events: events.into_iter().map(ProfileEventView::from).collect(),
     }
 }
 
-fn attribute(row: AttributeRow, in_flight: Option<i64>) -> ProfileAttribute {
+fn attribute(row: AttributeRow, in_flight: Option<i64>, is_missing: bool) -> ProfileAttribute {
     let is_superseded = row.refused_reason.as_deref() == Some(Reason::Superseded.label());
     let state = if row.refused_version == row.version {
         if is_superseded { "superseded" } else { "refused" }
@@ -337,6 +368,17 @@ fn attribute(row: AttributeRow, in_flight: Option<i64>) -> ProfileAttribute {
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
     let is_known = row.delivered_version == row.version || row.batched_version == row.version;
     let route = row.route.filter(|_| is_known);
+    let send = |sent: &Sent| ProfileSend {
+        at: sent.at.to_string(),
+        value: sent.value.clone(),
+        outcome: match sent {
+            sent if sent.is_lost => "lost",
+            sent if sent.version <= row.delivered_version => "taken",
+            _ => "sending",
+        }
+        .to_owned(),
+    };
+    let sends = row.sends.iter().map(send).collect();
     let sent = row.sends.last().cloned().filter(|sent| sent.value != sent.own && state == "delivered");
     ProfileAttribute {
         state: state.to_owned(),
@@ -349,7 +391,12 @@ fn attribute(row: AttributeRow, in_flight: Option<i64>) -> ProfileAttribute {
             value: shown.map(|shown| shown.value),
             decision: decision.words().to_owned(),
         }),
-        reason: row.refused_reason.filter(|_| matches!(state, "refused" | "superseded")),
+        reason: match state {
+            "pending" if is_missing => Some(Reason::ProfileMissing.label().to_owned()),
+            "refused" | "superseded" => row.refused_reason,
+            _ => None,
+        },
+        sends,
         name: row.name,
         value: row.value,
         event_id: row.event_id,

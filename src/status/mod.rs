@@ -254,6 +254,7 @@ fn gather(known: Known<'_>, reader: &Reader) -> Result<Status, StoreError> {
             profiles: pending.profiles,
             attributes: pending.attributes,
             oldest_seconds: oldest.map_or(0, |oldest| now.since(oldest).as_secs()),
+            missing_profiles: reader.count_missing()?,
         },
         delivered: DeliveredCounts {
             updates: totals.updates,

@@ -166,6 +166,15 @@ impl Reader {
         Pending::count(&self.connection).map_err(StoreError::Read)
     }
 
+    /// How many profiles wait for Target to have them.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn count_missing(&self) -> Result<i64, StoreError> {
+        let sql = "SELECT count(*) FROM profile WHERE look_at_ms IS NOT NULL";
+        self.connection.query_row(sql, [], |row| row.get(0)).map_err(StoreError::Read)
+    }
+
     /// Since when the longest waiting profile is pending.
     ///
     /// # Errors

@@ -94,6 +94,8 @@ pub struct Core {
     looks_at_all: bool,
     store_failures: u32,
     store_wait_until: Duration,
+    /// When something that waited may go on.
+    wake_at: Option<Duration>,
     /// Whether a probe may go to a profile that has failed, since all that are pending have.
     probes_failed: bool,
     /// Whether nothing is begun any more.
@@ -186,6 +188,7 @@ impl Core {
             looks_at_all: false,
             store_failures: 0,
             store_wait_until: Duration::ZERO,
+            wake_at: None,
             probes_failed: false,
             is_stopping: false,
             released: 0,

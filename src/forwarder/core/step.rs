@@ -39,6 +39,9 @@ impl Core {
     /// Decides what to do next. It is asked again until it says to wait.
     pub fn next(&mut self, moment: Moment) -> Action {
         let now = moment.elapsed;
+        if self.wake_at.take_if(|at| *at <= now).is_some() {
+            self.may_have_more = true;
+        }
         self.show_reads(moment);
         self.show_quota(moment);
         if let Some(action) = self.write_down(now) {
@@ -376,9 +379,11 @@ impl Core {
         let looks = [self.due_at, self.look_at].into_iter().flatten().map(until).filter(|_| is_online);
         let quota = if self.may_have_more && !self.has_room(moment) { self.quota_opens(moment) } else { None };
         let reads = (now < self.reads_denied_until).then_some(self.reads_denied_until);
-        let all = looks.chain(wake).chain(quota).chain(reads).chain(self.settle_at);
+        let waiting = looks.chain(wake).chain(quota).chain(reads).min();
+        self.wake_at = waiting;
         // A clock that stands still must not make it turn.
-        Action::Wait(all.map(|at| at.max(now + Duration::from_millis(1))).min())
+        let soonest = now + Duration::from_millis(1);
+        Action::Wait(waiting.into_iter().chain(self.settle_at).map(|at| at.max(soonest)).min())
     }
 
     /// When the quota has room again, while it is spent.

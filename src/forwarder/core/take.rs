@@ -474,7 +474,7 @@ impl Core {
         let sample = sample.map(|(_, after)| (moment.wall.plus(after), ReadBack::Sample));
         let read_back = ambiguous.map(|at| (at, ReadBack::Ambiguous)).or(sample);
         if let Some((at, _)) = read_back {
-            self.due_at = Some(self.due_at.map_or(at, |due| due.min(at)));
+            self.is_due(at);
         }
         let requests = flight.requests;
         let quota_requests = if flight.is_quota_bound() { requests } else { 0 };
@@ -503,6 +503,11 @@ impl Core {
             at,
             quota_time,
         }
+    }
+
+    /// A profile is to be read back at that time of this device.
+    fn is_due(&mut self, at: Timestamp) {
+        self.due_at = Some(self.due_at.map_or(at, |due| due.min(at)));
     }
 
     pub(super) fn settle(&mut self, settle: Settle, moment: Moment) {
@@ -605,7 +610,7 @@ impl Core {
         match outcome {
             Outcome::Lost(_) => {
                 let read_back_at = moment.wall.plus(READ_BACK_FIRST);
-                self.due_at = Some(self.due_at.map_or(read_back_at, |due| due.min(read_back_at)));
+                self.is_due(read_back_at);
                 self.news.push(News::BatchGivenUp(rows, "the answer to its submission was lost"));
                 self.batches.lost(id, read_back_at, now, chance);
             }
@@ -651,6 +656,9 @@ impl Core {
         let SettledRows { delivered, failed, .. } = settled;
         if delivered + failed > 0 {
             self.news.push(News::BatchEnded { delivered, failed });
+        }
+        if let Some((_, after)) = self.rules.verify.filter(|_| delivered > 0) {
+            self.is_due(moment.wall.plus(after));
         }
         self.may_have_more = true;
     }

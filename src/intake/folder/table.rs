@@ -1,17 +1,19 @@
 //! CSV: how a table is written, and how a row of it becomes an event. What is not set is recognised.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::ControlFlow;
 
 use csv::{ErrorKind, StringRecord};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use rust_decimal::Decimal;
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::bounded::Budget;
 use super::line::Line;
 use crate::intake::cloudevents::Invalid;
+use crate::number::Number;
 
 /// Delimiters that are recognised, in the order in which they are preferred.
 const DELIMITERS: [u8; 4] = [b';', b'\t', b',', b'|'];
@@ -187,29 +189,30 @@ impl TableRules {
 
     /// The event of a row, without what every event has. An empty cell is no field.
     fn event(&self, places: &[(&Field, usize)], record: &StringRecord) -> Result<String, Invalid> {
-        let mut event = Map::new();
+        let mut event = Members::new();
         for (field, place) in places {
             let Some(cell) = record.get(*place).filter(|cell| !cell.is_empty()) else { continue };
             let value = self.value(field, cell).map_err(|problem| Invalid::at(&field.text(), problem))?;
             insert(&mut event, &field.0, value);
         }
-        Ok(Value::Object(event).to_string())
+        Ok(serde_json::to_string(&event).expect("texts and numbers are JSON"))
     }
 
-    fn value(&self, field: &Field, cell: &str) -> Result<Value, String> {
+    fn value(&self, field: &Field, cell: &str) -> Result<Member, String> {
         if field.0 == ["time"] {
-            return self.time(cell).map(Value::from);
+            return self.time(cell).map(Member::Text);
         }
         if !self.numbers.contains(field) {
-            return Ok(Value::from(cell));
+            return Ok(Member::Text(cell.to_owned()));
         }
         let mut number: String = cell.chars().filter(|next| !next.is_whitespace()).collect();
         if let Some(decimal) = self.decimal {
             number = number.replace(decimal, ".");
         }
-        let is_number = number.parse::<Decimal>().is_ok();
-        let number = number.trim_start_matches('+').parse::<serde_json::Number>();
-        number.ok().filter(|_| is_number).map(Value::from).ok_or_else(|| "it is not a number".to_owned())
+        // As it is written, so that no digit is lost; what JSON does not take as a number is none.
+        let number = number.trim_start_matches('+');
+        let json = RawValue::from_string(number.to_owned()).ok().filter(|_| Number::parse(number).is_some());
+        json.map(Member::Number).ok_or_else(|| "it is not a number".to_owned())
     }
 
     fn time(&self, cell: &str) -> Result<String, String> {
@@ -234,16 +237,27 @@ fn instant(time: DateTime, zone: &TimeZone) -> Option<jiff::Timestamp> {
     time.to_zoned_datetime(zone.clone()).ok().map(|time| time.timestamp())
 }
 
+/// What a row says of one name.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Member {
+    Text(String),
+    Number(Box<RawValue>),
+    Object(Members),
+}
+
+type Members = BTreeMap<String, Member>;
+
 /// Puts a value where its names say; what stands in the way of a name stays.
-fn insert(object: &mut Map<String, Value>, path: &[String], value: Value) {
+fn insert(object: &mut Members, path: &[String], value: Member) {
     match path {
         [] => {}
         [name] => {
-            object.entry(name.as_str()).or_insert(value);
+            object.entry(name.clone()).or_insert(value);
         }
         [name, rest @ ..] => {
-            let below = object.entry(name.as_str()).or_insert_with(|| Value::Object(Map::new()));
-            if let Value::Object(below) = below {
+            let below = object.entry(name.clone()).or_insert_with(|| Member::Object(Members::new()));
+            if let Member::Object(below) = below {
                 insert(below, rest, value);
             }
         }
@@ -331,7 +345,7 @@ mod tests {
             &rules,
             "Card;When;Total;Kind\n1;24.11.2026 09:30;1 099,50;x\n2;24.11.2026 09:31;;\n3;yesterday;1;\n4;24.11.2026 09:31;much;\n5;6\n",
             &[
-                "2 {\"data\":{\"card\":\"1\",\"sum\":{\"total\":1099.5}},\"time\":\"2026-11-24T09:30:00Z\",\"type\":\"x\"}",
+                "2 {\"data\":{\"card\":\"1\",\"sum\":{\"total\":1099.50}},\"time\":\"2026-11-24T09:30:00Z\",\"type\":\"x\"}",
                 "3 {\"data\":{\"card\":\"2\"},\"time\":\"2026-11-24T09:31:00Z\"}",
                 "4 time: it is not written as time_format says, %d.%m.%Y %H:%M",
                 "5 data.sum.total: it is not a number",

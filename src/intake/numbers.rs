@@ -1,0 +1,209 @@
+//! JSON as values for mappings, with all digits of its numbers.
+//!
+//! The JSON parser hands a fraction over as a binary float, which holds 15 digits for sure. A text without a longer number,
+//! as nearly all are, is read by it alone; of another, each number is taken from the text itself.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use minijinja::Value;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::mapping::arithmetic::value_of;
+use crate::number::Number;
+
+/// Length up to which any number is exact: 15 digits and a point as a float, or 16 digits as an integer.
+const PLAIN_BYTES_MAX: usize = 16;
+
+/// Whether a text of JSON holds a number that a binary float may not hold, or not for sure.
+pub(super) fn has_long_number(json: &str) -> bool {
+    Numbers::new(json).any(is_long)
+}
+
+fn is_long(number: &str) -> bool {
+    number.len() > PLAIN_BYTES_MAX || number.contains(['e', 'E'])
+}
+
+/// The value of a valid text of JSON.
+///
+/// # Errors
+/// Those of the JSON parser, and a number that is out of range.
+pub(super) fn read(json: &str) -> serde_json::Result<Value> {
+    if !has_long_number(json) {
+        return serde_json::from_str(json);
+    }
+    let numbers = RefCell::new(Numbers::new(json));
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let value = Exactly(&numbers).deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
+}
+
+/// The numbers of a text of JSON as they are written, in their order.
+struct Numbers<'j> {
+    rest: &'j [u8],
+}
+
+impl<'j> Numbers<'j> {
+    const fn new(json: &'j str) -> Self {
+        Self { rest: json.as_bytes() }
+    }
+
+    /// Goes behind the quote that ends a string.
+    fn skip_string(&mut self) {
+        while let Some(at) = self.rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+            let is_end = self.rest[at] == b'"';
+            self.rest = self.rest.get(at + if is_end { 1 } else { 2 }..).unwrap_or_default();
+            if is_end {
+                return;
+            }
+        }
+        self.rest = &[];
+    }
+}
+
+impl<'j> Iterator for Numbers<'j> {
+    type Item = &'j str;
+
+    fn next(&mut self) -> Option<&'j str> {
+        loop {
+            let start = self.rest.iter().position(|byte| matches!(byte, b'"' | b'-' | b'0'..=b'9'))?;
+            let found = &self.rest[start..];
+            if found[0] == b'"' {
+                self.rest = &found[1..];
+                self.skip_string();
+                continue;
+            }
+            let is_part = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+            let (number, rest) = found.split_at(found.iter().take_while(is_part).count());
+            self.rest = rest;
+            return std::str::from_utf8(number).ok();
+        }
+    }
+}
+
+/// Reads a value whose numbers are the next of the text.
+struct Exactly<'n, 'j>(&'n RefCell<Numbers<'j>>);
+
+impl Exactly<'_, '_> {
+    /// The number of which the parser has just come to the end: it sees them in their order, too.
+    fn number<E: de::Error>(&self, plain: Value) -> Result<Value, E> {
+        let text = self.0.borrow_mut().next().unwrap_or_default();
+        if plain.is_integer() {
+            return Ok(plain);
+        }
+        Number::parse(text).map(value_of).ok_or_else(|| E::custom("number out of range"))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Exactly<'_, '_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Exactly<'_, '_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Value, E> {
+        self.number(Value::from(number))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value, E> {
+        self.number(Value::from(number))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Value, E> {
+        self.number(Value::from(number))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::from(text))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::from(()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut values: Vec<Value> = Vec::new();
+        while let Some(value) = items.next_element_seed(Exactly(self.0))? {
+            values.push(value);
+        }
+        Ok(Value::from(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut values: BTreeMap<Value, Value> = BTreeMap::new();
+        while let Some(name) = members.next_key::<Value>()? {
+            values.insert(name, members.next_value_seed(Exactly(self.0))?);
+        }
+        Ok(Value::from_object(values))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mapping::expression::text_of;
+
+    fn check(number: &str, expected: &str) {
+        let json = format!(r#"{{"a":"1 \" 2e5 \\","1.5":[-1,{{"b":[true,null,{number}]}}],"c":0.5}}"#);
+        let value = read(&json).expect(number);
+        let list = value.get_attr("1.5").expect("a list");
+        let item = list.get_item(&Value::from(1)).and_then(|object| object.get_attr("b")).expect("a list");
+        let found = item.get_item(&Value::from(2)).map(|number| text_of(&number)).expect("a number");
+        assert_eq!(found.as_deref(), Ok(expected), "{number}");
+        assert_eq!(value.get_attr("c").map(|number| number.to_string()).ok().as_deref(), Some("0.5"), "{number}");
+    }
+
+    #[test]
+    fn every_number_keeps_its_digits_wherever_it_stands() {
+        for number in ["7", "-3", "0.1", "99.5", "123456789012345.6", "9223372036854775808", "18446744073709551615"] {
+            check(number, number);
+        }
+        check("18446744073709551616", "18446744073709551616");
+        check("7777777777777777777777777777", "7777777777777777777777777777");
+        check("-170141183460469231731687303715884105729", "-170141183460469231731687303715884105729");
+        check("0.1234567890123456789", "0.1234567890123456789");
+        check("12345678901234567.89", "12345678901234567.89");
+        check("1e-28", "0.0000000000000000000000000001");
+        check("1E+3", "1000");
+        check("1e23", "100000000000000000000000");
+        check("1.0", "1");
+        check("-0", "0");
+        check("-0.0e0", "0");
+        check("5e-400", &format!("0.{}5", "0".repeat(399)));
+    }
+
+    #[test]
+    fn what_cannot_be_written_out_is_refused() {
+        for number in ["1e400", "1e-999999999999", &format!("1{}", "0".repeat(6_000))] {
+            assert!(
+                read(&format!("[{number}]")).is_err_and(|error| error.to_string().contains("out of range")),
+                "{number}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_usual_event_is_read_by_the_parser_alone() {
+        assert!(!has_long_number(
+            r#"{"id":"12345678901234567890","t":"2026-11-23T10:00:00Z","data":{"n":1234567890123.45,"m":-7}}"#
+        ));
+        assert!(has_long_number(r#"{"data":{"n":[1,12345678901234567.8]}}"#));
+        assert!(has_long_number(r#"{"data":1e3}"#));
+        assert!(!has_long_number(r#"{"data":"\\\"1e3"}"#));
+    }
+}
