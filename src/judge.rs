@@ -245,9 +245,6 @@ mod tests {
         let seconds = Duration::from_secs;
         assert_eq!(Skew::between(device.plus(seconds(59)), device), Skew::None);
         assert_eq!(Skew::between(device.plus(seconds(3_600)), device), Skew::Ahead(seconds(3_600)));
-        assert_eq!(
-            Skew::between(device.minus(seconds(3_600)), device).apply(device),
-            device.minus(seconds(3_600))
-        );
+        assert_eq!(Skew::between(device.minus(seconds(3_600)), device).apply(device), device.minus(seconds(3_600)));
     }
 }

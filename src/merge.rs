@@ -237,7 +237,8 @@ mod tests {
     }
 
     fn check(own: Own<'_>, sends: &[Sent], shown: Option<Shown>, decision: Decision, value: &str) {
-        let merged = merge(own, sends, shown.as_ref(), at(20 * HOUR));
+        let shown = shown.as_ref();
+        let merged = merge(own, sends, shown, at(20 * HOUR));
         assert_eq!(merged, (decision, value.to_owned()), "{own:?} after {} sends, {shown:?}", sends.len());
     }
 
@@ -254,7 +255,13 @@ mod tests {
 
     #[test]
     fn a_late_set_is_not_left_out_for_our_own_write_whose_answer_was_lost() {
-        check(own(Operation::Set, "Lund"), &[lost("Ystad", "Ystad", 200)], Some(shown("Ystad", 200)), Decision::Ours, "Lund");
+        check(
+            own(Operation::Set, "Lund"),
+            &[lost("Ystad", "Ystad", 200)],
+            Some(shown("Ystad", 200)),
+            Decision::Ours,
+            "Lund",
+        );
     }
 
     #[test]

@@ -61,6 +61,10 @@ impl Reason {
                 "the attribute carries the name of another device, or of this one before it was renamed, and is not sent \
                  any more; new events write attributes with this device's name",
             ),
+            Self::ProfileMissing => Some(
+                "Target does not have the profile, and a single update would vanish; use mode = \"auto\", or wait until the \
+                 customer has visited the web site",
+            ),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ use super::{Failure, print, profile_path, small_runtime};
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::reason::Reason;
-use crate::status::{EVENTS_SHOWN, Profile, ProfileAttribute, ProfileEventView, profile};
+use crate::status::{EVENTS_SHOWN, Profile, ProfileAttribute, ProfileEventView, ProfileSend, profile};
 use crate::store::{Reader, StoreError};
 
 /// Explains one profile: each attribute, what set it, and what became of it
@@ -57,6 +57,12 @@ fn text(profile: &Profile) -> String {
         _ => "whether Target has the profile is not known".to_owned(),
     };
     let mut lines = vec![known];
+    if let (Some(since), Some(next)) = (&profile.missing_since, &profile.looked_for_at) {
+        lines.push(format!("waited for since {since}; looked for again on {next}"));
+    }
+    if let Some(at) = &profile.read_back_at {
+        lines.push(format!("an answer was lost: what Target has is read on {at}, and put right"));
+    }
     for attribute in &profile.attributes {
         lines.push(String::new());
         lines.push(format!("{} = {}", attribute.name, attribute.value));
@@ -83,6 +89,13 @@ fn details(attribute: &ProfileAttribute) -> Vec<(&'static str, String)> {
     }
     if let Some(sent) = &attribute.sent_value {
         details.push(("sent as", format!("{sent}, with what others had written")));
+    }
+    for sent in attribute.sends.iter().filter(|sent| sent.outcome == "lost") {
+        let ProfileSend { at, value, .. } = sent;
+        details.push((
+            "lost",
+            format!("{value} was sent on {at}, and its answer was lost: Target may have it, or get it late"),
+        ));
     }
     if let Some(read) = &attribute.read {
         let value = read.value.as_deref().unwrap_or("nothing");

@@ -154,8 +154,11 @@ fn table(status: &Status) -> String {
         (
             "pending",
             format!(
-                "{} profiles, {} attributes, oldest {} s",
-                pending.profiles, pending.attributes, pending.oldest_seconds
+                "{} profiles, {} attributes, oldest {} s{}",
+                pending.profiles,
+                pending.attributes,
+                pending.oldest_seconds,
+                missing(pending.missing_profiles)
             ),
         ),
         (
@@ -232,4 +235,12 @@ fn routes(status: &Status) -> String {
 #[allow(clippy::cast_precision_loss)] // A tenth of a mebibyte is all that is shown.
 fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+/// What is said of profiles that Target does not have.
+fn missing(profiles: i64) -> String {
+    match profiles {
+        0 => String::new(),
+        count => format!("; {count} of them wait for Target to have the profile: use mode = \"auto\" to create them"),
+    }
 }

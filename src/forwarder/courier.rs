@@ -149,9 +149,8 @@ impl Forwarder {
             self.tell();
             match action {
                 Action::Wait(until) => {
-                    let token = (self.core.link().state() == LinkState::Paused
-                        && self.errands.client.has_token_file())
-                    .then(|| moment.elapsed + TOKEN_INTERVAL);
+                    let token = (self.core.link().state() == LinkState::Paused && self.errands.client.has_token_file())
+                        .then(|| moment.elapsed + TOKEN_INTERVAL);
                     let until = until.into_iter().chain(token).min();
                     return until.map(|until| self.clock.instant(until).into());
                 }

@@ -7,10 +7,10 @@ use crate::identity::Identity;
 use crate::intake::folder::FolderView;
 use crate::intake::line::LineView;
 use crate::link::LinkState;
+use crate::merge::Sent;
 use crate::metrics::Numbers;
 use crate::reason::Reason;
 use crate::route::Route;
-use crate::merge::Sent;
 use crate::store::{AttributeRow, BatchHead, Moment, ProfileEvent, ProfileRow, ReadBack};
 use crate::timestamp::Timestamp;
 
@@ -345,10 +345,7 @@ pub fn profile(
         exists_since: (exists != Existence::Unknown).then(|| row.knowledge.at.to_string()),
         missing_since: row.missing.map(|(since, _)| since.to_string()),
         looked_for_at: row.missing.map(|(_, look_at)| look_at.to_string()),
-        read_back_at: row
-            .read_back
-            .filter(|(_, why)| *why == ReadBack::Ambiguous)
-            .map(|(at, _)| at.to_string()),
+        read_back_at: row.read_back.filter(|(_, why)| *why == ReadBack::Ambiguous).map(|(at, _)| at.to_string()),
         attributes: row.attributes.into_iter().map(|it| attribute(it, in_flight, row.missing.is_some())).collect(),
         events: events.into_iter().map(ProfileEventView::from).collect(),
     }

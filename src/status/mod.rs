@@ -25,8 +25,8 @@ mod shared;
 
 pub use documents::{
     BatchView, DeliveredCounts, EventCounts, History, HistoryMoment, PendingCounts, Profile, ProfileAttribute,
-    ProfileEventView, ProfileIdentity, ProfileReading, QuotaCounts, ReadCounts, RejectedCounts, RouteCount, Status,
-    StoreCounts, profile,
+    ProfileEventView, ProfileIdentity, ProfileReading, ProfileSend, QuotaCounts, ReadCounts, RejectedCounts,
+    RouteCount, Status, StoreCounts, profile,
 };
 pub use shared::{Bounds, LinkView, PendingAtStart, ReadQuota, RouteCounts, SharedBounds};
 

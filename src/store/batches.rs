@@ -507,9 +507,8 @@ impl Store {
         for RowAttribute(name, value, version, own) in ours() {
             let before: Option<bool> = was_pending.query_row((profile_id, name), |row| row.get(0)).optional()?;
             let own = own.as_ref().unwrap_or(value);
-            let after: Option<bool> = deliver
-                .query_row((profile_id, name, version, at.as_millis(), own), |row| row.get(0))
-                .optional()?;
+            let after: Option<bool> =
+                deliver.query_row((profile_id, name, version, at.as_millis(), own), |row| row.get(0)).optional()?;
             settled += i64::from(before == Some(true) && after == Some(true));
         }
         drop((deliver, was_pending));

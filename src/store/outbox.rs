@@ -282,9 +282,8 @@ fn claim_due(
             due.push((claim, row.get(6)?));
         }
     }
-    let next: Option<i64> = connection
-        .prepare_cached("SELECT min(due_at_ms) FROM verification")?
-        .query_row([], |row| row.get(0))?;
+    let next: Option<i64> =
+        connection.prepare_cached("SELECT min(due_at_ms) FROM verification")?.query_row([], |row| row.get(0))?;
     Ok(ReadBacks { due, next: next.map(Timestamp::from_millis) })
 }
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Deserialize;
 
+use super::batches;
 use super::counters::{Counters, Pending};
 use super::erase::{self, JournalRow};
-use super::batches;
 use super::journal::{State, Store};
 use super::keys::{self, KeyFilter};
 use super::profiles::{self, Repeats, kind_number};

@@ -80,9 +80,8 @@ impl SendLog {
     }
 
     fn from_json(json: &str) -> rusqlite::Result<Self> {
-        let all: BTreeMap<String, Vec<Stored>> = serde_json::from_str(json).map_err(|error| {
-            rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into())
-        })?;
+        let all: BTreeMap<String, Vec<Stored>> = serde_json::from_str(json)
+            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))?;
         let sent = |Stored(version, value, own, at_ms, is_lost): Stored| Sent {
             own: own.unwrap_or_else(|| value.clone()),
             value,

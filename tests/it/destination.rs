@@ -7,7 +7,9 @@ use outpost::clock::Clock;
 use outpost::config::{Config, Sources};
 use outpost::intake::{cloudevents, record_directly};
 use outpost::quota::QuotaTime;
-use outpost::store::{ClaimRules, Adopted, Destination, FILE_NAME, InFlight, Pending, Reader, Settlement, Store, Writer};
+use outpost::store::{
+    Adopted, ClaimRules, Destination, FILE_NAME, InFlight, Pending, Reader, Settlement, Store, Writer,
+};
 use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -64,7 +66,8 @@ impl Device {
 
     /// The attributes that would be sent, by name.
     fn claimed(&self) -> Vec<String> {
-        let claims = self.store.claim(&InFlight::default(), ClaimRules::alone(usize::MAX, &HashSet::new())).unwrap().claims;
+        let claims =
+            self.store.claim(&InFlight::default(), ClaimRules::alone(usize::MAX, &HashSet::new())).unwrap().claims;
         let names = claims.iter().flat_map(|claim| claim.attributes.iter().map(|attribute| attribute.name.clone()));
         let mut names: Vec<String> = names.collect();
         names.sort();
@@ -152,7 +155,8 @@ async fn what_was_in_flight_to_the_old_destination_is_not_taken_for_delivered_to
     };
     settle(claims).await.unwrap();
     assert_eq!(pending(), 3);
-    let claims = writer.act(move |store| store.claim(&in_flight, ClaimRules::alone(10, &HashSet::new()))).await.unwrap().claims;
+    let claims =
+        writer.act(move |store| store.claim(&in_flight, ClaimRules::alone(10, &HashSet::new()))).await.unwrap().claims;
     settle(claims).await.unwrap();
     assert_eq!((pending(), writer.counters().pending_change), (0, Pending::default()));
 }

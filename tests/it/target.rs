@@ -376,7 +376,10 @@ async fn in_single_mode_a_profile_that_is_missing_is_waited_for_and_not_silently
     assert_eq!(fixture.held("7", "visits").as_deref(), Some("1"));
     let waiting = profile(&fixture.agent, "8").await;
     let visits = attribute(&waiting, "visits");
-    assert_eq!((&waiting["exists"], &visits["state"], &visits["reason"]), (&json!("no"), &json!("pending"), &json!("profile_missing")));
+    assert_eq!(
+        (&waiting["exists"], &visits["state"], &visits["reason"]),
+        (&json!("no"), &json!("pending"), &json!("profile_missing"))
+    );
     assert!(waiting["missing_since"].is_string() && waiting["looked_for_at"].is_string(), "{waiting}");
     // Another mode has another way.
     let forwarding = ForwarderRules { late_after: Some(Duration::from_secs(900)), ..rules(Mode::Auto) };
@@ -649,7 +652,8 @@ async fn after_a_week_offline_single_mode_reports_the_unknown_half() {
     let mut fixture = week_offline(Setup { forwarding, ..setup() }, PROFILES).await;
     fixture.start_again().await;
     let is_done = |status: &Status| status.pending.missing_profiles as usize == PROFILES / 2;
-    let status = fixture.agent.wait_status(|status| is_done(status) && status.pending.profiles as usize == PROFILES / 2).await;
+    let status =
+        fixture.agent.wait_status(|status| is_done(status) && status.pending.profiles as usize == PROFILES / 2).await;
     assert_eq!(status.rejected.updates, 0);
     assert_eq!(status.delivered.updates as usize, PROFILES / 2);
     (0..PROFILES).step_by(2).for_each(|card| assert_held(&fixture, card, "Malmö", "2"));

@@ -28,8 +28,8 @@ use setbacks::Setbacks;
 
 use crate::backoff::backoff;
 use crate::existence::Existence;
-use crate::limits::{DELIVERY_REQUESTS_MAX, QUOTA_WINDOW, READ_BACK_FIRST, READ_BACK_LAST};
 use crate::judge::{Row, Skew};
+use crate::limits::{DELIVERY_REQUESTS_MAX, QUOTA_WINDOW, READ_BACK_FIRST, READ_BACK_LAST};
 use crate::link::{Link, LinkState, Signal};
 use crate::quota::Quota;
 use crate::route::{Mode, Route, Situation, route};

@@ -15,7 +15,7 @@ use crate::limits::{MISSING_LOOK_MAX, MISSING_LOOK_MIN, MISSING_TIME, READ_BACK_
 use crate::link::{Link, LinkState, Signal};
 use crate::reason::Reason;
 use crate::route::{Mode, Route, UpdateApi, route};
-use crate::store::{BatchHead, BatchState, Claim, Ending, ReadBack, Settlement, SettledRows, Verified};
+use crate::store::{BatchHead, BatchState, Claim, Ending, ReadBack, SettledRows, Settlement, Verified};
 use crate::target::{BatchStatus, FetchedProfile, Outcome, Refused, Reply};
 use crate::timestamp::Timestamp;
 
@@ -96,7 +96,11 @@ impl Core {
                 for profile_id in profile_ids {
                     let Some(flight) = self.flights.get_mut(&profile_id) else { continue };
                     flight.is_noted = result.is_ok();
-                    if result.is_ok() { self.ready(profile_id, moment, chance) } else { self.end(profile_id, moment, chance) }
+                    if result.is_ok() {
+                        self.ready(profile_id, moment, chance);
+                    } else {
+                        self.end(profile_id, moment, chance);
+                    }
                 }
             }
             Input::Answered(profile_id, outcome, date) => self.answered(profile_id, &outcome, date, moment, chance),
@@ -532,13 +536,7 @@ impl Core {
         self.may_have_more = true;
     }
 
-    fn filled(
-        &mut self,
-        claims: usize,
-        result: Result<BatchHead, super::StoreFailed>,
-        moment: Moment,
-        chance: f64,
-    ) {
+    fn filled(&mut self, claims: usize, result: Result<BatchHead, super::StoreFailed>, moment: Moment, chance: f64) {
         self.released += claims;
         let Some(mut open) = self.filling.take() else { return };
         match result {
@@ -645,7 +643,8 @@ impl Core {
 
     /// That batches fail says nothing of the rest, as long as that goes on.
     fn heard_of_batch(&mut self, outcome: &Outcome, moment: Moment, chance: f64) {
-        let is_its = matches!(outcome, Outcome::Failing(_) | Outcome::Lost(_)) && self.link.state() == LinkState::Online;
+        let is_its =
+            matches!(outcome, Outcome::Failing(_) | Outcome::Lost(_)) && self.link.state() == LinkState::Online;
         if !is_its {
             self.heard(outcome, moment, chance);
         }

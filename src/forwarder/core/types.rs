@@ -7,7 +7,7 @@ use crate::identity::{Identity, IdentityKind};
 use crate::quota::QuotaTime;
 use crate::route::{Route, RouteRules};
 use crate::store::{
-    BatchEntry, BatchHead, BatchState, Claim, Claims, Ending, ReadBacks, SendLog, Settlement, SettledRows, Verified,
+    BatchEntry, BatchHead, BatchState, Claim, Claims, Ending, ReadBacks, SendLog, SettledRows, Settlement, Verified,
 };
 use crate::target::{BatchStatus, Outcome, Reply};
 use crate::timestamp::Timestamp;
@@ -236,4 +236,3 @@ pub enum Action {
     /// Nothing until something happens, or until that much of the monotonic time has passed.
     Wait(Option<Duration>),
 }
-

@@ -85,6 +85,11 @@ pub(super) fn numbers(status: &Status) -> Vec<Number> {
             format!("{}; the oldest waits for {}.", counted(pending.attributes, "value"), span(pending.oldest_seconds))
         }
     };
+    let missing = match pending.missing_profiles {
+        0 => String::new(),
+        count => format!(" {} not known to Target; mode = \"auto\" creates them.", counted(count, "profile")),
+    };
+    let waiting = waiting + &missing;
     let last = delivered.last_at.as_deref().map_or_else(
         || "Nothing was delivered yet.".to_owned(),
         |at| format!("Updates since installation; the last on {}.", clock_time(at)),
