@@ -19,6 +19,7 @@ mod invariants;
 mod layers;
 mod lines;
 mod merging;
+mod model;
 mod network_faults;
 mod openapi;
 mod outage;

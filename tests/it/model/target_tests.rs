@@ -1,0 +1,1 @@
+//! The model itself, one test for each of its ways.
