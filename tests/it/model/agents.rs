@@ -76,6 +76,24 @@ struct Profile {
     /// When it is to be read back, since something ended unknown.
     checks: Vec<Timestamp>,
     cannot_be_read: Option<Timestamp>,
+    /// Others' values that we wrote again in a row, with the time that they had before: what we carried is not newer for that.
+    carried: Vec<(String, String, Option<Timestamp>)>,
+}
+
+impl Profile {
+    fn seen(&self, name: &str, shows: &Shown) -> Option<(String, Option<Timestamp>)> {
+        let (value, at) = shows.get(name)?;
+        let carried = self.carried.iter().find(|(held, carried, _)| held == name && carried == value);
+        Some((value.clone(), carried.map_or(*at, |(_, _, at)| *at)))
+    }
+
+    fn carries(&mut self, name: &str, value: &str, at: Option<Timestamp>) {
+        let own = self.attributes.get(name).map_or(&[][..], |attribute| &attribute.attempts);
+        let is_own = own.iter().any(|attempt| attempt.value == value);
+        if !is_own && !self.carried.iter().any(|(held, carried, _)| held == name && carried == value) {
+            self.carried.push((name.to_owned(), value.to_owned(), at));
+        }
+    }
 }
 
 type Row = Vec<(String, String)>;
@@ -187,16 +205,24 @@ impl Small {
         let empty = Shown::new();
         let shows = shown.as_ref().unwrap_or(&empty);
         let profile = self.disk.profiles.get_mut(&identity).unwrap();
+        let is_check = profile.checks.iter().any(|check| *check <= moment.now);
         profile.checks.retain(|check| *check > moment.now);
         let (mut row, mut versions) = (Row::new(), BTreeMap::new());
+        let shows: Shown = shows.keys().map(|name| (name.clone(), profile.seen(name, shows).unwrap())).collect();
         if is_batch && flaw != Flaw::NarrowRow {
-            let carried = shows.iter().filter(|(name, _)| !profile.attributes.contains_key(*name));
-            row.extend(carried.map(|(name, (value, _))| (name.clone(), value.clone())));
+            for (name, (value, at)) in &shows {
+                profile.carries(name, value, *at);
+                if !profile.attributes.contains_key(name) {
+                    row.push((name.clone(), value.clone()));
+                }
+            }
         }
         let looks_back = flaw != Flaw::NeverLooksBack;
         for (name, attribute) in &mut profile.attributes {
             let seen = shows.get(name).filter(|_| flaw != Flaw::Blind);
-            if looks_back && has_gone_back(attribute, seen) {
+            // A row of ours that came late may have wiped what we sent after it.
+            let is_wiped = is_check && seen.is_none() && !attribute.attempts.is_empty();
+            if looks_back && (is_wiped || has_gone_back(attribute, seen)) {
                 attribute.delivered = attribute.version - 1;
             }
             let is_pending = attribute.is_pending();
@@ -553,36 +579,39 @@ fn decide(attribute: &Attribute, seen: Seen<'_>, event_at: Timestamp, flaw: Flaw
     let last = attribute.attempts.last();
     let theirs = seen.filter(|(value, at)| {
         let is_ours = attribute.attempts.iter().any(|attempt| attempt.value == *value);
-        // Without a time nothing is known of it, if we ever sent something.
+        // To what counts, only what came after our last update is new. The others go by the event, whatever we sent since: a lost
+        // update is no reason to take what is there for older. Without a time nothing is known, if we ever sent something.
+        let counts = matches!(attribute.operation, Operation::Add | Operation::Append);
         let is_newer = match (at, last) {
             (_, None) => true,
+            (Some(_), _) if !counts => true,
             (None, Some(_)) => false,
             (Some(at), Some(last)) => second(*at) > second(last.at),
         };
         !is_ours && is_newer
     });
     let own = attribute.held.value.clone();
-    let Some((value, at)) = theirs else { return (from_last(attribute), false) };
+    let Some((value, at)) = theirs else { return (from_last(attribute, flaw), false) };
     let compared = || number(value).zip(number(&own)).map(|(theirs, ours)| theirs.cmp(&ours));
     let is_theirs = match attribute.operation {
-        Operation::Set => flaw != Flaw::SetsBlindly && at.is_none_or(|at| at > event_at),
-        Operation::First => at.is_none_or(|at| at <= event_at),
+        Operation::Set => flaw != Flaw::SetsBlindly && at.is_some_and(|at| at > event_at),
+        Operation::First => at.is_some_and(|at| at <= event_at),
         Operation::Max => compared().is_some_and(std::cmp::Ordering::is_ge),
         Operation::Min => compared().is_some_and(std::cmp::Ordering::is_le),
-        Operation::Add | Operation::Append => return (on_top(attribute, value), false),
+        Operation::Add | Operation::Append => return (on_top(attribute, value, flaw), false),
     };
     if is_theirs { (value.clone(), true) } else { (own, false) }
 }
 
-fn from_last(attribute: &Attribute) -> String {
+fn from_last(attribute: &Attribute, flaw: Flaw) -> String {
     match (attribute.operation, attribute.attempts.last()) {
-        (Operation::Add | Operation::Append, Some(last)) => on_top(attribute, &last.value),
+        (Operation::Add | Operation::Append, Some(last)) => on_top(attribute, &last.value, flaw),
         _ => attribute.held.value.clone(),
     }
 }
 
 /// That value, with what of ours is not in the last attempt.
-fn on_top(attribute: &Attribute, base: &str) -> String {
+fn on_top(attribute: &Attribute, base: &str, flaw: Flaw) -> String {
     let last = attribute.attempts.last();
     if attribute.operation == Operation::Add {
         let of = |text: &str| number(text).unwrap_or_default();
@@ -592,6 +621,6 @@ fn on_top(attribute: &Attribute, base: &str) -> String {
     let after = last.map_or(0, |last| last.seq);
     let items: Vec<(i64, i64, String)> = serde_json::from_str(attribute.held.items.as_deref().unwrap()).unwrap();
     let held: Vec<&str> = base.split(',').filter(|item| !item.is_empty()).collect();
-    let new = items.iter().filter(|(_, seq, item)| *seq > after && !held.contains(&item.as_str()));
+    let new = items.iter().filter(|(_, seq, item)| *seq > after && (flaw == Flaw::CountsTwice || !held.contains(&item.as_str())));
     append_list(held.iter().copied().chain(new.map(|(_, _, item)| item.as_str())).collect())
 }

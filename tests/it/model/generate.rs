@@ -77,7 +77,7 @@ impl Author {
             has_caches: rng.bool(),
             dropped: if rng.u32(0..10) == 0 { 100 } else { 1 },
             failed: if self.trouble > 0 { 20 } else { 0 },
-            stuck: if self.trouble > 0 { 20 } else { 0 },
+            stuck: if self.trouble > 0 { 50 } else { 0 },
             is_stuck_half_done: false,
             singles_per_day: (rng.u32(0..12) == 0).then(|| rng.usize(3..30)),
         }
@@ -193,12 +193,13 @@ impl Author {
     }
 
     fn weather(&mut self) {
-        let weather = match self.rng.u32(0..7) {
+        let weather = match self.rng.u32(0..9) {
             0 => Weather::Portal,
             1 => Weather::Unauthorized,
             2 => Weather::ReadingForbidden,
             3 => Weather::BatchesForbidden,
             4 => Weather::ServerDown,
+            5 | 6 => Weather::SinglesRefused { code: [403, 429, 500, 503][self.rng.usize(0..4)] },
             _ => Weather::Gateway {
                 code: [404, 405, 421, 425, 451][self.rng.usize(0..5)],
                 is_html: self.rng.bool(),

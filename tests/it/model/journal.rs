@@ -1,5 +1,6 @@
 //! What happened at Target, and who was told what: all that the oracle judges by.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use outpost::attribute::Operation;
@@ -80,8 +81,6 @@ pub enum ReadingTold {
 /// A device read a profile, and heard the answer.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    pub device: usize,
-    pub identity: Identity,
     pub asked_at: Timestamp,
     /// What was shown is as old as this.
     pub as_of: Timestamp,
@@ -135,8 +134,8 @@ pub struct Journal {
     pub writes: Vec<Write>,
     /// In the order in which they were sent; rows of a batch one after another.
     pub requests: Vec<Request>,
-    /// In the order in which they were heard.
-    pub readings: Vec<Reading>,
+    /// Of each device and profile, in the order in which they were heard.
+    pub readings: BTreeMap<(usize, Identity), Vec<Reading>>,
     pub expiries: Vec<Expiry>,
     pub misdeeds: Vec<Misdeed>,
 }
@@ -156,12 +155,15 @@ impl Journal {
         age: Duration,
     ) -> impl Iterator<Item = &'j Reading> {
         let oldest = sent_at.minus(age);
-        self.readings.iter().filter(move |reading| {
-            reading.device == device
-                && reading.identity == *identity
-                && reading.is_answered()
-                && (oldest..=sent_at).contains(&reading.heard_at)
-                && reading.asked_at >= oldest
+        let heard = self.heard_by(device, identity, sent_at);
+        heard.iter().rev().take_while(move |reading| reading.heard_at >= oldest).filter(move |reading| {
+            reading.is_answered() && reading.asked_at >= oldest
         })
+    }
+
+    /// All readings of a profile that a device had at that time.
+    pub fn heard_by(&self, device: usize, identity: &Identity, at: Timestamp) -> &[Reading] {
+        let readings = self.readings.get(&(device, identity.clone())).map_or(&[][..], Vec::as_slice);
+        &readings[..readings.partition_point(|reading| reading.heard_at <= at)]
     }
 }

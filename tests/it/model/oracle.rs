@@ -205,14 +205,25 @@ pub fn judge(
         if let Some(row) = waiting.filter(|row| curse.is_none() || row.reason.is_none()) {
             findings.push(key.finding(Kind::NotQuiet, end, format!("{:?} on device {}", row.state, row.device)));
         }
-        let is_exempt = waiting.is_some() || matches!(curse, Some(Curse::Refused | Curse::BadRow));
+        // What ended unknown and came late is put right by who reads it; this profile cannot be read.
+        let is_unclear = |one: &&Request| one.identity == *identity && matches!(one.outcome, Outcome::Lost | Outcome::Open);
+        let is_exempt = waiting.is_some()
+            || matches!(curse, Some(Curse::Refused | Curse::BadRow))
+            || (curse == Some(Curse::Unreadable) && journal.requests.iter().any(|one| is_unclear(&one)));
         findings.extend(match operation {
             Operation::Add | Operation::Append => totals::judge(&key, is_exempt),
             _ => sets::judge(&key, is_exempt),
         });
     }
     if rules.must_read {
-        findings.extend(journal.requests.iter().filter_map(|request| unread(journal, request, events, rules)));
+        let mut before: BTreeMap<(usize, &Identity), &Request> = BTreeMap::new();
+        for request in &journal.requests {
+            let whose = (request.device, &request.identity);
+            findings.extend(unread(journal, request, before.get(&whose).copied(), events, rules));
+            if request.outcome != Outcome::No {
+                before.insert(whose, request);
+            }
+        }
     }
     findings.extend(journal.requests.iter().filter_map(|request| vanished(journal, request, rules)));
     findings.sort_by_key(|finding| finding.at);
@@ -282,14 +293,14 @@ pub fn assert_books(rows: &[BookRow], events: &[Acknowledged], at: Timestamp) {
 }
 
 /// A delivery that needs a reading of its own, and has none.
-fn unread(journal: &Journal, request: &Request, events: &[Acknowledged], rules: &Rules) -> Option<Finding> {
+fn unread(
+    journal: &Journal,
+    request: &Request,
+    before: Option<&Request>,
+    events: &[Acknowledged],
+    rules: &Rules,
+) -> Option<Finding> {
     let (device, identity, sent_at) = (request.device, &request.identity, request.sent_at);
-    let before = journal.requests.iter().rfind(|before| {
-        before.device == device
-            && before.identity == *identity
-            && before.sent_at < sent_at
-            && before.outcome != Outcome::No
-    });
     let used_at = before.map_or(Timestamp::from_millis(0), |before| before.sent_at);
     let mut readings = journal.readings_for(device, identity, sent_at, rules.reading_age);
     if readings.any(|reading| reading.asked_at >= used_at) || cannot_read(journal, request) {
@@ -314,13 +325,12 @@ fn unread(journal: &Journal, request: &Request, events: &[Acknowledged], rules: 
 
 /// Reading this profile, or any, is refused: then updates go on without.
 fn cannot_read(journal: &Journal, request: &Request) -> bool {
-    let heard = |reading: &&Reading| reading.device == request.device && reading.heard_at <= request.sent_at;
-    let own = journal.readings.iter().filter(heard).rfind(|reading| reading.identity == request.identity);
-    let any = journal.readings.iter().filter(heard).next_back();
-    let mut refused = journal.readings.iter().filter(heard).rev().take(8);
+    let (device, at) = (request.device, request.sent_at);
+    let own = journal.heard_by(device, &request.identity, at).last();
+    let of_device = journal.readings.keys().filter(|(held, _)| *held == device);
+    let last = of_device.filter_map(|(_, identity)| journal.heard_by(device, identity, at).last());
     own.is_some_and(|reading| !reading.is_answered())
-        || (any.is_some_and(|reading| !reading.is_answered())
-            && refused.any(|reading| reading.told == ReadingTold::Forbidden))
+        || last.max_by_key(|reading| reading.heard_at).is_some_and(|reading| reading.told == ReadingTold::Forbidden)
 }
 
 /// A single to a profile that is not there, though nothing had said that it is.
@@ -328,12 +338,10 @@ fn vanished(journal: &Journal, request: &Request, rules: &Rules) -> Option<Findi
     let at = request.vanished_at.filter(|_| request.outcome == Outcome::Yes)?;
     let oldest = request.sent_at.minus(rules.existence);
     let is_recent = |heard_at: Timestamp| (oldest..=request.sent_at).contains(&heard_at);
-    let was_found = journal.readings.iter().any(|reading| {
-        reading.device == request.device
-            && reading.identity == request.identity
-            && matches!(reading.told, ReadingTold::Found { .. })
-            && is_recent(reading.heard_at)
-    });
+    let readings = journal.heard_by(request.device, &request.identity, request.sent_at);
+    let was_found = readings
+        .iter()
+        .any(|reading| matches!(reading.told, ReadingTold::Found { .. }) && is_recent(reading.heard_at));
     let was_delivered = journal.requests.iter().any(|other| {
         other.device == request.device
             && other.identity == request.identity
@@ -407,13 +415,16 @@ impl Key<'_> {
         last.is_some_and(|last| last.dropped_at.is_some() || last.vanished_at.is_some())
     }
 
-    /// The profile expired, and by then all that the device had of it was delivered.
-    pub fn is_expired_after_all(&self, device: usize) -> bool {
+    /// The profile expired, and an update that says all was there by then.
+    pub fn is_expired_after(&self, is_all: impl Fn(&Request) -> bool) -> bool {
         let Some(expired_at) = self.expired_at else { return false };
-        let last = self.requests.iter().rfind(|request| request.device == device && request.outcome != Outcome::No);
-        let sent_at = last.filter(|last| last.applied_at.is_some_and(|at| at <= expired_at)).map(|last| last.sent_at);
-        let mut own = self.events.iter().filter(|event| event.device == device);
-        sent_at.is_some_and(|sent_at| own.all(|event| event.recorded_at <= sent_at))
+        self.requests.iter().any(|one| one.applied_at.is_some_and(|at| at <= expired_at) && is_all(one))
+    }
+
+    /// Whether a device ever read the profile without the times of its attributes.
+    pub fn lacks_times(&self, device: usize) -> bool {
+        let readings = self.journal.heard_by(device, self.identity, self.end);
+        readings.iter().any(|reading| reading.told == ReadingTold::Found { has_times: false })
     }
 
     /// The newest write that a reading showed.

@@ -14,7 +14,10 @@ pub fn judge(key: &Key<'_>, is_exempt: bool) -> Vec<Finding> {
     let certainty = key.certainty();
     let Some(last) = key.last.as_deref() else {
         let may_be_gone = match certainty {
-            Certainty::Alone(device) => key.is_last_dropped(device) || key.is_expired_after_all(device),
+            Certainty::Alone(device) => {
+                let decisive = alone(key);
+                key.is_last_dropped(device) || key.is_expired_after(|one| one.value(key.name) == Some(&decisive))
+            }
             Certainty::Clean => false,
             Certainty::Sanity => true,
         };
@@ -90,10 +93,13 @@ fn never_arrived(key: &Key<'_>, device: usize) -> Option<Finding> {
         .iter()
         .any(|request| request.device == device && request.value(key.name) == Some(event.operand.as_str()));
     let stands = key.writes.iter().any(|write| write.value.as_deref() == Some(event.operand.as_str()));
-    let was_left_out = key
-        .writes
-        .iter()
-        .any(|write| write.who != Who::Device(device) && wins(key.operation, write.at, event.happened_at, slack));
+    let is_reason =
+        |write: &Write| write.who != Who::Device(device) && wins(key.operation, write.at, event.happened_at, slack);
+    // Without the attribute's own time, the profile's is all that is known.
+    let was_left_out = key.writes.iter().any(|write| is_reason(write))
+        || (key.lacks_times(device)
+            && key.writes.iter().any(|write| write.who != Who::Device(device))
+            && key.journal.writes.iter().any(|write| write.identity == *key.identity && is_reason(write)));
     let text = || format!("device {device} never sent {} of {}", event.operand, event.happened_at);
     (!arrived && !stands && !was_left_out).then(|| key.finding(Kind::Wrong, key.end, text()))
 }
@@ -138,13 +144,18 @@ fn undone(key: &Key<'_>, write: &Write) -> Option<Finding> {
             let is_single = request.is_some_and(|request| request.batch.is_none());
             let is_fresh = write.sent_at.since(event.happened_at) <= rules.late_after + slack;
             !(is_single && is_fresh)
-                && key.always_saw_better(write, |seen| is_foreign(seen) && seen.at > event.happened_at.plus(slack))
+                && key.always_saw_better(write, |seen| is_foreign(seen) && first_at(key, seen) > event.happened_at.plus(slack))
         }
         // Carried: it must be what was read.
         (_, None) => key.always_saw_better(write, |seen| seen.value.as_ref() != Some(value)),
     };
     let text = format!("{value} was written over a better one that device {device} had read");
     is_undone.then(|| key.finding(Kind::Undone, write.at, text))
+}
+
+/// When a value was first written: who carries it along in a row does not make it newer.
+fn first_at(key: &Key<'_>, seen: &Write) -> Timestamp {
+    key.writes.iter().find(|write| write.value == seen.value).map_or(seen.at, |write| write.at)
 }
 
 fn compare(seen: &Write, value: &str) -> Option<std::cmp::Ordering> {

@@ -111,7 +111,7 @@ struct Batch {
 #[derive(Debug)]
 enum News {
     Outcomes(Vec<(usize, Outcome)>),
-    Read(Reading),
+    Read(Identity, Reading),
     Wait(Timestamp),
 }
 
@@ -246,7 +246,7 @@ impl Target {
         now: Timestamp,
     ) -> Told<Answer> {
         let (fate, mut rng) = self.begin(device, identity, now, "single");
-        let fate = self.fate_of_single(fate, identity);
+        let fate = self.fate_of_single(device, fate, identity);
         self.check(device, identity, attributes);
         let request = self.request(device, identity, attributes, None);
         let told = self.told(device, &fate, &mut rng, now, |fate| match fate {
@@ -299,8 +299,8 @@ impl Target {
             _ => ReadingTold::Failed,
         };
         let (asked_at, heard_at) = (now, told.at);
-        let reading = Reading { device, identity: identity.clone(), asked_at, as_of, heard_at, told: reading };
-        self.tell(device, told.at, News::Read(reading));
+        let reading = Reading { asked_at, as_of, heard_at, told: reading };
+        self.tell(device, told.at, News::Read(identity.clone(), reading));
         Told { answer, date: told.date, at: told.at }
     }
 
@@ -446,10 +446,13 @@ impl Target {
         of(Some(device)).or_else(|| of(None))
     }
 
-    fn fate_of_single(&mut self, fate: Fate, identity: &Identity) -> Fate {
+    fn fate_of_single(&mut self, device: usize, fate: Fate, identity: &Identity) -> Fate {
         let is_answered = matches!(fate, Fate::Served | Fate::LostAfter | Fate::LostLater(_));
         if !is_answered {
             return fate;
+        }
+        if let Some(Weather::SinglesRefused { code }) = self.weather_for(device) {
+            return Fate::Answered(Status::plain(code));
         }
         let day_ago = self.now.minus(hours(24));
         while self.singles.pop_front_if(|at| *at <= day_ago).is_some() {}
@@ -523,7 +526,7 @@ impl Target {
                     }
                 }
             }
-            News::Read(reading) => self.journal.readings.push(reading),
+            News::Read(identity, reading) => self.journal.readings.entry((device, identity)).or_default().push(reading),
             News::Wait(until) => {
                 let held = self.waits.entry(device).or_insert(until);
                 *held = (*held).max(until);

@@ -27,7 +27,9 @@ pub fn judge(key: &Key<'_>, is_exempt: bool) -> Vec<Finding> {
     let is_loose = is_exempt
         || match certainty {
             Certainty::Alone(device) => {
-                key.is_last_dropped(device) || (key.last.is_none() && key.is_expired_after_all(device))
+                let recorded_at = key.events.iter().map(|event| event.recorded_at).max();
+                let is_all = |one: &Request| Some(one.sent_at) >= recorded_at;
+                key.is_last_dropped(device) || (key.last.is_none() && key.is_expired_after(is_all))
             }
             Certainty::Clean => false,
             Certainty::Sanity => true,
@@ -155,7 +157,11 @@ fn parts<'a>(key: &Key<'a>) -> Vec<Part<'a>> {
 /// may be taken for delivered.
 fn ambiguous_times(key: &Key<'_>) -> Vec<(Who, Timestamp, Timestamp)> {
     let mut times = Vec::new();
-    for unclear in key.requests.iter().filter(|one| matches!(one.outcome, Outcome::Lost | Outcome::Open)) {
+    // A row that does not hold it may have removed it.
+    let removed = key.writes.iter().filter(|write| write.value.is_none()).filter_map(|write| write.request);
+    let removing = removed.map(|request| &key.journal.requests[request]);
+    let sent = key.requests.iter().copied().chain(removing);
+    for unclear in sent.filter(|one| matches!(one.outcome, Outcome::Lost | Outcome::Open)) {
         let who = Who::Device(unclear.device);
         let own = || key.requests.iter().filter(|one| one.device == unclear.device && one.outcome == Outcome::Yes);
         // What was lost may come late, over what was delivered since.

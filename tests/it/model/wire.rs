@@ -134,6 +134,8 @@ pub enum Weather {
     ReadingForbidden,
     /// Batches alone are refused.
     BatchesForbidden,
+    /// Singles alone are answered with this status.
+    SinglesRefused { code: u16 },
     ServerDown,
 }
 
