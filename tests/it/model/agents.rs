@@ -49,6 +49,9 @@ struct Attempt {
     /// The items of `append` that it held of ours, by their number.
     seq: i64,
     at: Timestamp,
+    /// What Target shows is new if it is newer than this: the attempt itself once it is definite, and until then what was
+    /// known before it, for it may never have been.
+    known_until: Timestamp,
     number: u64,
 }
 
@@ -220,17 +223,24 @@ impl Small {
         let looks_back = flaw != Flaw::NeverLooksBack;
         for (name, attribute) in &mut profile.attributes {
             let seen = shows.get(name).filter(|_| flaw != Flaw::Blind);
-            // A row of ours that came late may have wiped what we sent after it.
-            let is_wiped = is_check && seen.is_none() && !attribute.attempts.is_empty();
-            if looks_back && (is_wiped || has_gone_back(attribute, seen)) {
+            let event_at = Timestamp::from_millis(attribute.held.stamp.time.as_millis() + off_ms);
+            // Something of ours that came late may have put back or wiped what was sent after it: our own, or what we carried.
+            let is_gone = |attribute: &Attribute| {
+                let (value, is_theirs) = decide(attribute, seen, event_at, flaw);
+                !attribute.attempts.is_empty() && !is_theirs && seen.is_none_or(|(seen, _)| *seen != value)
+            };
+            if looks_back && ((is_check && is_gone(attribute)) || has_gone_back(attribute, seen)) {
                 attribute.delivered = attribute.version - 1;
             }
             let is_pending = attribute.is_pending();
+            if let (true, false, Some((value, _))) = (is_batch && attribute.refused.is_some(), is_pending, seen) {
+                // Refused here, and there all the same: what somebody wrote is carried along.
+                row.push((name.clone(), value.clone()));
+            }
             let is_wanted = is_pending || (is_batch && flaw != Flaw::NarrowRow && attribute.refused.is_none());
             if !is_wanted {
                 continue;
             }
-            let event_at = Timestamp::from_millis(attribute.held.stamp.time.as_millis() + off_ms);
             let (value, is_theirs) = decide(attribute, seen, event_at, flaw);
             if is_pending {
                 attribute.is_superseded = is_theirs;
@@ -243,11 +253,14 @@ impl Small {
                     continue;
                 }
             } else {
+                let before = attribute.attempts.last().map_or(Timestamp::from_millis(0), |last| last.known_until);
+                let known_until = seen.and_then(|(_, at)| *at).map_or(before, |at| at.max(before));
                 attribute.attempts.push(Attempt {
                     value: value.clone(),
                     own: attribute.held.value.clone(),
                     seq: self.disk.seq,
                     at,
+                    known_until,
                     number,
                 });
                 versions.insert(name.clone(), attribute.version);
@@ -278,6 +291,16 @@ impl Small {
         for (name, version) in versions {
             let attribute = profile.attributes.get_mut(name).unwrap();
             attribute.delivered = attribute.delivered.max(*version);
+        }
+    }
+
+    /// A definite yes.
+    fn is_sure(&mut self, identity: &Identity, number: u64) {
+        let profile = self.disk.profiles.get_mut(identity).unwrap();
+        for attribute in profile.attributes.values_mut() {
+            for attempt in attribute.attempts.iter_mut().filter(|attempt| attempt.number == number) {
+                attempt.known_until = attempt.at;
+            }
         }
     }
 
@@ -345,6 +368,7 @@ impl Small {
                     self.well(date, moment);
                     self.memory.failures.remove(&sending.identity);
                     self.mark(&sending.identity, &sending.versions);
+                    self.is_sure(&sending.identity, sending.number);
                 }
                 Answer::Status(Status { code: 400, .. }) => {
                     self.undo(&sending.identity, sending.number);
@@ -424,6 +448,7 @@ impl Small {
             self.undo(&batch.identity, batch.number);
         } else if is_whole {
             self.mark(&batch.identity, &batch.versions);
+            self.is_sure(&batch.identity, batch.number);
         } else {
             self.look_back(&batch.identity, now, true);
         }
@@ -586,7 +611,7 @@ fn decide(attribute: &Attribute, seen: Seen<'_>, event_at: Timestamp, flaw: Flaw
             (_, None) => true,
             (Some(_), _) if !counts => true,
             (None, Some(_)) => false,
-            (Some(at), Some(last)) => second(*at) > second(last.at),
+            (Some(at), Some(last)) => second(*at) > second(last.known_until),
         };
         !is_ours && is_newer
     });
@@ -621,6 +646,8 @@ fn on_top(attribute: &Attribute, base: &str, flaw: Flaw) -> String {
     let after = last.map_or(0, |last| last.seq);
     let items: Vec<(i64, i64, String)> = serde_json::from_str(attribute.held.items.as_deref().unwrap()).unwrap();
     let held: Vec<&str> = base.split(',').filter(|item| !item.is_empty()).collect();
-    let new = items.iter().filter(|(_, seq, item)| *seq > after && (flaw == Flaw::CountsTwice || !held.contains(&item.as_str())));
+    let new = items
+        .iter()
+        .filter(|(_, seq, item)| *seq > after && (flaw == Flaw::CountsTwice || !held.contains(&item.as_str())));
     append_list(held.iter().copied().chain(new.map(|(_, _, item)| item.as_str())).collect())
 }

@@ -115,7 +115,8 @@ impl Author {
             let operation = Operation::ALL[self.rng.usize(0..Operation::ALL.len())];
             // Half of the attributes are the device's own.
             let is_own = self.rng.bool();
-            let name = if is_own { format!("{}_{device}", shared_name(operation)) } else { shared_name(operation).into() };
+            let name =
+                if is_own { format!("{}_{device}", shared_name(operation)) } else { shared_name(operation).into() };
             if changes.iter().any(|change| change.name == name) {
                 continue;
             }
@@ -200,10 +201,7 @@ impl Author {
             3 => Weather::BatchesForbidden,
             4 => Weather::ServerDown,
             5 | 6 => Weather::SinglesRefused { code: [403, 429, 500, 503][self.rng.usize(0..4)] },
-            _ => Weather::Gateway {
-                code: [404, 405, 421, 425, 451][self.rng.usize(0..5)],
-                is_html: self.rng.bool(),
-            },
+            _ => Weather::Gateway { code: [404, 405, 421, 425, 451][self.rng.usize(0..5)], is_html: self.rng.bool() },
         };
         let device = self.rng.bool().then(|| self.rng.usize(0..self.devices));
         let lasts = secs(self.rng.u64(60..8 * 3_600));

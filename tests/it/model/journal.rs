@@ -71,7 +71,9 @@ impl Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadingTold {
     /// With a time for each attribute, or not.
-    Found { has_times: bool },
+    Found {
+        has_times: bool,
+    },
     Missing,
     /// Refused for all, as 401 and 403 say.
     Forbidden,
@@ -156,9 +158,11 @@ impl Journal {
     ) -> impl Iterator<Item = &'j Reading> {
         let oldest = sent_at.minus(age);
         let heard = self.heard_by(device, identity, sent_at);
-        heard.iter().rev().take_while(move |reading| reading.heard_at >= oldest).filter(move |reading| {
-            reading.is_answered() && reading.asked_at >= oldest
-        })
+        heard
+            .iter()
+            .rev()
+            .take_while(move |reading| reading.heard_at >= oldest)
+            .filter(move |reading| reading.is_answered() && reading.asked_at >= oldest)
     }
 
     /// All readings of a profile that a device had at that time.

@@ -197,16 +197,15 @@ pub fn judge(
             end,
         };
         let waiting = rows.iter().find(|row| {
-            row.name == *name
-                && row.identity == *identity
-                && !matches!(row.state, State::Delivered | State::Superseded)
+            row.name == *name && row.identity == *identity && !matches!(row.state, State::Delivered | State::Superseded)
         });
         let curse = target.is_cursed(identity);
         if let Some(row) = waiting.filter(|row| curse.is_none() || row.reason.is_none()) {
             findings.push(key.finding(Kind::NotQuiet, end, format!("{:?} on device {}", row.state, row.device)));
         }
         // What ended unknown and came late is put right by who reads it; this profile cannot be read.
-        let is_unclear = |one: &&Request| one.identity == *identity && matches!(one.outcome, Outcome::Lost | Outcome::Open);
+        let is_unclear =
+            |one: &&Request| one.identity == *identity && matches!(one.outcome, Outcome::Lost | Outcome::Open);
         let is_exempt = waiting.is_some()
             || matches!(curse, Some(Curse::Refused | Curse::BadRow))
             || (curse == Some(Curse::Unreadable) && journal.requests.iter().any(|one| is_unclear(&one)));
@@ -339,9 +338,8 @@ fn vanished(journal: &Journal, request: &Request, rules: &Rules) -> Option<Findi
     let oldest = request.sent_at.minus(rules.existence);
     let is_recent = |heard_at: Timestamp| (oldest..=request.sent_at).contains(&heard_at);
     let readings = journal.heard_by(request.device, &request.identity, request.sent_at);
-    let was_found = readings
-        .iter()
-        .any(|reading| matches!(reading.told, ReadingTold::Found { .. }) && is_recent(reading.heard_at));
+    let was_found =
+        readings.iter().any(|reading| matches!(reading.told, ReadingTold::Found { .. }) && is_recent(reading.heard_at));
     let was_delivered = journal.requests.iter().any(|other| {
         other.device == request.device
             && other.identity == request.identity
@@ -381,7 +379,9 @@ impl Key<'_> {
         let mut devices = writers.iter();
         match (devices.next(), devices.next()) {
             (Some(Who::Device(device)), None) => Certainty::Alone(*device),
-            _ if self.is_lossy() || !self.writes.iter().all(|write| self.is_clean(write)) => Certainty::Sanity,
+            _ if self.is_lossy() || self.is_mistakable() || !self.writes.iter().all(|write| self.is_clean(write)) => {
+                Certainty::Sanity
+            }
             _ => Certainty::Clean,
         }
     }
@@ -390,6 +390,18 @@ impl Key<'_> {
     fn is_lossy(&self) -> bool {
         self.expired_at.is_some()
             || self.requests.iter().any(|request| request.dropped_at.is_some() || request.vanished_at.is_some())
+    }
+
+    /// Somebody's total is by chance just what a device sent without knowing whether it came: nobody can tell them apart.
+    fn is_mistakable(&self) -> bool {
+        let unclear = self.requests.iter().filter(|one| matches!(one.outcome, Outcome::Lost | Outcome::Open));
+        let is_same = |write: &&Write, sent: &Request| {
+            write.who != Who::Device(sent.device)
+                && write.at > sent.sent_at
+                && write.value.as_deref() == sent.value(self.name)
+        };
+        self.operation == Operation::Add
+            && unclear.clone().any(|sent| self.writes.iter().any(|write| is_same(&write, sent)))
     }
 
     /// Whether a write knew all the foreign writes before it, and none came so close that times cannot tell.
@@ -404,9 +416,7 @@ impl Key<'_> {
         let readings = || self.journal.readings_for(device, self.identity, write.sent_at, self.rules.reading_age);
         let oldest = readings().map(|reading| reading.as_of).min();
         let has_times = readings().all(|reading| reading.told != ReadingTold::Found { has_times: false });
-        foreign.all(|other| {
-            other.at >= write.at || (has_times && oldest.is_some_and(|as_of| other.shows_at <= as_of))
-        })
+        foreign.all(|other| other.at >= write.at || (has_times && oldest.is_some_and(|as_of| other.shows_at <= as_of)))
     }
 
     /// The last thing that the device sent of it and that may have come about was dropped by Target, or vanished with the profile.

@@ -1,8 +1,9 @@
 //! The oracle accepts an agent that does it right, and names what each wrong one does.
 
 use super::agents::{Flaw, Small};
-use super::oracle::Kind;
-use super::world::{Story, Told};
+use super::customer;
+use super::oracle::{BookRow, Kind, State, books};
+use super::world::{START, Story, Told};
 
 fn tell(story: &Story, flaw: Flaw) -> Told {
     story.tell(|device| Small::new(device, flaw))
@@ -18,7 +19,11 @@ fn words(story: &Story, told: &Told) -> String {
         .enumerate()
         .map(|(place, request)| format!("  request {place}: {request:?}\n"))
         .collect();
-    format!("{}{findings}{}", story.lines(), if std::env::var_os("MODEL_SHOW").is_some() { sent } else { String::new() })
+    format!(
+        "{}{findings}{}",
+        story.lines(),
+        if std::env::var_os("MODEL_SHOW").is_some() { sent } else { String::new() }
+    )
 }
 
 /// The story, made small and told in words.
@@ -124,4 +129,33 @@ fn who_sends_singles_to_the_unknown_is_found() {
 #[test]
 fn who_never_rejects_is_found() {
     finds(Flaw::NeverRejects, &[Kind::NotQuiet, Kind::Endless]);
+}
+
+#[test]
+fn a_failing_story_is_told_with_few_steps() {
+    let fails = |story: &Story| tell(story, Flaw::CountsTwice).findings.iter().any(|one| one.kind == Kind::TooMuch);
+    let story = (0..2_000).map(Story::of_seed).find(|story| story.steps.len() > 60 && fails(story)).unwrap();
+    let small = story.shrunk(400, fails);
+    assert!(fails(&small) && small.steps.len() <= 16, "{}", small.lines());
+}
+
+#[test]
+fn books_balance_when_each_version_has_one_fate() {
+    let row = |state, version, delivered| BookRow {
+        device: 0,
+        identity: customer(0),
+        name: "visits".to_owned(),
+        version,
+        delivered_version: delivered,
+        state,
+        reason: None,
+    };
+    let is_right = |row: BookRow| books(&[row], &[], START).is_empty();
+    assert!(is_right(row(State::Delivered, 3, Some(3))) && !is_right(row(State::Delivered, 3, Some(2))));
+    assert!(is_right(row(State::Pending, 3, None)) && !is_right(row(State::Pending, 3, Some(3))));
+    assert!(is_right(row(State::InFlight, 3, Some(1))) && !is_right(row(State::InFlight, 3, Some(3))));
+    assert!(is_right(row(State::Superseded, 3, Some(3))));
+    assert!(!is_right(row(State::Refused, 3, None)), "a refusal has a reason");
+    assert!(is_right(BookRow { reason: Some("400".to_owned()), ..row(State::Refused, 3, None) }));
+    assert!(!books(&[row(State::Pending, 1, None), row(State::Pending, 1, None)], &[], START).is_empty());
 }

@@ -134,8 +134,12 @@ fn undone(key: &Key<'_>, write: &Write) -> Option<Finding> {
         })
     };
     let is_undone = match (key.operation, event) {
-        (Operation::Max, _) => key.always_saw_better(write, |seen| compare(seen, value).is_some_and(|than| than.is_gt())),
-        (Operation::Min, _) => key.always_saw_better(write, |seen| compare(seen, value).is_some_and(|than| than.is_lt())),
+        (Operation::Max, _) => {
+            key.always_saw_better(write, |seen| compare(seen, value).is_some_and(|than| than.is_gt()))
+        }
+        (Operation::Min, _) => {
+            key.always_saw_better(write, |seen| compare(seen, value).is_some_and(|than| than.is_lt()))
+        }
         (Operation::First, Some(event)) => {
             key.always_saw_better(write, |seen| is_foreign(seen) && seen.at.plus(slack) < event.happened_at)
         }
@@ -144,7 +148,9 @@ fn undone(key: &Key<'_>, write: &Write) -> Option<Finding> {
             let is_single = request.is_some_and(|request| request.batch.is_none());
             let is_fresh = write.sent_at.since(event.happened_at) <= rules.late_after + slack;
             !(is_single && is_fresh)
-                && key.always_saw_better(write, |seen| is_foreign(seen) && first_at(key, seen) > event.happened_at.plus(slack))
+                && key.always_saw_better(write, |seen| {
+                    is_foreign(seen) && first_at(key, seen) > event.happened_at.plus(slack)
+                })
         }
         // Carried: it must be what was read.
         (_, None) => key.always_saw_better(write, |seen| seen.value.as_ref() != Some(value)),

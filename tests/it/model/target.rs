@@ -192,7 +192,11 @@ impl Target {
     }
 
     pub fn set_link(&mut self, device: usize, is_up: bool) {
-        if is_up { self.is_down.remove(&device) } else { self.is_down.insert(device) };
+        if is_up {
+            self.is_down.remove(&device)
+        } else {
+            self.is_down.insert(device)
+        };
     }
 
     pub fn curse(&mut self, identity: Identity, curse: Curse) {

@@ -183,8 +183,7 @@ fn failed_rows_are_named_raw_or_encoded_or_only_counted() {
         seen.insert((status.failed, status.failed_updates, status.consumed));
     }
     let one = |name: &str| (vec![name.to_owned()], Some(1), Some(1));
-    let expected =
-        [(vec![], Some(0), Some(0)), (vec![], Some(1), Some(1)), one("customer 0"), one("customer%200")];
+    let expected = [(vec![], Some(0), Some(0)), (vec![], Some(1), Some(1)), one("customer 0"), one("customer%200")];
     assert_eq!(seen, expected.into_iter().collect());
 }
 
@@ -385,9 +384,7 @@ fn who_does_not_wait_as_told_is_impatient() {
 
 #[test]
 fn a_told_wait_is_read_against_the_date_of_the_answer_and_bounded() {
-    let wait = |text: &str| {
-        told_wait(&Status { code: 429, retry_after: Some(text.to_owned()), is_html: false }, START)
-    };
+    let wait = |text: &str| told_wait(&Status { code: 429, retry_after: Some(text.to_owned()), is_html: false }, START);
     assert_eq!(wait("120"), Some(secs(120)));
     assert_eq!(wait("86400"), Some(hours(1)));
     assert_eq!((wait("0"), wait("-5"), wait("soon")), (Some(Duration::ZERO), None, None));

@@ -8,7 +8,7 @@ use outpost::limits::APPEND_ITEMS_MAX;
 use outpost::timestamp::Timestamp;
 use rust_decimal::Decimal;
 
-use super::journal::{Outcome, Request, Who};
+use super::journal::{Outcome, Request, Who, Write};
 use super::mins;
 use super::oracle::{Certainty, Finding, Key, Kind};
 
@@ -66,8 +66,11 @@ fn judge_sum(key: &Key<'_>, last: &str, parts: &[Part<'_>], may_miss: impl Fn(&P
 
 fn judge_list(key: &Key<'_>, last: &str, parts: &[Part<'_>], may_miss: impl Fn(&Part<'_>) -> bool) -> Option<Finding> {
     let items: Vec<&str> = last.split(',').collect();
-    let missing: Vec<&str> =
-        parts.iter().filter(|part| !may_miss(part) && !items.contains(&part.operand)).map(|part| part.operand).collect();
+    let missing: Vec<&str> = parts
+        .iter()
+        .filter(|part| !may_miss(part) && !items.contains(&part.operand))
+        .map(|part| part.operand)
+        .collect();
     let is_full = items.len() >= APPEND_ITEMS_MAX;
     (!missing.is_empty() && !is_full)
         .then(|| key.finding(Kind::ItemMissing, key.end, format!("{last}, and {missing:?} are missing")))
@@ -104,14 +107,12 @@ fn on_the_way(key: &Key<'_>, parts: &[Part<'_>]) -> Vec<Finding> {
             add(Kind::TooMuch, format!("{value} was written when {} was all there was", decimal_text(most)));
         }
         let close = mins(1) + key.rules.slack(device);
-        let sent_before = key
-            .requests
-            .iter()
-            .filter(|one| one.device == device && one.sent_at < write.sent_at && one.outcome != Outcome::No)
-            .map(|one| one.sent_at)
-            .max();
-        let is_better = |seen: &super::journal::Write| {
-            sent_before.is_none_or(|sent_at| seen.at > sent_at.plus(close))
+        let own = || key.requests.iter().filter(|one| one.device == device && one.sent_at < write.sent_at);
+        let sent_before = own().filter(|one| one.outcome != Outcome::No).map(|one| one.sent_at).max();
+        let is_better = |seen: &Write| {
+            // What is just what we sent ourselves cannot be told from it.
+            own().all(|one| one.value(key.name) != seen.value.as_deref())
+                && sent_before.is_none_or(|sent_at| seen.at > sent_at.plus(close))
                 && seen.value.as_deref().and_then(number).is_some_and(|seen| seen > held)
         };
         if key.always_saw_better(write, is_better) {

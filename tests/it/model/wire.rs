@@ -127,7 +127,10 @@ pub struct Faults {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weather {
     /// A gateway answers with this status, perhaps with HTML.
-    Gateway { code: u16, is_html: bool },
+    Gateway {
+        code: u16,
+        is_html: bool,
+    },
     Portal,
     Unauthorized,
     /// Reading alone is refused.
@@ -135,7 +138,9 @@ pub enum Weather {
     /// Batches alone are refused.
     BatchesForbidden,
     /// Singles alone are answered with this status.
-    SinglesRefused { code: u16 },
+    SinglesRefused {
+        code: u16,
+    },
     ServerDown,
 }
 

@@ -39,18 +39,46 @@ pub struct Change {
 /// Each step stands alone: any of them may be left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    Advance { by: Duration },
+    Advance {
+        by: Duration,
+    },
     /// Something happened at a device; `late`: that long ago.
-    Event { device: usize, id: u64, customer: usize, changes: Vec<Change>, late: Duration },
-    Visit { customer: usize, writes: Vec<WebWrite> },
-    Link { device: usize, is_up: bool },
+    Event {
+        device: usize,
+        id: u64,
+        customer: usize,
+        changes: Vec<Change>,
+        late: Duration,
+    },
+    Visit {
+        customer: usize,
+        writes: Vec<WebWrite>,
+    },
+    Link {
+        device: usize,
+        is_up: bool,
+    },
     Faults(Faults),
-    Weather { device: Option<usize>, weather: Weather, lasts: Duration },
-    Curse { customer: usize, curse: Curse },
+    Weather {
+        device: Option<usize>,
+        weather: Weather,
+        lasts: Duration,
+    },
+    Curse {
+        customer: usize,
+        curse: Curse,
+    },
     /// After so many more actions of that device.
-    Kill { device: usize, after: u32, cut: Cut },
+    Kill {
+        device: usize,
+        after: u32,
+        cut: Cut,
+    },
     /// The device's clock is off by so much from now on. Units: milliseconds.
-    Clock { device: usize, off_ms: i64 },
+    Clock {
+        device: usize,
+        off_ms: i64,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -110,6 +138,7 @@ pub trait Agent {
 }
 
 /// What came of a story.
+#[allow(dead_code)] // What a driver looks at when it fails.
 pub struct Told {
     pub findings: Vec<Finding>,
     pub target: Target,
