@@ -22,6 +22,7 @@ mod invariants;
 mod layers;
 mod lines;
 mod merging;
+mod model;
 mod network_faults;
 mod numbers;
 mod openapi;
