@@ -342,56 +342,77 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn profile(&self, identity: &Identity) -> Result<Option<ProfileRow>, StoreError> {
-        self.find(identity).map_err(StoreError::Read)
+        let read = || {
+            let snapshot = self.connection.unchecked_transaction()?;
+            find(&snapshot, identity)
+        };
+        read().map_err(StoreError::Read)
+    }
+}
+
+/// The same on the writing connection: for simulations, which have no second one.
+impl Store {
+    /// As [`Reader::profile`].
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn profile(&self, identity: &Identity) -> Result<Option<ProfileRow>, StoreError> {
+        find(&self.connection, identity).map_err(StoreError::Read)
     }
 
-    fn find(&self, identity: &Identity) -> rusqlite::Result<Option<ProfileRow>> {
-        let snapshot = self.connection.unchecked_transaction()?;
-        let head = snapshot
-            .prepare_cached(
-                "SELECT id, existence, existence_at_ms, batch_id, missing_since_ms, look_at_ms, due_at_ms, is_ambiguous
-                 FROM profile LEFT JOIN verification ON profile_id = id
-                 WHERE key = seal(?1, 'profile', ?2) AND kind = ?2",
-            )?
-            .query_row((identity.key(), kind_number(identity.kind())), |row| {
-                let time = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
-                let why = match row.get::<_, Option<bool>>(7)? {
-                    Some(true) => ReadBack::Ambiguous,
-                    _ => ReadBack::Sample,
-                };
-                Ok(ProfileRow {
-                    id: row.get(0)?,
-                    knowledge: profiles::knowledge(row, 1)?,
-                    batch_id: row.get(3)?,
-                    missing: time(4)?.zip(time(5)?),
-                    read_back: time(6)?.map(|due| (due, why)),
-                    attributes: Vec::new(),
-                    basis: Vec::new(),
-                    sends: SendLog::default(),
-                })
-            })
-            .optional()?;
-        let Some(mut profile) = head else { return Ok(None) };
-        let mut statement = snapshot.prepare_cached(
-            "SELECT a.name, open(value, 'attribute', a.profile_id, a.name), nullif(open(event, 'journal', seq), ''),
-                    a.event_time_ms, mapping, version, delivered_version, delivered_at_ms,
-                    refused_version, refused_reason, route,
-                    open(delivered_value, 'attribute', a.profile_id, a.name),
-                    read_at_ms, open(read_value, 'attribute', a.profile_id, a.name), read_modified_at_ms, decision
-             FROM attribute a LEFT JOIN journal ON seq = event_seq
-                 LEFT JOIN reading r ON r.profile_id = a.profile_id AND r.name = a.name
-             WHERE a.profile_id = ?1 ORDER BY a.name",
-        )?;
-        let batched = batches::batched_versions(&snapshot, profile.id)?;
-        let log = sends::load(&snapshot, profile.id)?;
-        profile.attributes = statement
-            .query_map([profile.id], |row| attribute(row, &log, &batched))?
-            .collect::<rusqlite::Result<_>>()?;
-        drop(statement);
-        profile.basis = readings::basis(&snapshot, profile.id)?;
-        profile.sends = log;
-        Ok(Some(profile))
+    /// As [`Reader::rejected`].
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn rejected(&self, after: i64, limit: usize) -> Result<Vec<RejectedRow>, StoreError> {
+        rejected::list(&self.connection, after, limit).map_err(StoreError::Read)
     }
+}
+
+fn find(snapshot: &Connection, identity: &Identity) -> rusqlite::Result<Option<ProfileRow>> {
+    let head = snapshot
+        .prepare_cached(
+            "SELECT id, existence, existence_at_ms, batch_id, missing_since_ms, look_at_ms, due_at_ms, is_ambiguous
+             FROM profile LEFT JOIN verification ON profile_id = id
+             WHERE key = seal(?1, 'profile', ?2) AND kind = ?2",
+        )?
+        .query_row((identity.key(), kind_number(identity.kind())), |row| {
+            let time = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
+            let why = match row.get::<_, Option<bool>>(7)? {
+                Some(true) => ReadBack::Ambiguous,
+                _ => ReadBack::Sample,
+            };
+            Ok(ProfileRow {
+                id: row.get(0)?,
+                knowledge: profiles::knowledge(row, 1)?,
+                batch_id: row.get(3)?,
+                missing: time(4)?.zip(time(5)?),
+                read_back: time(6)?.map(|due| (due, why)),
+                attributes: Vec::new(),
+                basis: Vec::new(),
+                sends: SendLog::default(),
+            })
+        })
+        .optional()?;
+    let Some(mut profile) = head else { return Ok(None) };
+    let mut statement = snapshot.prepare_cached(
+        "SELECT a.name, open(value, 'attribute', a.profile_id, a.name), nullif(open(event, 'journal', seq), ''),
+                a.event_time_ms, mapping, version, delivered_version, delivered_at_ms,
+                refused_version, refused_reason, route,
+                open(delivered_value, 'attribute', a.profile_id, a.name),
+                read_at_ms, open(read_value, 'attribute', a.profile_id, a.name), read_modified_at_ms, decision
+         FROM attribute a LEFT JOIN journal ON seq = event_seq
+             LEFT JOIN reading r ON r.profile_id = a.profile_id AND r.name = a.name
+         WHERE a.profile_id = ?1 ORDER BY a.name",
+    )?;
+    let batched = batches::batched_versions(snapshot, profile.id)?;
+    let log = sends::load(snapshot, profile.id)?;
+    profile.attributes =
+        statement.query_map([profile.id], |row| attribute(row, &log, &batched))?.collect::<rusqlite::Result<_>>()?;
+    drop(statement);
+    profile.basis = readings::basis(snapshot, profile.id)?;
+    profile.sends = log;
+    Ok(Some(profile))
 }
 
 fn attribute(row: &Row<'_>, log: &SendLog, batched: &[(String, i64)]) -> rusqlite::Result<AttributeRow> {

@@ -36,6 +36,7 @@ mod rejected;
 mod retention;
 mod sealing;
 mod slow_clients;
+mod simulation;
 mod socket;
 mod store;
 mod target;

@@ -98,6 +98,8 @@ pub struct Core {
     wake_at: Option<Duration>,
     /// Whether a probe may go to a profile that has failed, since all that are pending have.
     probes_failed: bool,
+    /// Whether the last claim passed over profiles that have failed.
+    is_careful: bool,
     /// Whether nothing is begun any more.
     is_stopping: bool,
     /// Claims that ended without a settlement.
@@ -190,6 +192,7 @@ impl Core {
             store_wait_until: Duration::ZERO,
             wake_at: None,
             probes_failed: false,
+            is_careful: false,
             is_stopping: false,
             released: 0,
             news: Vec::new(),
@@ -313,6 +316,7 @@ impl Core {
         self.news.push(News::Link);
         let state = self.link.state();
         if state == LinkState::Online && was != LinkState::Online {
+            self.probes_failed = false;
             self.setbacks.release_all();
         }
         if was == LinkState::Paused && state != was {

@@ -359,10 +359,10 @@ impl Core {
         let wants_rows = std::mem::take(&mut self.wants_rows);
         let rows = self.waiting_rows();
         // A probe goes to a profile that has not failed, as long as there is one.
-        let is_careful = is_probe && !self.probes_failed;
+        self.is_careful = is_probe && !self.probes_failed;
         Ask {
             limit: if is_probe && !can_batch { PROBE_CLAIMS } else { self.page_size },
-            aside: if is_careful { self.setbacks.all() } else { self.setbacks.waiting(now) },
+            aside: if self.is_careful { self.setbacks.all() } else { self.setbacks.waiting(now) },
             backlog_max,
             late_before: self.late_before(moment),
             goes_in_batch: can_batch

@@ -57,7 +57,10 @@ impl Core {
                 match claims {
                     Ok(claims) => {
                         self.may_have_more |= claims.claims.len() >= self.asked;
-                        self.probes_failed |= claims.claims.is_empty();
+                        if claims.claims.is_empty() && self.is_careful {
+                            // All that are pending have failed: the next probe goes to one of them.
+                            (self.probes_failed, self.may_have_more) = (true, true);
+                        }
                         self.backlog = claims.backlog;
                         self.claims.extend(claims.claims);
                     }
