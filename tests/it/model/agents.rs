@@ -623,21 +623,22 @@ fn decide(attribute: &Attribute, seen: Seen<'_>, event_at: Timestamp, flaw: Flaw
         Operation::First => at.is_some_and(|at| at <= event_at),
         Operation::Max => compared().is_some_and(std::cmp::Ordering::is_ge),
         Operation::Min => compared().is_some_and(std::cmp::Ordering::is_le),
-        Operation::Add | Operation::Append => return (on_top(attribute, value, flaw), false),
+        Operation::Add | Operation::Append => return (on_top(attribute, value, *at, flaw), false),
     };
     if is_theirs { (value.clone(), true) } else { (own, false) }
 }
 
 fn from_last(attribute: &Attribute, flaw: Flaw) -> String {
     match (attribute.operation, attribute.attempts.last()) {
-        (Operation::Add | Operation::Append, Some(last)) => on_top(attribute, &last.value, flaw),
+        (Operation::Add | Operation::Append, Some(last)) => on_top(attribute, &last.value, None, flaw),
         _ => attribute.held.value.clone(),
     }
 }
 
-/// That value, with what of ours is not in the last attempt.
-fn on_top(attribute: &Attribute, base: &str, flaw: Flaw) -> String {
-    let last = attribute.attempts.last();
+/// That value, with what of ours is not in it: it holds at most what was attempted before it was written.
+fn on_top(attribute: &Attribute, base: &str, written_at: Option<Timestamp>, flaw: Flaw) -> String {
+    let is_before = |attempt: &&Attempt| written_at.is_none_or(|at| second(attempt.at) <= second(at));
+    let last = attribute.attempts.iter().rfind(is_before);
     if attribute.operation == Operation::Add {
         let of = |text: &str| number(text).unwrap_or_default();
         let delivered = last.map(|last| of(&last.own)).unwrap_or_default();

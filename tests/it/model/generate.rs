@@ -97,6 +97,8 @@ impl Author {
                 let by = hours(self.rng.u64(24..16 * 24));
                 self.steps.push(Step::Advance { by });
             }
+            88..91 => self.refused_and_met(),
+            91..94 => self.late_over_newer(),
             _ => self.event(),
         }
         let by = match self.pace {
@@ -154,6 +156,61 @@ impl Author {
             }
         }
         self.steps.push(Step::Visit { customer, writes });
+    }
+
+    /// A total is read, and refused for hours; somebody else writes meanwhile. What comes by itself too seldom is made to happen.
+    fn refused_and_met(&mut self) {
+        let (device, customer) = (self.rng.usize(0..self.devices), self.rng.usize(0..self.customers));
+        let code = [403, 429, 500, 503][self.rng.usize(0..4)];
+        // The profile is known, or an update would not be sent at all.
+        self.total(device, customer);
+        self.wait(mins(150));
+        let lasts = hours(self.rng.u64(3..6));
+        self.steps.push(Step::Weather { device: Some(device), weather: Weather::UpdatesRefused { code }, lasts });
+        self.total(device, customer);
+        self.wait(mins(70));
+        if self.has_web {
+            let operand = self.rng.u32(1..4).to_string();
+            let write = WebWrite { name: "visits".into(), operation: Operation::Add, operand };
+            self.steps.push(Step::Visit { customer, writes: vec![write] });
+        } else {
+            self.total((device + 1) % self.devices, customer);
+        }
+        self.wait(hours(6));
+    }
+
+    fn total(&mut self, device: usize, customer: usize) {
+        let operand = self.rng.u32(1..4).to_string();
+        self.change(device, customer, Operation::Add, "visits".into(), operand);
+    }
+
+    fn change(&mut self, device: usize, customer: usize, operation: Operation, name: String, operand: String) {
+        self.number += 1;
+        let (id, changes) = (self.number, vec![Change { name, operation, operand }]);
+        self.steps.push(Step::Event { device, id, customer, changes, late: Duration::ZERO });
+    }
+
+    fn wait(&mut self, least: Duration) {
+        let by = least + secs(self.rng.u64(0..1_800));
+        self.steps.push(Step::Advance { by });
+    }
+
+    /// An update is lost, and worked off after the one that follows it.
+    fn late_over_newer(&mut self) {
+        let (device, customer) = (self.rng.usize(0..self.devices), self.rng.usize(0..self.customers));
+        let operation = Operation::ALL[self.rng.usize(0..Operation::ALL.len())];
+        let is_own = self.rng.bool();
+        let name = if is_own { format!("{}_{device}", shared_name(operation)) } else { shared_name(operation).into() };
+        for lost_later in [1_000, 0] {
+            self.steps.push(Step::Faults(Faults { lost_later, ..Faults::default() }));
+            if let Some(operand) = self.operand(operation, customer, false) {
+                self.change(device, customer, operation, name.clone(), operand);
+            }
+            let by = secs(self.rng.u64(3..60));
+            self.steps.push(Step::Advance { by });
+        }
+        self.wait(hours(2));
+        self.faults();
     }
 
     /// Values of `set`, `first` and `append` are unique, so that it is known where each came from.

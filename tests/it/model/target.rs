@@ -276,9 +276,7 @@ impl Target {
 
     pub fn fetch(&mut self, device: usize, identity: &Identity, now: Timestamp) -> Told<FetchTold> {
         let (mut fate, mut rng) = self.begin(device, identity, now, "fetch");
-        if matches!(fate, Fate::LostAfter | Fate::LostLater(_)) {
-            fate = Fate::LostBefore;
-        }
+        fate = fate.of_reading();
         if fate == Fate::Served && self.weather_for(device) == Some(Weather::ReadingForbidden) {
             fate = Fate::Answered(Status::plain(403));
         }
@@ -287,8 +285,8 @@ impl Target {
         }
         let told = self.told(device, &fate, &mut rng, now, |fate| fate.clone());
         let age = if self.nature.has_caches { ms([0, 0, 300, 1_000, 3_000][rng.usize(0..5)]) } else { Duration::ZERO };
-        // What is shown is what was there when the request came, or some seconds before.
-        let as_of = now.minus(age);
+        // What is shown is what was there before the request came, in the same millisecond or some seconds earlier.
+        let as_of = now.minus(age).minus(ms(1));
         self.expire(identity, now);
         let answer = match told.answer {
             Fate::Served => self.show(identity, as_of, &mut rng),
@@ -321,6 +319,9 @@ impl Target {
         let bad = |curse: &Curse| matches!(curse, Curse::BadRow | Curse::Refused);
         if fate == Fate::Served && self.weather_for(device) == Some(Weather::BatchesForbidden) {
             fate = Fate::Answered(Status::plain(403));
+        }
+        if let (Fate::Served, Some(Weather::UpdatesRefused { code })) = (&fate, self.weather_for(device)) {
+            fate = Fate::Answered(Status::plain(code));
         }
         let is_refused = rows.iter().any(|(identity, _)| self.curses.get(identity).is_some_and(bad));
         if is_refused && !matches!(fate, Fate::Unreachable | Fate::Answered(_) | Fate::LostBefore) {
@@ -368,9 +369,7 @@ impl Target {
         let place = place.expect("a device asks after its own batches");
         let identity = self.journal.requests[self.batches[place].rows[0]].identity.clone();
         let (mut fate, mut rng) = self.begin(device, &identity, now, "status");
-        if matches!(fate, Fate::LostAfter | Fate::LostLater(_)) {
-            fate = Fate::LostBefore;
-        }
+        fate = fate.of_reading();
         let told = self.told(device, &fate, &mut rng, now, |fate| fate.clone());
         let is_flapping = rng.u16(0..1_000) < self.faults.flapping;
         let answer = match told.answer {
@@ -455,7 +454,7 @@ impl Target {
         if !is_answered {
             return fate;
         }
-        if let Some(Weather::SinglesRefused { code }) = self.weather_for(device) {
+        if let Some(Weather::SinglesRefused { code } | Weather::UpdatesRefused { code }) = self.weather_for(device) {
             return Fate::Answered(Status::plain(code));
         }
         let day_ago = self.now.minus(hours(24));

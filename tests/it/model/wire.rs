@@ -137,6 +137,10 @@ pub enum Weather {
     ReadingForbidden,
     /// Batches alone are refused.
     BatchesForbidden,
+    /// Reading goes well, and every update is answered with this status.
+    UpdatesRefused {
+        code: u16,
+    },
     /// Singles alone are answered with this status.
     SinglesRefused {
         code: u16,
@@ -166,6 +170,17 @@ pub enum Fate {
     LostLater(Duration),
     Unreachable,
     Answered(Status),
+}
+
+impl Fate {
+    /// Where nothing is to be done, nothing is done late: what is lost is lost, and what would come late is answered.
+    pub fn of_reading(self) -> Self {
+        match self {
+            Self::LostAfter => Self::LostBefore,
+            Self::LostLater(_) => Self::Served,
+            fate => fate,
+        }
+    }
 }
 
 impl Faults {
