@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::attribute::Operation;
-use crate::merge::{Decision, Own, Sent, merge};
+use crate::merge::{Decision, Own, Sent, Shown, merge};
 use crate::store::{Basis, Claim, Reading, RowAttribute, SendLog};
 use crate::target::FetchedProfile;
 use crate::timestamp::Timestamp;
@@ -60,6 +60,8 @@ pub struct Outgoing {
     pub value: String,
     /// Our own value, where it is to be known again when it is read.
     pub own: Option<String>,
+    /// Time of what Target showed.
+    pub seen_at: Option<Timestamp>,
     /// Version of our own value.
     pub version: i64,
     /// Version that was delivered before.
@@ -95,7 +97,7 @@ pub enum By<'f> {
 pub struct Judgement {
     attributes: Vec<Judged>,
     /// Others' attributes, which a batch would remove.
-    others: Vec<(String, String)>,
+    others: Vec<(String, Shown)>,
     /// What was read of it, and decided.
     pub readings: Vec<Reading>,
     /// Whether something of it has neither a reading nor a memory.
@@ -109,6 +111,8 @@ struct Judged {
     is_logged: bool,
     /// Whether Target shows that value.
     is_shown: bool,
+    /// Time of what Target shows.
+    seen_at: Option<Timestamp>,
 }
 
 /// Judges a claim that was read with its basis. `now` is this device's time.
@@ -119,7 +123,7 @@ pub fn judge(basis: Vec<Basis>, log: &SendLog, by: By<'_>, skew: Skew, now: Time
     if let By::Reading(found) = by {
         let is_others = |name: &str| !basis.iter().any(|basis| basis.name == name);
         let others = found.0.iter().filter(|(name, shown)| is_others(name) && !shown.value.is_empty());
-        judgement.others = others.map(|(name, shown)| (name.clone(), shown.value.clone())).collect();
+        judgement.others = others.map(|(name, shown)| (name.clone(), log.as_written(name, shown.clone()))).collect();
     }
     for basis in basis {
         judgement.judge(basis, log, by, skew, now);
@@ -130,7 +134,7 @@ pub fn judge(basis: Vec<Basis>, log: &SendLog, by: By<'_>, skew: Skew, now: Time
 impl Judgement {
     fn judge(&mut self, basis: Basis, log: &SendLog, by: By<'_>, skew: Skew, now: Timestamp) {
         let shown = match by {
-            By::Reading(found) => found.0.get(&basis.name).cloned(),
+            By::Reading(found) => found.0.get(&basis.name).map(|shown| log.as_written(&basis.name, shown.clone())),
             By::Alone | By::Memory => None,
         };
         let is_shared = !basis.is_own && !matches!(by, By::Alone);
@@ -148,12 +152,13 @@ impl Judgement {
         } else {
             (Decision::Ours, basis.value.clone())
         };
+        let seen_at = shown.as_ref().and_then(|shown| shown.modified_at);
         let is_shown = shown.as_ref().is_some_and(|shown| shown.value == value);
         if is_shared && matches!(by, By::Reading(_)) {
             let (name, version) = (basis.name.clone(), basis.version);
             self.readings.push(Reading { name, shown, decision, version });
         }
-        self.attributes.push(Judged { basis, decision, value, is_logged: is_shared, is_shown });
+        self.attributes.push(Judged { basis, decision, value, is_logged: is_shared, is_shown, seen_at });
     }
 
     /// What is pending, but for what theirs wins over.
@@ -167,6 +172,7 @@ impl Judgement {
                 name: judged.basis.name.clone(),
                 value: judged.value.clone(),
                 own: judged.is_logged.then(|| judged.basis.value.clone()),
+                seen_at: judged.seen_at,
                 version: judged.basis.version,
                 delivered_version: judged.basis.delivered_version,
                 index,
@@ -183,9 +189,14 @@ impl Judgement {
             let Judged { basis, value, .. } = judged;
             let is_ours = judged.decision != Decision::Superseded;
             let own = (judged.is_logged && is_ours).then(|| basis.value.clone());
-            RowAttribute(basis.name.clone(), value.clone(), if is_ours { basis.version } else { 0 }, own)
+            let (version, seen_ms) =
+                (if is_ours { basis.version } else { 0 }, judged.seen_at.map(Timestamp::as_millis));
+            RowAttribute(basis.name.clone(), value.clone(), version, own, seen_ms)
         });
-        let others = self.others.iter().map(|(name, value)| RowAttribute(name.clone(), value.clone(), 0, None));
+        let others = self.others.iter().map(|(name, shown)| {
+            let seen_ms = shown.modified_at.map(Timestamp::as_millis);
+            RowAttribute(name.clone(), shown.value.clone(), 0, None, seen_ms)
+        });
         let mut attributes: Vec<RowAttribute> = ours.chain(others).collect();
         attributes.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         Row { attributes, read_at }
@@ -228,6 +239,7 @@ pub fn fresh(claim: &Claim, is_shared: bool) -> Update {
         name: attribute.name.clone(),
         value: attribute.value.clone(),
         own: (is_shared && !attribute.is_own).then(|| attribute.value.clone()),
+        seen_at: None,
         version: attribute.version,
         delivered_version: attribute.delivered_version,
         index,

@@ -47,6 +47,8 @@ pub struct Sent {
     pub version: i64,
     /// Time before it was sent, on Target's clock.
     pub at: Timestamp,
+    /// Time of the value that Target showed when it was made; none where nothing was shown.
+    pub seen_at: Option<Timestamp>,
     /// Whether its answer was lost, so that nobody knows whether it was applied, or will be.
     pub is_lost: bool,
 }
@@ -65,6 +67,15 @@ pub struct Shown {
     pub value: String,
     /// Time when it was written, on Target's clock, in whole seconds; none where it cannot be read.
     pub modified_at: Option<Timestamp>,
+    /// Whether that is the time of the whole profile, since the attribute has none: it was written no later.
+    pub is_whole: bool,
+}
+
+impl Shown {
+    /// Time of the attribute itself.
+    const fn own_time(&self) -> Option<Timestamp> {
+        if self.is_whole { None } else { self.modified_at }
+    }
 }
 
 /// What was decided.
@@ -113,29 +124,45 @@ impl Decision {
 /// `sends` are the last values that this device sent, oldest first; `now` is on Target's clock.
 #[must_use]
 pub fn merge(own: Own<'_>, sends: &[Sent], shown: Option<&Shown>, now: Timestamp) -> (Decision, String) {
-    let theirs = shown.filter(|shown| !is_ours(sends, shown, now));
+    // What is our own value says nothing of others. Where the time or the number of the value decides, nothing else matters.
+    let others = shown.filter(|shown| !is_own_value(sends, shown));
     match own.operation {
-        Operation::Set => by_time(own, theirs, theirs.is_some_and(|theirs| is_newer(theirs, own, now))),
-        Operation::First => by_time(own, theirs, theirs.is_some_and(|theirs| is_older(theirs, own))),
-        Operation::Max => by_number(own, theirs, |theirs, ours| theirs >= ours),
-        Operation::Min => by_number(own, theirs, |theirs, ours| theirs <= ours),
-        Operation::Add => add(own, sends.last(), theirs),
-        Operation::Append => append(own, sends.last(), theirs),
+        Operation::Set => by_time(own, others, others.is_some_and(|theirs| is_newer(theirs, own, now))),
+        Operation::First => by_time(own, others, others.is_some_and(|theirs| is_older(theirs, own))),
+        Operation::Max => by_number(own, others, |theirs, ours| theirs >= ours),
+        Operation::Min => by_number(own, others, |theirs, ours| theirs <= ours),
+        // A total also goes on from what we sent last, as long as what is shown is not newer than that.
+        Operation::Add => add(own, sends, others.filter(|theirs| is_after_ours(sends, theirs, now))),
+        Operation::Append => append(own, sends, others.filter(|theirs| is_after_ours(sends, theirs, now))),
     }
 }
 
-/// Whether what Target shows is nothing newer than what we sent last: that itself, something older, since a write takes
-/// time to show, or one of our own before it, which a cache still shows or Target applied late.
-fn is_ours(sends: &[Sent], shown: &Shown, now: Timestamp) -> bool {
-    let Some(last) = sends.last() else { return false };
-    let Some(modified_at) = shown.modified_at else {
-        return sends.iter().any(|sent| sent.value == shown.value) || now.since(last.at) < SHOWS_WITHIN;
-    };
-    let is_same = |sent: &Sent| {
+/// Whether what Target shows is one of the values that we sent: the last one, one before it that a cache still shows, or one
+/// that Target applied late.
+fn is_own_value(sends: &[Sent], shown: &Shown) -> bool {
+    sends.iter().any(|sent| {
         let late = if sent.is_lost { LATE_MAX } else { SHOWS_WITHIN };
-        sent.value == shown.value && second(modified_at) <= second(sent.at.plus(late))
-    };
-    second(modified_at) < second(last.at) || sends.iter().any(is_same)
+        let is_in_time = |modified_at| second(modified_at) <= second(sent.at.plus(late));
+        sent.value == shown.value && shown.own_time().is_none_or(is_in_time)
+    })
+}
+
+/// Whether somebody else wrote it after what we know to have sent. A value whose answer was lost may never have been applied,
+/// so that what counts is what was seen when it was made.
+fn is_after_ours(sends: &[Sent], theirs: &Shown, now: Timestamp) -> bool {
+    let Some(last) = sends.last() else { return true };
+    let Some(modified_at) = theirs.own_time() else { return now.since(last.at) >= SHOWS_WITHIN };
+    let definite = sends.iter().rfind(|sent| !sent.is_lost).map(|sent| second(sent.at));
+    let seen = sends.iter().filter(|sent| sent.is_lost).filter_map(|sent| sent.seen_at).map(|at| second(at) + 1).max();
+    definite.max(seen).is_none_or(|known| second(modified_at) >= known)
+}
+
+/// What we had sent before a value of others was written: it is in theirs, and nothing that came later is.
+fn sent_before<'s>(sends: &'s [Sent], theirs: Option<&Shown>) -> Option<&'s Sent> {
+    match theirs.and_then(Shown::own_time) {
+        Some(modified_at) => sends.iter().rfind(|sent| second(sent.at) <= second(modified_at)),
+        None => sends.last(),
+    }
 }
 
 /// A time in whole seconds, which is what Target tells.
@@ -172,10 +199,10 @@ fn by_number(own: Own<'_>, theirs: Option<&Shown>, wins: impl Fn(Decimal, Decima
 }
 
 /// What Target has of others and of us until now, and the part of our sum that is not in it.
-fn add(own: Own<'_>, last: Option<&Sent>, theirs: Option<&Shown>) -> (Decision, String) {
+fn add(own: Own<'_>, sends: &[Sent], theirs: Option<&Shown>) -> (Decision, String) {
     let sum = || {
-        let base = number(base(last, theirs)?)?;
-        let delivered = last.map_or(Some(Decimal::ZERO), |sent| number(&sent.own))?;
+        let base = number(base(sends.last(), theirs)?)?;
+        let delivered = sent_before(sends, theirs).map_or(Some(Decimal::ZERO), |sent| number(&sent.own))?;
         let undelivered = exact_sum(number(own.value)?, -delivered)?;
         exact_sum(base, undelivered).map(decimal_text)
     };
@@ -183,13 +210,14 @@ fn add(own: Own<'_>, last: Option<&Sent>, theirs: Option<&Shown>) -> (Decision, 
 }
 
 /// The list that Target has, with those of our items after it that are not in it.
-fn append(own: Own<'_>, last: Option<&Sent>, theirs: Option<&Shown>) -> (Decision, String) {
+fn append(own: Own<'_>, sends: &[Sent], theirs: Option<&Shown>) -> (Decision, String) {
+    let last = sends.last();
     // A list that is ours alone is in the order of its events.
     if theirs.is_none() && last.is_none_or(|last| last.value == last.own) {
         return (Decision::Ours, own.value.to_owned());
     }
     let list = || {
-        let after = last.map_or(0, |sent| sent.version);
+        let after = sent_before(sends, theirs).map_or(0, |sent| sent.version);
         let items: Vec<(i64, i64, Value)> = serde_json::from_str(own.items?).ok()?;
         let new = items.iter().filter(|(_, seq, _)| *seq > after).filter_map(|(_, _, item)| item.as_str());
         let held = base(last, theirs)?.split(',').chain(new).filter(|item| !item.is_empty());
@@ -225,7 +253,14 @@ mod tests {
     }
 
     fn sent(value: &str, own: &str, seconds: i64) -> Sent {
-        Sent { value: value.to_owned(), own: own.to_owned(), version: 5, at: at(seconds), is_lost: false }
+        Sent {
+            value: value.to_owned(),
+            own: own.to_owned(),
+            version: 5,
+            at: at(seconds),
+            seen_at: None,
+            is_lost: false,
+        }
     }
 
     fn lost(value: &str, own: &str, seconds: i64) -> Sent {
@@ -233,7 +268,7 @@ mod tests {
     }
 
     fn shown(value: &str, seconds: i64) -> Shown {
-        Shown { value: value.to_owned(), modified_at: Some(at(seconds)) }
+        Shown { value: value.to_owned(), modified_at: Some(at(seconds)), is_whole: false }
     }
 
     fn check(own: Own<'_>, sends: &[Sent], shown: Option<Shown>, decision: Decision, value: &str) {
@@ -251,6 +286,8 @@ mod tests {
         check(ours, &[], Some(shown("Malmö", 101)), Decision::Superseded, "Malmö");
         check(ours, &[sent("Ystad", "Ystad", 50)], Some(shown("Malmö", 101)), Decision::Superseded, "Malmö");
         check(ours, &[sent("Ystad", "Ystad", 50)], Some(shown("Ystad", 50)), Decision::Ours, "Lund");
+        // By the event, and not by when we sent something last.
+        check(ours, &[sent("Ystad", "Ystad", 150)], Some(shown("Malmö", 120)), Decision::Superseded, "Malmö");
     }
 
     #[test]
@@ -326,14 +363,30 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_attempt_is_no_reason_to_undo_what_others_wrote_before_it() {
+        // Theirs was written after we read, and before our attempt, which may never have been applied.
+        let attempt = Sent { seen_at: Some(at(100)), ..lost("15", "5", 200) };
+        check(own(Operation::Add, "5"), &[attempt.clone()], Some(shown("13", 150)), Decision::Together, "18");
+        // What we had read ourselves is not newer.
+        check(own(Operation::Add, "5"), &[attempt.clone()], Some(shown("10", 100)), Decision::Together, "15");
+        // What came after the attempt may hold it: it is never counted twice.
+        check(own(Operation::Add, "6"), &[attempt], Some(shown("18", 250)), Decision::Together, "19");
+    }
+
+    #[test]
     fn a_time_that_cannot_be_read_is_not_1970() {
-        let unknown = |value: &str| Some(Shown { value: value.to_owned(), modified_at: None });
+        let unknown = |value: &str| Some(Shown { value: value.to_owned(), modified_at: None, is_whole: false });
         check(own(Operation::Set, "Lund"), &[], unknown("Malmö"), Decision::Superseded, "Malmö");
         check(own(Operation::First, "Lund"), &[], unknown("Malmö"), Decision::Superseded, "Malmö");
         check(own(Operation::Add, "7"), &[sent("5", "5", 200)], unknown("9"), Decision::Together, "11");
         check(own(Operation::Add, "7"), &[sent("5", "5", 200)], unknown("5"), Decision::Ours, "7");
         // Ours may not show yet.
         check(own(Operation::Add, "7"), &[sent("5", "5", 20 * HOUR - 60)], unknown("9"), Decision::Ours, "7");
+        // The profile's own time says at most when others' was written, and nothing of ours.
+        let whole = |value: &str| Some(Shown { is_whole: true, ..shown(value, 19 * HOUR) });
+        check(own(Operation::Add, "7"), &[sent("5", "5", 200)], whole("5"), Decision::Ours, "7");
+        check(own(Operation::First, "Lund"), &[], whole("Malmö"), Decision::Ours, "Lund");
+        check(own(Operation::Set, "Lund"), &[], whole("Malmö"), Decision::Superseded, "Malmö");
         let fresh = Own { event_time: at(20 * HOUR - 60), ..own(Operation::Set, "Lund") };
         check(fresh, &[], unknown("Malmö"), Decision::Ours, "Lund");
     }

@@ -93,10 +93,10 @@ pub struct BatchRow {
     pub attributes: Vec<(String, String)>,
 }
 
-/// One attribute of a row, as it is sent: name, value, version, and our own value at that time where it is to be known
-/// again when it is read. Version 0 is an attribute of others.
+/// One attribute of a row, as it is sent: name, value, version, our own value at that time where it is to be known again when
+/// it is read, and the time in ms of what was shown. Version 0 is an attribute of others.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RowAttribute(pub String, pub String, pub i64, pub Option<String>);
+pub struct RowAttribute(pub String, pub String, pub i64, pub Option<String>, pub Option<i64>);
 
 // Nobody's values may reach a log.
 impl std::fmt::Debug for RowAttribute {
@@ -135,6 +135,8 @@ pub enum Ending {
         is_uncertain: bool,
         /// When it was submitted, on Target's clock.
         sent_at: Timestamp,
+        /// When the profiles of rows of which nothing is known are read back, on this device's clock.
+        read_back_at: Timestamp,
     },
     /// It was not taken: its rows are pending as before.
     Released,
@@ -251,7 +253,7 @@ pub(super) fn batched_versions(connection: &Connection, profile_id: i64) -> rusq
         .query_row([profile_id], |row| row.get(0))
         .optional()?;
     let row = content.map_or(Ok(Vec::new()), |content| parse(&content))?;
-    Ok(row.into_iter().map(|RowAttribute(name, _, version, _)| (name, version)).collect())
+    Ok(row.into_iter().map(|RowAttribute(name, _, version, ..)| (name, version)).collect())
 }
 
 impl Store {
@@ -456,8 +458,13 @@ impl Store {
         verify: &mut dyn FnMut() -> Option<Timestamp>,
     ) -> rusqlite::Result<()> {
         match ending {
-            Ending::Complete { failed, is_uncertain, .. } if failed.contains(&key_hash(key)) || *is_uncertain => {
+            Ending::Complete { failed, .. } if failed.contains(&key_hash(key)) => {
                 settled.failed += 1;
+                self.fail_row(profile_id, row, at)
+            }
+            Ending::Complete { is_uncertain: true, sent_at, read_back_at, .. } => {
+                settled.failed += 1;
+                self.lose_row(profile_id, row, (*sent_at, *read_back_at))?;
                 self.fail_row(profile_id, row, at)
             }
             Ending::Complete { sent_at, .. } => {
@@ -469,24 +476,39 @@ impl Store {
                     None => Ok(()),
                 }
             }
-            Ending::Lost { sent_at, read_back_at } => {
-                self.log_row(profile_id, row, (*sent_at, true))?;
-                verification::schedule(&self.connection, profile_id, (*read_back_at, ReadBack::Ambiguous))
-            }
+            Ending::Lost { sent_at, read_back_at } => self.lose_row(profile_id, row, (*sent_at, *read_back_at)),
             Ending::Refused(reason, detail) => self.refuse_row(profile_id, row, (*reason, detail), at),
             Ending::Released => Ok(()),
         }
     }
 
+    /// Notes that nobody knows what became of a row: it is read back.
+    fn lose_row(
+        &self,
+        profile_id: i64,
+        row: &[RowAttribute],
+        (sent_at, read_back_at): (Timestamp, Timestamp),
+    ) -> rusqlite::Result<()> {
+        self.log_row(profile_id, row, (sent_at, true))?;
+        verification::schedule(&self.connection, profile_id, (read_back_at, ReadBack::Ambiguous))
+    }
+
     /// Adds what was sent to the log of the profile, so that it is known again when it is read.
     fn log_row(&self, profile_id: i64, row: &[RowAttribute], (at, is_lost): (Timestamp, bool)) -> rusqlite::Result<()> {
-        let logged = || row.iter().filter_map(|it| it.3.as_ref().map(|own| (it, own)));
-        if logged().next().is_none() {
+        if row.iter().all(|attribute| attribute.3.is_none() && attribute.4.is_none()) {
             return Ok(());
         }
         let mut log = sends::load(&self.connection, profile_id)?;
-        for (RowAttribute(name, value, version, _), own) in logged() {
-            log.add(name, Sent { value: value.clone(), own: own.clone(), version: *version, at, is_lost });
+        for RowAttribute(name, value, version, own, seen_ms) in row {
+            let seen_at = seen_ms.map(Timestamp::from_millis);
+            match (own, seen_at) {
+                (Some(own), _) => {
+                    let (value, own, version) = (value.clone(), own.clone(), *version);
+                    log.add(name, Sent { value, own, version, at, seen_at, is_lost });
+                }
+                (None, Some(written_at)) if *version == 0 => log.carry(name, value, written_at, at),
+                (None, _) => {}
+            }
         }
         sends::write(&self.connection, profile_id, &log)
     }
@@ -504,7 +526,7 @@ impl Store {
             "SELECT version > max(delivered_version, refused_version) FROM attribute WHERE profile_id = ?1 AND name = ?2",
         )?;
         let ours = || row.iter().filter(|attribute| attribute.2 > 0);
-        for RowAttribute(name, value, version, own) in ours() {
+        for RowAttribute(name, value, version, own, _) in ours() {
             let before: Option<bool> = was_pending.query_row((profile_id, name), |row| row.get(0)).optional()?;
             let own = own.as_ref().unwrap_or(value);
             let after: Option<bool> =
@@ -553,7 +575,7 @@ impl Store {
         let mut is_pending = self.connection.prepare_cached(
             "SELECT ?3 > max(delivered_version, refused_version) FROM attribute WHERE profile_id = ?1 AND name = ?2",
         )?;
-        for RowAttribute(name, _, version, _) in row.iter().filter(|attribute| attribute.2 > 0) {
+        for RowAttribute(name, _, version, ..) in row.iter().filter(|attribute| attribute.2 > 0) {
             let pending: Option<bool> =
                 is_pending.query_row((profile_id, name, version), |row| row.get(0)).optional()?;
             if pending == Some(true) {

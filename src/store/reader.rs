@@ -424,7 +424,7 @@ fn attribute(row: &Row<'_>, log: &SendLog, batched: &[(String, i64)]) -> rusqlit
     let noted = log.of(&name);
     let unnoted = delivered.filter(|sent| noted.last().is_none_or(|last| last.version < sent.version));
     let modified_at = time(14)?;
-    let shown = row.get::<_, Option<String>>(13)?.map(|value| Shown { value, modified_at });
+    let shown = row.get::<_, Option<String>>(13)?.map(|value| Shown { value, modified_at, is_whole: false });
     let decision = row.get::<_, Option<i64>>(15)?.and_then(Decision::of_number);
     Ok(AttributeRow {
         sends: noted.iter().cloned().chain(unnoted).collect(),

@@ -42,7 +42,11 @@ impl Basis {
         let noted = log.of(&self.name);
         let newest = noted.last().map_or(0, |sent| sent.version);
         let unnoted = self.delivered.clone().filter(|delivered| delivered.version > newest);
-        noted.iter().cloned().chain(unnoted).collect()
+        // What is newer than what was delivered had no answer: the process ended before.
+        let noted = noted
+            .iter()
+            .map(|sent| Sent { is_lost: sent.is_lost || sent.version > self.delivered_version, ..sent.clone() });
+        noted.chain(unnoted).collect()
     }
 }
 
@@ -75,7 +79,14 @@ impl fmt::Debug for Basis {
 /// What was sent as it was, of an attribute that was delivered.
 pub(super) fn delivered(version: i64, value: Option<String>, at_ms: Option<i64>) -> Option<Sent> {
     let at = Timestamp::from_millis(at_ms.unwrap_or_default());
-    value.filter(|_| version > 0).map(|value| Sent { own: value.clone(), value, version, at, is_lost: false })
+    value.filter(|_| version > 0).map(|value| Sent {
+        own: value.clone(),
+        value,
+        version,
+        at,
+        seen_at: None,
+        is_lost: false,
+    })
 }
 
 /// All attributes of a profile that may be sent: neither empty nor refused.

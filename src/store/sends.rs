@@ -6,32 +6,48 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::batches::key_hash;
 use super::journal::Store;
-use crate::merge::Sent;
+use crate::merge::{LATE_MAX, Sent, Shown};
 use crate::timestamp::Timestamp;
 
 /// Values of one attribute that are kept. Limits: a reading may be some seconds old, and a lost answer some hours; in that
 /// time a busy profile changes a few times.
 const KEPT: usize = 6;
 
-/// The last values that were sent of a profile, by attribute, oldest first.
+/// The last values that were sent of a profile, by attribute, oldest first; and others' values that were written again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SendLog(BTreeMap<String, Vec<Sent>>);
+pub struct SendLog {
+    sent: BTreeMap<String, Vec<Sent>>,
+    carried: BTreeMap<String, Carried>,
+}
 
-/// A value as it is stored: version, value, own value where it is another, time in ms, whether its answer was lost.
+/// A value of others that a batch of ours wrote again: Target then shows our time of it, which is not its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Carried(u64, i64, i64);
+
+/// A value as it is stored: version, value, own value where it is another, when, time of what was shown then, whether its
+/// answer was lost. Times in ms.
 #[derive(Serialize, Deserialize)]
-struct Stored(i64, String, Option<String>, i64, u8);
+struct Stored(i64, String, Option<String>, i64, Option<i64>, u8);
+
+#[derive(Serialize, Deserialize)]
+struct StoredLog {
+    sent: BTreeMap<String, Vec<Stored>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    carried: BTreeMap<String, Carried>,
+}
 
 impl SendLog {
     /// Values that were sent of one attribute, oldest first.
     #[must_use]
     pub fn of(&self, name: &str) -> &[Sent] {
-        self.0.get(name).map_or(&[], Vec::as_slice)
+        self.sent.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Adds a value that is about to be sent; the oldest falls out.
     pub fn add(&mut self, name: &str, sent: Sent) {
-        let sends = self.0.entry(name.to_owned()).or_default();
+        let sends = self.sent.entry(name.to_owned()).or_default();
         sends.push(sent);
         if sends.len() > KEPT {
             sends.remove(0);
@@ -40,21 +56,21 @@ impl SendLog {
 
     /// Takes the newest value of an attribute out: it was not sent.
     pub fn undo(&mut self, name: &str) {
-        if let Some(sends) = self.0.get_mut(name) {
+        if let Some(sends) = self.sent.get_mut(name) {
             sends.pop();
         }
     }
 
     /// Marks the newest value of an attribute as one whose answer was lost.
     pub fn lose(&mut self, name: &str) {
-        if let Some(sent) = self.0.get_mut(name).and_then(|sends| sends.last_mut()) {
+        if let Some(sent) = self.sent.get_mut(name).and_then(|sends| sends.last_mut()) {
             sent.is_lost = true;
         }
     }
 
     /// Marks what is newer than a delivered version as lost: the process ended before its answer came.
     pub fn lose_after(&mut self, name: &str, delivered_version: i64) {
-        for sent in self.0.get_mut(name).into_iter().flatten().filter(|sent| sent.version > delivered_version) {
+        for sent in self.sent.get_mut(name).into_iter().flatten().filter(|sent| sent.version > delivered_version) {
             sent.is_lost = true;
         }
     }
@@ -62,35 +78,51 @@ impl SendLog {
     /// Gives the time of the newest value whose answer was lost.
     #[must_use]
     pub fn lost_at(&self) -> Option<Timestamp> {
-        self.0.values().flatten().filter(|sent| sent.is_lost).map(|sent| sent.at).max()
+        self.sent.values().flatten().filter(|sent| sent.is_lost).map(|sent| sent.at).max()
+    }
+
+    /// Notes that a value of others, which was written at `written_at`, is written again.
+    pub fn carry(&mut self, name: &str, value: &str, written_at: Timestamp, at: Timestamp) {
+        let carried = Carried(key_hash(value), written_at.as_millis(), at.as_millis());
+        self.carried.insert(name.to_owned(), carried);
+    }
+
+    /// Gives a value of others its own time, where a batch of ours has written it again.
+    #[must_use]
+    pub fn as_written(&self, name: &str, shown: Shown) -> Shown {
+        let Some(Carried(hash, written_ms, at_ms)) = self.carried.get(name) else { return shown };
+        let late = Timestamp::from_millis(*at_ms).plus(LATE_MAX);
+        let is_again = *hash == key_hash(&shown.value) && shown.modified_at.is_some_and(|at| at <= late);
+        let written_at = Timestamp::from_millis(*written_ms);
+        let modified_at = if is_again { shown.modified_at.map(|at| at.min(written_at)) } else { shown.modified_at };
+        Shown { modified_at, ..shown }
     }
 
     fn to_json(&self) -> String {
         let stored = |sent: &Sent| {
             let own = (sent.own != sent.value).then(|| sent.own.clone());
-            Stored(sent.version, sent.value.clone(), own, sent.at.as_millis(), u8::from(sent.is_lost))
+            let seen_ms = sent.seen_at.map(Timestamp::as_millis);
+            Stored(sent.version, sent.value.clone(), own, sent.at.as_millis(), seen_ms, u8::from(sent.is_lost))
         };
-        let all: BTreeMap<&str, Vec<Stored>> = self
-            .0
-            .iter()
-            .filter(|(_, sends)| !sends.is_empty())
-            .map(|(name, sends)| (name.as_str(), sends.iter().map(stored).collect()))
-            .collect();
-        serde_json::to_string(&all).expect("names, texts and numbers are JSON")
+        let sent = self.sent.iter().filter(|(_, sends)| !sends.is_empty());
+        let sent = sent.map(|(name, sends)| (name.clone(), sends.iter().map(stored).collect())).collect();
+        let stored = StoredLog { sent, carried: self.carried.clone() };
+        serde_json::to_string(&stored).expect("names, texts and numbers are JSON")
     }
 
     fn from_json(json: &str) -> rusqlite::Result<Self> {
-        let all: BTreeMap<String, Vec<Stored>> = serde_json::from_str(json)
+        let StoredLog { sent, carried } = serde_json::from_str(json)
             .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))?;
-        let sent = |Stored(version, value, own, at_ms, is_lost): Stored| Sent {
+        let of = |Stored(version, value, own, at_ms, seen_ms, is_lost): Stored| Sent {
             own: own.unwrap_or_else(|| value.clone()),
             value,
             version,
             at: Timestamp::from_millis(at_ms),
+            seen_at: seen_ms.map(Timestamp::from_millis),
             is_lost: is_lost != 0,
         };
-        let all = all.into_iter().map(|(name, sends)| (name, sends.into_iter().map(sent).collect()));
-        Ok(Self(all.collect()))
+        let sent = sent.into_iter().map(|(name, sends)| (name, sends.into_iter().map(of).collect())).collect();
+        Ok(Self { sent, carried })
     }
 }
 
@@ -131,7 +163,7 @@ mod tests {
 
     fn sent(version: i64, value: &str, own: &str) -> Sent {
         let at = Timestamp::from_millis(version * 1_000);
-        Sent { value: value.to_owned(), own: own.to_owned(), version, at, is_lost: false }
+        Sent { value: value.to_owned(), own: own.to_owned(), version, at, seen_at: None, is_lost: false }
     }
 
     #[test]

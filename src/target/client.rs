@@ -776,7 +776,7 @@ mod tests {
         check(400, "no", "unreadable");
         check(414, "", "unreadable");
         check(403, "", "denied");
-        check(502, "", "lost");
+        check(502, "", "failing");
         check(200, &format!("{{{}", " ".repeat(PROFILE_BYTES_MAX)), "unreadable");
     }
 

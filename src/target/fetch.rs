@@ -92,8 +92,9 @@ pub fn read(body: &[u8]) -> Option<FetchedProfile> {
     let whole = document.modified_at.as_ref().and_then(time);
     let shown = |(name, attribute): (String, &RawValue)| {
         let attribute: Attribute<'_> = serde_json::from_str(attribute.get()).ok()?;
-        let modified_at = attribute.modified_at.as_ref().and_then(time).or(whole);
-        Some((bare(&name).to_owned(), Shown { value: text(attribute.value?)?, modified_at }))
+        let own = attribute.modified_at.as_ref().and_then(time);
+        let (modified_at, is_whole) = (own.or(whole), own.is_none());
+        Some((bare(&name).to_owned(), Shown { value: text(attribute.value?)?, modified_at, is_whole }))
     };
     Some(FetchedProfile(attributes(document.attributes)?.into_iter().filter_map(shown).collect()))
 }
@@ -152,8 +153,8 @@ mod tests {
                                  "profile.a":{"value":1},"user.b":{"value":null}}}"#;
         let profile = read(body).expect("Target's own").0;
         let at = Timestamp::parse("2026-01-01T16:35:45Z").expect("valid");
-        assert_eq!(profile["visits"], Shown { value: "7".into(), modified_at: Some(at) });
-        assert_eq!(profile["a"], Shown { value: "1".into(), modified_at: Some(at) });
+        assert_eq!(profile["visits"], Shown { value: "7".into(), modified_at: Some(at), is_whole: false });
+        assert_eq!(profile["a"], Shown { value: "1".into(), modified_at: Some(at), is_whole: true });
         assert!(!profile.contains_key("b"));
     }
 
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_cannot_be_read_is_the_profile_s_own_or_unknown_and_never_1970() {
+    fn a_time_that_cannot_be_read_is_at_most_the_profile_s_own_or_unknown_and_never_1970() {
         let at = |own: &str, whole: &str| {
             let body = format!(
                 r#"{{"client":"acme","modifiedAt":{whole},"profileAttributes":{{"a":{{"value":"7","modifiedAt":{own}}}}}}}"#

@@ -149,7 +149,9 @@ pub fn classify_with(answer: Answer<'_>, now: SystemTime, success: impl FnOnce(&
         401 => Outcome::Unauthorized("Target answered 401: the token is missing or has expired".to_owned()),
         403 => Outcome::Unauthorized("Target answered 403: the token may not update profiles".to_owned()),
         400..=499 => Outcome::Refused(Refused::new(answer.status, answer.body)),
-        502 | 504 => Outcome::Lost(format!("a gateway got no answer from Target in time (status {})", answer.status)),
+        502 | 504 => {
+            Outcome::Failing(format!("a gateway got no answer from Target in time (status {})", answer.status))
+        }
         status => Outcome::Failing(format!("Target answered status {status}")),
     }
 }
@@ -275,9 +277,9 @@ mod tests {
         check(431, "", "foreign");
         check(451, "", "foreign");
         check(500, "", "failing");
-        check(502, "", "lost");
+        check(502, "", "failing");
         check(503, "", "failing");
-        check(504, "", "lost");
+        check(504, "", "failing");
         check(511, "", "foreign");
         check(599, "", "failing");
     }
@@ -324,8 +326,8 @@ mod tests {
             (400, "no", false, true),
             (429, "", false, true),
             (500, "", false, true),
-            (502, "", true, true),
-            (504, "", true, true),
+            (502, "", false, true),
+            (504, "", false, true),
             (511, "", false, false),
         ] {
             let outcome = outcome(answer(status, body));

@@ -15,7 +15,7 @@ struct Target(Vec<(i64, String)>);
 impl Target {
     fn shown(&self, now: i64) -> Option<Shown> {
         let (at, value) = self.0.iter().rfind(|(at, _)| at + DELAY <= now)?;
-        Some(Shown { value: value.clone(), modified_at: Some(time(*at)) })
+        Some(Shown { value: value.clone(), modified_at: Some(time(*at)), is_whole: false })
     }
 
     fn newest(&self) -> Option<&str> {
@@ -55,14 +55,16 @@ impl Device {
     fn sync(&mut self, operation: Operation, target: &mut Target, now: i64, answer_is_lost: bool) {
         let Some(value) = self.value.clone().filter(|_| self.version > self.delivered_version) else { return };
         let own = Own { operation, value: &value, event_time: time(self.event_time), items: None };
-        let (decision, sent) = merge(own, &self.sends, target.shown(now).as_ref(), time(now));
+        let shown = target.shown(now);
+        let (decision, sent) = merge(own, &self.sends, shown.as_ref(), time(now));
         if decision == Decision::Superseded {
             self.delivered_version = self.version;
             return;
         }
         // Noted before it is sent, as the forwarder does.
         let (value, own) = (sent.clone(), value);
-        self.sends.push(Sent { value, own, version: self.version, at: time(now), is_lost: answer_is_lost });
+        let seen_at = shown.and_then(|shown| shown.modified_at);
+        self.sends.push(Sent { value, own, version: self.version, at: time(now), seen_at, is_lost: answer_is_lost });
         target.0.push((now, sent));
         if !answer_is_lost {
             self.delivered_version = self.version;

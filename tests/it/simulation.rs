@@ -9,9 +9,7 @@ use std::time::{Duration, SystemTime};
 use fastrand::Rng;
 use outpost::attribute::{AttributeName, Change};
 use outpost::event::{Event, EventStatus};
-use outpost::forwarder::core::{
-    Action, Ask, BatchCame, Core, CoreParts, Input, Moment as CoreMoment, Request, Settle,
-};
+use outpost::forwarder::core::{Action, Ask, BatchCame, Core, CoreParts, Input, Moment as CoreMoment, Request, Settle};
 use outpost::forwarder::{ForwarderRules, ForwarderSettings};
 use outpost::identity::Identity;
 use outpost::limits::QUOTA_WINDOW;
@@ -69,7 +67,9 @@ struct Process {
 
 impl Process {
     fn start(store: &mut Store, device: usize, seed: u64, moment: Moment) -> Self {
-        store.set_limits(StoreLimits { min_free_disk_bytes: 0, shares_profiles: true, ..StoreLimits::default() }).unwrap();
+        store
+            .set_limits(StoreLimits { min_free_disk_bytes: 0, shares_profiles: true, ..StoreLimits::default() })
+            .unwrap();
         let floor = store.counters().recorded_at.map_or(i64::MIN, Timestamp::as_millis);
         let start_ms = moment.wall.as_millis().max(floor);
         let (quota, quota_time) = store.quota(10_000, moment.wall).unwrap();
@@ -120,7 +120,9 @@ impl Process {
     }
 
     fn take(&mut self, input: Input, moment: CoreMoment) {
-        if std::env::var_os("SIM_TRACE").is_some() { eprintln!("TRACE   input {input:?}"); }
+        if std::env::var_os("SIM_TRACE").is_some() {
+            eprintln!("TRACE   input {input:?}");
+        }
         let chance = self.rng.f64();
         self.core.take(input, moment, chance);
         self.core.take_news();
@@ -313,7 +315,9 @@ impl Agent for Real {
             return self.process.take(input, at);
         }
         let action = self.process.core.next(at);
-        if std::env::var_os("SIM_TRACE").is_some() { eprintln!("TRACE {} d{} {:?}", moment.now, self.device, action); }
+        if std::env::var_os("SIM_TRACE").is_some() {
+            eprintln!("TRACE {} d{} {:?}", moment.now, self.device, action);
+        }
         self.process.core.take_news();
         self.process.core.take_released();
         self.perform(action, target, moment, at);
@@ -362,7 +366,10 @@ impl Agent for Real {
                     version: attribute.version,
                     delivered_version: Some(attribute.delivered_version).filter(|version| *version > 0),
                     state,
-                    reason: attribute.refused_reason.filter(|_| attribute.refused_version == attribute.version),
+                    reason: match state {
+                        State::Pending => self.process.core.why_waits(profile.id).map(str::to_owned),
+                        _ => attribute.refused_reason.filter(|_| attribute.refused_version == attribute.version),
+                    },
                 });
             }
         }
@@ -439,9 +446,9 @@ fn answer(answer: &Answer, date: Option<Timestamp>) -> Outcome {
 
 fn reply(told: FetchTold, date: Option<Timestamp>) -> Reply {
     match told {
-        FetchTold::Found { attributes, modified_at } => {
-            let shown = |(name, (value, at)): (String, (String, Option<Timestamp>))| {
-                (name, Shown { value, modified_at: at.or(modified_at) })
+        FetchTold::Found { attributes, modified_at: whole } => {
+            let shown = |(name, (value, own)): (String, (String, Option<Timestamp>))| {
+                (name, Shown { value, modified_at: own.or(whole), is_whole: own.is_none() })
             };
             Reply::Found(FetchedProfile(attributes.into_iter().map(shown).collect()))
         }
@@ -495,7 +502,11 @@ fn words(story: &Story, told: &Told) -> String {
     let findings: String = told.findings.iter().map(|finding| format!("  {finding}\n")).collect();
     let requests = told.target.journal.requests.iter().enumerate();
     let sent: String = requests.map(|(place, request)| format!("  request {place}: {request:?}\n")).collect();
-    format!("{}{findings}{}", story.lines(), if std::env::var_os("SIMULATION_SHOW").is_some() { sent } else { String::new() })
+    format!(
+        "{}{findings}{}",
+        story.lines(),
+        if std::env::var_os("SIMULATION_SHOW").is_some() { sent } else { String::new() }
+    )
 }
 
 fn first(told: &Told) -> Option<&Finding> {

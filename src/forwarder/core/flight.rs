@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::types::Request;
 use crate::existence::Existence;
 use crate::identity::IdentityKind;
-use crate::judge::Update;
+use crate::judge::{Outgoing, Update};
 use crate::limits::DELIVERY_PARAMETERS_MAX;
 use crate::merge::Sent;
 use crate::reason::Reason;
@@ -121,8 +121,8 @@ impl Flight {
         for outgoing in &self.update.0 {
             let Some(own) = &outgoing.own else { continue };
             log.lose_after(&outgoing.name, outgoing.delivered_version);
-            let (value, own, version) = (outgoing.value.clone(), own.clone(), outgoing.version);
-            log.add(&outgoing.name, Sent { value, own, version, at, is_lost: false });
+            let Outgoing { value, version, seen_at, .. } = outgoing.clone();
+            log.add(&outgoing.name, Sent { value, own: own.clone(), version, at, seen_at, is_lost: false });
         }
         self.is_noted = true;
         log.clone()

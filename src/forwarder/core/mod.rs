@@ -81,8 +81,12 @@ pub struct Core {
     settlements: Vec<Settle>,
     settle_at: Option<Duration>,
     busy: Busy,
-    /// Profiles in a row that could not be read.
-    unreadable: u32,
+    /// Profiles that could not be read, with none between that could.
+    unreadable: HashSet<i64>,
+    /// How often in a row reading was refused.
+    denied: u32,
+    /// Whether the last update failed, though Target could be reached.
+    updates_fail: bool,
     reads_denied_until: Duration,
     /// What was said of why profiles are not read.
     reads_denied: Option<String>,
@@ -182,7 +186,9 @@ impl Core {
             settlements: Vec::new(),
             settle_at: None,
             busy: Busy::default(),
-            unreadable: 0,
+            unreadable: HashSet::new(),
+            denied: 0,
+            updates_fail: false,
             reads_denied_until: Duration::ZERO,
             reads_denied: None,
             due_at: Some(moment.wall),
@@ -219,6 +225,12 @@ impl Core {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.in_flight() > 0 || self.busy.settling > 0 || self.busy.is_noting || self.filling.is_some()
+    }
+
+    /// Why a profile waits, it alone, in words.
+    #[must_use]
+    pub fn why_waits(&self, profile_id: i64) -> Option<&'static str> {
+        self.setbacks.why(profile_id)
     }
 
     /// Whether the outbox is known to hold more than was claimed.

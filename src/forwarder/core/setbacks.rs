@@ -16,6 +16,8 @@ struct Setback {
     until: Duration,
     /// Acceptances that Target had given by then.
     accepted: u64,
+    /// Why it waits, it alone.
+    why: &'static str,
 }
 
 impl Setbacks {
@@ -29,9 +31,15 @@ impl Setbacks {
         self.0.get(&profile_id).is_some_and(|setback| setback.failures > 0 && accepted > setback.accepted)
     }
 
+    /// Why a profile waits, it alone.
+    pub(super) fn why(&self, profile_id: i64) -> Option<&'static str> {
+        self.0.get(&profile_id).map(|setback| setback.why)
+    }
+
     /// Sets a profile aside, for longer each time. `accepted` is how many acceptances Target has given.
-    pub(super) fn put(&mut self, profile_id: i64, now: Duration, chance: f64, accepted: u64) {
+    pub(super) fn put(&mut self, profile_id: i64, now: Duration, chance: f64, accepted: u64, why: &'static str) {
         let setback = self.entry(profile_id, now);
+        setback.why = why;
         setback.failures = setback.failures.saturating_add(1);
         setback.accepted = accepted;
         setback.until = now.saturating_add(backoff(setback.failures, chance));
@@ -39,7 +47,8 @@ impl Setbacks {
 
     /// Sets a profile aside until then, without its having failed.
     pub(super) fn rest(&mut self, profile_id: i64, until: Duration) {
-        self.entry(profile_id, until).until = until;
+        let setback = self.entry(profile_id, until);
+        (setback.until, setback.why) = (until, "no batch is taken at the moment");
     }
 
     fn entry(&mut self, profile_id: i64, until: Duration) -> &mut Setback {
@@ -47,7 +56,7 @@ impl Setbacks {
             let soonest = self.0.iter().min_by_key(|(_, setback)| setback.until).map(|(id, _)| *id);
             soonest.map(|id| self.0.remove(&id));
         }
-        self.0.entry(profile_id).or_insert(Setback { failures: 0, until, accepted: 0 })
+        self.0.entry(profile_id).or_insert(Setback { failures: 0, until, accepted: 0, why: "" })
     }
 
     /// The profile had its answer.
@@ -87,9 +96,9 @@ mod tests {
     #[test]
     fn each_failure_lengthens_the_delay_of_that_profile_alone() {
         let mut setbacks = Setbacks::default();
-        setbacks.put(1, Duration::ZERO, 1.0, 0);
-        setbacks.put(1, SECOND, 1.0, 0);
-        setbacks.put(2, SECOND, 1.0, 0);
+        setbacks.put(1, Duration::ZERO, 1.0, 0, "");
+        setbacks.put(1, SECOND, 1.0, 0, "");
+        setbacks.put(2, SECOND, 1.0, 0, "");
         assert_eq!(setbacks.next(SECOND), Some(2 * SECOND));
         assert_eq!(setbacks.waiting(2 * SECOND), HashSet::from([1]));
         assert_eq!(setbacks.waiting(5 * SECOND), HashSet::new());
@@ -100,7 +109,7 @@ mod tests {
     fn a_profile_fails_alone_where_others_were_accepted_since() {
         let mut setbacks = Setbacks::default();
         assert!(!setbacks.is_alone(1, 5));
-        setbacks.put(1, Duration::ZERO, 1.0, 5);
+        setbacks.put(1, Duration::ZERO, 1.0, 5, "");
         assert!(!setbacks.is_alone(1, 5));
         assert!(setbacks.is_alone(1, 6));
     }
@@ -109,7 +118,7 @@ mod tests {
     fn one_that_rests_has_not_failed_and_is_not_released_with_the_others() {
         let mut setbacks = Setbacks::default();
         setbacks.rest(1, 9 * SECOND);
-        setbacks.put(2, Duration::ZERO, 1.0, 0);
+        setbacks.put(2, Duration::ZERO, 1.0, 0, "");
         setbacks.release_all();
         assert_eq!(setbacks.failures(1), 0);
         assert_eq!(setbacks.waiting(SECOND), HashSet::from([1]));
@@ -121,7 +130,7 @@ mod tests {
     fn the_number_of_profiles_is_bounded() {
         let mut setbacks = Setbacks::default();
         for profile in 0..=i64::try_from(ASIDE_PROFILES_MAX).expect("small") {
-            setbacks.put(profile, Duration::ZERO, 1.0, 0);
+            setbacks.put(profile, Duration::ZERO, 1.0, 0, "");
         }
         assert_eq!(setbacks.all().len(), ASIDE_PROFILES_MAX);
     }

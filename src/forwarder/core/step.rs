@@ -161,6 +161,12 @@ impl Core {
             self.may_have_more = true;
             return;
         }
+        if is_bulk && moment.elapsed < self.batches.closed_until {
+            // It would be read only to wait.
+            self.setbacks.rest(claim.profile_id, self.batches.closed_until);
+            self.released += 1;
+            return;
+        }
         // What may override others' is read first: a row always does, an update where it holds a total or a late value.
         let is_shared = self.late_before(moment).is_some_and(|before| is_bulk || claim.is_shared(before));
         if (is_bulk || is_shared) && claim.basis.is_none() {
@@ -375,8 +381,8 @@ impl Core {
     fn wait(&mut self, moment: Moment, wake: Option<Duration>) -> Action {
         let now = moment.elapsed;
         let until = |at: crate::timestamp::Timestamp| now + at.since(moment.wall);
-        let is_online = self.link.state() == LinkState::Online;
-        let looks = [self.due_at, self.look_at].into_iter().flatten().map(until).filter(|_| is_online);
+        let may_look = self.link.state() == LinkState::Online && !matches!(self.link.permit(now), Permit::WaitUntil(_));
+        let looks = [self.due_at, self.look_at].into_iter().flatten().map(until).filter(|_| may_look);
         let quota = if self.may_have_more && !self.has_room(moment) { self.quota_opens(moment) } else { None };
         let reads = (now < self.reads_denied_until).then_some(self.reads_denied_until);
         let waiting = looks.chain(wake).chain(quota).chain(reads).min();

@@ -23,8 +23,11 @@ use crate::timestamp::Timestamp;
 /// card; a power cut before it means no more than that the same states are sent again.
 const SETTLE_DELAY: Duration = Duration::from_millis(25);
 
-/// Profiles in a row that cannot be read, after which it is not them.
-const UNREADABLE_MAX: u32 = 10;
+/// Profiles that cannot be read, with none between that can, after which it is not them.
+const UNREADABLE_MAX: usize = 10;
+
+/// Times in a row that reading is refused, after which it is refused for everybody.
+const DENIED_MAX: u32 = 3;
 
 /// For how long profiles are not read after Target has refused that.
 const READS_DENIED_TIME: Duration = Duration::from_secs(60 * 60);
@@ -157,7 +160,9 @@ impl Core {
         self.rows_sent.clear();
         (self.setbacks, self.refusals, self.void) = (Setbacks::default(), Refusals::default(), None);
         (self.skew, self.link) = (Skew::None, Link::default());
-        (self.reads_denied_until, self.unreadable) = (Duration::ZERO, 0);
+        self.reads_denied_until = Duration::ZERO;
+        self.unreadable.clear();
+        (self.denied, self.updates_fail) = (0, false);
         self.quota.forget();
         self.news.push(News::Link);
     }
@@ -186,18 +191,25 @@ impl Core {
         if is_own_words {
             flight.reads += 1;
             self.told_time(date, moment);
-            self.observe(Signal::Answered, moment, chance);
+            if !self.updates_fail {
+                self.observe(Signal::Answered, moment, chance);
+            }
         }
         let (found, existence) = match reply {
             Reply::Found(profile) => (Some(profile), Some(Existence::Yes)),
             Reply::Missing => (Some(FetchedProfile::default()), Some(Existence::No)),
             Reply::Denied(reason) => {
+                self.denied += 1;
+                if self.denied < DENIED_MAX {
+                    // Perhaps the token has just expired; then updates are refused too.
+                    return self.step_aside(flight, moment, chance);
+                }
                 self.deny_reads(reason, moment);
                 (None, None)
             }
             Reply::Unreadable(reason) => {
-                self.unreadable += 1;
-                if self.unreadable >= UNREADABLE_MAX {
+                self.unreadable.insert(profile_id);
+                if self.unreadable.len() >= UNREADABLE_MAX {
                     self.deny_reads(reason, moment);
                 }
                 (None, None)
@@ -210,7 +222,8 @@ impl Core {
             }
         };
         if found.is_some() {
-            self.unreadable = 0;
+            self.unreadable.clear();
+            self.denied = 0;
         }
         flight.learned = existence;
         if let Purpose::ReadBack(_) = flight.purpose {
@@ -225,17 +238,24 @@ impl Core {
         }
         if judgement.is_groundless && self.can_read(moment) {
             // It alone cannot be read, and nothing was sent of it before: its sum would undo others'.
-            self.setbacks.put(profile_id, moment.elapsed, chance, self.refusals.accepted_count());
-            return self.end_flight(flight, moment, chance);
+            return self.step_aside(flight, moment, chance);
         }
         let read_at = found.is_some().then_some(moment.elapsed);
         self.judged(flight, &judgement, read_at, moment, chance);
     }
 
+    /// A profile waits, it alone, for longer each time.
+    fn step_aside(&mut self, flight: Flight, moment: Moment, chance: f64) {
+        let accepted = self.refusals.accepted_count();
+        let why = "the profile cannot be read, and what others wrote would be undone";
+        self.setbacks.put(flight.claim.profile_id, moment.elapsed, chance, accepted, why);
+        self.end_flight(flight, moment, chance);
+    }
+
     /// Reading is refused for everybody: updates go on without it.
     fn deny_reads(&mut self, reason: String, moment: Moment) {
         self.reads_denied_until = moment.elapsed + READS_DENIED_TIME;
-        self.unreadable = 0;
+        self.unreadable.clear();
         if self.reads_denied.as_ref() != Some(&reason) {
             self.reads_denied = Some(reason.clone());
             self.news.push(News::Reads(Some(reason)));
@@ -271,6 +291,11 @@ impl Core {
     ) {
         flight.readings.clone_from(&judgement.readings);
         if !judgement.has_pending() {
+            if flight.reads > 0 {
+                // Target was heard, and nothing has to be sent.
+                self.updates_fail = false;
+                self.observe(Signal::Answered, moment, chance);
+            }
             return self.end_flight(flight, moment, chance);
         }
         if flight.plan.route.api() == UpdateApi::Bulk {
@@ -390,7 +415,8 @@ impl Core {
         match outcome {
             Outcome::Failing(_) | Outcome::Lost(_) => {
                 let is_alone = self.setbacks.is_alone(profile_id, accepted);
-                self.setbacks.put(profile_id, moment.elapsed, chance, accepted);
+                let why = "its last update failed; it is tried again";
+                self.setbacks.put(profile_id, moment.elapsed, chance, accepted, why);
                 if is_alone && self.link.state() == LinkState::Online {
                     // This update alone keeps failing: that says nothing of the others.
                     return true;
@@ -398,7 +424,8 @@ impl Core {
             }
             Outcome::Refused(refused) => {
                 if !self.is_refusal_its(profile_id, refused, moment, chance) {
-                    self.setbacks.put(profile_id, moment.elapsed, chance, accepted);
+                    let why = "every update is refused at the moment";
+                    self.setbacks.put(profile_id, moment.elapsed, chance, accepted, why);
                     return false;
                 }
                 self.setbacks.remove(profile_id);
@@ -410,6 +437,7 @@ impl Core {
             Outcome::TooLarge => self.setbacks.remove(profile_id),
             _ => {}
         }
+        self.updates_fail = update_fails(outcome);
         self.heard(outcome, moment, chance);
         true
     }
@@ -426,6 +454,7 @@ impl Core {
             "every update is refused ({refused}), so that it is not the updates: check client_code and endpoint in [target], \
              and what stands between here and Target"
         );
+        self.updates_fail = true;
         self.observe(Signal::Foreign(reason), moment, chance);
         false
     }
@@ -566,6 +595,7 @@ impl Core {
                 self.rows_sent.push_back((moment.quota.at, rows));
                 self.batches.submitted(id, path, now, moment.quota.at);
                 self.news.push(News::BatchSubmitted(rows));
+                self.updates_fail = false;
                 self.observe(Signal::Answered, moment, chance);
             }
             BatchCame::Empty => self.batches.end(id, Ending::Released, BatchState::GivenUp),
@@ -579,7 +609,7 @@ impl Core {
                 self.observe(Signal::Answered, moment, chance);
             }
             BatchCame::Complete(status) => {
-                self.complete(id, status, rows);
+                self.complete(id, status, rows, moment);
                 self.observe(Signal::Answered, moment, chance);
             }
             BatchCame::Failed(outcome) if self.batches.is_submitted(id) => {
@@ -596,13 +626,15 @@ impl Core {
         }
     }
 
-    fn complete(&mut self, id: i64, status: BatchStatus, rows: usize) {
+    fn complete(&mut self, id: i64, status: BatchStatus, rows: usize, moment: Moment) {
         let sent_at = self.batches.get(id).map(|open| open.sent_at).unwrap_or_default();
         let unnamed = status.unnamed_failures(u64::try_from(rows).unwrap_or(u64::MAX));
+        let read_back_at = moment.wall.plus(READ_BACK_FIRST);
         if unnamed > 0 {
             self.news.push(News::RowsUnnamed(unnamed));
+            self.is_due(read_back_at);
         }
-        let ending = Ending::Complete { failed: status.failed, is_uncertain: unnamed > 0, sent_at };
+        let ending = Ending::Complete { failed: status.failed, is_uncertain: unnamed > 0, sent_at, read_back_at };
         self.batches.end(id, ending, BatchState::Complete);
     }
 
@@ -649,6 +681,7 @@ impl Core {
         let is_its =
             matches!(outcome, Outcome::Failing(_) | Outcome::Lost(_)) && self.link.state() == LinkState::Online;
         if !is_its {
+            self.updates_fail = update_fails(outcome);
             self.heard(outcome, moment, chance);
         }
     }
@@ -664,4 +697,12 @@ impl Core {
         }
         self.may_have_more = true;
     }
+}
+
+/// Whether updates fail, though Target can be reached: then a profile that can be read says nothing of them.
+const fn update_fails(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Failing(_) | Outcome::Lost(_) | Outcome::Foreign(_) | Outcome::Unauthorized(_) | Outcome::Throttled(_)
+    )
 }

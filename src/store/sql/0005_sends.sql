@@ -9,15 +9,16 @@ CREATE TABLE destination (
     device_id   TEXT NOT NULL                                 -- this device's name, which own attributes carry in theirs
 ) STRICT;
 
--- The last values that were sent of a profile that others write too, written before they are sent. Sealed JSON:
--- {"attribute": [[version, value, our own value then, Target's time in ms, 1 if its answer was lost], …]}, oldest first.
+-- The last values that were sent of a profile that others write too, written before they are sent. Sealed JSON, times in ms on
+-- Target's clock: "sent": {attribute: [[version, value, our own value then, when, time of what was shown then, 1 if its answer
+-- was lost], …]}, oldest first; "carried": {attribute: [hash of others' value, its own time, when a batch wrote it again]}.
 CREATE TABLE sends (
     profile_id INTEGER PRIMARY KEY,
     log        TEXT NOT NULL
 ) STRICT;
 
--- The row of a profile in its batch, as it is sent. Sealed JSON: [[attribute, value, version, our own value], …]; version 0 is
--- an attribute of others, which the batch would remove.
+-- The row of a profile in its batch, as it is sent. Sealed JSON: [[attribute, value, version, our own value, time of what was
+-- shown then], …]; version 0 is an attribute of others, which the batch would remove.
 CREATE TABLE batch_row (
     batch_id   INTEGER NOT NULL,
     profile_id INTEGER NOT NULL,
@@ -39,7 +40,8 @@ ALTER TABLE verification ADD COLUMN is_ambiguous INTEGER NOT NULL DEFAULT 0;
 
 -- What earlier programs noted before sending, or had on its way in a batch when they stopped: its answer is not known.
 INSERT INTO sends (profile_id, log)
-SELECT profile_id, seal(json_group_object(name, json_array(json_array(version, value, own, at_ms, is_lost))), 'sends', profile_id)
+SELECT profile_id, seal(json_object('sent', json_group_object(name,
+    json_array(json_array(version, value, own, at_ms, NULL, is_lost)))), 'sends', profile_id)
 FROM (
     SELECT a.profile_id, a.name,
         CASE WHEN a.batched_version > 0 THEN a.batched_version ELSE r.sent_version END AS version,
