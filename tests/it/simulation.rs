@@ -548,7 +548,6 @@ fn what_target_ends_up_with_is_right_after_every_story() {
             .collect();
         tellers.into_iter().flat_map(|teller| teller.join().unwrap()).collect()
     });
-    let story = failed.first().map(|(seed, _)| shrunk(&Story::of_seed(*seed))).unwrap_or_default();
     let list: String = failed.iter().take(60).map(|(seed, finding)| format!("{seed}: {finding}\n")).collect();
-    assert!(failed.is_empty(), "{} seeds fail; SIMULATION_SEED tells one alone:\n{list}\n{story}", failed.len());
+    assert!(failed.is_empty(), "{} seeds fail; SIMULATION_SEED tells one alone, made small:\n{list}", failed.len());
 }
