@@ -271,6 +271,7 @@ mod tests {
         Shown { value: value.to_owned(), modified_at: Some(at(seconds)), is_whole: false }
     }
 
+    #[allow(clippy::needless_pass_by_value)]
     fn check(own: Own<'_>, sends: &[Sent], shown: Option<Shown>, decision: Decision, value: &str) {
         let shown = shown.as_ref();
         let merged = merge(own, sends, shown, at(20 * HOUR));
@@ -366,9 +367,21 @@ mod tests {
     fn a_lost_attempt_is_no_reason_to_undo_what_others_wrote_before_it() {
         // Theirs was written after we read, and before our attempt, which may never have been applied.
         let attempt = Sent { seen_at: Some(at(100)), ..lost("15", "5", 200) };
-        check(own(Operation::Add, "5"), &[attempt.clone()], Some(shown("13", 150)), Decision::Together, "18");
+        check(
+            own(Operation::Add, "5"),
+            std::slice::from_ref(&attempt),
+            Some(shown("13", 150)),
+            Decision::Together,
+            "18",
+        );
         // What we had read ourselves is not newer.
-        check(own(Operation::Add, "5"), &[attempt.clone()], Some(shown("10", 100)), Decision::Together, "15");
+        check(
+            own(Operation::Add, "5"),
+            std::slice::from_ref(&attempt),
+            Some(shown("10", 100)),
+            Decision::Together,
+            "15",
+        );
         // What came after the attempt may hold it: it is never counted twice.
         check(own(Operation::Add, "6"), &[attempt], Some(shown("18", 250)), Decision::Together, "19");
     }

@@ -205,6 +205,8 @@ impl Real {
         self.process.done.push_back(done);
     }
 
+    /// Takes them: their claims are released when it is written down.
+    #[allow(clippy::needless_pass_by_value)]
     fn settle(&mut self, settles: Vec<Settle>) {
         let store = self.store();
         store.begin().unwrap();

@@ -199,6 +199,7 @@ impl Small {
     }
 
     /// Sends what is pending of a profile that was read; or nothing, when nothing is left to be sent.
+    #[allow(clippy::needless_pass_by_value)]
     fn send(&mut self, target: &mut Target, identity: Identity, shown: Option<Shown>, moment: Moment) {
         let (at, flaw) = (self.on_target_clock(moment.wall), self.flaw);
         let off_ms = self.disk.off_ms;

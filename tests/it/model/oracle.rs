@@ -403,7 +403,7 @@ impl Key<'_> {
                 && write.value.as_deref() == sent.value(self.name)
         };
         self.operation == Operation::Add
-            && unclear.clone().any(|sent| self.writes.iter().any(|write| is_same(&write, sent)))
+            && unclear.clone().any(|sent| self.writes.iter().any(|write| is_same(write, sent)))
     }
 
     /// Whether a write knew all the foreign writes before it, and none came so close that times cannot tell.

@@ -140,10 +140,10 @@ fn undone(key: &Key<'_>, write: &Write) -> Option<Finding> {
     };
     let is_undone = match (key.operation, event) {
         (Operation::Max, _) => {
-            key.always_saw_better(write, |seen| compare(seen, value).is_some_and(|than| than.is_gt()))
+            key.always_saw_better(write, |seen| compare(seen, value).is_some_and(std::cmp::Ordering::is_gt))
         }
         (Operation::Min, _) => {
-            key.always_saw_better(write, |seen| compare(seen, value).is_some_and(|than| than.is_lt()))
+            key.always_saw_better(write, |seen| compare(seen, value).is_some_and(std::cmp::Ordering::is_lt))
         }
         (Operation::First, Some(event)) => {
             key.always_saw_better(write, |seen| is_foreign(seen) && seen.at.plus(slack) < event.happened_at)

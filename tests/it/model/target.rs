@@ -296,7 +296,7 @@ impl Target {
         if fate == Fate::Served && self.is_cursed(identity) == Some(Curse::Unreadable) {
             fate = Fate::Answered(Status::plain(400));
         }
-        let told = self.told(device, &fate, &mut rng, now, |fate| fate.clone());
+        let told = self.told(device, &fate, &mut rng, now, std::clone::Clone::clone);
         let age = if self.nature.has_caches { ms([0, 0, 300, 1_000, 3_000][rng.usize(0..5)]) } else { Duration::ZERO };
         // What is shown is what was there before the request came, in the same millisecond or some seconds earlier.
         let as_of = now.minus(age).minus(ms(1));
@@ -383,7 +383,7 @@ impl Target {
         let identity = self.journal.requests[self.batches[place].rows[0]].identity.clone();
         let (mut fate, mut rng) = self.begin(device, &identity, now, "status");
         fate = fate.of_reading();
-        let told = self.told(device, &fate, &mut rng, now, |fate| fate.clone());
+        let told = self.told(device, &fate, &mut rng, now, std::clone::Clone::clone);
         let is_flapping = rng.u16(0..1_000) < self.faults.flapping;
         let answer = match told.answer {
             Fate::Served if is_flapping => match rng.u32(0..3) {
