@@ -8,6 +8,17 @@
 //! than the version that Target has. `forwarder` claims pending profiles, sends them through `target`, and
 //! acknowledges exactly the versions that it sent.
 //!
+//! # How it is forwarded
+//!
+//! `forwarder::core` alone decides what is claimed, read, noted, sent, put in a batch, settled and when to wake: a state
+//! machine without clock, dice or store. Its parts are pure rules: `route` says which way, `judge` and `merge` what is sent
+//! where others write too, `link` whether to send, `target::outcome` what an answer means. The courier around it does what
+//! the core says, and tells it what came of it.
+//!
+//! An attempt ends in a yes, a definite no, or a lost answer. What is about to be sent is noted in the store before; a no
+//! undoes the note, and after a lost answer what Target shows decides: the profile is read back some time later. Each batch
+//! ends in time, also without an answer. Deliveries are noted for one client code and endpoint, and void with another.
+//!
 //! # Floors
 //!
 //! A module imports from its own floor or from those below it, never from above, and there is no ring.

@@ -50,7 +50,9 @@ impl SendLog {
         let sends = self.sent.entry(name.to_owned()).or_default();
         sends.push(sent);
         if sends.len() > KEPT {
-            sends.remove(0);
+            // What is known to have arrived last is what everything goes on from.
+            let known = sends.iter().rposition(|sent| !sent.is_lost && Some(sent) != sends.last());
+            sends.remove(usize::from(known == Some(0)));
         }
     }
 
@@ -63,8 +65,14 @@ impl SendLog {
 
     /// Marks the newest value of an attribute as one whose answer was lost.
     pub fn lose(&mut self, name: &str) {
-        if let Some(sent) = self.sent.get_mut(name).and_then(|sends| sends.last_mut()) {
-            sent.is_lost = true;
+        let Some(sends) = self.sent.get_mut(name) else { return };
+        let Some(last) = sends.last_mut() else { return };
+        last.is_lost = true;
+        // The same again and again, while no answer comes, is one attempt: its first and its last time count.
+        if let [.., one, two, three] = sends.as_slice()
+            && [one, two].iter().all(|it| it.is_lost && (&it.value, it.version) == (&three.value, three.version))
+        {
+            sends.remove(sends.len() - 2);
         }
     }
 

@@ -329,6 +329,10 @@ impl Agent for Real {
         self.store = Some(store);
     }
 
+    fn noted(&self) -> Vec<(Identity, Vec<(String, String)>)> {
+        self.process.core.noted_unsent()
+    }
+
     fn heal(&mut self, moment: Moment) {
         let at = self.process.moment(moment);
         let rejected = self.store().rejected(0, 1_000).unwrap();

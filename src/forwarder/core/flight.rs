@@ -71,6 +71,8 @@ pub(super) struct Flight {
     parts: VecDeque<Part>,
     /// What the request carries that is on its way.
     sending: Part,
+    /// When it was asked for the profile: what is read is as old as that.
+    pub(super) asked_at: Duration,
     /// Whether what is sent was noted before.
     pub(super) is_noted: bool,
     pub(super) delivered: Vec<usize>,
@@ -96,6 +98,7 @@ impl Flight {
             update: Update::default(),
             parts: VecDeque::new(),
             sending: Part::default(),
+            asked_at: Duration::ZERO,
             is_noted: false,
             delivered: Vec::new(),
             lost: Vec::new(),

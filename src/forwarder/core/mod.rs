@@ -28,6 +28,7 @@ use setbacks::Setbacks;
 
 use crate::backoff::backoff;
 use crate::existence::Existence;
+use crate::identity::Identity;
 use crate::judge::{Row, Skew};
 use crate::limits::{DELIVERY_REQUESTS_MAX, QUOTA_WINDOW, READ_BACK_FIRST, READ_BACK_LAST};
 use crate::link::{Link, LinkState, Signal};
@@ -61,8 +62,9 @@ pub struct Core {
     page_begun: Duration,
     /// Whether the outbox may hold more than was claimed.
     may_have_more: bool,
-    /// Profiles that were asked for last.
+    /// Profiles that were asked for last, and of those that are to be read back.
     asked: usize,
+    asked_due: usize,
     /// Whether a claim was released since it lacked what a batch needs.
     wants_rows: bool,
     /// Pending profiles when they were last counted.
@@ -173,6 +175,7 @@ impl Core {
             page_begun: moment.elapsed,
             may_have_more: true,
             asked: 0,
+            asked_due: 0,
             wants_rows: false,
             backlog: 0,
             flights: HashMap::new(),
@@ -225,6 +228,17 @@ impl Core {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.in_flight() > 0 || self.busy.settling > 0 || self.busy.is_noting || self.filling.is_some()
+    }
+
+    /// Gives what is noted of profiles and not on its way: if the process ended now, nobody would know that it was not sent.
+    #[must_use]
+    pub fn noted_unsent(&self) -> Vec<(Identity, Vec<(String, String)>)> {
+        let is_unsent = |flight: &&Flight| flight.is_noted && !self.sending.contains(&flight.claim.profile_id);
+        let noted = |flight: &Flight| {
+            let pairs = flight.update.0.iter().map(|outgoing| (outgoing.name.clone(), outgoing.value.clone()));
+            (flight.claim.identity.clone(), pairs.collect())
+        };
+        self.flights.values().filter(is_unsent).map(noted).collect()
     }
 
     /// Why a profile waits, it alone, in words.

@@ -6,6 +6,12 @@ use std::time::Duration;
 use crate::backoff::backoff;
 use crate::limits::ASIDE_PROFILES_MAX;
 
+/// Failures after which the backoff has come to its cap.
+const BACKOFF_FAILURES: u32 = 6;
+
+/// Longest wait of a profile that keeps failing alone.
+const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
+
 /// The profiles whose last attempt failed.
 #[derive(Debug, Default)]
 pub(super) struct Setbacks(HashMap<i64, Setback>);
@@ -42,7 +48,9 @@ impl Setbacks {
         setback.why = why;
         setback.failures = setback.failures.saturating_add(1);
         setback.accepted = accepted;
-        setback.until = now.saturating_add(backoff(setback.failures, chance));
+        // One that keeps failing alone is asked for more rarely than a link that is down.
+        let longer = 2_u32.pow(setback.failures.saturating_sub(BACKOFF_FAILURES).min(4));
+        setback.until = now.saturating_add((backoff(setback.failures, chance) * longer).min(WAIT_MAX));
     }
 
     /// Sets a profile aside until then, without its having failed.

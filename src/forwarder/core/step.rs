@@ -7,7 +7,7 @@ use super::flight::{Flight, Purpose};
 use super::{Action, Ask, Candidate, Core, Moment, News};
 use crate::judge::{By, fresh, judge};
 use crate::limits::{BATCH_ROWS_A_DAY, OUTBOX_PAGE_PROFILES, READ_BACK_FIRST};
-use crate::link::{LinkState, Permit};
+use crate::link::Permit;
 use crate::route::{Mode, UpdateApi};
 use crate::store::{BatchEntry, Claim};
 
@@ -27,7 +27,7 @@ const PROBE_CLAIMS: usize = 16;
 const SETTLEMENTS_MAX: usize = 1_024;
 
 /// Profiles that are read back in one go.
-pub(super) const DUE_MAX: usize = 20;
+const DUE_MAX: usize = 20;
 
 /// How long at least between two looks whether profiles are to be read back.
 pub(super) const DUE_INTERVAL: Duration = Duration::from_secs(1);
@@ -224,7 +224,8 @@ impl Core {
             }
         }
         while let Some(profile_id) = self.to_read.pop_front() {
-            if let Some(flight) = self.flights.get(&profile_id) {
+            if let Some(flight) = self.flights.get_mut(&profile_id) {
+                flight.asked_at = now;
                 self.link.sent(now);
                 self.reading.insert(profile_id);
                 return Some(Action::Read(profile_id, flight.claim.identity.clone()));
@@ -332,13 +333,15 @@ impl Core {
             self.asked = ask.limit;
             return Some(Action::Claim(ask));
         }
-        if self.link.state() != LinkState::Online {
+        // What is pending goes first; where nothing is, a read-back is the probe.
+        if is_probe && (!self.flights.is_empty() || !self.claims.is_empty()) {
             return None;
         }
         if self.due_at.is_some_and(|at| at <= moment.wall) && self.to_read.len() < DUE_MAX {
             self.busy.is_claiming = true;
             self.due_at = None;
-            return Some(Action::ClaimDue(DUE_MAX));
+            self.asked_due = if is_probe { 1 } else { DUE_MAX };
+            return Some(Action::ClaimDue(self.asked_due));
         }
         if !self.busy.is_looking && self.look_at.is_some_and(|at| at <= moment.wall) {
             self.busy.is_looking = true;
@@ -381,7 +384,11 @@ impl Core {
     fn wait(&mut self, moment: Moment, wake: Option<Duration>) -> Action {
         let now = moment.elapsed;
         let until = |at: crate::timestamp::Timestamp| now + at.since(moment.wall);
-        let may_look = self.link.state() == LinkState::Online && !matches!(self.link.permit(now), Permit::WaitUntil(_));
+        let may_look = match self.link.permit(now) {
+            Permit::WaitUntil(_) => false,
+            Permit::Probe => self.flights.is_empty() && self.claims.is_empty(),
+            _ => true,
+        };
         let looks = [self.due_at, self.look_at].into_iter().flatten().map(until).filter(|_| may_look);
         let quota = if self.may_have_more && !self.has_room(moment) { self.quota_opens(moment) } else { None };
         let reads = (now < self.reads_denied_until).then_some(self.reads_denied_until);

@@ -6,7 +6,7 @@ use super::batches::{self, Batches, NotTaken};
 use super::flight::{Flight, Plan, Purpose, RENEWED_AFTER};
 use super::refusals::{Refusal, Refusals};
 use super::setbacks::Setbacks;
-use super::step::{DUE_INTERVAL, DUE_MAX};
+use super::step::DUE_INTERVAL;
 use super::{BatchCame, Candidate, Core, ForwarderSettings, Input, Moment, News, Settle};
 use crate::existence::Existence;
 use crate::identity::IdentityKind;
@@ -76,7 +76,7 @@ impl Core {
                     Ok(due) => {
                         // Those that are in flight or in a batch are due still.
                         let soonest = moment.wall.plus(DUE_INTERVAL);
-                        let is_more = due.due.len() >= DUE_MAX;
+                        let is_more = due.due.len() >= self.asked_due;
                         self.due_at = if is_more { Some(moment.wall) } else { due.next.map(|next| next.max(soonest)) };
                         due.due.into_iter().for_each(|(claim, is_lost)| self.read_back(claim, is_lost, moment));
                     }
@@ -223,7 +223,7 @@ impl Core {
         };
         if found.is_some() {
             self.unreadable.clear();
-            self.denied = 0;
+            (self.denied, self.reads_denied_until) = (0, Duration::ZERO);
         }
         flight.learned = existence;
         if let Purpose::ReadBack(_) = flight.purpose {
@@ -240,7 +240,7 @@ impl Core {
             // It alone cannot be read, and nothing was sent of it before: its sum would undo others'.
             return self.step_aside(flight, moment, chance);
         }
-        let read_at = found.is_some().then_some(moment.elapsed);
+        let read_at = found.is_some().then_some(flight.asked_at);
         self.judged(flight, &judgement, read_at, moment, chance);
     }
 

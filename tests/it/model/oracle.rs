@@ -327,9 +327,11 @@ fn cannot_read(journal: &Journal, request: &Request) -> bool {
     let (device, at) = (request.device, request.sent_at);
     let own = journal.heard_by(device, &request.identity, at).last();
     let of_device = journal.readings.keys().filter(|(held, _)| *held == device);
-    let last = of_device.filter_map(|(_, identity)| journal.heard_by(device, identity, at).last());
-    own.is_some_and(|reading| !reading.is_answered())
-        || last.max_by_key(|reading| reading.heard_at).is_some_and(|reading| reading.told == ReadingTold::Forbidden)
+    let all: Vec<&Reading> = of_device.flat_map(|(_, identity)| journal.heard_by(device, identity, at)).collect();
+    let newest = |is: fn(&Reading) -> bool| all.iter().filter(|one| is(one)).map(|reading| reading.heard_at).max();
+    // Refused since one was answered last, whatever got lost in between.
+    let is_refused = newest(|reading| reading.told == ReadingTold::Forbidden) > newest(Reading::is_answered);
+    own.is_some_and(|reading| !reading.is_answered()) || is_refused
 }
 
 /// A single to a profile that is not there, though nothing had said that it is.

@@ -93,13 +93,13 @@ fn never_arrived(key: &Key<'_>, device: usize) -> Option<Finding> {
         .iter()
         .any(|request| request.device == device && request.value(key.name) == Some(event.operand.as_str()));
     let stands = key.writes.iter().any(|write| write.value.as_deref() == Some(event.operand.as_str()));
-    let is_reason =
-        |write: &Write| write.who != Who::Device(device) && wins(key.operation, write.at, event.happened_at, slack);
-    // Without the attribute's own time, the profile's is all that is known.
+    let is_newer = |write: &Write| wins(key.operation, write.at, event.happened_at, slack);
+    let is_reason = |write: &Write| write.who != Who::Device(device) && is_newer(write);
+    // Without the attribute's own time, the profile's is all that is known, whoever wrote it last.
     let was_left_out = key.writes.iter().any(|write| is_reason(write))
         || (key.lacks_times(device)
             && key.writes.iter().any(|write| write.who != Who::Device(device))
-            && key.journal.writes.iter().any(|write| write.identity == *key.identity && is_reason(write)));
+            && key.journal.writes.iter().any(|write| write.identity == *key.identity && is_newer(write)));
     let text = || format!("device {device} never sent {} of {}", event.operand, event.happened_at);
     (!arrived && !stands && !was_left_out).then(|| key.finding(Kind::Wrong, key.end, text()))
 }
@@ -110,8 +110,13 @@ fn gone_back(key: &Key<'_>, last: &str) -> Option<Finding> {
     let Who::Device(device) = written.who else { return None };
     let event = decisive(key, Some(device))?;
     let is_own = key.events.iter().any(|one| one.device == device && one.operand == last);
+    // Another device's row that carries it along makes it newer than an event before: nobody can tell it from a new value.
+    let is_carried = key.writes.iter().any(|write| {
+        let is_others = write.who != Who::Device(device) && write.value.as_deref() == Some(last);
+        is_others && wins(key.operation, write.at, event.happened_at, key.rules.slack(device))
+    });
     let text = || format!("{last}, and device {device} had {} to say", event.operand);
-    (is_own && event.operand != last).then(|| key.finding(Kind::Wrong, key.end, text()))
+    (is_own && event.operand != last && !is_carried).then(|| key.finding(Kind::Wrong, key.end, text()))
 }
 
 /// Whether a write at Target of that time is a reason to leave out an event of that time, if clocks may be off by so much.

@@ -21,6 +21,8 @@ use super::{dice, hours, mins, ms, secs};
 pub const SHOWS_MAX: Duration = mins(60);
 /// How long a profile lives without activity.
 pub const LIFE: Duration = hours(14 * 24);
+/// Outcomes of the last moment before a process ends, which it may not have written down.
+const HEARD_AND_FORGOTTEN: Duration = ms(50);
 /// More requests than this in ten seconds are too many for anyone with few customers.
 const REQUESTS_IN_TEN_SECONDS_MAX: usize = 300;
 const VALUE_CHARS_MAX: usize = 5_000;
@@ -208,9 +210,20 @@ impl Target {
     }
 
     /// The device's process is gone: it hears no answer any more, but what it sent is on its way.
-    pub fn kill(&mut self, device: usize, now: Timestamp) {
+    pub fn kill(&mut self, device: usize, noted: Vec<(Identity, Vec<(String, String)>)>, now: Timestamp) {
         self.pass(now);
+        for (identity, attributes) in noted {
+            let request = self.request(device, &identity, &attributes, None);
+            self.journal.requests[request].outcome = Outcome::Lost;
+        }
         *self.lives.entry(device).or_default() += 1;
+        // What was heard in the last moment was perhaps not yet on the disk: whoever starts again does not know it.
+        let moment_ago = now.minus(HEARD_AND_FORGOTTEN);
+        for request in self.journal.requests.iter_mut().filter(|request| request.device == device) {
+            if request.outcome == Outcome::No && request.heard_at.is_some_and(|at| at >= moment_ago) {
+                request.outcome = Outcome::Lost;
+            }
+        }
         self.on_the_way.retain(|(held, _), _| *held != device);
         self.waits.remove(&device);
     }

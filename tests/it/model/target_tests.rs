@@ -331,7 +331,7 @@ fn the_web_site_writes_on_top_of_the_latest_truth() {
 fn a_killed_device_never_hears_and_what_it_sent_is_done() {
     let mut target = known(calm());
     target.single(0, &customer(0), &row(&[("a", "1")]), START);
-    target.kill(0, START);
+    target.kill(0, Vec::new(), START);
     assert_eq!(latest(&mut target, 0, "a", at(mins(1))).as_deref(), Some("1"));
     assert_eq!(outcome(&mut target, 0, at(hours(2))), Outcome::Open);
     // Its next process may send at once.

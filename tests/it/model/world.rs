@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use outpost::attribute::Operation;
+use outpost::identity::Identity;
 use outpost::timestamp::Timestamp;
 
 use super::oracle::{Acknowledged, BookRow, Finding, Kind, Rules, judge};
@@ -15,7 +16,7 @@ use super::{customer, ms};
 pub const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 /// More actions than this in one millisecond do not end.
 const ACTIONS_AT_ONCE_MAX: usize = 5_000;
-const ACTIONS_MAX: usize = 200_000;
+const ACTIONS_MAX: usize = 1_000_000;
 
 /// How a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +128,10 @@ pub trait Agent {
     fn act(&mut self, target: &mut Target, moment: Moment);
     /// The process ends and starts again.
     fn kill(&mut self, moment: Moment);
+    /// What is written down as being sent, and was not sent yet: after a kill nobody knows that.
+    fn noted(&self) -> Vec<(Identity, Vec<(String, String)>)> {
+        Vec::new()
+    }
     /// All is well from now on; a person retries what was rejected.
     fn heal(&mut self, moment: Moment);
     /// Its books; empty if it keeps none that can be checked.
@@ -272,9 +277,10 @@ impl<A: Agent> Telling<A> {
         let moment = self.moment(device);
         let event = DeviceEvent { id, customer: number, time: moment.wall.minus(late), changes: changes.to_vec() };
         let cut = self.cuts[device].take();
+        let noted = self.agents[device].noted();
         let mut recorded = self.agents[device].record(&event, cut, moment);
         if cut.is_some() {
-            self.target.kill(device, self.now);
+            self.target.kill(device, noted, self.now);
         }
         if cut == Some(Cut::AfterCommit) {
             assert_eq!(recorded, Recorded::Unanswered, "the process ended");
@@ -333,7 +339,7 @@ impl<A: Agent> Telling<A> {
         match self.kills[device] {
             Some(0) => {
                 self.kills[device] = None;
-                self.target.kill(device, self.now);
+                self.ends(device);
                 self.agents[device].kill(moment);
             }
             Some(left) => self.kills[device] = Some(left - 1),
@@ -343,6 +349,11 @@ impl<A: Agent> Telling<A> {
             let own: Vec<Acknowledged> = self.events.iter().filter(|event| event.device == device).cloned().collect();
             self.findings.extend(super::oracle::books(&self.agents[device].rows(), &own, self.now));
         }
+    }
+
+    fn ends(&mut self, device: usize) {
+        let noted = self.agents[device].noted();
+        self.target.kill(device, noted, self.now);
     }
 
     fn heal(&mut self) {
