@@ -499,7 +499,7 @@ fn polled(told: StatusTold, date: Option<Timestamp>) -> BatchCame {
     }
 }
 
-fn tell(story: &Story, is_audited: bool) -> Told {
+pub fn tell(story: &Story, is_audited: bool) -> Told {
     let seed = story.seed;
     story.tell(|device| Real::new(device, seed, is_audited))
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::support::{Fixture, MAPPINGS, Running, Setup, noted, rules, used};
 
 /// A sandbox like the real one, and an agent with the defaults of the contract.
-fn setup() -> Setup {
+pub fn setup() -> Setup {
     let late_after = Some(Duration::from_secs(15 * 60));
     Setup {
         unknown: Unknown::Vanish,
@@ -28,11 +28,11 @@ fn blind() -> Setup {
     Setup { forwarding: rules(Mode::Auto), ..setup() }
 }
 
-fn requests(fixture: &Fixture, api: &str) -> Vec<LoggedRequest> {
+pub fn requests(fixture: &Fixture, api: &str) -> Vec<LoggedRequest> {
     fixture.sandbox.target().requests().iter().filter(|request| request.api == api).cloned().collect()
 }
 
-fn counts(fixture: &Fixture) -> BTreeMap<&'static str, usize> {
+pub fn counts(fixture: &Fixture) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     for request in fixture.sandbox.target().requests() {
         *counts.entry(request.api).or_default() += 1;
@@ -40,18 +40,18 @@ fn counts(fixture: &Fixture) -> BTreeMap<&'static str, usize> {
     counts
 }
 
-fn assert_clean(fixture: &Fixture) {
+pub fn assert_clean(fixture: &Fixture) {
     for request in fixture.sandbox.target().requests() {
         assert_eq!(request.wrong, None, "{request:?}");
     }
 }
 
-fn learn(fixture: &Fixture, card: &str) {
+pub fn learn(fixture: &Fixture, card: &str) {
     fixture.sandbox.target().learn(&format!("third_party_id:{card}").parse().unwrap());
 }
 
 /// What the web site writes in a visit, now.
-fn visit(fixture: &Fixture, card: &str, attribute: &str, value: &str) {
+pub fn visit(fixture: &Fixture, card: &str, attribute: &str, value: &str) {
     let now = outpost::clock::Clock::system();
     let attributes = BTreeMap::from([(attribute.to_owned(), value.to_owned())]);
     let identity = format!("third_party_id:{card}").parse().unwrap();
@@ -59,17 +59,17 @@ fn visit(fixture: &Fixture, card: &str, attribute: &str, value: &str) {
 }
 
 /// The same event, that long ago.
-fn ago(mut event: Value, seconds: u64) -> Value {
+pub fn ago(mut event: Value, seconds: u64) -> Value {
     let time = outpost::clock::Clock::system().minus(Duration::from_secs(seconds));
     event["time"] = json!(time.to_string());
     event
 }
 
-async fn profile(agent: &Running, card: &str) -> Value {
+pub async fn profile(agent: &Running, card: &str) -> Value {
     agent.get(&format!("/v1/profiles/third_party_id/{card}")).await.1
 }
 
-fn attribute<'p>(profile: &'p Value, name: &str) -> &'p Value {
+pub fn attribute<'p>(profile: &'p Value, name: &str) -> &'p Value {
     profile["attributes"].as_array().unwrap().iter().find(|attribute| attribute["name"] == name).unwrap()
 }
 
