@@ -180,10 +180,7 @@ impl Core {
         let reads = is_shared && self.can_read(moment);
         let basis = if must_judge && !reads { claim.basis.take() } else { None };
         let mut flight = Flight::new(claim, Purpose::Deliver, plan);
-        if flight.is_quota_bound() {
-            flight.reserved = plan.budget;
-            self.spoken_for += plan.budget;
-        }
+        self.reserve(&mut flight);
         if reads {
             self.flights.insert(profile_id, flight);
             self.to_read.push_back(profile_id);
@@ -389,18 +386,21 @@ impl Core {
             Permit::Probe => self.flights.is_empty() && self.claims.is_empty(),
             _ => true,
         };
-        let looks = [self.due_at, self.look_at].into_iter().flatten().map(until).filter(|_| may_look);
+        // What is asked for already needs no waking: its answer comes.
+        let due = self.due_at.filter(|_| may_look && !self.busy.is_claiming).map(until);
+        let look = self.look_at.filter(|_| may_look && !self.busy.is_looking).map(until);
         let quota = if self.may_have_more && !self.has_room(moment) { self.quota_opens(moment) } else { None };
         let reads = (now < self.reads_denied_until).then_some(self.reads_denied_until);
-        let waiting = looks.chain(wake).chain(quota).chain(reads).min();
-        self.wake_at = waiting;
+        // Only these say that there is more to claim; what is to be read back or looked for is not claimed.
+        self.wake_at = [wake, quota, reads].into_iter().flatten().min();
+        let waiting = [self.wake_at, due, look].into_iter().flatten().min();
         // A clock that stands still must not make it turn.
         let soonest = now + Duration::from_millis(1);
         Action::Wait(waiting.into_iter().chain(self.settle_at).map(|at| at.max(soonest)).min())
     }
 
     /// When the quota has room again, while it is spent.
-    fn quota_opens(&mut self, moment: Moment) -> Option<Duration> {
+    pub(super) fn quota_opens(&mut self, moment: Moment) -> Option<Duration> {
         let opens = self.quota.check(moment.quota.at).err()?;
         Some(moment.elapsed + opens.since(moment.quota.at))
     }

@@ -233,8 +233,7 @@ impl Core {
         let basis = flight.claim.basis.take().unwrap_or_default();
         let judgement = judge(basis, &flight.claim.sends, by, self.skew, moment.wall);
         if let Some(existence) = existence {
-            flight.plan.situation.existence = existence;
-            flight.plan.route = route(self.rules.routes, flight.plan.situation);
+            self.reroute(&mut flight, existence, moment);
         }
         if judgement.is_groundless && self.can_read(moment) {
             // It alone cannot be read, and nothing was sent of it before: its sum would undo others'.
@@ -242,6 +241,24 @@ impl Core {
         }
         let read_at = found.is_some().then_some(flight.asked_at);
         self.judged(flight, &judgement, read_at, moment, chance);
+    }
+
+    /// It is known whether Target has the profile: that may be another way, and needs its place in the quota as it is now.
+    fn reroute(&mut self, flight: &mut Flight, existence: Existence, moment: Moment) {
+        self.spoken_for -= std::mem::take(&mut flight.reserved);
+        let situation = &mut flight.plan.situation;
+        situation.existence = existence;
+        situation.is_quota_spent = self.quota.left(moment.quota.at) <= self.spoken_for;
+        flight.plan.route = route(self.rules.routes, *situation);
+        self.reserve(flight);
+    }
+
+    /// Takes the place in the quota that a claim needs.
+    pub(super) fn reserve(&mut self, flight: &mut Flight) {
+        if flight.is_quota_bound() {
+            flight.reserved = flight.plan.budget;
+            self.spoken_for += flight.reserved;
+        }
     }
 
     /// A profile waits, it alone, for longer each time.
@@ -345,7 +362,12 @@ impl Core {
         }
         if batches::is_too_large(flight.claim.identity.key(), &row) {
             if flight.plan.situation.existence == Existence::Yes && self.rules.routes.mode == Mode::Auto {
+                if let Some(opens) = self.quota_opens(moment) {
+                    self.setbacks.rest(profile_id, opens);
+                    return self.end_flight(flight, moment, chance);
+                }
                 flight.plan.route = Route::SingleKnown;
+                self.reserve(&mut flight);
                 flight.update = judgement.update(&flight.claim);
                 return self.goes_out(flight, moment, chance);
             }
@@ -502,7 +524,8 @@ impl Core {
         let is_lost = flight.is_lost();
         let sends = flight.true_log();
         let ambiguous = match self.is_shared() {
-            true if is_lost || is_delivered => self.read_back_at(&flight.claim.sends, moment),
+            // Also of what was found to have arrived: an older attempt may still come after it.
+            true => self.read_back_at(&flight.claim.sends, moment),
             false if is_lost => Some(moment.wall.plus(READ_BACK_FIRST)),
             _ => None,
         };
