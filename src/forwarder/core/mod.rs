@@ -94,6 +94,9 @@ pub struct Core {
     reads_denied: Option<String>,
     /// When profiles are to be read back, on this device's clock; none when nobody is.
     due_at: Option<Timestamp>,
+    /// The first read-backs that were decided in this span of time and in the one before.
+    promises: (Option<Timestamp>, Option<Timestamp>),
+    promises_kept_until: Duration,
     /// When profiles that wait for Target to have them are looked for.
     look_at: Option<Timestamp>,
     /// Whether all of them are, since they may go another way.
@@ -195,6 +198,8 @@ impl Core {
             reads_denied_until: Duration::ZERO,
             reads_denied: None,
             due_at: Some(moment.wall),
+            promises: (None, None),
+            promises_kept_until: moment.elapsed + step::PROMISE_TIME,
             look_at: Some(moment.wall),
             looks_at_all: false,
             store_failures: 0,

@@ -32,6 +32,9 @@ const DUE_MAX: usize = 20;
 /// How long at least between two looks whether profiles are to be read back.
 pub(super) const DUE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long at least a read-back that was decided is remembered, until the store certainly has it.
+pub(super) const PROMISE_TIME: Duration = Duration::from_secs(60);
+
 /// A wait that is worth giving up what was claimed: it may change before its turn comes.
 const LONG_WAIT: Duration = Duration::from_secs(1);
 

@@ -6,7 +6,7 @@ use super::batches::{self, Batches, NotTaken};
 use super::flight::{Flight, Plan, Purpose, RENEWED_AFTER};
 use super::refusals::{Refusal, Refusals};
 use super::setbacks::Setbacks;
-use super::step::DUE_INTERVAL;
+use super::step::{DUE_INTERVAL, PROMISE_TIME};
 use super::{BatchCame, Candidate, Core, ForwarderSettings, Input, Moment, News, Settle};
 use crate::existence::Existence;
 use crate::identity::IdentityKind;
@@ -77,10 +77,14 @@ impl Core {
                         // Those that are in flight or in a batch are due still.
                         let soonest = moment.wall.plus(DUE_INTERVAL);
                         let is_more = due.due.len() >= self.asked_due;
-                        self.due_at = if is_more { Some(moment.wall) } else { due.next.map(|next| next.max(soonest)) };
+                        let next = due.next.into_iter().chain(self.promised(moment)).min();
+                        self.due_at = if is_more { Some(moment.wall) } else { next.map(|next| next.max(soonest)) };
                         due.due.into_iter().for_each(|(claim, is_lost)| self.read_back(claim, is_lost, moment));
                     }
-                    Err(_) => self.store_failed(moment, chance),
+                    Err(_) => {
+                        self.due_at = Some(moment.wall.plus(DUE_INTERVAL));
+                        self.store_failed(moment, chance);
+                    }
                 }
             }
             Input::Looked(next) => {
@@ -90,7 +94,10 @@ impl Core {
                         self.look_at = next;
                         self.may_have_more = true;
                     }
-                    Err(_) => self.store_failed(moment, chance),
+                    Err(_) => {
+                        self.look_at = Some(moment.wall.plus(DUE_INTERVAL));
+                        self.store_failed(moment, chance);
+                    }
                 }
             }
             Input::Read(profile_id, reply, date) => self.read(profile_id, reply, date, moment, chance),
@@ -566,7 +573,19 @@ impl Core {
 
     /// A profile is to be read back at that time of this device.
     fn is_due(&mut self, at: Timestamp) {
-        self.due_at = Some(self.due_at.map_or(at, |due| due.min(at)));
+        let earlier = |one: Option<Timestamp>| Some(one.map_or(at, |one| one.min(at)));
+        (self.due_at, self.promises.0) = (earlier(self.due_at), earlier(self.promises.0));
+    }
+
+    /// The first read-back of those decided of late: the store may not have them yet when it is asked what is due.
+    fn promised(&mut self, moment: Moment) -> Option<Timestamp> {
+        let (new, old) = self.promises;
+        let first = new.into_iter().chain(old).min();
+        if moment.elapsed >= self.promises_kept_until {
+            self.promises = (None, new);
+            self.promises_kept_until = moment.elapsed + PROMISE_TIME;
+        }
+        first
     }
 
     pub(super) fn settle(&mut self, settle: Settle, moment: Moment) {
