@@ -200,7 +200,9 @@ pub fn judge(
             row.name == *name && row.identity == *identity && !matches!(row.state, State::Delivered | State::Superseded)
         });
         let curse = target.is_cursed(identity);
-        if let Some(row) = waiting.filter(|row| curse.is_none() || row.reason.is_none()) {
+        // A cursed profile waits for a stated reason, or is being tried again just now.
+        let may_wait = |row: &&BookRow| curse.is_some() && (row.reason.is_some() || row.state == State::InFlight);
+        if let Some(row) = waiting.filter(|row| !may_wait(row)) {
             findings.push(key.finding(Kind::NotQuiet, end, format!("{:?} on device {}", row.state, row.device)));
         }
         // What ended unknown and came late is put right by who reads it; this profile cannot be read.
