@@ -1,4 +1,4 @@
-//! Every situation ends: each fault of issue 17 under "Endings", tried with the defaults.
+//! Every situation ends: each fault that had none once, tried with the defaults.
 //!
 //! Where hours must pass, the store is set back, or the core alone is driven.
 

@@ -1,4 +1,4 @@
-//! What Target ends up with is right: each fault of issue 17 under "Values", tried with the defaults.
+//! What Target ends up with is right: each fault that made it wrong once, tried with the defaults.
 //!
 //! Where hours must pass, the real core and the real store run against the model of Target.
 
