@@ -145,6 +145,7 @@ impl Judgement {
             let own = Own {
                 operation: basis.operation,
                 value: &basis.value,
+                version: basis.version,
                 event_time: skew.apply(basis.event_time),
                 items: basis.items.as_deref(),
             };

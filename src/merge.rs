@@ -20,6 +20,10 @@ const SHOWS_WITHIN: Duration = Duration::from_secs(60 * 60);
 /// Time within which a request whose answer was lost may still be applied.
 pub const LATE_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 
+/// How far the time of a write may seem to lie before the moment when we sent it: clocks that differ by less than a minute are
+/// taken as equal, and what is known of Target's comes from the `Date` of its answers, which a cache may have kept.
+const CLOCK_ERROR: Duration = Duration::from_secs(120);
+
 /// Age from which an event gives way to a value whose time Target does not tell.
 const OLD_EVENT: Duration = Duration::from_secs(15 * 60);
 
@@ -30,6 +34,8 @@ pub struct Own<'a> {
     pub operation: Operation,
     /// Value over this device's events alone.
     pub value: &'a str,
+    /// Version of that value: the number of the newest event in it.
+    pub version: i64,
     /// Time of the event that decided it, on Target's clock.
     pub event_time: Timestamp,
     /// Items of an `append`, as JSON of `[time_ms, seq, item]`.
@@ -127,7 +133,10 @@ pub fn merge(own: Own<'_>, sends: &[Sent], shown: Option<&Shown>, now: Timestamp
     // What is our own value says nothing of others. Where the time or the number of the value decides, nothing else matters.
     let others = shown.filter(|shown| !is_own_value(sends, shown));
     match own.operation {
-        Operation::Set => by_time(own, others, others.is_some_and(|theirs| is_newer(theirs, own, now))),
+        Operation::Set => {
+            let wins = |theirs| is_newer(theirs, own, now) || is_over_delivered(theirs, own, sends);
+            by_time(own, others, others.is_some_and(wins))
+        }
         Operation::First => by_time(own, others, others.is_some_and(|theirs| is_older(theirs, own))),
         Operation::Max => by_number(own, others, |theirs, ours| theirs >= ours),
         Operation::Min => by_number(own, others, |theirs, ours| theirs <= ours),
@@ -142,7 +151,8 @@ pub fn merge(own: Own<'_>, sends: &[Sent], shown: Option<&Shown>, now: Timestamp
 fn is_own_value(sends: &[Sent], shown: &Shown) -> bool {
     sends.iter().any(|sent| {
         let late = if sent.is_lost { LATE_MAX } else { SHOWS_WITHIN };
-        let is_in_time = |modified_at| second(modified_at) <= second(sent.at.plus(late));
+        let times = second(sent.at.minus(CLOCK_ERROR))..=second(sent.at.plus(late));
+        let is_in_time = |modified_at| times.contains(&second(modified_at));
         sent.value == shown.value && shown.own_time().is_none_or(is_in_time)
     })
 }
@@ -175,6 +185,13 @@ fn is_newer(theirs: &Shown, own: Own<'_>, now: Timestamp) -> bool {
         Some(modified_at) => second(modified_at) > second(own.event_time),
         None => now.since(own.event_time) >= OLD_EVENT,
     }
+}
+
+/// Whether theirs stands where ours had been delivered: within a second, the event's time alone does not tell.
+fn is_over_delivered(theirs: &Shown, own: Own<'_>, sends: &[Sent]) -> bool {
+    let delivered = sends.last().filter(|last| !last.is_lost && last.version == own.version);
+    let is_since = |sent: &Sent| theirs.own_time().is_some_and(|at| second(at) >= second(sent.at));
+    delivered.is_some_and(is_since)
 }
 
 fn is_older(theirs: &Shown, own: Own<'_>) -> bool {
@@ -249,7 +266,7 @@ mod tests {
     }
 
     fn own(operation: Operation, value: &str) -> Own<'_> {
-        Own { operation, value, event_time: at(100), items: None }
+        Own { operation, value, version: 9, event_time: at(100), items: None }
     }
 
     fn sent(value: &str, own: &str, seconds: i64) -> Sent {
@@ -289,6 +306,17 @@ mod tests {
         check(ours, &[sent("Ystad", "Ystad", 50)], Some(shown("Ystad", 50)), Decision::Ours, "Lund");
         // By the event, and not by when we sent something last.
         check(ours, &[sent("Ystad", "Ystad", 150)], Some(shown("Malmö", 120)), Decision::Superseded, "Malmö");
+    }
+
+    #[test]
+    fn a_set_of_the_second_in_which_ours_was_delivered_stays() {
+        let ours = own(Operation::Set, "Lund");
+        let sends = |version, is_lost| [Sent { version, is_lost, ..sent("Lund", "Lund", 100) }];
+        check(ours, &sends(9, false), Some(shown("Malmö", 100)), Decision::Superseded, "Malmö");
+        check(ours, &sends(9, false), Some(shown("Malmö", 99)), Decision::Ours, "Lund");
+        // It may never have been applied, or is an older one that says the same.
+        check(ours, &sends(9, true), Some(shown("Malmö", 100)), Decision::Ours, "Lund");
+        check(ours, &sends(8, false), Some(shown("Malmö", 100)), Decision::Ours, "Lund");
     }
 
     #[test]
@@ -361,6 +389,15 @@ mod tests {
         check(own(Operation::Add, "6"), &sends, Some(shown("15", HOUR)), Decision::Together, "16");
         // Hours later the same number is somebody's.
         check(own(Operation::Add, "6"), &sends, Some(shown("15", 10 * HOUR)), Decision::Together, "15");
+    }
+
+    #[test]
+    fn the_same_number_that_others_wrote_before_our_attempt_is_theirs() {
+        // The web site counted one visit, and so did we, half an hour later; our attempt never arrived.
+        let sends = [sent("2", "2", 100), Sent { seen_at: Some(at(100)), ..lost("3", "3", 3_600) }];
+        check(own(Operation::Add, "3"), &sends, Some(shown("3", 1_800)), Decision::Together, "4");
+        // Within the error of what we know of Target's clock it may be ours.
+        check(own(Operation::Add, "3"), &sends, Some(shown("3", 3_500)), Decision::Ours, "3");
     }
 
     #[test]

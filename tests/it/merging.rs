@@ -54,7 +54,8 @@ impl Device {
     /// Reads, merges and writes what is pending. The answer may be lost, and then it is pending still.
     fn sync(&mut self, operation: Operation, target: &mut Target, now: i64, answer_is_lost: bool) {
         let Some(value) = self.value.clone().filter(|_| self.version > self.delivered_version) else { return };
-        let own = Own { operation, value: &value, event_time: time(self.event_time), items: None };
+        let own =
+            Own { operation, value: &value, version: self.version, event_time: time(self.event_time), items: None };
         let shown = target.shown(now);
         let (decision, sent) = merge(own, &self.sends, shown.as_ref(), time(now));
         if decision == Decision::Superseded {

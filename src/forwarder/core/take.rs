@@ -77,7 +77,8 @@ impl Core {
                         // Those that are in flight or in a batch are due still.
                         let soonest = moment.wall.plus(DUE_INTERVAL);
                         let is_more = due.due.len() >= self.asked_due;
-                        let next = due.next.into_iter().chain(self.promised(moment)).min();
+                        // What was decided since it was asked counts too.
+                        let next = [due.next, self.due_at, self.promised(moment)].into_iter().flatten().min();
                         self.due_at = if is_more { Some(moment.wall) } else { next.map(|next| next.max(soonest)) };
                         due.due.into_iter().for_each(|(claim, is_lost)| self.read_back(claim, is_lost, moment));
                     }
@@ -674,7 +675,6 @@ impl Core {
         let read_back_at = moment.wall.plus(READ_BACK_FIRST);
         if unnamed > 0 {
             self.news.push(News::RowsUnnamed(unnamed));
-            self.is_due(read_back_at);
         }
         let ending = Ending::Complete { failed: status.failed, is_uncertain: unnamed > 0, sent_at, read_back_at };
         self.batches.end(id, ending, BatchState::Complete);
@@ -685,7 +685,6 @@ impl Core {
         match outcome {
             Outcome::Lost(_) => {
                 let read_back_at = moment.wall.plus(READ_BACK_FIRST);
-                self.is_due(read_back_at);
                 self.news.push(News::BatchGivenUp(rows, "the answer to its submission was lost"));
                 self.batches.lost(id, read_back_at, now, chance);
             }
@@ -734,9 +733,8 @@ impl Core {
         if delivered + failed > 0 {
             self.news.push(News::BatchEnded { delivered, failed });
         }
-        if let Some((_, after)) = self.rules.verify.filter(|_| delivered > 0) {
-            self.is_due(moment.wall.plus(after));
-        }
+        // Its rows may be due for a reading, whichever way it ended: the store knows when.
+        self.due_at = Some(moment.wall);
         self.may_have_more = true;
     }
 }

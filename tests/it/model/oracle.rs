@@ -368,8 +368,11 @@ pub enum Certainty {
 
 impl Key<'_> {
     pub fn finding(&self, kind: Kind, at: Timestamp, text: impl fmt::Display) -> Finding {
-        let trace: String = self.writes.iter().map(|write| format!("\n      {}", trace(write))).collect();
-        let text = format!("{} {}: {text}{trace}", self.identity.to_written(), self.name);
+        let writes: String = self.writes.iter().map(|write| format!("\n      {}", trace(write))).collect();
+        // What did not become a write is a part of the story too.
+        let tried: String =
+            self.requests.iter().filter(|one| one.outcome != Outcome::Yes).map(|one| tried(one, self.name)).collect();
+        let text = format!("{} {}: {text}{writes}{tried}", self.identity.to_written(), self.name);
         Finding { kind, at, text }
     }
 
@@ -475,4 +478,15 @@ fn trace(write: &Write) -> String {
     let value = write.value.as_deref().unwrap_or("(removed)");
     let how = write.request.map_or(String::new(), |request| format!(", request {request} of {}", write.sent_at));
     format!("{} {:?} wrote {value}{how}, shows {}", write.at, write.who, write.shows_at)
+}
+
+/// An attempt that was not answered with yes, in one line.
+fn tried(request: &Request, name: &str) -> String {
+    let value = request.value(name).unwrap_or_default();
+    let applied = request.applied_at.map_or("never".to_owned(), |at| at.to_string());
+    let batch = request.batch.map_or(String::new(), |batch| format!(" in batch {batch}"));
+    let Request { device, sent_at, outcome, .. } = request;
+    format!(
+        "\n      {sent_at} Device({device}) tried {value}{batch}, which ended as {outcome:?} and was applied {applied}"
+    )
 }
