@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::attribute::Operation;
-use crate::merge::{Decision, Own, Sent, Shown, merge};
+use crate::merge::{Decision, Own, Shown, merge};
 use crate::store::{Basis, Claim, Reading, RowAttribute, SendLog};
 use crate::target::FetchedProfile;
 use crate::timestamp::Timestamp;
@@ -139,7 +139,7 @@ impl Judgement {
         };
         let is_shared = !basis.is_own && !matches!(by, By::Alone);
         let (decision, value) = if is_shared {
-            let sends = sends(&basis, log, skew);
+            let sends = basis.sends(log, |at| skew.apply(at));
             let is_unknown = sends.is_empty() && basis.operation != Operation::Set && basis.is_pending;
             self.is_groundless |= matches!(by, By::Memory) && is_unknown;
             let own = Own {
@@ -223,16 +223,6 @@ impl Judgement {
     }
 }
 
-/// The values that were sent of an attribute, oldest first, with times on Target's clock.
-fn sends(basis: &Basis, log: &SendLog, skew: Skew) -> Vec<Sent> {
-    let mut sends = basis.sends(log);
-    // One that was not noted has this device's time.
-    if let Some(last) = sends.last_mut().filter(|last| log.of(&basis.name).last() != Some(last)) {
-        last.at = skew.apply(last.at);
-    }
-    sends
-}
-
 /// What is pending of a claim none of which others may have written meanwhile.
 #[must_use]
 pub fn fresh(claim: &Claim, is_shared: bool) -> Update {
@@ -251,6 +241,7 @@ pub fn fresh(claim: &Claim, is_shared: bool) -> Update {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::merge::Sent;
 
     #[test]
     fn a_clock_that_is_right_within_a_minute_is_right() {
@@ -259,5 +250,31 @@ mod tests {
         assert_eq!(Skew::between(device.plus(seconds(59)), device), Skew::None);
         assert_eq!(Skew::between(device.plus(seconds(3_600)), device), Skew::Ahead(seconds(3_600)));
         assert_eq!(Skew::between(device.minus(seconds(3_600)), device).apply(device), device.minus(seconds(3_600)));
+    }
+
+    #[test]
+    fn the_time_of_an_attempt_that_a_crash_cut_off_is_put_on_target_s_clock_once() {
+        // The device's clock is 160 s behind. What was sent before the crash arrived at once.
+        let (device, skew) = (Timestamp::from_millis(1_800_000_000_000), Skew::Ahead(Duration::from_secs(160)));
+        let sent_at = skew.apply(device);
+        let basis = Basis {
+            name: "visits".to_owned(),
+            value: "3".to_owned(),
+            version: 7,
+            operation: Operation::Add,
+            event_time: device,
+            items: None,
+            is_own: false,
+            is_pending: true,
+            delivered_version: 0,
+            delivered: None,
+        };
+        let mut log = SendLog::default();
+        let (value, own) = ("3".to_owned(), "3".to_owned());
+        log.add("visits", Sent { value: value.clone(), own, version: 7, at: sent_at, seen_at: None, is_lost: false });
+        let shown = Shown { value, modified_at: Some(sent_at), is_whole: false };
+        let found = FetchedProfile([("visits".to_owned(), shown)].into());
+        let judgement = judge(vec![basis], &log, By::Reading(&found), skew, device.plus(Duration::from_secs(3)));
+        assert_eq!(judgement.attributes[0].value, "3");
     }
 }

@@ -36,12 +36,14 @@ pub struct Basis {
 }
 
 impl Basis {
-    /// Gives the values that were sent of it, oldest first, the last one being the newest of all.
+    /// Gives the values that were sent of it, oldest first, the last one being the newest of all. What was noted has its time on
+    /// Target's clock; `on_target` says what a time of this device is there.
     #[must_use]
-    pub fn sends(&self, log: &SendLog) -> Vec<Sent> {
+    pub fn sends(&self, log: &SendLog, on_target: impl Fn(Timestamp) -> Timestamp) -> Vec<Sent> {
         let noted = log.of(&self.name);
         let newest = noted.last().map_or(0, |sent| sent.version);
         let unnoted = self.delivered.clone().filter(|delivered| delivered.version > newest);
+        let unnoted = unnoted.map(|sent| Sent { at: on_target(sent.at), ..sent });
         // What is newer than what was delivered had no answer: the process ended before.
         let noted = noted
             .iter()

@@ -1,6 +1,7 @@
 //! The last values that were sent of a profile, noted before they are sent, so that they are known again when it is read.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
@@ -11,9 +12,12 @@ use super::journal::Store;
 use crate::merge::{LATE_MAX, Sent, Shown};
 use crate::timestamp::Timestamp;
 
-/// Values of one attribute that are kept. Limits: a reading may be some seconds old, and a lost answer some hours; in that
-/// time a busy profile changes a few times.
-const KEPT: usize = 6;
+/// Values of one attribute that are kept at most. Limits: in the time within which one may be applied late, a busy profile
+/// changes some times, and each value may be tried more than once.
+const KEPT_MAX: usize = 16;
+
+/// Time for which they are kept. Limits: longer than one may be applied late, and then take to show.
+const KEPT_FOR: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// The last values that were sent of a profile, by attribute, oldest first; and others' values that were written again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,15 +49,20 @@ impl SendLog {
         self.sent.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// Adds a value that is about to be sent; the oldest falls out.
+    /// Adds a value that is about to be sent. Those that can show late no more fall out, and then the oldest.
     pub fn add(&mut self, name: &str, sent: Sent) {
         let sends = self.sent.entry(name.to_owned()).or_default();
+        // What is known to have arrived last is what everything goes on from.
+        let known = sends.iter().rposition(|held| !held.is_lost);
+        let mut too_many = (sends.len() + 1).saturating_sub(KEPT_MAX);
+        let mut places = 0..;
+        sends.retain(|held| {
+            let is_known = places.next() == known;
+            let goes = !is_known && (too_many > 0 || sent.at.since(held.at) > KEPT_FOR);
+            too_many -= usize::from(goes && too_many > 0);
+            !goes
+        });
         sends.push(sent);
-        if sends.len() > KEPT {
-            // What is known to have arrived last is what everything goes on from.
-            let known = sends.iter().rposition(|sent| !sent.is_lost && Some(sent) != sends.last());
-            sends.remove(usize::from(known == Some(0)));
-        }
     }
 
     /// Takes the newest value of an attribute out: it was not sent.
@@ -185,13 +194,34 @@ mod tests {
         assert_eq!(log.lost_at(), Some(Timestamp::from_millis(2_000)));
     }
 
+    fn versions(log: &SendLog) -> Vec<i64> {
+        log.of("visits").iter().map(|sent| sent.version).collect()
+    }
+
     #[test]
-    fn the_last_few_values_are_kept() {
+    fn the_last_values_are_kept_and_the_one_that_arrived_last() {
         let mut log = SendLog::default();
-        (1..=9).for_each(|version| log.add("visits", sent(version, "x", "x")));
-        let versions: Vec<i64> = log.of("visits").iter().map(|sent| sent.version).collect();
-        assert_eq!(versions, [4, 5, 6, 7, 8, 9]);
+        (1..=40).for_each(|version| log.add("visits", sent(version, "x", "x")));
+        assert_eq!(versions(&log), (25..=40).collect::<Vec<i64>>());
         log.undo("visits");
-        assert_eq!(log.of("visits").last().map(|sent| sent.version), Some(8));
+        assert_eq!(log.of("visits").last().map(|sent| sent.version), Some(39));
+        for version in 40..=80 {
+            log.add("visits", sent(version, "x", "x"));
+            log.lose("visits");
+        }
+        assert_eq!(versions(&log), [39].into_iter().chain(66..=80).collect::<Vec<i64>>());
+    }
+
+    #[test]
+    fn what_can_be_applied_late_no_more_is_not_kept() {
+        let mut log = SendLog::default();
+        let hours = |hours: i64| hours * 60 * 60;
+        for (version, is_lost) in [(hours(1), false), (hours(2), false), (hours(3), true), (hours(8), true)] {
+            log.add("visits", sent(version, "x", "x"));
+            if is_lost {
+                log.lose("visits");
+            }
+        }
+        assert_eq!(versions(&log), [hours(2), hours(8)]);
     }
 }
