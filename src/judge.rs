@@ -64,8 +64,6 @@ pub struct Outgoing {
     pub seen_at: Option<Timestamp>,
     /// Version of our own value.
     pub version: i64,
-    /// Version that was delivered before.
-    pub delivered_version: i64,
     /// Place among the attributes of the claim.
     pub index: usize,
 }
@@ -137,7 +135,9 @@ impl Judgement {
             By::Reading(found) => found.0.get(&basis.name).map(|shown| log.as_written(&basis.name, shown.clone())),
             By::Alone | By::Memory => None,
         };
-        let is_shared = !basis.is_own && !matches!(by, By::Alone);
+        // What one's own name carries is nobody else's, and is noted all the same: an answer may be lost.
+        let is_logged = !matches!(by, By::Alone);
+        let is_shared = !basis.is_own && is_logged;
         let (decision, value) = if is_shared {
             let sends = basis.sends(log, |at| skew.apply(at));
             let is_unknown = sends.is_empty() && basis.operation != Operation::Set && basis.is_pending;
@@ -159,7 +159,7 @@ impl Judgement {
             let (name, version) = (basis.name.clone(), basis.version);
             self.readings.push(Reading { name, shown, decision, version });
         }
-        self.attributes.push(Judged { basis, decision, value, is_logged: is_shared, is_shown, seen_at });
+        self.attributes.push(Judged { basis, decision, value, is_logged, is_shown, seen_at });
     }
 
     /// What is pending, but for what theirs wins over.
@@ -175,7 +175,6 @@ impl Judgement {
                 own: judged.is_logged.then(|| judged.basis.value.clone()),
                 seen_at: judged.seen_at,
                 version: judged.basis.version,
-                delivered_version: judged.basis.delivered_version,
                 index,
             })
         };
@@ -229,10 +228,9 @@ pub fn fresh(claim: &Claim, is_shared: bool) -> Update {
     let outgoing = |(index, attribute): (usize, &crate::store::ClaimedAttribute)| Outgoing {
         name: attribute.name.clone(),
         value: attribute.value.clone(),
-        own: (is_shared && !attribute.is_own).then(|| attribute.value.clone()),
+        own: is_shared.then(|| attribute.value.clone()),
         seen_at: None,
         version: attribute.version,
-        delivered_version: attribute.delivered_version,
         index,
     };
     Update(claim.attributes.iter().enumerate().map(outgoing).collect())

@@ -42,6 +42,8 @@ pub struct RouteRules {
     pub mode: Mode,
     /// Whether profiles that Target may not have are created, as `missing_profiles` says.
     pub creates_missing: bool,
+    /// Whether the customer uses ECID: then no batch makes the profile of a pc id.
+    pub has_ecid: bool,
     /// `bulk_above`: pending profiles beyond which all go in batches.
     pub bulk_above: usize,
 }
@@ -49,7 +51,7 @@ pub struct RouteRules {
 impl Default for RouteRules {
     /// The defaults of the contract, section 5.
     fn default() -> Self {
-        Self { mode: Mode::Auto, creates_missing: true, bulk_above: 1_000 }
+        Self { mode: Mode::Auto, creates_missing: true, has_ecid: false, bulk_above: 1_000 }
     }
 }
 
@@ -186,9 +188,10 @@ fn auto(rules: RouteRules, situation: Situation) -> Route {
     }
     match situation.kind {
         _ if situation.existence == Existence::Yes => Route::SingleKnown,
-        IdentityKind::PcId => Route::SinglePcId,
-        IdentityKind::ThirdPartyId if rules.creates_missing => Route::BulkMissing,
-        IdentityKind::ThirdPartyId => Route::SingleUnchecked,
+        // It was made by Target, and may have expired there.
+        IdentityKind::PcId if rules.has_ecid || situation.existence != Existence::No => Route::SinglePcId,
+        IdentityKind::PcId | IdentityKind::ThirdPartyId if rules.creates_missing => Route::BulkMissing,
+        IdentityKind::PcId | IdentityKind::ThirdPartyId => Route::SingleUnchecked,
     }
 }
 
@@ -223,6 +226,7 @@ mod tests {
         check(Mode::Auto, Situation { existence: Yes, backlog: 1_001, ..QUIET }, Route::BulkBacklog);
         check(Mode::Auto, Situation { existence: Yes, is_quota_spent: true, ..QUIET }, Route::BulkQuota);
         check(Mode::Auto, pc_id, Route::SinglePcId);
+        check(Mode::Auto, Situation { existence: No, ..pc_id }, Route::BulkMissing);
         check(Mode::Auto, Situation { backlog: 1_001, ..pc_id }, Route::BulkBacklog);
         check(Mode::Auto, urgent, Route::DeliveryUrgent);
         check(Mode::Auto, Situation { backlog: 1_001, ..urgent }, Route::DeliveryUrgent);

@@ -11,7 +11,7 @@ use crate::identity::Identity;
 use crate::judge::{By, Skew, judge};
 use crate::quota::{QuotaClock, QuotaTime};
 use crate::status::{ProfileIdentity, ReadQuota};
-use crate::store::{ProfileRow, ReadBack, StoreError, Verified, Writer};
+use crate::store::{ProfileRow, StoreError, Verified, Writer};
 use crate::target::{Client, FetchedProfile, Reply};
 use crate::timestamp::Timestamp;
 
@@ -127,6 +127,7 @@ impl Verifier {
             return Err(VerifyError::NotRead(reason));
         }
         self.reads.spend(now);
+        let (client_code, endpoint) = self.client.place();
         let exchange = self.client.fetch(identity).await;
         let found = match exchange.answer {
             Reply::Found(profile) => Some(profile),
@@ -145,16 +146,23 @@ impl Verifier {
             lost,
             existence: if found.is_some() { Existence::Yes } else { Existence::No },
             at: wall,
-            // A read-back that is due stays so: what was lost may still be applied.
-            again_at: row.read_back.filter(|(_, why)| *why == ReadBack::Ambiguous).map(|(at, _)| at),
+            again_at: None,
             reads: 1,
         };
         let (id, quota_time) = (row.id, QuotaTime { at: now, wall: Clock::system() });
         let noted = self.writer.act(move |store| {
-            store.spend_reads(verified.reads, quota_time);
-            store.verified(id, &verified)
+            // What another client's Target has says nothing of this one's.
+            let is_there = store.goes_to(&client_code, &endpoint)?;
+            if is_there {
+                store.spend_reads(verified.reads, quota_time);
+                store.verified(id, &verified)?;
+            }
+            Ok(is_there)
         });
-        noted.await.map_err(VerifyError::Store)?;
+        if !noted.await.map_err(VerifyError::Store)? {
+            let reason = "the configuration has changed to another client_code or endpoint meanwhile; ask again";
+            return Err(VerifyError::NotRead(reason.to_owned()));
+        }
         let identity = ProfileIdentity { kind: identity.kind().name().to_owned(), key: identity.key().to_owned() };
         Ok(Verification { identity, exists: found.is_some(), attributes, resent })
     }

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::destination::{destination, tell};
+use super::forwarding::Forwarding;
 use super::{AgentError, Listeners};
 use crate::clock::Clock;
 use crate::forwarder::{ForwarderRules, ForwarderSettings};
@@ -18,7 +19,7 @@ use crate::http::server::{ServerOptions, serve};
 use crate::mapping::Mappings;
 use crate::shared::Shared;
 use crate::status::{Bounds, ReadQuota, SharedBounds};
-use crate::store::{InFlight, StoreError, StoreLimits, Writer};
+use crate::store::{StoreError, StoreLimits, Writer};
 use crate::target::{Client, ClientOptions};
 
 /// What may change while an agent runs.
@@ -88,6 +89,7 @@ pub enum SocketChange {
 /// Takes in new settings while the agent runs, and serves.
 pub(super) struct Changing {
     pub(super) parts: LiveParts,
+    pub(super) forwarding: Forwarding,
     pub(super) serving: Serving,
 }
 
@@ -96,13 +98,11 @@ pub(super) struct LiveParts {
     pub(super) mappings: Shared<Mappings>,
     pub(super) origins: Shared<Vec<String>>,
     pub(super) bounds: SharedBounds,
-    pub(super) forwarder: watch::Sender<ForwarderSettings>,
     pub(super) keep: watch::Sender<Duration>,
     pub(super) reads: ReadQuota,
     pub(super) client: Client,
     pub(super) writer: Writer,
     pub(super) clock: Arc<Clock>,
-    pub(super) in_flight: InFlight,
     /// The device's name, which takes a restart to change.
     pub(super) device_id: String,
 }
@@ -139,7 +139,7 @@ impl Changing {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(change) = changes.recv() => change,
             };
-            let applied = self.parts.apply(change.settings).await;
+            let applied = self.parts.apply(change.settings, &mut self.forwarding).await;
             if applied.is_ok() {
                 if let Some(http) = change.http {
                     self.serving.listen_http(http, &self.parts.origins);
@@ -150,37 +150,51 @@ impl Changing {
             // One that went away has no use for the answer.
             let _ = change.done.send(applied);
         }
+        self.forwarding.stop();
         self.serving.end_http.map(|end| end.send(true));
         #[cfg(unix)]
         self.serving.end_socket.map(|end| end.send(true));
         while self.serving.servers.join_next().await.is_some() {}
+        self.forwarding.end().await;
     }
 }
 
 impl LiveParts {
     /// All of it, or nothing: what can fail comes first.
-    async fn apply(&self, settings: Settings) -> Result<(), AgentError> {
+    async fn apply(&self, settings: Settings, forwarding: &mut Forwarding) -> Result<(), AgentError> {
         let limits = settings.limits;
         let (forwarder, bounds) = (settings.forwarder(), settings.bounds());
-        self.client.set_up(&settings.target).map_err(AgentError::Client)?;
-        self.adopt(&settings.target, limits).await.map_err(AgentError::Store)?;
+        let next = self.client.prepare(&settings.target).map_err(AgentError::Client)?;
+        let goes_elsewhere = forwarder.destination != forwarding.settings().destination;
+        if goes_elsewhere {
+            // What is on its way to the old place comes to its end first: none of it may be taken for the new one's.
+            forwarding.end().await;
+        }
+        let adopted = self.adopt(&settings.target, limits).await;
+        if adopted.is_ok() {
+            self.client.install(next);
+            forwarding.change(forwarder);
+        }
+        if goes_elsewhere {
+            forwarding.begin_again();
+        }
+        adopted.map_err(AgentError::Store)?;
         self.mappings.replace(settings.mappings);
         self.origins.replace(settings.allowed_origins);
         self.bounds.replace(bounds);
         self.reads.set_limit(settings.reads_per_day);
-        self.forwarder.send_replace(forwarder);
         self.keep.send_replace(settings.keep_events);
         Ok(())
     }
 
     /// Takes in where deliveries go from now on, and other limits of the store.
     async fn adopt(&self, target: &ClientOptions, limits: StoreLimits) -> Result<(), StoreError> {
-        let (whose, now, in_flight) = (destination(target, &self.device_id), self.clock.now(), self.in_flight.clone());
+        let (whose, now) = (destination(target, &self.device_id), self.clock.now());
         let adopted = self
             .writer
             .act(move |store| {
                 store.set_limits(limits)?;
-                store.adopt_destination(&whose, now, &in_flight)
+                store.adopt_destination(&whose, now)
             })
             .await?;
         if adopted.voided.is_some() {

@@ -11,7 +11,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::forwarder::{Forwarder, ForwarderParts};
 use crate::housekeeping::Housekeeping;
 use crate::http::admission::Admission;
 use crate::http::api::{Api, ReloadSender};
@@ -21,17 +20,16 @@ use crate::http::sessions::Sessions;
 use crate::intake::Intake;
 use crate::intake::folder::{Folder, FolderRules};
 use crate::intake::line::{LineDevice, LineRules};
-use crate::limits::{QUOTA_WINDOW, STOP_TIMEOUT};
+use crate::limits::STOP_TIMEOUT;
 use crate::link::{Link, LinkState};
 use crate::log_level::LogLevel;
 use crate::metrics::Metrics;
-use crate::network::NetworkWatch;
 use crate::pace::first_wait;
 use crate::pulse::Pulse;
 use crate::quota::QuotaClock;
 use crate::shared::Shared;
-use crate::status::{LinkView, PendingAtStart, ReadQuota, RouteCounts, SharedBounds, StatusParts};
-use crate::store::{InFlight, Outbox, Reader, Store, StoreError, StoreFile, StoreLimits, Writer};
+use crate::status::{LinkView, PendingAtStart, ProfileWaits, ReadQuota, RouteCounts, SharedBounds, StatusParts};
+use crate::store::{InFlight, Reader, Store, StoreError, StoreFile, StoreLimits, Writer};
 use crate::supervisor::{self, News};
 use crate::target::{Client, ClientError};
 use crate::tokens::Tokens;
@@ -43,11 +41,13 @@ const CERTIFICATES_INTERVAL: Duration = Duration::from_secs(2);
 
 mod changes;
 mod destination;
+mod forwarding;
 
 #[cfg(unix)]
 pub use changes::SocketChange;
 pub use changes::{Change, Settings};
 use changes::{Changing, LiveParts, Serving};
+use forwarding::{Forwarding, ForwardingParts};
 
 /// What an agent needs; each part gets what is its own.
 pub struct AgentOptions {
@@ -134,20 +134,17 @@ pub async fn run(
     let mappings = Shared::new(mappings);
     let origins = Shared::new(allowed_origins);
     let bounds = SharedBounds::new(bounds);
-    let (forwarder_sender, forwarder_settings) = watch::channel(forwarder_settings);
     let (keep_sender, keep_events) = watch::channel(keep_events);
-    let Opened { mut store, snapshot, reader, outbox, in_flight } =
-        Opened::open(&store_file, limits).map_err(AgentError::Store)?;
+    let Opened { mut store, snapshot, reader } = Opened::open(&store_file, limits).map_err(AgentError::Store)?;
     let clock = Arc::new(Clock::new(store.counters().recorded_at));
     // Before anything is read of what was delivered, used up or is on its way.
     let whose = destination::destination(&target, &device_id);
-    let adopted = store.transact(|store| store.adopt_destination(&whose, clock.now(), &in_flight));
+    let adopted = store.transact(|store| store.adopt_destination(&whose, clock.now()));
     destination::tell(&adopted.map_err(AgentError::Store)?, &target);
-    let (quota, quota_time) = store.quota(updates_per_day, Clock::system()).map_err(AgentError::Store)?;
+    let in_flight = InFlight::default();
+    let (_, quota_time) = store.quota(updates_per_day, Clock::system()).map_err(AgentError::Store)?;
     let quota_clock = QuotaClock::new(quota_time.at, clock.elapsed());
     let reads = ReadQuota::new(store.read_quota(reads_per_day, quota_time.at).map_err(AgentError::Store)?);
-    let batches = store.open_batches().map_err(AgentError::Store)?;
-    let rows_sent = store.batch_rows_since(quota_time.at.minus(QUOTA_WINDOW)).map_err(AgentError::Store)?;
     let metrics = Metrics::new();
     let client = Client::measured(&target, metrics.clone()).map_err(AgentError::Client)?;
     let pending_at_start = PendingAtStart::count(snapshot).map_err(AgentError::Thread)?;
@@ -181,29 +178,25 @@ pub async fn run(
         reads: reads.clone(),
     };
     let route_counts = RouteCounts::default();
+    let waits = ProfileWaits::default();
     let sessions = Arc::new(Sessions::default());
     let target_host = target.host();
     let housekeeping = Housekeeping::new(writer.clone(), clock.clone(), keep_events);
 
-    let forwarder = Forwarder::new(ForwarderParts {
-        outbox,
+    let forwarding = ForwardingParts {
         writer: writer.clone(),
         client: client.clone(),
-        quota,
-        quota_clock,
         clock: clock.clone(),
-        link: first_link,
-        network: NetworkWatch::begin(),
-        pulse,
-        link_view,
-        settings: forwarder_settings,
+        quota_clock,
+        in_flight: in_flight.clone(),
+        store_file: store_file.clone(),
         session_key: session_key.expose_secret().as_bytes().to_vec(),
         reads: reads.clone(),
-        batches,
-        rows_sent,
-        store_file: store_file.clone(),
+        pulse,
+        link_view,
         route_counts: route_counts.clone(),
-    });
+        waits: waits.clone(),
+    };
     let intake = Intake::new(writer.clone(), mappings.clone(), clock.clone());
     let folder = folder.map(|rules| Folder::new(rules, intake.clone()));
     let lines: Vec<LineDevice> = lines.into_iter().map(|rules| LineDevice::new(rules, intake.clone())).collect();
@@ -223,6 +216,7 @@ pub async fn run(
             folder: folder.as_ref().map(Folder::view),
             lines: lines.iter().map(LineDevice::view).collect(),
             quota_clock,
+            waits,
             store_file,
         },
         verifier,
@@ -235,7 +229,6 @@ pub async fn run(
         body_timeout: server.body_timeout,
     });
     let mut tasks = JoinSet::new();
-    tasks.spawn(forwarder.run(stop.clone()));
     tasks.spawn(housekeeping.run(stop.clone()));
     tasks.spawn(refresh_certificates(client.clone(), stop.clone()));
     tasks.spawn(watchdog.run(stop.clone(), || std::process::exit(1)));
@@ -251,19 +244,8 @@ pub async fn run(
         sessions: sessions.clone(),
     };
     let changing = Changing {
-        parts: LiveParts {
-            mappings,
-            origins,
-            bounds,
-            forwarder: forwarder_sender,
-            keep: keep_sender,
-            reads,
-            client,
-            writer,
-            clock,
-            in_flight,
-            device_id,
-        },
+        parts: LiveParts { mappings, origins, bounds, keep: keep_sender, reads, client, writer, clock, device_id },
+        forwarding: Forwarding::begin(forwarding, forwarder_settings, first_link),
         serving: Serving {
             api,
             guard: Box::new(guard),
@@ -291,8 +273,6 @@ struct Opened {
     /// As the store is now, for what is counted beside the work.
     snapshot: Reader,
     reader: Reader,
-    outbox: Outbox,
-    in_flight: InFlight,
 }
 
 impl Opened {
@@ -303,14 +283,7 @@ impl Opened {
         if is_mended && let Some(salvage) = store.last_salvage()? {
             tracing::error!(%salvage, "the store was damaged");
         }
-        let in_flight = InFlight::default();
-        Ok(Self {
-            snapshot: Reader::open_snapshot(file)?,
-            reader: Reader::open(file)?,
-            outbox: Outbox::open(file, in_flight.clone())?,
-            store,
-            in_flight,
-        })
+        Ok(Self { snapshot: Reader::open_snapshot(file)?, reader: Reader::open(file)?, store })
     }
 }
 

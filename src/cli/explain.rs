@@ -6,7 +6,7 @@ use super::{Failure, print, profile_path, small_runtime};
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::reason::Reason;
-use crate::status::{EVENTS_SHOWN, Profile, ProfileAttribute, ProfileEventView, ProfileSend, profile};
+use crate::status::{EVENTS_SHOWN, Profile, ProfileAttribute, ProfileEventView, ProfileSend, ProfileWaitView, profile};
 use crate::store::{Reader, StoreError};
 
 /// Explains one profile: each attribute, what set it, and what became of it
@@ -62,6 +62,10 @@ fn text(profile: &Profile) -> String {
     }
     if let Some(at) = &profile.read_back_at {
         lines.push(format!("an answer was lost: what Target has is read on {at}, and put right"));
+    }
+    if let Some(ProfileWaitView { reason, until }) = &profile.waits {
+        let until = until.as_deref().map(|at| format!("; tried again on {at}")).unwrap_or_default();
+        lines.push(format!("what is pending waits: {reason}{until}"));
     }
     for attribute in &profile.attributes {
         lines.push(String::new());

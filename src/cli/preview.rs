@@ -146,7 +146,7 @@ impl Preview<'_> {
                 Ok(())
             }
             UpdateApi::Bulk => {
-                let is_v1 = self.identity.kind() == IdentityKind::PcId && forwarding.has_ecid;
+                let is_v1 = self.identity.kind() == IdentityKind::PcId && forwarding.routes.has_ecid;
                 let path = bulk::path(client_code, if is_v1 { 1 } else { 2 });
                 let mut attributes = self.attributes.to_vec();
                 attributes.sort_unstable();

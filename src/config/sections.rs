@@ -156,9 +156,10 @@ fn is_loopback(url: &reqwest::Url) -> bool {
 
 fn forwarding(section: &Table<'_, '_>) -> ForwarderRules {
     let defaults = RouteRules::default();
-    let routes = RouteRules {
+    let mut routes = RouteRules {
         mode: mode(section).unwrap_or_default(),
         creates_missing: creates_missing(section),
+        has_ecid: false,
         bulk_above: section
             .integer("bulk_above", 0..BATCH_ROWS_MAX as u64 + 1)
             .map_or(defaults.bulk_above, |rows| usize::try_from(rows).unwrap_or(usize::MAX)),
@@ -166,10 +167,10 @@ fn forwarding(section: &Table<'_, '_>) -> ForwarderRules {
     let late_after = section.duration("late_after", Duration::ZERO..QUOTA_WINDOW + SECOND).unwrap_or(LATE_AFTER);
     let is_shared = section.flag("shared_profiles").unwrap_or(true);
     let verify_after = section.duration("verify_after", SECOND..RESEND_AFTER_MAX).unwrap_or(VERIFY_AFTER);
+    routes.has_ecid = section.flag("ecid").unwrap_or(false);
     ForwarderRules {
         routes,
         late_after: is_shared.then_some(late_after),
-        has_ecid: section.flag("ecid").unwrap_or(false),
         property_token: section.text("property_token").map(|text| text.into_inner().to_owned()),
         verify: verify_sample(section).map(|part| (part, verify_after)),
     }

@@ -15,7 +15,7 @@ use crate::link::{Link, LinkState};
 use crate::network::NetworkWatch;
 use crate::pulse::Pulse;
 use crate::quota::{Quota, QuotaClock, QuotaTime};
-use crate::status::{LinkView, ReadQuota, RouteCounts};
+use crate::status::{LinkView, ProfileWait, ProfileWaits, ReadQuota, RouteCounts};
 use crate::store::{BatchHead, Outbox, StoreFile, Writer};
 use crate::target::{Client, Outcome};
 
@@ -58,6 +58,8 @@ pub struct ForwarderParts {
     pub store_file: StoreFile,
     /// Where it is counted which way updates went.
     pub route_counts: RouteCounts,
+    /// Where it is shown why profiles wait, each alone.
+    pub waits: ProfileWaits,
 }
 
 /// The forwarder.
@@ -76,6 +78,7 @@ pub struct Forwarder {
     settings: watch::Receiver<ForwarderSettings>,
     link_view: watch::Sender<LinkView>,
     route_counts: RouteCounts,
+    waits: ProfileWaits,
 }
 
 impl Forwarder {
@@ -112,6 +115,7 @@ impl Forwarder {
             settings,
             link_view: parts.link_view,
             route_counts: parts.route_counts,
+            waits: parts.waits,
         }
     }
 
@@ -152,7 +156,7 @@ impl Forwarder {
                     let token = (self.core.link().state() == LinkState::Paused && self.errands.client.has_token_file())
                         .then(|| moment.elapsed + TOKEN_INTERVAL);
                     let until = until.into_iter().chain(token).min();
-                    return until.map(|until| self.clock.instant(until).into());
+                    return until.map(|until| self.clock.instant(until));
                 }
                 action => self.begin(action, moment.quota),
             }
@@ -206,6 +210,13 @@ impl Forwarder {
     /// Says and shows what is new.
     fn tell(&mut self) {
         self.spare += self.core.take_released();
+        if let Some(waits) = self.core.take_waits() {
+            let (now, elapsed) = (self.clock.now(), self.clock.elapsed());
+            let wait = |(id, (reason, until)): (i64, (&'static str, Duration))| {
+                (id, ProfileWait { reason, until: now.plus(until.saturating_sub(elapsed)) })
+            };
+            self.waits.replace(waits.into_iter().map(wait).collect());
+        }
         for news in self.core.take_news() {
             match news {
                 News::Link => self.show_link(),

@@ -34,9 +34,9 @@ pub(super) struct Jobs {
 impl Jobs {
     /// Submits a batch. That it is being sent is noted before: after a crash nobody knows whether Target took it.
     pub(super) async fn submit(self, head: BatchHead, names: Vec<String>) -> Result<BatchCame, StoreError> {
-        let (id, at) = (head.id, self.quota_now);
-        self.writer.act(move |store| store.submitting_batch(id, at)).await?;
-        let file = File { store_file: self.store_file, head: head.clone(), names };
+        let (id, at, sent_at) = (head.id, self.quota_now, head.sent_at);
+        self.writer.act(move |store| store.submitting_batch(id, at, sent_at)).await?;
+        let file = File { store_file: self.store_file.clone(), head: head.clone(), names };
         let measured = file.clone();
         let (bytes, rows) =
             tokio::task::spawn_blocking(move || measured.measure()).await.expect("no panic in reading")?;
@@ -51,16 +51,30 @@ impl Jobs {
         match exchange.answer {
             BatchOutcome::Submitted(path) => {
                 let target_id = path.clone();
-                self.writer.act(move |store| store.submitted_batch(id, &target_id, at)).await?;
-                Ok(BatchCame::Submitted(path))
+                // Target has it, whether or not that can be written down: after a crash its answer counts as lost.
+                let noted = self.writer.act(move |store| store.submitted_batch(id, (&target_id, rows), at)).await;
+                self.report(noted);
+                Ok(BatchCame::Submitted(path, rows))
+            }
+            BatchOutcome::Failed(outcome) if outcome.is_lost() => {
+                self.report(read);
+                Ok(BatchCame::Failed(outcome))
             }
             BatchOutcome::Failed(outcome) => {
-                if !outcome.is_lost() {
-                    self.writer.act(move |store| store.unsubmitted_batch(id)).await?;
-                }
+                let noted = self.writer.act(move |store| store.unsubmitted_batch(id)).await;
+                self.report(noted);
+                // A file that was cut off says nothing of the batch.
                 read?;
                 Ok(BatchCame::Failed(outcome))
             }
+        }
+    }
+
+    /// What the store did not do says nothing of what Target did.
+    fn report(&self, result: Result<(), StoreError>) {
+        if let Err(error) = result {
+            self.writer.report(&error);
+            tracing::warn!(%error, "what became of a batch could not be written down");
         }
     }
 

@@ -252,9 +252,21 @@ pub struct Profile {
     /// When it is read back since an answer was lost, so that nobody knows what Target has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_back_at: Option<String>,
+    /// Why what is pending was not sent yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<ProfileWaitView>,
     pub attributes: Vec<ProfileAttribute>,
     /// The last events, newest first.
     pub events: Vec<ProfileEventView>,
+}
+
+/// Why a profile waits, and when it is tried again, if that is known.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ProfileWaitView {
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -346,6 +358,7 @@ pub fn profile(
         missing_since: row.missing.map(|(since, _)| since.to_string()),
         looked_for_at: row.missing.map(|(_, look_at)| look_at.to_string()),
         read_back_at: row.read_back.filter(|(_, why)| *why == ReadBack::Ambiguous).map(|(at, _)| at.to_string()),
+        waits: None,
         attributes: row.attributes.into_iter().map(|it| attribute(it, in_flight, row.missing.is_some())).collect(),
         events: events.into_iter().map(ProfileEventView::from).collect(),
     }

@@ -25,10 +25,10 @@ mod shared;
 
 pub use documents::{
     BatchView, DeliveredCounts, EventCounts, History, HistoryMoment, PendingCounts, Profile, ProfileAttribute,
-    ProfileEventView, ProfileIdentity, ProfileReading, ProfileSend, QuotaCounts, ReadCounts, RejectedCounts,
-    RouteCount, Status, StoreCounts, profile,
+    ProfileEventView, ProfileIdentity, ProfileReading, ProfileSend, ProfileWaitView, QuotaCounts, ReadCounts,
+    RejectedCounts, RouteCount, Status, StoreCounts, profile,
 };
-pub use shared::{Bounds, LinkView, PendingAtStart, ReadQuota, RouteCounts, SharedBounds};
+pub use shared::{Bounds, LinkView, PendingAtStart, ProfileWait, ProfileWaits, ReadQuota, RouteCounts, SharedBounds};
 
 /// How far the history goes back.
 const HISTORY_TIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -68,6 +68,8 @@ pub struct StatusParts {
     pub lines: Vec<SharedView<LineView>>,
     /// Which way updates went.
     pub route_counts: RouteCounts,
+    /// Why profiles wait, each alone.
+    pub waits: ProfileWaits,
     /// The store's file.
     pub store_file: StoreFile,
 }
@@ -164,7 +166,26 @@ impl StatusParts {
         let Some(row) = reader.profile(identity)? else { return Ok(None) };
         let events = reader.profile_events(row.id, EVENTS_SHOWN)?;
         let in_flight = self.in_flight.newest_version(row.id);
-        Ok(Some(profile(identity, row, events, in_flight, self.clock.now())))
+        let waits = self.waits(row.id);
+        let found = profile(identity, row, events, in_flight, self.clock.now());
+        let is_pending = found.attributes.iter().any(|attribute| attribute.state == "pending");
+        Ok(Some(Profile { waits: waits.filter(|_| is_pending), ..found }))
+    }
+
+    /// Why a profile that is pending waits: it alone, or with all others.
+    fn waits(&self, profile_id: i64) -> Option<ProfileWaitView> {
+        let now = self.clock.now();
+        let alone = self.waits.of(profile_id).filter(|wait| wait.until > now);
+        if let Some(ProfileWait { reason, until }) = alone {
+            return Some(ProfileWaitView { reason: reason.to_owned(), until: Some(until.to_string()) });
+        }
+        let LinkView { state, reason, quota_opens_at, .. } = self.link.borrow().clone();
+        if !matches!(state, LinkState::Online | LinkState::Unknown) {
+            let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            return Some(ProfileWaitView { reason: format!("the link is {}{why}", state.name()), until: None });
+        }
+        let until = quota_opens_at.filter(|at| *at > now)?.to_string();
+        Some(ProfileWaitView { reason: "the quota of 24 hours is spent".to_owned(), until: Some(until) })
     }
 
     /// All that the store holds of an identity, as it stands there. Reads from disk.

@@ -1,5 +1,6 @@
 //! What the parts of a running agent share with whoever shows it: the link, bounds, counts.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -75,6 +76,31 @@ impl RouteCounts {
             (route, self.0[place].load(Ordering::Relaxed))
         };
         Route::ALL.into_iter().map(counted).filter(|(_, updates)| *updates > 0).collect()
+    }
+}
+
+/// Why a profile waits, it alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProfileWait {
+    /// Why, as a clause.
+    pub reason: &'static str,
+    /// When it is tried again.
+    pub until: Timestamp,
+}
+
+/// Why profiles wait, each alone, as the forwarder last said, shared with whoever shows it.
+#[derive(Clone, Debug, Default)]
+pub struct ProfileWaits(Arc<Mutex<HashMap<i64, ProfileWait>>>);
+
+impl ProfileWaits {
+    /// Others wait from now on.
+    pub fn replace(&self, waits: HashMap<i64, ProfileWait>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = waits;
+    }
+
+    /// Why a profile waits.
+    pub(super) fn of(&self, profile_id: i64) -> Option<ProfileWait> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&profile_id).copied()
     }
 }
 

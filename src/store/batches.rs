@@ -16,7 +16,7 @@ use super::{Reader, StoreError, profiles, sends, settle};
 use crate::existence::Existence;
 use crate::identity::IdentityKind;
 use crate::limits::BATCH_ROW_FAILURES_MAX;
-use crate::merge::Sent;
+use crate::merge::{LATE_MAX, Sent};
 use crate::quota::QuotaTime;
 use crate::reason::Reason;
 use crate::route::Route;
@@ -79,6 +79,8 @@ pub struct BatchHead {
     pub target_id: Option<String>,
     /// When it was submitted, on the quota's clock.
     pub submitted_at: Option<Timestamp>,
+    /// The same on Target's clock.
+    pub sent_at: Option<Timestamp>,
     /// When it ended, on the quota's clock.
     pub ended_at: Option<Timestamp>,
 }
@@ -173,7 +175,8 @@ pub fn key_hash(key: &str) -> u64 {
 /// The batches that are not at their end, and the last `ended` of the others, newest first.
 pub(super) fn heads(connection: &Connection, ended: usize) -> rusqlite::Result<Vec<BatchHead>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, kind, api, state, row_count, byte_count, target_id, submitted_at_ms, ended_at_ms FROM batch
+        "SELECT id, kind, api, state, row_count, byte_count, target_id, submitted_at_ms, ended_at_ms, sent_at_ms
+         FROM batch
          WHERE state < 3 OR id IN (SELECT id FROM batch WHERE state >= 3 ORDER BY id DESC LIMIT ?1) ORDER BY id DESC",
     )?;
     let rows = statement.query_map([i64::try_from(ended).unwrap_or(0)], head)?;
@@ -194,6 +197,7 @@ fn head(row: &Row<'_>) -> rusqlite::Result<BatchHead> {
         target_id: row.get(6)?,
         submitted_at: time(7)?,
         ended_at: time(8)?,
+        sent_at: time(9)?,
     })
 }
 
@@ -364,12 +368,18 @@ impl Store {
         Ok(true)
     }
 
-    /// Notes that a batch is about to be sent, within a transaction; `at` is the quota's clock.
+    /// Notes that a batch is about to be sent, within a transaction; `at` is on the quota's clock, `sent_at` on Target's.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
-    pub fn submitting_batch(&mut self, batch_id: i64, at: Timestamp) -> Result<(), StoreError> {
-        self.set_batch("UPDATE batch SET state = 1, submitted_at_ms = ?2 WHERE id = ?1", (batch_id, at.as_millis()))
+    pub fn submitting_batch(
+        &mut self,
+        batch_id: i64,
+        at: Timestamp,
+        sent_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE batch SET state = 1, submitted_at_ms = ?2, sent_at_ms = ?3 WHERE id = ?1";
+        self.set_batch(sql, (batch_id, at.as_millis(), sent_at.map(Timestamp::as_millis)))
     }
 
     /// Notes that a batch was not taken, within a transaction.
@@ -380,13 +390,19 @@ impl Store {
         self.set_batch("UPDATE batch SET state = 0, submitted_at_ms = NULL WHERE id = ?1", [batch_id])
     }
 
-    /// Notes under which name Target took a batch, within a transaction; `at` is the quota's clock.
+    /// Notes under which name Target took a batch, and with how many rows, within a transaction; `at` is on the quota's clock.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
-    pub fn submitted_batch(&mut self, batch_id: i64, target_id: &str, at: Timestamp) -> Result<(), StoreError> {
-        let sql = "UPDATE batch SET state = 2, target_id = ?2, submitted_at_ms = ?3 WHERE id = ?1 AND state = 1";
-        self.set_batch(sql, (batch_id, target_id, at.as_millis()))?;
+    pub fn submitted_batch(
+        &mut self,
+        batch_id: i64,
+        (target_id, rows): (&str, usize),
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE batch SET state = 2, target_id = ?2, submitted_at_ms = ?3, row_count = ?4
+                   WHERE id = ?1 AND state = 1";
+        self.set_batch(sql, (batch_id, target_id, at.as_millis(), i64::try_from(rows).unwrap_or(i64::MAX)))?;
         self.state_mut().totals.requests += 1;
         self.state_mut().totals.batches += 1;
         Ok(())
@@ -467,14 +483,15 @@ impl Store {
                 self.lose_row(profile_id, row, (*sent_at, *read_back_at))?;
                 self.fail_row(profile_id, row, at)
             }
-            Ending::Complete { sent_at, .. } => {
+            Ending::Complete { sent_at, read_back_at, .. } => {
                 settled.delivered += 1;
+                let lost_at = self.log_row(profile_id, row, (*sent_at, false))?;
                 self.deliver_row(profile_id, row, at)?;
-                self.log_row(profile_id, row, (*sent_at, false))?;
-                match verify() {
-                    Some(due) => verification::schedule(&self.connection, profile_id, (due, ReadBack::Sample)),
-                    None => Ok(()),
-                }
+                // What was lost before may still come, over this.
+                let may_come = lost_at.is_some_and(|lost_at| sent_at.since(lost_at) < LATE_MAX);
+                let late = may_come.then_some((*read_back_at, ReadBack::Ambiguous));
+                let due = late.or_else(|| verify().map(|due| (due, ReadBack::Sample)));
+                due.map_or(Ok(()), |due| verification::schedule(&self.connection, profile_id, due))
             }
             Ending::Lost { sent_at, read_back_at } => self.lose_row(profile_id, row, (*sent_at, *read_back_at)),
             Ending::Refused(reason, detail) => self.refuse_row(profile_id, row, (*reason, detail), at),
@@ -493,12 +510,26 @@ impl Store {
         verification::schedule(&self.connection, profile_id, (read_back_at, ReadBack::Ambiguous))
     }
 
-    /// Adds what was sent to the log of the profile, so that it is known again when it is read.
-    fn log_row(&self, profile_id: i64, row: &[RowAttribute], (at, is_lost): (Timestamp, bool)) -> rusqlite::Result<()> {
+    /// Adds what was sent to the log of the profile, so that it is known again when it is read. Gives when the last value was
+    /// sent whose answer was lost, by then.
+    fn log_row(
+        &self,
+        profile_id: i64,
+        row: &[RowAttribute],
+        (at, is_lost): (Timestamp, bool),
+    ) -> rusqlite::Result<Option<Timestamp>> {
         if row.iter().all(|attribute| attribute.3.is_none() && attribute.4.is_none()) {
-            return Ok(());
+            return Ok(None);
         }
         let mut log = sends::load(&self.connection, profile_id)?;
+        let mut delivered = self
+            .connection
+            .prepare_cached("SELECT delivered_version FROM attribute WHERE profile_id = ?1 AND name = ?2")?;
+        for RowAttribute(name, ..) in row.iter().filter(|attribute| attribute.3.is_some()) {
+            let delivered: Option<i64> = delivered.query_row((profile_id, name), |row| row.get(0)).optional()?;
+            log.lose_after(name, delivered.unwrap_or(0));
+        }
+        let lost_at = log.lost_at();
         for RowAttribute(name, value, version, own, seen_ms) in row {
             let seen_at = seen_ms.map(Timestamp::from_millis);
             match (own, seen_at) {
@@ -510,7 +541,8 @@ impl Store {
                 (None, _) => {}
             }
         }
-        sends::write(&self.connection, profile_id, &log)
+        sends::write(&self.connection, profile_id, &log)?;
+        Ok(lost_at)
     }
 
     fn deliver_row(&mut self, profile_id: i64, row: &[RowAttribute], at: Timestamp) -> rusqlite::Result<()> {

@@ -9,8 +9,6 @@ use rusqlite::{Connection, OptionalExtension};
 use super::StoreError;
 use super::counters::Pending;
 use super::journal::Store;
-use super::outbox::InFlight;
-use super::settle::Settlement;
 use crate::reason::Reason;
 use crate::timestamp::Timestamp;
 
@@ -84,17 +82,11 @@ const REFRESH_OWN: &str = "UPDATE profile SET (pending_seq, pending_since_ms) = 
      WHERE id IN (SELECT profile_id FROM attribute WHERE is_own = 1)";
 
 impl Store {
-    /// Notes where deliveries go from now on, within a transaction, and what that makes void. Deliveries that are
-    /// `in_flight` went to the place before: what comes of them is not noted.
+    /// Notes where deliveries go from now on, within a transaction, and what that makes void. Nothing may be in flight.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
-    pub fn adopt_destination(
-        &mut self,
-        destination: &Destination,
-        at: Timestamp,
-        in_flight: &InFlight,
-    ) -> Result<Adopted, StoreError> {
+    pub fn adopt_destination(&mut self, destination: &Destination, at: Timestamp) -> Result<Adopted, StoreError> {
         let before = noted(&self.connection).map_err(StoreError::Read)?;
         if before.as_ref() == Some(destination) {
             return Ok(Adopted::default());
@@ -104,7 +96,7 @@ impl Store {
             Some(before) => {
                 // The outbox takes more room than before. A store that is nearly full must not stop the agent for that.
                 self.lift_bounds()?;
-                let adopted = self.adopt(&before, destination, at, in_flight).map_err(StoreError::write);
+                let adopted = self.adopt(&before, destination, at).map_err(StoreError::write);
                 self.set_bounds()?;
                 adopted?
             }
@@ -113,20 +105,14 @@ impl Store {
         Ok(adopted)
     }
 
-    fn adopt(
-        &mut self,
-        before: &Destination,
-        now: &Destination,
-        at: Timestamp,
-        in_flight: &InFlight,
-    ) -> rusqlite::Result<Adopted> {
+    fn adopt(&mut self, before: &Destination, now: &Destination, at: Timestamp) -> rusqlite::Result<Adopted> {
         let was_pending = Pending::count(&self.connection)?;
         let mut adopted = Adopted::default();
         if before.device_id != now.device_id {
             adopted.withheld = Some(self.withhold(&before.device_id, &now.device_id, at)?);
         }
         if !before.is_same_place(now) {
-            self.void(at, in_flight)?;
+            self.void(at)?;
         }
         let pending = Pending::count(&self.connection)?;
         adopted.voided = (!before.is_same_place(now)).then_some(pending);
@@ -159,8 +145,7 @@ impl Store {
         Ok(withheld)
     }
 
-    fn void(&mut self, at: Timestamp, in_flight: &InFlight) -> rusqlite::Result<()> {
-        self.void_flights.extend(flights(&self.connection, in_flight)?);
+    fn void(&mut self, at: Timestamp) -> rusqlite::Result<()> {
         for sql in VOID.into_iter().chain(VOID_QUOTAS) {
             self.connection.execute(sql, [])?;
         }
@@ -169,9 +154,8 @@ impl Store {
         self.give_up_batches(3)?;
         // Their rows count in the old client's day.
         self.connection.execute("UPDATE batch SET submitted_at_ms = NULL", [])?;
-        let in_flight = i64::try_from(self.void_flights.len()).unwrap_or(0);
         let totals = &mut self.state_mut().totals;
-        totals.quota_reserved = totals.quota_reserved.min(in_flight);
+        totals.quota_reserved = 0;
         totals.destination_changed_at_ms = at.as_millis();
         Ok(())
     }
@@ -188,26 +172,14 @@ impl Store {
             .map(|_| ())
     }
 
-    /// Settles a delivery within a transaction, unless it went to a place that is not the destination any more: then
-    /// what it held is still pending.
+    /// Whether that is where deliveries go.
     ///
     /// # Errors
-    /// As for [`Store::settle`].
-    pub(super) fn settle_unless_void(&mut self, settlement: &Settlement) -> Result<(), StoreError> {
-        // One profile has one update in flight at a time, so that the first after the change is the one from before it.
-        if self.void_flights.remove(&settlement.claim.profile_id) {
-            self.reserve(-1);
-            return Ok(());
-        }
-        self.settle(settlement)
+    /// [`StoreError::Read`].
+    pub fn goes_to(&self, client_code: &str, endpoint: &str) -> Result<bool, StoreError> {
+        let noted = noted(&self.connection).map_err(StoreError::Read)?;
+        Ok(noted.is_none_or(|noted| (noted.client_code.as_str(), noted.endpoint.as_str()) == (client_code, endpoint)))
     }
-}
-
-/// The profiles that are in flight. Only what is pending can be.
-fn flights(connection: &Connection, in_flight: &InFlight) -> rusqlite::Result<Vec<i64>> {
-    let mut pending = connection.prepare("SELECT id FROM profile WHERE pending_seq IS NOT NULL")?;
-    let ids = pending.query_map([], |row| row.get(0))?;
-    ids.filter(|id| !matches!(id, Ok(id) if in_flight.newest_version(*id).is_none())).collect()
 }
 
 fn noted(connection: &Connection) -> rusqlite::Result<Option<Destination>> {

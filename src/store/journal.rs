@@ -3,7 +3,7 @@
 //! Within a transaction an event is written to the journal, and its changes are coalesced into its profiles.
 //! The numbers in memory follow the transaction: a rollback takes them back too.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -56,8 +56,6 @@ pub struct Store {
     pub(super) quota_spent: BTreeMap<i64, i64>,
     /// The same, of calls of the Fetch API.
     pub(super) reads_spent: BTreeMap<i64, i64>,
-    /// Profiles whose delivery was in flight when the destination changed.
-    pub(super) void_flights: HashSet<i64>,
     keys: Keys,
     pub(super) limits: StoreLimits,
     /// What was pending when it was opened, once it is counted.
@@ -175,7 +173,6 @@ impl Store {
             committed: state,
             quota_spent: BTreeMap::new(),
             reads_spent: BTreeMap::new(),
-            void_flights: HashSet::new(),
             keys,
             limits: StoreLimits::default(),
             pending_at_start: None,

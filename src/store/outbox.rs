@@ -268,12 +268,14 @@ fn claim_due(
         if busy.contains(&profile_id) {
             continue;
         }
+        let (basis, mut sends) = (readings::basis(connection, profile_id)?, sends::load(connection, profile_id)?);
+        readings::lose_unanswered(&basis, &mut sends);
         let mut claim = Claim {
             profile_id,
             identity: profiles::identity(row, 1)?,
             knowledge: profiles::knowledge(row, 3)?,
-            basis: Some(readings::basis(connection, profile_id)?),
-            sends: sends::load(connection, profile_id)?,
+            basis: Some(basis),
+            sends,
             missing_since: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_millis),
             attributes: Vec::new(),
             in_flight: None,
@@ -307,6 +309,10 @@ fn claim_with(connection: &Connection, in_flight: &InFlight, rules: ClaimRules<'
         }
         if rules.late_before.is_some() {
             claim.sends = sends::load(connection, claim.profile_id)?;
+            for attribute in &claim.attributes {
+                claim.sends.lose_after(&attribute.name, attribute.delivered_version);
+            }
+            readings::lose_unanswered(claim.basis.iter().flatten(), &mut claim.sends);
         }
     }
     Ok(Claims { claims, backlog })

@@ -406,11 +406,12 @@ fn find(snapshot: &Connection, identity: &Identity) -> rusqlite::Result<Option<P
          WHERE a.profile_id = ?1 ORDER BY a.name",
     )?;
     let batched = batches::batched_versions(snapshot, profile.id)?;
-    let log = sends::load(snapshot, profile.id)?;
+    let mut log = sends::load(snapshot, profile.id)?;
     profile.attributes =
         statement.query_map([profile.id], |row| attribute(row, &log, &batched))?.collect::<rusqlite::Result<_>>()?;
     drop(statement);
     profile.basis = readings::basis(snapshot, profile.id)?;
+    readings::lose_unanswered(&profile.basis, &mut log);
     profile.sends = log;
     Ok(Some(profile))
 }

@@ -44,11 +44,14 @@ impl Basis {
         let newest = noted.last().map_or(0, |sent| sent.version);
         let unnoted = self.delivered.clone().filter(|delivered| delivered.version > newest);
         let unnoted = unnoted.map(|sent| Sent { at: on_target(sent.at), ..sent });
-        // What is newer than what was delivered had no answer: the process ended before.
-        let noted = noted
-            .iter()
-            .map(|sent| Sent { is_lost: sent.is_lost || sent.version > self.delivered_version, ..sent.clone() });
-        noted.chain(unnoted).collect()
+        noted.iter().cloned().chain(unnoted).collect()
+    }
+}
+
+/// Marks what is newer than what was delivered as lost: it had no answer, since the process ended before.
+pub(super) fn lose_unanswered<'b>(basis: impl IntoIterator<Item = &'b Basis>, log: &mut SendLog) {
+    for basis in basis {
+        log.lose_after(&basis.name, basis.delivered_version);
     }
 }
 

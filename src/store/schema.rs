@@ -12,12 +12,13 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::StoreError;
 use super::seal::{self, Standing, StoreFile};
 
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("sql/0001_store.sql"),
     include_str!("sql/0002_target.sql"),
     include_str!("sql/0003_history.sql"),
     include_str!("sql/0004_seal.sql"),
     include_str!("sql/0005_sends.sql"),
+    include_str!("sql/0006_batch_sent.sql"),
 ];
 
 /// The schema that this program reads and writes.

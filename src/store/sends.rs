@@ -16,7 +16,7 @@ use crate::timestamp::Timestamp;
 /// changes some times, and each value may be tried more than once.
 const KEPT_MAX: usize = 16;
 
-/// Time for which they are kept. Limits: longer than one may be applied late, and then take to show.
+/// Time for which they are kept after a newer one arrived. Limits: longer than one may be applied late, and then take to show.
 const KEPT_FOR: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// The last values that were sent of a profile, by attribute, oldest first; and others' values that were written again.
@@ -52,14 +52,15 @@ impl SendLog {
     /// Adds a value that is about to be sent. Those that can show late no more fall out, and then the oldest.
     pub fn add(&mut self, name: &str, sent: Sent) {
         let sends = self.sent.entry(name.to_owned()).or_default();
-        // What is known to have arrived last is what everything goes on from.
+        // Everything goes on from what is known to have arrived last, and from what may have since.
         let known = sends.iter().rposition(|held| !held.is_lost);
         let mut too_many = (sends.len() + 1).saturating_sub(KEPT_MAX);
-        let mut places = 0..;
+        let mut place = 0;
         sends.retain(|held| {
-            let is_known = places.next() == known;
-            let goes = !is_known && (too_many > 0 || sent.at.since(held.at) > KEPT_FOR);
+            let is_past = known.is_some_and(|known| place < known) && sent.at.since(held.at) > KEPT_FOR;
+            let goes = Some(place) != known && (is_past || too_many > 0);
             too_many -= usize::from(goes && too_many > 0);
+            place += 1;
             !goes
         });
         sends.push(sent);
@@ -214,14 +215,19 @@ mod tests {
 
     #[test]
     fn what_can_be_applied_late_no_more_is_not_kept() {
-        let mut log = SendLog::default();
         let hours = |hours: i64| hours * 60 * 60;
-        for (version, is_lost) in [(hours(1), false), (hours(2), false), (hours(3), true), (hours(8), true)] {
-            log.add("visits", sent(version, "x", "x"));
-            if is_lost {
-                log.lose("visits");
+        let log_of = |sends: &[(i64, bool)]| {
+            let mut log = SendLog::default();
+            for (at, is_lost) in sends {
+                log.add("visits", sent(hours(*at), "x", "x"));
+                if *is_lost {
+                    log.lose("visits");
+                }
             }
-        }
-        assert_eq!(versions(&log), [hours(2), hours(8)]);
+            versions(&log)
+        };
+        assert_eq!(log_of(&[(1, false), (2, true), (3, false), (4, true), (8, true)]), [3, 4, 8].map(hours));
+        // Nothing came after it that is known to have arrived.
+        assert_eq!(log_of(&[(1, true), (60, true)]), [1, 60].map(hours));
     }
 }

@@ -139,6 +139,12 @@ impl Store {
             let version = |index: &usize| (claim.attributes[*index].name.clone(), claim.attributes[*index].version);
             let versions: Vec<(String, i64)> = refusal.attributes.iter().map(version).collect();
             let why = (refusal.reason, refusal.detail.as_str());
+            if refusal.reason == Reason::ProfileMissing {
+                // What comes next of this customer is waited for as long again.
+                self.connection
+                    .prepare_cached("UPDATE profile SET missing_since_ms = NULL WHERE id = ?1")?
+                    .execute([claim.profile_id])?;
+            }
             settled += self.refuse_versions(claim.profile_id, &versions, why, settlement.at)?;
         }
         let profiles = profiles::refresh_pending(&self.connection, claim.profile_id)?;

@@ -59,7 +59,10 @@ impl Store {
     }
 
     fn note_verified(&mut self, profile_id: i64, verified: &Verified) -> rusqlite::Result<()> {
-        self.connection.prepare_cached("DELETE FROM verification WHERE profile_id = ?1")?.execute([profile_id])?;
+        // What is not due yet may have been decided while it was read.
+        self.connection
+            .prepare_cached("DELETE FROM verification WHERE profile_id = ?1 AND due_at_ms <= ?2")?
+            .execute((profile_id, verified.at.as_millis()))?;
         if let Some(again) = verified.again_at {
             schedule(&self.connection, profile_id, (again, ReadBack::Ambiguous))?;
         }

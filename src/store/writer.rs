@@ -495,9 +495,7 @@ impl Job {
                 }
                 Ok(())
             }
-            Self::Settle { settlements, .. } => {
-                settlements.iter().try_for_each(|settlement| store.settle_unless_void(settlement))
-            }
+            Self::Settle { settlements, .. } => settlements.iter().try_for_each(|settlement| store.settle(settlement)),
             Self::Other(other) | Self::Note(other) => other.apply(store),
             Self::Damage => Ok(()),
         }

@@ -136,6 +136,9 @@ impl std::error::Error for ClientError {
 #[derive(Clone, Debug)]
 pub struct Client(Arc<RwLock<Arc<Connections>>>);
 
+/// A client that is set up, and does not hold yet.
+pub struct Prepared(Connections);
+
 /// The client as it is set up now.
 #[derive(Debug)]
 struct Connections {
@@ -212,14 +215,24 @@ impl Client {
         Ok(Self(Arc::new(RwLock::new(Arc::new(Connections::new(options, metrics)?)))))
     }
 
-    /// Sets all clones up anew. What is on its way comes to its end as it began.
+    /// Makes ready how Target is reached with other options; nothing changes.
     ///
     /// # Errors
-    /// As for [`Self::new`]; then nothing changes.
-    pub fn set_up(&self, options: &ClientOptions) -> Result<(), ClientError> {
-        let next = Connections::new(options, self.now().metrics.clone())?;
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
-        Ok(())
+    /// As for [`Self::new`].
+    pub fn prepare(&self, options: &ClientOptions) -> Result<Prepared, ClientError> {
+        Ok(Prepared(Connections::new(options, self.now().metrics.clone())?))
+    }
+
+    /// Has what was made ready hold, for all clones. What is on its way comes to its end as it began.
+    pub fn install(&self, next: Prepared) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next.0);
+    }
+
+    /// Gives the client code and the endpoint that requests go to now.
+    #[must_use]
+    pub fn place(&self) -> (String, String) {
+        let now = self.now();
+        (now.options.client_code.clone(), now.options.endpoint.clone())
     }
 
     fn now(&self) -> Arc<Connections> {
@@ -247,7 +260,8 @@ impl Client {
         if now.fingerprint == now.options.tls.fingerprint() {
             return Ok(false);
         }
-        self.set_up(&now.options).map(|()| true)
+        self.install(self.prepare(&now.options)?);
+        Ok(true)
     }
 
     /// Sends one single update, and reads the answer as far as it is needed.

@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 use outpost::clock::Clock;
 use outpost::config::{Config, Sources};
 use outpost::intake::{cloudevents, record_directly};
-use outpost::quota::QuotaTime;
-use outpost::store::{
-    Adopted, ClaimRules, Destination, FILE_NAME, InFlight, Pending, Reader, Settlement, Store, Writer,
-};
+use outpost::store::{Adopted, ClaimRules, Destination, FILE_NAME, InFlight, Pending, Reader, Store};
 use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{MAPPINGS, Setup, noted, used};
+use crate::target::{setup, visit};
 
 const OWN: &str = r#"
 [target]
@@ -32,7 +30,6 @@ struct Device {
     _dir: TempDir,
     path: PathBuf,
     store: Store,
-    in_flight: InFlight,
 }
 
 impl Device {
@@ -40,7 +37,7 @@ impl Device {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE_NAME);
         let store = Store::open(&path).unwrap();
-        Self { _dir: dir, path, store, in_flight: InFlight::default() }
+        Self { _dir: dir, path, store }
     }
 
     fn record(&mut self, mappings: &str, device_id: &str, event: &Value) {
@@ -52,8 +49,8 @@ impl Device {
 
     fn adopt(&mut self, client_code: &str, endpoint: &str, device_id: &str) -> Adopted {
         let destination = destination(client_code, endpoint, device_id);
-        let (at, in_flight) = (Clock::system(), self.in_flight.clone());
-        self.store.transact(|store| store.adopt_destination(&destination, at, &in_flight)).unwrap()
+        let at = Clock::system();
+        self.store.transact(|store| store.adopt_destination(&destination, at)).unwrap()
     }
 
     fn execute(&self, sql: &str) {
@@ -134,33 +131,6 @@ fn another_client_code_or_endpoint_inherits_nothing_and_everything_held_is_pendi
     }
 }
 
-#[tokio::test]
-async fn what_was_in_flight_to_the_old_destination_is_not_taken_for_delivered_to_the_new() {
-    let mut device = Device::new();
-    device.record(MAPPINGS, "device-1", &used("1", "7", "Lund", 1.0));
-    device.adopt("acme", "https://acme.example", "device-1");
-    let Device { _dir, path, store, in_flight } = device;
-    let pending = || Reader::open(&path).unwrap().count_pending().unwrap().attributes;
-    let claims = store.claim(&in_flight, ClaimRules::alone(10, &HashSet::new())).unwrap().claims;
-    let (writer, _thread) = Writer::start(store).unwrap();
-    let (at, flights) = (Clock::system(), in_flight.clone());
-    let other = destination("acme", "https://gateway.example", "device-1");
-    writer.act(move |store| store.adopt_destination(&other, at, &flights)).await.unwrap();
-    let settle = |claims: Vec<outpost::store::Claim>| {
-        let settlement = |claim: outpost::store::Claim| {
-            let all = (0..claim.attributes.len()).collect();
-            Settlement::of_update(claim, all, Vec::new(), at, QuotaTime { at, wall: at })
-        };
-        writer.settle(claims.into_iter().map(settlement).collect())
-    };
-    settle(claims).await.unwrap();
-    assert_eq!(pending(), 3);
-    let claims =
-        writer.act(move |store| store.claim(&in_flight, ClaimRules::alone(10, &HashSet::new()))).await.unwrap().claims;
-    settle(claims).await.unwrap();
-    assert_eq!((pending(), writer.counters().pending_change), (0, Pending::default()));
-}
-
 #[test]
 fn a_cloned_data_directory_does_not_send_names_of_the_old_device() {
     let mut device = Device::new();
@@ -212,4 +182,27 @@ async fn a_reload_with_another_endpoint_makes_deliveries_void_too() {
     let settings = Setup { faults: "outage", ..Setup::default() }.settings("http://127.0.0.1:9");
     fixture.agent.change(settings).await;
     assert!(fixture.agent.status().await.store.destination_changed_at.is_some());
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_when_the_destination_changes_is_not_taken_for_the_new_one_s() {
+    for faults in ["single=slow=500ms", "fetch=slow=500ms", "bulk_v2=slow=500ms", "batch-slow=1h", ""] {
+        let old = Setup { faults, ..setup() }.start().await;
+        let new = setup().start().await;
+        for card in ["7", "8"] {
+            visit(&old, card, "visits", "40");
+            visit(&new, card, "visits", "10");
+        }
+        let cards = ["7", "8", "9", "10"].map(|card| used(card, card, "Lund", 1.0));
+        old.agent.record_batch(&cards).await;
+        old.wait_logged(3).await;
+        old.agent.change(setup().settings(&format!("http://{}", new.sandbox_address))).await;
+        for (card, visits) in [("7", "11"), ("8", "11"), ("9", "1"), ("10", "1")] {
+            new.wait_held(card, "visits", visits).await;
+        }
+        old.agent.wait_drained().await;
+        for (card, visits) in [("7", "11"), ("8", "11"), ("9", "1"), ("10", "1")] {
+            assert_eq!(new.held(card, "visits").as_deref(), Some(visits), "{faults}: {card}");
+        }
+    }
 }

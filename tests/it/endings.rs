@@ -17,7 +17,7 @@ use outpost::sandbox::faults::Faults;
 use outpost::sandbox::target::Unknown;
 use outpost::status::Status;
 use outpost::store::{BatchHead, BatchState, Claims, Ending, FILE_NAME, ReadBacks, SettledRows};
-use outpost::target::{Outcome, Refused};
+use outpost::target::{Outcome, Refused, TokenSource};
 use outpost::timestamp::Timestamp;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,9 +28,9 @@ use crate::model::wire::Faults as ModelFaults;
 use crate::model::world::{START, Step};
 use crate::model::{customer, secs};
 use crate::process::{Agent, client_of_one_connection, configure_mappings, post, start_sandbox};
-use crate::right_values::{calm, event, pass, story, web};
+use crate::right_values::{calm, check_story, event, pass, story, web};
 use crate::simulation::tell;
-use crate::support::{Fixture, MAPPINGS, PATIENCE, Setup, noted, rules, used};
+use crate::support::{Fixture, MAPPINGS, PATIENCE, Setup, noted, rules, used, write_private};
 use crate::target::{attribute, learn, profile, requests, setup, visit};
 
 /// The defaults, in a mode.
@@ -337,6 +337,7 @@ impl Asking {
             bytes: 10,
             target_id: Some("/status".to_owned()),
             submitted_at: Some(START),
+            sent_at: Some(START),
             ended_at: None,
         };
         let settings = ForwarderSettings {
@@ -531,4 +532,107 @@ async fn explain_tells_a_lost_answer() {
     let text = tokio::time::timeout(PATIENCE, explaining).await.expect("explain tells it");
     assert!(text.contains("an answer was lost: what Target has is read on"), "{text}");
     drop(agent);
+}
+
+#[tokio::test]
+async fn the_document_of_a_profile_tells_why_it_waits() {
+    for (faults, expected) in [
+        ("single=500", "its last update failed; it is tried again"),
+        ("401", "the link is paused: "),
+        ("portal", "the link is blocked: "),
+    ] {
+        let fixture = Setup { faults, ..setup() }.start().await;
+        learn(&fixture, "7");
+        fixture.agent.record(&used("1", "7", "Lund", 1.0)).await;
+        let told = async {
+            loop {
+                let found = profile(&fixture.agent, "7").await;
+                if found["waits"]["reason"].as_str().is_some_and(|reason| reason.starts_with(expected)) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, told).await.unwrap_or_else(|_| panic!("{faults}: {expected}"));
+    }
+}
+
+// What a first cold reading of the core found.
+
+#[tokio::test]
+async fn after_a_new_token_a_total_is_read_before_it_is_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    write_private(&path, "old");
+    let token = Some(TokenSource::File(path.clone()));
+    let fixture = Setup { token, faults: "401", ..setup() }.start().await;
+    visit(&fixture, "7", "visits", "11");
+    fixture.agent.record(&used("1", "7", "Lund", 1.0)).await;
+    fixture.agent.wait_status(|status| status.link == "paused").await;
+    fixture.sandbox.target().faults = Faults::default();
+    write_private(&path, "new");
+    fixture.agent.wait_drained().await;
+    assert_eq!(fixture.held("7", "visits").as_deref(), Some("12"));
+}
+
+#[tokio::test]
+async fn in_mode_delivery_an_identity_that_is_too_long_for_it_goes_in_a_batch() {
+    let fixture = in_mode(Mode::Delivery).start().await;
+    let (card, other) = ("7".repeat(200), "8".repeat(200));
+    fixture.agent.record(&used("1", &card, "Lund", 1.0)).await;
+    fixture.agent.record(&noted("2", &other, "hello")).await;
+    fixture.wait_held(&card, "visits", "1").await;
+    fixture.wait_held(&other, "note", "hello").await;
+    let status = fixture.agent.wait_drained().await;
+    assert!(status.reads.total <= 4, "{:?}", status.reads);
+}
+
+#[test]
+fn the_lost_answer_of_an_own_total_is_read_back_and_put_right() {
+    let own = |id| event(id, 0, &[(outpost::attribute::Operation::Add, "visits_0", "1")]);
+    let steps = [
+        web(0, &[(outpost::attribute::Operation::Set, "seen", "1")]),
+        own(1),
+        pass(secs(1_200)),
+        Step::Faults(ModelFaults { lost_later: 1_000, ..ModelFaults::default() }),
+        own(2),
+        pass(secs(5)),
+        Step::Faults(ModelFaults::default()),
+        pass(secs(60)),
+        own(3),
+        pass(secs(6 * 3_600)),
+    ];
+    check_story("an own total", calm(), &steps, &[(0, "visits_0", "3")]);
+}
+
+#[tokio::test]
+async fn a_profile_that_a_413_splits_is_delivered_where_the_quota_is_small() {
+    let fixture = Setup { faults: "single=413*1", updates_per_day: 20, ..setup() }.start().await;
+    learn(&fixture, "7");
+    fixture.agent.record(&used("1", "7", "Lund", 1.0)).await;
+    let status = fixture.agent.wait_drained().await;
+    assert_eq!((fixture.held("7", "visits").as_deref(), status.rejected.updates), (Some("1"), 0));
+    assert!(requests(&fixture, "single").len() <= 6);
+}
+
+#[tokio::test]
+async fn one_who_is_forgotten_out_of_a_batch_makes_none_of_the_others_count_as_failed() {
+    let fixture = Setup { faults: "bulk_v2=429=1*1", ..setup() }.start().await;
+    fixture.agent.record_batch(&used_by(&["7".to_owned(), "8".to_owned()])).await;
+    fixture.sandbox.wait_until(|target| target.requests().iter().any(|request| request.api == "bulk_v2")).await;
+    let forgotten =
+        fixture.agent.request(reqwest::Method::DELETE, "/v1/profiles/third_party_id/8").send().await.unwrap();
+    assert!(forgotten.status().is_success(), "{}", forgotten.status());
+    let status = fixture.agent.wait_drained().await;
+    assert_eq!((fixture.held("7", "visits").as_deref(), requests(&fixture, "bulk_v2").len()), (Some("1"), 2));
+    assert!(status.batches.iter().all(|batch| batch.rows == 1 || batch.submitted_at.is_none()), "{:?}", status.batches);
+}
+
+#[tokio::test]
+async fn a_pc_id_that_target_lost_is_made_again_by_a_batch() {
+    let mappings = MAPPINGS.replace("third_party_id = \"data.card\"", "pc_id = \"data.card\"");
+    let fixture = Setup { mappings, ..setup() }.start().await;
+    let pc_id = "1368007744041-575948.01_00";
+    fixture.agent.record(&used("1", pc_id, "Lund", 1.0)).await;
+    fixture.agent.wait_drained().await;
+    assert_eq!((requests(&fixture, "single").len(), requests(&fixture, "bulk_v2").len()), (0, 1));
 }

@@ -30,6 +30,7 @@ mod openapi;
 mod outage;
 mod packaging;
 mod page;
+mod paused_clock;
 mod power_cut;
 mod privacy;
 mod properties;

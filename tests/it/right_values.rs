@@ -113,7 +113,7 @@ pub fn story(seed: u64, nature: Nature, steps: &[Step]) -> Story {
 }
 
 /// Tells a story with each seed: the oracle finds nothing, and Target ends with these values of these customers.
-fn check_story(what: &str, nature: Nature, steps: &[Step], expected: &[(usize, &str, &str)]) {
+pub fn check_story(what: &str, nature: Nature, steps: &[Step], expected: &[(usize, &str, &str)]) {
     for seed in 0..20 {
         let story = story(seed, nature, steps);
         let mut told = tell(&story, true);

@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime};
 use fastrand::Rng;
 use outpost::attribute::{AttributeName, Change};
 use outpost::event::{Event, EventStatus};
-use outpost::forwarder::core::{Action, Ask, BatchCame, Core, CoreParts, Input, Moment as CoreMoment, Request, Settle};
+use outpost::forwarder::core::{
+    Action, Ask, BatchCame, Core, CoreParts, Input, Moment as CoreMoment, Request, Settle, Waits,
+};
 use outpost::forwarder::{ForwarderRules, ForwarderSettings};
 use outpost::identity::Identity;
 use outpost::limits::QUOTA_WINDOW;
@@ -32,11 +34,10 @@ use crate::model::wire::{Answer, BatchState as ToldState, FetchTold, Status, Sta
 use crate::model::world::{Agent, Cut, DeviceEvent, Moment, Recorded, Story, Told};
 use crate::model::{customer, dice};
 
-/// Few, as long as the oracle holds it against the agent when others write the very value of an attempt whose answer was
-/// lost (seed 6562): nobody can tell the two apart.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 10_000;
 /// Customers that a story may have.
 const CUSTOMERS: usize = 8;
+const STORE_TAKES_MAX_MS: u64 = 60;
 const LATE_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// A device: the real store and the real core.
@@ -58,6 +59,7 @@ struct Process {
     /// The wall clock at the start, as the furthest-ahead reading has it.
     start_ms: i64,
     quota_clock: QuotaClock,
+    waits: Waits,
     /// Answers on their way, with when they are heard.
     coming: Vec<(Timestamp, Input)>,
     /// What came of what was done at once.
@@ -102,6 +104,7 @@ impl Process {
             booted_at: moment.now,
             start_ms,
             quota_clock: QuotaClock::new(quota_time.at, Duration::ZERO),
+            waits: Waits::new(),
             coming: Vec::new(),
             done: VecDeque::new(),
             wake: None,
@@ -127,9 +130,17 @@ impl Process {
         }
         let chance = self.rng.f64();
         self.core.take(input, moment, chance);
+        self.take_shown();
+        self.is_waiting = false;
+    }
+
+    /// Takes what the courier would show and count.
+    fn take_shown(&mut self) {
         self.core.take_news();
         self.core.take_released();
-        self.is_waiting = false;
+        if let Some(waits) = self.core.take_waits() {
+            self.waits = waits;
+        }
     }
 }
 
@@ -204,7 +215,13 @@ impl Real {
             }
             Action::End(id, ending, state) => self.end(id, &ending, state, at),
         };
-        self.process.done.push_back(done);
+        // The store takes its time now and then, while other things happen.
+        let rng = &mut self.process.rng;
+        if rng.u8(..4) > 0 {
+            return self.process.done.push_back(done);
+        }
+        let takes = Duration::from_millis(rng.u64(1..STORE_TAKES_MAX_MS));
+        self.process.coming.push((now.plus(takes), done));
     }
 
     /// Takes them: their claims are released when it is written down.
@@ -227,7 +244,7 @@ impl Real {
 
     fn submit(&mut self, head: &BatchHead, target: &mut Target, now: Timestamp, at: CoreMoment) {
         let id = head.id;
-        self.store().transact(|store| store.submitting_batch(id, at.quota.at)).unwrap();
+        self.store().transact(|store| store.submitting_batch(id, at.quota.at, head.sent_at)).unwrap();
         let rows = self.store().batch_rows(id, 0).unwrap();
         if rows.is_empty() {
             return self.process.done.push_back(Input::Batch(id, BatchCame::Empty));
@@ -236,7 +253,7 @@ impl Real {
         let rows: Vec<_> = rows.into_iter().map(|row| (identity(row.key), row.attributes)).collect();
         let told = target.submit(self.device, &rows, now);
         let came = match told.answer {
-            SubmitTold::Accepted(name) => BatchCame::Submitted(name),
+            SubmitTold::Accepted(name) => BatchCame::Submitted(name, rows.len()),
             SubmitTold::Refused => refused(200, "no"),
             SubmitTold::Status(status) => BatchCame::Failed(classified(&status, told.date)),
             SubmitTold::Lost => BatchCame::Failed(Outcome::Lost("lost".to_owned())),
@@ -248,7 +265,7 @@ impl Real {
     /// What the courier's job notes when the answer to a submission comes.
     fn note_batch(&mut self, id: i64, came: &BatchCame, at: CoreMoment) {
         let noted = self.store().transact(|store| match came {
-            BatchCame::Submitted(path) => store.submitted_batch(id, path, at.quota.at),
+            BatchCame::Submitted(path, rows) => store.submitted_batch(id, (path, *rows), at.quota.at),
             BatchCame::Failed(outcome) if !outcome.is_lost() => {
                 let is_submitting =
                     store.open_batches()?.iter().any(|head| head.id == id && head.state == BatchState::Submitting);
@@ -322,8 +339,7 @@ impl Agent for Real {
         if std::env::var_os("SIM_TRACE").is_some() {
             eprintln!("TRACE {} d{} {:?}", moment.now, self.device, action);
         }
-        self.process.core.take_news();
-        self.process.core.take_released();
+        self.process.take_shown();
         self.perform(action, target, moment, at);
     }
 
@@ -375,7 +391,7 @@ impl Agent for Real {
                     delivered_version: Some(attribute.delivered_version).filter(|version| *version > 0),
                     state,
                     reason: match state {
-                        State::Pending => self.process.core.why_waits(profile.id).map(str::to_owned),
+                        State::Pending => self.process.waits.get(&profile.id).map(|(why, _)| (*why).to_owned()),
                         _ => attribute.refused_reason.filter(|_| attribute.refused_version == attribute.version),
                     },
                 });
@@ -389,13 +405,18 @@ impl Agent for Real {
     }
 }
 
+/// Whether a name is a device's own: it carries the device's number.
+fn is_own(name: &str) -> bool {
+    name.ends_with(|last: char| last.is_ascii_digit())
+}
+
 fn recording(event: &DeviceEvent, recorded_at: Timestamp) -> Recording {
     let change = |change: &crate::model::world::Change| Change {
         name: AttributeName::new(&change.name).unwrap(),
         operation: change.operation,
         value: change.operand.clone(),
         mapping: "story".into(),
-        is_own: false,
+        is_own: is_own(&change.name),
         is_urgent: false,
     };
     let changes = event.changes.iter().map(change).collect();

@@ -214,7 +214,8 @@ async fn a_batch_that_is_refused_as_a_whole_is_halved_until_the_row_is_alone() {
 async fn a_pc_id_goes_by_version_1_where_the_customer_uses_ecid() {
     for (has_ecid, api) in [(false, "bulk_v2"), (true, "bulk_v1")] {
         let mappings = MAPPINGS.replace("third_party_id", "pc_id");
-        let forwarding = ForwarderRules { has_ecid, ..rules(Mode::Bulk) };
+        let mut forwarding = rules(Mode::Bulk);
+        forwarding.routes.has_ecid = has_ecid;
         let fixture = Setup { mappings, forwarding, ..setup() }.start().await;
         fixture.sandbox.target().learn(&"pc_id:1.00_00".parse().unwrap());
         fixture.agent.record(&noted("1", "1.00_00", "hello")).await;

@@ -9,12 +9,13 @@ use serde_json::json;
 use crate::device::Device;
 use crate::support::{STRUCTURED, Setup};
 
-const STORES: [&[u8]; 5] = [
+const STORES: [&[u8]; 6] = [
     include_bytes!("stores/schema-1.db"),
     include_bytes!("stores/schema-2.db"),
     include_bytes!("stores/schema-3.db"),
     include_bytes!("stores/schema-4.db"),
     include_bytes!("stores/schema-5.db"),
+    include_bytes!("stores/schema-6.db"),
 ];
 
 #[test]

@@ -35,6 +35,9 @@ const CALLS_SPARE: usize = 20;
 /// How long to wait when the rows of a day are spent, before looking again.
 pub(super) const ROWS_WAIT: Duration = Duration::from_secs(10 * 60);
 
+/// How long at least the answer to a trial is waited for.
+const TRIAL_TIME: Duration = Duration::from_secs(1);
+
 /// Rows of the batch with which it is tried whether Target takes batches again.
 const TRIAL_ROWS: usize = 100;
 
@@ -126,7 +129,7 @@ pub(super) struct Batches {
     /// How often in a row no batch was taken.
     failures: u32,
     /// Not before then are profiles put in batches.
-    pub(super) closed_until: Duration,
+    closed_until: Duration,
     /// The batch that something is being done with.
     job: Option<i64>,
 }
@@ -136,7 +139,9 @@ impl Batches {
     pub(super) fn resume(heads: Vec<BatchHead>, moment: Moment, read_back_at: Timestamp) -> Self {
         let Moment { elapsed: now, wall, quota, .. } = moment;
         let resumed = |head: BatchHead| {
-            let sent_at = wall.minus(quota.at.since(head.submitted_at.unwrap_or(quota.at)));
+            let since = quota.at.since(head.submitted_at.unwrap_or(quota.at));
+            // One that an earlier program sent has no time on Target's clock: then this device's must do.
+            let sent_at = head.sent_at.unwrap_or_else(|| wall.minus(since));
             let stage = match (head.state, &head.target_id) {
                 (BatchState::Submitted, Some(path)) => Stage::Submitted(path.clone()),
                 (BatchState::Filling, _) => Stage::Ending(Ending::Released, BatchState::GivenUp),
@@ -158,7 +163,8 @@ impl Batches {
 
     /// Takes out the batch that takes rows of that kind, or a new one, which has no number yet.
     pub(super) fn take_filling(&mut self, kind: IdentityKind, api: i64, now: Duration) -> Open {
-        let takes = |open: &Open| matches!(open.stage, Stage::Filling) && open.head.kind == kind;
+        let takes =
+            |open: &Open| matches!(open.stage, Stage::Filling) && (open.head.kind, open.head.api) == (kind, api);
         let place = self.open.iter().position(takes).filter(|place| self.job != Some(self.open[*place].head.id));
         let new = BatchHead {
             id: 0,
@@ -169,6 +175,7 @@ impl Batches {
             bytes: 0,
             target_id: None,
             submitted_at: None,
+            sent_at: None,
             ended_at: None,
         };
         place.map_or_else(|| Open::new(new, now), |place| self.open.swap_remove(place))
@@ -179,9 +186,29 @@ impl Batches {
         self.open.push(open);
     }
 
+    /// When profiles may be put in batches again, if none may now: it was told so, or one batch tries whether Target takes them.
+    pub(super) fn opens_at(&self, now: Duration) -> Option<Duration> {
+        let is_trial = |open: &&Open| open.failures > 0 && matches!(open.stage, Stage::Filling | Stage::Closed);
+        let tried_again = |open: &Open| open.wait_until.max(now + TRIAL_TIME);
+        let trial = self.open.iter().filter(is_trial).map(tried_again).max();
+        trial.into_iter().chain([self.closed_until]).max().filter(|at| *at > now)
+    }
+
     /// Most rows that a batch may have now.
     pub(super) fn rows_max(&self) -> usize {
         if self.failures > 0 { self.rows_max.min(TRIAL_ROWS) } else { self.rows_max }
+    }
+
+    /// Profiles can be read again: rows that were not read are released, to be claimed anew.
+    pub(super) fn release_unread(&mut self) {
+        let is_unread = |open: &&mut Open| {
+            matches!(open.stage, Stage::Filling | Stage::Closed) && open.read_at.is_none() && open.head.rows > 0
+        };
+        let job = self.job;
+        for open in self.open.iter_mut().filter(is_unread).filter(|open| job != Some(open.head.id)) {
+            open.stage = Stage::Ending(Ending::Released, BatchState::GivenUp);
+            open.wait_until = Duration::ZERO;
+        }
     }
 
     /// Profiles that wait in batches that are not sent yet.
@@ -273,6 +300,7 @@ impl Batches {
                 if let Some(open) = self.find(id) {
                     open.stage = Stage::Closed;
                     open.sent_at = sent_at;
+                    open.head.sent_at = Some(sent_at);
                 }
             }
             Step::Poll(_) => self.calls.push_back(now),
@@ -289,14 +317,16 @@ impl Batches {
         }
     }
 
-    /// Target took the batch.
-    pub(super) fn submitted(&mut self, id: i64, path: String, now: Duration, quota: Timestamp) {
+    /// Target took the batch, with so many rows in its file.
+    pub(super) fn submitted(&mut self, id: i64, path: String, rows: usize, now: Duration, quota: Timestamp) {
         self.job = None;
         self.failures = 0;
         self.rows_max = self.rows_max.saturating_mul(2).min(BATCH_ROWS_MAX);
         if let Some(open) = self.find(id) {
             open.stage = Stage::Submitted(path);
             open.head.submitted_at = Some(quota);
+            // Who was forgotten meanwhile is not in the file.
+            open.head.rows = rows;
             open.failures = 0;
             open.wait_until = now + POLL_MIN;
         }

@@ -118,12 +118,11 @@ impl Flight {
         !self.is_noted && self.update.0.iter().any(|outgoing| outgoing.own.is_some())
     }
 
-    /// Notes what is about to be sent: the log as it is written before. What stood there without an answer is lost.
+    /// Notes what is about to be sent: the log as it is written before.
     pub(super) fn note(&mut self, at: Timestamp) -> SendLog {
         let log = &mut self.claim.sends;
         for outgoing in &self.update.0 {
             let Some(own) = &outgoing.own else { continue };
-            log.lose_after(&outgoing.name, outgoing.delivered_version);
             let Outgoing { value, version, seen_at, .. } = outgoing.clone();
             log.add(&outgoing.name, Sent { value, own: own.clone(), version, at, seen_at, is_lost: false });
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 mod batches;
 mod flight;
+mod promises;
 mod refusals;
 mod setbacks;
 mod step;
@@ -21,8 +22,11 @@ pub use types::{
     Action, Ask, BatchCame, ForwarderRules, ForwarderSettings, Input, Moment, News, Request, Settle, StoreFailed,
 };
 
+pub use setbacks::Waits;
+
 use batches::{Batches, Open};
 use flight::{Flight, Plan};
+use promises::Promises;
 use refusals::Refusals;
 use setbacks::Setbacks;
 
@@ -42,7 +46,6 @@ use crate::timestamp::Timestamp;
 pub struct Core {
     rules: ForwarderRules,
     connections: usize,
-    destination: (String, String),
     link: Link,
     quota: Quota,
     is_quota_spent: bool,
@@ -52,6 +55,8 @@ pub struct Core {
     refusals: Refusals,
     /// Refusals that are to be made void.
     void: Option<(Vec<i64>, Timestamp)>,
+    /// Those that the store is taking back.
+    retracting: Option<(Vec<i64>, Timestamp)>,
     batches: Batches,
     /// Rows of batches that were submitted in the last 24 hours, by the quota's clock.
     rows_sent: VecDeque<(Timestamp, usize)>,
@@ -94,11 +99,10 @@ pub struct Core {
     reads_denied: Option<String>,
     /// When profiles are to be read back, on this device's clock; none when nobody is.
     due_at: Option<Timestamp>,
-    /// The first read-backs that were decided in this span of time and in the one before.
-    promises: (Option<Timestamp>, Option<Timestamp>),
-    promises_kept_until: Duration,
+    due_promises: Promises,
     /// When profiles that wait for Target to have them are looked for.
     look_at: Option<Timestamp>,
+    look_promises: Promises,
     /// Whether all of them are, since they may go another way.
     looks_at_all: bool,
     store_failures: u32,
@@ -155,13 +159,12 @@ impl Core {
     #[must_use]
     pub fn new(parts: CoreParts, moment: Moment) -> Self {
         let CoreParts { settings, link, quota, batches, rows_sent } = parts;
-        let ForwarderSettings { rules, connections, destination, .. } = settings;
+        let ForwarderSettings { rules, connections, .. } = settings;
         let rows_sent = usize::try_from(rows_sent).unwrap_or(usize::MAX);
         let read_back_at = moment.wall.plus(READ_BACK_FIRST);
         Self {
             rules,
             connections,
-            destination,
             link,
             quota,
             is_quota_spent: false,
@@ -169,6 +172,7 @@ impl Core {
             setbacks: Setbacks::default(),
             refusals: Refusals::default(),
             void: None,
+            retracting: None,
             batches: Batches::resume(batches, moment, read_back_at),
             // Nobody knows when they were sent: they count for a day from now.
             rows_sent: VecDeque::from([(moment.quota.at, rows_sent)]),
@@ -198,9 +202,9 @@ impl Core {
             reads_denied_until: Duration::ZERO,
             reads_denied: None,
             due_at: Some(moment.wall),
-            promises: (None, None),
-            promises_kept_until: moment.elapsed + step::PROMISE_TIME,
+            due_promises: Promises::default(),
             look_at: Some(moment.wall),
+            look_promises: Promises::default(),
             looks_at_all: false,
             store_failures: 0,
             store_wait_until: Duration::ZERO,
@@ -246,10 +250,9 @@ impl Core {
         self.flights.values().filter(is_unsent).map(noted).collect()
     }
 
-    /// Why a profile waits, it alone, in words.
-    #[must_use]
-    pub fn why_waits(&self, profile_id: i64) -> Option<&'static str> {
-        self.setbacks.why(profile_id)
+    /// Gives why profiles wait, each alone, if that has changed since it was last asked.
+    pub fn take_waits(&mut self) -> Option<Waits> {
+        self.setbacks.take_changed()
     }
 
     /// Whether the outbox is known to hold more than was claimed.
@@ -261,7 +264,7 @@ impl Core {
     /// Whether something is to be written down, or is being.
     #[must_use]
     pub const fn is_writing(&self) -> bool {
-        !self.settlements.is_empty() || self.busy.settling > 0
+        !self.settlements.is_empty() || self.busy.settling > 0 || self.void.is_some() || self.busy.is_retracting
     }
 
     /// Whether something is being done with a batch, which may take its time on a slow line.
@@ -270,10 +273,10 @@ impl Core {
         self.batches.is_busy()
     }
 
-    /// Requests on their way.
+    /// Requests on their way, and notes of some.
     #[must_use]
     pub fn requests_in_flight(&self) -> usize {
-        self.in_flight() + usize::from(self.batches.is_busy())
+        self.in_flight() + usize::from(self.batches.is_busy()) + usize::from(self.busy.is_noting)
     }
 
     /// Requests on their way, but for that of a batch.
@@ -286,9 +289,9 @@ impl Core {
         self.rules.late_after.is_some()
     }
 
-    /// Whether the mode has batches.
+    /// Whether the mode has batches: also where updates go by the Delivery API, which does not take every identity.
     const fn can_batch(&self) -> bool {
-        matches!(self.rules.routes.mode, Mode::Bulk | Mode::Auto)
+        !matches!(self.rules.routes.mode, Mode::Single)
     }
 
     /// Before when a value is late, where profiles are shared.
@@ -296,9 +299,15 @@ impl Core {
         self.rules.late_after.map(|late_after| moment.wall.minus(late_after))
     }
 
-    /// Whether profiles can be read now.
+    /// Whether profiles are read before they are sent, and can be now.
     fn can_read(&self, moment: Moment) -> bool {
-        self.is_shared() && moment.elapsed >= self.reads_denied_until && moment.reads_open_in.is_none()
+        self.is_shared() && self.reads_open_in(moment).is_none()
+    }
+
+    /// How long until profiles can be read, if they cannot be now.
+    fn reads_open_in(&self, moment: Moment) -> Option<Duration> {
+        let denied = self.reads_denied_until.checked_sub(moment.elapsed).filter(|wait| !wait.is_zero());
+        denied.into_iter().chain(moment.reads_open_in).max()
     }
 
     /// Target's time.
@@ -350,9 +359,9 @@ impl Core {
             self.probes_failed = false;
             self.setbacks.release_all();
         }
-        if was == LinkState::Paused && state != was {
-            // With other credentials profiles may be readable too.
-            self.reads_denied_until = Duration::ZERO;
+        if state == LinkState::Paused {
+            // It is not reading alone that is refused: what goes out first after that must be read.
+            (self.denied, self.reads_denied_until) = (0, Duration::ZERO);
         }
     }
 

@@ -12,13 +12,22 @@ const BACKOFF_FAILURES: u32 = 6;
 /// Longest wait of a profile that keeps failing alone.
 const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 
+/// Why a profile waits, it alone, and until when, on the monotonic clock.
+pub type Waits = HashMap<i64, (&'static str, Duration)>;
+
 /// The profiles whose last attempt failed.
 #[derive(Debug, Default)]
-pub(super) struct Setbacks(HashMap<i64, Setback>);
+pub(super) struct Setbacks {
+    profiles: HashMap<i64, Setback>,
+    /// Whether they have changed since they were last shown.
+    is_changed: bool,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Setback {
     failures: u32,
+    /// Failures with an acceptance of another since the one before.
+    alone: u32,
     until: Duration,
     /// Acceptances that Target had given by then.
     accepted: u64,
@@ -29,27 +38,30 @@ struct Setback {
 impl Setbacks {
     /// How often the profile has failed since its last answer.
     pub(super) fn failures(&self, profile_id: i64) -> u32 {
-        self.0.get(&profile_id).map_or(0, |setback| setback.failures)
+        self.profiles.get(&profile_id).map_or(0, |setback| setback.failures)
     }
 
     /// Whether others were accepted since the profile last failed, so that another failure says nothing of them.
     pub(super) fn is_alone(&self, profile_id: i64, accepted: u64) -> bool {
-        self.0.get(&profile_id).is_some_and(|setback| setback.failures > 0 && accepted > setback.accepted)
+        self.profiles.get(&profile_id).is_some_and(|setback| setback.failures > 0 && accepted > setback.accepted)
     }
 
-    /// Why a profile waits, it alone.
-    pub(super) fn why(&self, profile_id: i64) -> Option<&'static str> {
-        self.0.get(&profile_id).map(|setback| setback.why)
+    /// Why profiles wait, each alone, if that has changed since it was last asked.
+    pub(super) fn take_changed(&mut self) -> Option<Waits> {
+        std::mem::take(&mut self.is_changed)
+            .then(|| self.profiles.iter().map(|(id, setback)| (*id, (setback.why, setback.until))).collect())
     }
 
     /// Sets a profile aside, for longer each time. `accepted` is how many acceptances Target has given.
     pub(super) fn put(&mut self, profile_id: i64, now: Duration, chance: f64, accepted: u64, why: &'static str) {
+        let is_alone = self.is_alone(profile_id, accepted);
         let setback = self.entry(profile_id, now);
         setback.why = why;
         setback.failures = setback.failures.saturating_add(1);
+        setback.alone = setback.alone.saturating_add(u32::from(is_alone));
         setback.accepted = accepted;
-        // One that keeps failing alone is asked for more rarely than a link that is down.
-        let longer = 2_u32.pow(setback.failures.saturating_sub(BACKOFF_FAILURES).min(4));
+        // One that keeps failing alone is tried more rarely than a link that is down.
+        let longer = 2_u32.pow(setback.alone.saturating_sub(BACKOFF_FAILURES).min(4));
         setback.until = now.saturating_add((backoff(setback.failures, chance) * longer).min(WAIT_MAX));
     }
 
@@ -60,38 +72,45 @@ impl Setbacks {
     }
 
     fn entry(&mut self, profile_id: i64, until: Duration) -> &mut Setback {
-        if self.0.len() >= ASIDE_PROFILES_MAX && !self.0.contains_key(&profile_id) {
-            let soonest = self.0.iter().min_by_key(|(_, setback)| setback.until).map(|(id, _)| *id);
-            soonest.map(|id| self.0.remove(&id));
+        self.is_changed = true;
+        if self.profiles.len() >= ASIDE_PROFILES_MAX && !self.profiles.contains_key(&profile_id) {
+            let soonest = self.profiles.iter().min_by_key(|(_, setback)| setback.until).map(|(id, _)| *id);
+            soonest.map(|id| self.profiles.remove(&id));
         }
-        self.0.entry(profile_id).or_insert(Setback { failures: 0, until, accepted: 0, why: "" })
+        self.profiles.entry(profile_id).or_insert(Setback { failures: 0, alone: 0, until, accepted: 0, why: "" })
     }
 
     /// The profile had its answer.
     pub(super) fn remove(&mut self, profile_id: i64) {
-        self.0.remove(&profile_id);
+        self.is_changed |= self.profiles.remove(&profile_id).is_some();
     }
 
     /// The link is back: a profile that failed while it was away may try at once.
     pub(super) fn release_all(&mut self) {
-        for setback in self.0.values_mut().filter(|setback| setback.failures > 0) {
+        self.is_changed |= !self.profiles.is_empty();
+        for setback in self.profiles.values_mut().filter(|setback| setback.failures > 0) {
             setback.until = Duration::ZERO;
         }
     }
 
     /// The profiles that still wait.
     pub(super) fn waiting(&self, now: Duration) -> HashSet<i64> {
-        self.0.iter().filter(|(_, setback)| setback.until > now).map(|(id, _)| *id).collect()
+        self.profiles.iter().filter(|(_, setback)| setback.until > now).map(|(id, _)| *id).collect()
     }
 
     /// The profiles that have failed, or still wait: a probe goes to one that has not.
     pub(super) fn all(&self) -> HashSet<i64> {
-        self.0.keys().copied().collect()
+        self.profiles.keys().copied().collect()
+    }
+
+    /// Whether no more can be remembered.
+    pub(super) fn is_full(&self) -> bool {
+        self.profiles.len() >= ASIDE_PROFILES_MAX
     }
 
     /// When the next of them may try again.
     pub(super) fn next(&self, now: Duration) -> Option<Duration> {
-        self.0.values().map(|setback| setback.until).filter(|until| *until > now).min()
+        self.profiles.values().map(|setback| setback.until).filter(|until| *until > now).min()
     }
 }
 

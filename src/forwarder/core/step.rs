@@ -32,11 +32,8 @@ const DUE_MAX: usize = 20;
 /// How long at least between two looks whether profiles are to be read back.
 pub(super) const DUE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long at least a read-back that was decided is remembered, until the store certainly has it.
-pub(super) const PROMISE_TIME: Duration = Duration::from_secs(60);
-
 /// A wait that is worth giving up what was claimed: it may change before its turn comes.
-const LONG_WAIT: Duration = Duration::from_secs(1);
+const LONG_WAIT: Duration = Duration::from_millis(500);
 
 impl Core {
     /// Decides what to do next. It is asked again until it says to wait.
@@ -93,6 +90,7 @@ impl Core {
         }
         if self.settlements.is_empty() && self.busy.settling == 0 && !self.busy.is_retracting {
             let (void, since) = self.void.take()?;
+            self.retracting = Some((void.clone(), since));
             self.busy.is_retracting = true;
             return Some(Action::Retract(void, since));
         }
@@ -164,9 +162,9 @@ impl Core {
             self.may_have_more = true;
             return;
         }
-        if is_bulk && moment.elapsed < self.batches.closed_until {
+        if let Some(opens) = self.batches.opens_at(moment.elapsed).filter(|_| is_bulk) {
             // It would be read only to wait.
-            self.setbacks.rest(claim.profile_id, self.batches.closed_until);
+            self.setbacks.rest(claim.profile_id, opens);
             self.released += 1;
             return;
         }
@@ -240,7 +238,7 @@ impl Core {
             return None;
         }
         let kind = self.candidates[0].claim.identity.kind();
-        let api = api_version(kind, self.rules.has_ecid);
+        let api = api_version(kind, self.rules.routes.has_ecid);
         let rows_max = self.batches.rows_max();
         let mut open = self.batches.take_filling(kind, api, moment.elapsed);
         let (mut entries, mut claims, mut others) = (Vec::new(), Vec::new(), Vec::new());
@@ -287,9 +285,9 @@ impl Core {
             Next::WaitUntil(wake) => return Err(Some(wake)),
             Next::Nothing => return Err(None),
         };
-        let head = self.batches.get(id).expect("it is open").head.clone();
+        let rows_next = self.batches.get(id).map_or(0, |open| open.head.rows);
         if matches!(step, Step::Submit) {
-            let rows = self.rows_today(moment) + head.rows;
+            let rows = self.rows_today(moment) + rows_next;
             if u64::try_from(rows).unwrap_or(u64::MAX) > BATCH_ROWS_A_DAY {
                 self.news.push(News::RowsSpent);
                 self.batches.rows_spent(id, moment.elapsed);
@@ -301,7 +299,10 @@ impl Core {
             self.link.sent(moment.elapsed);
         }
         Ok(match step {
-            Step::Submit => Action::Submit(head, self.batches.get(id).expect("it is open").names()),
+            Step::Submit => {
+                let open = self.batches.get(id).expect("it is open");
+                Action::Submit(open.head.clone(), open.names())
+            }
             Step::Poll(path) => Action::Poll(id, path),
             Step::End(ending, state) => Action::End(id, ending, state),
         })
@@ -325,7 +326,9 @@ impl Core {
         }
         let is_probe = permit == Permit::Probe;
         let is_low = self.claims.len() <= if is_probe { 0 } else { self.page_size / 2 };
-        let is_waiting = self.candidates.len() >= CANDIDATES_MAX || is_probe && !self.flights.is_empty();
+        // Those that wait for a batch are more than can be remembered: they would be claimed again and again.
+        let is_shut = self.setbacks.is_full() && self.batches.opens_at(moment.elapsed).is_some();
+        let is_waiting = is_shut || self.candidates.len() >= CANDIDATES_MAX || is_probe && !self.flights.is_empty();
         if self.may_have_more && is_low && !is_waiting && self.has_room(moment) {
             self.may_have_more = false;
             self.busy.is_claiming = true;
@@ -431,6 +434,9 @@ impl Core {
             (Some(_), false) => {
                 self.reads_denied = None;
                 self.news.push(News::Reads(None));
+                if self.is_shared() {
+                    self.batches.release_unread();
+                }
             }
             _ => {}
         }

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use super::batches::{self, Batches, NotTaken};
+use super::batches::{self, NotTaken};
 use super::flight::{Flight, Plan, Purpose, RENEWED_AFTER};
-use super::refusals::{Refusal, Refusals};
-use super::setbacks::Setbacks;
-use super::step::{DUE_INTERVAL, PROMISE_TIME};
+use super::refusals::Refusal;
+use super::step::DUE_INTERVAL;
 use super::{BatchCame, Candidate, Core, ForwarderSettings, Input, Moment, News, Settle};
 use crate::existence::Existence;
-use crate::identity::IdentityKind;
 use crate::judge::{By, Judgement, Skew, judge};
 use crate::limits::{MISSING_LOOK_MAX, MISSING_LOOK_MIN, MISSING_TIME, READ_BACK_FIRST};
-use crate::link::{Link, LinkState, Signal};
+use crate::link::{LinkState, Signal};
 use crate::reason::Reason;
 use crate::route::{Mode, Route, UpdateApi, route};
 use crate::store::{BatchHead, BatchState, Claim, Ending, ReadBack, SettledRows, Settlement, Verified};
@@ -50,6 +48,8 @@ impl Core {
                 self.may_have_more = true;
             }
             Input::TokenChanged => {
+                // With other credentials profiles may be readable too.
+                (self.denied, self.reads_denied_until) = (0, Duration::ZERO);
                 if self.link.credentials_changed(moment.elapsed) {
                     self.news.push(News::Probing("the token changed"));
                 }
@@ -78,7 +78,8 @@ impl Core {
                         let soonest = moment.wall.plus(DUE_INTERVAL);
                         let is_more = due.due.len() >= self.asked_due;
                         // What was decided since it was asked counts too.
-                        let next = [due.next, self.due_at, self.promised(moment)].into_iter().flatten().min();
+                        let promised = self.due_promises.first(moment.elapsed);
+                        let next = [due.next, self.due_at, promised].into_iter().flatten().min();
                         self.due_at = if is_more { Some(moment.wall) } else { next.map(|next| next.max(soonest)) };
                         due.due.into_iter().for_each(|(claim, is_lost)| self.read_back(claim, is_lost, moment));
                     }
@@ -92,7 +93,11 @@ impl Core {
                 self.busy.is_looking = false;
                 match next {
                     Ok(next) => {
-                        self.look_at = next;
+                        // What was decided since it was asked, or shortly before, counts too.
+                        let promised = self.look_promises.first(moment.elapsed);
+                        let soonest = moment.wall.plus(DUE_INTERVAL);
+                        let next = [next, self.look_at, promised].into_iter().flatten().min();
+                        self.look_at = next.map(|next| next.max(soonest));
                         self.may_have_more = true;
                     }
                     Err(_) => {
@@ -110,7 +115,7 @@ impl Core {
                 for profile_id in profile_ids {
                     let Some(flight) = self.flights.get_mut(&profile_id) else { continue };
                     flight.is_noted = result.is_ok();
-                    if result.is_ok() {
+                    if result.is_ok() && !self.is_stopping {
                         self.ready(profile_id, moment, chance);
                     } else {
                         self.end(profile_id, moment, chance);
@@ -129,8 +134,12 @@ impl Core {
             }
             Input::Retracted(result) => {
                 self.busy.is_retracting = false;
-                if result.is_err() {
-                    self.store_failed(moment, chance);
+                match result {
+                    Ok(()) => self.retracting = None,
+                    Err(_) => {
+                        self.void = self.retracting.take();
+                        self.store_failed(moment, chance);
+                    }
                 }
             }
             Input::Batch(id, came) => self.batch(id, came, moment, chance),
@@ -138,11 +147,7 @@ impl Core {
     }
 
     fn settings_changed(&mut self, settings: ForwarderSettings, moment: Moment) {
-        let ForwarderSettings { rules, connections, updates_per_day, destination, .. } = settings;
-        if destination != self.destination {
-            self.destination = destination;
-            self.goes_elsewhere(moment);
-        }
+        let ForwarderSettings { rules, connections, updates_per_day, .. } = settings;
         if rules.routes != self.rules.routes {
             // What waited for Target to have its profile may go another way now.
             self.look_at = Some(moment.wall);
@@ -152,27 +157,6 @@ impl Core {
         self.quota.set_limit(updates_per_day);
         // What was claimed was read for the old rules.
         self.release_unsent(moment);
-    }
-
-    /// Updates go elsewhere from now on: the store has made void what it noted, and so is what is known here. Answers of the
-    /// old place that still come are nobody's.
-    fn goes_elsewhere(&mut self, moment: Moment) {
-        self.release_unsent(moment);
-        self.released += self.flights.len();
-        self.flights.clear();
-        self.reading.clear();
-        self.sending.clear();
-        self.spoken_for = 0;
-        self.settlements.retain(|settle| matches!(settle, Settle::Delivery(_)));
-        self.batches = Batches::resume(Vec::new(), moment, moment.wall);
-        self.rows_sent.clear();
-        (self.setbacks, self.refusals, self.void) = (Setbacks::default(), Refusals::default(), None);
-        (self.skew, self.link) = (Skew::None, Link::default());
-        self.reads_denied_until = Duration::ZERO;
-        self.unreadable.clear();
-        (self.denied, self.updates_fail) = (0, false);
-        self.quota.forget();
-        self.news.push(News::Link);
     }
 
     /// A profile is to be read back.
@@ -185,6 +169,9 @@ impl Core {
             let verified = Verified { lost, at: moment.wall, ..Verified::default() };
             self.settle(Settle::ReadBack(claim, verified, moment.quota), moment);
             return;
+        }
+        if let Some(wait) = self.reads_open_in(moment) {
+            return self.settle(Settle::Postpone(claim, moment.wall.plus(wait)), moment);
         }
         let plan = self.plan(&claim, moment);
         let profile_id = claim.profile_id;
@@ -326,12 +313,10 @@ impl Core {
         if flight.plan.route.api() == UpdateApi::Bulk {
             return self.goes_in_batch(flight, judgement, read_at, moment, chance);
         }
-        let is_lost = flight.learned == Some(Existence::No)
-            && flight.claim.identity.kind() == IdentityKind::ThirdPartyId
-            && self.rules.routes.mode == Mode::Single
+        let vanishes = flight.learned == Some(Existence::No)
             && self.rules.routes.creates_missing
             && flight.plan.route.api() == UpdateApi::Single;
-        if is_lost {
+        if vanishes {
             return self.wait_for_profile(flight, moment, chance);
         }
         flight.update = judgement.update(&flight.claim);
@@ -350,6 +335,7 @@ impl Core {
             let look_at = moment.wall.plus(wait);
             flight.look_at = Some(look_at);
             self.look_at = Some(self.look_at.map_or(look_at, |at| at.min(look_at)));
+            self.look_promises.add(look_at, moment.elapsed);
         }
         self.end_flight(flight, moment, chance);
     }
@@ -364,8 +350,8 @@ impl Core {
     ) {
         let row = judgement.row(read_at);
         let profile_id = flight.claim.profile_id;
-        if moment.elapsed < self.batches.closed_until {
-            self.setbacks.rest(profile_id, self.batches.closed_until);
+        if let Some(opens) = self.batches.opens_at(moment.elapsed) {
+            self.setbacks.rest(profile_id, opens);
             return self.end_flight(flight, moment, chance);
         }
         if batches::is_too_large(flight.claim.identity.key(), &row) {
@@ -424,8 +410,24 @@ impl Core {
             self.told_time(date, moment);
         }
         let is_its = self.judge_outcome(profile_id, outcome, moment, chance);
+        // What is too large goes on in halves, each of which is a request more.
+        let has_room = self.quota_left(moment) > 0;
         let flight = self.flights.get_mut(&profile_id).expect("looked up above");
-        if flight.answered(outcome, is_its) && flight.has_next() {
+        let goes_on = flight.answered(outcome, is_its);
+        if *outcome == Outcome::TooLarge && (has_room || !flight.is_quota_bound()) {
+            flight.plan.budget += 1;
+            if flight.is_quota_bound() {
+                flight.reserved += 1;
+                self.spoken_for += 1;
+            }
+        }
+        if goes_on && !flight.has_next() && *outcome == Outcome::TooLarge {
+            // As a whole it would only be too large again.
+            let opens = self.quota_opens(moment).unwrap_or(moment.elapsed + POSTPONED);
+            self.setbacks.rest(profile_id, opens);
+        }
+        let flight = &self.flights[&profile_id];
+        if goes_on && flight.has_next() {
             self.to_send.push_front(profile_id);
         } else {
             self.end(profile_id, moment, chance);
@@ -541,7 +543,7 @@ impl Core {
         let sample = sample.map(|(_, after)| (moment.wall.plus(after), ReadBack::Sample));
         let read_back = ambiguous.map(|at| (at, ReadBack::Ambiguous)).or(sample);
         if let Some((at, _)) = read_back {
-            self.is_due(at);
+            self.is_due(at, moment);
         }
         let requests = flight.requests;
         let quota_requests = if flight.is_quota_bound() { requests } else { 0 };
@@ -573,20 +575,9 @@ impl Core {
     }
 
     /// A profile is to be read back at that time of this device.
-    fn is_due(&mut self, at: Timestamp) {
-        let earlier = |one: Option<Timestamp>| Some(one.map_or(at, |one| one.min(at)));
-        (self.due_at, self.promises.0) = (earlier(self.due_at), earlier(self.promises.0));
-    }
-
-    /// The first read-back of those decided of late: the store may not have them yet when it is asked what is due.
-    fn promised(&mut self, moment: Moment) -> Option<Timestamp> {
-        let (new, old) = self.promises;
-        let first = new.into_iter().chain(old).min();
-        if moment.elapsed >= self.promises_kept_until {
-            self.promises = (None, new);
-            self.promises_kept_until = moment.elapsed + PROMISE_TIME;
-        }
-        first
+    fn is_due(&mut self, at: Timestamp, moment: Moment) {
+        self.due_at = Some(self.due_at.map_or(at, |due| due.min(at)));
+        self.due_promises.add(at, moment.elapsed);
     }
 
     pub(super) fn settle(&mut self, settle: Settle, moment: Moment) {
@@ -601,6 +592,12 @@ impl Core {
         let queues = [&mut self.to_read, &mut self.to_note, &mut self.to_send];
         let unsent: Vec<i64> = queues.into_iter().flat_map(std::mem::take).collect();
         for profile_id in unsent {
+            if self.flights.get(&profile_id).is_some_and(|flight| flight.purpose != Purpose::Deliver) {
+                // It was not asked for, and is due still.
+                self.flights.remove(&profile_id);
+                self.due_at = Some(moment.wall);
+                continue;
+            }
             self.end(profile_id, moment, 1.0);
         }
         for Candidate { claim, route, readings, learned, reads, .. } in std::mem::take(&mut self.candidates) {
@@ -633,10 +630,10 @@ impl Core {
         let now = moment.elapsed;
         let rows = self.batches.get(id).map_or(0, |open| open.head.rows);
         match came {
-            BatchCame::Submitted(path) => {
+            BatchCame::Submitted(path, rows) => {
                 self.refusals.accepted();
                 self.rows_sent.push_back((moment.quota.at, rows));
-                self.batches.submitted(id, path, now, moment.quota.at);
+                self.batches.submitted(id, path, rows, now, moment.quota.at);
                 self.news.push(News::BatchSubmitted(rows));
                 self.updates_fail = false;
                 self.observe(Signal::Answered, moment, chance);

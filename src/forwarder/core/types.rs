@@ -19,8 +19,6 @@ pub struct ForwarderRules {
     pub routes: RouteRules,
     /// Since when a value counts as late, where profiles are shared with other devices; none where they are not.
     pub late_after: Option<Duration>,
-    /// Whether the customer uses ECID.
-    pub has_ecid: bool,
     /// The property that calls of the Delivery API are for.
     pub property_token: Option<String>,
     /// The part of profiles that is read back, and how long after their delivery.
@@ -96,7 +94,7 @@ pub enum Input {
 #[derive(Debug)]
 pub enum BatchCame {
     /// Target took it; its status is asked for under this path.
-    Submitted(String),
+    Submitted(String, usize),
     /// Nobody is left in it.
     Empty,
     /// Target is not done with it.

@@ -308,14 +308,16 @@ fn unread(
         return None;
     }
     let is_fresh = |(name, value): &(String, String)| {
-        events.iter().any(|event| {
-            event.device == device
-                && event.identity == *identity
-                && event.name == *name
-                && event.operation == Operation::Set
-                && event.operand == *value
-                && sent_at.since(event.happened_at) <= rules.late_after + rules.slack(device)
-        })
+        // A name that carries a device's number is its own.
+        name.ends_with(|last: char| last.is_ascii_digit())
+            || events.iter().any(|event| {
+                event.device == device
+                    && event.identity == *identity
+                    && event.name == *name
+                    && event.operation == Operation::Set
+                    && event.operand == *value
+                    && sent_at.since(event.happened_at) <= rules.late_after + rules.slack(device)
+            })
     };
     if request.batch.is_none() && request.attributes.iter().all(is_fresh) {
         return None;

@@ -1,0 +1,153 @@
+//! The forwarder of a running agent. It can be ended and begun again: what it knows then comes from the store, as after a start
+//! of the process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::backoff::backoff;
+use crate::clock::Clock;
+use crate::forwarder::{Forwarder, ForwarderParts, ForwarderSettings};
+use crate::limits::QUOTA_WINDOW;
+use crate::link::{Link, LinkState};
+use crate::network::NetworkWatch;
+use crate::pulse::Pulse;
+use crate::quota::QuotaClock;
+use crate::status::{LinkView, ProfileWaits, ReadQuota, RouteCounts};
+use crate::store::{InFlight, Outbox, StoreError, StoreFile, Writer};
+use crate::target::Client;
+
+/// What every forwarder of the process is made of.
+#[derive(Clone)]
+pub(super) struct ForwardingParts {
+    pub(super) writer: Writer,
+    pub(super) client: Client,
+    pub(super) clock: Arc<Clock>,
+    pub(super) quota_clock: QuotaClock,
+    pub(super) in_flight: InFlight,
+    pub(super) store_file: StoreFile,
+    pub(super) session_key: Vec<u8>,
+    pub(super) reads: ReadQuota,
+    pub(super) pulse: Pulse,
+    pub(super) link_view: watch::Sender<LinkView>,
+    pub(super) route_counts: RouteCounts,
+    pub(super) waits: ProfileWaits,
+}
+
+/// The forwarder that runs.
+pub(super) struct Forwarding {
+    parts: ForwardingParts,
+    settings: watch::Sender<ForwarderSettings>,
+    stop: watch::Sender<bool>,
+    running: JoinSet<()>,
+}
+
+impl Forwarding {
+    /// Begins the first one.
+    pub(super) fn begin(parts: ForwardingParts, settings: ForwarderSettings, link: Link) -> Self {
+        let (stop, _) = watch::channel(false);
+        let mut forwarding = Self { parts, settings: watch::channel(settings).0, stop, running: JoinSet::new() };
+        forwarding.spawn(link);
+        forwarding
+    }
+
+    /// The settings that hold.
+    pub(super) fn settings(&self) -> ForwarderSettings {
+        self.settings.borrow().clone()
+    }
+
+    /// Has other settings hold from now on, with the same destination.
+    pub(super) fn change(&self, settings: ForwarderSettings) {
+        self.settings.send_replace(settings);
+    }
+
+    /// Begins another one after [`Self::end`].
+    pub(super) fn begin_again(&mut self) {
+        self.parts.link_view.send_modify(|view| {
+            *view = LinkView {
+                state: LinkState::Unknown,
+                reason: None,
+                since: self.parts.clock.now(),
+                quota_opens_at: None,
+                reads_denied: None,
+            };
+        });
+        self.spawn(Link::default());
+    }
+
+    /// Tells the forwarder to end.
+    pub(super) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Ends the forwarder, and waits until what was on its way has ended and is written down.
+    pub(super) async fn end(&mut self) {
+        self.stop();
+        while self.running.join_next().await.is_some() {}
+    }
+
+    fn spawn(&mut self, link: Link) {
+        let (stop, mut stopped) = watch::channel(false);
+        self.stop = stop;
+        let (parts, settings) = (self.parts.clone(), self.settings.subscribe());
+        self.running.spawn(async move {
+            let mut failures = 0;
+            loop {
+                let wait = match parts.clone().forwarder(settings.clone(), link.clone()).await {
+                    Ok(forwarder) => return forwarder.run(stopped).await,
+                    Err(StoreError::Stopped) => return,
+                    Err(error) => {
+                        failures += 1;
+                        tracing::error!(%error, "forwarding cannot begin; it is tried again");
+                        backoff(failures, fastrand::f64())
+                    }
+                };
+                tokio::select! {
+                    _ = stopped.wait_for(|stop| *stop) => return,
+                    () = tokio::time::sleep(wait.max(Duration::from_secs(1))) => {}
+                }
+            }
+        });
+    }
+}
+
+impl ForwardingParts {
+    /// A forwarder that goes on from what the store knows.
+    async fn forwarder(
+        self,
+        settings: watch::Receiver<ForwarderSettings>,
+        link: Link,
+    ) -> Result<Forwarder, StoreError> {
+        let updates_per_day = settings.borrow().updates_per_day;
+        let now = self.quota_clock.at(self.clock.elapsed());
+        let known = self.writer.act(move |store| {
+            let (quota, _) = store.quota(updates_per_day, Clock::system())?;
+            Ok((quota, store.open_batches()?, store.batch_rows_since(now.minus(QUOTA_WINDOW))?))
+        });
+        let (quota, batches, rows_sent) = known.await?;
+        let (store_file, in_flight) = (self.store_file.clone(), self.in_flight);
+        let outbox = tokio::task::spawn_blocking(move || Outbox::open(&store_file, in_flight));
+        Ok(Forwarder::new(ForwarderParts {
+            outbox: outbox.await.expect("opening does not panic")?,
+            writer: self.writer,
+            client: self.client,
+            quota,
+            quota_clock: self.quota_clock,
+            clock: self.clock,
+            link,
+            network: NetworkWatch::begin(),
+            pulse: self.pulse,
+            link_view: self.link_view,
+            settings,
+            session_key: self.session_key,
+            reads: self.reads,
+            batches,
+            rows_sent,
+            store_file: self.store_file,
+            route_counts: self.route_counts,
+            waits: self.waits,
+        }))
+    }
+}
