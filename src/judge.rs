@@ -149,7 +149,8 @@ impl Judgement {
                 event_time: skew.apply(basis.event_time),
                 items: basis.items.as_deref(),
             };
-            merge(own, &sends, shown.as_ref(), skew.apply(now))
+            let gave_way_to = log.gave_way_to(&basis.name, basis.version);
+            merge(own, &sends, shown.as_ref(), gave_way_to.as_ref(), skew.apply(now))
         } else {
             (Decision::Ours, basis.value.clone())
         };
@@ -208,14 +209,24 @@ impl Judgement {
         self.attributes.iter().any(|judged| judged.basis.is_pending && judged.decision != Decision::Superseded)
     }
 
-    /// Of a profile that was read back: how many delivered values have arrived, and those that have not.
+    /// What ours gives way to: attribute, version of ours, and theirs.
+    pub fn gives_way(&self) -> impl Iterator<Item = (&str, i64, &Shown)> {
+        let theirs = self.readings.iter().filter(|reading| reading.decision == Decision::Superseded);
+        theirs.filter_map(|reading| Some((reading.name.as_str(), reading.version, reading.shown.as_ref()?)))
+    }
+
+    /// Of a profile that was read back: how many delivered values have arrived, and those that have not; and what ours gave way
+    /// to, where it is to be written again.
     #[must_use]
     pub fn arrived(&self) -> (i64, Vec<(String, i64)>) {
-        let is_delivered = |judged: &&Judged| judged.basis.delivered_version == judged.basis.version;
+        let is_settled = |judged: &&Judged| {
+            judged.basis.delivered_version == judged.basis.version
+                || judged.decision == Decision::Restored && !judged.basis.is_pending
+        };
         let (arrived, lost): (Vec<&Judged>, Vec<&Judged>) = self
             .attributes
             .iter()
-            .filter(is_delivered)
+            .filter(is_settled)
             .partition(|judged| judged.is_shown || judged.decision == Decision::Superseded);
         let lost = lost.into_iter().map(|judged| (judged.basis.name.clone(), judged.basis.version));
         (i64::try_from(arrived.len()).unwrap_or(0), lost.collect())
@@ -269,7 +280,10 @@ mod tests {
         };
         let mut log = SendLog::default();
         let (value, own) = ("3".to_owned(), "3".to_owned());
-        log.add("visits", Sent { value: value.clone(), own, version: 7, at: sent_at, seen_at: None, is_lost: false });
+        log.add(
+            "visits",
+            Sent { value: value.clone(), own, version: 7, at: sent_at, is_noted: true, seen_at: None, is_lost: false },
+        );
         let shown = Shown { value, modified_at: Some(sent_at), is_whole: false };
         let found = FetchedProfile([("visits".to_owned(), shown)].into());
         let judgement = judge(vec![basis], &log, By::Reading(&found), skew, device.plus(Duration::from_secs(3)));

@@ -51,8 +51,10 @@ pub struct Sent {
     pub own: String,
     /// Version of the own value: the number of the newest event in it.
     pub version: i64,
-    /// Time before it was sent, on Target's clock.
+    /// Time before it was sent, on Target's clock; or later, where it was not noted then.
     pub at: Timestamp,
+    /// Whether it was noted before it was sent.
+    pub is_noted: bool,
     /// Time of the value that Target showed when it was made; none where nothing was shown.
     pub seen_at: Option<Timestamp>,
     /// Whether its answer was lost, so that nobody knows whether it was applied, or will be.
@@ -95,20 +97,23 @@ pub enum Decision {
     Superseded,
     /// An attribute that this device does not write is carried along in a batch, which would remove it otherwise.
     Carried,
+    /// Theirs is written again: ours had given way to it, and an attempt of ours came late over it.
+    Restored,
 }
 
 impl Decision {
     /// All decisions, by the number under which they are stored.
-    pub const ALL: [Self; 4] = [Self::Ours, Self::Together, Self::Superseded, Self::Carried];
+    pub const ALL: [Self; 5] = [Self::Ours, Self::Together, Self::Superseded, Self::Carried, Self::Restored];
 
     /// As a clause for a person.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Ours => "ours was sent as it is",
-            Self::Together => "theirs and ours were sent together",
-            Self::Superseded => "theirs wins, and ours was left out",
+            Self::Ours => "ours goes out as it is",
+            Self::Together => "theirs and ours go out together",
+            Self::Superseded => "theirs wins, and ours is left out",
             Self::Carried => "carried along in a batch",
+            Self::Restored => "theirs is written again, since an attempt of ours came late over it",
         }
     }
 
@@ -127,11 +132,31 @@ impl Decision {
 
 /// Decides what Target shall hold of one attribute.
 ///
-/// `sends` are the last values that this device sent, oldest first; `now` is on Target's clock.
+/// `sends` are the last values that this device sent, oldest first; `gave_way_to` is the value of others that ours gave way to
+/// while an attempt of ours was lost; `now` is on Target's clock.
 #[must_use]
-pub fn merge(own: Own<'_>, sends: &[Sent], shown: Option<&Shown>, now: Timestamp) -> (Decision, String) {
+pub fn merge(
+    own: Own<'_>,
+    sends: &[Sent],
+    shown: Option<&Shown>,
+    gave_way_to: Option<&Shown>,
+    now: Timestamp,
+) -> (Decision, String) {
+    let is_total = matches!(own.operation, Operation::Add | Operation::Append);
+    // But for totals, what was sent and is not ours was theirs, written again.
+    let is_ours = |shown: &Shown| is_own_value(sends.iter().filter(|sent| is_total || sent.value == sent.own), shown);
+    if let (Some(shown), Some(theirs)) = (shown, gave_way_to)
+        && (shown.value == theirs.value || is_ours(shown))
+    {
+        let (decision, value) = decide(own, sends, Some(theirs).filter(|theirs| !is_ours(theirs)), now);
+        let comes_back = decision == Decision::Superseded && shown.value != value;
+        return (if comes_back { Decision::Restored } else { decision }, value);
+    }
     // What is our own value says nothing of others. Where the time or the number of the value decides, nothing else matters.
-    let others = shown.filter(|shown| !is_own_value(sends, shown));
+    decide(own, sends, shown.filter(|shown| !is_ours(shown)), now)
+}
+
+fn decide(own: Own<'_>, sends: &[Sent], others: Option<&Shown>, now: Timestamp) -> (Decision, String) {
     match own.operation {
         Operation::Set => {
             let wins = |theirs| is_newer(theirs, own, now) || is_over_delivered(theirs, own, sends);
@@ -148,11 +173,14 @@ pub fn merge(own: Own<'_>, sends: &[Sent], shown: Option<&Shown>, now: Timestamp
 
 /// Whether what Target shows is one of the values that we sent: the last one, one before it that a cache still shows, or one
 /// that Target applied late.
-fn is_own_value(sends: &[Sent], shown: &Shown) -> bool {
-    sends.iter().any(|sent| {
+fn is_own_value<'s>(mut sends: impl Iterator<Item = &'s Sent>, shown: &Shown) -> bool {
+    sends.any(|sent| {
         let late = if sent.is_lost { LATE_MAX } else { SHOWS_WITHIN };
         let times = second(sent.at.minus(CLOCK_ERROR))..=second(sent.at.plus(late));
-        let is_in_time = |modified_at| times.contains(&second(modified_at));
+        let is_in_time = |modified_at| {
+            let modified_at = second(modified_at);
+            modified_at <= *times.end() && (!sent.is_noted || modified_at >= *times.start())
+        };
         sent.value == shown.value && shown.own_time().is_none_or(is_in_time)
     })
 }
@@ -275,6 +303,7 @@ mod tests {
             own: own.to_owned(),
             version: 5,
             at: at(seconds),
+            is_noted: true,
             seen_at: None,
             is_lost: false,
         }
@@ -291,7 +320,7 @@ mod tests {
     #[allow(clippy::needless_pass_by_value)]
     fn check(own: Own<'_>, sends: &[Sent], shown: Option<Shown>, decision: Decision, value: &str) {
         let shown = shown.as_ref();
-        let merged = merge(own, sends, shown, at(20 * HOUR));
+        let merged = merge(own, sends, shown, None, at(20 * HOUR));
         assert_eq!(merged, (decision, value.to_owned()), "{own:?} after {} sends, {shown:?}", sends.len());
     }
 
@@ -389,6 +418,22 @@ mod tests {
         check(own(Operation::Add, "6"), &sends, Some(shown("15", HOUR)), Decision::Together, "16");
         // Hours later the same number is somebody's.
         check(own(Operation::Add, "6"), &sends, Some(shown("15", 10 * HOUR)), Decision::Together, "15");
+    }
+
+    #[test]
+    fn what_ours_gave_way_to_is_written_again_where_a_lost_attempt_of_ours_came_over_it() {
+        let (ours, theirs) = (own(Operation::Max, "9"), shown("10", 300));
+        let sends = [lost("9", "9", 200)];
+        let decide = |sends: &[Sent], now: Shown| merge(ours, sends, Some(&now), Some(&theirs), at(20 * HOUR));
+        assert_eq!(decide(&sends, theirs.clone()), (Decision::Superseded, "10".to_owned()));
+        assert_eq!(decide(&sends, shown("9", HOUR)), (Decision::Restored, "10".to_owned()));
+        // Written again by us, it is theirs still.
+        let again = [lost("9", "9", 200), sent("10", "9", 300)];
+        assert_eq!(decide(&again, shown("10", HOUR)), (Decision::Superseded, "10".to_owned()));
+        assert_eq!(decide(&again, shown("9", 2 * HOUR)), (Decision::Restored, "10".to_owned()));
+        // Somebody wrote since.
+        assert_eq!(decide(&sends, shown("12", HOUR)), (Decision::Superseded, "12".to_owned()));
+        assert_eq!(decide(&sends, shown("3", HOUR)), (Decision::Ours, "9".to_owned()));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::identity::Identity;
 use crate::judge::{By, Skew, judge};
 use crate::quota::{QuotaClock, QuotaTime};
 use crate::status::{ProfileIdentity, ReadQuota};
-use crate::store::{ProfileRow, StoreError, Verified, Writer};
+use crate::store::{ProfileRow, ReadBack, StoreError, Verified, Writer};
 use crate::target::{Client, FetchedProfile, Reply};
 use crate::timestamp::Timestamp;
 
@@ -146,7 +146,9 @@ impl Verifier {
             lost,
             existence: if found.is_some() { Existence::Yes } else { Existence::No },
             at: wall,
-            again_at: None,
+            // A read-back that is due stays so: what was lost may still be applied.
+            again_at: row.read_back.filter(|(_, why)| *why == ReadBack::Ambiguous).map(|(at, _)| at),
+            sends: None,
             reads: 1,
         };
         let (id, quota_time) = (row.id, QuotaTime { at: now, wall: Clock::system() });

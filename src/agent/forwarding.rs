@@ -1,6 +1,7 @@
 //! The forwarder of a running agent. It can be ended and begun again: what it knows then comes from the store, as after a start
 //! of the process.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::limits::QUOTA_WINDOW;
 use crate::link::{Link, LinkState};
 use crate::network::NetworkWatch;
 use crate::pulse::Pulse;
-use crate::quota::QuotaClock;
+use crate::quota::{QuotaClock, QuotaTime};
 use crate::status::{LinkView, ProfileWaits, ReadQuota, RouteCounts};
 use crate::store::{InFlight, Outbox, StoreError, StoreFile, Writer};
 use crate::target::Client;
@@ -74,6 +75,7 @@ impl Forwarding {
                 reads_denied: None,
             };
         });
+        self.parts.waits.replace(HashMap::new());
         self.spawn(Link::default());
     }
 
@@ -122,8 +124,15 @@ impl ForwardingParts {
     ) -> Result<Forwarder, StoreError> {
         let updates_per_day = settings.borrow().updates_per_day;
         let now = self.quota_clock.at(self.clock.elapsed());
+        // What the one before had reserved and did not give back may have been used.
+        let time = QuotaTime { at: now, wall: Clock::system() };
+        let counted = self.writer.act(move |store| {
+            store.count_reserved(time);
+            Ok(())
+        });
+        counted.await?;
         let known = self.writer.act(move |store| {
-            let (quota, _) = store.quota(updates_per_day, Clock::system())?;
+            let quota = store.quota_now(updates_per_day, now)?;
             Ok((quota, store.open_batches()?, store.batch_rows_since(now.minus(QUOTA_WINDOW))?))
         });
         let (quota, batches, rows_sent) = known.await?;

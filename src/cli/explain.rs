@@ -61,7 +61,7 @@ fn text(profile: &Profile) -> String {
         lines.push(format!("waited for since {since}; looked for again on {next}"));
     }
     if let Some(at) = &profile.read_back_at {
-        lines.push(format!("an answer was lost: what Target has is read on {at}, and put right"));
+        lines.push(format!("what became of an update is not known: what Target has is read on {at}, and put right"));
     }
     if let Some(ProfileWaitView { reason, until }) = &profile.waits {
         let until = until.as_deref().map(|at| format!("; tried again on {at}")).unwrap_or_default();
@@ -97,8 +97,10 @@ fn details(attribute: &ProfileAttribute) -> Vec<(&'static str, String)> {
     for sent in attribute.sends.iter().filter(|sent| sent.outcome == "lost") {
         let ProfileSend { at, value, .. } = sent;
         details.push((
-            "lost",
-            format!("{value} was sent on {at}, and its answer was lost: Target may have it, or get it late"),
+            "not known",
+            format!(
+                "{value} was sent on {at}, and nobody knows whether it arrived: Target may have it, or get it late"
+            ),
         ));
     }
     if let Some(read) = &attribute.read {

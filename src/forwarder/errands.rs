@@ -170,7 +170,7 @@ impl Errands {
                 let id = begin(store)?;
                 store.fill_batch(id, &entries, at, quota_time)?;
                 let head = store.open_batches()?.into_iter().find(|head| head.id == id);
-                Ok(head.expect("it was begun before"))
+                head.ok_or(StoreError::Read(rusqlite::Error::QueryReturnedNoRows))
             })
         });
         let head = self.told(filled.await.expect("filling a batch does not panic"));

@@ -172,17 +172,17 @@ impl StatusParts {
         Ok(Some(Profile { waits: waits.filter(|_| is_pending), ..found }))
     }
 
-    /// Why a profile that is pending waits: it alone, or with all others.
+    /// Why a profile that is pending waits: with all others, or it alone.
     fn waits(&self, profile_id: i64) -> Option<ProfileWaitView> {
         let now = self.clock.now();
-        let alone = self.waits.of(profile_id).filter(|wait| wait.until > now);
-        if let Some(ProfileWait { reason, until }) = alone {
-            return Some(ProfileWaitView { reason: reason.to_owned(), until: Some(until.to_string()) });
-        }
         let LinkView { state, reason, quota_opens_at, .. } = self.link.borrow().clone();
         if !matches!(state, LinkState::Online | LinkState::Unknown) {
             let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             return Some(ProfileWaitView { reason: format!("the link is {}{why}", state.name()), until: None });
+        }
+        let alone = self.waits.of(profile_id).filter(|wait| wait.until > now);
+        if let Some(ProfileWait { reason, until }) = alone {
+            return Some(ProfileWaitView { reason: reason.to_owned(), until: Some(until.to_string()) });
         }
         let until = quota_opens_at.filter(|at| *at > now)?.to_string();
         Some(ProfileWaitView { reason: "the quota of 24 hours is spent".to_owned(), until: Some(until) })

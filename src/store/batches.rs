@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::journal::Store;
 use super::readings::{self, Reading};
+use super::sends::{self, SendLog};
 use super::verification::{self, ReadBack};
-use super::{Reader, StoreError, profiles, sends, settle};
+use super::{Reader, StoreError, profiles, settle};
 use crate::existence::Existence;
 use crate::identity::IdentityKind;
 use crate::limits::BATCH_ROW_FAILURES_MAX;
@@ -124,6 +125,8 @@ pub struct BatchEntry {
     pub reads: i64,
     /// Bytes of its row in the file.
     pub bytes: usize,
+    /// Values that were sent of it, where that is not what is noted.
+    pub log: Option<SendLog>,
 }
 
 /// How the rows of a batch end.
@@ -324,6 +327,9 @@ impl Store {
     fn fill(&mut self, batch_id: i64, entry: &BatchEntry, at: Timestamp) -> rusqlite::Result<bool> {
         let id = entry.profile_id;
         readings::write(&self.connection, id, &entry.readings, at)?;
+        if let Some(log) = &entry.log {
+            sends::write(&self.connection, id, log)?;
+        }
         if let Some(existence) = entry.learned {
             profiles::learn(&self.connection, id, existence, at)?;
         }
@@ -535,7 +541,7 @@ impl Store {
             match (own, seen_at) {
                 (Some(own), _) => {
                     let (value, own, version) = (value.clone(), own.clone(), *version);
-                    log.add(name, Sent { value, own, version, at, seen_at, is_lost });
+                    log.add(name, Sent { value, own, version, at, is_noted: true, seen_at, is_lost });
                 }
                 (None, Some(written_at)) if *version == 0 => log.carry(name, value, written_at, at),
                 (None, _) => {}

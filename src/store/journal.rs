@@ -470,7 +470,12 @@ impl Store {
     /// [`StoreError`].
     pub fn quota(&mut self, updates_per_day: u64, wall: Timestamp) -> Result<(Quota, QuotaTime), StoreError> {
         let time = self.committed.totals.quota_time(wall);
-        self.count_reserved(time)?;
+        if self.state.totals.quota_reserved > 0 {
+            self.transact(|store| {
+                store.count_reserved(time);
+                Ok(())
+            })?;
+        }
         Ok((Quota::new(updates_per_day, self.uses("quota", time.at)?), time))
     }
 
@@ -494,16 +499,21 @@ impl Store {
         uses().map_err(StoreError::Read)
     }
 
-    fn count_reserved(&mut self, time: QuotaTime) -> Result<(), StoreError> {
+    /// Counts what was reserved as made now, within a transaction: whoever had reserved it has ended.
+    pub fn count_reserved(&mut self, time: QuotaTime) {
         let reserved = self.state.totals.quota_reserved;
-        if reserved <= 0 {
-            return Ok(());
+        if reserved > 0 {
+            self.spend(reserved, time);
+            self.reserve(-reserved);
         }
-        self.transact(|store| {
-            store.spend(reserved, time);
-            store.reserve(-reserved);
-            Ok(())
-        })
+    }
+
+    /// As [`Self::quota`], of a store that is being written, at that time of the quota's clock.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn quota_now(&self, updates_per_day: u64, now: Timestamp) -> Result<Quota, StoreError> {
+        Ok(Quota::new(updates_per_day, self.uses("quota", now)?))
     }
 
     /// Reserves room for requests that will be made, or gives it back, within a transaction.
@@ -514,6 +524,9 @@ impl Store {
 
     /// Counts requests that were made.
     pub(super) fn spend(&mut self, requests: i64, time: QuotaTime) {
+        if requests <= 0 {
+            return;
+        }
         *self.quota_spent.entry(Quota::minute(time.at)).or_default() += requests;
         self.state.totals.quota_clock_ms = time.at.as_millis();
         self.state.totals.quota_wall_ms = time.wall.as_millis();
@@ -521,6 +534,9 @@ impl Store {
 
     /// Counts calls of the Fetch API that were made.
     pub fn spend_reads(&mut self, reads: i64, time: QuotaTime) {
+        if reads <= 0 {
+            return;
+        }
         self.state.totals.reads += reads;
         *self.reads_spent.entry(Quota::minute(time.at)).or_default() += reads;
         self.state.totals.quota_clock_ms = time.at.as_millis();

@@ -62,7 +62,8 @@ pub(super) fn learn(
     connection
         .prepare_cached(
             "UPDATE profile SET existence = ?2, existence_at_ms = ?3,
-                 missing_since_ms = CASE ?2 WHEN 1 THEN NULL ELSE missing_since_ms END
+                 missing_since_ms = CASE ?2 WHEN 1 THEN NULL ELSE missing_since_ms END,
+                 look_at_ms = CASE ?2 WHEN 1 THEN NULL ELSE look_at_ms END
              WHERE id = ?1",
         )?
         .execute((profile_id, number, at.as_millis()))

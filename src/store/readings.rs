@@ -89,6 +89,7 @@ pub(super) fn delivered(version: i64, value: Option<String>, at_ms: Option<i64>)
         value,
         version,
         at,
+        is_noted: false,
         seen_at: None,
         is_lost: false,
     })

@@ -24,7 +24,13 @@ const KEPT_FOR: Duration = Duration::from_secs(4 * 60 * 60);
 pub struct SendLog {
     sent: BTreeMap<String, Vec<Sent>>,
     carried: BTreeMap<String, Carried>,
+    gave_way: BTreeMap<String, GaveWay>,
 }
+
+/// A value of others that a version of ours gave way to while an attempt of ours was lost: version, value, when it was written,
+/// whether that is the time of the whole profile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct GaveWay(i64, String, Option<i64>, bool);
 
 /// A value of others that a batch of ours wrote again: Target then shows our time of it, which is not its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +46,8 @@ struct StoredLog {
     sent: BTreeMap<String, Vec<Stored>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     carried: BTreeMap<String, Carried>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    gave_way: BTreeMap<String, GaveWay>,
 }
 
 impl SendLog {
@@ -105,6 +113,19 @@ impl SendLog {
         self.carried.insert(name.to_owned(), carried);
     }
 
+    /// Notes that a version of ours gave way to a value of others, while an attempt of ours was lost.
+    pub fn give_way(&mut self, name: &str, version: i64, theirs: &Shown) {
+        let modified_ms = theirs.modified_at.map(Timestamp::as_millis);
+        self.gave_way.insert(name.to_owned(), GaveWay(version, theirs.value.clone(), modified_ms, theirs.is_whole));
+    }
+
+    /// Gives the value of others that this version of ours gave way to.
+    #[must_use]
+    pub fn gave_way_to(&self, name: &str, version: i64) -> Option<Shown> {
+        let GaveWay(_, value, modified_ms, is_whole) = self.gave_way.get(name).filter(|it| it.0 == version)?.clone();
+        Some(Shown { value, modified_at: modified_ms.map(Timestamp::from_millis), is_whole })
+    }
+
     /// Gives a value of others its own time, where a batch of ours has written it again.
     #[must_use]
     pub fn as_written(&self, name: &str, shown: Shown) -> Shown {
@@ -124,12 +145,12 @@ impl SendLog {
         };
         let sent = self.sent.iter().filter(|(_, sends)| !sends.is_empty());
         let sent = sent.map(|(name, sends)| (name.clone(), sends.iter().map(stored).collect())).collect();
-        let stored = StoredLog { sent, carried: self.carried.clone() };
+        let stored = StoredLog { sent, carried: self.carried.clone(), gave_way: self.gave_way.clone() };
         serde_json::to_string(&stored).expect("names, texts and numbers are JSON")
     }
 
     fn from_json(json: &str) -> rusqlite::Result<Self> {
-        let StoredLog { sent, carried } = serde_json::from_str(json)
+        let StoredLog { sent, carried, gave_way } = serde_json::from_str(json)
             .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))?;
         let of = |Stored(version, value, own, at_ms, seen_ms, is_lost): Stored| Sent {
             own: own.unwrap_or_else(|| value.clone()),
@@ -137,10 +158,11 @@ impl SendLog {
             version,
             at: Timestamp::from_millis(at_ms),
             seen_at: seen_ms.map(Timestamp::from_millis),
+            is_noted: true,
             is_lost: is_lost != 0,
         };
         let sent = sent.into_iter().map(|(name, sends)| (name, sends.into_iter().map(of).collect())).collect();
-        Ok(Self { sent, carried })
+        Ok(Self { sent, carried, gave_way })
     }
 }
 
@@ -181,7 +203,15 @@ mod tests {
 
     fn sent(version: i64, value: &str, own: &str) -> Sent {
         let at = Timestamp::from_millis(version * 1_000);
-        Sent { value: value.to_owned(), own: own.to_owned(), version, at, seen_at: None, is_lost: false }
+        Sent {
+            value: value.to_owned(),
+            own: own.to_owned(),
+            version,
+            at,
+            is_noted: true,
+            seen_at: None,
+            is_lost: false,
+        }
     }
 
     #[test]
@@ -191,6 +221,10 @@ mod tests {
         log.add("visits", sent(2, "6", "2"));
         log.lose("visits");
         log.add("lastStore", sent(3, "Lund", "Lund"));
+        let theirs =
+            Shown { value: "Malmö".to_owned(), modified_at: Some(Timestamp::from_millis(4_000)), is_whole: true };
+        log.give_way("lastStore", 3, &theirs);
+        assert_eq!((log.gave_way_to("lastStore", 3), log.gave_way_to("lastStore", 4)), (Some(theirs), None));
         assert_eq!(SendLog::from_json(&log.to_json()).expect("it was written"), log);
         assert_eq!(log.lost_at(), Some(Timestamp::from_millis(2_000)));
     }

@@ -50,6 +50,8 @@ pub struct Settlement {
     pub unconfirmed: i64,
     /// This device's time.
     pub at: Timestamp,
+    /// When the profile was asked for, where it was read.
+    pub read_at: Timestamp,
     /// The quota's.
     pub quota_time: QuotaTime,
 }
@@ -91,6 +93,7 @@ impl Settlement {
             quota_requests: 1,
             unconfirmed: 0,
             at,
+            read_at: at,
             quota_time,
         }
     }
@@ -114,7 +117,7 @@ impl Store {
             settled += deliver(&self.connection, settlement, &sent)?;
         }
         if !settlement.readings.is_empty() {
-            readings::write(&self.connection, claim.profile_id, &settlement.readings, settlement.at)?;
+            readings::write(&self.connection, claim.profile_id, &settlement.readings, settlement.read_at)?;
             let superseded = supersede(&self.connection, claim.profile_id, &settlement.readings)?;
             self.state_mut().totals.superseded += superseded;
             settled += superseded;

@@ -3,8 +3,10 @@
 use rusqlite::Connection;
 
 use super::journal::Store;
+use super::sends::{self, SendLog};
 use super::{StoreError, profiles};
 use crate::existence::Existence;
+use crate::reason::Reason;
 use crate::timestamp::Timestamp;
 
 /// Why a profile is read back.
@@ -37,7 +39,8 @@ pub(super) fn schedule(
 pub struct Verified {
     /// Attributes that arrived.
     pub arrived: i64,
-    /// Attributes that did not, with the version that was delivered.
+    /// Attributes that did not, with the version that was delivered; and those whose version gave way to others' value that is to
+    /// be written again.
     pub lost: Vec<(String, i64)>,
     /// Whether Target has the profile; unknown where it was not read.
     pub existence: Existence,
@@ -47,6 +50,8 @@ pub struct Verified {
     pub again_at: Option<Timestamp>,
     /// Calls of the Fetch API that this took.
     pub reads: i64,
+    /// Values that were sent of it, where that is not what is noted.
+    pub sends: Option<SendLog>,
 }
 
 impl Store {
@@ -69,16 +74,20 @@ impl Store {
         if verified.existence != Existence::Unknown {
             profiles::learn(&self.connection, profile_id, verified.existence, verified.at)?;
         }
+        if let Some(log) = &verified.sends {
+            sends::write(&self.connection, profile_id, log)?;
+        }
         let mut released = 0;
         for (name, version) in &verified.lost {
             released += self
                 .connection
                 .prepare_cached(
-                    "UPDATE attribute SET delivered_version = 0
-                     WHERE profile_id = ?1 AND name = ?2 AND version = ?3 AND delivered_version = ?3
-                         AND refused_version < ?3",
+                    "UPDATE attribute SET delivered_version = 0, refused_version = 0, refused_reason = NULL
+                     WHERE profile_id = ?1 AND name = ?2 AND version = ?3
+                         AND (delivered_version = ?3 AND refused_version < ?3
+                              OR refused_version = ?3 AND refused_reason = ?4)",
                 )?
-                .execute((profile_id, name, version))?;
+                .execute((profile_id, name, version, Reason::Superseded.label()))?;
         }
         let profiles = profiles::refresh_pending(&self.connection, profile_id)?;
         let state = self.state_mut();

@@ -206,3 +206,25 @@ async fn what_is_on_its_way_when_the_destination_changes_is_not_taken_for_the_ne
         }
     }
 }
+
+#[tokio::test]
+async fn a_change_of_the_destination_in_the_middle_of_a_backlog_goes_on_there() {
+    let old = Setup { faults: "single=slow=5ms", ..Setup::default() }.start().await;
+    let new = Setup::default().start().await;
+    let cards: Vec<String> = (0..600).map(|card| card.to_string()).collect();
+    for cards in cards.chunks(300) {
+        let events: Vec<Value> = cards.iter().map(|card| used(card, card, "Lund", 1.0)).collect();
+        old.agent.record_batch(&events).await;
+    }
+    for (there, here) in [(&new, &old), (&old, &new), (&new, &old)] {
+        here.sandbox.wait_until(|target| target.requests_total() > 20).await;
+        old.agent.change(Setup::default().settings(&format!("http://{}", there.sandbox_address))).await;
+    }
+    let status = old.agent.wait_drained().await;
+    assert_eq!(status.rejected.updates, 0);
+    for card in &cards {
+        assert_eq!(new.held(card, "visits").as_deref(), Some("1"), "{card}");
+    }
+    old.agent.record(&used("later", "later", "Lund", 1.0)).await;
+    new.wait_held("later", "visits", "1").await;
+}

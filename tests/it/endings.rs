@@ -524,20 +524,20 @@ async fn explain_tells_a_lost_answer() {
             command.arg("explain").arg("-c").arg(&config).arg("third_party_id:7");
             let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
             let text = String::from_utf8(output.stdout).unwrap();
-            if text.contains("its answer was lost: Target may have it, or get it late") {
+            if text.contains("nobody knows whether it arrived: Target may have it, or get it late") {
                 return text;
             }
         }
     };
     let text = tokio::time::timeout(PATIENCE, explaining).await.expect("explain tells it");
-    assert!(text.contains("an answer was lost: what Target has is read on"), "{text}");
+    assert!(text.contains("what became of an update is not known: what Target has is read on"), "{text}");
     drop(agent);
 }
 
 #[tokio::test]
 async fn the_document_of_a_profile_tells_why_it_waits() {
     for (faults, expected) in [
-        ("single=500", "its last update failed; it is tried again"),
+        ("single=500*1", "its last update failed"),
         ("401", "the link is paused: "),
         ("portal", "the link is blocked: "),
     ] {
@@ -635,4 +635,87 @@ async fn a_pc_id_that_target_lost_is_made_again_by_a_batch() {
     fixture.agent.record(&used("1", pc_id, "Lund", 1.0)).await;
     fixture.agent.wait_drained().await;
     assert_eq!((requests(&fixture, "single").len(), requests(&fixture, "bulk_v2").len()), (0, 1));
+}
+
+#[test]
+fn what_ours_gave_way_to_is_put_back_when_a_lost_attempt_of_ours_comes_late_over_it() {
+    use outpost::attribute::Operation;
+    for (name, operation, ours, theirs) in
+        [("largest", Operation::Max, "9", "10"), ("smallest", Operation::Min, "9", "8")]
+    {
+        let steps = [
+            web(0, &[(Operation::Set, "seen", "1")]),
+            event(1, 0, &[(Operation::Add, "visits", "1")]),
+            pass(secs(1_200)),
+            Step::Faults(ModelFaults { lost_later: 1_000, ..ModelFaults::default() }),
+            event(2, 0, &[(operation, name, ours)]),
+            pass(secs(10)),
+            web(0, &[(operation, name, theirs)]),
+            pass(secs(30)),
+            Step::Faults(ModelFaults::default()),
+            pass(secs(6 * 3_600)),
+        ];
+        check_story(name, calm(), &steps, &[(0, name, theirs)]);
+    }
+}
+
+// What a second cold reading found.
+
+#[tokio::test]
+async fn more_than_a_thousand_profiles_whose_batches_are_lost_go_on_within_seconds() {
+    let fixture = Setup { faults: "bulk_v2=lost*2", ..setup() }.start().await;
+    let cards: Vec<String> = (0..1_200).map(|card| card.to_string()).collect();
+    for cards in cards.chunks(400) {
+        fixture.agent.record_batch(&used_by(cards)).await;
+    }
+    fixture.sandbox.wait_until(|target| target.requests().iter().filter(|it| it.api == "bulk_v2").count() >= 2).await;
+    fixture.agent.record(&used("later", "later", "Lund", 1.0)).await;
+    fixture.agent.wait_drained().await;
+    for card in ["0", "700", "1199", "later"] {
+        assert_eq!(fixture.held(card, "visits").as_deref(), Some("1"), "{card}");
+    }
+}
+
+#[tokio::test]
+async fn values_that_are_too_large_alone_hold_nothing_up_that_comes_later() {
+    let fixture = Setup { faults: "single=413*5", ..setup() }.start().await;
+    learn(&fixture, "7");
+    fixture.agent.record(&used("1", "7", "Lund", 1.0)).await;
+    let all = |status: &Status| status.rejected.updates == 3 && status.pending.profiles == 0;
+    fixture.agent.wait_status(all).await;
+    fixture.agent.record(&used("2", "7", "Ystad", 1.0)).await;
+    fixture.wait_held("7", "visits", "2").await;
+}
+
+#[tokio::test]
+async fn where_profiles_are_not_shared_the_state_is_sent_once_more_after_a_lost_answer() {
+    let forwarding = rules(Mode::Single);
+    let mut fixture = Setup { forwarding, faults: "single=lost*1", ..setup() }.start().await;
+    learn(&fixture, "7");
+    learn(&fixture, "8");
+    fixture.agent.record(&used("1", "7", "Lund", 1.0)).await;
+    fixture.wait_logged(2).await;
+    fixture.agent.wait_drained().await;
+    fixture.agent.stop().await;
+    set_back(&fixture, "UPDATE verification SET due_at_ms = 1");
+    fixture.start_again().await;
+    fixture.agent.record(&used("2", "8", "Lund", 1.0)).await;
+    fixture.wait_logged(4).await;
+    let status = fixture.agent.wait_drained().await;
+    assert_eq!((status.rejected.updates, requests(&fixture, "single").len()), (0, 4));
+}
+
+#[tokio::test]
+async fn a_refusal_to_read_that_passes_lets_no_total_go_unread() {
+    let fixture = setup().start().await;
+    let cards: Vec<String> = (0..9).map(|card| card.to_string()).collect();
+    cards.iter().for_each(|card| visit(&fixture, card, "visits", "50"));
+    fixture.agent.record_batch(&used_by(&cards[..1])).await;
+    fixture.agent.wait_drained().await;
+    fixture.sandbox.target().faults = "fetch=403*4".parse().unwrap();
+    fixture.agent.record_batch(&used_by(&cards[1..])).await;
+    fixture.agent.wait_drained().await;
+    for card in &cards {
+        assert_eq!(fixture.held(card, "visits").as_deref(), Some("51"), "{card}");
+    }
 }

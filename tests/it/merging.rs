@@ -57,7 +57,7 @@ impl Device {
         let own =
             Own { operation, value: &value, version: self.version, event_time: time(self.event_time), items: None };
         let shown = target.shown(now);
-        let (decision, sent) = merge(own, &self.sends, shown.as_ref(), time(now));
+        let (decision, sent) = merge(own, &self.sends, shown.as_ref(), None, time(now));
         if decision == Decision::Superseded {
             self.delivered_version = self.version;
             return;
@@ -65,7 +65,15 @@ impl Device {
         // Noted before it is sent, as the forwarder does.
         let (value, own) = (sent.clone(), value);
         let seen_at = shown.and_then(|shown| shown.modified_at);
-        self.sends.push(Sent { value, own, version: self.version, at: time(now), seen_at, is_lost: answer_is_lost });
+        self.sends.push(Sent {
+            value,
+            own,
+            version: self.version,
+            at: time(now),
+            is_noted: true,
+            seen_at,
+            is_lost: answer_is_lost,
+        });
         target.0.push((now, sent));
         if !answer_is_lost {
             self.delivered_version = self.version;

@@ -373,8 +373,9 @@ async fn in_single_mode_a_profile_that_is_missing_is_waited_for_and_not_silently
     let fixture = Setup { forwarding, ..setup() }.start().await;
     learn(&fixture, "7");
     fixture.agent.record_batch(&[used("1", "7", "Lund", 1.0), used("2", "8", "Lund", 1.0)]).await;
-    let status = fixture.agent.wait_status(|status| status.pending.missing_profiles == 1).await;
-    assert_eq!((status.pending.profiles, status.rejected.updates, status.delivered.unconfirmed), (1, 0, 0));
+    let is_waiting = |status: &Status| status.pending.missing_profiles == 1 && status.pending.profiles == 1;
+    let status = fixture.agent.wait_status(is_waiting).await;
+    assert_eq!((status.rejected.updates, status.delivered.unconfirmed), (0, 0));
     assert_eq!(fixture.held("7", "visits").as_deref(), Some("1"));
     let waiting = profile(&fixture.agent, "8").await;
     let visits = attribute(&waiting, "visits");

@@ -70,6 +70,8 @@ pub(super) struct Open {
     size: Size,
     /// The oldest reading among its rows.
     read_at: Option<Duration>,
+    /// Whether a row was not read.
+    has_unread: bool,
     /// The profile, while it is one alone.
     pub(super) sole: Option<i64>,
     /// When its first row came, in this run.
@@ -201,9 +203,7 @@ impl Batches {
 
     /// Profiles can be read again: rows that were not read are released, to be claimed anew.
     pub(super) fn release_unread(&mut self) {
-        let is_unread = |open: &&mut Open| {
-            matches!(open.stage, Stage::Filling | Stage::Closed) && open.read_at.is_none() && open.head.rows > 0
-        };
+        let is_unread = |open: &&mut Open| matches!(open.stage, Stage::Filling | Stage::Closed) && open.has_unread;
         let job = self.job;
         for open in self.open.iter_mut().filter(is_unread).filter(|open| job != Some(open.head.id)) {
             open.stage = Stage::Ending(Ending::Released, BatchState::GivenUp);
@@ -412,6 +412,7 @@ impl Open {
         self.head.rows += 1;
         self.sole = (self.head.rows == 1).then_some(profile_id);
         self.read_at = self.read_at.into_iter().chain(row.read_at).min();
+        self.has_unread |= row.read_at.is_none();
         if self.head.rows >= rows_max {
             self.stage = Stage::Closed;
         }
@@ -424,6 +425,7 @@ impl Open {
             stage: Stage::Filling,
             size: Size::default(),
             read_at: None,
+            has_unread: false,
             sole: None,
             since: now,
             wait_until: Duration::ZERO,

@@ -75,6 +75,8 @@ pub(super) struct Flight {
     pub(super) asked_at: Duration,
     /// Whether what is sent was noted before.
     pub(super) is_noted: bool,
+    /// Whether something of it gave way to others' while an attempt of ours was lost, which the log says.
+    pub(super) gave_way: bool,
     pub(super) delivered: Vec<usize>,
     lost: Vec<usize>,
     pub(super) refused: Vec<Refusal>,
@@ -100,6 +102,7 @@ impl Flight {
             sending: Part::default(),
             asked_at: Duration::ZERO,
             is_noted: false,
+            gave_way: false,
             delivered: Vec::new(),
             lost: Vec::new(),
             refused: Vec::new(),
@@ -124,7 +127,10 @@ impl Flight {
         for outgoing in &self.update.0 {
             let Some(own) = &outgoing.own else { continue };
             let Outgoing { value, version, seen_at, .. } = outgoing.clone();
-            log.add(&outgoing.name, Sent { value, own: own.clone(), version, at, seen_at, is_lost: false });
+            log.add(
+                &outgoing.name,
+                Sent { value, own: own.clone(), version, at, is_noted: true, seen_at, is_lost: false },
+            );
         }
         self.is_noted = true;
         log.clone()
@@ -153,6 +159,11 @@ impl Flight {
     fn pair(&self, place: usize) -> (&str, &str) {
         let outgoing = &self.update.0[place];
         (outgoing.name.as_str(), outgoing.value.as_str())
+    }
+
+    /// Whether a request is left.
+    pub(super) fn has_parts(&self) -> bool {
+        !self.parts.is_empty()
     }
 
     /// Whether a request is left, within the budget.
@@ -254,8 +265,9 @@ impl Flight {
     /// The log as it is true now, where that is not what was noted: what was not sent, or was definitely not taken, is undone,
     /// and what may have been taken is marked.
     pub(super) fn true_log(&mut self) -> Option<SendLog> {
-        if !self.is_noted || self.delivered.len() == self.update.0.len() {
-            return None;
+        let is_as_noted = !self.is_noted || self.delivered.len() == self.update.0.len();
+        if is_as_noted {
+            return self.gave_way.then(|| self.claim.sends.clone());
         }
         for (place, outgoing) in self.update.0.iter().enumerate().filter(|(_, outgoing)| outgoing.own.is_some()) {
             if self.lost.contains(&place) {

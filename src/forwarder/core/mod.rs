@@ -90,6 +90,8 @@ pub struct Core {
     busy: Busy,
     /// Profiles that could not be read, with none between that could.
     unreadable: HashSet<i64>,
+    /// When a profile was read last.
+    read_at: Option<Duration>,
     /// How often in a row reading was refused.
     denied: u32,
     /// Whether the last update failed, though Target could be reached.
@@ -138,6 +140,8 @@ struct Candidate {
     readings: Vec<Reading>,
     learned: Option<Existence>,
     reads: i64,
+    /// What was sent of it, where that is to be written down.
+    log: Option<SendLog>,
 }
 
 /// What a core begins with.
@@ -197,6 +201,7 @@ impl Core {
             settle_at: None,
             busy: Busy::default(),
             unreadable: HashSet::new(),
+            read_at: None,
             denied: 0,
             updates_fail: false,
             reads_denied_until: Duration::ZERO,
@@ -273,10 +278,11 @@ impl Core {
         self.batches.is_busy()
     }
 
-    /// Requests on their way, and notes of some.
+    /// Requests on their way, and what the store does for some.
     #[must_use]
     pub fn requests_in_flight(&self) -> usize {
-        self.in_flight() + usize::from(self.batches.is_busy()) + usize::from(self.busy.is_noting)
+        let waiting = [self.batches.is_busy(), self.busy.is_noting, self.busy.is_claiming, self.filling.is_some()];
+        self.in_flight() + waiting.into_iter().filter(|is_waiting| *is_waiting).count()
     }
 
     /// Requests on their way, but for that of a batch.
@@ -350,18 +356,19 @@ impl Core {
 
     fn observe(&mut self, signal: Signal, moment: Moment, chance: f64) {
         let was = self.link.state();
-        if !self.link.observe(signal, moment.elapsed, chance) {
+        let is_news = self.link.observe(signal, moment.elapsed, chance);
+        let state = self.link.state();
+        if was == LinkState::Paused || state == LinkState::Paused {
+            // It is not reading alone that is refused: what goes out first after that must be read.
+            (self.denied, self.reads_denied_until) = (0, Duration::ZERO);
+        }
+        if !is_news {
             return;
         }
         self.news.push(News::Link);
-        let state = self.link.state();
         if state == LinkState::Online && was != LinkState::Online {
             self.probes_failed = false;
             self.setbacks.release_all();
-        }
-        if state == LinkState::Paused {
-            // It is not reading alone that is refused: what goes out first after that must be read.
-            (self.denied, self.reads_denied_until) = (0, Duration::ZERO);
         }
     }
 

@@ -9,6 +9,9 @@ use crate::limits::ASIDE_PROFILES_MAX;
 /// Failures after which the backoff has come to its cap.
 const BACKOFF_FAILURES: u32 = 6;
 
+/// Why profiles wait that go in a batch.
+pub(super) const NO_BATCH: &str = "no batch is taken at the moment";
+
 /// Longest wait of a profile that keeps failing alone.
 const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 
@@ -66,9 +69,9 @@ impl Setbacks {
     }
 
     /// Sets a profile aside until then, without its having failed.
-    pub(super) fn rest(&mut self, profile_id: i64, until: Duration) {
+    pub(super) fn rest(&mut self, profile_id: i64, until: Duration, why: &'static str) {
         let setback = self.entry(profile_id, until);
-        (setback.until, setback.why) = (until, "no batch is taken at the moment");
+        (setback.until, setback.why) = (until, why);
     }
 
     fn entry(&mut self, profile_id: i64, until: Duration) -> &mut Setback {
@@ -103,9 +106,10 @@ impl Setbacks {
         self.profiles.keys().copied().collect()
     }
 
-    /// Whether no more can be remembered.
-    pub(super) fn is_full(&self) -> bool {
-        self.profiles.len() >= ASIDE_PROFILES_MAX
+    /// Whether more wait than can be remembered.
+    pub(super) fn is_full(&self, now: Duration) -> bool {
+        let waiting = self.profiles.values().filter(|setback| setback.until > now).take(ASIDE_PROFILES_MAX);
+        waiting.count() >= ASIDE_PROFILES_MAX
     }
 
     /// When the next of them may try again.
@@ -144,7 +148,7 @@ mod tests {
     #[test]
     fn one_that_rests_has_not_failed_and_is_not_released_with_the_others() {
         let mut setbacks = Setbacks::default();
-        setbacks.rest(1, 9 * SECOND);
+        setbacks.rest(1, 9 * SECOND, "");
         setbacks.put(2, Duration::ZERO, 1.0, 0, "");
         setbacks.release_all();
         assert_eq!(setbacks.failures(1), 0);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::batches::{Next, Outlook, Step, api_version, row_bytes};
 use super::flight::{Flight, Purpose};
+use super::setbacks::NO_BATCH;
 use super::{Action, Ask, Candidate, Core, Moment, News};
 use crate::judge::{By, fresh, judge};
 use crate::limits::{BATCH_ROWS_A_DAY, OUTBOX_PAGE_PROFILES, READ_BACK_FIRST};
@@ -88,7 +89,8 @@ impl Core {
             self.busy.settling += 1;
             return Some(Action::Settle(std::mem::take(&mut self.settlements)));
         }
-        if self.settlements.is_empty() && self.busy.settling == 0 && !self.busy.is_retracting {
+        let may_write = self.is_stopping || now >= self.store_wait_until;
+        if may_write && self.settlements.is_empty() && self.busy.settling == 0 && !self.busy.is_retracting {
             let (void, since) = self.void.take()?;
             self.retracting = Some((void.clone(), since));
             self.busy.is_retracting = true;
@@ -124,7 +126,10 @@ impl Core {
         };
         match self.claim(permit, moment) {
             Some(action) => action,
-            None => self.wait(moment, earliest(batch_wake, self.setbacks.next(now))),
+            None => {
+                let waits = self.setbacks.next(now).into_iter().chain(self.batches.opens_at(now)).min();
+                self.wait(moment, earliest(batch_wake, waits))
+            }
         }
     }
 
@@ -164,7 +169,7 @@ impl Core {
         }
         if let Some(opens) = self.batches.opens_at(moment.elapsed).filter(|_| is_bulk) {
             // It would be read only to wait.
-            self.setbacks.rest(claim.profile_id, opens);
+            self.setbacks.rest(claim.profile_id, opens, NO_BATCH);
             self.released += 1;
             return;
         }
@@ -258,9 +263,9 @@ impl Core {
                 }
                 break;
             }
-            let Candidate { claim, route, row, readings, learned, reads } = candidate;
+            let Candidate { claim, route, row, readings, learned, reads, log } = candidate;
             let (profile_id, bytes) = (claim.profile_id, row_bytes(claim.identity.key(), &row));
-            entries.push(BatchEntry { profile_id, route, row: row.attributes, readings, learned, reads, bytes });
+            entries.push(BatchEntry { profile_id, route, row: row.attributes, readings, learned, reads, bytes, log });
             claims.push(claim);
         }
         others.into_iter().rev().for_each(|candidate| self.candidates.push_front(candidate));
@@ -324,10 +329,11 @@ impl Core {
         if self.busy.is_claiming {
             return None;
         }
+        let now = moment.elapsed;
         let is_probe = permit == Permit::Probe;
         let is_low = self.claims.len() <= if is_probe { 0 } else { self.page_size / 2 };
         // Those that wait for a batch are more than can be remembered: they would be claimed again and again.
-        let is_shut = self.setbacks.is_full() && self.batches.opens_at(moment.elapsed).is_some();
+        let is_shut = self.batches.opens_at(now).is_some() && self.setbacks.is_full(now);
         let is_waiting = is_shut || self.candidates.len() >= CANDIDATES_MAX || is_probe && !self.flights.is_empty();
         if self.may_have_more && is_low && !is_waiting && self.has_room(moment) {
             self.may_have_more = false;
@@ -393,7 +399,9 @@ impl Core {
             _ => true,
         };
         // What is asked for already needs no waking: its answer comes.
-        let due = self.due_at.filter(|_| may_look && !self.busy.is_claiming).map(until);
+        let may_look = may_look && now >= self.store_wait_until;
+        let may_read_back = may_look && !self.busy.is_claiming && self.to_read.len() < DUE_MAX;
+        let due = self.due_at.filter(|_| may_read_back).map(until);
         let look = self.look_at.filter(|_| may_look && !self.busy.is_looking).map(until);
         let quota = if self.may_have_more && !self.has_room(moment) { self.quota_opens(moment) } else { None };
         let reads = (now < self.reads_denied_until).then_some(self.reads_denied_until);

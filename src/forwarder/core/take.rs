@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::batches::{self, NotTaken};
 use super::flight::{Flight, Plan, Purpose, RENEWED_AFTER};
 use super::refusals::Refusal;
+use super::setbacks::NO_BATCH;
 use super::step::DUE_INTERVAL;
 use super::{BatchCame, Candidate, Core, ForwarderSettings, Input, Moment, News, Settle};
 use crate::existence::Existence;
@@ -13,7 +14,7 @@ use crate::limits::{MISSING_LOOK_MAX, MISSING_LOOK_MIN, MISSING_TIME, READ_BACK_
 use crate::link::{LinkState, Signal};
 use crate::reason::Reason;
 use crate::route::{Mode, Route, UpdateApi, route};
-use crate::store::{BatchHead, BatchState, Claim, Ending, ReadBack, SettledRows, Settlement, Verified};
+use crate::store::{BatchHead, BatchState, Claim, Ending, ReadBack, SendLog, SettledRows, Settlement, Verified};
 use crate::target::{BatchStatus, FetchedProfile, Outcome, Refused, Reply};
 use crate::timestamp::Timestamp;
 
@@ -27,8 +28,14 @@ const UNREADABLE_MAX: usize = 10;
 /// Times in a row that reading is refused, after which it is refused for everybody.
 const DENIED_MAX: u32 = 3;
 
-/// For how long profiles are not read after Target has refused that.
-const READS_DENIED_TIME: Duration = Duration::from_secs(60 * 60);
+/// For how long profiles are not read after Target has refused that: then it is tried again.
+const READS_DENIED_TIME: Duration = Duration::from_secs(5 * 60);
+
+/// How long after a profile was read a refusal is taken as one that passes.
+const READ_OF_LATE: Duration = Duration::from_secs(30);
+
+/// Why profiles wait that have no place in the quota.
+const QUOTA_SPENT: &str = "the quota of 24 hours is spent";
 
 /// How long a profile that could not be read back waits.
 const POSTPONED: Duration = Duration::from_secs(60 * 60);
@@ -58,6 +65,8 @@ impl Core {
             Input::Claimed(claims) => {
                 self.busy.is_claiming = false;
                 match claims {
+                    // Nothing is begun any more.
+                    Ok(claims) if self.is_stopping => self.released += claims.claims.len(),
                     Ok(claims) => {
                         self.may_have_more |= claims.claims.len() >= self.asked;
                         if claims.claims.is_empty() && self.is_careful {
@@ -137,7 +146,12 @@ impl Core {
                 match result {
                     Ok(()) => self.retracting = None,
                     Err(_) => {
-                        self.void = self.retracting.take();
+                        let (mut void, mut since) = self.retracting.take().unwrap_or_default();
+                        if let Some((newer, newer_since)) = self.void.take() {
+                            void.extend(newer);
+                            since = since.min(newer_since);
+                        }
+                        self.void = Some((void, since));
                         self.store_failed(moment, chance);
                     }
                 }
@@ -154,6 +168,8 @@ impl Core {
             self.looks_at_all = true;
         }
         (self.rules, self.connections) = (rules, connections);
+        // The token may be another one.
+        (self.denied, self.reads_denied_until) = (0, Duration::ZERO);
         self.quota.set_limit(updates_per_day);
         // What was claimed was read for the old rules.
         self.release_unsent(moment);
@@ -195,7 +211,8 @@ impl Core {
             Reply::Missing => (Some(FetchedProfile::default()), Some(Existence::No)),
             Reply::Denied(reason) => {
                 self.denied += 1;
-                if self.denied < DENIED_MAX {
+                let read_of_late = self.read_at.is_some_and(|at| moment.elapsed < at + READ_OF_LATE);
+                if self.denied < DENIED_MAX || read_of_late {
                     // Perhaps the token has just expired; then updates are refused too.
                     return self.step_aside(flight, moment, chance);
                 }
@@ -217,6 +234,7 @@ impl Core {
             }
         };
         if found.is_some() {
+            self.read_at = Some(moment.elapsed);
             self.unreadable.clear();
             (self.denied, self.reads_denied_until) = (0, Duration::ZERO);
         }
@@ -288,7 +306,10 @@ impl Core {
         }
         let again_at = self.read_back_at(&claim.sends, moment);
         let existence = learned.unwrap_or_default();
-        let verified = Verified { arrived, lost, existence, at: moment.wall, again_at, reads };
+        // What is still to come late must not stand over theirs.
+        let gave_way = gives_way(&mut claim.sends, &judgement);
+        let sends = gave_way.then(|| claim.sends.clone());
+        let verified = Verified { arrived, lost, existence, at: moment.wall, again_at, reads, sends };
         self.settle(Settle::ReadBack(claim, verified, moment.quota), moment);
     }
 
@@ -302,6 +323,7 @@ impl Core {
         chance: f64,
     ) {
         flight.readings.clone_from(&judgement.readings);
+        flight.gave_way = gives_way(&mut flight.claim.sends, judgement);
         if !judgement.has_pending() {
             if flight.reads > 0 {
                 // Target was heard, and nothing has to be sent.
@@ -348,16 +370,19 @@ impl Core {
         moment: Moment,
         chance: f64,
     ) {
+        if self.is_stopping {
+            return self.end_flight(flight, moment, chance);
+        }
         let row = judgement.row(read_at);
         let profile_id = flight.claim.profile_id;
         if let Some(opens) = self.batches.opens_at(moment.elapsed) {
-            self.setbacks.rest(profile_id, opens);
+            self.setbacks.rest(profile_id, opens, NO_BATCH);
             return self.end_flight(flight, moment, chance);
         }
         if batches::is_too_large(flight.claim.identity.key(), &row) {
             if flight.plan.situation.existence == Existence::Yes && self.rules.routes.mode == Mode::Auto {
                 if let Some(opens) = self.quota_opens(moment) {
-                    self.setbacks.rest(profile_id, opens);
+                    self.setbacks.rest(profile_id, opens, QUOTA_SPENT);
                     return self.end_flight(flight, moment, chance);
                 }
                 flight.plan.route = Route::SingleKnown;
@@ -370,14 +395,15 @@ impl Core {
         }
         self.news.push(News::Routed(flight.plan.route));
         self.spoken_for -= flight.reserved;
-        let Flight { claim, plan, readings, learned, reads, .. } = flight;
-        self.candidates.push_back(Candidate { claim, route: plan.route, row, readings, learned, reads });
+        let Flight { claim, plan, readings, learned, reads, gave_way, .. } = flight;
+        let log = gave_way.then(|| claim.sends.clone());
+        self.candidates.push_back(Candidate { claim, route: plan.route, row, readings, learned, reads, log });
     }
 
     /// What is to be sent of a claim is known: it is noted first, where others write the profile too.
     pub(super) fn goes_out(&mut self, flight: Flight, moment: Moment, chance: f64) {
         let profile_id = flight.claim.profile_id;
-        if flight.update.0.is_empty() && !flight.claim.attributes.is_empty() {
+        if self.is_stopping || flight.update.0.is_empty() && !flight.claim.attributes.is_empty() {
             return self.end_flight(flight, moment, chance);
         }
         let must_be_noted = flight.must_be_noted();
@@ -421,10 +447,10 @@ impl Core {
                 self.spoken_for += 1;
             }
         }
-        if goes_on && !flight.has_next() && *outcome == Outcome::TooLarge {
+        if goes_on && flight.has_parts() && !flight.has_next() && *outcome == Outcome::TooLarge {
             // As a whole it would only be too large again.
-            let opens = self.quota_opens(moment).unwrap_or(moment.elapsed + POSTPONED);
-            self.setbacks.rest(profile_id, opens);
+            let opens = self.quota_opens(moment).unwrap_or(moment.elapsed + Duration::from_secs(1));
+            self.setbacks.rest(profile_id, opens, QUOTA_SPENT);
         }
         let flight = &self.flights[&profile_id];
         if goes_on && flight.has_next() {
@@ -447,7 +473,7 @@ impl Core {
         match outcome {
             Outcome::Failing(_) | Outcome::Lost(_) => {
                 let is_alone = self.setbacks.is_alone(profile_id, accepted);
-                let why = "its last update failed; it is tried again";
+                let why = "its last update failed, or had no answer";
                 self.setbacks.put(profile_id, moment.elapsed, chance, accepted, why);
                 if is_alone && self.link.state() == LinkState::Online {
                     // This update alone keeps failing: that says nothing of the others.
@@ -554,6 +580,8 @@ impl Core {
         let route = Some(flight.plan.route).filter(|_| requests > 0);
         let (look_at, reads, updates) = (flight.look_at, flight.reads, flight.updates);
         let (at, quota_time) = (moment.wall, moment.quota);
+        // What was read is as old as the question.
+        let read_at = at.minus(moment.elapsed.saturating_sub(flight.asked_at));
         move |claim| Settlement {
             claim,
             delivered,
@@ -570,6 +598,7 @@ impl Core {
             updates,
             unconfirmed,
             at,
+            read_at,
             quota_time,
         }
     }
@@ -600,9 +629,10 @@ impl Core {
             }
             self.end(profile_id, moment, 1.0);
         }
-        for Candidate { claim, route, readings, learned, reads, .. } in std::mem::take(&mut self.candidates) {
+        for Candidate { claim, route, readings, learned, reads, log, .. } in std::mem::take(&mut self.candidates) {
             let mut flight = Flight::new(claim, Purpose::Deliver, Plan::unsent(route));
             (flight.readings, flight.learned, flight.reads) = (readings, learned, reads);
+            flight.gave_way = log.is_some();
             self.end_flight(flight, moment, 1.0);
         }
         self.may_have_more = true;
@@ -683,6 +713,8 @@ impl Core {
             Outcome::Lost(_) => {
                 let read_back_at = moment.wall.plus(READ_BACK_FIRST);
                 self.news.push(News::BatchGivenUp(rows, "the answer to its submission was lost"));
+                // Target may have them.
+                self.rows_sent.push_back((moment.quota.at, rows));
                 self.batches.lost(id, read_back_at, now, chance);
             }
             Outcome::Refused(_) | Outcome::TooLarge if rows > 1 => {
@@ -734,6 +766,18 @@ impl Core {
         self.due_at = Some(moment.wall);
         self.may_have_more = true;
     }
+}
+
+/// Notes what ours gives way to while an attempt of ours is lost, which may come over it. Tells whether there was any.
+fn gives_way(log: &mut SendLog, judgement: &Judgement) -> bool {
+    let mut gave_way = false;
+    for (name, version, theirs) in judgement.gives_way() {
+        if log.of(name).iter().any(|sent| sent.is_lost) {
+            log.give_way(name, version, theirs);
+            gave_way = true;
+        }
+    }
+    gave_way
 }
 
 /// Whether updates fail, though Target can be reached: then a profile that can be read says nothing of them.
