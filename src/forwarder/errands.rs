@@ -169,8 +169,7 @@ impl Errands {
             writer.note_blocking(move |store| {
                 let id = begin(store)?;
                 store.fill_batch(id, &entries, at, quota_time)?;
-                let head = store.open_batches()?.into_iter().find(|head| head.id == id);
-                head.ok_or(StoreError::Read(rusqlite::Error::QueryReturnedNoRows))
+                store.open_batch(id)
             })
         });
         let head = self.told(filled.await.expect("filling a batch does not panic"));

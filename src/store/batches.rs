@@ -272,6 +272,15 @@ impl Store {
         heads(&self.connection, 0).map_err(StoreError::Read)
     }
 
+    /// One of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`], also where the batch has ended.
+    pub fn open_batch(&self, batch_id: i64) -> Result<BatchHead, StoreError> {
+        let head = self.open_batches()?.into_iter().find(|head| head.id == batch_id);
+        head.ok_or(StoreError::Read(rusqlite::Error::QueryReturnedNoRows))
+    }
+
     /// As [`Reader::batch_rows`], on the writing connection: for simulations, which have no second one.
     ///
     /// # Errors
