@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -12,7 +11,7 @@ use crate::backoff::backoff;
 use crate::clock::Clock;
 use crate::forwarder::{Forwarder, ForwarderParts, ForwarderSettings};
 use crate::limits::QUOTA_WINDOW;
-use crate::link::{Link, LinkState};
+use crate::link::Link;
 use crate::network::NetworkWatch;
 use crate::pulse::Pulse;
 use crate::quota::{QuotaClock, QuotaTime};
@@ -66,15 +65,7 @@ impl Forwarding {
 
     /// Begins another one after [`Self::end`].
     pub(super) fn begin_again(&mut self) {
-        self.parts.link_view.send_modify(|view| {
-            *view = LinkView {
-                state: LinkState::Unknown,
-                reason: None,
-                since: self.parts.clock.now(),
-                quota_opens_at: None,
-                reads_denied: None,
-            };
-        });
+        self.parts.link_view.send_replace(LinkView::unknown(self.parts.clock.now()));
         self.parts.waits.replace(HashMap::new());
         self.spawn(Link::default());
     }
@@ -108,7 +99,7 @@ impl Forwarding {
                 };
                 tokio::select! {
                     _ = stopped.wait_for(|stop| *stop) => return,
-                    () = tokio::time::sleep(wait.max(Duration::from_secs(1))) => {}
+                    () = tokio::time::sleep(wait) => {}
                 }
             }
         });

@@ -21,7 +21,7 @@ use crate::intake::Intake;
 use crate::intake::folder::{Folder, FolderRules};
 use crate::intake::line::{LineDevice, LineRules};
 use crate::limits::STOP_TIMEOUT;
-use crate::link::{Link, LinkState};
+use crate::link::Link;
 use crate::log_level::LogLevel;
 use crate::metrics::Metrics;
 use crate::pace::first_wait;
@@ -153,14 +153,7 @@ pub async fn run(
     load_key_filters(&store_file, writer.clone(), stop.clone())?;
     let oldest_pending = reader.oldest_pending().map_err(AgentError::Store)?;
     let first_link = first_link(oldest_pending.map(|oldest| clock.now().since(oldest)), &device_id, clock.elapsed());
-    let unknown = LinkView {
-        state: LinkState::Unknown,
-        reason: None,
-        since: clock.now(),
-        quota_opens_at: None,
-        reads_denied: None,
-    };
-    let (link_view, link) = watch::channel(unknown);
+    let (link_view, link) = watch::channel(LinkView::unknown(clock.now()));
     let pulse = Pulse::default();
     let watchdog = Watchdog {
         forwarder: pulse.clone(),

@@ -218,7 +218,7 @@ pub fn status_at_rest(
         max_bytes,
         is_full: false,
         pending: reader.count_pending()?,
-        link: LinkView { state: LinkState::Unknown, reason, since: now, quota_opens_at: None, reads_denied: None },
+        link: LinkView { reason, ..LinkView::unknown(now) },
         now,
         uptime: Duration::ZERO,
         device_id,

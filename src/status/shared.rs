@@ -26,6 +26,14 @@ pub struct LinkView {
     pub reads_denied: Option<String>,
 }
 
+impl LinkView {
+    /// A link of which nothing is known yet.
+    #[must_use]
+    pub const fn unknown(since: Timestamp) -> Self {
+        Self { state: LinkState::Unknown, reason: None, since, quota_opens_at: None, reads_denied: None }
+    }
+}
+
 /// Configured bounds that are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {

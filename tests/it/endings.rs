@@ -52,6 +52,12 @@ fn used_by(cards: &[String]) -> Vec<Value> {
     cards.iter().map(|card| used(card, card, "Lund", 1.0)).collect()
 }
 
+fn assert_each_counted_once(fixture: &Fixture, cards: &[String], what: &str) {
+    for card in cards {
+        assert_eq!(fixture.held(card, "visits").as_deref(), Some("1"), "{what}: {card}");
+    }
+}
+
 // Two updates that alone get 5xx take every probe.
 
 /// A way to the sandbox on which single updates of cards whose name begins with "poisoned" are answered 500.
@@ -144,9 +150,7 @@ async fn a_refusal_that_hits_everybody_blocks_the_link_and_rejects_none_of_200_p
         fixture.sandbox.target().faults = Faults::default();
         let status = fixture.agent.wait_drained().await;
         assert_eq!(status.rejected.updates, 0, "{faults}");
-        cards
-            .iter()
-            .for_each(|card| assert_eq!(fixture.held(card, "visits").as_deref(), Some("1"), "{faults}: {card}"));
+        assert_each_counted_once(&fixture, &cards, faults);
     }
 }
 
@@ -161,7 +165,7 @@ async fn three_updates_that_are_truly_bad_are_rejected_and_the_good_ones_go_on()
     fixture.agent.record_batch(&events).await;
     let status = fixture.agent.wait_status(|status| status.pending.profiles == 0 && status.rejected.updates == 3).await;
     assert_eq!(status.link, "online");
-    cards.iter().for_each(|card| assert_eq!(fixture.held(card, "visits").as_deref(), Some("1"), "{card}"));
+    assert_each_counted_once(&fixture, &cards, "the good ones");
 }
 
 // A batch refused as a whole rejects everybody in it.
@@ -174,9 +178,7 @@ async fn a_passing_404_of_a_gateway_rejects_no_row_of_a_batch() {
         fixture.agent.record_batch(&used_by(&cards)).await;
         let status = fixture.agent.wait_drained().await;
         assert_eq!(status.rejected.updates, 0, "{faults}");
-        cards
-            .iter()
-            .for_each(|card| assert_eq!(fixture.held(card, "visits").as_deref(), Some("1"), "{faults}: {card}"));
+        assert_each_counted_once(&fixture, &cards, faults);
     }
 }
 
@@ -272,6 +274,10 @@ async fn in_mode_single_a_missing_profile_is_looked_for_at_growing_intervals_and
     fixture.agent.wait_drained().await;
     let (_, rejected) = fixture.agent.get("/v1/rejected").await;
     assert_eq!(rejected["rejected"][0]["reason"], "profile_missing");
+    // What comes next of this customer is waited for as long again.
+    fixture.agent.record(&used("2", "7", "Ystad", 1.0)).await;
+    let status = fixture.agent.wait_status(|status| status.pending.missing_profiles == 1).await;
+    assert_eq!(status.rejected.updates, 1);
 }
 
 #[tokio::test]

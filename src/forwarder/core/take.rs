@@ -436,27 +436,34 @@ impl Core {
             self.told_time(date, moment);
         }
         let is_its = self.judge_outcome(profile_id, outcome, moment, chance);
-        // What is too large goes on in halves, each of which is a request more.
-        let has_room = self.quota_left(moment) > 0;
         let flight = self.flights.get_mut(&profile_id).expect("looked up above");
         let goes_on = flight.answered(outcome, is_its);
-        if *outcome == Outcome::TooLarge && (has_room || !flight.is_quota_bound()) {
-            flight.plan.budget += 1;
-            if flight.is_quota_bound() {
-                flight.reserved += 1;
-                self.spoken_for += 1;
-            }
+        if *outcome == Outcome::TooLarge && flight.has_parts() {
+            self.make_room_for_halves(profile_id, moment);
         }
-        if goes_on && flight.has_parts() && !flight.has_next() && *outcome == Outcome::TooLarge {
-            // As a whole it would only be too large again.
-            let opens = self.quota_opens(moment).unwrap_or(moment.elapsed + Duration::from_secs(1));
-            self.setbacks.rest(profile_id, opens, QUOTA_SPENT);
-        }
-        let flight = &self.flights[&profile_id];
-        if goes_on && flight.has_next() {
+        if goes_on && self.flights[&profile_id].has_next() {
             self.to_send.push_front(profile_id);
         } else {
             self.end(profile_id, moment, chance);
+        }
+    }
+
+    /// What is too large goes on in halves, which is a request more. Where the quota has no place for that, the profile waits:
+    /// as a whole it would only be too large again.
+    fn make_room_for_halves(&mut self, profile_id: i64, moment: Moment) {
+        let has_room = self.quota_left(moment) > 0;
+        let opens = self.quota_opens(moment).unwrap_or(moment.elapsed + Duration::from_secs(1));
+        let flight = self.flights.get_mut(&profile_id).expect("it was answered");
+        if flight.is_quota_bound() && !has_room {
+            if !flight.has_next() {
+                self.setbacks.rest(profile_id, opens, QUOTA_SPENT);
+            }
+            return;
+        }
+        flight.plan.budget += 1;
+        if flight.is_quota_bound() {
+            flight.reserved += 1;
+            self.spoken_for += 1;
         }
     }
 
