@@ -16,7 +16,7 @@ use crate::timestamp::Timestamp;
 const INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// How soon to look again while there is no room: deliveries make some.
-const INTERVAL_FULL: Duration = Duration::from_secs(10);
+const INTERVAL_FULL: Duration = Duration::from_secs(2);
 
 /// How soon to look again at all profiles, when none of them could go: those that were delivered since must rest first.
 const PROFILES_INTERVAL: Duration = Duration::from_secs(600);

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::coalesce::Stamp;
 use crate::config::{Config, TargetConfig};
 use crate::existence::Existence;
-use crate::identity::{Identity, IdentityKind};
+use crate::identity::Identity;
 use crate::intake::{cloudevents, event_at};
 use crate::limits::{ATTRIBUTE_VALUE_CHARS_WARN, IDENTITY_CHARS_WARN};
 use crate::mapping::Meaning;
@@ -146,8 +146,8 @@ impl Preview<'_> {
                 Ok(())
             }
             UpdateApi::Bulk => {
-                let is_v1 = self.identity.kind() == IdentityKind::PcId && forwarding.routes.has_ecid;
-                let path = bulk::path(client_code, if is_v1 { 1 } else { 2 });
+                let version = bulk::version(self.identity.kind(), forwarding.routes.has_ecid);
+                let path = bulk::path(client_code, version);
                 let mut attributes = self.attributes.to_vec();
                 attributes.sort_unstable();
                 let names: Vec<String> = attributes.iter().map(|(name, _)| name.clone()).collect();

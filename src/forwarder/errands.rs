@@ -8,7 +8,7 @@ use super::core::{Action, Ask, BatchCame, ForwarderRules, Input, Request, Settle
 use super::jobs::Jobs;
 use crate::clock::Clock;
 use crate::quota::QuotaTime;
-use crate::store::{BatchEntry, Claim, ClaimRules, Claims, Outbox, Store, StoreError, StoreFile, Writer};
+use crate::store::{BatchEntry, Claim, ClaimRules, Claims, Full, Outbox, Store, StoreError, StoreFile, Writer};
 use crate::target::{Client, Reply, delivery};
 
 /// Pages for which room in the quota is reserved at once, while there is much to send: to wait for the writer each time
@@ -112,7 +112,7 @@ impl Errands {
                 if !self.is_failing.swap(true, Ordering::Relaxed) && !matches!(error, StoreError::Stopped) {
                     tracing::error!(%error, "the store does not take deliveries; forwarding waits");
                 }
-                Err(StoreFailed)
+                Err(StoreFailed::Other)
             }
         }
     }
@@ -172,7 +172,10 @@ impl Errands {
                 store.open_batch(id)
             })
         });
-        let head = self.told(filled.await.expect("filling a batch does not panic"));
+        let head = match filled.await.expect("filling a batch does not panic") {
+            Err(StoreError::Full(Full::MaxSize)) => Err(StoreFailed::NoRoom),
+            filled => self.told(filled),
+        };
         let count = claims.len();
         // Held until the store had them there.
         drop(claims);

@@ -326,6 +326,7 @@ impl Store {
         for entry in entries {
             filled += usize::from(self.fill(batch_id, entry, at).map_err(StoreError::write)?);
         }
+        self.check_room_for_rows()?;
         let reads = entries.iter().map(|entry| entry.reads).sum::<i64>();
         if reads > 0 {
             self.spend_reads(reads, quota_time);

@@ -7,8 +7,15 @@ use super::schema::{LOG_PAGES, PAGE_BYTES};
 /// Parts of the bound, in percent of the pages that the database may have.
 const PURGE_FROM: i64 = 90;
 const PURGE_TO: i64 = 80;
-/// The rest is for settling what is pending, which makes room again.
+/// From here on no more events are taken; those that are being recorded may go a little further.
 const FULL_FROM: i64 = 95;
+const EVENTS_TO: i64 = 96;
+/// The rest is for forwarding, which makes room again: for rows of batches up to here, and then for settling what is pending.
+const ROWS_TO: i64 = 98;
+
+/// What a pending profile needs to be delivered beyond what its events give back when they are purged: what was sent and read of
+/// it, and how its attributes stand. Measured with the smallest events, where it is the most.
+const PENDING_BYTES: i64 = 96;
 
 /// The part of the bound that is for the log.
 const LOG_PART: u64 = 8;
@@ -88,7 +95,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn room(&self) -> Result<Room, StoreError> {
-        let percent = self.percent_used()?;
+        let percent = self.percent_taken()?;
         // A disk that cannot be asked is not known to be full.
         let disk_free = self.dir.as_deref().and_then(|dir| fs4::available_space(dir).ok()).unwrap_or(u64::MAX);
         Ok(match percent {
@@ -104,14 +111,52 @@ impl Store {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn is_purged(&self) -> Result<bool, StoreError> {
-        Ok(self.percent_used()? < PURGE_TO)
+        Ok(self.percent_taken()? < PURGE_TO)
     }
 
-    /// The part of the pages that hold something, in percent of those that there may be.
-    fn percent_used(&self) -> Result<i64, StoreError> {
-        let pragma = |name: &str| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let used = pragma("page_count").and_then(|pages| Ok(pages - pragma("freelist_count")?));
-        Ok(used.map_err(StoreError::Read)? * 100 / Bounds::of(self.limits.max_bytes).pages_max)
+    /// Refuses events in the open transaction that would take what is left for forwarding.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`]; [`StoreError::Read`].
+    pub(super) fn check_room_for_events(&self) -> Result<(), StoreError> {
+        if self.percent_taken()? < EVENTS_TO { Ok(()) } else { Err(StoreError::Full(Full::MaxSize)) }
+    }
+
+    /// Refuses rows of batches in the open transaction that would take what is left for settling them.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`]; [`StoreError::Read`].
+    pub(super) fn check_room_for_rows(&self) -> Result<(), StoreError> {
+        if self.percent(self.pages_used()?) < ROWS_TO { Ok(()) } else { Err(StoreError::Full(Full::MaxSize)) }
+    }
+
+    /// Says which bound was reached: SQLite's answer is the same for its own and for the disk's.
+    pub(super) fn name_bound(&self, error: StoreError) -> StoreError {
+        let disk_free = self.dir.as_deref().and_then(|dir| fs4::available_space(dir).ok()).unwrap_or_default();
+        let most = self.limits.max_bytes;
+        match error {
+            // As much as all of it may take is free: the disk cannot have been the bound.
+            StoreError::Full(Full::Disk) if disk_free > most => StoreError::Full(Full::MaxSize),
+            error => error,
+        }
+    }
+
+    /// The part of the bound that is taken, also for the delivery of what is pending, in percent.
+    fn percent_taken(&self) -> Result<i64, StoreError> {
+        let pending = self.pending_at_start.unwrap_or_default() + self.counters().pending_change.profiles;
+        Ok(self.percent(self.pages_used()? + pending.max(0) * PENDING_BYTES / PAGE_BYTES))
+    }
+
+    fn percent(&self, pages: i64) -> i64 {
+        pages * 100 / Bounds::of(self.limits.max_bytes).pages_max
+    }
+
+    /// Pages that hold something.
+    fn pages_used(&self) -> Result<i64, StoreError> {
+        // Asked with each commit of events: the statements are kept.
+        let pragma = |sql| self.connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
+        let used = pragma("PRAGMA page_count").and_then(|pages| Ok(pages - pragma("PRAGMA freelist_count")?));
+        used.map_err(StoreError::Read)
     }
 }
 

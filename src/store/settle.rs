@@ -182,10 +182,12 @@ impl Store {
         for profile_id in profile_ids {
             let rows = || {
                 let mut statement = self.connection.prepare_cached(
-                    "SELECT id FROM rejected WHERE profile_id = ?1 AND reason = ?2 AND rejected_at_ms >= ?3",
+                    "SELECT id FROM rejected
+                     WHERE profile_id = ?1 AND reason IN (?2, ?3) AND rejected_at_ms >= ?4",
                 )?;
-                let reason = Reason::RefusedByTarget.label();
-                let rows = statement.query_map((profile_id, reason, since.as_millis()), |row| row.get(0))?;
+                let [refused, too_large] = [Reason::RefusedByTarget, Reason::TooLarge].map(Reason::label);
+                let rows =
+                    statement.query_map((profile_id, refused, too_large, since.as_millis()), |row| row.get(0))?;
                 rows.collect::<rusqlite::Result<Vec<i64>>>()
             };
             for id in rows().map_err(StoreError::write)? {

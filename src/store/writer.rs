@@ -18,7 +18,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::StoreError;
 use super::counters::Counters;
 use super::journal::{Recorded, Recording, Store};
-use super::room::{Full, Room};
+use super::room::Room;
 use super::settle::Settlement;
 use crate::limits::{GROUP_EVENTS_MAX, SMALL_EVENTS_MAX};
 use crate::metrics::Metrics;
@@ -314,7 +314,7 @@ impl Loop {
 
     fn note(&mut self, mut note: Box<dyn Other>) {
         let mut result = self.store.begin_unsynced().and_then(|()| note.apply(&mut self.store));
-        result = result.and_then(|()| self.store.commit());
+        result = result.and_then(|()| self.store.commit()).map_err(|error| self.store.name_bound(error));
         if result.is_err() {
             self.store.roll_back();
         }
@@ -393,13 +393,13 @@ impl Loop {
         if group.small < GROUP_EVENTS_MAX
             && let Some(job) = self.next_small()
         {
-            return self.unless_note(job);
+            return self.if_together(job, group);
         }
         if group.size >= GROUP_EVENTS_MAX {
             return None;
         }
         if let Some(job) = self.large.pop_front() {
-            return Some(job);
+            return self.if_together(job, group);
         }
         let gap = self.last_commit / GATHER_GAP_PART;
         if group.clients >= self.clients || gap < GATHER_GAP_MIN {
@@ -407,7 +407,7 @@ impl Loop {
         }
         let left = gather_until.checked_duration_since(Instant::now())?;
         let job = self.waiting.recv_timeout(gap.min(left)).ok()?;
-        self.unless_note(job)
+        self.if_together(job, group)
     }
 
     /// The next job that waits and is not large; those that are large are put aside on the way.
@@ -421,27 +421,39 @@ impl Loop {
         }
     }
 
-    /// A note ends the group: it is its own transaction.
-    fn unless_note(&mut self, job: Job) -> Option<Job> {
-        if matches!(job, Job::Note(_) | Job::Damage) {
-            self.queued.push_front(job);
-            return None;
+    /// The job, if it belongs to the group; else the group ends, and the job begins the next.
+    fn if_together(&mut self, job: Job, group: &Group) -> Option<Job> {
+        if self.go_together(&job, group) {
+            return Some(job);
         }
-        Some(job)
+        self.queued.push_front(job);
+        None
+    }
+
+    /// Whether a job goes in one transaction with a group. A note never does. Near the bound of the store events have less room
+    /// than what makes room again, and must not take it along when they fail.
+    fn go_together(&self, job: &Job, group: &Group) -> bool {
+        match job {
+            Job::Note(_) | Job::Damage => false,
+            job => *self.room.borrow() != Room::Low || job.is_client() == (group.clients > 0),
+        }
     }
 
     fn finish(&mut self, group: Group, mut result: Result<(), StoreError>) {
         let begun = Instant::now();
-        result = result.and_then(|()| self.store.commit());
+        if group.clients > 0 {
+            result = result.and_then(|()| self.store.check_room_for_events());
+        }
+        result = result.and_then(|()| self.store.commit()).map_err(|error| self.store.name_bound(error));
         self.last_commit = begun.elapsed();
         if result.is_ok() {
             self.metrics.committed(self.last_commit, group.events());
         }
         if let Err(error) = &result {
             self.store.roll_back();
-            if matches!(error, StoreError::Full(_)) {
+            if let StoreError::Full(full) = error {
                 // What is left is too little for these; it is looked at again before the next.
-                self.room.send_replace(Room::Full(Full::MaxSize));
+                self.room.send_replace(Room::Full(*full));
             }
             if error.is_corruption() {
                 self.damaged();

@@ -14,6 +14,16 @@ use crate::identity::IdentityKind;
 use crate::limits::BATCH_ROWS_MAX;
 use crate::store::key_hash;
 
+/// The version of the API for a kind of identity. Source: Target Bulk Profile Update API: a pc id goes by version 2 only where
+/// the customer does not use ECID.
+#[must_use]
+pub const fn version(kind: IdentityKind, has_ecid: bool) -> i64 {
+    match kind {
+        IdentityKind::PcId if has_ecid => 1,
+        _ => 2,
+    }
+}
+
 /// The path of submissions; version 2 creates profiles, version 1 does not.
 #[must_use]
 pub fn path(client_code: &str, version: i64) -> String {

@@ -138,6 +138,8 @@ async fn a_refusal_that_hits_everybody_blocks_the_link_and_rejects_none_of_200_p
         ("single=421", "421"),
         ("single=425", "425"),
         ("single=451", "451"),
+        ("single=413", "too large"),
+        ("single=414", "too large"),
     ];
     for (faults, words) in stories {
         let fixture = Setup { faults, ..setup() }.start().await;
@@ -180,6 +182,18 @@ async fn a_passing_404_of_a_gateway_rejects_no_row_of_a_batch() {
         assert_eq!(status.rejected.updates, 0, "{faults}");
         assert_each_counted_once(&fixture, &cards, faults);
     }
+}
+
+#[tokio::test]
+async fn a_gateway_that_finds_every_batch_too_large_rejects_no_row() {
+    let fixture = Setup { faults: "bulk_v2=413", ..setup() }.start().await;
+    let cards: Vec<String> = (0..5).map(|card| card.to_string()).collect();
+    fixture.agent.record_batch(&used_by(&cards)).await;
+    let status = fixture.agent.wait_status(|status| status.link == "blocked" && status.rejected.updates == 0).await;
+    assert!(status.link_reason.as_ref().is_some_and(|reason| reason.contains("too large")), "{status:?}");
+    fixture.sandbox.target().faults = Faults::default();
+    fixture.agent.wait_drained().await;
+    assert_each_counted_once(&fixture, &cards, "once it is gone");
 }
 
 // Rows in a batch are held for ever.

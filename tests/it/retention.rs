@@ -153,6 +153,41 @@ async fn a_full_agent_answers_507_with_retry_after_and_goes_on_by_itself() {
     tokio::time::timeout(crate::support::PATIENCE, recorded).await.expect("there is room again");
 }
 
+/// Records events of new customers while Target is away, until the store takes no more. Gives how many.
+async fn fill_with_pending(fixture: &crate::support::Fixture) -> usize {
+    for page in 0.. {
+        let event = |number: usize| noted(&format!("{page}-{number}"), &format!("{page}-{number}"), "hello");
+        let body = serde_json::Value::from((0..100).map(event).collect::<Vec<_>>()).to_string();
+        match fixture.agent.post(crate::support::BATCH, body).await.status() {
+            StatusCode::OK => {}
+            status => {
+                assert_eq!(status, StatusCode::INSUFFICIENT_STORAGE);
+                return 100 * page;
+            }
+        }
+    }
+    unreachable!()
+}
+
+#[tokio::test]
+async fn a_store_full_of_what_waits_delivers_all_of_it() {
+    use outpost::route::Mode;
+    for mode in [Mode::Single, Mode::Bulk] {
+        let mut forwarding = crate::support::rules(mode);
+        forwarding.late_after = Some(Duration::from_secs(900));
+        let setup = Setup { limits: small(4 * MEBIBYTE), forwarding, faults: "outage", ..Setup::default() };
+        let fixture = setup.start().await;
+        let count = fill_with_pending(&fixture).await;
+        assert!(count > 1_000, "{count}");
+        fixture.sandbox.target().faults = "".parse().unwrap();
+        fixture.agent.wait_status(|status| status.pending.profiles == 0).await;
+        let last = format!("{}-99", count / 100 - 1);
+        for card in ["0-0", "5-50", &last] {
+            assert_eq!(fixture.held(card, "note").as_deref(), Some("hello"), "{mode:?} {card}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_agent_on_a_low_disk_answers_507_and_records_nothing() {
     let limits = StoreLimits { min_free_disk_bytes: u64::MAX, ..StoreLimits::default() };

@@ -35,6 +35,9 @@ const CALLS_SPARE: usize = 20;
 /// How long to wait when the rows of a day are spent, before looking again.
 pub(super) const ROWS_WAIT: Duration = Duration::from_secs(10 * 60);
 
+/// How long to wait for room in the store, before it is tried again, if no batch ends before.
+const ROOM_WAIT: Duration = Duration::from_secs(5);
+
 /// How long at least the answer to a trial is waited for.
 const TRIAL_TIME: Duration = Duration::from_secs(1);
 
@@ -130,6 +133,8 @@ pub(super) struct Batches {
     rows_max: usize,
     /// How often in a row no batch was taken.
     failures: u32,
+    /// Whether the store had no room for rows since a batch ended.
+    lacks_room: bool,
     /// Not before then are profiles put in batches.
     closed_until: Duration,
     /// The batch that something is being done with.
@@ -158,6 +163,7 @@ impl Batches {
             calls: VecDeque::new(),
             rows_max: BATCH_ROWS_MAX,
             failures: 0,
+            lacks_room: false,
             closed_until: Duration::ZERO,
             job: None,
         }
@@ -356,6 +362,12 @@ impl Batches {
         self.closed_until = now + ROWS_WAIT;
     }
 
+    /// The store has no room for rows: that comes when a batch ends, or other things are delivered.
+    pub(super) fn no_room(&mut self, now: Duration) {
+        self.lacks_room = true;
+        self.closed_until = now + ROOM_WAIT;
+    }
+
     /// Target is not done with the batch: it is polled more and more rarely.
     pub(super) fn incomplete(&mut self, id: i64, now: Duration) {
         self.job = None;
@@ -387,6 +399,9 @@ impl Batches {
         self.job = None;
         let was_waiting = self.get(id).is_some_and(|open| open.failures > 0 && open.head.submitted_at.is_none());
         self.open.retain(|open| open.head.id != id);
+        if std::mem::take(&mut self.lacks_room) {
+            self.closed_until = now;
+        }
         if was_waiting {
             // Its rows would be read again only to wait again.
             self.closed_until = now + backoff(self.failures.saturating_add(2), chance);
@@ -403,6 +418,11 @@ impl Batches {
 }
 
 impl Open {
+    /// Takes no more rows: it is sent as it is.
+    pub(super) fn close(&mut self) {
+        self.stage = Stage::Closed;
+    }
+
     /// Puts a row in. False when there is no room for it: then it is closed.
     pub(super) fn add(&mut self, profile_id: i64, key: &str, row: &Row, rows_max: usize) -> bool {
         if self.head.rows >= rows_max || !self.size.add(key, row) {
@@ -506,13 +526,4 @@ impl Size {
 pub(super) fn row_bytes(key: &str, row: &Row) -> usize {
     let values = row.attributes.iter().map(|attribute| bulk::encoded_bytes(&attribute.1)).sum::<usize>();
     bulk::encoded_bytes(key) + 1 + values
-}
-
-/// The version of the API for a kind of identity. Source: Target Bulk Profile Update API: a pc id goes by version 2 only where
-/// the customer does not use ECID.
-pub(super) const fn api_version(kind: IdentityKind, has_ecid: bool) -> i64 {
-    match kind {
-        IdentityKind::PcId if has_ecid => 1,
-        _ => 2,
-    }
 }

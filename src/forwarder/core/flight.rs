@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::refusals::No;
 use super::types::Request;
 use crate::existence::Existence;
 use crate::identity::IdentityKind;
@@ -182,6 +183,12 @@ impl Flight {
         Some(Request::Single(std::mem::take(&mut self.sending.body)))
     }
 
+    /// What an answer to the request on its way refuses that cannot be divided.
+    pub(super) fn refused_by(&self, outcome: &Outcome) -> Option<No> {
+        let is_divided = *outcome == Outcome::TooLarge && self.sending.places.len() > 1;
+        No::of(outcome).filter(|_| !is_divided)
+    }
+
     /// Takes in the answer to the request on its way; `is_its` says whether a refusal is this update's. Tells whether the next
     /// request may be sent.
     pub(super) fn answered(&mut self, outcome: &Outcome, is_its: bool) -> bool {
@@ -197,15 +204,7 @@ impl Flight {
                 self.delivered.extend(part);
                 true
             }
-            Outcome::Refused(refused) if is_its => {
-                self.refuse(part, Reason::RefusedByTarget, &refused.to_string());
-                true
-            }
-            Outcome::TooLarge if part.len() == 1 => {
-                self.refuse(part, Reason::TooLarge, "Target answered that it is too large");
-                true
-            }
-            Outcome::TooLarge => {
+            Outcome::TooLarge if part.len() > 1 => {
                 let (first, second) = part.split_at(part.len() / 2);
                 let halves: Vec<Part> = [first, second].into_iter().flat_map(|half| self.encode(half)).collect();
                 halves.into_iter().rev().for_each(|half| self.parts.push_front(half));
@@ -215,7 +214,13 @@ impl Flight {
                 self.lost.extend(part);
                 false
             }
-            _ => false,
+            outcome => match No::of(outcome).filter(|_| is_its) {
+                Some(No { reason, detail, .. }) => {
+                    self.refuse(part, reason, &detail);
+                    true
+                }
+                None => false,
+            },
         };
         self.outcome = Some(outcome.clone());
         goes_on

@@ -83,6 +83,8 @@ pub struct Core {
     sending: HashSet<i64>,
     /// Profiles that were judged, and go in a batch.
     candidates: VecDeque<Candidate>,
+    /// Rows that are put in a batch at once: fewer after the store had no room for them.
+    fill_max: usize,
     /// The batch that is being filled, and its candidates' claims are with the store.
     filling: Option<Open>,
     settlements: Vec<Settle>,
@@ -196,6 +198,7 @@ impl Core {
             reading: HashSet::new(),
             sending: HashSet::new(),
             candidates: VecDeque::new(),
+            fill_max: step::FILL_MAX,
             filling: None,
             settlements: Vec::new(),
             settle_at: None,

@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use crate::reason::Reason;
+use crate::target::{Outcome, Refused};
 use crate::timestamp::Timestamp;
 
 /// Profiles in a row with the same refusal, from which on it is everybody's. Source: the forwarding rules that README tells.
@@ -13,6 +15,33 @@ const EVERYBODY: usize = 3;
 
 /// Profiles that are remembered as refused together with all others.
 const SUSPECTS_MAX: usize = 1_000;
+
+/// A no to what cannot be divided any more: one update, one attribute that was alone in its request, one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct No {
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// Why it is rejected, if the refusal is its own.
+    pub(super) reason: Reason,
+    /// More about that, in words.
+    pub(super) detail: String,
+}
+
+impl No {
+    /// What an answer refuses, if it does.
+    pub(super) fn of(outcome: &Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Refused(refused @ Refused { status, .. }) => {
+                Some(Self { status: *status, reason: Reason::RefusedByTarget, detail: refused.to_string() })
+            }
+            Outcome::TooLarge => {
+                let detail = "Target answered that it is too large".to_owned();
+                Some(Self { status: 413, reason: Reason::TooLarge, detail })
+            }
+            _ => None,
+        }
+    }
+}
 
 /// What a refusal means.
 #[derive(Clone, Debug, PartialEq, Eq)]

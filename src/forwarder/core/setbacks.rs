@@ -96,6 +96,14 @@ impl Setbacks {
         }
     }
 
+    /// Those that wait for that reason may try at once.
+    pub(super) fn release(&mut self, why: &'static str) {
+        for setback in self.profiles.values_mut().filter(|setback| setback.why == why) {
+            self.is_changed = true;
+            setback.until = Duration::ZERO;
+        }
+    }
+
     /// The profiles that still wait.
     pub(super) fn waiting(&self, now: Duration) -> HashSet<i64> {
         self.profiles.iter().filter(|(_, setback)| setback.until > now).map(|(id, _)| *id).collect()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::batches::{Next, Outlook, Step, api_version, row_bytes};
+use super::batches::{Next, Outlook, Step, row_bytes};
 use super::flight::{Flight, Purpose};
 use super::setbacks::NO_BATCH;
 use super::{Action, Ask, Candidate, Core, Moment, News};
@@ -11,12 +11,16 @@ use crate::limits::{BATCH_ROWS_A_DAY, OUTBOX_PAGE_PROFILES, READ_BACK_FIRST};
 use crate::link::Permit;
 use crate::route::{Mode, UpdateApi};
 use crate::store::{BatchEntry, Claim};
+use crate::target::bulk;
 
 /// What a page should last for.
 const PAGE_TIME: Duration = Duration::from_millis(20);
 
 /// Profiles that wait to be put in a batch, beyond which no more are claimed.
 const CANDIDATES_MAX: usize = 2_048;
+
+/// Rows that are put in a batch at once.
+pub(super) const FILL_MAX: usize = CANDIDATES_MAX;
 
 /// Claims of which it is decided ahead what is sent, where that is noted before: a note is one commit for all of them.
 const AHEAD: usize = 256;
@@ -243,7 +247,7 @@ impl Core {
             return None;
         }
         let kind = self.candidates[0].claim.identity.kind();
-        let api = api_version(kind, self.rules.routes.has_ecid);
+        let api = bulk::version(kind, self.rules.routes.has_ecid);
         let rows_max = self.batches.rows_max();
         let mut open = self.batches.take_filling(kind, api, moment.elapsed);
         let (mut entries, mut claims, mut others) = (Vec::new(), Vec::new(), Vec::new());
@@ -252,6 +256,10 @@ impl Core {
             if claim.identity.kind() != kind {
                 others.push(candidate);
                 continue;
+            }
+            if entries.len() >= self.fill_max {
+                self.candidates.push_front(candidate);
+                break;
             }
             if !open.add(claim.profile_id, claim.identity.key(), row, rows_max) {
                 self.candidates.push_front(candidate);
@@ -334,7 +342,7 @@ impl Core {
         let is_low = self.claims.len() <= if is_probe { 0 } else { self.page_size / 2 };
         // Those that wait for a batch are more than can be remembered: they would be claimed again and again.
         let is_shut = self.batches.opens_at(now).is_some() && self.setbacks.is_full(now);
-        let is_waiting = is_shut || self.candidates.len() >= CANDIDATES_MAX || is_probe && !self.flights.is_empty();
+        let is_waiting = is_shut || self.candidates.len() >= self.fill_max || is_probe && !self.flights.is_empty();
         if self.may_have_more && is_low && !is_waiting && self.has_room(moment) {
             self.may_have_more = false;
             self.busy.is_claiming = true;

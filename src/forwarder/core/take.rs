@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::batches::{self, NotTaken};
 use super::flight::{Flight, Plan, Purpose, RENEWED_AFTER};
-use super::refusals::Refusal;
+use super::refusals::{No, Refusal};
 use super::setbacks::NO_BATCH;
-use super::step::DUE_INTERVAL;
-use super::{BatchCame, Candidate, Core, ForwarderSettings, Input, Moment, News, Settle};
+use super::step::{DUE_INTERVAL, FILL_MAX};
+use super::{BatchCame, Candidate, Core, ForwarderSettings, Input, Moment, News, Settle, StoreFailed};
 use crate::existence::Existence;
 use crate::judge::{By, Judgement, Skew, judge};
 use crate::limits::{MISSING_LOOK_MAX, MISSING_LOOK_MIN, MISSING_TIME, READ_BACK_FIRST};
@@ -15,7 +15,7 @@ use crate::link::{LinkState, Signal};
 use crate::reason::Reason;
 use crate::route::{Mode, Route, UpdateApi, route};
 use crate::store::{BatchHead, BatchState, Claim, Ending, ReadBack, SendLog, SettledRows, Settlement, Verified};
-use crate::target::{BatchStatus, FetchedProfile, Outcome, Refused, Reply};
+use crate::target::{BatchStatus, FetchedProfile, Outcome, Reply};
 use crate::timestamp::Timestamp;
 
 /// How long a delivery may wait to be written down with others. Each commit is a wait for the disk, and wear of a flash
@@ -487,19 +487,19 @@ impl Core {
                     return true;
                 }
             }
-            Outcome::Refused(refused) => {
-                if !self.is_refusal_its(profile_id, refused, moment, chance) {
+            Outcome::Delivered => {
+                self.refusals.accepted();
+                self.setbacks.remove(profile_id);
+            }
+            Outcome::Refused(_) | Outcome::TooLarge => {
+                let no = self.flights.get(&profile_id).and_then(|flight| flight.refused_by(outcome));
+                if no.is_some_and(|no| !self.is_refusal_its(profile_id, &no, moment, chance)) {
                     let why = "every update is refused at the moment";
                     self.setbacks.put(profile_id, moment.elapsed, chance, accepted, why);
                     return false;
                 }
                 self.setbacks.remove(profile_id);
             }
-            Outcome::Delivered => {
-                self.refusals.accepted();
-                self.setbacks.remove(profile_id);
-            }
-            Outcome::TooLarge => self.setbacks.remove(profile_id),
             _ => {}
         }
         self.updates_fail = update_fails(outcome);
@@ -508,16 +508,21 @@ impl Core {
     }
 
     /// Whether a refusal is this update's; else it hits everybody, and those before it are void.
-    fn is_refusal_its(&mut self, profile_id: i64, refused: &Refused, moment: Moment, chance: f64) -> bool {
-        let Refusal::Everybody(void, since) = self.refusals.refused(profile_id, refused.status, moment.wall) else {
+    fn is_refusal_its(&mut self, profile_id: i64, no: &No, moment: Moment, chance: f64) -> bool {
+        let Refusal::Everybody(void, since) = self.refusals.refused(profile_id, no.status, moment.wall) else {
             return true;
         };
+        for one in void.iter().chain([&profile_id]) {
+            // What is on its way still is not rejected either, when it comes to its end.
+            self.flights.get_mut(one).into_iter().for_each(|flight| flight.refused.clear());
+        }
         if !void.is_empty() {
             self.void = Some((void, since));
         }
         let reason = format!(
-            "every update is refused ({refused}), so that it is not the updates: check client_code and endpoint in [target], \
-             and what stands between here and Target"
+            "every update is refused ({}), so that it is not the updates: check client_code and endpoint in [target], and \
+             what stands between here and Target",
+            no.detail
         );
         self.updates_fail = true;
         self.observe(Signal::Foreign(reason), moment, chance);
@@ -645,16 +650,29 @@ impl Core {
         self.may_have_more = true;
     }
 
-    fn filled(&mut self, claims: usize, result: Result<BatchHead, super::StoreFailed>, moment: Moment, chance: f64) {
+    fn filled(&mut self, claims: usize, result: Result<BatchHead, StoreFailed>, moment: Moment, chance: f64) {
         self.released += claims;
         let Some(mut open) = self.filling.take() else { return };
         match result {
             Ok(head) => {
                 open.head = head;
                 self.batches.put_back(open);
+                self.fill_max = self.fill_max.saturating_mul(2).min(FILL_MAX);
             }
-            Err(_) => {
-                self.store_failed(moment, chance);
+            Err(failed) => {
+                match failed {
+                    StoreFailed::NoRoom => {
+                        if self.fill_max == 1 {
+                            // There is room for none of those that wait for it.
+                            self.release_unsent(moment);
+                        }
+                        self.fill_max = (self.fill_max / 2).max(1);
+                        self.batches.no_room(moment.elapsed);
+                        // It is sent as it is: what it delivers makes room.
+                        open.close();
+                    }
+                    StoreFailed::Other => self.store_failed(moment, chance),
+                }
                 if open.head.id != 0 {
                     self.batches.put_back(open);
                 }
@@ -729,24 +747,21 @@ impl Core {
                 self.batches.not_taken(id, NotTaken::Halve, now, chance);
                 return self.observe(Signal::Answered, moment, chance);
             }
-            Outcome::Refused(refused) => return self.row_refused(id, refused, moment, chance),
-            Outcome::TooLarge => {
-                let detail = "Target answered that it is too large".to_owned();
-                self.batches.end(id, Ending::Refused(Reason::TooLarge, detail), BatchState::GivenUp);
-                return self.observe(Signal::Answered, moment, chance);
-            }
-            _ => self.batches.not_taken(id, NotTaken::Again, now, chance),
+            outcome => match No::of(outcome) {
+                Some(no) => return self.row_refused(id, no, moment, chance),
+                None => self.batches.not_taken(id, NotTaken::Again, now, chance),
+            },
         }
         self.heard_of_batch(outcome, moment, chance);
     }
 
     /// A batch of one row was refused.
-    fn row_refused(&mut self, id: i64, refused: &Refused, moment: Moment, chance: f64) {
+    fn row_refused(&mut self, id: i64, no: No, moment: Moment, chance: f64) {
         let sole = self.batches.get(id).and_then(|open| open.sole).unwrap_or_default();
-        let ending = match self.is_refusal_its(sole, refused, moment, chance) {
+        let ending = match self.is_refusal_its(sole, &no, moment, chance) {
             true => {
                 self.observe(Signal::Answered, moment, chance);
-                Ending::Refused(Reason::RefusedByTarget, refused.to_string())
+                Ending::Refused(no.reason, no.detail)
             }
             false => Ending::Released,
         };
@@ -768,6 +783,9 @@ impl Core {
         let SettledRows { delivered, failed, .. } = settled;
         if delivered + failed > 0 {
             self.news.push(News::BatchEnded { delivered, failed });
+        }
+        if self.batches.opens_at(moment.elapsed).is_none() {
+            self.setbacks.release(NO_BATCH);
         }
         // Its rows may be due for a reading, whichever way it ended: the store knows when.
         self.due_at = Some(moment.wall);

@@ -55,7 +55,12 @@ pub struct Moment {
 
 /// The store did not do it. The courier has said why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreFailed;
+pub enum StoreFailed {
+    /// There is no room for more rows of batches, until what was sent is delivered.
+    NoRoom,
+    /// Anything else: it is tried again.
+    Other,
+}
 
 /// What happened.
 #[derive(Debug)]

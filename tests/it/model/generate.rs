@@ -258,7 +258,10 @@ impl Author {
             3 => Weather::BatchesForbidden,
             4 => Weather::ServerDown,
             5 | 6 => Weather::SinglesRefused { code: [403, 429, 500, 503][self.rng.usize(0..4)] },
-            _ => Weather::Gateway { code: [404, 405, 421, 425, 451][self.rng.usize(0..5)], is_html: self.rng.bool() },
+            _ => Weather::Gateway {
+                code: [404, 405, 413, 414, 421, 425, 451][self.rng.usize(0..7)],
+                is_html: self.rng.bool(),
+            },
         };
         let device = self.rng.bool().then(|| self.rng.usize(0..self.devices));
         let lasts = secs(self.rng.u64(60..8 * 3_600));
