@@ -174,15 +174,18 @@ fn decide(own: Own<'_>, sends: &[Sent], others: Option<&Shown>, now: Timestamp) 
 /// Whether what Target shows is one of the values that we sent: the last one, one before it that a cache still shows, or one
 /// that Target applied late.
 fn is_own_value<'s>(mut sends: impl Iterator<Item = &'s Sent>, shown: &Shown) -> bool {
-    sends.any(|sent| {
-        let late = if sent.is_lost { LATE_MAX } else { SHOWS_WITHIN };
-        let times = second(sent.at.minus(CLOCK_ERROR))..=second(sent.at.plus(late));
-        let is_in_time = |modified_at| {
-            let modified_at = second(modified_at);
-            modified_at <= *times.end() && (!sent.is_noted || modified_at >= *times.start())
-        };
-        sent.value == shown.value && shown.own_time().is_none_or(is_in_time)
-    })
+    sends.any(|sent| sent.value == shown.value && shown.own_time().is_none_or(|at| sent.may_stand_since(at)))
+}
+
+impl Sent {
+    /// Whether it may be what Target shows as written at that time.
+    #[must_use]
+    pub fn may_stand_since(&self, modified_at: Timestamp) -> bool {
+        let late = if self.is_lost { LATE_MAX } else { SHOWS_WITHIN };
+        let (first, last) = (second(self.at.minus(CLOCK_ERROR)), second(self.at.plus(late)));
+        let modified_at = second(modified_at);
+        modified_at <= last && (!self.is_noted || modified_at >= first)
+    }
 }
 
 /// Whether somebody else wrote it after what we know to have sent. A value whose answer was lost may never have been applied,

@@ -4,19 +4,22 @@ use std::io::Read;
 
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print};
-use crate::attribute::Change;
 use crate::clock::Clock;
-use crate::coalesce::Stamp;
 use crate::config::{Config, TargetConfig};
+use crate::event::EventStatus;
 use crate::existence::Existence;
+use crate::forwarder::ForwarderSettings;
+use crate::forwarder::core::{Moment, Request};
+use crate::forwarder::foresight::{Foreseen, Foresight, foresee};
 use crate::identity::Identity;
-use crate::intake::{cloudevents, event_at};
-use crate::limits::{ATTRIBUTE_VALUE_CHARS_WARN, IDENTITY_CHARS_WARN};
+use crate::intake::{cloudevents, event_at, recording};
+use crate::limits::{ATTRIBUTE_VALUE_CHARS_WARN, IDENTITY_CHARS_WARN, QUOTA_WINDOW};
 use crate::mapping::Meaning;
-use crate::route::{Route, Situation, UpdateApi, route};
-use crate::store::{Reader, Store, is_shared};
-use crate::target::single::{encode, path};
-use crate::target::{bulk, delivery, fetch};
+use crate::merge::Shown;
+use crate::quota::QuotaTime;
+use crate::store::{Claim, ClaimRules, InFlight, ProfileRow, Rehearsal, StoreError};
+use crate::target::single::path;
+use crate::target::{FetchedProfile, Reply, bulk, delivery, fetch};
 
 /// Shows which mappings match an event, and the exact requests that would be sent
 #[derive(Debug, clap::Args)]
@@ -31,14 +34,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut body = Vec::new();
     std::io::stdin().read_to_end(&mut body).map_err(|error| Failure::failed(&error))?;
     let parsed = cloudevents::structured(&body).map_err(|invalid| Failure::failed(&invalid))?;
-    let (event, note) = event_at(parsed, &Clock::new(None));
+    let clock = Clock::new(None);
+    let (event, note) = event_at(parsed, &clock);
     let names = config.mappings.matching(&event).map_err(|error| Failure::failed(&error))?;
     if let Some(note) = note {
         print(&format!("note: {note}"))?;
     }
-    let profiles = match config.mappings.meaning(&event) {
+    let meaning = config.mappings.meaning(&event);
+    let profiles = match &meaning {
         Meaning::Changes(profiles) => profiles,
-        Meaning::Failed(error) => return Err(Failure::failed(&error)),
+        Meaning::Failed(error) => return Err(Failure::failed(error)),
         Meaning::Unconsented => {
             return print("consent of [privacy] is not true; the event would be counted, and neither stored nor sent");
         }
@@ -49,143 +54,178 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     for name in names {
         print(&format!("mapping \"{name}\" matches"))?;
     }
-    let stamp = Stamp { time: event.time, seq: i64::MAX };
-    let now = Clock::new(None).now();
-    let repeats = super::store_limits(&config).repeats(now);
-    for changes in &profiles {
-        let ask = |reader: &Reader| {
-            let known = reader.profile(&changes.identity).map_err(|error| super::chain(&error))?;
-            let existence = known.map_or(Existence::Unknown, |row| row.knowledge.now(now));
-            Ok((reader.preview(changes, stamp, repeats)?, existence))
-        };
-        let (attributes, existence) = sent(&config, ask).map_err(Failure::because)?;
-        let is_urgent = changes.changes.iter().any(|change| change.is_urgent);
-        let late_before = config.target.forwarding.late_after.map(|late_after| now.minus(late_after));
-        let is_shared = |change: &Change| {
-            late_before.is_some_and(|before| is_shared(change.operation, change.is_own, event.time, before))
-        };
-        let preview = Preview {
-            config: &config,
-            identity: &changes.identity,
-            attributes: &attributes,
-            situation: Situation {
-                kind: changes.identity.kind(),
-                fits_delivery: delivery::fits(&changes.identity),
-                existence,
-                is_urgent,
-                backlog: 1,
-                is_quota_spent: false,
-            },
-            is_read: changes.changes.iter().any(is_shared),
-        };
-        preview.show()?;
+    let identities: Vec<Identity> = profiles.iter().map(|changes| changes.identity.clone()).collect();
+    let recording = recording(event, meaning, &config.mappings, &clock);
+    let kept = recording.event.json.clone();
+    let mut rehearsal = rehearse(&config, &identities).map_err(|error| Failure::because(super::chain(&error)))?;
+    let recorded = rehearsal.store.transact(|store| store.record(&recording));
+    let recorded = recorded.map_err(|error| Failure::because(super::chain(&error)))?;
+    if recorded.status == EventStatus::Rejected {
+        return Err(Failure::because(recorded.reason.unwrap_or_default()));
     }
-    print(&format!("\nkept on this device:\n{}", config.mappings.journalled(&event).unwrap_or(event.json)))
+    let foresight =
+        foresight(&config, &mut rehearsal, &clock).map_err(|error| Failure::because(super::chain(&error)))?;
+    for identity in &identities {
+        Preview { config: &config, identity, rehearsal: &rehearsal, foresight: &foresight }.show()?;
+    }
+    print(&format!("\nkept on this device:\n{kept}"))
 }
 
-/// Asks the store, which knows what the profile holds; if there is none yet, an empty one.
-fn sent<T>(config: &Config, ask: impl Fn(&Reader) -> Result<T, String>) -> Result<T, String> {
-    let file = super::store_file(config);
-    if file.path.exists() {
-        return ask(&Reader::open(&file).map_err(|error| super::chain(&error))?);
-    }
-    let store = Store::open_in_memory().map_err(|error| super::chain(&error))?;
-    ask(&Reader::of_memory(store))
+/// Gives a copy of what the store knows of profiles; without a store, an empty one.
+fn rehearse(config: &Config, identities: &[Identity]) -> Result<Rehearsal, StoreError> {
+    let identities: Vec<&Identity> = identities.iter().collect();
+    let backlog_max = config.target.forwarding.routes.bulk_above;
+    Rehearsal::of(&super::store_file(config), &identities, super::store_limits(config), backlog_max)
 }
 
-/// What would be sent of one profile.
+/// What the forwarder begins with, as if it had just reached Target.
+fn foresight(config: &Config, rehearsal: &mut Rehearsal, clock: &Clock) -> Result<Foresight, StoreError> {
+    let TargetConfig { client_code, endpoint, forwarding, updates_per_day, reads_per_day, .. } = &config.target;
+    let wall = Clock::system();
+    let (quota, QuotaTime { at, .. }) = rehearsal.store.quota(*updates_per_day, wall)?;
+    let reads = rehearsal.store.read_quota(*reads_per_day, at)?;
+    let reads_open_in = reads.clone().check(at).err().map(|opens| opens.since(at));
+    Ok(Foresight {
+        settings: ForwarderSettings {
+            rules: forwarding.clone(),
+            connections: config.target.connections,
+            updates_per_day: *updates_per_day,
+            request_timeout: config.target.timeout,
+            destination: (client_code.clone(), endpoint.clone()),
+        },
+        quota,
+        rows_sent: rehearsal.store.batch_rows_since(at.minus(QUOTA_WINDOW))?,
+        backlog: rehearsal.backlog,
+        moment: Moment { elapsed: clock.elapsed(), wall: clock.now(), quota: QuotaTime { at, wall }, reads_open_in },
+    })
+}
+
+/// What becomes of one profile.
 struct Preview<'p> {
     config: &'p Config,
     identity: &'p Identity,
-    attributes: &'p [(String, String)],
-    situation: Situation,
-    /// Whether the profile is read first.
-    is_read: bool,
+    rehearsal: &'p Rehearsal,
+    foresight: &'p Foresight,
 }
 
 impl Preview<'_> {
     fn show(&self) -> Result<(), Failure> {
-        if self.attributes.is_empty() {
-            return print("nothing would be sent: Target has these values, or they are empty");
+        let failed = |error: StoreError| Failure::because(super::chain(&error));
+        let Some(row) = self.rehearsal.store.profile(self.identity).map_err(failed)? else {
+            return print("\nnothing would be sent: the values are empty");
+        };
+        if self.rehearsal.in_batch.contains(&row.id) {
+            print("\nthe profile is in a batch that has not ended; what is new goes after it")?;
         }
-        let endpoint = &self.config.target.endpoint;
-        let client_code = &self.config.target.client_code;
-        if self.is_read {
-            print(&format!(
-                "\nGET {endpoint}{}\nreads the profile first: others may have written it, and their part stays",
-                fetch::path(client_code, self.identity)
-            ))?;
+        if let Some((_, next)) = row.missing {
+            return self.show_one(&Foreseen::Missing(next));
         }
-        let rules = self.config.target.forwarding.routes;
-        let route = route(rules, self.situation);
-        print(&format!("\nby {}, since {}", route.api().name(), route.why()))?;
-        if self.is_read && route == Route::BulkMissing {
-            let known = Situation { existence: Existence::Yes, ..self.situation };
-            print("where reading shows that Target has the profile, it is")?;
-            self.show_requests(crate::route::route(rules, known))?;
-            print("\nand else")?;
+        let Some(claim) = self.claim(row.id).map_err(failed)? else {
+            return print("\nnothing would be sent: Target has these values, or they are empty");
+        };
+        self.warn(&claim)?;
+        let existence = row.knowledge.now(self.foresight.moment.wall);
+        let known = Reply::Found(last_known(&row));
+        let is_missing = existence == Existence::No;
+        let foreseen = foresee(self.foresight, claim, if is_missing { Reply::Missing } else { known });
+        let is_read = foreseen.iter().any(|it| matches!(it, Foreseen::Read(_)));
+        if existence != Existence::Unknown || !is_read {
+            return foreseen.iter().try_for_each(|it| self.show_one(it));
         }
-        self.show_requests(route)?;
-        self.warn()
+        let other = self.claim(row.id).map_err(failed)?.map(|claim| foresee(self.foresight, claim, Reply::Missing));
+        let (read, found): (Vec<_>, Vec<_>) = foreseen.iter().partition(|it| matches!(it, Foreseen::Read(_)));
+        read.into_iter().try_for_each(|it| self.show_one(it))?;
+        print("\nwhere that shows that Target has the profile:")?;
+        found.into_iter().try_for_each(|it| self.show_one(it))?;
+        print("\nand else:")?;
+        let missing = other.unwrap_or_default();
+        missing.iter().filter(|it| !matches!(it, Foreseen::Read(_))).try_for_each(|it| self.show_one(it))
     }
 
-    fn pairs(&self) -> impl Iterator<Item = (usize, (&str, &str))> {
-        self.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).enumerate()
+    /// Claims the profile, as the forwarder does.
+    fn claim(&self, profile_id: i64) -> Result<Option<Claim>, StoreError> {
+        let aside = Default::default();
+        let Foresight { settings, moment, backlog, .. } = self.foresight;
+        let rules = ClaimRules {
+            limit: usize::MAX,
+            aside: &aside,
+            backlog_max: *backlog,
+            late_before: settings.rules.late_after.map(|late_after| moment.wall.minus(late_after)),
+            goes_in_batch: true,
+            can_batch: true,
+        };
+        let claims = self.rehearsal.store.claim(&InFlight::default(), rules)?.claims;
+        Ok(claims.into_iter().find(|claim| claim.profile_id == profile_id))
     }
 
-    fn show_requests(&self, route: Route) -> Result<(), Failure> {
+    fn show_one(&self, foreseen: &Foreseen) -> Result<(), Failure> {
         let TargetConfig { endpoint, client_code, forwarding, .. } = &self.config.target;
-        match route.api() {
-            UpdateApi::Single => self.show_single(),
-            UpdateApi::Delivery => {
+        let until = |wait| self.foresight.moment.wall.plus(wait);
+        let text = match foreseen {
+            Foreseen::Read(identity) => format!(
+                "GET {endpoint}{}\nreads the profile first: others may have written it, and their part stays",
+                fetch::path(client_code, identity)
+            ),
+            Foreseen::Route(route) => format!("by {}, since {}", route.api().name(), route.why()),
+            Foreseen::Send(Request::Single(body)) => format!(
+                "POST {endpoint}{}\nContent-Type: application/x-www-form-urlencoded\n\n{body}",
+                path(client_code)
+            ),
+            Foreseen::Send(Request::Delivery(identity, pairs)) => {
                 let path = delivery::path(client_code, "SESSION");
+                let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).enumerate();
                 let property = forwarding.property_token.as_deref();
-                for call in delivery::encode(self.identity, property, self.pairs(), || "REQUEST".to_owned()) {
-                    print(&format!("\nPOST {endpoint}{path}\nContent-Type: application/json\n\n{}", call.body))?;
-                }
-                Ok(())
+                let mut calls = delivery::encode(identity, property, pairs, || "REQUEST".to_owned());
+                let body = calls.pop().map(|call| call.body).unwrap_or_default();
+                format!("POST {endpoint}{path}\nContent-Type: application/json\n\n{body}")
             }
-            UpdateApi::Bulk => {
-                let version = bulk::version(self.identity.kind(), forwarding.routes.has_ecid);
-                let path = bulk::path(client_code, version);
-                let mut attributes = self.attributes.to_vec();
+            Foreseen::Row(version, attributes) => {
+                let mut attributes = attributes.clone();
                 attributes.sort_unstable();
                 let names: Vec<String> = attributes.iter().map(|(name, _)| name.clone()).collect();
                 let mut file = bulk::head(self.identity.kind(), &names);
                 bulk::append_row(&mut file, &names, self.identity.key(), &attributes);
-                print(&format!(
-                    "\nPOST {endpoint}{path}\na file with this row, and all else that is known of the profile:\n"
-                ))?;
-                print(file.trim_end())
+                let path = bulk::path(client_code, *version);
+                format!("POST {endpoint}{path}\na file with this row among others:\n\n{}", file.trim_end())
             }
-        }
+            Foreseen::Rejected(count, reason, detail) => {
+                format!("attributes that would be rejected as {}: {count}, since {detail}", reason.label())
+            }
+            Foreseen::Missing(at) => format!(
+                "nothing would be sent: Target does not have the profile, and a single update would vanish; it is looked for \
+                 again at {at}"
+            ),
+            Foreseen::Waits(why, wait) => format!("it waits until {}: {why}", until(*wait)),
+            Foreseen::QuotaSpent(wait) => {
+                format!("the quota of single updates is spent: there is room again at {}", until(*wait))
+            }
+            Foreseen::Unread(reason) => format!("profiles are not read at the moment: {reason}"),
+        };
+        print(&format!("\n{text}"))
     }
 
-    fn show_single(&self) -> Result<(), Failure> {
-        let TargetConfig { endpoint, client_code, .. } = &self.config.target;
-        for update in encode(self.identity, self.pairs()) {
-            print(&format!(
-                "\nPOST {endpoint}{}\nContent-Type: application/x-www-form-urlencoded\n\n{}",
-                path(client_code),
-                update.body
-            ))?;
-        }
-        Ok(())
-    }
-
-    fn warn(&self) -> Result<(), Failure> {
+    fn warn(&self, claim: &Claim) -> Result<(), Failure> {
         if self.identity.key().chars().count() > IDENTITY_CHARS_WARN {
             print(&format!(
-                "warning: the identity has more than {IDENTITY_CHARS_WARN} characters; Target's Delivery API takes no more"
+                "\nwarning: the identity has more than {IDENTITY_CHARS_WARN} characters; Target's Delivery API takes no more"
             ))?;
         }
-        for (name, value) in self.attributes {
-            if value.chars().count() > ATTRIBUTE_VALUE_CHARS_WARN {
-                print(&format!(
-                    "warning: {name} has more than {ATTRIBUTE_VALUE_CHARS_WARN} characters; Target may cut it"
-                ))?;
-            }
+        let is_long = |value: &str| value.chars().count() > ATTRIBUTE_VALUE_CHARS_WARN;
+        for attribute in claim.attributes.iter().filter(|attribute| is_long(&attribute.value)) {
+            let name = &attribute.name;
+            print(&format!(
+                "\nwarning: {name} has more than {ATTRIBUTE_VALUE_CHARS_WARN} characters; Target may cut it"
+            ))?;
         }
         Ok(())
     }
+}
+
+/// What Target holds of a profile as far as this device knows: what was sent of it last.
+fn last_known(row: &ProfileRow) -> FetchedProfile {
+    let sent = row.basis.iter().filter_map(|basis| {
+        let sent = basis.sends(&row.sends, |at| at).pop()?;
+        Some((basis.name.clone(), Shown { value: sent.value, modified_at: Some(sent.at), is_whole: false }))
+    });
+    FetchedProfile(sent.collect())
 }

@@ -2,10 +2,12 @@
 //!
 //! [`core`] decides, purely: it is told what happens and when, and answers with actions. [`Forwarder`] is the courier that
 //! does them, with clock, store and client; `errands` are the ways to Target, and `jobs` those of a batch.
+//! [`foresight`] asks the core what it would do.
 
 pub mod core;
 mod courier;
 mod errands;
+pub mod foresight;
 mod jobs;
 
 pub use self::core::{ForwarderRules, ForwarderSettings};

@@ -161,7 +161,7 @@ impl Store {
         Self::with(schema::open_in_memory()?)
     }
 
-    fn with(connection: Connection) -> Result<Self, StoreError> {
+    pub(super) fn with(connection: Connection) -> Result<Self, StoreError> {
         let load = || {
             let state = State::load(&connection)?;
             Ok((state, Keys::load(&connection, state.last_seq)?))

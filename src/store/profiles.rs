@@ -221,37 +221,6 @@ fn load(
     Ok(())
 }
 
-/// What would be sent of a profile after these changes, as name and value.
-pub(super) fn preview(
-    connection: &Connection,
-    changes: &ProfileChanges,
-    stamp: Stamp,
-    repeats: Repeats,
-) -> Result<Vec<(String, String)>, PlanError> {
-    let plan = plan(connection, changes, stamp, repeats)?;
-    let mut sent: Vec<(String, String)> = Vec::new();
-    if let Some(profile) = &plan.profile {
-        sent.extend(pending_values(connection, profile.id)?);
-    }
-    sent.retain(|(name, _)| {
-        !plan.attributes.iter().any(|attribute| attribute.name == name && attribute.has_new_version())
-    });
-    for attribute in plan.attributes.iter().filter(|attribute| attribute.becomes_pending()) {
-        let value = attribute.held.as_ref().map(|held| held.value.clone()).unwrap_or_default();
-        sent.push((attribute.name.to_owned(), value));
-    }
-    Ok(sent)
-}
-
-fn pending_values(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<(String, String)>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT name, open(value, 'attribute', profile_id, name) FROM attribute
-         WHERE profile_id = ?1 AND version > max(delivered_version, refused_version) ORDER BY name",
-    )?;
-    let rows = statement.query_map([profile_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    rows.collect()
-}
-
 /// Writes a plan. A profile that is new gets the number `new_id`; the stamp is the event's number and time of recording.
 ///
 /// Gives the profile's number, and the change of what is pending.

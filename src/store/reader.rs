@@ -10,7 +10,7 @@ use super::counters::{Counters, Pending};
 use super::erase::{self, JournalRow};
 use super::journal::{State, Store};
 use super::keys::{self, KeyFilter};
-use super::profiles::{self, Repeats, kind_number};
+use super::profiles::{self, kind_number};
 use super::readings::{self, Basis};
 use super::rejected::{self, RejectedRow};
 use super::salvage::{self, Salvage};
@@ -18,10 +18,8 @@ use super::seal::StoreFile;
 use super::sends::{self, SendLog};
 use super::verification::ReadBack;
 use super::{StoreError, schema};
-use crate::coalesce::Stamp;
 use crate::existence::Knowledge;
 use crate::identity::Identity;
-use crate::mapping::ProfileChanges;
 use crate::merge::{Decision, Sent, Shown};
 use crate::quota::Quota;
 use crate::route::Route;
@@ -143,19 +141,6 @@ impl Reader {
     /// [`StoreError::Read`].
     pub fn counters(&self) -> Result<Counters, StoreError> {
         State::load(&self.connection).map(State::counters).map_err(StoreError::Read)
-    }
-
-    /// What would be sent of a profile after these changes: name and value, what is pending already first.
-    ///
-    /// # Errors
-    /// A clause for a person, when a change cannot be made or the store cannot be read.
-    pub fn preview(
-        &self,
-        changes: &ProfileChanges,
-        stamp: Stamp,
-        repeats: Repeats,
-    ) -> Result<Vec<(String, String)>, String> {
-        profiles::preview(&self.connection, changes, stamp, repeats).map_err(|error| error.to_string())
     }
 
     /// Counts what is pending. It reads every attribute: once at start, not once a request.

@@ -65,7 +65,10 @@ impl SendLog {
         let mut too_many = (sends.len() + 1).saturating_sub(KEPT_MAX);
         let mut place = 0;
         sends.retain(|held| {
-            let is_past = known.is_some_and(|known| place < known) && sent.at.since(held.at) > KEPT_FOR;
+            // What Target showed when this was decided may be one of them, however long ago that is.
+            let may_stand = sent.seen_at.is_some_and(|seen_at| held.may_stand_since(seen_at));
+            let is_old = !may_stand && sent.at.since(held.at) > KEPT_FOR;
+            let is_past = known.is_some_and(|known| place < known) && is_old;
             let goes = Some(place) != known && (is_past || too_many > 0);
             too_many -= usize::from(goes && too_many > 0);
             place += 1;
@@ -263,5 +266,29 @@ mod tests {
         assert_eq!(log_of(&[(1, false), (2, true), (3, false), (4, true), (8, true)]), [3, 4, 8].map(hours));
         // Nothing came after it that is known to have arrived.
         assert_eq!(log_of(&[(1, true), (60, true)]), [1, 60].map(hours));
+    }
+
+    #[test]
+    fn what_target_still_shows_is_kept_however_long_ago_it_was_sent() {
+        let hours = |hours: i64| Timestamp::from_millis(hours * 60 * 60 * 1_000);
+        let versions_of = |seen_at| {
+            let mut log = SendLog::default();
+            let sends = [
+                (1, hours(1), None, true),
+                (2, hours(1).plus(KEPT_FOR / 8), None, false),
+                (3, hours(9), seen_at, true),
+            ];
+            for (version, at, seen_at, is_lost) in sends {
+                log.add("visits", Sent { at, seen_at, ..sent(version, "x", "x") });
+                if is_lost {
+                    log.lose("visits");
+                }
+            }
+            versions(&log)
+        };
+        assert_eq!(versions_of(None), [2, 3]);
+        // The first one came late over the second.
+        assert_eq!(versions_of(Some(hours(2))), [1, 2, 3]);
+        assert_eq!(versions_of(Some(hours(8))), [2, 3]);
     }
 }

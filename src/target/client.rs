@@ -481,12 +481,7 @@ fn fetched(received: &Received) -> Reply {
     }
     // Its words are not kept: they may say whose profile it is.
     let reason = format!("Target answered {} to reading a profile", received.status);
-    match classify_with(received.answer(), SystemTime::now(), |_| None) {
-        Outcome::Unauthorized(_) => Reply::Denied(reason),
-        // A path that is too long is a matter of this profile's key.
-        Outcome::Refused(_) | Outcome::TooLarge => Reply::Unreadable(reason),
-        outcome => Reply::Failed(outcome),
-    }
+    Reply::without_profile(classify_with(received.answer(), SystemTime::now(), |_| None), reason)
 }
 
 fn submitted(received: &Received) -> BatchOutcome {

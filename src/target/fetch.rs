@@ -41,6 +41,17 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// What an answer without a profile says, with the reason in words.
+    #[must_use]
+    pub fn without_profile(outcome: Outcome, reason: String) -> Self {
+        match outcome {
+            Outcome::Unauthorized(_) => Self::Denied(reason),
+            // A path that is too long is a matter of this profile's key.
+            Outcome::Refused(_) | Outcome::TooLarge => Self::Unreadable(reason),
+            outcome => Self::Failed(outcome),
+        }
+    }
+
     /// The name in metrics.
     #[must_use]
     pub const fn label(&self) -> &'static str {

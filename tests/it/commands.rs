@@ -428,18 +428,21 @@ fn preview_shows_which_way_an_update_goes_and_what_is_read_before() {
     GET http://127.0.0.1:9/rest/v1/profiles/thirdPartyId/7?client=acme
     reads the profile first: others may have written it, and their part stays
 
-    by bulk, since Target may not have the profile, and a batch creates it
-    where reading shows that Target has the profile, it is
+    where that shows that Target has the profile:
+
+    by single, since Target has the profile
 
     POST http://127.0.0.1:9/m2/acme/profile/update
     Content-Type: application/x-www-form-urlencoded
 
     mbox3rdPartyId=7&profile.lastStore=Malm%C3%B6&profile.spend=2.5&profile.visits=1
 
-    and else
+    and else:
+
+    by bulk, since Target may not have the profile, and a batch creates it
 
     POST http://127.0.0.1:9/m2/acme/v2/profile/batchUpdate
-    a file with this row, and all else that is known of the profile:
+    a file with this row among others:
 
     batch=thirdPartyId,lastStore,spend,visits
     7,Malm%C3%B6,2.5,1
@@ -447,6 +450,37 @@ fn preview_shows_which_way_an_update_goes_and_what_is_read_before() {
     kept on this device:
     {"data":{"card":"7","store":"Malmö","total":2.5},"id":"1","source":"/kiosk/3","specversion":"1.0","type":"com.acme.loyalty.used"}
     "#);
+}
+
+#[test]
+fn preview_says_what_the_forwarder_would_wait_for() {
+    let device = Device::new();
+    let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    let config = config.replace("shared_profiles = false\n", "");
+    device.write("agent.toml", &format!("{config}\n[target.quota]\nupdates_per_day = 1\n"));
+    device.record_use("7");
+    let preview = || {
+        let event = used("1", "7", "Malmö", 2.5).to_string();
+        text(&outpost(device.dir.path()).arg("preview").write_stdin(event).output().unwrap().stdout)
+    };
+    assert!(preview().contains("profile.spend=4.5&profile.visits=2"), "with what waits already: {}", preview());
+
+    let store = rusqlite::Connection::open(device.dir.path().join("data").join(FILE_NAME)).unwrap();
+    let now = "CAST(strftime('%s', 'now') AS INTEGER)";
+    store.execute_batch(&format!("INSERT INTO quota (minute, requests) VALUES ({now} / 60, 1)")).unwrap();
+    let said = preview();
+    assert!(said.contains("the quota of single updates is spent: there is room again at 20"), "{said}");
+    assert!(!said.contains("POST"), "{said}");
+
+    store
+        .execute_batch(&format!("DELETE FROM quota; UPDATE profile SET existence = 2, existence_at_ms = {now} * 1000"))
+        .unwrap();
+    let said = preview();
+    assert!(
+        said.contains("Target does not have the profile, and a single update would vanish; it is looked for"),
+        "{said}"
+    );
+    assert!(!said.contains("POST"), "{said}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use outpost::forwarder::core::{
 };
 use outpost::forwarder::{ForwarderRules, ForwarderSettings};
 use outpost::identity::Identity;
+use outpost::intake::on_clock;
 use outpost::limits::QUOTA_WINDOW;
 use outpost::link::Link;
 use outpost::mapping::{Meaning, ProfileChanges};
@@ -297,7 +298,7 @@ impl Agent for Real {
         let at = self.process.moment(moment);
         let store = self.store();
         store.begin().unwrap();
-        let recorded = store.record(&recording(event, at.wall)).unwrap();
+        let recorded = store.record(&recording(event, at.wall, moment.wall)).unwrap();
         if cut == Some(Cut::BeforeCommit) {
             self.kill(moment);
             return Recorded::Unanswered;
@@ -410,7 +411,7 @@ fn is_own(name: &str) -> bool {
     name.ends_with(|last: char| last.is_ascii_digit())
 }
 
-fn recording(event: &DeviceEvent, recorded_at: Timestamp) -> Recording {
+fn recording(event: &DeviceEvent, recorded_at: Timestamp, system: Timestamp) -> Recording {
     let change = |change: &crate::model::world::Change| Change {
         name: AttributeName::new(&change.name).unwrap(),
         operation: change.operation,
@@ -428,7 +429,7 @@ fn recording(event: &DeviceEvent, recorded_at: Timestamp) -> Recording {
             source: "/story".to_owned(),
             event_type: "story".to_owned(),
             subject: None,
-            time: event.time,
+            time: on_clock(event.time, recorded_at, system),
             data: minijinja::Value::UNDEFINED,
             hashes: Default::default(),
         },
@@ -482,11 +483,7 @@ fn reply(told: FetchTold, date: Option<Timestamp>) -> Reply {
             Reply::Found(FetchedProfile(attributes.into_iter().map(shown).collect()))
         }
         FetchTold::Missing => Reply::Missing,
-        FetchTold::Status(status) => match classified(&status, date) {
-            Outcome::Unauthorized(reason) => Reply::Denied(reason),
-            Outcome::Refused(refused) => Reply::Unreadable(refused.to_string()),
-            outcome => Reply::Failed(outcome),
-        },
+        FetchTold::Status(status) => Reply::without_profile(classified(&status, date), "refused".to_owned()),
         FetchTold::Lost => Reply::Failed(Outcome::Lost("lost".to_owned())),
         FetchTold::Unreachable => Reply::Failed(Outcome::Unreachable("unreachable".to_owned())),
     }

@@ -708,7 +708,7 @@ impl Core {
                 self.observe(Signal::Answered, moment, chance);
             }
             BatchCame::Failed(outcome) if self.batches.is_submitted(id) => {
-                let is_unknown = matches!(outcome, Outcome::Refused(_));
+                let is_unknown = matches!(outcome, Outcome::Refused(_) | Outcome::TooLarge);
                 self.batches.poll_failed(id, is_unknown, now, chance);
                 self.heard_of_batch(&outcome, moment, chance);
             }

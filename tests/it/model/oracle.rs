@@ -401,12 +401,13 @@ impl Key<'_> {
             || self.requests.iter().any(|request| request.dropped_at.is_some() || request.vanished_at.is_some())
     }
 
-    /// Somebody's total is by chance just what a device sent without knowing whether it came: nobody can tell them apart.
+    /// Somebody's total is by chance just what a device sent without knowing whether it came, after it or within what clocks may
+    /// differ by before it: nobody can tell them apart.
     fn is_mistakable(&self) -> bool {
         let unclear = self.requests.iter().filter(|one| matches!(one.outcome, Outcome::Lost | Outcome::Open));
         let is_same = |write: &&Write, sent: &Request| {
             write.who != Who::Device(sent.device)
-                && write.at > sent.sent_at
+                && write.at > sent.sent_at.minus(mins(2))
                 && write.value.as_deref() == sent.value(self.name)
         };
         self.operation == Operation::Add
