@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::Identity;
+use crate::identity::{Identity, StoredForms};
 use crate::intake::cloudevents;
 use crate::mapping::Mappings;
 use crate::store::{ErasedProfile, InFlight, JournalRow, Reader, StoreError, StoreFile, Writer, checkpoint};
@@ -67,8 +67,8 @@ impl Forgetting {
     /// [`StoreError`]; what was erased until then is gone, and the same call goes on with the rest.
     pub fn forget(&self, identity: &Identity) -> Result<Forgotten, StoreError> {
         let mut forgotten = Forgotten::default();
-        for stored in self.mappings.stored_forms(identity) {
-            forgotten = forgotten.plus(self.forget_form(&stored)?);
+        for stored in self.mappings.stored_forms(identity).iter() {
+            forgotten = forgotten.plus(self.forget_form(stored)?);
         }
         checkpoint(&self.store_file)?;
         Ok(forgotten)
@@ -76,7 +76,7 @@ impl Forgetting {
 
     /// Erases what the store holds of one form of an identity.
     fn forget_form(&self, identity: &Identity) -> Result<Forgotten, StoreError> {
-        let profile = self.reader.profile(identity)?;
+        let profile = self.reader.profile(&StoredForms::exactly(identity.clone()))?;
         let profile_id = profile.as_ref().map(|profile| profile.id);
         // Its row leaves a batch that is not sent yet; one that was sent Target may have.
         let was_in_batch = profile.is_some_and(|profile| profile.batch_id.is_some());

@@ -134,6 +134,29 @@ impl fmt::Display for IdentityError {
 
 impl std::error::Error for IdentityError {}
 
+/// The forms under which a store may hold one person: as the identity is written, and hashed as the mappings say.
+#[derive(Clone)]
+pub struct StoredForms(Vec<Identity>);
+
+impl StoredForms {
+    /// An identity, and its hashes.
+    #[must_use]
+    pub fn new(identity: Identity, hashed: impl IntoIterator<Item = Identity>) -> Self {
+        Self(std::iter::once(identity).chain(hashed).collect())
+    }
+
+    /// An identity that stands in the store like that, and is not hashed once more.
+    #[must_use]
+    pub fn exactly(identity: Identity) -> Self {
+        Self(vec![identity])
+    }
+
+    /// Each of them, the identity as it is written first.
+    pub fn iter(&self) -> impl Iterator<Item = &Identity> {
+        self.0.iter()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

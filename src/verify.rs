@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::existence::Existence;
-use crate::identity::Identity;
 use crate::judge::{By, Skew, judge};
 use crate::quota::{QuotaClock, QuotaTime};
 use crate::status::{ProfileIdentity, ReadQuota};
@@ -115,12 +114,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`VerifyError`]; then nothing was written down.
-    pub async fn verify(
-        &self,
-        identity: &Identity,
-        row: ProfileRow,
-        resends: bool,
-    ) -> Result<Verification, VerifyError> {
+    pub async fn verify(&self, row: ProfileRow, resends: bool) -> Result<Verification, VerifyError> {
         let now = self.quota_clock.at(self.clock.elapsed());
         if let Some(wait) = self.reads.opens(now) {
             let reason = format!("the reads of 24 hours are spent; there is one again in {} s", wait.as_secs());
@@ -128,7 +122,7 @@ impl Verifier {
         }
         self.reads.spend(now);
         let (client_code, endpoint) = self.client.place();
-        let exchange = self.client.fetch(identity).await;
+        let exchange = self.client.fetch(&row.identity).await;
         let found = match exchange.answer {
             Reply::Found(profile) => Some(profile),
             Reply::Missing => None,
@@ -165,6 +159,7 @@ impl Verifier {
             let reason = "the configuration has changed to another client_code or endpoint meanwhile; ask again";
             return Err(VerifyError::NotRead(reason.to_owned()));
         }
+        let identity = &row.identity;
         let identity = ProfileIdentity { kind: identity.kind().name().to_owned(), key: identity.key().to_owned() };
         Ok(Verification { identity, exists: found.is_some(), attributes, resent })
     }

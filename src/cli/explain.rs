@@ -30,18 +30,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Holder::Us(_lock) => {
             let read = || {
                 let reader = Reader::open(super::store_file(&config))?;
-                for form in config.mappings.stored_forms(&args.identity) {
-                    if let Some(row) = reader.profile(&form)? {
-                        let events = reader.profile_events(row.id, EVENTS_SHOWN)?;
-                        return Ok(Some((form, row, events)));
-                    }
-                }
-                Ok(None)
+                let row = reader.profile(&config.mappings.stored_forms(&args.identity))?;
+                row.map(|row| Ok((reader.profile_events(row.id, EVENTS_SHOWN)?, row))).transpose()
             };
             let read = read().map_err(|error: StoreError| Failure::failed(&error))?;
-            let (identity, row, events) =
-                read.ok_or_else(|| Failure::because("this device holds nothing of that identity"))?;
-            profile(&identity, row, events, None, Clock::new(None).now())
+            let (events, row) = read.ok_or_else(|| Failure::because("this device holds nothing of that identity"))?;
+            profile(row, events, None, Clock::new(None).now())
         }
     };
     if args.json {

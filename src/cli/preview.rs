@@ -11,7 +11,7 @@ use crate::existence::Existence;
 use crate::forwarder::ForwarderSettings;
 use crate::forwarder::core::{Moment, Request};
 use crate::forwarder::foresight::{Foreseen, Foresight, foresee};
-use crate::identity::Identity;
+use crate::identity::{Identity, StoredForms};
 use crate::intake::{cloudevents, event_at, recording};
 use crate::limits::{ATTRIBUTE_VALUE_CHARS_WARN, IDENTITY_CHARS_WARN, QUOTA_WINDOW};
 use crate::mapping::Meaning;
@@ -111,7 +111,8 @@ struct Preview<'p> {
 impl Preview<'_> {
     fn show(&self) -> Result<(), Failure> {
         let failed = |error: StoreError| Failure::because(super::chain(&error));
-        let Some(row) = self.rehearsal.store.profile(self.identity).map_err(failed)? else {
+        let Some(row) = self.rehearsal.store.profile(&StoredForms::exactly(self.identity.clone())).map_err(failed)?
+        else {
             return print("\nnothing would be sent: the values are empty");
         };
         if self.rehearsal.in_batch.contains(&row.id) {

@@ -51,7 +51,8 @@ fn at_rest(config: Config, args: &Args) -> Result<Verification, Failure> {
     let failed = |error: &dyn std::error::Error| Failure::failed(error);
     let file = super::store_file(&config);
     let mut store = Store::open_within(&file, super::store_limits(&config)).map_err(|error| failed(&error))?;
-    let row = Reader::open(&file).and_then(|reader| reader.profile(&args.identity)).map_err(|error| failed(&error))?;
+    let forms = config.mappings.stored_forms(&args.identity);
+    let row = Reader::open(&file).and_then(|reader| reader.profile(&forms)).map_err(|error| failed(&error))?;
     let row = row.ok_or_else(|| Failure::because("this device holds nothing of that identity"))?;
     let clock = Arc::new(Clock::new(store.counters().recorded_at));
     let (_, quota_time) = store.quota(1, Clock::system()).map_err(|error| failed(&error))?;
@@ -60,7 +61,7 @@ fn at_rest(config: Config, args: &Args) -> Result<Verification, Failure> {
     let (writer, thread) = Writer::start(store).map_err(|error| failed(&error))?;
     let quota_clock = QuotaClock::new(quota_time.at, clock.elapsed());
     let verifier = Verifier { client, writer, clock, quota_clock, reads: ReadQuota::new(reads) };
-    let verified = small_runtime()?.block_on(verifier.verify(&args.identity, row, args.resend));
+    let verified = small_runtime()?.block_on(verifier.verify(row, args.resend));
     drop(verifier);
     let _ = thread.join();
     verified.map_err(|error| failed(&error))

@@ -197,11 +197,8 @@ async fn profile(
     Path((kind, key)): Path<(String, String)>,
 ) -> Result<Response<Body>, Problem> {
     let identity = identity(&kind, key)?;
-    let find = move || {
-        let mut forms = api.intake.mappings().stored_forms(&identity).collect::<Vec<_>>().into_iter();
-        forms.find_map(|form| api.status.profile(&form).transpose()).transpose()
-    };
-    let profile = read_store(find).await?;
+    let forms = api.intake.mappings().stored_forms(&identity);
+    let profile = read_store(move || api.status.profile(&forms)).await?;
     let profile = profile.ok_or_else(|| Problem::not_found("this device holds nothing of that identity"))?;
     Ok(json(&profile))
 }
@@ -234,15 +231,10 @@ async fn verify(
     Query(query): Query<VerifyQuery>,
 ) -> Result<Response<Body>, Problem> {
     let identity = identity(&kind, key)?;
-    let reading = api.clone();
-    let find = move || {
-        let mut forms = reading.intake.mappings().stored_forms(&identity).collect::<Vec<_>>().into_iter();
-        let row = |form: Identity| Some(reading.status.profile_row(&form).transpose()?.map(|row| (form, row)));
-        forms.find_map(row).transpose()
-    };
-    let found = read_store(find).await?;
-    let (identity, row) = found.ok_or_else(|| Problem::not_found("this device holds nothing of that identity"))?;
-    let verified = api.verifier.verify(&identity, row, query.resend).await;
+    let (forms, reading) = (api.intake.mappings().stored_forms(&identity), api.clone());
+    let row = read_store(move || reading.status.profile_row(&forms)).await?;
+    let row = row.ok_or_else(|| Problem::not_found("this device holds nothing of that identity"))?;
+    let verified = api.verifier.verify(row, query.resend).await;
     Ok(json(&verified.map_err(|error| match error {
         VerifyError::Store(error) => Problem::from(error),
         VerifyError::NotRead(_) => Problem::new(

@@ -11,7 +11,7 @@ use wildmatch::WildMatch;
 
 use crate::attribute::{AttributeName, Change, Operation, check_value_length};
 use crate::event::{Event, Hashes};
-use crate::identity::{Identity, IdentityKind};
+use crate::identity::{Identity, IdentityKind, StoredForms};
 use crate::limits::ATTRIBUTE_VALUE_CHARS_MAX;
 use crate::number::Number;
 
@@ -157,10 +157,11 @@ impl Mappings {
     }
 
     /// An identity as it may stand in the store: as it is, and hashed by each rule for its kind.
-    pub fn stored_forms(&self, identity: &Identity) -> impl Iterator<Item = Identity> {
+    #[must_use]
+    pub fn stored_forms(&self, identity: &Identity) -> StoredForms {
         let rules = self.identity_hashes.iter().filter(|(kind, _)| *kind == identity.kind());
         let hashed = rules.filter_map(|(kind, hash)| Identity::new(*kind, hash.hash(identity.key()).ok()?).ok());
-        std::iter::once(identity.clone()).chain(hashed)
+        StoredForms::new(identity.clone(), hashed)
     }
 
     /// Attributes that several devices total up, or might, by name: those with another operation than `set` whose name is

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::existence::Existence;
-use crate::identity::Identity;
 use crate::intake::folder::FolderView;
 use crate::intake::line::LineView;
 use crate::link::LinkState;
@@ -343,14 +342,8 @@ pub struct ProfileReading {
 
 /// The document of a profile, of which that version is in flight.
 #[must_use]
-pub fn profile(
-    identity: &Identity,
-    row: ProfileRow,
-    events: Vec<ProfileEvent>,
-    in_flight: Option<i64>,
-    now: Timestamp,
-) -> Profile {
-    let exists = row.knowledge.now(now);
+pub fn profile(row: ProfileRow, events: Vec<ProfileEvent>, in_flight: Option<i64>, now: Timestamp) -> Profile {
+    let (exists, identity) = (row.knowledge.now(now), &row.identity);
     Profile {
         identity: ProfileIdentity { kind: identity.kind().name().to_owned(), key: identity.key().to_owned() },
         exists: exists.name().to_owned(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::identity::Identity;
+use crate::identity::StoredForms;
 use crate::intake::folder::FolderView;
 use crate::intake::line::LineView;
 use crate::intake::view::SharedView;
@@ -161,13 +161,13 @@ impl StatusParts {
     ///
     /// # Errors
     /// [`StoreError::Read`].
-    pub fn profile(&self, identity: &Identity) -> Result<Option<Profile>, StoreError> {
+    pub fn profile(&self, forms: &StoredForms) -> Result<Option<Profile>, StoreError> {
         let reader = self.reader();
-        let Some(row) = reader.profile(identity)? else { return Ok(None) };
+        let Some(row) = reader.profile(forms)? else { return Ok(None) };
         let events = reader.profile_events(row.id, EVENTS_SHOWN)?;
         let in_flight = self.in_flight.newest_version(row.id);
         let waits = self.waits(row.id);
-        let found = profile(identity, row, events, in_flight, self.clock.now());
+        let found = profile(row, events, in_flight, self.clock.now());
         let is_pending = found.attributes.iter().any(|attribute| attribute.state == "pending");
         Ok(Some(Profile { waits: waits.filter(|_| is_pending), ..found }))
     }
@@ -192,8 +192,8 @@ impl StatusParts {
     ///
     /// # Errors
     /// [`StoreError::Read`].
-    pub fn profile_row(&self, identity: &Identity) -> Result<Option<ProfileRow>, StoreError> {
-        self.reader().profile(identity)
+    pub fn profile_row(&self, forms: &StoredForms) -> Result<Option<ProfileRow>, StoreError> {
+        self.reader().profile(forms)
     }
 }
 

@@ -19,7 +19,7 @@ use super::sends::{self, SendLog};
 use super::verification::ReadBack;
 use super::{StoreError, schema};
 use crate::existence::Knowledge;
-use crate::identity::Identity;
+use crate::identity::{Identity, StoredForms};
 use crate::merge::{Decision, Sent, Shown};
 use crate::quota::Quota;
 use crate::route::Route;
@@ -36,6 +36,8 @@ pub struct Reader {
 pub struct ProfileRow {
     /// Its number in the store.
     pub id: i64,
+    /// Whose it is, as it is stored.
+    pub identity: Identity,
     /// Whether Target has it.
     pub knowledge: Knowledge,
     /// The batch that it is in.
@@ -326,10 +328,10 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError::Read`].
-    pub fn profile(&self, identity: &Identity) -> Result<Option<ProfileRow>, StoreError> {
+    pub fn profile(&self, forms: &StoredForms) -> Result<Option<ProfileRow>, StoreError> {
         let read = || {
             let snapshot = self.connection.unchecked_transaction()?;
-            find(&snapshot, identity)
+            find(&snapshot, forms)
         };
         read().map_err(StoreError::Read)
     }
@@ -341,8 +343,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Read`].
-    pub fn profile(&self, identity: &Identity) -> Result<Option<ProfileRow>, StoreError> {
-        find(&self.connection, identity).map_err(StoreError::Read)
+    pub fn profile(&self, forms: &StoredForms) -> Result<Option<ProfileRow>, StoreError> {
+        find(&self.connection, forms).map_err(StoreError::Read)
     }
 
     /// As [`Reader::rejected`].
@@ -354,7 +356,11 @@ impl Store {
     }
 }
 
-fn find(snapshot: &Connection, identity: &Identity) -> rusqlite::Result<Option<ProfileRow>> {
+fn find(snapshot: &Connection, forms: &StoredForms) -> rusqlite::Result<Option<ProfileRow>> {
+    forms.iter().find_map(|form| find_form(snapshot, form).transpose()).transpose()
+}
+
+fn find_form(snapshot: &Connection, identity: &Identity) -> rusqlite::Result<Option<ProfileRow>> {
     let head = snapshot
         .prepare_cached(
             "SELECT id, existence, existence_at_ms, batch_id, missing_since_ms, look_at_ms, due_at_ms, is_ambiguous
@@ -369,6 +375,7 @@ fn find(snapshot: &Connection, identity: &Identity) -> rusqlite::Result<Option<P
             };
             Ok(ProfileRow {
                 id: row.get(0)?,
+                identity: identity.clone(),
                 knowledge: profiles::knowledge(row, 1)?,
                 batch_id: row.get(3)?,
                 missing: time(4)?.zip(time(5)?),

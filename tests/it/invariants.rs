@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use outpost::attribute::{AttributeName, Change, Operation};
 use outpost::event::{Event, EventStatus};
-use outpost::identity::{Identity, IdentityKind};
+use outpost::identity::{Identity, IdentityKind, StoredForms};
 use outpost::mapping::{MappingError, ProfileChanges};
 use outpost::quota::QuotaTime;
 use outpost::reason::Reason;
@@ -154,7 +154,7 @@ proptest! {
             }
             let card = format!("card {}", event.card);
             let identity = Identity::new(IdentityKind::ThirdPartyId, card.clone()).unwrap();
-            let held = reader.profile(&identity).unwrap().unwrap().attributes.remove(0);
+            let held = reader.profile(&StoredForms::exactly(identity)).unwrap().unwrap().attributes.remove(0);
             prop_assert_eq!(&held.value, &newest[&card]);
             let is_delivered = target.get(&card) == Some(&held.value);
             let is_refused = held.refused_version == held.version;

@@ -92,6 +92,27 @@ async fn a_person_is_found_and_forgotten_under_the_number_on_the_card() {
     assert_eq!(files_with(fixture.dir.path(), CARD_HASH), Vec::<String>::new());
 }
 
+/// Asks as each of those would who looks for a person: all find what is stored under a hash.
+#[tokio::test]
+async fn the_page_and_verify_at_rest_find_a_person_under_the_number_on_the_card() {
+    let fixture = hashing("data.store").start().await;
+    fixture.agent.record(&told("1")).await;
+    let path = format!("/page/profile?identity=third_party_id%3A{CARD}");
+    let page = fixture.agent.request(Method::GET, &path).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("lastStore"), "{page}");
+
+    let device = crate::device::Device::new();
+    let config = mappings(&format!("key = \"{KEY}\""), "data.store");
+    let config = config.replace("[target]", "[agent]\ndata_dir = \"data\"\n[target]\nendpoint = \"http://127.0.0.1:9\"");
+    device.write_private("agent.toml", &config);
+    let data = told("1")["data"].to_string();
+    device.works(&["record", "--type", "com.acme.loyalty.used", "--data", &data]);
+    assert!(device.works(&["explain", &format!("third_party_id:{CARD}")]).contains("lastStore = Lund"));
+    let (code, said) = device.fails(&["verify", &format!("third_party_id:{CARD}")]);
+    assert!(said.contains("the profile cannot be read from Target"), "{said}");
+    assert_eq!(code, Some(1));
+}
+
 #[tokio::test]
 async fn a_rejected_event_is_tried_again_with_the_hash_alone() {
     let mut fixture = hashing("data.store ~ data.nowhere").start().await;

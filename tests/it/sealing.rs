@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use outpost::clock::Clock;
-use outpost::identity::Identity;
+use outpost::identity::{Identity, StoredForms};
 use outpost::store::{FILE_NAME, Reader, Store, StoreError, StoreFile, StoreKey};
 use reqwest::{Method, StatusCode};
 use rusqlite::Connection;
@@ -116,13 +116,13 @@ async fn what_is_sealed_cannot_be_moved_to_another_row() {
     .unwrap();
     drop(raw);
     let identity: Identity = format!("third_party_id:{CARD}").parse().unwrap();
-    let error = Reader::open(&file).unwrap().profile(&identity).unwrap_err();
+    let error = Reader::open(&file).unwrap().profile(&StoredForms::exactly(identity.clone())).unwrap_err();
     assert!(error.is_corruption(), "{error:?}");
 
     // As the agent does when a value cannot be read: the next start looks at all of it, and goes on without the row.
     std::fs::write(path.with_extension("suspect"), "").unwrap();
     assert!(Store::mend(&file, Clock::system()).unwrap());
-    let row = Reader::open(&file).unwrap().profile(&identity).unwrap().unwrap();
+    let row = Reader::open(&file).unwrap().profile(&StoredForms::exactly(identity.clone())).unwrap().unwrap();
     let names: Vec<&str> = row.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
     assert_eq!(names, ["note"]);
     assert!(!Store::mend(&file, Clock::system()).unwrap());
@@ -144,7 +144,7 @@ async fn a_damaged_store_stays_sealed_when_it_is_mended() {
         assert!(Store::mend(&file, Clock::system()).unwrap());
         drop(Store::open(&file).unwrap());
         let identity: Identity = format!("third_party_id:{CARD}").parse().unwrap();
-        let row = Reader::open(&file).unwrap().profile(&identity).unwrap().unwrap();
+        let row = Reader::open(&file).unwrap().profile(&StoredForms::exactly(identity.clone())).unwrap().unwrap();
         assert_eq!(row.attributes[0].value, format!("{NOTE}!"));
         for name in [FILE_NAME, "outpost.db-wal"] {
             let bytes = std::fs::read(path.with_file_name(name)).unwrap_or_default();

@@ -13,7 +13,7 @@ use outpost::forwarder::core::{
     Action, Ask, BatchCame, Core, CoreParts, Input, Moment as CoreMoment, Request, Settle, Waits,
 };
 use outpost::forwarder::{ForwarderRules, ForwarderSettings};
-use outpost::identity::Identity;
+use outpost::identity::{Identity, StoredForms};
 use outpost::intake::on_clock;
 use outpost::limits::QUOTA_WINDOW;
 use outpost::link::Link;
@@ -369,7 +369,7 @@ impl Agent for Real {
         let mut rows = Vec::new();
         let store = self.store.as_ref().unwrap();
         for identity in (0..CUSTOMERS).map(customer) {
-            let Some(profile) = store.profile(&identity).unwrap() else { continue };
+            let Some(profile) = store.profile(&StoredForms::exactly(identity.clone())).unwrap() else { continue };
             let in_flight = self.process.in_flight.newest_version(profile.id);
             for attribute in profile.attributes {
                 let is_superseded = attribute.refused_reason.as_deref() == Some("superseded");

@@ -73,7 +73,8 @@ fn a_store_of_the_first_schema_is_brought_to_this_one_with_all_that_is_pending()
     assert_eq!((claims.len(), pending), (1, vec![("visits", "2")]));
     let reader = Reader::open(&path).unwrap();
     assert_eq!(reader.count_pending().unwrap().profiles, 1);
-    let row = reader.profile(&"third_party_id:7".parse().unwrap()).unwrap().unwrap();
+    let row =
+        reader.profile(&outpost::identity::StoredForms::exactly("third_party_id:7".parse().unwrap())).unwrap().unwrap();
     assert_eq!(row.knowledge.existence, Existence::Unknown);
     let version: i64 =
         Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();

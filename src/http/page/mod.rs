@@ -204,7 +204,7 @@ fn whole(api: &Api, asked: &Asked) -> Result<String, StoreError> {
 fn found(api: &Api, written: &str) -> Result<String, StoreError> {
     let words = match written.trim().parse::<Identity>() {
         Err(error) => error.to_string(),
-        Ok(identity) => match api.status.profile(&identity)? {
+        Ok(identity) => match api.status.profile(&api.intake.mappings().stored_forms(&identity))? {
             Some(profile) => {
                 let found = ProfileWords::from(&profile);
                 return Ok(render("profile", context! { found => shown(&found) }));
