@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use outpost::identity::{Identity, IdentityKind};
-use outpost::target::single::encode;
-use outpost::target::{Client, ClientOptions, Outcome};
+use outpost::adobe::single::encode;
+use outpost::adobe::{Client, ClientOptions, Outcome};
+use outpost::core::identity::{Identity, IdentityKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

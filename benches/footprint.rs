@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
-use outpost::clock::Clock;
-use outpost::quota::QuotaTime;
+use outpost::core::forwarding::quota::QuotaTime;
+use outpost::device::clock::Clock;
 use outpost::store::{ClaimRules, InFlight, Settlement, Store};
 
 use common::{Agent, NOWHERE, PROFILES, STRUCTURED, backlog, event, load, request, row};

@@ -12,12 +12,21 @@ struct Source {
 }
 
 impl Source {
-    /// The top-level module it belongs to.
-    fn module(&self) -> &str {
-        let first = self.path.split('/').next().unwrap();
-        first.strip_suffix(".rs").unwrap_or(first)
+    /// The folder of `src` that it belongs to.
+    fn floor(&self) -> &str {
+        self.path.split('/').next().unwrap()
+    }
+
+    /// Its module, from the root on.
+    fn module(&self) -> Module {
+        let path = self.path.strip_suffix(".rs").unwrap();
+        let path = path.strip_suffix("/mod").unwrap_or(path);
+        path.split('/').map(str::to_owned).collect()
     }
 }
+
+/// A module by its names from the root on.
+type Module = Vec<String>;
 
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -46,34 +55,124 @@ fn code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The floor of each top-level module, as `src/lib.rs` declares them.
-fn floors() -> BTreeMap<String, u32> {
-    let text = include_str!("../src/lib.rs");
-    let mut floor = None;
-    let mut floors = BTreeMap::new();
-    for line in text.lines() {
-        if let Some(number) = line.strip_prefix("// Floor ") {
-            floor = Some(number.parse().unwrap());
-        } else if let Some(module) = line.strip_prefix("pub mod ") {
-            floors.insert(module.trim_end_matches(';').to_owned(), floor.unwrap());
-        }
-    }
-    floors
+/// The folders of `src`, the lowest floor first, as `src/lib.rs` declares them.
+fn floors() -> Vec<&'static str> {
+    let lines = include_str!("../src/lib.rs").lines();
+    lines.filter_map(|line| line.strip_prefix("pub mod ")).map(|module| module.trim_end_matches(';')).collect()
 }
 
-/// The top-level modules that each imports.
-fn imports(sources: &[Source], floors: &BTreeMap<String, u32>) -> BTreeMap<String, BTreeSet<String>> {
-    let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for source in sources.iter().filter(|source| floors.contains_key(source.module())) {
-        let own = imports.entry(source.module().to_owned()).or_default();
-        for after in source.code.split("crate::").skip(1) {
-            let name: String = after.chars().take_while(|next| next.is_alphanumeric() || *next == '_').collect();
-            if floors.contains_key(&name) && name != source.module() {
-                own.insert(name);
+/// All modules, and what each re-exports from one of its children.
+struct House {
+    modules: BTreeSet<Module>,
+    exports: BTreeMap<(Module, String), Module>,
+}
+
+impl House {
+    fn of(sources: &[Source]) -> Self {
+        let modules = sources.iter().map(Source::module).collect();
+        let mut house = Self { modules, exports: BTreeMap::new() };
+        for source in sources {
+            let module = source.module();
+            for statement in source.code.split("pub use ").skip(1) {
+                let statement = statement.split(';').next().unwrap();
+                let (child, names) = statement.trim_start_matches("self::").split_once("::").unwrap_or((statement, ""));
+                let child: Module = module.iter().cloned().chain([child.to_owned()]).collect();
+                let names = names.split(['{', '}', ',', ':']).map(str::trim);
+                let names = names.map(|name| name.split(" as ").last().unwrap().to_owned());
+                names.for_each(|name| drop(house.exports.insert((module.clone(), name), child.clone())));
+            }
+        }
+        house
+    }
+
+    /// The module that a path leads to: one of ours, or where the item behind it is at home.
+    fn home(&self, path: &[String]) -> Module {
+        let mut home = Module::new();
+        for name in path {
+            let next: Module = home.iter().chain([name]).cloned().collect();
+            if self.modules.contains(&next) {
+                home = next;
+            } else {
+                return self.exports.get(&(home.clone(), name.clone())).unwrap_or(&home).clone();
+            }
+        }
+        home
+    }
+
+    /// The modules that a source names, by `crate` or by `super`.
+    fn named_by(&self, source: &Source) -> BTreeSet<Module> {
+        let mut named = BTreeSet::new();
+        for (root, prefix) in [("crate::", Module::new()), ("super::", parent(&source.module()))] {
+            // What follows another `super::` is a part of the same path.
+            let starts = source.code.match_indices(root).map(|(at, _)| at);
+            for at in starts.filter(|at| !source.code[..*at].ends_with("super::")) {
+                let (mut base, mut rest) = (prefix.clone(), &source.code[at + root.len()..]);
+                while let Some(after) = rest.strip_prefix("super::") {
+                    (base, rest) = (parent(&base), after);
+                }
+                for path in paths(rest) {
+                    let path: Module = base.iter().cloned().chain(path).collect();
+                    named.insert(self.home(&path));
+                }
+            }
+        }
+        named
+    }
+}
+
+fn parent(module: &[String]) -> Module {
+    module[..module.len().saturating_sub(1)].to_vec()
+}
+
+/// The paths at the beginning of a text: one, or several in braces.
+fn paths(text: &str) -> Vec<Module> {
+    let mut path = Module::new();
+    let mut rest = text;
+    loop {
+        if let Some(group) = rest.strip_prefix('{') {
+            let mut depth = 1;
+            let end = group.find(|next| {
+                depth += i32::from(next == '{') - i32::from(next == '}');
+                depth == 0
+            });
+            let mut items = vec![String::new()];
+            for next in group[..end.unwrap()].chars() {
+                depth += i32::from(next == '{') - i32::from(next == '}');
+                match next {
+                    ',' if depth == 0 => items.push(String::new()),
+                    _ => items.last_mut().unwrap().push(next),
+                }
+            }
+            let each = items.iter().flat_map(|item| paths(item.trim()));
+            return each.map(|end| path.iter().cloned().chain(end).collect()).collect();
+        }
+        let name: String = rest.chars().take_while(|next| next.is_alphanumeric() || *next == '_').collect();
+        rest = &rest[name.len()..];
+        if !name.is_empty() && name != "self" {
+            path.push(name);
+        }
+        match rest.strip_prefix("::") {
+            Some(after) => rest = after,
+            None => return vec![path],
+        }
+    }
+}
+
+/// Which neighbours import each other, by the folder that they are in: from each child to others of the same folder.
+fn neighbours(sources: &[Source]) -> BTreeMap<Module, BTreeMap<String, BTreeSet<String>>> {
+    let house = House::of(sources);
+    let mut neighbours: BTreeMap<Module, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+    for source in sources {
+        let own = source.module();
+        for other in house.named_by(source) {
+            let shared = own.iter().zip(&other).take_while(|(one, other)| one == other).count();
+            if let (Some(from), Some(to)) = (own.get(shared), other.get(shared)) {
+                let folder = neighbours.entry(own[..shared].to_vec()).or_default();
+                folder.entry(from.clone()).or_default().insert(to.clone());
             }
         }
     }
-    imports
+    neighbours
 }
 
 /// Fails for each line of code that holds one of the words, but for files that may.
@@ -88,60 +187,74 @@ fn absent(words: &[&str], may: impl Fn(&Source) -> bool) {
 }
 
 #[test]
-fn imports_go_down_and_the_table_shows_every_module() {
-    let (sources, floors) = (sources(), floors());
-    for (module, imported) in imports(&sources, &floors) {
-        for other in imported {
-            assert!(floors[&other] <= floors[&module], "{module} imports {other}, which is above it");
-        }
+fn src_holds_main_lib_and_folders_and_the_table_shows_each() {
+    let floors = floors();
+    for source in sources() {
+        let is_root = ["main.rs", "lib.rs"].contains(&source.path.as_str());
+        assert!(is_root || floors.contains(&source.floor()), "src/{} stands on no floor", source.path);
     }
-    let table: Vec<&str> = include_str!("../src/lib.rs").lines().filter(|line| line.starts_with("//! | ")).collect();
-    for (module, floor) in floors {
-        let row = table.iter().find(|row| row.starts_with(&format!("//! | {floor} |"))).unwrap();
-        assert!(row.contains(&format!("`{module}`")), "{module} is missing on floor {floor} of the table");
+    let table = include_str!("../src/lib.rs").lines().filter_map(|line| line.strip_prefix("//! | `"));
+    let table: Vec<&str> = table.map(|row| row.split('`').next().unwrap()).collect();
+    assert_eq!(table, floors);
+}
+
+#[test]
+fn imports_between_folders_go_down() {
+    let floors = floors();
+    let floor_of = |folder: &str| floors.iter().position(|floor| *floor == folder);
+    let (sources, root) = (sources(), Module::new());
+    let of_root = &neighbours(&sources)[&root];
+    assert!(of_root.len() > 8, "the walk found the imports: {of_root:?}");
+    for (folder, imported) in of_root.iter().filter(|(folder, _)| floor_of(folder).is_some()) {
+        for other in imported {
+            assert!(floor_of(other) < floor_of(folder), "{folder} imports {other}, which is above it");
+        }
     }
 }
 
 #[test]
-fn imports_have_no_ring() {
-    let mut imports = imports(&sources(), &floors());
-    while !imports.is_empty() {
-        let free: Vec<String> =
-            imports.iter().filter(|(_, imported)| imported.is_empty()).map(|(module, _)| module.clone()).collect();
-        assert!(!free.is_empty(), "there is a ring in {imports:?}");
-        for module in free {
-            imports.remove(&module);
-            imports.values_mut().for_each(|imported| {
-                imported.remove(&module);
-            });
+fn imports_have_no_ring_at_any_level() {
+    let neighbours = neighbours(&sources());
+    let edges: usize = neighbours.values().flat_map(BTreeMap::values).map(BTreeSet::len).sum();
+    assert!(edges > 150, "the walk found the imports: {edges}");
+    for (folder, mut imports) in neighbours {
+        let imported: BTreeSet<String> = imports.values().flatten().cloned().collect();
+        for name in imported {
+            imports.entry(name).or_default();
+        }
+        while !imports.is_empty() {
+            let is_free = |(name, imported): (&String, &BTreeSet<String>)| imported.is_empty().then(|| name.clone());
+            let free: Vec<String> = imports.iter().filter_map(is_free).collect();
+            assert!(!free.is_empty(), "there is a ring in src/{}: {imports:?}", folder.join("/"));
+            imports.retain(|name, _| !free.contains(name));
+            imports.values_mut().for_each(|imported| imported.retain(|name| !free.contains(name)));
         }
     }
 }
 
 #[test]
 fn sql_is_at_home_in_the_store() {
-    absent(&["rusqlite", "SELECT ", "INSERT ", "DELETE FROM"], |source| source.module() == "store");
+    absent(&["rusqlite", "SELECT ", "INSERT ", "DELETE FROM"], |source| source.floor() == "store");
 }
 
 #[test]
 fn target_s_host_and_paths_are_at_home_beside_its_client() {
-    absent(&["omtrdc", "/m2/"], |source| ["target", "sandbox"].contains(&source.module()));
+    absent(&["omtrdc", "/m2/"], |source| ["adobe", "sandbox"].contains(&source.floor()));
 }
 
 #[test]
-fn below_floor_3_nobody_reads_a_clock() {
-    let floors = floors();
-    let is_above = |source: &Source| floors.get(source.module()).is_none_or(|floor| *floor >= 3);
+fn in_core_and_store_nobody_reads_a_clock() {
+    let is_free = |source: &Source| !["core", "store"].contains(&source.floor());
     absent(&["SystemTime", "Instant", "Timestamp::now", "fastrand"], |source| {
-        is_above(source) || source.path == "store/writer.rs"
+        is_free(source) || source.path == "store/writer.rs"
     });
-    absent(&["SystemTime"], is_above);
+    absent(&["SystemTime"], is_free);
 }
 
 #[test]
 fn only_commands_print() {
     absent(&["println!", "eprintln!", "print!(", "dbg!", "todo!", "unimplemented!"], |_| false);
-    absent(&["io::stdout", "io::stderr"], |source| ["cli", "logging"].contains(&source.module()));
+    absent(&["io::stdout", "io::stderr"], |source| source.floor() == "cli" || source.path == "device/logging.rs");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use outpost::clock::Clock;
+use outpost::device::clock::Clock;
 use outpost::intake::{cloudevents, event_at};
 use outpost::store::{Recording, Store, StoreLimits};
 use rusqlite::Connection;
@@ -331,7 +331,7 @@ pub fn row(name: &str, load: &Load) {
 }
 
 /// The mappings of [`config_text`].
-pub fn mappings() -> Arc<outpost::mapping::Mappings> {
+pub fn mappings() -> Arc<outpost::core::mapping::Mappings> {
     let text = config_text(Path::new("."), NOWHERE);
     outpost::config::Config::parse(&outpost::config::Sources::of_text(Path::new("agent.toml"), &text), |_| {
         String::new()

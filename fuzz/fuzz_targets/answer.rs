@@ -4,9 +4,9 @@
 use std::time::SystemTime;
 
 use libfuzzer_sys::fuzz_target;
-use outpost::limits::ANSWER_WORDS_CHARS_MAX;
-use outpost::target::Outcome;
-use outpost::target::outcome::{Answer, classify};
+use outpost::core::limits::ANSWER_WORDS_CHARS_MAX;
+use outpost::adobe::Outcome;
+use outpost::adobe::outcome::{Answer, classify};
 
 fuzz_target!(|input: (u16, Option<&str>, Option<&str>, Option<&str>, Option<&str>, &[u8])| {
     let (status, retry_after, date, content_type, location, body) = input;

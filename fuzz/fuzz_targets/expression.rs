@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use minijinja::Value;
-use outpost::mapping::expression::Engine;
+use outpost::core::mapping::expression::Engine;
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(None));
 

@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use outpost::target::BatchOutcome;
-use outpost::target::bulk::{read_status, read_submission};
-use outpost::target::{delivery, fetch};
+use outpost::adobe::BatchOutcome;
+use outpost::adobe::bulk::{read_status, read_submission};
+use outpost::adobe::{delivery, fetch};
 
 fuzz_target!(|body: &[u8]| {
     if let Some(BatchOutcome::Submitted(path)) = read_submission(body) {

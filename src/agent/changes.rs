@@ -10,17 +10,17 @@ use tokio::task::JoinSet;
 use super::destination::{destination, tell};
 use super::forwarding::Forwarding;
 use super::{AgentError, Listeners};
-use crate::clock::Clock;
-use crate::forwarder::{ForwarderRules, ForwarderSettings};
+use crate::adobe::{Client, ClientOptions};
+use crate::core::mapping::Mappings;
+use crate::device::clock::Clock;
+use crate::device::shared::Shared;
+use crate::forward::shown::{Bounds, ReadQuota, SharedBounds};
+use crate::forward::{ForwarderRules, ForwarderSettings};
 use crate::http::api::Api;
 use crate::http::guard::Guard;
 use crate::http::router::router;
 use crate::http::server::{ServerOptions, serve};
-use crate::mapping::Mappings;
-use crate::shared::Shared;
-use crate::status::{Bounds, ReadQuota, SharedBounds};
 use crate::store::{StoreError, StoreLimits, Writer};
-use crate::target::{Client, ClientOptions};
 
 /// What may change while an agent runs.
 #[derive(Debug)]

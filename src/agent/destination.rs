@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::adobe::ClientOptions;
 use crate::store::{Adopted, Destination};
-use crate::target::ClientOptions;
 
 pub(super) fn destination(target: &ClientOptions, device_id: &str) -> Destination {
     Destination {

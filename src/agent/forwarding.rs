@@ -7,17 +7,17 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::backoff::backoff;
-use crate::clock::Clock;
-use crate::forwarder::{Forwarder, ForwarderParts, ForwarderSettings};
-use crate::limits::QUOTA_WINDOW;
-use crate::link::Link;
-use crate::network::NetworkWatch;
-use crate::pulse::Pulse;
-use crate::quota::{QuotaClock, QuotaTime};
-use crate::status::{LinkView, ProfileWaits, ReadQuota, RouteCounts};
+use crate::adobe::Client;
+use crate::core::forwarding::backoff::backoff;
+use crate::core::forwarding::link::Link;
+use crate::core::forwarding::quota::{QuotaClock, QuotaTime};
+use crate::core::limits::QUOTA_WINDOW;
+use crate::device::clock::Clock;
+use crate::device::network::NetworkWatch;
+use crate::device::pulse::Pulse;
+use crate::forward::shown::{LinkView, ProfileWaits, ReadQuota, RouteCounts};
+use crate::forward::{Forwarder, ForwarderParts, ForwarderSettings};
 use crate::store::{InFlight, Outbox, StoreError, StoreFile, Writer};
-use crate::target::Client;
 
 /// What every forwarder of the process is made of.
 #[derive(Clone)]

@@ -10,34 +10,39 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::clock::Clock;
-use crate::housekeeping::Housekeeping;
+use crate::adobe::{Client, ClientError};
+use crate::agent::housekeeping::Housekeeping;
+use crate::agent::watchdog::{INTERVAL, LATE_MAX, Watchdog};
+use crate::core::forwarding::link::Link;
+use crate::core::forwarding::pace::first_wait;
+use crate::core::forwarding::quota::QuotaClock;
+use crate::core::limits::STOP_TIMEOUT;
+use crate::core::tokens::Tokens;
+use crate::device::clock::Clock;
+use crate::device::log_level::LogLevel;
+use crate::device::metrics::Metrics;
+use crate::device::pulse::Pulse;
+use crate::device::shared::Shared;
+use crate::device::supervisor::{self, News};
+use crate::forward::shown::{LinkView, PendingAtStart, ProfileWaits, ReadQuota, RouteCounts, SharedBounds};
 use crate::http::admission::Admission;
 use crate::http::api::{Api, ReloadSender};
 use crate::http::guard::Guard;
 use crate::http::server::ServerOptions;
 use crate::http::sessions::Sessions;
+use crate::inspect::status::StatusParts;
+use crate::inspect::verify::Verifier;
 use crate::intake::Intake;
 use crate::intake::folder::{Folder, FolderRules};
 use crate::intake::line::{LineDevice, LineRules};
-use crate::limits::STOP_TIMEOUT;
-use crate::link::Link;
-use crate::log_level::LogLevel;
-use crate::metrics::Metrics;
-use crate::pace::first_wait;
-use crate::pulse::Pulse;
-use crate::quota::QuotaClock;
-use crate::shared::Shared;
-use crate::status::{LinkView, PendingAtStart, ProfileWaits, ReadQuota, RouteCounts, SharedBounds, StatusParts};
 use crate::store::{InFlight, Reader, Store, StoreError, StoreFile, StoreLimits, Writer};
-use crate::supervisor::{self, News};
-use crate::target::{Client, ClientError};
-use crate::tokens::Tokens;
-use crate::verify::Verifier;
-use crate::watchdog::{INTERVAL, LATE_MAX, Watchdog};
 
 /// How often it is looked whether a certificate has changed in its file.
 const CERTIFICATES_INTERVAL: Duration = Duration::from_secs(2);
+
+pub mod data_dir;
+pub mod housekeeping;
+pub mod watchdog;
 
 mod changes;
 mod destination;

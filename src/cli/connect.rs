@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use super::Failure;
-use crate::data_dir::{DataDir, DataDirError, Endpoint, Lock};
+use crate::agent::data_dir::{DataDir, DataDirError, Endpoint, Lock};
 
 /// How long the agent may take for an answer. Limits: a full group on a slow flash card is well below.
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -9,12 +9,12 @@ use serde::Serialize;
 use super::connect::{Holder, holder};
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print, small_runtime};
-use crate::clock::Clock;
+use crate::agent::data_dir::DataDir;
 use crate::config::{Config, Sources};
-use crate::data_dir::DataDir;
-use crate::limits::EVENT_TIME_AHEAD_MAX;
-use crate::rights::is_root;
-use crate::status::Status;
+use crate::core::limits::EVENT_TIME_AHEAD_MAX;
+use crate::device::clock::Clock;
+use crate::device::rights::is_root;
+use crate::inspect::status::Status;
 use crate::store::{Reader, StoreError, StoreFile};
 
 mod bundle;

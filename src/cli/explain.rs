@@ -3,10 +3,12 @@
 use super::connect::{Holder, holder};
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print, profile_path, small_runtime};
-use crate::clock::Clock;
-use crate::identity::Identity;
-use crate::reason::Reason;
-use crate::status::{EVENTS_SHOWN, Profile, ProfileAttribute, ProfileEventView, ProfileSend, ProfileWaitView, profile};
+use crate::core::identity::Identity;
+use crate::core::reason::Reason;
+use crate::device::clock::Clock;
+use crate::inspect::status::{
+    EVENTS_SHOWN, Profile, ProfileAttribute, ProfileEventView, ProfileSend, ProfileWaitView, profile,
+};
 use crate::store::{Reader, StoreError};
 
 /// Explains one profile: each attribute, what set it, and what became of it

@@ -4,8 +4,8 @@ use super::connect::{Connection, Holder, holder};
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print, profile_path, small_runtime};
 use crate::config::Config;
-use crate::forget::{Forgetting, Forgotten};
-use crate::identity::Identity;
+use crate::core::identity::Identity;
+use crate::inspect::forget::{Forgetting, Forgotten};
 use crate::intake::folder::FolderRules;
 use crate::store::{InFlight, Reader, Store, StoreError, Writer};
 

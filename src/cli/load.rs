@@ -7,10 +7,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Failure, warn};
+use crate::agent::data_dir::{DataDir, DeviceId};
 use crate::config::{AgentConfig, Config, Problems, Sources, default_path};
-use crate::data_dir::{DataDir, DeviceId};
-use crate::mount::is_mounted;
-use crate::supervisor::{self, News};
+use crate::device::mount::is_mounted;
+use crate::device::supervisor::{self, News};
 
 /// The configuration of `--sandbox` without a file.
 const SANDBOX_CONFIG: &str = include_str!("sandbox.toml");

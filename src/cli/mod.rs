@@ -7,18 +7,19 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::adobe::ClientOptions;
+use crate::agent::data_dir::DataDir;
 use crate::config::{Config, StoreConfig, TargetConfig};
-use crate::data_dir::DataDir;
-use crate::identity::Identity;
-use crate::rights;
+use crate::core::identity::Identity;
+use crate::device::rights;
 use crate::store::{StoreFile, StoreLimits};
-use crate::target::ClientOptions;
 
 mod check;
 mod connect;
 mod doctor;
 mod explain;
 mod forget;
+mod intake_lines;
 mod load;
 mod log;
 mod preview;

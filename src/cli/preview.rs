@@ -4,22 +4,22 @@ use std::io::Read;
 
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print};
-use crate::clock::Clock;
+use crate::adobe::single::path;
+use crate::adobe::{FetchedProfile, Reply, bulk, delivery, fetch};
 use crate::config::{Config, TargetConfig};
-use crate::event::EventStatus;
-use crate::existence::Existence;
-use crate::forwarder::ForwarderSettings;
-use crate::forwarder::core::{Moment, Request};
-use crate::forwarder::foresight::{Foreseen, Foresight, foresee};
-use crate::identity::{Identity, StoredForms};
+use crate::core::event::EventStatus;
+use crate::core::forwarding::existence::Existence;
+use crate::core::forwarding::quota::QuotaTime;
+use crate::core::identity::{Identity, StoredForms};
+use crate::core::limits::{ATTRIBUTE_VALUE_CHARS_WARN, IDENTITY_CHARS_WARN, QUOTA_WINDOW};
+use crate::core::mapping::Meaning;
+use crate::core::operation::merge::Shown;
+use crate::device::clock::Clock;
+use crate::forward::ForwarderSettings;
+use crate::forward::core::{Moment, Request};
+use crate::forward::foresight::{Foreseen, Foresight, foresee};
 use crate::intake::{cloudevents, event_at, recording};
-use crate::limits::{ATTRIBUTE_VALUE_CHARS_WARN, IDENTITY_CHARS_WARN, QUOTA_WINDOW};
-use crate::mapping::Meaning;
-use crate::merge::Shown;
-use crate::quota::QuotaTime;
 use crate::store::{Claim, ClaimRules, InFlight, ProfileRow, Rehearsal, StoreError};
-use crate::target::single::path;
-use crate::target::{FetchedProfile, Reply, bulk, delivery, fetch};
 
 /// Shows which mappings match an event, and the exact requests that would be sent
 #[derive(Debug, clap::Args)]

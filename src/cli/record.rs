@@ -12,11 +12,11 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::connect::{Connection, Holder, holder};
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print, small_runtime, store_limits, warn};
-use crate::clock::Clock;
+use crate::agent::data_dir::{DataDir, Lock};
 use crate::config::Config;
-use crate::data_dir::{DataDir, Lock};
+use crate::core::limits::INTAKE_BODY_BYTES_MAX;
+use crate::device::clock::Clock;
 use crate::intake::{self, cloudevents};
-use crate::limits::INTAKE_BODY_BYTES_MAX;
 use crate::store::Store;
 
 /// Events in one request or transaction.

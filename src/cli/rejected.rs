@@ -10,12 +10,12 @@ use serde_json::value::RawValue;
 use super::connect::{Connection, Holder, holder};
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print, small_runtime, warn};
-use crate::clock::Clock;
+use crate::agent::data_dir::Lock;
 use crate::config::Config;
-use crate::data_dir::Lock;
-use crate::limits::REJECTED_LISTED_MAX;
-use crate::mapping::Mappings;
-use crate::rejected::{RejectedItem, RejectedList, Retried, Retry};
+use crate::core::limits::REJECTED_LISTED_MAX;
+use crate::core::mapping::Mappings;
+use crate::device::clock::Clock;
+use crate::inspect::rejected::{RejectedItem, RejectedList, Retried, Retry};
 use crate::store::{Reader, RejectedRow, Store, StoreError};
 
 /// Shows, retries or drops rejected events and updates

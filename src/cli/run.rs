@@ -9,20 +9,20 @@ use tokio::sync::{mpsc, watch};
 
 use super::load::{self, ConfigArgs, Loaded};
 use super::{Failure, client_options, print, store_limits};
+use crate::agent::data_dir::{DataDir, Endpoint};
 use crate::agent::{self, AgentOptions, Change, Listeners, Settings};
 use crate::config::Config;
-use crate::data_dir::{DataDir, Endpoint};
+use crate::core::limits::SANDBOX_REQUESTS_KEPT;
+use crate::core::tokens::Tokens;
+use crate::device::log_level::LogLevel;
+use crate::device::logging;
+use crate::device::rights;
+use crate::device::shared::Shared;
 use crate::http::api::ReloadSender;
 use crate::http::server::ServerOptions;
-use crate::limits::SANDBOX_REQUESTS_KEPT;
-use crate::log_level::LogLevel;
-use crate::logging;
-use crate::rights;
 use crate::sandbox::faults::Faults;
 use crate::sandbox::target::{Target, Unknown};
 use crate::sandbox::{Sandbox, known_profiles};
-use crate::shared::Shared;
-use crate::tokens::Tokens;
 
 mod orders;
 mod reload;

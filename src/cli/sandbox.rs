@@ -7,12 +7,12 @@ use tokio::sync::watch;
 
 use super::run::{bind, wait_for_signal};
 use super::{Failure, print, small_runtime};
-use crate::identity::Identity;
-use crate::limits::SANDBOX_REQUESTS_KEPT;
+use crate::adobe::{bulk, delivery, single};
+use crate::core::identity::Identity;
+use crate::core::limits::SANDBOX_REQUESTS_KEPT;
 use crate::sandbox::faults::Faults;
 use crate::sandbox::target::{Target, Unknown};
 use crate::sandbox::{Sandbox, known_profiles};
-use crate::target::{bulk, delivery, single};
 
 /// Runs the Target simulator alone
 #[derive(Debug, clap::Args)]

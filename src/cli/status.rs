@@ -4,16 +4,15 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use super::connect::{Connection, Holder, holder};
+use super::intake_lines;
 use super::load::{ConfigArgs, Loaded};
 use super::watch::Watch;
 use super::{Failure, existing_store, print, small_runtime};
-use crate::clock::Clock;
+use crate::agent::data_dir::DataDir;
 use crate::config::Config;
-use crate::data_dir::DataDir;
+use crate::device::clock::Clock;
 use crate::http::page::PageCode;
-use crate::intake::folder::FolderView;
-use crate::intake::line::LineView;
-use crate::status::{BatchView, RouteCount, Status, status_at_rest};
+use crate::inspect::status::{BatchView, RouteCount, Status, status_at_rest};
 use crate::store::Reader;
 
 /// How often `--watch` looks.
@@ -177,8 +176,8 @@ fn table(status: &Status) -> String {
     ]
     .map(|(name, value)| format!("{name:<10}{value}"))
     .into_iter()
-    .chain(status.folder.as_ref().map(folder))
-    .chain(status.lines.iter().map(device))
+    .chain(status.folder.as_ref().map(intake_lines::folder))
+    .chain(status.lines.iter().map(intake_lines::device))
     .chain(store.salvage.clone())
     .chain(store.destination_words())
     .collect::<Vec<_>>()
@@ -198,31 +197,6 @@ fn batches(status: &Status) -> String {
     let each = |batch: &BatchView| format!("{} rows {}", batch.rows, batch.state.replace('_', " "));
     let all: Vec<String> = status.batches.iter().map(each).collect();
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
-}
-
-/// How far the file is that is being read, and how many were.
-pub(super) fn folder(folder: &FolderView) -> String {
-    let FolderView { waiting, reading, files, failed_files, lines, failed_lines, problem } = folder;
-    let reading = reading.as_ref().map(|reading| {
-        let percent = 100 * reading.bytes / reading.total_bytes.max(1);
-        format!("{} at {percent} % ({} lines), ", reading.file, reading.lines)
-    });
-    let problem = problem.as_deref().map(|problem| format!("; {problem}")).unwrap_or_default();
-    let read =
-        format!("{files} files ({failed_files} failed) and {lines} lines ({failed_lines} failed) since the start");
-    format!("{:<10}{}{waiting} waiting; {read}{problem}", "folder", reading.unwrap_or_default())
-}
-
-/// How a device is doing, and what came of its lines.
-pub(super) fn device(device: &LineView) -> String {
-    let LineView { name, connected, events, repeated, unmatched, wrong_checksum, lost, problem } = device;
-    let state = if *connected { "connected" } else { "not there" };
-    let problem = problem.as_deref().map(|problem| format!("; {problem}")).unwrap_or_default();
-    format!(
-        "{:<10}{name} {state}; {events} events, {repeated} repeated, {unmatched} unmatched, {wrong_checksum} with a wrong \
-         check digit, {lost} lost{problem}",
-        "device"
-    )
 }
 
 /// Which way updates went since the start, and why.

@@ -10,11 +10,11 @@ use serde_json::json;
 use super::connect::{Holder, holder};
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print, small_runtime, warn};
-use crate::clock::Clock;
-use crate::data_dir::{DataDir, DataDirError, new_token};
+use crate::agent::data_dir::{DataDir, DataDirError, new_token};
+use crate::core::timestamp::Timestamp;
+use crate::core::tokens::{self, NamedToken, Right, TokenHash};
+use crate::device::clock::Clock;
 use crate::http::api::Reloaded;
-use crate::timestamp::Timestamp;
-use crate::tokens::{self, NamedToken, Right, TokenHash};
 
 /// Makes, changes and takes back the tokens of the local API
 #[derive(Debug, clap::Args)]

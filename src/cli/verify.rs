@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::connect::{Holder, holder};
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, client_options, print, profile_path, small_runtime};
-use crate::clock::Clock;
+use crate::adobe::Client;
 use crate::config::Config;
-use crate::identity::Identity;
-use crate::quota::QuotaClock;
-use crate::status::ReadQuota;
+use crate::core::forwarding::quota::QuotaClock;
+use crate::core::identity::Identity;
+use crate::device::clock::Clock;
+use crate::forward::shown::ReadQuota;
+use crate::inspect::verify::{Verification, Verifier};
 use crate::store::{Reader, Store, Writer};
-use crate::target::Client;
-use crate::verify::{Verification, Verifier};
 
 /// Reads a profile back from Target, and shows it attribute by attribute, here and there
 #[derive(Debug, clap::Args)]

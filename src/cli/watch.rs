@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use crate::status::Status;
+use crate::inspect::status::Status;
 
 /// Looks that are kept for rates and sparklines.
 const SAMPLES: usize = 60;
@@ -83,8 +83,8 @@ impl Watch {
                 quota.updates_per_day
             ),
         ];
-        lines.extend(status.folder.as_ref().map(super::status::folder));
-        lines.extend(status.lines.iter().map(super::status::device));
+        lines.extend(status.folder.as_ref().map(super::intake_lines::folder));
+        lines.extend(status.lines.iter().map(super::intake_lines::device));
         lines.extend([String::new(), "Ctrl-C ends".to_owned()]);
         let mut screen = "\x1b[H".to_owned();
         for line in lines {

@@ -11,11 +11,11 @@ use toml::de::DeValue;
 use super::Config;
 use super::document::{Document, Problems, Table};
 use super::sources::Sources;
-use crate::clock::Clock;
-use crate::coalesce::{Stamp, coalesce};
-use crate::identity::{Identity, IdentityKind};
+use crate::core::identity::{Identity, IdentityKind};
+use crate::core::mapping::{Mappings, Meaning, ProfileChanges};
+use crate::core::operation::coalesce::{Stamp, coalesce};
+use crate::device::clock::Clock;
 use crate::intake::{cloudevents, event_at};
-use crate::mapping::{Mappings, Meaning, ProfileChanges};
 
 /// One example.
 #[derive(Clone, Debug)]

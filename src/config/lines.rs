@@ -7,8 +7,8 @@ use regex_lite::Regex;
 use toml::Spanned;
 
 use super::document::Table;
+use crate::core::limits::{EVENT_KEY_BYTES_MAX, EVENT_TYPE_BYTES_MAX};
 use crate::intake::line::{Checksum, LineRules, LineSource, Parity, PortSettings};
-use crate::limits::{EVENT_KEY_BYTES_MAX, EVENT_TYPE_BYTES_MAX};
 
 /// How long the same line is one event, unless told otherwise. Source: ours; a card is lifted within that time.
 const DEBOUNCE: Duration = Duration::from_secs(3);

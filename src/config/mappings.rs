@@ -11,11 +11,11 @@ use wildmatch::WildMatch;
 use super::document::Table;
 use super::examples::{self, Example};
 use super::privacy::{Hiding, Privacy};
-use crate::attribute::{AttributeName, Operation};
-use crate::identity::IdentityKind;
-use crate::mapping::expression::{Engine, Expression};
-use crate::mapping::hash::{HashKey, HashRule};
-use crate::mapping::{ChangeRule, Mapping, TextRule};
+use crate::core::attribute::{AttributeName, Operation};
+use crate::core::identity::IdentityKind;
+use crate::core::mapping::expression::{Engine, Expression};
+use crate::core::mapping::hash::{HashKey, HashRule};
+use crate::core::mapping::{ChangeRule, Mapping, TextRule};
 
 /// What stands for the device's name in the name of an attribute.
 pub(super) const DEVICE_ID: &str = "{device_id}";

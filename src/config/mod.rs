@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::forwarder::ForwarderRules;
+use crate::adobe::{ProxyOptions, TlsOptions, TokenSource};
+use crate::core::mapping::Mappings;
+use crate::forward::ForwarderRules;
 use crate::intake::folder::FolderRules;
 use crate::intake::line::LineRules;
-use crate::mapping::Mappings;
 use crate::store::StoreKey;
-use crate::target::{ProxyOptions, TlsOptions, TokenSource};
 
 mod document;
 mod effective;

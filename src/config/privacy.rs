@@ -11,9 +11,9 @@ use toml::Spanned;
 
 use super::document::Table;
 use super::secret;
-use crate::mapping::PrivacyRules;
-use crate::mapping::expression::Engine;
-use crate::mapping::hash::{Encoding, HashKey, HashRule, Normalisation};
+use crate::core::mapping::PrivacyRules;
+use crate::core::mapping::expression::Engine;
+use crate::core::mapping::hash::{Encoding, HashKey, HashRule, Normalisation};
 
 /// Shortest key. Units: bytes. Source: contract, section 3.
 const KEY_BYTES_MIN: usize = 32;

@@ -8,8 +8,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::document::Table;
-use crate::rights::check_secret;
-use crate::target::TokenSource;
+use crate::adobe::TokenSource;
+use crate::device::rights::check_secret;
 
 /// What a secret may be, for people.
 const KINDS: &str = "a text, { env = \"NAME\" }, { file = \"path\" }, { credential = \"name\" } of systemd or { dpapi = \"path\" } of Windows";

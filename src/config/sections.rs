@@ -10,11 +10,11 @@ use super::document::Table;
 use super::places::default_data_dir;
 use super::{AgentConfig, LogConfig, StoreConfig, TargetConfig};
 use super::{privacy, secret};
-use crate::forwarder::ForwarderRules;
-use crate::limits::{BATCH_ROWS_MAX, QUOTA_WINDOW, READS_PER_DAY, READS_PER_DAY_MAX};
-use crate::route::{Mode, RouteRules};
+use crate::adobe::{Pin, ProxyOptions, TlsOptions, single};
+use crate::core::forwarding::route::{Mode, RouteRules};
+use crate::core::limits::{BATCH_ROWS_MAX, QUOTA_WINDOW, READS_PER_DAY, READS_PER_DAY_MAX};
+use crate::forward::ForwarderRules;
 use crate::store::{StoreKey, StoreLimits};
-use crate::target::{Pin, ProxyOptions, TlsOptions, single};
 
 /// This device's share of Target's quota unless told otherwise. Source: contract, section 3.
 const UPDATES_PER_DAY: u64 = 10_000;

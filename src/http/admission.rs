@@ -8,7 +8,7 @@ use hyper::body::Body as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::problem::Problem;
-use crate::limits::{INTAKE_BODY_BYTES_MAX, INTAKE_LARGE_BYTES_MAX, INTAKE_SMALL_BYTES_MAX};
+use crate::core::limits::{INTAKE_BODY_BYTES_MAX, INTAKE_LARGE_BYTES_MAX, INTAKE_SMALL_BYTES_MAX};
 
 /// Bytes that one permit stands for.
 const UNIT: usize = 1_024;

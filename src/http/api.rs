@@ -17,17 +17,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::admission::Admission;
 use super::problem::Problem;
 use super::sessions::Sessions;
-use crate::forget::Forgetting;
-use crate::identity::{Identity, IdentityKind};
+use crate::core::identity::{Identity, IdentityKind};
+use crate::core::limits::INTAKE_BODY_BYTES_MAX;
+use crate::device::log_level::LogLevel;
+use crate::device::metrics::Metrics;
+use crate::inspect::forget::Forgetting;
+use crate::inspect::rejected::{RejectedItem, Retried, Retry};
+use crate::inspect::status::StatusParts;
+use crate::inspect::verify::{Verifier, VerifyError};
 use crate::intake::cloudevents::{self, Parsed};
 use crate::intake::{Answer, Intake};
-use crate::limits::INTAKE_BODY_BYTES_MAX;
-use crate::log_level::LogLevel;
-use crate::metrics::Metrics;
-use crate::rejected::{RejectedItem, Retried, Retry};
-use crate::status::StatusParts;
 use crate::store::{Reader, RejectedRow, StoreError};
-use crate::verify::{Verifier, VerifyError};
 
 /// What the routes need.
 pub struct Api {
@@ -51,7 +51,7 @@ pub struct Api {
     pub reload: Option<ReloadSender>,
     /// Turns true when the agent stops.
     pub stop: watch::Receiver<bool>,
-    /// How long a body may take; see [`crate::limits::INTAKE_BODY_TIMEOUT`].
+    /// How long a body may take; see [`crate::core::limits::INTAKE_BODY_TIMEOUT`].
     pub body_timeout: Duration,
 }
 

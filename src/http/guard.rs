@@ -14,9 +14,9 @@ use axum::response::IntoResponse;
 use super::page;
 use super::problem::Problem;
 use super::sessions::Sessions;
-use crate::clock::Clock;
-use crate::shared::Shared;
-use crate::tokens::{NamedToken, Right, Tokens};
+use crate::core::tokens::{NamedToken, Right, Tokens};
+use crate::device::clock::Clock;
+use crate::device::shared::Shared;
 
 /// Paths that tell nothing and need no token: probes of a supervisor.
 const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use super::guard::{Guard, allow_origin};
-use crate::limits::{INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT};
+use crate::core::limits::{INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT};
 
 /// How patient a server is.
 #[derive(Clone, Copy, Debug)]

@@ -15,20 +15,20 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::value::RawValue;
 
 use super::numbers;
-use crate::event::{Event, Hashes};
-use crate::limits::{BATCH_EVENTS_MAX, EVENT_KEY_BYTES_MAX, EVENT_SUBJECT_BYTES_MAX, EVENT_TYPE_BYTES_MAX};
-use crate::timestamp::Timestamp;
+use crate::core::event::{Event, Hashes};
+use crate::core::limits::{BATCH_EVENTS_MAX, EVENT_KEY_BYTES_MAX, EVENT_SUBJECT_BYTES_MAX, EVENT_TYPE_BYTES_MAX};
+use crate::core::timestamp::Timestamp;
 
 /// A valid event, before the device's clock had its say.
 #[derive(Clone)]
 pub struct Parsed {
-    /// See [`crate::event::Event`].
+    /// See [`crate::core::event::Event`].
     pub id: String,
-    /// See [`crate::event::Event`].
+    /// See [`crate::core::event::Event`].
     pub source: String,
-    /// See [`crate::event::Event`].
+    /// See [`crate::core::event::Event`].
     pub event_type: String,
-    /// See [`crate::event::Event`].
+    /// See [`crate::core::event::Event`].
     pub subject: Option<String>,
     /// The time that the event claims.
     pub time: Option<Timestamp>,
@@ -36,7 +36,7 @@ pub struct Parsed {
     pub data: Value,
     /// The event as CloudEvents JSON.
     pub json: String,
-    /// See [`crate::event::Event`].
+    /// See [`crate::core::event::Event`].
     pub hashes: Hashes,
 }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::clock::Clock;
-use crate::event::{Event, EventStatus};
-use crate::limits::{CLOCK_SET_BACK_MIN, EVENT_TIME_AHEAD_MAX};
-use crate::mapping::{Mappings, Meaning};
-use crate::shared::Shared;
+use crate::core::event::{Event, EventStatus};
+use crate::core::limits::{CLOCK_SET_BACK_MIN, EVENT_TIME_AHEAD_MAX};
+use crate::core::mapping::{Mappings, Meaning};
+use crate::core::timestamp::Timestamp;
+use crate::device::clock::Clock;
+use crate::device::shared::Shared;
 use crate::store::{Recorded, Recording, Room, Store, StoreError, Writer};
-use crate::timestamp::Timestamp;
 
 pub mod cloudevents;
 pub mod folder;

@@ -10,8 +10,8 @@ use std::fmt;
 use minijinja::Value;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::mapping::arithmetic::value_of;
-use crate::number::Number;
+use crate::core::mapping::arithmetic::value_of;
+use crate::core::number::Number;
 
 /// Length up to which any number is exact: 15 digits and a point as a float, or 16 digits as an integer.
 const PLAIN_BYTES_MAX: usize = 16;
@@ -156,7 +156,7 @@ impl<'de> Visitor<'de> for Exactly<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping::expression::text_of;
+    use crate::core::mapping::expression::text_of;
 
     fn check(number: &str, expected: &str) {
         let json = format!(r#"{{"a":"1 \" 2e5 \\","1.5":[-1,{{"b":[true,null,{number}]}}],"c":0.5}}"#);

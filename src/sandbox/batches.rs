@@ -11,9 +11,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::faults::{Fault, Naming};
 use super::profiles::{Profiles, Write};
 use super::wire::{Api, Wrong, check_attribute, decode, wrong};
-use crate::identity::{Identity, IdentityKind};
-use crate::limits::{BATCH_CALLS_A_MINUTE, BATCH_FILE_BYTES_MAX, BATCH_ROWS_MAX};
-use crate::timestamp::Timestamp;
+use crate::core::identity::{Identity, IdentityKind};
+use crate::core::limits::{BATCH_CALLS_A_MINUTE, BATCH_FILE_BYTES_MAX, BATCH_ROWS_MAX};
+use crate::core::timestamp::Timestamp;
 
 /// One row: whose profile, and what it sets.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use super::faults::duration;
 use super::profiles::HeldProfile;
 use super::routes::{decode, read, text};
 use super::target::{Target, Unknown};
-use crate::clock::Clock;
-use crate::identity::{Identity, IdentityKind};
+use crate::core::identity::{Identity, IdentityKind};
+use crate::device::clock::Clock;
 
 /// What there is, for whoever asks for something else.
 const HELP: &str =
@@ -80,7 +80,7 @@ fn visit(
     target: &mut Target,
     identity: &Identity,
     body: &str,
-    now: crate::timestamp::Timestamp,
+    now: crate::core::timestamp::Timestamp,
 ) -> Result<String, String> {
     let attributes: BTreeMap<String, String> =
         serde_json::from_str(body).map_err(|error| format!("the body is a JSON object of texts: {error}"))?;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::wire::{Wrong, check_attribute, wrong};
-use crate::identity::{Identity, IdentityKind};
-use crate::limits::{DELIVERY_ID_CHARS_MAX, DELIVERY_PARAMETERS_MAX};
+use crate::core::identity::{Identity, IdentityKind};
+use crate::core::limits::{DELIVERY_ID_CHARS_MAX, DELIVERY_PARAMETERS_MAX};
 
 /// A valid call.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::wire::Api;
-use crate::timestamp::Timestamp;
+use crate::core::timestamp::Timestamp;
 
 /// One way to fail.
 #[derive(Clone, Debug, PartialEq, Eq)]

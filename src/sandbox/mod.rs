@@ -26,7 +26,7 @@ pub mod wire;
 pub use faults::duration;
 use target::Target;
 
-use crate::identity::{Identity, IdentityKind};
+use crate::core::identity::{Identity, IdentityKind};
 
 /// The identities that a sandbox knows when it starts, unless told otherwise.
 const KNOWN: [(IdentityKind, &str); 4] = [

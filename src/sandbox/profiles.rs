@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::identity::{Identity, IdentityKind};
-use crate::timestamp::Timestamp;
+use crate::core::identity::{Identity, IdentityKind};
+use crate::core::timestamp::Timestamp;
 
 /// All external data of one profile together. Units: bytes. Source: Target limits page.
 const PROFILE_BYTES_MAX: usize = 64 * 1024;

@@ -18,10 +18,10 @@ use super::delivery::parameter;
 use super::faults::{Fault, http_date};
 use super::target::{self, Reply};
 use super::wire::Api;
-use crate::clock::Clock;
-use crate::identity::{Identity, IdentityKind};
-use crate::limits::BATCH_FILE_BYTES_MAX;
-use crate::timestamp::Timestamp;
+use crate::core::identity::{Identity, IdentityKind};
+use crate::core::limits::BATCH_FILE_BYTES_MAX;
+use crate::core::timestamp::Timestamp;
+use crate::device::clock::Clock;
 
 /// How much of a body is read before the connection is dropped. Units: bytes.
 const BODY_BYTES_MAX: usize = BATCH_FILE_BYTES_MAX + 1024 * 1024;

@@ -11,9 +11,9 @@ use super::delivery;
 use super::faults::{Fault, Faults, RetryAfter};
 use super::profiles::{HeldProfile, Profiles, Write};
 use super::wire::{self, Api, Wrong};
-use crate::identity::{Identity, IdentityKind};
-use crate::limits::QUOTA_WINDOW;
-use crate::timestamp::Timestamp;
+use crate::core::identity::{Identity, IdentityKind};
+use crate::core::limits::QUOTA_WINDOW;
+use crate::core::timestamp::Timestamp;
 
 /// Target's words for a success. Source: Target Single Profile Update API.
 pub(super) const SUCCESS: &str = "trueRequest successfully submitted";

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
 
-use crate::attribute::check_value_length;
-use crate::identity::{Identity, IdentityKind};
-use crate::limits::{ATTRIBUTE_NAME_CHARS_MAX, UPDATE_BODY_BYTES_MAX, UPDATE_QUERY_BYTES_MAX};
-use crate::target::single::identity_parameter;
+use crate::adobe::single::identity_parameter;
+use crate::core::attribute::check_value_length;
+use crate::core::identity::{Identity, IdentityKind};
+use crate::core::limits::{ATTRIBUTE_NAME_CHARS_MAX, UPDATE_BODY_BYTES_MAX, UPDATE_QUERY_BYTES_MAX};
 
 /// One of Target's APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 //! is noted of exactly that. Every step is a small transaction.
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
@@ -13,15 +12,16 @@ use super::journal::Store;
 use super::readings::{self, Reading};
 use super::sends::{self, SendLog};
 use super::verification::{self, ReadBack};
-use super::{Reader, StoreError, profiles, settle};
-use crate::existence::Existence;
-use crate::identity::IdentityKind;
-use crate::limits::BATCH_ROW_FAILURES_MAX;
-use crate::merge::{LATE_MAX, Sent};
-use crate::quota::QuotaTime;
-use crate::reason::Reason;
-use crate::route::Route;
-use crate::timestamp::Timestamp;
+use super::{StoreError, profiles, settle};
+use crate::core::forwarding::existence::Existence;
+use crate::core::forwarding::quota::QuotaTime;
+use crate::core::forwarding::route::Route;
+use crate::core::identity::IdentityKind;
+use crate::core::limits::BATCH_ROW_FAILURES_MAX;
+use crate::core::operation::merge::{LATE_MAX, Sent};
+use crate::core::reason::Reason;
+use crate::core::short_hash::short_hash;
+use crate::core::timestamp::Timestamp;
 
 /// Rows that one transaction or one query goes through. Limits: some milliseconds.
 pub const PART_ROWS: usize = 500;
@@ -134,7 +134,7 @@ pub struct BatchEntry {
 pub enum Ending {
     /// Target is done with it.
     Complete {
-        /// Keys of the rows that failed, by [`key_hash`].
+        /// Keys of the rows that failed, by [`short_hash`].
         failed: HashSet<u64>,
         /// Whether rows failed that Target does not name: then none of the others is known to be delivered.
         is_uncertain: bool,
@@ -165,14 +165,6 @@ pub struct SettledRows {
     pub delivered: i64,
     /// Rows that failed.
     pub failed: i64,
-}
-
-/// How a key that failed is remembered: in 64 bits, as there may be many.
-#[must_use]
-pub fn key_hash(key: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// The batches that are not at their end, and the last `ended` of the others, newest first.
@@ -212,25 +204,8 @@ pub(super) fn rows_since(connection: &Connection, since: Timestamp) -> rusqlite:
     Ok(u64::try_from(rows).unwrap_or(0))
 }
 
-impl Reader {
-    /// The batches that are not at their end, and the last `ended` of the others, newest first.
-    ///
-    /// # Errors
-    /// [`StoreError::Read`].
-    pub fn batches(&self, ended: usize) -> Result<Vec<BatchHead>, StoreError> {
-        heads(&self.connection, ended).map_err(StoreError::Read)
-    }
-
-    /// Some rows of a batch, after that profile: none at its end.
-    ///
-    /// # Errors
-    /// [`StoreError::Read`].
-    pub fn batch_rows(&self, batch_id: i64, after: i64) -> Result<Vec<BatchRow>, StoreError> {
-        rows(&self.connection, batch_id, after).map_err(StoreError::Read)
-    }
-}
-
-fn rows(connection: &Connection, batch_id: i64, after: i64) -> rusqlite::Result<Vec<BatchRow>> {
+/// Some rows of a batch, after that profile.
+pub(super) fn rows(connection: &Connection, batch_id: i64, after: i64) -> rusqlite::Result<Vec<BatchRow>> {
     let mut statement = connection.prepare_cached(
         "SELECT profile_id, open(key, 'profile', kind), open(content, 'batch_row', profile_id)
          FROM batch_row JOIN profile ON id = profile_id
@@ -281,7 +256,7 @@ impl Store {
         head.ok_or(StoreError::Read(rusqlite::Error::QueryReturnedNoRows))
     }
 
-    /// As [`Reader::batch_rows`], on the writing connection: for simulations, which have no second one.
+    /// As [`super::Reader::batch_rows`], on the writing connection: for simulations, which have no second one.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -490,7 +465,7 @@ impl Store {
         verify: &mut dyn FnMut() -> Option<Timestamp>,
     ) -> rusqlite::Result<()> {
         match ending {
-            Ending::Complete { failed, .. } if failed.contains(&key_hash(key)) => {
+            Ending::Complete { failed, .. } if failed.contains(&short_hash(key)) => {
                 settled.failed += 1;
                 self.fail_row(profile_id, row, at)
             }

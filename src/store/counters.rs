@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::quota::QuotaTime;
-use crate::timestamp::Timestamp;
+use crate::core::forwarding::quota::QuotaTime;
+use crate::core::timestamp::Timestamp;
 
 /// Totals since the store was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

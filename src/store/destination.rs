@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension};
 use super::StoreError;
 use super::counters::Pending;
 use super::journal::Store;
-use crate::reason::Reason;
-use crate::timestamp::Timestamp;
+use crate::core::reason::Reason;
+use crate::core::timestamp::Timestamp;
 
 /// Where deliveries go, and from whom.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use rusqlite::Connection;
 use super::journal::Store;
 use super::seal::StoreFile;
 use super::{StoreError, profiles, schema};
-use crate::identity::Identity;
-use crate::timestamp::Timestamp;
+use crate::core::identity::Identity;
+use crate::core::timestamp::Timestamp;
 
 /// What was erased of a profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

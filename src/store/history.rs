@@ -2,9 +2,8 @@
 
 use rusqlite::Connection;
 
-use super::{Reader, StoreError};
-use crate::quota::Quota;
-use crate::timestamp::Timestamp;
+use crate::core::forwarding::quota::Quota;
+use crate::core::timestamp::Timestamp;
 
 /// How the numbers stood at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,26 +39,18 @@ pub(super) fn write_before(connection: &Connection, moment: Moment) -> rusqlite:
         .map(|_| ())
 }
 
-impl Reader {
-    /// How the numbers stood since then, oldest first: at most one for each minute, and none where nothing happened.
-    ///
-    /// # Errors
-    /// [`StoreError::Read`].
-    pub fn history(&self, since: Timestamp) -> Result<Vec<Moment>, StoreError> {
-        let read = || {
-            let mut statement = self.connection.prepare_cached(
-                "SELECT minute, recorded, delivered, pending FROM history WHERE minute >= ?1 ORDER BY minute",
-            )?;
-            let rows = statement.query_map([Quota::minute(since)], |row| {
-                Ok(Moment {
-                    at: Quota::minute_begins(row.get(0)?),
-                    recorded: row.get(1)?,
-                    delivered: row.get(2)?,
-                    pending: row.get(3)?,
-                })
-            })?;
-            rows.collect::<rusqlite::Result<_>>()
-        };
-        read().map_err(StoreError::Read)
-    }
+/// How the numbers stood since then, oldest first.
+pub(super) fn read(connection: &Connection, since: Timestamp) -> rusqlite::Result<Vec<Moment>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT minute, recorded, delivered, pending FROM history WHERE minute >= ?1 ORDER BY minute",
+    )?;
+    let rows = statement.query_map([Quota::minute(since)], |row| {
+        Ok(Moment {
+            at: Quota::minute_begins(row.get(0)?),
+            recorded: row.get(1)?,
+            delivered: row.get(2)?,
+            pending: row.get(3)?,
+        })
+    })?;
+    rows.collect()
 }

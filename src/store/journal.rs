@@ -18,12 +18,12 @@ use super::profiles::{self, PlanError, ProfilePlan, Repeats};
 use super::salvage::{self, Salvage};
 use super::schema;
 use super::seal::StoreFile;
-use crate::coalesce::Stamp;
-use crate::event::{Event, EventStatus};
-use crate::mapping::{Meaning, ProfileChanges};
-use crate::quota::{Quota, QuotaTime};
-use crate::reason::Reason;
-use crate::timestamp::Timestamp;
+use crate::core::event::{Event, EventStatus};
+use crate::core::forwarding::quota::{Quota, QuotaTime};
+use crate::core::mapping::{Meaning, ProfileChanges};
+use crate::core::operation::coalesce::Stamp;
+use crate::core::reason::Reason;
+use crate::core::timestamp::Timestamp;
 
 /// An event to record, with what the mappings made of it.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use fastbloom::BloomFilter;
 use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest, Sha256};
 
-use crate::limits::KEY_FILTERS_MAX;
+use crate::core::limits::KEY_FILTERS_MAX;
 
 /// Events of one generation. Limits: its keys are some 2 MiB, which stay in memory and are written often.
 const GENERATION_EVENTS: i64 = 1 << 17;

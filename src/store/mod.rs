@@ -31,7 +31,7 @@ mod settle;
 mod verification;
 mod writer;
 
-pub use batches::{BatchEntry, BatchHead, BatchRow, BatchState, Ending, RowAttribute, SettledRows, key_hash};
+pub use batches::{BatchEntry, BatchHead, BatchRow, BatchState, Ending, RowAttribute, SettledRows};
 pub use counters::{Counters, Pending, Totals};
 pub use destination::{Adopted, Destination};
 pub use erase::{ErasedProfile, JournalRow, checkpoint};

@@ -14,10 +14,10 @@ use super::readings::{self, Basis};
 use super::seal::StoreFile;
 use super::sends::{self, SendLog};
 use super::{StoreError, profiles, schema};
-use crate::attribute::Operation;
-use crate::existence::{Existence, Knowledge};
-use crate::identity::Identity;
-use crate::timestamp::Timestamp;
+use crate::core::attribute::Operation;
+use crate::core::forwarding::existence::{Existence, Knowledge};
+use crate::core::identity::Identity;
+use crate::core::timestamp::Timestamp;
 
 /// The profiles that are claimed, shared with whoever shows them.
 #[derive(Clone, Debug, Default)]

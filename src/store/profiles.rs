@@ -5,13 +5,13 @@ use std::fmt;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::counters::Pending;
-use crate::attribute::{Change, Operation};
-use crate::coalesce::{CoalesceError, Held, Stamp, coalesce};
-use crate::existence::{Existence, Knowledge};
-use crate::identity::{Identity, IdentityKind};
-use crate::mapping::ProfileChanges;
-use crate::reason::Reason;
-use crate::timestamp::Timestamp;
+use crate::core::attribute::{Change, Operation};
+use crate::core::forwarding::existence::{Existence, Knowledge};
+use crate::core::identity::{Identity, IdentityKind};
+use crate::core::mapping::ProfileChanges;
+use crate::core::operation::coalesce::{CoalesceError, Held, Stamp, coalesce};
+use crate::core::reason::Reason;
+use crate::core::timestamp::Timestamp;
 
 /// The number under which a kind is stored.
 pub(super) const fn kind_number(kind: IdentityKind) -> i64 {

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::StoreError;
 use super::journal::Store;
-use crate::timestamp::Timestamp;
+use crate::core::timestamp::Timestamp;
 
 /// Events that one transaction looks at. Limits: some milliseconds.
 const PART_EVENTS: i64 = 500;

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Deserialize;
 
-use super::batches;
+use super::batches::{self, BatchHead, BatchRow};
 use super::counters::{Counters, Pending};
 use super::erase::{self, JournalRow};
+use super::history;
 use super::journal::{State, Store};
 use super::keys::{self, KeyFilter};
 use super::profiles::{self, kind_number};
@@ -18,12 +19,12 @@ use super::seal::StoreFile;
 use super::sends::{self, SendLog};
 use super::verification::ReadBack;
 use super::{StoreError, schema};
-use crate::existence::Knowledge;
-use crate::identity::{Identity, StoredForms};
-use crate::merge::{Decision, Sent, Shown};
-use crate::quota::Quota;
-use crate::route::Route;
-use crate::timestamp::Timestamp;
+use crate::core::forwarding::existence::Knowledge;
+use crate::core::forwarding::quota::Quota;
+use crate::core::forwarding::route::Route;
+use crate::core::identity::{Identity, StoredForms};
+use crate::core::operation::merge::{Decision, Sent, Shown};
+use crate::core::timestamp::Timestamp;
 
 /// A connection for reading.
 pub struct Reader {
@@ -143,6 +144,30 @@ impl Reader {
     /// [`StoreError::Read`].
     pub fn counters(&self) -> Result<Counters, StoreError> {
         State::load(&self.connection).map(State::counters).map_err(StoreError::Read)
+    }
+
+    /// How the numbers stood since then, oldest first: at most one for each minute, and none where nothing happened.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn history(&self, since: Timestamp) -> Result<Vec<history::Moment>, StoreError> {
+        history::read(&self.connection, since).map_err(StoreError::Read)
+    }
+
+    /// The batches that are not at their end, and the last `ended` of the others, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn batches(&self, ended: usize) -> Result<Vec<BatchHead>, StoreError> {
+        batches::heads(&self.connection, ended).map_err(StoreError::Read)
+    }
+
+    /// Some rows of a batch, after that profile: none at its end.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn batch_rows(&self, batch_id: i64, after: i64) -> Result<Vec<BatchRow>, StoreError> {
+        batches::rows(&self.connection, batch_id, after).map_err(StoreError::Read)
     }
 
     /// Counts what is pending. It reads every attribute: once at start, not once a request.

@@ -5,9 +5,9 @@ use std::fmt;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::sends::SendLog;
-use crate::attribute::Operation;
-use crate::merge::{Decision, Sent, Shown};
-use crate::timestamp::Timestamp;
+use crate::core::attribute::Operation;
+use crate::core::operation::merge::{Decision, Sent, Shown};
+use crate::core::timestamp::Timestamp;
 
 /// An attribute with all that decides what Target shall hold of it.
 #[derive(Clone, PartialEq, Eq)]

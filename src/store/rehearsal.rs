@@ -5,7 +5,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::seal::StoreFile;
 use super::{SCHEMA_VERSION, Store, StoreError, StoreLimits, profiles, schema, seal};
-use crate::identity::Identity;
+use crate::core::identity::Identity;
 
 /// What is copied of a profile, by the column that names it.
 const OF_PROFILE: [(&str, &str); 5] = [

@@ -6,10 +6,10 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::StoreError;
 use super::journal::{Recorded, Recording, Store};
 use super::profiles;
-use crate::coalesce::Stamp;
-use crate::identity::Identity;
-use crate::reason::Reason;
-use crate::timestamp::Timestamp;
+use crate::core::identity::Identity;
+use crate::core::operation::coalesce::Stamp;
+use crate::core::reason::Reason;
+use crate::core::timestamp::Timestamp;
 
 /// One thing that was rejected.
 #[derive(Clone, PartialEq, Eq)]

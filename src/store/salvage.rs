@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql};
 use super::StoreError;
 use super::schema;
 use super::seal::{self, StoreFile, StoreKey};
-use crate::timestamp::Timestamp;
+use crate::core::timestamp::Timestamp;
 
 /// How far a start looks for damage, in steps of SQLite's check. A store that is too large for them is looked at as a
 /// whole when something in it could not be read.

@@ -7,10 +7,10 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::batches::key_hash;
 use super::journal::Store;
-use crate::merge::{LATE_MAX, Sent, Shown};
-use crate::timestamp::Timestamp;
+use crate::core::operation::merge::{LATE_MAX, Sent, Shown};
+use crate::core::short_hash::short_hash;
+use crate::core::timestamp::Timestamp;
 
 /// Values of one attribute that are kept at most. Limits: in the time within which one may be applied late, a busy profile
 /// changes some times, and each value may be tried more than once.
@@ -112,7 +112,7 @@ impl SendLog {
 
     /// Notes that a value of others, which was written at `written_at`, is written again.
     pub fn carry(&mut self, name: &str, value: &str, written_at: Timestamp, at: Timestamp) {
-        let carried = Carried(key_hash(value), written_at.as_millis(), at.as_millis());
+        let carried = Carried(short_hash(value), written_at.as_millis(), at.as_millis());
         self.carried.insert(name.to_owned(), carried);
     }
 
@@ -134,7 +134,7 @@ impl SendLog {
     pub fn as_written(&self, name: &str, shown: Shown) -> Shown {
         let Some(Carried(hash, written_ms, at_ms)) = self.carried.get(name) else { return shown };
         let late = Timestamp::from_millis(*at_ms).plus(LATE_MAX);
-        let is_again = *hash == key_hash(&shown.value) && shown.modified_at.is_some_and(|at| at <= late);
+        let is_again = *hash == short_hash(&shown.value) && shown.modified_at.is_some_and(|at| at <= late);
         let written_at = Timestamp::from_millis(*written_ms);
         let modified_at = if is_again { shown.modified_at.map(|at| at.min(written_at)) } else { shown.modified_at };
         Shown { modified_at, ..shown }

@@ -10,12 +10,12 @@ use super::readings::{self, Reading};
 use super::sends::{self, SendLog};
 use super::verification::{self, ReadBack};
 use super::{StoreError, profiles};
-use crate::existence::Existence;
-use crate::merge::Decision;
-use crate::quota::{Quota, QuotaTime};
-use crate::reason::Reason;
-use crate::route::Route;
-use crate::timestamp::Timestamp;
+use crate::core::forwarding::existence::Existence;
+use crate::core::forwarding::quota::{Quota, QuotaTime};
+use crate::core::forwarding::route::Route;
+use crate::core::operation::merge::Decision;
+use crate::core::reason::Reason;
+use crate::core::timestamp::Timestamp;
 
 /// The result of delivering a claim. What is neither delivered nor refused is pending again.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Settlement {
     pub refused: Vec<Refusal>,
     /// The way that it went; none where nothing was sent.
     pub route: Option<Route>,
-    /// What was read before, and decided; what is [`Superseded`](crate::merge::Decision::Superseded) is pending no longer.
+    /// What was read before, and decided; what is [`Superseded`](crate::core::operation::merge::Decision::Superseded) is pending no longer.
     pub readings: Vec<Reading>,
     /// Values that were sent of it, where that is not what was noted before: some were not sent, or their answer was lost.
     pub sends: Option<SendLog>,

@@ -5,9 +5,9 @@ use rusqlite::Connection;
 use super::journal::Store;
 use super::sends::{self, SendLog};
 use super::{StoreError, profiles};
-use crate::existence::Existence;
-use crate::reason::Reason;
-use crate::timestamp::Timestamp;
+use crate::core::forwarding::existence::Existence;
+use crate::core::reason::Reason;
+use crate::core::timestamp::Timestamp;
 
 /// Why a profile is read back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,8 +20,8 @@ use super::counters::Counters;
 use super::journal::{Recorded, Recording, Store};
 use super::room::Room;
 use super::settle::Settlement;
-use crate::limits::{GROUP_EVENTS_MAX, SMALL_EVENTS_MAX};
-use crate::metrics::Metrics;
+use crate::core::limits::{GROUP_EVENTS_MAX, SMALL_EVENTS_MAX};
+use crate::device::metrics::Metrics;
 
 /// The part of a commit's duration that clients are waited for, as long as they keep coming.
 const GATHER_PART: u32 = 2;

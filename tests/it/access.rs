@@ -2,10 +2,10 @@
 
 use std::sync::mpsc;
 
-use outpost::clock::Clock;
-use outpost::limits::{INTAKE_BODY_BYTES_MAX, INTAKE_LARGE_BYTES_MAX};
+use outpost::core::limits::{INTAKE_BODY_BYTES_MAX, INTAKE_LARGE_BYTES_MAX};
+use outpost::core::tokens::{NamedToken, Right, TokenHash};
+use outpost::device::clock::Clock;
 use outpost::store::{FILE_NAME, Recording, Store, Writer};
-use outpost::tokens::{NamedToken, Right, TokenHash};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -326,7 +326,7 @@ fn a_token_file_that_others_can_read_keeps_the_agent_from_starting() {
 fn an_agent_that_runs_as_root_says_so() {
     let device = Device::new();
     let doctor = device.works_or_not(&["doctor"]);
-    let is_root = outpost::rights::is_root();
+    let is_root = outpost::device::rights::is_root();
     assert_eq!(doctor.contains("warn user"), is_root, "{doctor}");
     assert_eq!(doctor.contains("ok   user"), !is_root, "{doctor}");
 }

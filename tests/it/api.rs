@@ -1,6 +1,6 @@
 //! The local HTTP API, as its clients see it.
 
-use outpost::limits::{BATCH_EVENTS_MAX, INTAKE_BODY_BYTES_MAX};
+use outpost::core::limits::{BATCH_EVENTS_MAX, INTAKE_BODY_BYTES_MAX};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 

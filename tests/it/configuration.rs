@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use outpost::adobe::TokenSource;
 use outpost::config::{Config, Sources, StoreConfig};
-use outpost::forwarder::ForwarderRules;
-use outpost::route::{Mode, RouteRules};
-use outpost::target::TokenSource;
+use outpost::core::forwarding::route::{Mode, RouteRules};
+use outpost::forward::ForwarderRules;
 
 use crate::support::write_private;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use outpost::clock::Clock;
+use outpost::device::clock::Clock;
 use outpost::intake::{cloudevents, record_directly};
 use outpost::store::{FILE_NAME, Reader, Store};
 

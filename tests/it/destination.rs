@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use outpost::clock::Clock;
 use outpost::config::{Config, Sources};
+use outpost::device::clock::Clock;
 use outpost::intake::{cloudevents, record_directly};
 use outpost::store::{Adopted, ClaimRules, Destination, FILE_NAME, InFlight, Pending, Reader, Store};
 use rusqlite::Connection;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use outpost::forwarder::ForwarderRules;
-use outpost::route::Mode;
+use outpost::core::forwarding::route::Mode;
+use outpost::forward::ForwarderRules;
 use outpost::sandbox::target::Unknown;
 use serde_json::{Value, json};
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use outpost::inspect::status::Status;
 use outpost::intake::folder::{FolderRules, FolderView};
-use outpost::status::Status;
 use serde_json::json;
 
 use crate::device::Device;

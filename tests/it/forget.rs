@@ -1,6 +1,6 @@
 //! Erasure: nothing of an identity stays on the device, and nobody else loses anything.
 
-use outpost::clock::Clock;
+use outpost::device::clock::Clock;
 use outpost::intake::{cloudevents, record_directly};
 use outpost::store::{FILE_NAME, Store};
 use reqwest::{Method, StatusCode};

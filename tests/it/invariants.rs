@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use outpost::attribute::{AttributeName, Change, Operation};
-use outpost::event::{Event, EventStatus};
-use outpost::identity::{Identity, IdentityKind, StoredForms};
-use outpost::mapping::{MappingError, ProfileChanges};
-use outpost::quota::QuotaTime;
-use outpost::reason::Reason;
+use outpost::core::attribute::{AttributeName, Change, Operation};
+use outpost::core::event::{Event, EventStatus};
+use outpost::core::forwarding::quota::QuotaTime;
+use outpost::core::identity::{Identity, IdentityKind, StoredForms};
+use outpost::core::mapping::{MappingError, ProfileChanges};
+use outpost::core::reason::Reason;
+use outpost::core::timestamp::Timestamp;
 use outpost::store::{Claim, ClaimRules, InFlight, Reader, Recorded, Recording, Refusal, Settlement, Store};
-use outpost::timestamp::Timestamp;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 #[derive(Clone, Debug)]

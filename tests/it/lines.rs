@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use outpost::config::{Config, Sources};
+use outpost::inspect::status::Status;
 use outpost::intake::line::{LineRules, LineView};
-use outpost::status::Status;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::device::Device;

@@ -1,8 +1,8 @@
 //! Several devices and the web site write one attribute, and Target shows writes late: the pure merge, in simulated time.
 
-use outpost::attribute::Operation;
-use outpost::merge::{Decision, Own, Sent, Shown, merge};
-use outpost::timestamp::Timestamp;
+use outpost::core::attribute::Operation;
+use outpost::core::operation::merge::{Decision, Own, Sent, Shown, merge};
+use outpost::core::timestamp::Timestamp;
 use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
 
 /// How long a write takes to show. Units: seconds.

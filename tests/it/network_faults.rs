@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use outpost::target::{Pin, ProxyOptions, TlsOptions};
+use outpost::adobe::{Pin, ProxyOptions, TlsOptions};
 use rcgen::{CertificateParams, CertifiedKey, KeyPair, PublicKeyData, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -222,7 +222,7 @@ async fn certificates_that_are_wrong_are_told_apart_and_nothing_is_sent() {
 #[tokio::test]
 async fn who_issued_a_certificate_is_told_whether_or_not_it_is_trusted() {
     let (address, _ca_file) = tls_server(certificate("localhost", (2020, 2040))).await;
-    let options = outpost::target::ClientOptions {
+    let options = outpost::adobe::ClientOptions {
         endpoint: format!("https://localhost:{}", address.port()),
         client_code: "acme".to_owned(),
         token: None,
@@ -231,7 +231,7 @@ async fn who_issued_a_certificate_is_told_whether_or_not_it_is_trusted() {
         proxy: None,
         tls: Default::default(),
     };
-    let issuer = outpost::target::diagnose::issuer(&options).await.unwrap().unwrap();
+    let issuer = outpost::adobe::diagnose::issuer(&options).await.unwrap().unwrap();
     assert_eq!(issuer.not_after.to_string(), "2040-01-01T00:00:00Z");
     assert!(!issuer.issuer.is_empty());
 }
@@ -294,7 +294,7 @@ async fn a_server_that_wants_a_certificate_gets_ours_and_its_key_is_closed_to_ot
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
         let settings = Setup { tls: ours, ..Setup::default() }.settings(&endpoint);
-        let refused = outpost::target::Client::new(&settings.target).err().unwrap().to_string();
+        let refused = outpost::adobe::Client::new(&settings.target).err().unwrap().to_string();
         assert!(refused.ends_with(&format!("run `chmod 600 {}`", key.display())), "{refused}");
     }
 }

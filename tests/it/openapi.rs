@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use outpost::forwarder::ForwarderRules;
-use outpost::route::Mode;
+use outpost::core::forwarding::route::Mode;
+use outpost::forward::ForwarderRules;
 use reqwest::Method;
 use serde_json::{Value, json};
 

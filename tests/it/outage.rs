@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use outpost::limits::OUTAGE_SPREAD;
-use outpost::link::{Link, Signal};
-use outpost::pace::first_wait;
+use outpost::core::forwarding::link::{Link, Signal};
+use outpost::core::forwarding::pace::first_wait;
+use outpost::core::limits::OUTAGE_SPREAD;
 
 const DEVICES: usize = 1_000;
 const BACKLOG: u32 = 50;

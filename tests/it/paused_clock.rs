@@ -4,7 +4,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use outpost::route::Mode;
+use outpost::core::forwarding::route::Mode;
 use outpost::sandbox::faults::Faults;
 use serde_json::json;
 

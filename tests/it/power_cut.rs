@@ -323,7 +323,7 @@ fn acknowledged(records: &[cut::Record]) -> Vec<String> {
 /// The store of such a disk is sound, and holds all these events.
 #[cfg(target_os = "linux")]
 fn check_disk(files: &BTreeMap<std::path::PathBuf, Vec<u8>>, acknowledged: &[String]) {
-    use outpost::clock::Clock;
+    use outpost::device::clock::Clock;
     use outpost::intake::{cloudevents, record_directly};
     use outpost::store::{FILE_NAME, Store};
 

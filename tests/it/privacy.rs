@@ -103,7 +103,8 @@ async fn the_page_and_verify_at_rest_find_a_person_under_the_number_on_the_card(
 
     let device = crate::device::Device::new();
     let config = mappings(&format!("key = \"{KEY}\""), "data.store");
-    let config = config.replace("[target]", "[agent]\ndata_dir = \"data\"\n[target]\nendpoint = \"http://127.0.0.1:9\"");
+    let config =
+        config.replace("[target]", "[agent]\ndata_dir = \"data\"\n[target]\nendpoint = \"http://127.0.0.1:9\"");
     device.write_private("agent.toml", &config);
     let data = told("1")["data"].to_string();
     device.works(&["record", "--type", "com.acme.loyalty.used", "--data", &data]);

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use outpost::inspect::status::Status;
 use outpost::sandbox::Sandbox;
 use outpost::sandbox::faults::Faults;
 use outpost::sandbox::target::{Target, Unknown};
-use outpost::status::Status;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;

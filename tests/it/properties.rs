@@ -1,12 +1,12 @@
 //! Invariants that hold for any input.
 
-use outpost::attribute::Operation;
-use outpost::coalesce::{Held, Stamp, coalesce};
-use outpost::identity::{Identity, IdentityKind};
-use outpost::limits::UPDATE_BODY_BYTES_MAX;
+use outpost::adobe::single::encode;
+use outpost::core::attribute::Operation;
+use outpost::core::identity::{Identity, IdentityKind};
+use outpost::core::limits::UPDATE_BODY_BYTES_MAX;
+use outpost::core::operation::coalesce::{Held, Stamp, coalesce};
+use outpost::core::timestamp::Timestamp;
 use outpost::sandbox::wire;
-use outpost::target::single::encode;
-use outpost::timestamp::Timestamp;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, proptest};
 use proptest::sample::select;
 

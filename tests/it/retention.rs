@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use outpost::clock::Clock;
+use outpost::core::mapping::Mappings;
+use outpost::core::timestamp::Timestamp;
+use outpost::device::clock::Clock;
 use outpost::intake::{cloudevents, record_directly};
-use outpost::mapping::Mappings;
 use outpost::store::{
     ClaimRules, FILE_NAME, InFlight, ProfilePurge, Reader, Room, Settlement, Store, StoreError, StoreLimits,
 };
-use outpost::timestamp::Timestamp;
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -39,7 +39,7 @@ fn deliver(store: &mut Store) {
     let at = Clock::new(None).now();
     for claim in store.claim(&InFlight::default(), ClaimRules::alone(usize::MAX, &Default::default())).unwrap().claims {
         let delivered = (0..claim.attributes.len()).collect();
-        let quota_time = outpost::quota::QuotaTime { at, wall: at };
+        let quota_time = outpost::core::forwarding::quota::QuotaTime { at, wall: at };
         let settlement = Settlement::of_update(claim, delivered, Vec::new(), at, quota_time);
         store.transact(|store| store.settle(&settlement)).unwrap();
     }
@@ -171,7 +171,7 @@ async fn fill_with_pending(fixture: &crate::support::Fixture) -> usize {
 
 #[tokio::test]
 async fn a_store_full_of_what_waits_delivers_all_of_it() {
-    use outpost::route::Mode;
+    use outpost::core::forwarding::route::Mode;
     for mode in [Mode::Single, Mode::Bulk] {
         let mut forwarding = crate::support::rules(mode);
         forwarding.late_after = Some(Duration::from_secs(900));
@@ -350,7 +350,7 @@ async fn an_agent_on_a_store_full_of_delivered_profiles_makes_room_by_itself() {
              UPDATE profile SET existence_at_ms = existence_at_ms - 93600000;",
         )
         .unwrap();
-    let mut forwarding = crate::support::rules(outpost::route::Mode::Single);
+    let mut forwarding = crate::support::rules(outpost::core::forwarding::route::Mode::Single);
     forwarding.late_after = Some(Duration::from_secs(900));
     let setup = Setup { limits, forwarding, store_key: None, ..Setup::default() };
     let agent = Running::start(&setup, dir.path(), "http://127.0.0.1:9", None).await;

@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use outpost::attribute::Operation;
-use outpost::clock::Clock;
-use outpost::forwarder::ForwarderRules;
-use outpost::route::{Mode, RouteRules};
+use outpost::core::attribute::Operation;
+use outpost::core::forwarding::route::{Mode, RouteRules};
+use outpost::device::clock::Clock;
+use outpost::forward::ForwarderRules;
+use outpost::inspect::status::Status;
 use outpost::sandbox::faults::Faults;
 use outpost::sandbox::target::{Target, Unknown};
-use outpost::status::Status;
 use outpost::store::FILE_NAME;
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use outpost::clock::Clock;
-use outpost::identity::{Identity, StoredForms};
+use outpost::core::identity::{Identity, StoredForms};
+use outpost::device::clock::Clock;
 use outpost::store::{FILE_NAME, Reader, Store, StoreError, StoreFile, StoreKey};
 use reqwest::{Method, StatusCode};
 use rusqlite::Connection;

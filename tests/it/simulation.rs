@@ -7,27 +7,27 @@ use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
-use outpost::attribute::{AttributeName, Change};
-use outpost::event::{Event, EventStatus};
-use outpost::forwarder::core::{
+use outpost::adobe::outcome::{self, Answer as OutcomeAnswer};
+use outpost::adobe::{BatchStatus, FetchedProfile, Outcome, Refused, Reply};
+use outpost::core::attribute::{AttributeName, Change};
+use outpost::core::event::{Event, EventStatus};
+use outpost::core::forwarding::link::Link;
+use outpost::core::forwarding::quota::{QuotaClock, QuotaTime};
+use outpost::core::forwarding::route::RouteRules;
+use outpost::core::identity::{Identity, StoredForms};
+use outpost::core::limits::QUOTA_WINDOW;
+use outpost::core::mapping::{Meaning, ProfileChanges};
+use outpost::core::operation::merge::Shown;
+use outpost::core::short_hash::short_hash;
+use outpost::core::timestamp::Timestamp;
+use outpost::forward::core::{
     Action, Ask, BatchCame, Core, CoreParts, Input, Moment as CoreMoment, Request, Settle, Waits,
 };
-use outpost::forwarder::{ForwarderRules, ForwarderSettings};
-use outpost::identity::{Identity, StoredForms};
+use outpost::forward::{ForwarderRules, ForwarderSettings};
 use outpost::intake::on_clock;
-use outpost::limits::QUOTA_WINDOW;
-use outpost::link::Link;
-use outpost::mapping::{Meaning, ProfileChanges};
-use outpost::merge::Shown;
-use outpost::quota::{QuotaClock, QuotaTime};
-use outpost::route::RouteRules;
 use outpost::store::{
     BatchHead, BatchState, ClaimRules, Ending, InFlight, Recording, RejectedSubject, SettledRows, Store, StoreLimits,
-    key_hash,
 };
-use outpost::target::outcome::{self, Answer as OutcomeAnswer};
-use outpost::target::{BatchStatus, FetchedProfile, Outcome, Refused, Reply};
-use outpost::timestamp::Timestamp;
 
 use crate::model::oracle::{BookRow, Finding, State};
 use crate::model::target::Target;
@@ -501,7 +501,7 @@ fn polled(told: StatusTold, date: Option<Timestamp>) -> BatchCame {
             ToldState::Complete => {
                 let decoded = |key: &str| percent_encoding::percent_decode_str(key).decode_utf8().unwrap().into_owned();
                 let failed: HashSet<u64> =
-                    status.failed.iter().flat_map(|key| [key_hash(key), key_hash(&decoded(key))]).collect();
+                    status.failed.iter().flat_map(|key| [short_hash(key), short_hash(&decoded(key))]).collect();
                 BatchCame::Complete(BatchStatus {
                     status: "complete".to_owned(),
                     failed_count: status.failed_updates.unwrap_or(0),

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use outpost::clock::Clock;
-use outpost::data_dir::DataDir;
-use outpost::existence::Existence;
+use outpost::agent::data_dir::DataDir;
+use outpost::core::forwarding::existence::Existence;
+use outpost::device::clock::Clock;
 use outpost::intake::{cloudevents, record_directly};
 use outpost::store::{ClaimRules, FILE_NAME, InFlight, Reader, SCHEMA_VERSION, Store, StoreError};
 use rusqlite::Connection;
@@ -73,8 +73,10 @@ fn a_store_of_the_first_schema_is_brought_to_this_one_with_all_that_is_pending()
     assert_eq!((claims.len(), pending), (1, vec![("visits", "2")]));
     let reader = Reader::open(&path).unwrap();
     assert_eq!(reader.count_pending().unwrap().profiles, 1);
-    let row =
-        reader.profile(&outpost::identity::StoredForms::exactly("third_party_id:7".parse().unwrap())).unwrap().unwrap();
+    let row = reader
+        .profile(&outpost::core::identity::StoredForms::exactly("third_party_id:7".parse().unwrap()))
+        .unwrap()
+        .unwrap();
     assert_eq!(row.knowledge.existence, Existence::Unknown);
     let version: i64 =
         Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use outpost::forwarder::ForwarderRules;
-use outpost::identity::IdentityKind;
-use outpost::route::{Mode, RouteRules};
+use outpost::adobe::TokenSource;
+use outpost::core::forwarding::route::{Mode, RouteRules};
+use outpost::core::identity::IdentityKind;
+use outpost::forward::ForwarderRules;
+use outpost::inspect::status::Status;
 use outpost::sandbox::target::{LoggedRequest, Unknown};
-use outpost::status::Status;
-use outpost::target::TokenSource;
 use serde_json::{Value, json};
 
 use crate::support::{Fixture, MAPPINGS, Running, Setup, noted, rules, used};
@@ -52,7 +52,7 @@ pub fn learn(fixture: &Fixture, card: &str) {
 
 /// What the web site writes in a visit, now.
 pub fn visit(fixture: &Fixture, card: &str, attribute: &str, value: &str) {
-    let now = outpost::clock::Clock::system();
+    let now = outpost::device::clock::Clock::system();
     let attributes = BTreeMap::from([(attribute.to_owned(), value.to_owned())]);
     let identity = format!("third_party_id:{card}").parse().unwrap();
     assert!(fixture.sandbox.target().visit(&identity, &attributes, now));
@@ -60,7 +60,7 @@ pub fn visit(fixture: &Fixture, card: &str, attribute: &str, value: &str) {
 
 /// The same event, that long ago.
 pub fn ago(mut event: Value, seconds: u64) -> Value {
-    let time = outpost::clock::Clock::system().minus(Duration::from_secs(seconds));
+    let time = outpost::device::clock::Clock::system().minus(Duration::from_secs(seconds));
     event["time"] = json!(time.to_string());
     event
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use outpost::clock::Clock;
-use outpost::link::LinkState;
-use outpost::pulse::Pulse;
-use outpost::status::LinkView;
+use outpost::agent::watchdog::Watchdog;
+use outpost::core::forwarding::link::LinkState;
+use outpost::device::clock::Clock;
+use outpost::device::pulse::Pulse;
+use outpost::forward::shown::LinkView;
 use outpost::store::{FILE_NAME, Store, Writer};
-use outpost::watchdog::Watchdog;
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
 

@@ -9,8 +9,8 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 use super::Finding;
 use crate::cli::Failure;
 use crate::config::{Config, Sources, without_secrets};
-use crate::metrics::Metrics;
-use crate::status::Status;
+use crate::device::metrics::Metrics;
+use crate::inspect::status::Status;
 use crate::store::{Reader, SCHEMA_VERSION};
 
 /// How much of each log file is taken, from its end. Units: bytes.

@@ -1,13 +1,13 @@
 //! The way to Target, piece by piece: the name, the proxy, TLS and who issued it, the clock, the token.
 
 use super::{Finding, Level};
+use crate::adobe::diagnose::{self, Issuer};
+use crate::adobe::{Client, ClientOptions, Reply};
 use crate::cli::{client_options, small_runtime};
-use crate::clock::Clock;
 use crate::config::{Config, TargetConfig};
-use crate::identity::{Identity, IdentityKind};
-use crate::target::diagnose::{self, Issuer};
-use crate::target::{Client, ClientOptions, Reply};
-use crate::timestamp::Timestamp;
+use crate::core::identity::{Identity, IdentityKind};
+use crate::core::timestamp::Timestamp;
+use crate::device::clock::Clock;
 
 /// How far a clock may be off before TLS and event times suffer.
 const SKEW_MAX_SECONDS: u64 = 60;

@@ -12,15 +12,15 @@ use super::{bind, settings};
 use crate::agent::Change;
 #[cfg(unix)]
 use crate::agent::SocketChange;
+use crate::agent::data_dir::{DataDir, Endpoint};
 use crate::cli::load::{ConfigArgs, Loaded};
 use crate::config::{AgentConfig, Config, LogConfig};
-use crate::data_dir::{DataDir, Endpoint};
+use crate::core::tokens::Tokens;
+use crate::device::log_level::LogLevel;
+use crate::device::shared::Shared;
 use crate::http::api::Reloaded;
 use crate::intake::folder::FolderRules;
 use crate::intake::line::LineRules;
-use crate::log_level::LogLevel;
-use crate::shared::Shared;
-use crate::tokens::Tokens;
 
 /// How a reload is asked for: whoever asks is told what came of it.
 pub(super) type Request = oneshot::Sender<Result<Reloaded, String>>;

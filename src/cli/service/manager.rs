@@ -17,7 +17,7 @@ use super::event_log::SOURCE;
 use crate::cli::load::ConfigArgs;
 use crate::cli::{Failure, chain, print, warn};
 use crate::config::{default_data_dir, default_path};
-use crate::limits::STOP_TIMEOUT;
+use crate::core::limits::STOP_TIMEOUT;
 
 /// The service's name.
 pub(super) const NAME: &str = "Outpost";

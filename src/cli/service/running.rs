@@ -16,7 +16,7 @@ use super::manager::NAME;
 use crate::cli::Failure;
 use crate::cli::load::ConfigArgs;
 use crate::cli::run::{Orders, run_under};
-use crate::limits::STOP_TIMEOUT;
+use crate::core::limits::STOP_TIMEOUT;
 
 /// How long a start may take before the manager wonders: a store of millions of events may be brought to a new schema.
 const START_HINT: Duration = Duration::from_secs(600);

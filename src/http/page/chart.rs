@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::view::counted;
-use crate::status::History;
-use crate::timestamp::Timestamp;
+use crate::core::timestamp::Timestamp;
+use crate::inspect::status::History;
 
 /// The picture's size, without a unit: it is stretched.
 const WIDTH: f64 = 600.0;
@@ -127,7 +127,7 @@ fn area(numbers: &[i64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::HistoryMoment;
+    use crate::inspect::status::HistoryMoment;
 
     #[test]
     fn a_chart_shows_growth_by_the_step_and_what_is_pending() {

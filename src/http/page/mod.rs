@@ -27,8 +27,8 @@ use tokio::sync::mpsc;
 
 use super::api::{Api, read_store, retry};
 use super::problem::Problem;
-use crate::identity::Identity;
-use crate::status::Status;
+use crate::core::identity::Identity;
+use crate::inspect::status::Status;
 use crate::store::StoreError;
 use view::{LinkWords, ProfileWords, RejectedLine, RequestLine};
 

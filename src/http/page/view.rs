@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::core::reason::Reason;
+use crate::core::timestamp::Timestamp;
+use crate::device::metrics::RecentRequest;
+use crate::inspect::rejected::RejectedItem;
+use crate::inspect::status::{Profile, ProfileAttribute, Status};
 use crate::intake::folder::FolderView;
 use crate::intake::line::LineView;
-use crate::metrics::RecentRequest;
-use crate::reason::Reason;
-use crate::rejected::RejectedItem;
-use crate::status::{Profile, ProfileAttribute, Status};
-use crate::timestamp::Timestamp;
 
 /// The link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

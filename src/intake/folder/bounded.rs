@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::{self, Read};
 use std::rc::Rc;
 
-use crate::limits::FOLDER_LINE_BYTES_MAX;
+use crate::core::limits::FOLDER_LINE_BYTES_MAX;
 
 /// What a parser may still read before it comes to the end of a line; shared with the reader that it reads from.
 #[derive(Clone, Debug)]

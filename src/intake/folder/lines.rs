@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 use super::bounded::Budget;
 use super::line::Line;
 use super::table::TableRules;
+use crate::core::limits::FOLDER_LINE_BYTES_MAX;
 use crate::intake::cloudevents::Invalid;
-use crate::limits::FOLDER_LINE_BYTES_MAX;
 
 /// How much of a file is looked at to recognise how it is written. Units: bytes.
 const SAMPLE_BYTES: usize = 64 * 1024;

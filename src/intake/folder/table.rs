@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 
 use super::bounded::Budget;
 use super::line::Line;
+use crate::core::number::Number;
 use crate::intake::cloudevents::Invalid;
-use crate::number::Number;
 
 /// Delimiters that are recognised, in the order in which they are preferred.
 const DELIMITERS: [u8; 4] = [b';', b'\t', b',', b'|'];
@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_quote_that_is_not_closed_does_not_take_the_memory() {
-        let table = format!("card\n1\n\"2{}", "x".repeat(3 * crate::limits::FOLDER_LINE_BYTES_MAX));
+        let table = format!("card\n1\n\"2{}", "x".repeat(3 * crate::core::limits::FOLDER_LINE_BYTES_MAX));
         let budget = Budget::default();
         let mut found = Vec::new();
         rules().read(budget.over(table.as_bytes()), &budget, "card\n", |line| {

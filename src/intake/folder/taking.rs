@@ -15,10 +15,10 @@ use tokio::time::timeout;
 use super::files;
 use super::line::Line;
 use super::rules::{FolderRules, FolderView, trouble};
+use crate::core::limits::{FOLDER_BATCH_EVENTS, FOLDER_ERRORS_MAX};
 use crate::intake::Intake;
 use crate::intake::cloudevents::{self, Invalid, Parsed};
 use crate::intake::view::SharedView;
-use crate::limits::{FOLDER_BATCH_EVENTS, FOLDER_ERRORS_MAX};
 use crate::store::StoreError;
 
 /// How long the store may be full before the same lines are tried again.

@@ -18,8 +18,8 @@ use uuid::Uuid;
 use super::Intake;
 use super::cloudevents::{self, Parsed};
 use super::view::SharedView;
-use crate::clock::Clock;
-use crate::limits::LINES_WAITING_MAX;
+use crate::core::limits::LINES_WAITING_MAX;
+use crate::device::clock::Clock;
 use crate::store::StoreError;
 
 mod rules;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use regex_lite::Regex;
 use serde_json::{Map, Value, json};
 
-use crate::limits::{LINE_BYTES_MAX, LINE_REPEATS_MAX};
+use crate::core::limits::{LINE_BYTES_MAX, LINE_REPEATS_MAX};
 
 /// Where lines come from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outpost::attribute::Operation;
-use outpost::coalesce::{Held, Stamp, append_list, coalesce, decimal_text, number};
-use outpost::identity::Identity;
-use outpost::timestamp::Timestamp;
+use outpost::core::attribute::Operation;
+use outpost::core::identity::Identity;
+use outpost::core::operation::coalesce::{Held, Stamp, append_list, coalesce, decimal_text, number};
+use outpost::core::timestamp::Timestamp;
 
 use super::oracle::{BookRow, State};
 use super::target::Target;

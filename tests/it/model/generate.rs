@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use outpost::attribute::Operation;
+use outpost::core::attribute::Operation;
 
 use super::target::{Nature, SHOWS_MAX, Times, WebWrite};
 use super::wire::{Curse, Faults, Weather};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use outpost::attribute::Operation;
-use outpost::identity::Identity;
-use outpost::timestamp::Timestamp;
+use outpost::core::attribute::Operation;
+use outpost::core::identity::Identity;
+use outpost::core::timestamp::Timestamp;
 
 /// Who writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

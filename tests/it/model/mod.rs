@@ -14,7 +14,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use fastrand::Rng;
-use outpost::identity::{Identity, IdentityKind};
+use outpost::core::identity::{Identity, IdentityKind};
 
 pub mod agents;
 pub mod generate;

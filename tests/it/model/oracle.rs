@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use outpost::attribute::Operation;
-use outpost::identity::Identity;
-use outpost::timestamp::Timestamp;
+use outpost::core::attribute::Operation;
+use outpost::core::identity::Identity;
+use outpost::core::timestamp::Timestamp;
 
 use super::journal::{Journal, MisdeedKind, Outcome, Reading, ReadingTold, Request, Who, Write};
 use super::target::Target;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use outpost::attribute::Operation;
-use outpost::coalesce::{decimal_text, number};
-use outpost::timestamp::Timestamp;
+use outpost::core::attribute::Operation;
+use outpost::core::operation::coalesce::{decimal_text, number};
+use outpost::core::timestamp::Timestamp;
 
 use super::journal::{Who, Write};
 use super::oracle::{Acknowledged, Certainty, Finding, Key, Kind};

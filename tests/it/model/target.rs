@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use fastrand::Rng;
-use outpost::attribute::Operation;
-use outpost::coalesce::{append_list, decimal_text, number};
-use outpost::identity::Identity;
-use outpost::timestamp::Timestamp;
+use outpost::core::attribute::Operation;
+use outpost::core::identity::Identity;
+use outpost::core::operation::coalesce::{append_list, decimal_text, number};
+use outpost::core::timestamp::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::journal::{Expiry, Journal, Misdeed, MisdeedKind, Outcome, Reading, ReadingTold, Request, Who, Write};

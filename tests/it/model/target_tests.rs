@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use outpost::attribute::Operation;
-use outpost::timestamp::Timestamp;
+use outpost::core::attribute::Operation;
+use outpost::core::timestamp::Timestamp;
 
 use super::journal::{MisdeedKind, Outcome, Who};
 use super::target::{LIFE, Nature, Target, Times, WebWrite};

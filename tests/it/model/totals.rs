@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use outpost::attribute::Operation;
-use outpost::coalesce::{decimal_text, number};
-use outpost::limits::APPEND_ITEMS_MAX;
-use outpost::timestamp::Timestamp;
+use outpost::core::attribute::Operation;
+use outpost::core::limits::APPEND_ITEMS_MAX;
+use outpost::core::operation::coalesce::{decimal_text, number};
+use outpost::core::timestamp::Timestamp;
 use rust_decimal::Decimal;
 
 use super::journal::{Outcome, Request, Who, Write};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fastrand::Rng;
-use outpost::timestamp::Timestamp;
+use outpost::core::timestamp::Timestamp;
 
 use super::{hours, ms, secs};
 

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use outpost::attribute::Operation;
-use outpost::identity::Identity;
-use outpost::timestamp::Timestamp;
+use outpost::core::attribute::Operation;
+use outpost::core::identity::Identity;
+use outpost::core::timestamp::Timestamp;
 
 use super::oracle::{Acknowledged, BookRow, Finding, Kind, Rules, judge};
 use super::target::{Nature, Target, WebWrite};

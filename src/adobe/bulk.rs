@@ -1,0 +1,284 @@
+//! The Bulk Profile Update API: the lines of a file, and the words of its answers. Pure but for the reader it is given.
+//!
+//! Source: Target Bulk Profile Update API, and the release notes of May 2020 for the status of a batch.
+
+use std::collections::HashSet;
+use std::io::BufRead;
+
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
+
+use super::elements::Elements;
+use super::outcome::{Outcome, Refused};
+use super::single::ENCODED;
+use crate::core::identity::IdentityKind;
+use crate::core::limits::BATCH_ROWS_MAX;
+use crate::core::short_hash::short_hash;
+
+/// The version of the API for a kind of identity. Source: Target Bulk Profile Update API: a pc id goes by version 2 only where
+/// the customer does not use ECID.
+#[must_use]
+pub const fn version(kind: IdentityKind, has_ecid: bool) -> i64 {
+    match kind {
+        IdentityKind::PcId if has_ecid => 1,
+        _ => 2,
+    }
+}
+
+/// The path of submissions; version 2 creates profiles, version 1 does not.
+#[must_use]
+pub fn path(client_code: &str, version: i64) -> String {
+    match version {
+        1 => format!("/m2/{client_code}/profile/batchUpdate"),
+        _ => format!("/m2/{client_code}/v2/profile/batchUpdate"),
+    }
+}
+
+/// The first line of a file, with its end.
+#[must_use]
+pub fn head(kind: IdentityKind, names: &[String]) -> String {
+    let mut line = match kind {
+        IdentityKind::ThirdPartyId => "batch=thirdPartyId".to_owned(),
+        IdentityKind::PcId => "batch=pcId".to_owned(),
+    };
+    for name in names {
+        line.push(',');
+        line.extend(utf8_percent_encode(name, ENCODED));
+    }
+    line.push('\n');
+    line
+}
+
+/// Appends a row with its end; `names` are those of the first line, in order. Empty fields are ignored by Target, and those at
+/// the end left out.
+pub fn append_row(file: &mut String, names: &[String], key: &str, attributes: &[(String, String)]) {
+    file.extend(utf8_percent_encode(key, ENCODED));
+    let mut written = 0;
+    let mut values: Vec<(usize, &str)> = attributes
+        .iter()
+        .filter_map(|(name, value)| names.binary_search(name).ok().map(|place| (place, value.as_str())))
+        .collect();
+    values.sort_unstable_by_key(|(place, _)| *place);
+    for (place, value) in values {
+        for _ in written..=place {
+            file.push(',');
+        }
+        written = place + 1;
+        file.extend(utf8_percent_encode(value, ENCODED));
+    }
+    file.push('\n');
+}
+
+/// Bytes that a text takes in a file.
+#[must_use]
+pub fn encoded_bytes(text: &str) -> usize {
+    utf8_percent_encode(text, ENCODED).map(str::len).sum()
+}
+
+/// What became of a submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BatchOutcome {
+    /// Target took it; its status is asked for under this path and query.
+    Submitted(String),
+    /// Target has not taken it, or did not say so.
+    Failed(Outcome),
+}
+
+impl BatchOutcome {
+    /// The name in metrics.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Submitted(_) => "submitted",
+            Self::Failed(outcome) => outcome.label(),
+        }
+    }
+}
+
+/// Reads the body of a 200 to a submission; none if it is not Target's.
+#[must_use]
+pub fn read_submission(body: &[u8]) -> Option<BatchOutcome> {
+    let mut reader = Elements::new(body);
+    let (mut success, mut status, mut message) = (None, None, String::new());
+    while let Some((path, text)) = reader.next()? {
+        match path.as_str() {
+            "response/success" => success = Some(text.trim().eq_ignore_ascii_case("true")),
+            "response/batchStatus" => status = Some(text.trim().to_owned()),
+            "response/message" => message = text,
+            _ => {}
+        }
+    }
+    match (success?, status.as_deref().and_then(status_path)) {
+        (true, Some(path)) => Some(BatchOutcome::Submitted(path)),
+        (true, None) => None,
+        (false, _) => Some(BatchOutcome::Failed(Outcome::Refused(Refused::new(200, message.as_bytes())))),
+    }
+}
+
+/// The path and query of a status URL, whose host is not followed: it is another one, and without TLS.
+fn status_path(url: &str) -> Option<String> {
+    let url = reqwest::Url::parse(url).ok().filter(|url| url.path().starts_with('/'))?;
+    let query = url.query().filter(|query| query.contains("batchId="))?;
+    Some(format!("{}?{query}", url.path()))
+}
+
+/// How Target says that a batch stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchStatus {
+    /// `complete`, `incomplete` or `stuck`.
+    pub status: String,
+    /// Rows that were looked at, where Target says so.
+    pub consumed: Option<u64>,
+    /// Rows that were applied, where Target says so.
+    pub successful: Option<u64>,
+    /// Rows that failed, or whose profile was not found, as Target counts them.
+    pub failed_count: u64,
+    /// Rows that failed and are listed, each once.
+    pub named: u64,
+    /// Their keys by [`short_hash`], as they are written and percent-decoded: nothing says which of the two Target writes.
+    pub failed: HashSet<u64>,
+}
+
+impl BatchStatus {
+    /// How many of a batch's `rows` rows failed without being named, by the least favourable of Target's counts. None of the
+    /// rows that are not named is known to be delivered then.
+    #[must_use]
+    pub fn unnamed_failures(&self, rows: u64) -> u64 {
+        let missing = |done: Option<u64>| done.map_or(0, |done| rows.saturating_sub(done));
+        let failed = self.failed_count.max(missing(self.consumed)).max(missing(self.successful));
+        failed.saturating_sub(self.named)
+    }
+
+    /// Notes a row that failed; a key that is listed both ways is one row.
+    fn name(&mut self, key: &str) {
+        if self.named >= BATCH_ROWS_MAX as u64 {
+            // More than a batch holds: that is no list of ours.
+            return;
+        }
+        let mut is_new = self.failed.insert(short_hash(key));
+        if let Ok(decoded) = percent_decode_str(key).decode_utf8()
+            && decoded != key
+        {
+            is_new &= self.failed.insert(short_hash(&decoded));
+        }
+        self.named += u64::from(is_new);
+    }
+}
+
+/// Reads a status; none if it is not Target's. It may be long: rows that failed are listed.
+pub fn read_status(body: impl BufRead) -> Option<BatchStatus> {
+    let mut reader = Elements::new(body);
+    let mut found = BatchStatus::default();
+    let (mut id, mut has_failed) = (None, false);
+    let count = |text: &str| text.trim().parse::<u64>().ok();
+    while let Some((path, text)) = reader.next()? {
+        match path.as_str() {
+            "response/status" => found.status = text.trim().to_ascii_lowercase(),
+            "response/consumedCount" => found.consumed = count(&text),
+            "response/successfulUpdates" => found.successful = count(&text),
+            "response/failedUpdates" | "response/profilesNotFound" => {
+                found.failed_count = found.failed_count.saturating_add(count(&text).unwrap_or(0));
+            }
+            _ if path.ends_with("/profile/id") => id = Some(text),
+            _ if path.ends_with("/profile/status") => {
+                has_failed = !text.trim().to_ascii_lowercase().starts_with("success");
+            }
+            _ if path.ends_with("/profile") => {
+                if let (Some(id), true) = (id.take(), std::mem::take(&mut has_failed)) {
+                    found.name(id.trim());
+                }
+            }
+            _ => {}
+        }
+    }
+    (!found.status.is_empty()).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_what_the_reference_shows() {
+        let names = ["lastStore".to_owned(), "visits".to_owned()];
+        let mut file = head(IdentityKind::ThirdPartyId, &names);
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        append_row(&mut file, &names, "123456", &[pair("visits", "7"), pair("lastStore", "Lund")]);
+        append_row(&mut file, &names, "789", &[pair("visits", "2")]);
+        append_row(&mut file, &names, "5,6", &[pair("lastStore", "a,b\"c\nd")]);
+        assert_eq!(file, "batch=thirdPartyId,lastStore,visits\n123456,Lund,7\n789,,2\n5%2C6,a%2Cb%22c%0Ad\n");
+    }
+
+    #[test]
+    fn a_submission_is_read_and_its_host_left_alone() {
+        let body = b"<response><success>true</success>
+            <batchStatus>http://mboxedge45.tt.omtrdc.net/m2/acme/profile/batchStatus?batchId=acme-1-2</batchStatus>
+            <message>Batch submitted for processing</message></response>";
+        let path = "/m2/acme/profile/batchStatus?batchId=acme-1-2".to_owned();
+        assert_eq!(read_submission(body), Some(BatchOutcome::Submitted(path)));
+        let refused = read_submission(b"<response><success>false</success><message>no &amp; no</message></response>");
+        assert_eq!(refused, Some(BatchOutcome::Failed(Outcome::Refused(Refused::new(200, b"no & no")))));
+        assert_eq!(read_submission(b"<html><body>Welcome</body></html>"), None);
+        assert_eq!(read_submission(b"true"), None);
+        let elsewhere = b"<response><success>true</success><batchStatus>mailto:x?batchId=1</batchStatus></response>";
+        assert_eq!(read_submission(elsewhere), None);
+        assert_eq!(read_submission(b"<response><success>true</success>"), None);
+    }
+
+    #[test]
+    fn a_status_is_read_with_what_failed() {
+        let body: &[u8] = b"<response><batchSize>3</batchSize><batchId>a</batchId><unknown><x>1</x></unknown>
+            <profile><id>7</id><status>failed</status></profile><profile><id>a&amp;b</id><status>failed</status></profile>
+            <profile><id>8</id><status>success</status></profile>
+            <failedUpdates>2</failedUpdates><status>complete</status></response>";
+        let status = read_status(body).expect("Target's own");
+        assert_eq!((status.status.as_str(), status.failed_count), ("complete", 2));
+        assert_eq!((status.consumed, status.successful, status.named), (None, None, 2));
+        assert_eq!(status.failed, HashSet::from([short_hash("7"), short_hash("a&b")]));
+        assert_eq!(read_status(&b"<html>"[..]), None);
+    }
+
+    fn status(inner: &str) -> BatchStatus {
+        let document = format!("<response>{inner}<status>complete</status></response>");
+        read_status(document.as_bytes()).expect("Target's own")
+    }
+
+    fn row(id: &str) -> String {
+        format!("<profile><id>{id}</id><status>failed</status></profile>")
+    }
+
+    #[test]
+    fn a_row_that_failed_is_known_whether_its_id_is_raw_or_encoded() {
+        let encoded = status(&row("Malm%C3%B6%20C"));
+        assert!(encoded.failed.contains(&short_hash("Malmö C")) && encoded.named == 1);
+        let raw = status(&row("100% more"));
+        assert!(raw.failed.contains(&short_hash("100% more")) && raw.named == 1);
+        // What looks encoded may be the key itself.
+        assert!(encoded.failed.contains(&short_hash("Malm%C3%B6%20C")));
+        // The same row twice is one, in whichever form.
+        assert_eq!(status(&[row("a b"), row("a%20b"), row("a b"), row("c")].concat()).named, 2);
+        let in_another_order = "<profile><status>failed</status><id><![CDATA[a&b]]></id></profile>";
+        assert!(status(in_another_order).failed.contains(&short_hash("a&b")));
+        let succeeded = "<profile><status>success</status><id>7</id></profile><profile><id>8</id></profile>";
+        assert_eq!((status(succeeded).named, status(succeeded).failed.len()), (0, 0));
+    }
+
+    #[test]
+    fn rows_that_failed_and_are_not_named_are_counted() {
+        let check = |inner: &str, rows, expected| {
+            assert_eq!(status(inner).unnamed_failures(rows), expected, "{inner} of {rows}");
+        };
+        let (one, counted) = (row("7"), "<failedUpdates>2</failedUpdates><profilesNotFound>1</profilesNotFound>");
+        check("", 10, 0);
+        check(counted, 10, 3);
+        check(&format!("{counted}{one}"), 10, 2);
+        check("<consumedCount>6</consumedCount>", 10, 4);
+        check("<consumedCount>10</consumedCount><successfulUpdates>7</successfulUpdates>", 10, 3);
+        check(&format!("<successfulUpdates>9</successfulUpdates>{one}"), 10, 0);
+        check(&format!("<consumedCount>9</consumedCount><failedUpdates>4</failedUpdates>{one}"), 10, 3);
+        // More than there are says nothing, and neither does what is no number.
+        check("<consumedCount>11</consumedCount><successfulUpdates>many</successfulUpdates>", 10, 0);
+        check(&one, 10, 0);
+        let most = u64::MAX;
+        check(&format!("<failedUpdates>{most}</failedUpdates><profilesNotFound>{most}</profilesNotFound>"), 1, most);
+    }
+}

@@ -1,0 +1,130 @@
+//! The Delivery API: a claim becomes one or more JSON bodies. Pure.
+//!
+//! Source: Target Delivery API, and the limits of its model in Adobe's SDKs.
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Map, Value, json};
+use sha2::Sha256;
+
+use super::outcome::Outcome;
+use crate::core::identity::{Identity, IdentityKind};
+use crate::core::limits::{DELIVERY_ID_CHARS_MAX, DELIVERY_PARAMETERS_MAX};
+
+/// The mbox that carries the attributes.
+const MBOX: &str = "outpost-offline-event";
+
+/// Whether the API takes an identity.
+#[must_use]
+pub fn fits(identity: &Identity) -> bool {
+    identity.key().chars().count() <= DELIVERY_ID_CHARS_MAX
+}
+
+/// The path and the query of a call.
+#[must_use]
+pub fn path(client_code: &str, session: &str) -> String {
+    format!("/rest/v1/delivery?client={client_code}&sessionId={session}")
+}
+
+/// The session of an identity, made from a keyed hash of it: it is the same each time, and names nobody.
+#[must_use]
+pub fn session(key: &[u8], identity: &Identity) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length is taken");
+    mac.update(identity.to_written().as_bytes());
+    hex::encode(&mac.finalize().into_bytes()[..16])
+}
+
+/// One call's body, and the attributes that it carries.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The document.
+    pub body: String,
+    /// The attributes, by the index that was given.
+    pub attributes: Vec<usize>,
+}
+
+/// Encodes attributes of one profile, each with its index, in calls of at most [`DELIVERY_PARAMETERS_MAX`]; `request_id` names
+/// each call.
+pub fn encode<'a>(
+    identity: &Identity,
+    property_token: Option<&str>,
+    attributes: impl IntoIterator<Item = (usize, (&'a str, &'a str))>,
+    mut request_id: impl FnMut() -> String,
+) -> Vec<Call> {
+    let attributes: Vec<_> = attributes.into_iter().collect();
+    let kind = match identity.kind() {
+        IdentityKind::ThirdPartyId => "thirdPartyId",
+        IdentityKind::PcId => "tntId",
+    };
+    let call = |part: &[(usize, (&str, &str))]| {
+        let parameters: Map<String, Value> =
+            part.iter().map(|(_, (name, value))| ((*name).to_owned(), json!(value))).collect();
+        let mut document = json!({
+            "requestId": request_id(),
+            "id": { kind: identity.key() },
+            "context": {
+                "channel": "web",
+                "browser": { "host": "outpost" },
+                "address": { "url": "https://outpost.invalid/kiosk" },
+            },
+            "execute": { "mboxes": [{ "index": 1, "name": MBOX, "profileParameters": parameters }] },
+        });
+        if let Some(token) = property_token {
+            document["property"] = json!({ "token": token });
+        }
+        Call { body: document.to_string(), attributes: part.iter().map(|(index, _)| *index).collect() }
+    };
+    attributes.chunks(DELIVERY_PARAMETERS_MAX).map(call).collect()
+}
+
+/// Reads the body of a 200; none if it is not Target's.
+#[must_use]
+pub fn read(body: &[u8]) -> Option<Outcome> {
+    let document: Value = serde_json::from_slice(body).ok()?;
+    (document["status"].as_i64() == Some(200)).then_some(Outcome::Delivered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        "third_party_id:123456".parse().expect("valid")
+    }
+
+    #[test]
+    fn a_call_is_what_the_reference_shows() {
+        let calls = encode(&identity(), Some("p"), [(0, ("visits", "7"))], || "r".to_owned());
+        let document: Value = serde_json::from_str(&calls[0].body).expect("JSON");
+        let expected = json!({
+            "requestId": "r", "id": { "thirdPartyId": "123456" },
+            "context": { "channel": "web", "browser": { "host": "outpost" },
+                         "address": { "url": "https://outpost.invalid/kiosk" } },
+            "execute": { "mboxes": [{ "index": 1, "name": "outpost-offline-event", "profileParameters": { "visits": "7" } }] },
+            "property": { "token": "p" }
+        });
+        assert_eq!(document, expected);
+    }
+
+    #[test]
+    fn fifty_attributes_go_in_one_call_and_fifty_one_in_two() {
+        let sizes = |count: usize| {
+            let calls = encode(&identity(), None, (0..count).map(|index| (index, ("a", "1"))), String::new);
+            calls.iter().map(|call| call.attributes.len()).collect::<Vec<_>>()
+        };
+        assert_eq!((sizes(50), sizes(51)), (vec![50], vec![50, 1]));
+    }
+
+    #[test]
+    fn a_session_is_the_same_each_time_and_names_nobody() {
+        let session = |key: &[u8]| session(key, &identity());
+        assert_eq!(session(b"k"), session(b"k"));
+        assert_ne!(session(b"k"), session(b"l"));
+        assert!(!session(b"k").contains("123456"));
+    }
+
+    #[test]
+    fn an_identity_of_128_characters_fits_and_one_of_129_does_not() {
+        let fits = |chars: usize| fits(&format!("pc_id:{}", "x".repeat(chars)).parse().expect("valid"));
+        assert_eq!((fits(128), fits(129)), (true, false));
+    }
+}

@@ -1,0 +1,25 @@
+//! Adobe Target on the wire: what is sent, how answers are read, and the client that does it.
+//!
+//! The only place that knows Target's hosts, paths and words.
+
+pub mod bulk;
+pub mod client;
+pub mod delivery;
+pub mod diagnose;
+mod elements;
+mod error;
+pub mod fetch;
+pub mod outcome;
+pub mod proxy;
+pub mod single;
+pub mod tls;
+pub mod token;
+
+pub use bulk::{BatchOutcome, BatchStatus};
+pub use client::{Client, ClientOptions, Exchange};
+pub use error::ClientError;
+pub use fetch::{FetchedProfile, Reply};
+pub use outcome::{Outcome, Refused};
+pub use proxy::ProxyOptions;
+pub use tls::{Pin, TlsOptions};
+pub use token::TokenSource;

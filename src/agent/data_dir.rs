@@ -1,0 +1,357 @@
+//! The data directory: its lock, the intake's token, the device's name, and how to reach the agent that runs there.
+
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::core::tokens::{self, NamedToken, Right, TokenHash, Tokens};
+use crate::device::rights::check_secret;
+use crate::store;
+
+/// Bytes of chance in a token. Limits: 256 bits, as for any key.
+const TOKEN_BYTES: usize = 32;
+
+/// How often a lock that another process has is tried.
+const LOCK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A data directory.
+#[derive(Clone, Debug)]
+pub struct DataDir(PathBuf);
+
+/// The right to write to the data directory; it ends when this is dropped, or with the process.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// How to reach the agent that runs on a data directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Where its HTTP intake listens.
+    pub http: SocketAddr,
+    /// Its Unix socket, if it has one.
+    pub socket: Option<PathBuf>,
+}
+
+/// The name of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceId {
+    /// The name.
+    pub name: String,
+    /// Whether it was made anew, since the disk is that of another machine.
+    pub is_cloned: bool,
+}
+
+/// What went wrong with the data directory.
+#[derive(Debug)]
+pub enum DataDirError {
+    /// Another process writes there.
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The process, if it has said so.
+        pid: Option<u32>,
+    },
+    /// A file of secrets is open to others.
+    Rights(String),
+    /// A file cannot be made, read or written.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for DataDirError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse { path, pid: Some(pid) } => {
+                write!(f, "another outpost already runs on {}, as process {pid}", path.display())
+            }
+            Self::InUse { path, pid: None } => write!(f, "another outpost already runs on {}", path.display()),
+            Self::Rights(words) => f.write_str(words),
+            Self::File { path, .. } => {
+                write!(f, "{} cannot be used; check that this user may write there", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for DataDirError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::InUse { .. } | Self::Rights(_) => None,
+            Self::File { source, .. } => Some(source),
+        }
+    }
+}
+
+impl DataDir {
+    /// The directory at that path, whether it is there or not.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The store's file.
+    #[must_use]
+    pub fn store_path(&self) -> PathBuf {
+        self.0.join(store::FILE_NAME)
+    }
+
+    /// The token's file.
+    #[must_use]
+    pub fn token_path(&self) -> PathBuf {
+        self.0.join("intake.token")
+    }
+
+    /// Makes the directory if needed, and takes the right to write there.
+    ///
+    /// # Errors
+    /// [`DataDirError::InUse`] when another process has it.
+    pub fn lock(&self) -> Result<Lock, DataDirError> {
+        self.create()?;
+        let path = self.0.join("outpost.lock");
+        let error = |source| DataDirError::File { path: path.clone(), source };
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(error)?;
+        match file.try_lock() {
+            Ok(()) => {
+                // For the words of whoever comes second; without it they are less, and nothing else.
+                let _ = std::fs::write(self.pid_path(), std::process::id().to_string());
+                Ok(Lock { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => {
+                let pid = read_if_there(&self.pid_path()).ok().flatten().and_then(|pid| pid.parse().ok());
+                Err(DataDirError::InUse { path: self.0.clone(), pid })
+            }
+            Err(TryLockError::Error(source)) => Err(error(source)),
+        }
+    }
+
+    /// As [`Self::lock`], but waits a while for another process to end.
+    ///
+    /// # Errors
+    /// As [`Self::lock`].
+    pub fn lock_within(&self, patience: Duration) -> Result<Lock, DataDirError> {
+        let begun = Instant::now();
+        loop {
+            match self.lock() {
+                Err(DataDirError::InUse { .. }) if begun.elapsed() < patience => std::thread::sleep(LOCK_INTERVAL),
+                result => return result,
+            }
+        }
+    }
+
+    /// Makes the directory, for this user alone, if it is not there.
+    fn create(&self) -> Result<(), DataDirError> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o750);
+        builder.create(&self.0).map_err(|source| DataDirError::File { path: self.0.clone(), source })
+    }
+
+    /// The intake's token; made on the first call.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn token(&self) -> Result<SecretString, DataDirError> {
+        let path = self.token_path();
+        check_secret(&path).map_err(DataDirError::Rights)?;
+        // A power cut may have left an empty file, which is no token.
+        if let Some(token) = read_if_there(&path)?.filter(|token| token.len() == 2 * TOKEN_BYTES) {
+            return Ok(SecretString::from(token));
+        }
+        self.rotate_token()
+    }
+
+    /// All tokens: the intake's, made on the first call, and those by name.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`], also for a file of tokens that cannot be understood.
+    pub fn tokens(&self) -> Result<Tokens, DataDirError> {
+        let intake = self.token()?;
+        let mut tokens = self.named_tokens()?;
+        tokens.push(NamedToken {
+            name: tokens::INTAKE.to_owned(),
+            right: Right::Admin,
+            hash: TokenHash::of(intake.expose_secret().as_bytes()),
+            origin: None,
+            until_ms: None,
+        });
+        Ok(Tokens::new(tokens))
+    }
+
+    /// The tokens by name.
+    ///
+    /// # Errors
+    /// As for [`Self::tokens`].
+    pub fn named_tokens(&self) -> Result<Vec<NamedToken>, DataDirError> {
+        let path = self.tokens_path();
+        check_secret(&path).map_err(DataDirError::Rights)?;
+        let Some(json) = read_if_there(&path)? else { return Ok(Vec::new()) };
+        serde_json::from_str(&json).map_err(|error| DataDirError::File { path, source: io::Error::other(error) })
+    }
+
+    /// Keeps other tokens by name.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn keep_tokens(&self, tokens: &[NamedToken]) -> Result<(), DataDirError> {
+        let json = serde_json::to_string_pretty(tokens).expect("tokens are JSON");
+        write_private(&self.tokens_path(), &json)
+    }
+
+    /// Makes another intake's token. Those who have the one before need the new one.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn rotate_token(&self) -> Result<SecretString, DataDirError> {
+        let token = new_token().map_err(|source| DataDirError::File { path: self.token_path(), source })?;
+        write_private(&self.token_path(), token.expose_secret())?;
+        Ok(token)
+    }
+
+    fn tokens_path(&self) -> PathBuf {
+        self.0.join("tokens.json")
+    }
+
+    /// The token, if there is one that this user may read.
+    #[must_use]
+    pub fn existing_token(&self) -> Option<SecretString> {
+        read_if_there(&self.token_path()).ok().flatten().map(SecretString::from)
+    }
+
+    /// The device's name; made on the first call, and made anew on another machine: two that were installed from one
+    /// disk image must not share it. `machine_id` is what the system calls the machine, where it has a name for it; what
+    /// is no machine's name, such as a placeholder of the first seconds after a start, says nothing and changes nothing.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn device_id(&self, machine_id: Option<&str>) -> Result<DeviceId, DataDirError> {
+        let machine = machine_id
+            .filter(|id| is_machine_id(id))
+            .map(|id| hex::encode(&Sha256::digest(format!("outpost {}", id.trim()))[..8]));
+        let (name, named_on) = self.kept_device_id().unwrap_or_default();
+        let is_cloned = machine.is_some() && named_on.is_some() && machine != named_on;
+        if !name.is_empty() && !is_cloned && (machine.is_none() || machine == named_on) {
+            return Ok(DeviceId { name, is_cloned });
+        }
+        let is_kept = !name.is_empty() && !is_cloned;
+        let name = if is_kept { name } else { new_device_id() };
+        self.create()?;
+        write_private(&self.device_id_path(), &format!("{name}\n{}\n", machine.unwrap_or_default()))?;
+        Ok(DeviceId { name, is_cloned })
+    }
+
+    /// The device's name, if one was made.
+    #[must_use]
+    pub fn existing_device_id(&self) -> Option<String> {
+        self.kept_device_id().map(|(name, _)| name)
+    }
+
+    /// The name, and the machine that it was made on, if that was known.
+    fn kept_device_id(&self) -> Option<(String, Option<String>)> {
+        let text = read_if_there(&self.device_id_path()).ok().flatten()?;
+        let mut lines = text.lines().map(str::to_owned);
+        let name = lines.next().filter(|name| !name.is_empty())?;
+        Some((name, lines.next().filter(|machine| !machine.is_empty())))
+    }
+
+    fn device_id_path(&self) -> PathBuf {
+        self.0.join("device_id")
+    }
+
+    fn pid_path(&self) -> PathBuf {
+        self.0.join("outpost.pid")
+    }
+
+    /// Tells other commands how to reach this agent.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn announce(&self, endpoint: &Endpoint) -> Result<(), DataDirError> {
+        let json = serde_json::to_string(endpoint).expect("addresses and paths are JSON");
+        write_private(&self.endpoint_path(), &json)
+    }
+
+    /// Takes the announcement back; that of an agent that was killed stays, and is not believed.
+    pub fn withdraw(&self) {
+        let _ = std::fs::remove_file(self.endpoint_path());
+    }
+
+    /// How to reach the agent, if one announced itself.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        let json = read_if_there(&self.endpoint_path()).ok().flatten()?;
+        serde_json::from_str(&json).ok()
+    }
+
+    fn endpoint_path(&self) -> PathBuf {
+        self.0.join("agent.json")
+    }
+}
+
+/// A token of 64 digits.
+///
+/// # Errors
+/// The system's, when it has no random numbers.
+pub fn new_token() -> io::Result<SecretString> {
+    let mut bytes = [0; TOKEN_BYTES];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(SecretString::from(hex::encode(bytes)))
+}
+
+/// Whether a text names one machine: 16 hexadecimal digits or more, with or without hyphens, and not all the same.
+///
+/// Source: `/etc/machine-id` is "uninitialized" until the first boot has ended, and firmware without a number of its own
+/// gives zeros or ones.
+fn is_machine_id(text: &str) -> bool {
+    const DIGITS_MIN: usize = 16;
+    let digits: Vec<char> = text.trim().chars().filter(|next| *next != '-').collect();
+    digits.len() >= DIGITS_MIN
+        && digits.iter().all(char::is_ascii_hexdigit)
+        && digits.iter().any(|digit| Some(digit) != digits.first())
+}
+
+fn new_device_id() -> String {
+    format!("device-{}", &uuid::Uuid::new_v4().simple().to_string()[..12])
+}
+
+fn read_if_there(path: &Path) -> Result<Option<String>, DataDirError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(DataDirError::File { path: path.to_owned(), source }),
+    }
+}
+
+/// Writes a file that this user alone may read, whole or not at all.
+fn write_private(path: &Path, text: &str) -> Result<(), DataDirError> {
+    let new = path.with_extension("new");
+    let write = || {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(true).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&new, path)
+    };
+    write().map_err(|source| DataDirError::File { path: path.to_owned(), source })
+}

@@ -1,0 +1,104 @@
+//! The watchdog: ends the process when a part of it makes no progress while it should, or when the store is found damaged,
+//! so that its supervisor starts it again; and tells the supervisor that the agent is alive, and how it is.
+//!
+//! What was acknowledged is on disk, and what was not is sent again: an end costs nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::device::clock::Clock;
+use crate::device::pulse::Pulse;
+use crate::device::supervisor::{self, News};
+use crate::forward::shown::LinkView;
+use crate::store::Writer;
+
+/// How late a part may be. Limits: a worn flash card may keep a sync waiting for half a minute.
+pub const LATE_MAX: Duration = Duration::from_secs(120);
+
+/// Until then the line that says why is in its file.
+const LOG_TIME: Duration = Duration::from_secs(1);
+
+/// How often it is looked, unless the supervisor asks for more.
+pub const INTERVAL: Duration = Duration::from_secs(30);
+
+/// What the watchdog watches.
+pub struct Watchdog {
+    /// The forwarder says by when it will have gone on.
+    pub forwarder: Pulse,
+    /// The writer is asked.
+    pub writer: Writer,
+    /// The device's clock.
+    pub clock: Arc<Clock>,
+    /// How late a part may be; [`LATE_MAX`].
+    pub late_max: Duration,
+    /// How often it is looked; [`INTERVAL`].
+    pub interval: Duration,
+    /// The link, for the line that systemd shows.
+    pub link: watch::Receiver<LinkView>,
+}
+
+enum Wake {
+    Link,
+    Damage,
+    Time,
+}
+
+impl Watchdog {
+    /// Watches until `stop` turns true. `give_up` ends the process.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>, give_up: impl Fn()) {
+        let mut damaged = self.writer.damaged();
+        let asked = supervisor::alive_within();
+        let interval = asked.map_or(self.interval, |within| within / 2);
+        // Ticks keep their time, however often the link changes.
+        let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
+        loop {
+            let view = self.link.borrow_and_update().clone();
+            let reason = view.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            supervisor::tell(News::Status(&format!("{}{reason}", view.state.name())));
+            let wake = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                _ = self.link.changed() => Wake::Link,
+                damaged = damaged.wait_for(|damaged| *damaged) => damaged.map_or(Wake::Link, |_| Wake::Damage),
+                _ = ticks.tick() => Wake::Time,
+            };
+            let is_over = match wake {
+                Wake::Link => continue,
+                Wake::Damage => {
+                    tracing::error!("the store is damaged; the agent ends, and mends it at its next start");
+                    true
+                }
+                Wake::Time => self.is_stuck().await,
+            };
+            if is_over {
+                tokio::time::sleep(LOG_TIME).await;
+                give_up();
+                break;
+            }
+            if asked.is_some() {
+                supervisor::tell(News::Alive);
+            }
+        }
+        supervisor::tell(News::Stopping);
+    }
+
+    /// Whether a part makes no progress, and says which.
+    async fn is_stuck(&self) -> bool {
+        let stuck = self.stuck().await;
+        if let Some(part) = stuck {
+            tracing::error!(part, "no progress; the agent ends, to be started again");
+        }
+        stuck.is_some()
+    }
+
+    async fn stuck(&self) -> Option<&'static str> {
+        if self.forwarder.overdue(self.clock.elapsed()).is_some_and(|late| late > self.late_max) {
+            return Some("forwarder");
+        }
+        // An empty transaction: it waits for its turn, and writes nothing.
+        let turn = tokio::time::timeout(self.late_max, self.writer.act(|_| Ok(()))).await;
+        turn.is_err().then_some("writer")
+    }
+}

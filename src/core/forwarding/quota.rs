@@ -1,0 +1,188 @@
+//! Target's quota: how many updates the last 24 hours have seen, and when there is room again. Pure.
+//!
+//! Uses are counted by the minute, so that a day is at most 1,441 numbers. A minute counts as a whole until its
+//! end is 24 hours ago: the count is never too low. Before requests are made, room for them is reserved on disk, so that
+//! what was made before a crash is counted too.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::core::limits::QUOTA_WINDOW;
+use crate::core::timestamp::Timestamp;
+
+const MINUTE_MS: i64 = 60_000;
+
+/// Where the quota's own clock and the system's stood at one moment.
+///
+/// The quota's clock keeps step with the monotonic clock while the agent runs, whatever the system's does, and over a
+/// stop it goes on by as much as the system's went forward. So no jump counts twice, and none opens the quota early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaTime {
+    /// The quota's clock.
+    pub at: Timestamp,
+    /// The system's wall clock.
+    pub wall: Timestamp,
+}
+
+impl QuotaTime {
+    /// The same clock after a stop, when the system's says `wall`.
+    #[must_use]
+    pub fn resumed(self, wall: Timestamp) -> Self {
+        Self { at: self.at.plus(wall.since(self.wall)), wall }
+    }
+}
+
+/// The quota's clock of a running agent.
+#[derive(Clone, Copy, Debug)]
+pub struct QuotaClock {
+    at_start: Timestamp,
+}
+
+impl QuotaClock {
+    /// A clock that stands at `at`, when `elapsed` of the monotonic clock have passed.
+    #[must_use]
+    pub fn new(at: Timestamp, elapsed: Duration) -> Self {
+        Self { at_start: at.minus(elapsed) }
+    }
+
+    /// Where it stands, when `elapsed` have passed.
+    #[must_use]
+    pub fn at(self, elapsed: Duration) -> Timestamp {
+        self.at_start.plus(elapsed)
+    }
+}
+
+/// The uses of a rolling 24 hours.
+#[derive(Clone, Debug, Default)]
+pub struct Quota {
+    updates_per_day: u64,
+    /// `(minute, uses)`, oldest first; minutes count from 1970.
+    minutes: VecDeque<(i64, u64)>,
+    used: u64,
+}
+
+impl Quota {
+    /// Minutes in the window.
+    pub const MINUTES: i64 = 24 * 60;
+
+    /// A quota of that many updates in any 24 hours. `minutes` are the stored uses, oldest first.
+    #[must_use]
+    pub fn new(updates_per_day: u64, minutes: impl IntoIterator<Item = (i64, u64)>) -> Self {
+        let minutes: VecDeque<_> = minutes.into_iter().collect();
+        let used = minutes.iter().map(|(_, uses)| uses).sum();
+        Self { updates_per_day, minutes, used }
+    }
+
+    /// Another quota holds from now on; the uses stay.
+    pub const fn set_limit(&mut self, updates_per_day: u64) {
+        self.updates_per_day = updates_per_day;
+    }
+
+    /// Forgets all uses: they were another client's.
+    pub fn forget(&mut self) {
+        self.minutes.clear();
+        self.used = 0;
+    }
+
+    /// The minute under which a use at that time is stored.
+    #[must_use]
+    pub const fn minute(now: Timestamp) -> i64 {
+        now.as_millis().div_euclid(MINUTE_MS)
+    }
+
+    /// When a minute begins.
+    #[must_use]
+    pub const fn minute_begins(minute: i64) -> Timestamp {
+        Timestamp::from_millis(minute * MINUTE_MS)
+    }
+
+    /// The oldest minute that still counts.
+    #[must_use]
+    pub const fn oldest_minute(now: Timestamp) -> i64 {
+        Self::minute(now) - Self::MINUTES
+    }
+
+    /// Counts one request.
+    pub fn spend(&mut self, now: Timestamp) {
+        self.forget_old(now);
+        // A clock that went back must not reorder the minutes.
+        let minute = self.minutes.back().map_or(Self::minute(now), |(last, _)| Self::minute(now).max(*last));
+        match self.minutes.back_mut() {
+            Some((last, uses)) if *last == minute => *uses += 1,
+            _ => self.minutes.push_back((minute, 1)),
+        }
+        self.used += 1;
+    }
+
+    /// Requests in the last 24 hours.
+    pub fn used(&mut self, now: Timestamp) -> u64 {
+        self.forget_old(now);
+        self.used
+    }
+
+    /// Requests that still fit in.
+    pub fn left(&mut self, now: Timestamp) -> u64 {
+        let used = self.used(now);
+        self.updates_per_day.saturating_sub(used)
+    }
+
+    /// Whether one more request fits now, and if not, when the oldest falls out.
+    pub fn check(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+        self.forget_old(now);
+        match self.minutes.front() {
+            Some((oldest, _)) if self.used >= self.updates_per_day => {
+                Err(Self::minute_begins(oldest + 1).plus(QUOTA_WINDOW))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn forget_old(&mut self, now: Timestamp) {
+        let oldest = Self::oldest_minute(now);
+        while let Some((minute, uses)) = self.minutes.front().copied() {
+            if minute >= oldest {
+                break;
+            }
+            self.used -= uses;
+            self.minutes.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    #[test]
+    fn a_spent_quota_opens_when_the_oldest_use_falls_out() {
+        let mut quota = Quota::new(2, []);
+        quota.spend(START);
+        quota.spend(START.plus(Duration::from_secs(3600)));
+        let opens = quota.check(START.plus(Duration::from_secs(7200))).expect_err("spent");
+        assert!(opens >= START.plus(QUOTA_WINDOW));
+        assert!(opens <= START.plus(QUOTA_WINDOW + Duration::from_secs(60)));
+        assert_eq!(quota.check(opens), Ok(()));
+        assert_eq!(quota.used(opens), 1);
+    }
+
+    #[test]
+    fn over_a_stop_the_quota_s_clock_follows_the_system_s_forward_and_never_back() {
+        let time = QuotaTime { at: START, wall: START.plus(Duration::from_secs(9)) };
+        let later = time.wall.plus(Duration::from_secs(60));
+        assert_eq!(time.resumed(later), QuotaTime { at: START.plus(Duration::from_secs(60)), wall: later });
+        let earlier = time.wall.minus(QUOTA_WINDOW * 3_650);
+        assert_eq!(time.resumed(earlier), QuotaTime { at: START, wall: earlier });
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_never_frees_quota() {
+        let mut quota = Quota::new(2, []);
+        quota.spend(START);
+        let earlier = Timestamp::from_millis(START.as_millis() - 86_400_000);
+        quota.spend(earlier);
+        assert_eq!(quota.used(earlier), 2);
+        assert!(quota.check(earlier).is_err());
+    }
+}

@@ -1,0 +1,256 @@
+//! By which of Target's APIs an update goes, and why: one pure function.
+//!
+//! Source: contract, section 5.
+
+use crate::core::forwarding::existence::Existence;
+use crate::core::identity::IdentityKind;
+
+/// `mode` of `[target]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Each profile by the Single Profile Update API.
+    Single,
+    /// All profiles in batches.
+    Bulk,
+    /// Each profile by the Delivery API.
+    Delivery,
+    /// Whichever serves best.
+    #[default]
+    Auto,
+}
+
+impl Mode {
+    /// All modes.
+    pub const ALL: [Self; 4] = [Self::Single, Self::Bulk, Self::Delivery, Self::Auto];
+
+    /// The name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Bulk => "bulk",
+            Self::Delivery => "delivery",
+            Self::Auto => "auto",
+        }
+    }
+}
+
+/// What an operator decides of routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteRules {
+    /// `mode`.
+    pub mode: Mode,
+    /// Whether profiles that Target may not have are created, as `missing_profiles` says.
+    pub creates_missing: bool,
+    /// Whether the customer uses ECID: then no batch makes the profile of a pc id.
+    pub has_ecid: bool,
+    /// `bulk_above`: pending profiles beyond which all go in batches.
+    pub bulk_above: usize,
+}
+
+impl Default for RouteRules {
+    /// The defaults of the contract, section 5.
+    fn default() -> Self {
+        Self { mode: Mode::Auto, creates_missing: true, has_ecid: false, bulk_above: 1_000 }
+    }
+}
+
+/// What decides the route of one update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Situation {
+    /// Which key the identity is.
+    pub kind: IdentityKind,
+    /// Whether the identity is short enough for the Delivery API.
+    pub fits_delivery: bool,
+    /// Whether Target has the profile.
+    pub existence: Existence,
+    /// Whether a mapping says that the next page view must know.
+    pub is_urgent: bool,
+    /// Profiles that are pending and not on their way; counting may stop beyond `bulk_above`.
+    pub backlog: usize,
+    /// Whether the quota of single updates is spent.
+    pub is_quota_spent: bool,
+}
+
+/// One of Target's APIs for updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UpdateApi {
+    /// Single Profile Update.
+    Single,
+    /// Bulk Profile Update.
+    Bulk,
+    /// Delivery.
+    Delivery,
+}
+
+impl UpdateApi {
+    /// The name in answers and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Bulk => "bulk",
+            Self::Delivery => "delivery",
+        }
+    }
+}
+
+/// A route: which API, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // `why` says what each means.
+pub enum Route {
+    SingleMode,
+    SingleKnown,
+    SinglePcId,
+    SingleUnchecked,
+    BulkMode,
+    BulkMissing,
+    BulkBacklog,
+    BulkQuota,
+    DeliveryMode,
+    DeliveryUrgent,
+}
+
+impl Route {
+    /// All routes, by the number under which they are stored.
+    pub const ALL: [Self; 10] = [
+        Self::SingleMode,
+        Self::SingleKnown,
+        Self::SinglePcId,
+        Self::SingleUnchecked,
+        Self::BulkMode,
+        Self::BulkMissing,
+        Self::BulkBacklog,
+        Self::BulkQuota,
+        Self::DeliveryMode,
+        Self::DeliveryUrgent,
+    ];
+
+    /// The API.
+    #[must_use]
+    pub const fn api(self) -> UpdateApi {
+        match self {
+            Self::SingleMode | Self::SingleKnown | Self::SinglePcId | Self::SingleUnchecked => UpdateApi::Single,
+            Self::BulkMode | Self::BulkMissing | Self::BulkBacklog | Self::BulkQuota => UpdateApi::Bulk,
+            Self::DeliveryMode | Self::DeliveryUrgent => UpdateApi::Delivery,
+        }
+    }
+
+    /// Why, as a clause for a person.
+    #[must_use]
+    pub const fn why(self) -> &'static str {
+        match self {
+            Self::SingleMode => "mode is single",
+            Self::SingleKnown => "Target has the profile",
+            Self::SinglePcId => "a pc_id comes from Target itself",
+            Self::SingleUnchecked => "missing_profiles is send",
+            Self::BulkMode => "mode is bulk",
+            Self::BulkMissing => "Target may not have the profile, and a batch creates it",
+            Self::BulkBacklog => "more profiles than bulk_above were pending",
+            Self::BulkQuota => "the quota of single updates was spent",
+            Self::DeliveryMode => "mode is delivery",
+            Self::DeliveryUrgent => "the mapping is urgent",
+        }
+    }
+
+    /// The number under which it is stored.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        let place = Self::ALL.iter().position(|route| *route == self).expect("all routes are listed");
+        i64::try_from(place).expect("there are few")
+    }
+
+    /// The route of a stored number.
+    #[must_use]
+    pub fn of_number(number: i64) -> Option<Self> {
+        usize::try_from(number).ok().and_then(|place| Self::ALL.get(place)).copied()
+    }
+}
+
+/// Decides the route of one update.
+#[must_use]
+pub fn route(rules: RouteRules, situation: Situation) -> Route {
+    match rules.mode {
+        _ if situation.is_urgent && situation.fits_delivery => Route::DeliveryUrgent,
+        Mode::Delivery if situation.fits_delivery => Route::DeliveryMode,
+        Mode::Single => Route::SingleMode,
+        Mode::Bulk => Route::BulkMode,
+        Mode::Delivery | Mode::Auto => auto(rules, situation),
+    }
+}
+
+fn auto(rules: RouteRules, situation: Situation) -> Route {
+    if situation.backlog > rules.bulk_above {
+        return Route::BulkBacklog;
+    }
+    if situation.is_quota_spent {
+        return Route::BulkQuota;
+    }
+    match situation.kind {
+        _ if situation.existence == Existence::Yes => Route::SingleKnown,
+        // It was made by Target, and may have expired there.
+        IdentityKind::PcId if rules.has_ecid || situation.existence != Existence::No => Route::SinglePcId,
+        IdentityKind::PcId | IdentityKind::ThirdPartyId if rules.creates_missing => Route::BulkMissing,
+        IdentityKind::PcId | IdentityKind::ThirdPartyId => Route::SingleUnchecked,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUIET: Situation = Situation {
+        kind: IdentityKind::ThirdPartyId,
+        fits_delivery: true,
+        existence: Existence::Unknown,
+        is_urgent: false,
+        backlog: 1,
+        is_quota_spent: false,
+    };
+
+    fn check(mode: Mode, situation: Situation, expected: Route) {
+        let rules = RouteRules { mode, ..RouteRules::default() };
+        assert_eq!(route(rules, situation), expected, "{mode:?} {situation:?}");
+    }
+
+    #[test]
+    fn each_case_of_the_table() {
+        use Existence::{No, Yes};
+        let pc_id = Situation { kind: IdentityKind::PcId, ..QUIET };
+        let urgent = Situation { is_urgent: true, ..QUIET };
+        let long = Situation { fits_delivery: false, ..urgent };
+        check(Mode::Auto, QUIET, Route::BulkMissing);
+        check(Mode::Auto, Situation { existence: No, ..QUIET }, Route::BulkMissing);
+        check(Mode::Auto, Situation { existence: Yes, ..QUIET }, Route::SingleKnown);
+        check(Mode::Auto, Situation { existence: Yes, backlog: 1_000, ..QUIET }, Route::SingleKnown);
+        check(Mode::Auto, Situation { existence: Yes, backlog: 1_001, ..QUIET }, Route::BulkBacklog);
+        check(Mode::Auto, Situation { existence: Yes, is_quota_spent: true, ..QUIET }, Route::BulkQuota);
+        check(Mode::Auto, pc_id, Route::SinglePcId);
+        check(Mode::Auto, Situation { existence: No, ..pc_id }, Route::BulkMissing);
+        check(Mode::Auto, Situation { backlog: 1_001, ..pc_id }, Route::BulkBacklog);
+        check(Mode::Auto, urgent, Route::DeliveryUrgent);
+        check(Mode::Auto, Situation { backlog: 1_001, ..urgent }, Route::DeliveryUrgent);
+        check(Mode::Auto, long, Route::BulkMissing);
+        check(Mode::Single, QUIET, Route::SingleMode);
+        check(Mode::Single, Situation { backlog: 1_001, is_quota_spent: true, ..QUIET }, Route::SingleMode);
+        check(Mode::Single, urgent, Route::DeliveryUrgent);
+        check(Mode::Bulk, Situation { existence: Yes, ..QUIET }, Route::BulkMode);
+        check(Mode::Delivery, QUIET, Route::DeliveryMode);
+        check(Mode::Delivery, Situation { is_urgent: false, ..long }, Route::BulkMissing);
+    }
+
+    #[test]
+    fn missing_profiles_that_are_not_created_go_as_they_are() {
+        let rules = RouteRules { creates_missing: false, ..RouteRules::default() };
+        assert_eq!(route(rules, QUIET), Route::SingleUnchecked);
+        assert_eq!(route(rules, Situation { backlog: 1_001, ..QUIET }), Route::BulkBacklog);
+    }
+
+    #[test]
+    fn a_number_names_its_route() {
+        for route in Route::ALL {
+            assert_eq!(Route::of_number(route.number()), Some(route));
+        }
+        assert_eq!(Route::of_number(99), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! Whose profile it is: a key under which Target knows a person.
+//!
+//! A key is personal data: nothing here prints one by accident. `Debug` shows the kind alone.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::core::limits::IDENTITY_CHARS_MAX;
+
+/// Which of Target's keys an identity is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum IdentityKind {
+    /// A key of the retailer's own, such as a loyalty card's number (`mbox3rdPartyId`).
+    ThirdPartyId,
+    /// Target's visitor id, such as `1368007744041-575948.01_00` (`mboxPC`).
+    PcId,
+}
+
+impl IdentityKind {
+    /// All kinds, in the order in which they are stored.
+    pub const ALL: [Self; 2] = [Self::ThirdPartyId, Self::PcId];
+
+    /// The name in configuration, command line and HTTP API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ThirdPartyId => "third_party_id",
+            Self::PcId => "pc_id",
+        }
+    }
+
+    /// The kind with that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// A valid identity: a kind, and a key of 1 to 256 characters without NUL.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identity {
+    kind: IdentityKind,
+    key: String,
+}
+
+impl Identity {
+    /// Checks the key.
+    ///
+    /// # Errors
+    /// [`IdentityError`], which says what is wrong without repeating the key.
+    pub fn new(kind: IdentityKind, key: impl Into<String>) -> Result<Self, IdentityError> {
+        let key = key.into();
+        if key.is_empty() {
+            return Err(IdentityError::Empty);
+        }
+        if key.contains('\0') {
+            return Err(IdentityError::Nul);
+        }
+        // Bytes bound characters from above, so that the usual short key is not counted.
+        if key.len() > IDENTITY_CHARS_MAX {
+            let found = key.chars().count();
+            if found > IDENTITY_CHARS_MAX {
+                return Err(IdentityError::TooLong { found });
+            }
+        }
+        Ok(Self { kind, key })
+    }
+
+    /// Which key it is.
+    #[must_use]
+    pub const fn kind(&self) -> IdentityKind {
+        self.kind
+    }
+
+    /// As people write it, such as `third_party_id:123456`: personal data.
+    #[must_use]
+    pub fn to_written(&self) -> String {
+        format!("{}:{}", self.kind.name(), self.key)
+    }
+
+    /// The key itself: personal data, for the wire and the store alone.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:…", self.kind.name())
+    }
+}
+
+impl FromStr for Identity {
+    type Err = IdentityError;
+
+    fn from_str(text: &str) -> Result<Self, IdentityError> {
+        let (kind, key) = text.split_once(':').ok_or(IdentityError::NoKind)?;
+        let kind = IdentityKind::from_name(kind).ok_or(IdentityError::NoKind)?;
+        Self::new(kind, key)
+    }
+}
+
+/// Why a text is no identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityError {
+    /// There is nothing in it.
+    Empty,
+    /// It holds a NUL character.
+    Nul,
+    /// It has more than [`IDENTITY_CHARS_MAX`] characters.
+    TooLong {
+        /// How many it has.
+        found: usize,
+    },
+    /// It does not begin with the name of a kind and a colon.
+    NoKind,
+}
+
+impl fmt::Display for IdentityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("the identity is empty"),
+            Self::Nul => f.write_str("the identity holds a NUL character"),
+            Self::TooLong { found } => {
+                write!(f, "the identity has {found} characters, at most {IDENTITY_CHARS_MAX}")
+            }
+            Self::NoKind => {
+                f.write_str("an identity is written as third_party_id:KEY or pc_id:KEY, such as third_party_id:123456")
+            }
+        }
+    }
+}
+
+impl std::error::Error for IdentityError {}
+
+/// The forms under which a store may hold one person: as the identity is written, and hashed as the mappings say.
+#[derive(Clone)]
+pub struct StoredForms(Vec<Identity>);
+
+impl StoredForms {
+    /// An identity, and its hashes.
+    #[must_use]
+    pub fn new(identity: Identity, hashed: impl IntoIterator<Item = Identity>) -> Self {
+        Self(std::iter::once(identity).chain(hashed).collect())
+    }
+
+    /// An identity that stands in the store like that, and is not hashed once more.
+    #[must_use]
+    pub fn exactly(identity: Identity) -> Self {
+        Self(vec![identity])
+    }
+
+    /// Each of them, the identity as it is written first.
+    pub fn iter(&self) -> impl Iterator<Item = &Identity> {
+        self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_256_characters_passes_and_one_of_257_does_not() {
+        let check = |chars: usize| Identity::new(IdentityKind::ThirdPartyId, "ö".repeat(chars)).map(|_| ());
+        assert_eq!(check(256), Ok(()));
+        assert_eq!(check(257), Err(IdentityError::TooLong { found: 257 }));
+    }
+
+    #[test]
+    fn the_written_form_names_the_kind_and_keeps_later_colons() {
+        let identity: Identity = "pc_id:a:b".parse().expect("valid");
+        assert_eq!((identity.kind(), identity.key()), (IdentityKind::PcId, "a:b"));
+        assert_eq!("123".parse::<Identity>(), Err(IdentityError::NoKind));
+        assert_eq!("third_party_id:".parse::<Identity>(), Err(IdentityError::Empty));
+    }
+
+    #[test]
+    fn debug_output_holds_no_key() {
+        let identity = Identity::new(IdentityKind::ThirdPartyId, "123456").expect("valid");
+        assert!(!format!("{identity:?}").contains("123456"));
+    }
+}

@@ -1,0 +1,272 @@
+//! Numbers in expressions: those that a binary float cannot hold are values of their own, and all are computed with exactly.
+//!
+//! The engine's own operators round to binary floats and order unlike values by their kind. So `rewrite` puts the filters
+//! of this file in the place of the operators. An operator on other values than numbers stays the engine's.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+use minijinja::value::{DynObject, Kwargs, Object, ObjectRepr, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, State, Value, context, filters};
+use rust_decimal::RoundingStrategy;
+
+use super::filter_error::FilterError;
+use crate::core::number::Number;
+
+/// Whole numbers below it are all binary floats.
+const FLOAT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// A number that neither a binary float nor an integer of the engine is.
+#[derive(Debug)]
+struct ExactNumber(Number);
+
+impl Object for ExactNumber {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
+        other.downcast_ref::<Self>().map(|other| self.0.cmp(&other.0))
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A number as expressions see it: a plain one where that has the same digits.
+///
+/// Each number is one value, so that the engine's `==` and `in` are right.
+#[must_use]
+pub fn value_of(number: Number) -> Value {
+    let float = number.to_float();
+    let is_plain = !number.is_whole() || float.abs() < FLOAT_INTEGER_MAX;
+    if is_plain && Number::of_float(float).as_ref() == Some(&number) {
+        return Value::from(float);
+    }
+    number.to_integer().map_or_else(|| Value::from_object(ExactNumber(number)), Value::from)
+}
+
+/// Whether a number is a binary float as a value, and so may be written as one in an expression.
+pub(super) fn is_float(number: &Number) -> bool {
+    let value = value_of(number.clone());
+    value.is_number() && !value.is_integer()
+}
+
+/// The number that a value is; none of what is no number, or not a finite one.
+#[must_use]
+pub fn number_of(value: &Value) -> Option<Number> {
+    match value.kind() {
+        ValueKind::Number if value.is_integer() => Number::parse(&value.to_string()),
+        ValueKind::Number => Number::of_float(f64::try_from(value.clone()).ok()?),
+        ValueKind::Plain => exact(value).cloned(),
+        _ => None,
+    }
+}
+
+/// The number that is a value of its own.
+#[must_use]
+pub fn exact(value: &Value) -> Option<&Number> {
+    value.downcast_object_ref::<ExactNumber>().map(|exact| &exact.0)
+}
+
+/// An operator of which a filter takes the place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    DivideWhole,
+    Remainder,
+    Power,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Operator {
+    const ALL: [Self; 11] = [
+        Self::Add,
+        Self::Subtract,
+        Self::Multiply,
+        Self::Divide,
+        Self::DivideWhole,
+        Self::Remainder,
+        Self::Power,
+        Self::Less,
+        Self::LessOrEqual,
+        Self::Greater,
+        Self::GreaterOrEqual,
+    ];
+
+    /// The filter's name, which nobody can write in an expression: only those of the contract pass its check.
+    pub(super) const fn filter(self) -> &'static str {
+        match self {
+            Self::Add => "_add",
+            Self::Subtract => "_subtract",
+            Self::Multiply => "_multiply",
+            Self::Divide => "_divide",
+            Self::DivideWhole => "_divide_whole",
+            Self::Remainder => "_remainder",
+            Self::Power => "_power",
+            Self::Less => "_less",
+            Self::LessOrEqual => "_less_or_equal",
+            Self::Greater => "_greater",
+            Self::GreaterOrEqual => "_greater_or_equal",
+        }
+    }
+
+    /// What the engine makes of it.
+    const fn native(self) -> &'static str {
+        match self {
+            Self::Add => "a + b",
+            Self::Subtract => "a - b",
+            Self::Multiply => "a * b",
+            Self::Divide => "a / b",
+            Self::DivideWhole => "a // b",
+            Self::Remainder => "a % b",
+            Self::Power => "a ** b",
+            Self::Less => "a < b",
+            Self::LessOrEqual => "a <= b",
+            Self::Greater => "a > b",
+            Self::GreaterOrEqual => "a >= b",
+        }
+    }
+
+    fn apply(self, state: &State<'_, '_>, a: &Value, b: &Value) -> Result<Value, Error> {
+        if let (Some(a), Some(b)) = (small_integer(a), small_integer(b))
+            && let Some(value) = self.of_integers(a, b)
+        {
+            return Ok(value);
+        }
+        if is_float_or_small(a)
+            && is_float_or_small(b)
+            && let Some(value) = self.of_order(a.cmp(b))
+        {
+            return Ok(value);
+        }
+        if let (Some(a), Some(b)) = (a.as_str(), b.as_str())
+            && let Some(value) = self.of_order(a.cmp(b))
+        {
+            return Ok(value);
+        }
+        match (number_of(a), number_of(b)) {
+            (Some(a), Some(b)) => self.of_numbers(&a, &b),
+            _ => state.env().compile_expression(self.native())?.eval(context! { a, b }),
+        }
+    }
+
+    /// The result for whole numbers that cannot overflow; none where that is a matter of all digits.
+    fn of_integers(self, a: i64, b: i64) -> Option<Value> {
+        let (wide_a, wide_b) = (i128::from(a), i128::from(b));
+        match self {
+            Self::Add => Some(Value::from(wide_a + wide_b)),
+            Self::Subtract => Some(Value::from(wide_a - wide_b)),
+            Self::Multiply => Some(Value::from(wide_a * wide_b)),
+            _ => self.of_order(a.cmp(&b)),
+        }
+    }
+
+    fn of_numbers(self, a: &Number, b: &Number) -> Result<Value, Error> {
+        if let Some(value) = self.of_order(a.cmp(b)) {
+            return Ok(value);
+        }
+        if b.is_zero() && matches!(self, Self::Divide | Self::DivideWhole | Self::Remainder) {
+            return Err(Error::new(ErrorKind::InvalidOperation, "division by zero"));
+        }
+        let result = match self {
+            Self::Add => a.plus(b),
+            Self::Subtract => a.minus(b),
+            Self::Multiply => a.times(b),
+            Self::Divide => a.divided_by(b),
+            Self::DivideWhole => a.divided_whole(b).map(|(whole, _)| whole),
+            Self::Remainder => a.divided_whole(b).map(|(_, rest)| rest),
+            _ => power(a, b),
+        };
+        result.map(value_of).ok_or_else(too_long)
+    }
+
+    fn of_order(self, order: Ordering) -> Option<Value> {
+        let is_so = match self {
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::GreaterOrEqual => order.is_ge(),
+            _ => return None,
+        };
+        Some(Value::from(is_so))
+    }
+}
+
+fn small_integer(value: &Value) -> Option<i64> {
+    if value.is_integer() { i64::try_from(value.clone()).ok() } else { None }
+}
+
+/// Whether the engine orders a number as its digits do: no whole number lies between a fraction and its float.
+fn is_float_or_small(value: &Value) -> bool {
+    value.is_number() && f64::try_from(value.clone()).is_ok_and(|float| float.abs() < FLOAT_INTEGER_MAX)
+}
+
+/// A root, or one over a power, has no end as a rule: it has 15 digits.
+fn power(base: &Number, exponent: &Number) -> Option<Number> {
+    let has_end = exponent.is_whole() && *exponent >= Number::ZERO;
+    if has_end {
+        return base.to_the(exponent);
+    }
+    Number::rounded_float(base.to_float().powf(exponent.to_float()))
+}
+
+fn too_long() -> Error {
+    FilterError::new("a number has more digits than can be computed with exactly").into()
+}
+
+/// The filter that stands for a minus before a value.
+pub(super) const NEGATE: &str = "_negate";
+
+/// The filter that makes a number of a text: one of the expression that a binary float cannot hold.
+pub(super) const NUMBER: &str = "_number";
+
+/// Adds the filters that take the place of operators, and `round`.
+pub(super) fn install(environment: &mut Environment<'static>) {
+    for operator in Operator::ALL {
+        let apply = move |state: &State<'_, '_>, a: Value, b: Value| operator.apply(state, &a, &b);
+        environment.add_filter(operator.filter(), apply);
+    }
+    environment.add_filter(NEGATE, negate);
+    environment.add_filter(NUMBER, |text: &str| Number::parse(text).map(value_of).ok_or_else(too_long));
+    environment.add_filter("round", round);
+}
+
+// By value, since the engine hands arguments over so.
+#[allow(clippy::needless_pass_by_value)]
+fn negate(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
+    match number_of(&value) {
+        Some(number) => Ok(value_of(number.negated())),
+        None => state.env().compile_expression("-a")?.eval(context! { a => value }),
+    }
+}
+
+/// `data.total | round(2)`: the engine's filter, on the decimal digits instead of those of a binary fraction.
+fn round(value: Value, precision: Option<i32>, method: Option<&str>, options: Kwargs) -> Result<Value, Error> {
+    let places = precision.or(options.get("precision")?).unwrap_or(0);
+    let strategy = match method.or(options.get("method")?) {
+        None | Some("common") => Some(RoundingStrategy::MidpointNearestEven),
+        Some("ceil") => Some(RoundingStrategy::ToPositiveInfinity),
+        Some("floor") => Some(RoundingStrategy::ToNegativeInfinity),
+        Some(_) => None,
+    };
+    let is_whole = value.is_integer();
+    let decimal = number_of(&value).filter(|_| !is_whole).and_then(|number| number.to_decimal());
+    if let (Some(decimal), Some(strategy), Ok(places)) = (decimal, strategy, u32::try_from(places)) {
+        options.assert_all_used()?;
+        return Ok(value_of(decimal.round_dp_with_strategy(places, strategy).into()));
+    }
+    match exact(&value) {
+        Some(number) if number.is_whole() && places >= 0 && strategy.is_some() => Ok(value),
+        Some(_) => Err(too_long()),
+        None => filters::round(value, precision, method, options),
+    }
+}

@@ -1,0 +1,477 @@
+//! One expression of the configuration: compiled and checked at start, evaluated per event with bounded work.
+//!
+//! The language is MiniJinja's expression syntax with strict undefined values and only the filters of
+//! `filters`; there are no functions, methods or loops. Numbers are computed with exactly, see `arithmetic`. Errors never
+//! repeat a value of an event.
+
+use std::fmt;
+
+use minijinja::value::ValueKind;
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
+
+use super::arithmetic;
+use super::filter_error::FilterError;
+use super::filters;
+use super::hash::HashKey;
+use super::rewrite::rewrite;
+use crate::core::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_FUEL};
+
+/// The names that an expression may use.
+pub const VARIABLES: [&str; 6] = ["id", "source", "type", "subject", "time", "data"];
+
+/// What compiles expressions. It lives as long as the process, as the configuration does.
+#[derive(Clone, Copy)]
+pub struct Engine {
+    environment: &'static Environment<'static>,
+    has_key: bool,
+}
+
+impl Engine {
+    /// An engine whose `hmac` filter uses that key. Call it once per loaded configuration: its environment is
+    /// never freed, so that compiled expressions can be shared between threads without a lock.
+    #[must_use]
+    pub fn new(key: Option<HashKey>) -> Self {
+        let has_key = key.is_some();
+        let mut environment = Environment::empty();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(EXPRESSION_FUEL));
+        filters::install(&mut environment, key);
+        Self { environment: Box::leak(Box::new(environment)), has_key }
+    }
+
+    /// Compiles one expression, and checks every name in it.
+    ///
+    /// # Errors
+    /// [`ExpressionError`] with the syntax error, or the unknown variable, filter, test or call.
+    pub fn compile(self, text: &str) -> Result<Expression, ExpressionError> {
+        if text.len() > EXPRESSION_BYTES_MAX {
+            return Err(ExpressionError::TooLong { found: text.len() });
+        }
+        let compiled = rewrite(text)
+            .and_then(|rewritten| self.environment.compile_expression_owned(rewritten))
+            .map_err(|error| ExpressionError::Syntax(error.detail().unwrap_or("not an expression").to_owned()))?;
+        self.check_calls(text)?;
+        let unknown = compiled.undeclared_variables(false).into_iter().find(|name| !VARIABLES.contains(&name.as_str()));
+        if let Some(name) = unknown {
+            return Err(ExpressionError::UnknownVariable(name));
+        }
+        Ok(Expression { compiled, text: text.into() })
+    }
+
+    fn check_calls(self, text: &str) -> Result<(), ExpressionError> {
+        for (role, name) in names_in(text) {
+            match role {
+                Role::Filter if name == "hmac" && !self.has_key => return Err(ExpressionError::NoKey),
+                Role::Filter if !filters::FILTERS.contains(&name) => {
+                    return Err(ExpressionError::UnknownFilter(name.to_owned()));
+                }
+                Role::Test if !filters::TESTS.contains(&name) => {
+                    return Err(ExpressionError::UnknownTest(name.to_owned()));
+                }
+                Role::Call => return Err(ExpressionError::Call(name.to_owned())),
+                Role::Filter | Role::Test => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A compiled expression.
+pub struct Expression {
+    compiled: minijinja::Expression<'static, 'static>,
+    text: Box<str>,
+}
+
+impl Expression {
+    /// The expression as written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The fields of an event that it uses, such as `data.card`.
+    pub fn paths(&self) -> impl Iterator<Item = String> {
+        self.compiled.undeclared_variables(true).into_iter()
+    }
+
+    /// The value over an event.
+    ///
+    /// # Errors
+    /// A clause that says what failed, without a value of the event.
+    pub fn value(&self, event: &Value) -> Result<Value, String> {
+        let value = self.compiled.eval(event).map_err(|error| self.explain(&error, event))?;
+        if value.is_undefined() { Err(self.missing(event)) } else { Ok(value) }
+    }
+
+    /// Whether the value over an event counts as true.
+    ///
+    /// # Errors
+    /// As for [`Self::value`].
+    pub fn is_true(&self, event: &Value) -> Result<bool, String> {
+        self.value(event).map(|value| value.is_true())
+    }
+
+    /// The value over an event, as the text that Target gets.
+    ///
+    /// # Errors
+    /// As for [`Self::value`], and for a value that has no text: null, a list, an object, an infinite number.
+    pub fn text_value(&self, event: &Value) -> Result<String, String> {
+        text_of(&self.value(event)?)
+    }
+
+    fn explain(&self, error: &minijinja::Error, event: &Value) -> String {
+        if let Some(own) = std::error::Error::source(error).and_then(|source| source.downcast_ref::<FilterError>()) {
+            return own.to_string();
+        }
+        match error.kind() {
+            ErrorKind::UndefinedError => self.missing(event),
+            ErrorKind::InvalidOperation if self.first_missing(event).is_some() => self.missing(event),
+            ErrorKind::OutOfFuel => "it costs more work than one expression may".to_owned(),
+            ErrorKind::MissingArgument => "a filter lacks an argument".to_owned(),
+            ErrorKind::TooManyArguments => "a filter has too many arguments".to_owned(),
+            _ => "an operation does not fit the kinds of these values".to_owned(),
+        }
+    }
+
+    fn missing(&self, event: &Value) -> String {
+        match self.first_missing(event) {
+            Some(name) => {
+                format!("{name} is not in the event; use the default filter or a `when` if it may be missing")
+            }
+            None => "it gives no value; an `if` needs an `else`".to_owned(),
+        }
+    }
+
+    /// The first field that the expression names and the event lacks.
+    fn first_missing(&self, event: &Value) -> Option<String> {
+        let mut names: Vec<String> = self.compiled.undeclared_variables(true).into_iter().collect();
+        names.sort();
+        names.into_iter().find(|name| {
+            let field = name.split('.').try_fold(event.clone(), |value, part| value.get_attr(part).ok());
+            field.is_none_or(|field| field.is_undefined())
+        })
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Expression({:?})", self.text)
+    }
+}
+
+/// The text of a scalar, as every attribute reaches Target.
+///
+/// # Errors
+/// A clause that names the kind of a value that has no text.
+pub fn text_of(value: &Value) -> Result<String, String> {
+    match value.kind() {
+        ValueKind::String => Ok(value.as_str().unwrap_or_default().to_owned()),
+        ValueKind::Bool => Ok(if value.is_true() { "true" } else { "false" }.to_owned()),
+        ValueKind::Number if value.is_integer() => Ok(value.to_string()),
+        ValueKind::Number => f64::try_from(value.clone())
+            .ok()
+            .filter(|number| number.is_finite())
+            .map(float_text)
+            .ok_or_else(|| "the number is not finite".to_owned()),
+        kind => arithmetic::exact(value)
+            .map(ToString::to_string)
+            .ok_or_else(|| format!("the value is {}, which has no text; choose a field of it", kind_name(kind))),
+    }
+}
+
+/// A float as the shortest decimal that is read as the same float, which is how it was written. There is no `-0`.
+fn float_text(number: f64) -> String {
+    if number == 0.0 { "0".to_owned() } else { number.to_string() }
+}
+
+fn kind_name(kind: ValueKind) -> &'static str {
+    match kind {
+        ValueKind::None => "null",
+        ValueKind::Seq | ValueKind::Iterable => "a list",
+        ValueKind::Map => "an object",
+        _ => "not a scalar",
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Filter,
+    Test,
+    Call,
+}
+
+/// The filters, tests and calls that a text names, outside its string literals. The engine looks these up only
+/// when it comes across them, which may be months after start.
+fn names_in(text: &str) -> Vec<(Role, &str)> {
+    let tokens = tokens(text);
+    let mut names = Vec::new();
+    for (index, token) in tokens.iter().enumerate() {
+        if !is_name(token) || matches!(*token, "in" | "not" | "and" | "or" | "if" | "else") {
+            continue;
+        }
+        let before = |back: usize| index.checked_sub(back).map_or("", |at| tokens[at]);
+        if before(1) == "|" {
+            names.push((Role::Filter, *token));
+        } else if before(1) == "is" || (before(1) == "not" && before(2) == "is") {
+            names.push((Role::Test, *token));
+        } else if tokens.get(index + 1) == Some(&"(") && *token != "is" {
+            names.push((Role::Call, *token));
+        }
+    }
+    names
+}
+
+fn is_name(token: &str) -> bool {
+    token.starts_with(|first: char| first.is_alphabetic() || first == '_')
+}
+
+/// Names whole, string literals as one token, everything else by the character.
+fn tokens(text: &str) -> Vec<&str> {
+    let mut tokens = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' | '\'' => literal_bytes(rest, first),
+            _ if first.is_alphabetic() || first == '_' => {
+                rest.find(|next: char| !next.is_alphanumeric() && next != '_').unwrap_or(rest.len())
+            }
+            _ => first.len_utf8(),
+        };
+        let (token, after) = rest.split_at(length);
+        tokens.push(token);
+        rest = after.trim_start();
+    }
+    tokens
+}
+
+fn literal_bytes(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, next) in text.char_indices().skip(1) {
+        match next {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            _ if next == quote => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// Why a text is no expression that can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExpressionError {
+    /// It cannot be parsed.
+    Syntax(String),
+    /// It is longer than [`EXPRESSION_BYTES_MAX`].
+    TooLong {
+        /// Bytes that it has.
+        found: usize,
+    },
+    /// It names something that an event does not have.
+    UnknownVariable(String),
+    /// It uses a filter that does not exist.
+    UnknownFilter(String),
+    /// It uses a test that does not exist.
+    UnknownTest(String),
+    /// It calls a function or a method.
+    Call(String),
+    /// It uses `hmac`, and there is no key.
+    NoKey,
+}
+
+impl fmt::Display for ExpressionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(detail) => write!(f, "the expression cannot be read: {detail}"),
+            Self::TooLong { found } => {
+                write!(f, "the expression is {found} bytes long, at most {EXPRESSION_BYTES_MAX}")
+            }
+            Self::UnknownVariable(name) => write!(
+                f,
+                "unknown name \"{name}\" in the expression; an event has {}, and a text stands in quotes of its own, such as \"'{name}'\"",
+                VARIABLES.join(", ")
+            ),
+            Self::UnknownFilter(name) => {
+                write!(f, "unknown filter \"{name}\"; there are {}", filters::FILTERS.join(", "))
+            }
+            Self::UnknownTest(name) => write!(f, "unknown test \"{name}\"; there are {}", filters::TESTS.join(", ")),
+            Self::Call(name) => {
+                write!(f, "\"{name}(…)\" is a call, and expressions have filters only, such as \"data.name | lower\"")
+            }
+            Self::NoKey => f.write_str("the filter \"hmac\" needs a key; set key in [privacy]"),
+        }
+    }
+}
+
+impl std::error::Error for ExpressionError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_numbers(text: &str, expected: Result<&str, &str>) {
+        let number = |text: &str| arithmetic::value_of(crate::core::number::Number::parse(text).expect(text));
+        let list = vec![number("0.1234567890123456789"), number("2")];
+        let data = minijinja::context! {
+            long => number("7777777777777777777777777777"),
+            huge => number("123456789012345678901234567890123456789012345"),
+            fine => number("0.1234567890123456789"),
+            same => number("0.12345678901234567890"),
+            tiny => number("1e-28"),
+            wide => number("9007199254740993"),
+            power => number("100000000000000000000000"),
+            tenth => number("0.1"), fifth => number("0.2"), cents => number("1.005"), three => number("3"), list => list,
+        };
+        let expression = Engine::new(None).compile(text).expect(text);
+        let found = expression.text_value(&minijinja::context! { data => data });
+        match expected {
+            Ok(value) => assert_eq!(found.as_deref(), Ok(value), "{text}"),
+            Err(part) => assert!(found.as_ref().is_err_and(|found| found.contains(part)), "{text}: {found:?}"),
+        }
+    }
+
+    #[test]
+    fn a_number_keeps_its_digits_through_an_expression() {
+        check_numbers("data.huge", Ok("123456789012345678901234567890123456789012345"));
+        check_numbers("data.list[0]", Ok("0.1234567890123456789"));
+        check_numbers("data.list | first", Ok("0.1234567890123456789"));
+        check_numbers("data.fine | default(0)", Ok("0.1234567890123456789"));
+        check_numbers("data.nope | default(data.fine)", Ok("0.1234567890123456789"));
+        check_numbers("'x' ~ data.fine", Ok("x0.1234567890123456789"));
+        check_numbers("data.fine if data.fine else 0", Ok("0.1234567890123456789"));
+        check_numbers("0.1234567890123456789", Ok("0.1234567890123456789"));
+    }
+
+    #[test]
+    fn arithmetic_is_exact_or_an_error() {
+        check_numbers("data.long * 2", Ok("15555555555555555555555555554"));
+        check_numbers("data.huge + 1", Ok("123456789012345678901234567890123456789012346"));
+        check_numbers("data.huge * data.huge * data.huge", Err("more digits than can be computed with exactly"));
+        check_numbers("1000 + data.tiny", Ok("1000.0000000000000000000000000001"));
+        check_numbers("1000 + data.tiny - data.tiny", Ok("1000"));
+        check_numbers("data.tenth + data.fifth", Ok("0.3"));
+        check_numbers("data.tenth + data.fifth == 0.3", Ok("true"));
+        check_numbers("(data.tenth + data.fifth) * 3 ~ ''", Ok("0.9"));
+        check_numbers("data.wide + 0.5", Ok("9007199254740993.5"));
+        check_numbers("-data.fine", Ok("-0.1234567890123456789"));
+        check_numbers("data.three / 8", Ok("0.375"));
+        check_numbers("1 / data.three", Ok("0.333333333333333"));
+        check_numbers("7 // 2 + 7 % 4 + 2 ** 3", Ok("14"));
+        check_numbers("1.1 ** 2", Ok("1.21"));
+        check_numbers("2 ** 0.5", Ok("1.4142135623731"));
+        check_numbers("data.three / 0", Err("does not fit"));
+        check_numbers("'a' + 'b'", Ok("ab"));
+        check_numbers("'ab' * 2", Ok("abab"));
+        check_numbers("data.nope + 1", Err("data.nope is not in the event"));
+        check_numbers("data.tenth + 'x'", Err("does not fit"));
+    }
+
+    #[test]
+    fn comparison_goes_by_all_digits() {
+        check_numbers("data.fine > 0", Ok("true"));
+        check_numbers("data.huge < 5", Ok("false"));
+        check_numbers("data.fine >= data.same", Ok("true"));
+        check_numbers("data.fine == data.same", Ok("true"));
+        check_numbers("data.fine in [1, data.same]", Ok("true"));
+        check_numbers("data.fine == 0.12345678901234568", Ok("false"));
+        check_numbers("0.1 < data.fine < 0.2", Ok("true"));
+        check_numbers("data.wide > 9007199254740992.0", Ok("true"));
+        check_numbers("data.power == 1e23", Ok("true"));
+        check_numbers("data.power >= 1e23", Ok("true"));
+        check_numbers("data.tenth < 1", Ok("true"));
+        check_numbers("data.tenth <= 0.1", Ok("true"));
+        check_numbers("data.three > true", Ok("true"));
+        check_numbers("'a' < 'b'", Ok("true"));
+        check_numbers("data.nope > 1", Err("data.nope is not in the event"));
+    }
+
+    #[test]
+    fn round_goes_by_decimal_digits() {
+        check_numbers("data.cents | round(2)", Ok("1"));
+        check_numbers("1.015 | round(2)", Ok("1.02"));
+        check_numbers("data.fine | round(10)", Ok("0.123456789"));
+        check_numbers("data.fine | round(3, 'ceil')", Ok("0.124"));
+        check_numbers("2.5 | round", Ok("2"));
+        check_numbers("1234.5 | round(-2)", Ok("1200"));
+        check_numbers("data.huge | round", Ok("123456789012345678901234567890123456789012345"));
+        check_numbers("data.huge | round(-2)", Err("more digits"));
+        check_numbers("1.5 | round(method='down')", Err("does not fit"));
+    }
+
+    fn event() -> Value {
+        serde_json::from_str(
+            r#"{"id":"1","time":"2026-11-23T23:30:00Z","data":{"total":99.5,"whole":100.0,"card":" Ab1 ","none":null,
+                "list":[1,2],"yes":true,"big":12345678901234567890,"tenth":0.1,"fifth":0.2}}"#,
+        )
+        .expect("valid JSON")
+    }
+
+    fn check(text: &str, expected: Result<&str, &str>) {
+        let key = HashKey::new(secrecy::SecretSlice::from(vec![7_u8; 32]));
+        let expression = Engine::new(Some(key)).compile(text).expect("compiles");
+        let found = expression.text_value(&event());
+        match expected {
+            Ok(value) => assert_eq!(found.as_deref(), Ok(value), "{text}"),
+            Err(part) => assert!(found.as_ref().is_err_and(|found| found.contains(part)), "{text}: {found:?}"),
+        }
+    }
+
+    #[test]
+    fn values_become_the_texts_that_target_gets() {
+        check("data.total", Ok("99.5"));
+        check("data.whole", Ok("100"));
+        check("data.tenth + data.fifth", Ok("0.3"));
+        check("data.big", Ok("12345678901234567890"));
+        check("data.yes", Ok("true"));
+        check("data.total > 5", Ok("true"));
+        check("'a' ~ 1", Ok("a1"));
+        check("data.none", Err("null"));
+        check("data.list", Err("a list"));
+        check("data", Err("an object"));
+    }
+
+    #[test]
+    fn filters_of_the_contract_work() {
+        check("data.card | trim | lower", Ok("ab1"));
+        check("data.card | upper | replace(' ', '_')", Ok("_AB1_"));
+        check("data.nope | default('x')", Ok("x"));
+        check("data.total | round", Ok("100"));
+        check("'a,b' | split(',') | first", Ok("a"));
+        check("'a,b' | split(',') | last", Ok("b"));
+        check("data.list | length", Ok("2"));
+        check("time | date('%F')", Ok("2026-11-23"));
+        check("time | date('%F', tz='Europe/Stockholm')", Ok("2026-11-24"));
+        check("time | date('%F', tz='Europe/Nowhere')", Err("time zone"));
+        check("data.card | date('%F')", Err("RFC 3339"));
+        check("'123456' | hmac", Ok("81724240e1fda9e29cc0d4ab9b2f9ae3ece6e9b0d27fdc255f924f58bc0734f9"));
+    }
+
+    #[test]
+    fn a_missing_field_is_named_and_never_an_empty_value() {
+        check("data.nope", Err("data.nope is not in the event"));
+        check("data.nope + 1", Err("data.nope is not in the event"));
+        check("data.total if data.nope else 1", Err("data.nope"));
+        check("subject", Err("subject is not in the event"));
+        check("data.total if data.total < 1", Err("an `if` needs an `else`"));
+    }
+
+    #[test]
+    fn errors_hold_no_value_of_the_event() {
+        check("data.card + 1", Err("does not fit"));
+        check("data.total / 0", Err("does not fit"));
+        check("'a' * 100000000", Err("more work"));
+    }
+
+    #[test]
+    fn unknown_names_are_found_when_compiling() {
+        let error = |text: &str| Engine::new(None).compile(text).err();
+        assert_eq!(error("Lund"), Some(ExpressionError::UnknownVariable("Lund".into())));
+        assert_eq!(error("data.a if true else data.b|nope"), Some(ExpressionError::UnknownFilter("nope".into())));
+        assert_eq!(error("data.a is not nope"), Some(ExpressionError::UnknownTest("nope".into())));
+        assert_eq!(error("data.items()"), Some(ExpressionError::Call("items".into())));
+        assert_eq!(error("data.a | hmac"), Some(ExpressionError::NoKey));
+        assert_eq!(error("'data.a|nope(' ~ data.a"), None);
+        assert_eq!(error("not (data.a in ('x', 'y')) and (data.b is defined)"), None);
+        assert!(matches!(error("data.a +"), Some(ExpressionError::Syntax(_))));
+    }
+}

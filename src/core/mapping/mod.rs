@@ -1,0 +1,381 @@
+//! What an event means: which profiles it changes, and how. Pure; the live path, `check`, `preview` and the
+//! examples all call [`Mappings::map`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use minijinja::Value;
+use minijinja::value::Object;
+use wildmatch::WildMatch;
+
+use crate::core::attribute::{AttributeName, Change, Operation, check_value_length};
+use crate::core::event::{Event, Hashes};
+use crate::core::identity::{Identity, IdentityKind, StoredForms};
+use crate::core::limits::ATTRIBUTE_VALUE_CHARS_MAX;
+use crate::core::number::Number;
+
+pub mod arithmetic;
+pub mod expression;
+pub mod fields;
+mod filter_error;
+mod filters;
+pub mod hash;
+mod rewrite;
+
+use expression::Expression;
+use fields::{Fields, Selection};
+use hash::HashRule;
+
+/// One `[[mapping]]` of the configuration, compiled.
+#[derive(Debug)]
+pub struct Mapping {
+    /// Its unique name.
+    pub name: Arc<str>,
+    /// The event types that it matches; `*` is any text, `?` any character.
+    pub event_type: WildMatch,
+    /// Further condition, if any.
+    pub when: Option<Expression>,
+    /// Which key of Target the identity is.
+    pub identity_kind: IdentityKind,
+    /// What gives the identity.
+    pub identity: TextRule,
+    /// Whether the next page view must know.
+    pub is_urgent: bool,
+    /// The changes, in the order of the configuration.
+    pub changes: Vec<ChangeRule>,
+}
+
+/// One right-hand side of a mapping.
+#[derive(Debug)]
+pub struct ChangeRule {
+    /// How the attribute changes.
+    pub operation: Operation,
+    /// The attribute.
+    pub name: AttributeName,
+    /// What gives the operand.
+    pub value: TextRule,
+    /// Whether the name is this device's own.
+    pub is_own: bool,
+}
+
+/// What gives a text, which may be hashed before anybody sees it.
+#[derive(Debug)]
+pub struct TextRule {
+    /// What gives the text.
+    pub expression: Expression,
+    /// What hides it.
+    pub hash: Option<Arc<HashRule>>,
+}
+
+/// What is kept of an event, and of whom.
+#[derive(Debug, Default)]
+pub struct PrivacyRules {
+    /// Whether an event is kept as it was received; else only what mappings use of it.
+    pub keeps_all: bool,
+    /// What must be true of an event for it to be kept at all.
+    pub consent: Option<Expression>,
+}
+
+/// What an event means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// It changes these profiles; none when no mapping matches.
+    Changes(Vec<ProfileChanges>),
+    /// A mapping failed on it.
+    Failed(MappingError),
+    /// The person did not agree that it is kept.
+    Unconsented,
+}
+
+impl From<Result<Vec<ProfileChanges>, MappingError>> for Meaning {
+    fn from(mapped: Result<Vec<ProfileChanges>, MappingError>) -> Self {
+        mapped.map_or_else(Self::Failed, Self::Changes)
+    }
+}
+
+/// The changes that an event makes to one profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileChanges {
+    /// Whose profile.
+    pub identity: Identity,
+    /// What changes, in the order of the mappings.
+    pub changes: Vec<Change>,
+}
+
+/// All mappings of a configuration, and what they keep.
+#[derive(Debug, Default)]
+pub struct Mappings {
+    mappings: Vec<Mapping>,
+    privacy: PrivacyRules,
+    /// Of each mapping: the fields that it uses, and those that it hides.
+    fields: Vec<(Fields, Fields)>,
+    /// Every rule by which identities are hashed, and whose.
+    identity_hashes: Vec<(IdentityKind, Arc<HashRule>)>,
+}
+
+impl Mappings {
+    /// The mappings in the order of the configuration.
+    #[must_use]
+    pub fn new(mappings: Vec<Mapping>, privacy: PrivacyRules) -> Self {
+        let fields = mappings.iter().map(Mapping::fields).collect();
+        let hash = |mapping: &Mapping| mapping.identity.hash.clone().map(|hash| (mapping.identity_kind, hash));
+        let identity_hashes = mappings.iter().filter_map(hash).collect();
+        Self { mappings, privacy, fields, identity_hashes }
+    }
+
+    /// What an event means: the one way from an event to what is recorded of it.
+    #[must_use]
+    pub fn meaning(&self, event: &Event) -> Meaning {
+        // What cannot be told was not agreed to.
+        let agrees = |consent: &Expression| consent.is_true(&view(event)).unwrap_or(false);
+        if !self.privacy.consent.as_ref().is_none_or(agrees) {
+            return Meaning::Unconsented;
+        }
+        Meaning::from(self.map(event))
+    }
+
+    /// An event as it is journalled: with the fields that mappings use, and hashes in the place of what they hide. None
+    /// when it is journalled as it was received.
+    #[must_use]
+    pub fn journalled(&self, event: &Event) -> Option<String> {
+        let matching = || {
+            let matches = |(mapping, _): &(&Mapping, _)| mapping.event_type.matches(&event.event_type);
+            self.mappings.iter().zip(&self.fields).filter(matches)
+        };
+        let all = Fields::all();
+        let used = matching().map(|(_, (used, _))| used);
+        let kept = if self.privacy.keeps_all { vec![&all] } else { used.collect() };
+        let dropped = matching().map(|(_, (_, hidden))| hidden).filter(|hidden| !hidden.is_empty()).collect();
+        let selection = Selection::new(kept, dropped);
+        if selection.is_everything() {
+            return None;
+        }
+        let view = view(event);
+        let hashes: BTreeMap<String, String> =
+            matching().flat_map(|(mapping, _)| mapping.hashes(&view, &event.hashes)).collect();
+        Some(selection.of_event(&event.json, &hashes))
+    }
+
+    /// An identity as it may stand in the store: as it is, and hashed by each rule for its kind.
+    #[must_use]
+    pub fn stored_forms(&self, identity: &Identity) -> StoredForms {
+        let rules = self.identity_hashes.iter().filter(|(kind, _)| *kind == identity.kind());
+        let hashed = rules.filter_map(|(kind, hash)| Identity::new(*kind, hash.hash(identity.key()).ok()?).ok());
+        StoredForms::new(identity.clone(), hashed)
+    }
+
+    /// Attributes that several devices total up, or might, by name: those with another operation than `set` whose name is
+    /// not the device's own.
+    pub fn shared_totals(&self) -> impl Iterator<Item = &str> {
+        let rules = self.mappings.iter().flat_map(|mapping| &mapping.changes);
+        rules.filter(|rule| rule.operation != Operation::Set && !rule.is_own).map(|rule| rule.name.as_str())
+    }
+
+    /// The names of the mappings that match an event, by type and condition.
+    ///
+    /// # Errors
+    /// The first mapping whose condition failed.
+    pub fn matching(&self, event: &Event) -> Result<Vec<Arc<str>>, MappingError> {
+        let view = view(event);
+        let mut names = Vec::new();
+        for mapping in &self.mappings {
+            if mapping.matches(event, &view)? {
+                names.push(mapping.name.clone());
+            }
+        }
+        Ok(names)
+    }
+
+    /// The identities that the mappings would give for an event, if its type and their conditions did not matter.
+    pub fn identities(&self, event: &Event) -> impl Iterator<Item = Identity> {
+        let view = view(event);
+        self.mappings.iter().filter_map(move |mapping| mapping.identity(&view, &event.hashes).ok())
+    }
+
+    /// The changes that an event makes, one entry per profile; empty when no mapping matches.
+    ///
+    /// # Errors
+    /// The first failure of any matching mapping: then the event changes nothing at all.
+    pub fn map(&self, event: &Event) -> Result<Vec<ProfileChanges>, MappingError> {
+        let mut profiles: Vec<ProfileChanges> = Vec::new();
+        let mut event_view = None;
+        for mapping in self.mappings.iter().filter(|mapping| mapping.event_type.matches(&event.event_type)) {
+            let view = event_view.get_or_insert_with(|| view(event));
+            if !mapping.matches(event, view)? {
+                continue;
+            }
+            let mapped = mapping.apply(view, &event.hashes)?;
+            match profiles.iter_mut().find(|profile| profile.identity == mapped.identity) {
+                Some(profile) => profile.changes.extend(mapped.changes),
+                None => profiles.push(mapped),
+            }
+        }
+        Ok(profiles)
+    }
+}
+
+impl Mapping {
+    fn matches(&self, event: &Event, view: &Value) -> Result<bool, MappingError> {
+        if !self.event_type.matches(&event.event_type) {
+            return Ok(false);
+        }
+        match &self.when {
+            Some(when) => when.is_true(view).map_err(|problem| self.error("when", when, problem)),
+            None => Ok(true),
+        }
+    }
+
+    fn apply(&self, view: &Value, hashes: &Hashes) -> Result<ProfileChanges, MappingError> {
+        let identity = self.identity(view, hashes).map_err(|problem| {
+            self.error(&format!("identity.{}", self.identity_kind.name()), &self.identity.expression, problem)
+        })?;
+        let changes = self.changes.iter().map(|rule| self.change(rule, view, hashes)).collect::<Result<_, _>>()?;
+        Ok(ProfileChanges { identity, changes })
+    }
+
+    fn identity(&self, view: &Value, hashes: &Hashes) -> Result<Identity, String> {
+        let key = self.identity.text(view, hashes, |value| {
+            let is_whole = arithmetic::exact(value).is_some_and(Number::is_whole);
+            let is_key = value.as_str().is_some() || value.is_integer() || is_whole;
+            if is_key { Ok(()) } else { Err("an identity is a text or a whole number".to_owned()) }
+        })?;
+        Identity::new(self.identity_kind, key).map_err(|error| error.to_string())
+    }
+
+    /// The fields that it uses, and those that it hides.
+    fn fields(&self) -> (Fields, Fields) {
+        let (mut used, mut hidden) = (Fields::default(), Fields::default());
+        if let Some(when) = &self.when {
+            used.add(when);
+        }
+        for rule in self.texts() {
+            let fields = if rule.hash.is_some() { &mut hidden } else { &mut used };
+            fields.add(&rule.expression);
+        }
+        (used, hidden)
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &TextRule> {
+        std::iter::once(&self.identity).chain(self.changes.iter().map(|rule| &rule.value))
+    }
+
+    /// The hashes that take the place of what it hides.
+    fn hashes(&self, view: &Value, known: &Hashes) -> impl Iterator<Item = (String, String)> {
+        self.texts().filter_map(|rule| {
+            let label = rule.hash.as_ref()?.label(rule.expression.text());
+            Some((label, rule.text(view, known, |_| Ok(())).ok()?))
+        })
+    }
+
+    fn change(&self, rule: &ChangeRule, view: &Value, hashes: &Hashes) -> Result<Change, MappingError> {
+        let error = |problem| {
+            let field = format!("{}.{}", rule.operation.name(), rule.name.as_str());
+            self.error(&field, &rule.value.expression, problem)
+        };
+        let value = rule.value.text(view, hashes, |_| Ok(())).map_err(error)?;
+        check_value_length(&value)
+            .map_err(|found| error(format!("the value has {found} characters, at most {ATTRIBUTE_VALUE_CHARS_MAX}")))?;
+        if value.contains('\0') {
+            return Err(error("the value holds a NUL character".to_owned()));
+        }
+        Ok(Change {
+            name: rule.name.clone(),
+            operation: rule.operation,
+            value,
+            mapping: self.name.clone(),
+            is_own: rule.is_own,
+            is_urgent: self.is_urgent,
+        })
+    }
+
+    fn error(&self, field: &str, expression: &Expression, problem: String) -> MappingError {
+        MappingError {
+            mapping: self.name.clone(),
+            field: field.to_owned(),
+            expression: expression.text().to_owned(),
+            problem,
+        }
+    }
+}
+
+impl TextRule {
+    /// The text over an event; its hash, where it is hidden. A journalled event may hold that hash, and no more of it.
+    fn text(
+        &self,
+        view: &Value,
+        hashes: &Hashes,
+        check: impl FnOnce(&Value) -> Result<(), String>,
+    ) -> Result<String, String> {
+        if let Some(hash) = &self.hash
+            && let Some(known) = hashes.get(&hash.label(self.expression.text()))
+        {
+            return Ok(known.clone());
+        }
+        let value = self.expression.value(view)?;
+        check(&value)?;
+        let text = expression::text_of(&value)?;
+        match &self.hash {
+            Some(hash) => hash.hash(&text),
+            None => Ok(text),
+        }
+    }
+}
+
+/// A mapping that failed on an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappingError {
+    /// The mapping.
+    pub mapping: Arc<str>,
+    /// Where in it, such as `set.lastStore`.
+    pub field: String,
+    /// The expression as configured.
+    pub expression: String,
+    /// What went wrong, without a value of the event.
+    pub problem: String,
+}
+
+impl fmt::Display for MappingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mapping, field, expression, problem } = self;
+        write!(f, "mapping \"{mapping}\", {field} = \"{expression}\": {problem}")
+    }
+}
+
+impl std::error::Error for MappingError {}
+
+/// An event as expressions see it.
+#[derive(Debug)]
+struct EventView {
+    id: Value,
+    source: Value,
+    event_type: Value,
+    subject: Value,
+    time: Value,
+    data: Value,
+}
+
+fn view(event: &Event) -> Value {
+    Value::from_object(EventView {
+        id: Value::from(event.id.as_str()),
+        source: Value::from(event.source.as_str()),
+        event_type: Value::from(event.event_type.as_str()),
+        subject: event.subject.as_deref().map_or(Value::UNDEFINED, Value::from),
+        time: Value::from(event.time.to_string()),
+        data: event.data.clone(),
+    })
+}
+
+impl Object for EventView {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "id" => Some(self.id.clone()),
+            "source" => Some(self.source.clone()),
+            "type" => Some(self.event_type.clone()),
+            "subject" => Some(self.subject.clone()),
+            "time" => Some(self.time.clone()),
+            "data" => Some(self.data.clone()),
+            _ => None,
+        }
+    }
+}

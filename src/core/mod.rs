@@ -1,0 +1,25 @@
+//! Plain values and pure rules. Nothing of ours is below: no file, no socket, no clock; time and chance are arguments.
+
+pub mod limits;
+
+pub mod timestamp;
+
+pub mod identity;
+
+pub mod number;
+
+pub mod short_hash;
+
+pub mod reason;
+
+pub mod attribute;
+
+pub mod event;
+
+pub mod tokens;
+
+pub mod operation;
+
+pub mod mapping;
+
+pub mod forwarding;

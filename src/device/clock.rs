@@ -1,0 +1,73 @@
+//! The device's clocks: the one place where time is read.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+use crate::core::timestamp::Timestamp;
+
+/// A wall clock that never runs backwards, not even across restarts, and a monotonic one.
+#[derive(Debug)]
+pub struct Clock {
+    /// The wall-clock time of the start, as the furthest-ahead reading has it: it only grows.
+    start_ms: AtomicI64,
+    started: Instant,
+}
+
+impl Clock {
+    /// A clock that starts no earlier than `floor`: when the newest event was recorded.
+    #[must_use]
+    pub fn new(floor: Option<Timestamp>) -> Self {
+        Self { start_ms: AtomicI64::new(floor.map_or(i64::MIN, Timestamp::as_millis)), started: Instant::now() }
+    }
+
+    /// The wall-clock time. If the system's clock went back, time goes on from the newest that was ever given, at its
+    /// own pace: a clock that stood still for years would never open a quota again.
+    pub fn now(&self) -> Timestamp {
+        let elapsed_ms = i64::try_from(self.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let start_ms = system_millis() - elapsed_ms;
+        let before_ms = self.start_ms.fetch_max(start_ms, Ordering::Relaxed);
+        Timestamp::from_millis(before_ms.max(start_ms).saturating_add(elapsed_ms))
+    }
+
+    /// The system's wall clock as it is, which may jump either way.
+    #[must_use]
+    pub fn system() -> Timestamp {
+        Timestamp::from_millis(system_millis())
+    }
+
+    /// Time since the clock was made; monotonic.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The instant that much after the clock was made.
+    #[must_use]
+    pub fn instant(&self, elapsed: Duration) -> Instant {
+        self.started + elapsed
+    }
+}
+
+fn system_millis() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        // A device that believes to live before 1970 has lost its clock.
+        Err(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_starts_no_earlier_than_the_newest_event() {
+        let future = Timestamp::from_millis(system_millis()).plus(Duration::from_secs(3600));
+        let clock = Clock::new(Some(future));
+        let now = clock.now();
+        assert!(now >= future && now.since(future) < Duration::from_secs(60));
+        assert!(Clock::new(None).now() < future);
+    }
+}

@@ -1,0 +1,69 @@
+//! Where log lines go: a file a day, and stderr in the foreground.
+//!
+//! Only our own lines are written: those of libraries may hold what ours never do.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+use tracing::{Level, Metadata};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{FilterFn, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, fmt, reload};
+
+use crate::device::log_level::LogLevel;
+
+/// Lines that may wait for the disk; more are dropped rather than waited for.
+const WAITING_LINES_MAX: usize = 1_024;
+
+/// Where lines go besides: to the event log, for a service of Windows.
+pub type Elsewhere = Option<Box<dyn Layer<Registry> + Send + Sync>>;
+
+/// Lines go to files and stderr alone.
+#[must_use]
+pub fn nowhere_else() -> Elsewhere {
+    None
+}
+
+/// Starts logging. Lines that wait are written when the guard is dropped.
+///
+/// # Errors
+/// When the folder cannot be made or written to.
+pub fn start(level: Level, dir: &Path, keep_files: usize, elsewhere: Elsewhere) -> io::Result<(WorkerGuard, LogLevel)> {
+    std::fs::create_dir_all(dir)?;
+    let files = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("outpost")
+        .filename_suffix("log")
+        .max_log_files(keep_files)
+        .build(dir)
+        .map_err(io::Error::other)?;
+    let (files, guard) = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES_MAX).finish(files);
+    let (to_files_filter, files_level) = reload::Layer::new(is_ours(level));
+    let (to_stderr_filter, stderr_level) = reload::Layer::new(is_ours(level));
+    let to_files = fmt::layer().with_ansi(false).with_target(false).with_writer(files).with_filter(to_files_filter);
+    let to_stderr = fmt::layer()
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .with_writer(io::stderr)
+        .with_filter(to_stderr_filter);
+    tracing_subscriber::registry()
+        .with(elsewhere)
+        .with(to_files)
+        .with(to_stderr)
+        .try_init()
+        .map_err(io::Error::other)?;
+    let set = move |level| {
+        // It fails only when logging has ended.
+        let _ = files_level.reload(is_ours(level));
+        let _ = stderr_level.reload(is_ours(level));
+    };
+    Ok((guard, LogLevel::new(level, set)))
+}
+
+fn is_ours(level: Level) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    filter_fn(move |line| *line.level() <= level && line.target().starts_with(env!("CARGO_PKG_NAME")))
+}

@@ -1,0 +1,21 @@
+//! What the machine is: its clocks, network, disks and rights, what watches over the process, and where it tells of itself.
+
+pub mod clock;
+
+pub mod network;
+
+pub mod mount;
+
+pub mod rights;
+
+pub mod supervisor;
+
+pub mod pulse;
+
+pub mod shared;
+
+pub mod metrics;
+
+pub mod log_level;
+
+pub mod logging;

@@ -1,0 +1,144 @@
+//! A refusal that hits everybody is the link's fault, not the update's.
+//!
+//! A gateway, a wrong client code or an outage may answer every update with the same 4xx. So the same refusal for several
+//! profiles in a row, with nothing accepted between, makes those before it void; and a profile that is refused again after
+//! others were accepted is refused for good.
+
+use std::collections::HashMap;
+
+use crate::adobe::{Outcome, Refused};
+use crate::core::reason::Reason;
+use crate::core::timestamp::Timestamp;
+
+/// Profiles in a row with the same refusal, from which on it is everybody's. Source: the forwarding rules that README tells.
+const EVERYBODY: usize = 3;
+
+/// Profiles that are remembered as refused together with all others.
+const SUSPECTS_MAX: usize = 1_000;
+
+/// A no to what cannot be divided any more: one update, one attribute that was alone in its request, one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct No {
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// Why it is rejected, if the refusal is its own.
+    pub(super) reason: Reason,
+    /// More about that, in words.
+    pub(super) detail: String,
+}
+
+impl No {
+    /// What an answer refuses, if it does.
+    pub(super) fn of(outcome: &Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Refused(refused @ Refused { status, .. }) => {
+                Some(Self { status: *status, reason: Reason::RefusedByTarget, detail: refused.to_string() })
+            }
+            Outcome::TooLarge => {
+                let detail = "Target answered that it is too large".to_owned();
+                Some(Self { status: 413, reason: Reason::TooLarge, detail })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a refusal means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// This update is refused.
+    Its,
+    /// It hits everybody. The refusals of these profiles since that time are void.
+    Everybody(Vec<i64>, Timestamp),
+}
+
+/// The refusals since something was accepted.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    accepted: u64,
+    status: u16,
+    streak: Vec<i64>,
+    since: Timestamp,
+    /// Profiles that were refused with all others, and how many acceptances there were by then.
+    suspects: HashMap<i64, u64>,
+}
+
+impl Refusals {
+    /// Acceptances until now.
+    pub(super) const fn accepted_count(&self) -> u64 {
+        self.accepted
+    }
+
+    /// Target accepted an update.
+    pub(super) fn accepted(&mut self) {
+        self.accepted += 1;
+        self.streak.clear();
+    }
+
+    /// Judges a refusal of a profile's update with that status.
+    pub(super) fn refused(&mut self, profile_id: i64, status: u16, at: Timestamp) -> Refusal {
+        if self.suspects.get(&profile_id).is_some_and(|accepted| *accepted < self.accepted) {
+            self.suspects.remove(&profile_id);
+            return Refusal::Its;
+        }
+        if self.status != status || self.streak.is_empty() {
+            self.streak.clear();
+            (self.status, self.since) = (status, at);
+        }
+        if !self.streak.contains(&profile_id) {
+            self.streak.push(profile_id);
+        }
+        if self.streak.len() < EVERYBODY {
+            return Refusal::Its;
+        }
+        if self.suspects.len() >= SUSPECTS_MAX {
+            self.suspects.clear();
+        }
+        let all = self.streak.iter().map(|profile_id| (*profile_id, self.accepted));
+        self.suspects.extend(all);
+        let before = self.streak.iter().copied().filter(|before| *before != profile_id);
+        let void = if self.streak.len() == EVERYBODY { before.collect() } else { Vec::new() };
+        // Bounded: those that follow are everybody's as well.
+        self.streak.truncate(EVERYBODY + 1);
+        Refusal::Everybody(void, self.since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_millis(1_000);
+
+    #[test]
+    fn the_third_profile_in_a_row_makes_the_two_before_void() {
+        let mut refusals = Refusals::default();
+        assert_eq!(refusals.refused(1, 404, AT), Refusal::Its);
+        assert_eq!(refusals.refused(1, 404, AT), Refusal::Its, "one profile is no crowd");
+        assert_eq!(refusals.refused(2, 404, AT), Refusal::Its);
+        assert_eq!(refusals.refused(3, 404, AT), Refusal::Everybody(vec![1, 2], AT));
+        assert_eq!(refusals.refused(4, 404, AT), Refusal::Everybody(Vec::new(), AT));
+        assert_eq!(refusals.refused(5, 404, AT), Refusal::Everybody(Vec::new(), AT));
+    }
+
+    #[test]
+    fn what_is_accepted_between_or_another_status_ends_the_row() {
+        let mut refusals = Refusals::default();
+        refusals.refused(1, 400, AT);
+        refusals.refused(2, 400, AT);
+        refusals.accepted();
+        assert_eq!(refusals.refused(3, 400, AT), Refusal::Its);
+        refusals.refused(4, 400, AT);
+        assert_eq!(refusals.refused(5, 404, AT), Refusal::Its);
+    }
+
+    #[test]
+    fn three_that_are_refused_again_after_others_were_accepted_are_refused_for_good() {
+        let mut refusals = Refusals::default();
+        (1..=3).for_each(|profile| drop(refusals.refused(profile, 400, AT)));
+        refusals.accepted();
+        for profile in 1..=3 {
+            assert_eq!(refusals.refused(profile, 400, AT), Refusal::Its);
+        }
+    }
+}

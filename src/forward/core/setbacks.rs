@@ -1,0 +1,176 @@
+//! Updates that alone keep failing: each steps aside with its own growing delay.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use crate::core::forwarding::backoff::backoff;
+use crate::core::limits::ASIDE_PROFILES_MAX;
+
+/// Failures after which the backoff has come to its cap.
+const BACKOFF_FAILURES: u32 = 6;
+
+/// Why profiles wait that go in a batch.
+pub(super) const NO_BATCH: &str = "no batch is taken at the moment";
+
+/// Longest wait of a profile that keeps failing alone.
+const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Why a profile waits, it alone, and until when, on the monotonic clock.
+pub type Waits = HashMap<i64, (&'static str, Duration)>;
+
+/// The profiles whose last attempt failed.
+#[derive(Debug, Default)]
+pub(super) struct Setbacks {
+    profiles: HashMap<i64, Setback>,
+    /// Whether they have changed since they were last shown.
+    is_changed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Setback {
+    failures: u32,
+    /// Failures with an acceptance of another since the one before.
+    alone: u32,
+    until: Duration,
+    /// Acceptances that Target had given by then.
+    accepted: u64,
+    /// Why it waits, it alone.
+    why: &'static str,
+}
+
+impl Setbacks {
+    /// How often the profile has failed since its last answer.
+    pub(super) fn failures(&self, profile_id: i64) -> u32 {
+        self.profiles.get(&profile_id).map_or(0, |setback| setback.failures)
+    }
+
+    /// Whether others were accepted since the profile last failed, so that another failure says nothing of them.
+    pub(super) fn is_alone(&self, profile_id: i64, accepted: u64) -> bool {
+        self.profiles.get(&profile_id).is_some_and(|setback| setback.failures > 0 && accepted > setback.accepted)
+    }
+
+    /// Why profiles wait, each alone, if that has changed since it was last asked.
+    pub(super) fn take_changed(&mut self) -> Option<Waits> {
+        std::mem::take(&mut self.is_changed)
+            .then(|| self.profiles.iter().map(|(id, setback)| (*id, (setback.why, setback.until))).collect())
+    }
+
+    /// Sets a profile aside, for longer each time. `accepted` is how many acceptances Target has given.
+    pub(super) fn put(&mut self, profile_id: i64, now: Duration, chance: f64, accepted: u64, why: &'static str) {
+        let is_alone = self.is_alone(profile_id, accepted);
+        let setback = self.entry(profile_id, now);
+        setback.why = why;
+        setback.failures = setback.failures.saturating_add(1);
+        setback.alone = setback.alone.saturating_add(u32::from(is_alone));
+        setback.accepted = accepted;
+        // One that keeps failing alone is tried more rarely than a link that is down.
+        let longer = 2_u32.pow(setback.alone.saturating_sub(BACKOFF_FAILURES).min(4));
+        setback.until = now.saturating_add((backoff(setback.failures, chance) * longer).min(WAIT_MAX));
+    }
+
+    /// Sets a profile aside until then, without its having failed.
+    pub(super) fn rest(&mut self, profile_id: i64, until: Duration, why: &'static str) {
+        let setback = self.entry(profile_id, until);
+        (setback.until, setback.why) = (until, why);
+    }
+
+    fn entry(&mut self, profile_id: i64, until: Duration) -> &mut Setback {
+        self.is_changed = true;
+        if self.profiles.len() >= ASIDE_PROFILES_MAX && !self.profiles.contains_key(&profile_id) {
+            let soonest = self.profiles.iter().min_by_key(|(_, setback)| setback.until).map(|(id, _)| *id);
+            soonest.map(|id| self.profiles.remove(&id));
+        }
+        self.profiles.entry(profile_id).or_insert(Setback { failures: 0, alone: 0, until, accepted: 0, why: "" })
+    }
+
+    /// The profile had its answer.
+    pub(super) fn remove(&mut self, profile_id: i64) {
+        self.is_changed |= self.profiles.remove(&profile_id).is_some();
+    }
+
+    /// The link is back: a profile that failed while it was away may try at once.
+    pub(super) fn release_all(&mut self) {
+        self.is_changed |= !self.profiles.is_empty();
+        for setback in self.profiles.values_mut().filter(|setback| setback.failures > 0) {
+            setback.until = Duration::ZERO;
+        }
+    }
+
+    /// Those that wait for that reason may try at once.
+    pub(super) fn release(&mut self, why: &'static str) {
+        for setback in self.profiles.values_mut().filter(|setback| setback.why == why) {
+            self.is_changed = true;
+            setback.until = Duration::ZERO;
+        }
+    }
+
+    /// The profiles that still wait.
+    pub(super) fn waiting(&self, now: Duration) -> HashSet<i64> {
+        self.profiles.iter().filter(|(_, setback)| setback.until > now).map(|(id, _)| *id).collect()
+    }
+
+    /// The profiles that have failed, or still wait: a probe goes to one that has not.
+    pub(super) fn all(&self) -> HashSet<i64> {
+        self.profiles.keys().copied().collect()
+    }
+
+    /// Whether more wait than can be remembered.
+    pub(super) fn is_full(&self, now: Duration) -> bool {
+        let waiting = self.profiles.values().filter(|setback| setback.until > now).take(ASIDE_PROFILES_MAX);
+        waiting.count() >= ASIDE_PROFILES_MAX
+    }
+
+    /// When the next of them may try again.
+    pub(super) fn next(&self, now: Duration) -> Option<Duration> {
+        self.profiles.values().map(|setback| setback.until).filter(|until| *until > now).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn each_failure_lengthens_the_delay_of_that_profile_alone() {
+        let mut setbacks = Setbacks::default();
+        setbacks.put(1, Duration::ZERO, 1.0, 0, "");
+        setbacks.put(1, SECOND, 1.0, 0, "");
+        setbacks.put(2, SECOND, 1.0, 0, "");
+        assert_eq!(setbacks.next(SECOND), Some(2 * SECOND));
+        assert_eq!(setbacks.waiting(2 * SECOND), HashSet::from([1]));
+        assert_eq!(setbacks.waiting(5 * SECOND), HashSet::new());
+        assert_eq!((setbacks.failures(1), setbacks.failures(2), setbacks.failures(3)), (2, 1, 0));
+    }
+
+    #[test]
+    fn a_profile_fails_alone_where_others_were_accepted_since() {
+        let mut setbacks = Setbacks::default();
+        assert!(!setbacks.is_alone(1, 5));
+        setbacks.put(1, Duration::ZERO, 1.0, 5, "");
+        assert!(!setbacks.is_alone(1, 5));
+        assert!(setbacks.is_alone(1, 6));
+    }
+
+    #[test]
+    fn one_that_rests_has_not_failed_and_is_not_released_with_the_others() {
+        let mut setbacks = Setbacks::default();
+        setbacks.rest(1, 9 * SECOND, "");
+        setbacks.put(2, Duration::ZERO, 1.0, 0, "");
+        setbacks.release_all();
+        assert_eq!(setbacks.failures(1), 0);
+        assert_eq!(setbacks.waiting(SECOND), HashSet::from([1]));
+        setbacks.remove(1);
+        assert_eq!(setbacks.waiting(SECOND), HashSet::new());
+    }
+
+    #[test]
+    fn the_number_of_profiles_is_bounded() {
+        let mut setbacks = Setbacks::default();
+        for profile in 0..=i64::try_from(ASIDE_PROFILES_MAX).expect("small") {
+            setbacks.put(profile, Duration::ZERO, 1.0, 0, "");
+        }
+        assert_eq!(setbacks.all().len(), ASIDE_PROFILES_MAX);
+    }
+}

@@ -1,0 +1,157 @@
+//! What the core would do with a profile, found by asking the core: for `outpost preview`. Nothing is sent or written down.
+
+use std::time::Duration;
+
+use super::core::{Action, Core, CoreParts, ForwarderSettings, Input, Moment, News, Request, Settle};
+use crate::adobe::{Outcome, Reply};
+use crate::core::forwarding::link::{Link, Signal};
+use crate::core::forwarding::quota::Quota;
+use crate::core::forwarding::route::Route;
+use crate::core::identity::Identity;
+use crate::core::reason::Reason;
+use crate::core::timestamp::Timestamp;
+use crate::store::{BatchHead, Claim, Claims, ReadBacks};
+
+/// Actions after which it is clear what becomes of one profile.
+const ACTIONS_MAX: usize = 1_000;
+
+/// A wait of the core that is only for doing things together.
+const SHORT_WAIT: Duration = Duration::from_millis(500);
+
+/// One thing that the core would do, or why it would not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Foreseen {
+    /// The profile is read.
+    Read(Identity),
+    /// What goes out goes by this route.
+    Route(Route),
+    /// A request of its own.
+    Send(Request),
+    /// A row in a batch: version of the API, and attributes.
+    Row(i64, Vec<(String, String)>),
+    /// So many attributes are rejected, with the reason and more about it.
+    Rejected(usize, Reason, String),
+    /// Nothing goes out, since Target does not have the profile: it is looked for again at that time.
+    Missing(Timestamp),
+    /// The profile waits for so long, for that reason.
+    Waits(&'static str, Duration),
+    /// The quota of single updates is spent, for so long.
+    QuotaSpent(Duration),
+    /// Profiles are not read now, for that reason.
+    Unread(String),
+}
+
+/// What a core begins with that is asked, on a link that works.
+#[derive(Clone, Debug)]
+pub struct Foresight {
+    /// What an operator decides.
+    pub settings: ForwarderSettings,
+    /// What the last 24 hours have used.
+    pub quota: Quota,
+    /// Rows of batches of the last 24 hours.
+    pub rows_sent: u64,
+    /// Profiles that wait beside this one.
+    pub backlog: usize,
+    /// Now.
+    pub moment: Moment,
+}
+
+impl Foresight {
+    fn core(&self) -> Core {
+        let Self { settings, quota, rows_sent, moment, .. } = self.clone();
+        let mut link = Link::default();
+        link.observe(Signal::Answered, moment.elapsed, 0.5);
+        Core::new(CoreParts { settings, link, quota, batches: Vec::new(), rows_sent }, moment)
+    }
+}
+
+/// Has a fresh core deal with one claim. `reply` is what reading the profile would give; each request would be taken.
+#[must_use]
+pub fn foresee(foresight: &Foresight, claim: Claim, reply: Reply) -> Vec<Foreseen> {
+    let (mut core, mut moment) = (foresight.core(), foresight.moment);
+    let (identity, profile_id) = (claim.identity.clone(), claim.profile_id);
+    let (mut claim, mut reply) = (Some(claim), Some(reply));
+    let mut foreseen = Vec::new();
+    for _ in 0..ACTIONS_MAX {
+        let action = core.next(moment);
+        let input = match action {
+            Action::Claim(_) => {
+                let claims = claim.take().into_iter().collect();
+                Input::Claimed(Ok(Claims { claims, backlog: foresight.backlog + 1 }))
+            }
+            Action::ClaimDue(_) => Input::Due(Ok(ReadBacks::default())),
+            Action::Look(_) => Input::Looked(Ok(None)),
+            Action::Read(..) => {
+                foreseen.push(Foreseen::Read(identity.clone()));
+                Input::Read(profile_id, reply.take().unwrap_or(Reply::Missing), None)
+            }
+            Action::Note(notes) => Input::Noted(notes.iter().map(|(id, _)| *id).collect(), Ok(())),
+            Action::Send(_, request) => {
+                foreseen.push(Foreseen::Send(request));
+                Input::Answered(profile_id, Outcome::Delivered, None)
+            }
+            Action::Fill { api, entries, .. } => {
+                for entry in entries {
+                    foreseen.push(Foreseen::Route(entry.route));
+                    foreseen.push(Foreseen::Row(api, entry.row.into_iter().map(|it| (it.0, it.1)).collect()));
+                }
+                break;
+            }
+            Action::Settle(settles) => {
+                // It was decided before the requests.
+                let route = settles.iter().find_map(route).map(Foreseen::Route);
+                let first = foreseen.iter().position(|it| matches!(it, Foreseen::Send(_))).unwrap_or(foreseen.len());
+                foreseen.splice(first..first, route);
+                foreseen.extend(settles.iter().flat_map(ended));
+                break;
+            }
+            Action::Retract(..) => Input::Retracted(Ok(())),
+            // There are no batches.
+            Action::Submit(BatchHead { id, .. }, _) | Action::Poll(id, _) | Action::End(id, ..) => {
+                unreachable!("batch {id} was never begun")
+            }
+            Action::Wait(until) => {
+                let wait = until.map(|until| until.saturating_sub(moment.elapsed));
+                let Some(wait) = wait.filter(|wait| *wait <= SHORT_WAIT) else { break };
+                (moment.elapsed, moment.wall) = (moment.elapsed + wait, moment.wall.plus(wait));
+                continue;
+            }
+        };
+        core.take(input, moment, 0.5);
+    }
+    let is_sent = foreseen.iter().any(|it| matches!(it, Foreseen::Send(_)));
+    // What was sent may have been the last that the quota had room for.
+    foreseen
+        .extend(waits(&mut core, profile_id, moment).filter(|it| !is_sent || !matches!(it, Foreseen::QuotaSpent(_))));
+    foreseen
+}
+
+fn route(settle: &Settle) -> Option<Route> {
+    if let Settle::Delivery(settlement) = settle { settlement.route } else { None }
+}
+
+/// What is written down of a delivery that came to its end.
+fn ended(settle: &Settle) -> Vec<Foreseen> {
+    let Settle::Delivery(settlement) = settle else { return Vec::new() };
+    let rejected = settlement
+        .refused
+        .iter()
+        .map(|refusal| Foreseen::Rejected(refusal.attributes.len(), refusal.reason, refusal.detail.clone()));
+    rejected.chain(settlement.look_at.map(Foreseen::Missing)).collect()
+}
+
+/// Why the profile waits, if it does.
+fn waits(core: &mut Core, profile_id: i64, moment: Moment) -> impl Iterator<Item = Foreseen> + use<> {
+    let mut foreseen = Vec::new();
+    for news in core.take_news() {
+        match news {
+            News::Quota(Some(wait)) => foreseen.push(Foreseen::QuotaSpent(wait)),
+            News::Reads(Some(reason)) => foreseen.push(Foreseen::Unread(reason)),
+            _ => {}
+        }
+    }
+    if let Some((why, until)) = core.take_waits().and_then(|mut waits| waits.remove(&profile_id)) {
+        foreseen.push(Foreseen::Waits(why, until.saturating_sub(moment.elapsed)));
+    }
+    foreseen.into_iter()
+}

@@ -1,0 +1,170 @@
+//! The jobs of a batch: submitting it, polling it, and ending its rows. Each comes back with what the core then decides on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use tokio::sync::mpsc;
+
+use super::core::BatchCame;
+use crate::adobe::{BatchOutcome, Client, bulk};
+use crate::core::limits::QUOTA_WINDOW;
+use crate::core::timestamp::Timestamp;
+use crate::device::clock::Clock;
+use crate::store::{BatchHead, BatchState, Ending, Reader, SettledRows, Store, StoreError, StoreFile, Writer};
+
+/// Bytes of a file that are encoded at a time.
+const CHUNK_BYTES: usize = 32 * 1024;
+
+/// Chunks that wait to be sent.
+const CHUNKS_WAITING: usize = 4;
+
+/// What jobs need.
+pub(super) struct Jobs {
+    pub(super) client: Client,
+    pub(super) writer: Writer,
+    pub(super) store_file: StoreFile,
+    pub(super) clock: Arc<Clock>,
+    /// The quota's clock, now.
+    pub(super) quota_now: Timestamp,
+    /// The part of profiles that is read back, and after how long.
+    pub(super) verify: Option<(f64, Duration)>,
+}
+
+impl Jobs {
+    /// Submits a batch. That it is being sent is noted before: after a crash nobody knows whether Target took it.
+    pub(super) async fn submit(self, head: BatchHead, names: Vec<String>) -> Result<BatchCame, StoreError> {
+        let (id, at, sent_at) = (head.id, self.quota_now, head.sent_at);
+        self.writer.act(move |store| store.submitting_batch(id, at, sent_at)).await?;
+        let file = File { store_file: self.store_file.clone(), head: head.clone(), names };
+        let measured = file.clone();
+        let (bytes, rows) =
+            tokio::task::spawn_blocking(move || measured.measure()).await.expect("no panic in reading")?;
+        if rows == 0 {
+            // Everybody in it was forgotten.
+            return Ok(BatchCame::Empty);
+        }
+        let (chunks, sending) = mpsc::channel(CHUNKS_WAITING);
+        let reading = tokio::task::spawn_blocking(move || file.send(&chunks));
+        let exchange = self.client.submit(head.api, bytes, sending).await;
+        let read = reading.await.expect("no panic in reading");
+        match exchange.answer {
+            BatchOutcome::Submitted(path) => {
+                let target_id = path.clone();
+                // Target has it, whether or not that can be written down: after a crash its answer counts as lost.
+                let noted = self.writer.act(move |store| store.submitted_batch(id, (&target_id, rows), at)).await;
+                self.report(noted);
+                Ok(BatchCame::Submitted(path, rows))
+            }
+            BatchOutcome::Failed(outcome) if outcome.is_lost() => {
+                self.report(read);
+                Ok(BatchCame::Failed(outcome))
+            }
+            BatchOutcome::Failed(outcome) => {
+                let noted = self.writer.act(move |store| store.unsubmitted_batch(id)).await;
+                self.report(noted);
+                // A file that was cut off says nothing of the batch.
+                read?;
+                Ok(BatchCame::Failed(outcome))
+            }
+        }
+    }
+
+    /// What the store did not do says nothing of what Target did.
+    fn report(&self, result: Result<(), StoreError>) {
+        if let Err(error) = result {
+            self.writer.report(&error);
+            tracing::warn!(%error, "what became of a batch could not be written down");
+        }
+    }
+
+    /// Polls a batch; once Target is done with it, the rows that failed are asked for.
+    pub(super) async fn poll(self, path: &str) -> Result<BatchCame, StoreError> {
+        let status = match self.client.batch_status(path, false).await.answer {
+            Ok(status) => status,
+            Err(outcome) => return Ok(BatchCame::Failed(outcome)),
+        };
+        match status.status.as_str() {
+            "complete" => {}
+            "stuck" => return Ok(BatchCame::Stuck),
+            _ => return Ok(BatchCame::Incomplete),
+        }
+        let details = self.client.batch_status(path, true).await.answer;
+        Ok(details.map_or_else(BatchCame::Failed, BatchCame::Complete))
+    }
+
+    /// Ends all rows in small parts, so that recording never waits long.
+    pub(super) async fn end(self, id: i64, ending: Ending, state: BatchState) -> Result<BatchCame, StoreError> {
+        let mut settled = SettledRows::default();
+        let ending = Arc::new(ending);
+        loop {
+            let (ending, at, verify) = (ending.clone(), self.clock.now(), self.verify);
+            let part = move |store: &mut Store| {
+                let sampled = || verify.filter(|(part, _)| fastrand::f64() < *part);
+                store.end_rows(id, &ending, at, &mut || sampled().map(|(_, after)| at.plus(after)))
+            };
+            let SettledRows { is_more, delivered, failed } = self.writer.act(part).await?;
+            settled.delivered += delivered;
+            settled.failed += failed;
+            if !is_more {
+                break;
+            }
+        }
+        let at = self.quota_now;
+        self.writer.act(move |store| store.end_batch(id, state, at, at.minus(QUOTA_WINDOW))).await?;
+        Ok(BatchCame::Ended(settled))
+    }
+}
+
+/// The file of a batch, read from the store piece by piece: what is in it is frozen, so that it is the same each time.
+#[derive(Clone)]
+struct File {
+    store_file: StoreFile,
+    head: BatchHead,
+    /// Names in its first line, in order.
+    names: Vec<String>,
+}
+
+impl File {
+    /// Its bytes and rows.
+    fn measure(&self) -> Result<(u64, usize), StoreError> {
+        let (mut bytes, mut rows) = (0, 0);
+        self.each(|lines, count| {
+            bytes += lines.len() as u64;
+            rows += count;
+            lines.clear();
+            true
+        })?;
+        Ok((bytes, rows))
+    }
+
+    /// Hands it over until nobody takes it any more.
+    fn send(&self, chunks: &mpsc::Sender<Bytes>) -> Result<(), StoreError> {
+        self.each(|lines, _| {
+            let chunk = std::mem::replace(lines, String::with_capacity(CHUNK_BYTES));
+            chunks.blocking_send(Bytes::from(chunk)).is_ok()
+        })
+    }
+
+    fn each(&self, mut take: impl FnMut(&mut String, usize) -> bool) -> Result<(), StoreError> {
+        let reader = Reader::open(&self.store_file)?;
+        let mut lines = bulk::head(self.head.kind, &self.names);
+        let (mut after, mut rows) = (0, 0);
+        loop {
+            let part = reader.batch_rows(self.head.id, after)?;
+            let Some(last) = part.last() else { break };
+            after = last.profile_id;
+            for row in &part {
+                bulk::append_row(&mut lines, &self.names, &row.key, &row.attributes);
+                rows += 1;
+                if lines.len() >= CHUNK_BYTES && !take(&mut lines, std::mem::take(&mut rows)) {
+                    return Ok(());
+                }
+            }
+        }
+        if !lines.is_empty() {
+            take(&mut lines, rows);
+        }
+        Ok(())
+    }
+}

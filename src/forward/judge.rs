@@ -1,0 +1,292 @@
+//! Judging: what of a profile goes out, and as what. Pure.
+//!
+//! An [`Update`] holds what is pending. A [`Row`] holds all of a profile, since batches override each other, and can be made
+//! of a [`Judgement`] alone: where profiles are shared with others, no total that was not judged can be in a batch.
+
+use std::time::Duration;
+
+use crate::adobe::FetchedProfile;
+use crate::core::attribute::Operation;
+use crate::core::operation::merge::{Decision, Own, Shown, merge};
+use crate::core::timestamp::Timestamp;
+use crate::store::{Basis, Claim, Reading, RowAttribute, SendLog};
+
+/// A clock that is right within this is taken as right: answers take their time, and say theirs in whole seconds.
+const SKEW_MIN: Duration = Duration::from_secs(60);
+
+/// How far this device's clock is from Target's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Skew {
+    /// They agree, or Target did not say.
+    #[default]
+    None,
+    /// Target's is ahead.
+    Ahead(Duration),
+    /// Target's is behind.
+    Behind(Duration),
+}
+
+impl Skew {
+    /// Between Target's time and this device's.
+    #[must_use]
+    pub fn between(target: Timestamp, device: Timestamp) -> Self {
+        let (ahead, behind) = (target.since(device), device.since(target));
+        if ahead >= SKEW_MIN {
+            Self::Ahead(ahead)
+        } else if behind >= SKEW_MIN {
+            Self::Behind(behind)
+        } else {
+            Self::None
+        }
+    }
+
+    /// A time of this device, on Target's clock.
+    #[must_use]
+    pub fn apply(self, time: Timestamp) -> Timestamp {
+        match self {
+            Self::None => time,
+            Self::Ahead(ahead) => time.plus(ahead),
+            Self::Behind(behind) => time.minus(behind),
+        }
+    }
+}
+
+/// One attribute as it goes out.
+#[derive(Clone)]
+pub struct Outgoing {
+    /// Name.
+    pub name: String,
+    /// Value, with the others' part.
+    pub value: String,
+    /// Our own value, where it is to be known again when it is read.
+    pub own: Option<String>,
+    /// Time of what Target showed.
+    pub seen_at: Option<Timestamp>,
+    /// Version of our own value.
+    pub version: i64,
+    /// Place among the attributes of the claim.
+    pub index: usize,
+}
+
+/// What is pending of a profile, as a single update or a call of the Delivery API carries it.
+#[derive(Clone, Default)]
+pub struct Update(pub Vec<Outgoing>);
+
+/// All of a profile, as the row of a batch carries it.
+pub struct Row {
+    /// Attributes, by name.
+    pub attributes: Vec<RowAttribute>,
+    /// When the profile was read, on the monotonic clock; none where profiles are not shared, or cannot be read.
+    pub read_at: Option<Duration>,
+}
+
+/// What a profile is judged by.
+#[derive(Clone, Copy)]
+pub enum By<'f> {
+    /// Its owner alone writes it: profiles are not shared.
+    Alone,
+    /// What was read of it now; an empty profile where Target has none.
+    Reading(&'f FetchedProfile),
+    /// What was sent before, since profiles cannot be read.
+    Memory,
+}
+
+/// A profile all of whose attributes were judged.
+pub struct Judgement {
+    attributes: Vec<Judged>,
+    /// Others' attributes, which a batch would remove.
+    others: Vec<(String, Shown)>,
+    /// What was read of it, and decided.
+    pub readings: Vec<Reading>,
+    /// Whether something of it has neither a reading nor a memory.
+    pub is_groundless: bool,
+}
+
+struct Judged {
+    basis: Basis,
+    decision: Decision,
+    value: String,
+    is_logged: bool,
+    /// Whether Target shows that value.
+    is_shown: bool,
+    /// Time of what Target shows.
+    seen_at: Option<Timestamp>,
+}
+
+/// Judges a claim that was read with its basis. `now` is this device's time.
+#[must_use]
+pub fn judge(basis: Vec<Basis>, log: &SendLog, by: By<'_>, skew: Skew, now: Timestamp) -> Judgement {
+    let mut judgement =
+        Judgement { attributes: Vec::new(), others: Vec::new(), readings: Vec::new(), is_groundless: false };
+    if let By::Reading(found) = by {
+        let is_others = |name: &str| !basis.iter().any(|basis| basis.name == name);
+        let others = found.0.iter().filter(|(name, shown)| is_others(name) && !shown.value.is_empty());
+        judgement.others = others.map(|(name, shown)| (name.clone(), log.as_written(name, shown.clone()))).collect();
+    }
+    for basis in basis {
+        judgement.judge(basis, log, by, skew, now);
+    }
+    judgement
+}
+
+impl Judgement {
+    fn judge(&mut self, basis: Basis, log: &SendLog, by: By<'_>, skew: Skew, now: Timestamp) {
+        let shown = match by {
+            By::Reading(found) => found.0.get(&basis.name).map(|shown| log.as_written(&basis.name, shown.clone())),
+            By::Alone | By::Memory => None,
+        };
+        // What one's own name carries is nobody else's, and is noted all the same: an answer may be lost.
+        let is_logged = !matches!(by, By::Alone);
+        let is_shared = !basis.is_own && is_logged;
+        let (decision, value) = if is_shared {
+            let sends = basis.sends(log, |at| skew.apply(at));
+            let is_unknown = sends.is_empty() && basis.operation != Operation::Set && basis.is_pending;
+            self.is_groundless |= matches!(by, By::Memory) && is_unknown;
+            let own = Own {
+                operation: basis.operation,
+                value: &basis.value,
+                version: basis.version,
+                event_time: skew.apply(basis.event_time),
+                items: basis.items.as_deref(),
+            };
+            let gave_way_to = log.gave_way_to(&basis.name, basis.version);
+            merge(own, &sends, shown.as_ref(), gave_way_to.as_ref(), skew.apply(now))
+        } else {
+            (Decision::Ours, basis.value.clone())
+        };
+        let seen_at = shown.as_ref().and_then(|shown| shown.modified_at);
+        let is_shown = shown.as_ref().is_some_and(|shown| shown.value == value);
+        if is_shared && matches!(by, By::Reading(_)) {
+            let (name, version) = (basis.name.clone(), basis.version);
+            self.readings.push(Reading { name, shown, decision, version });
+        }
+        self.attributes.push(Judged { basis, decision, value, is_logged, is_shown, seen_at });
+    }
+
+    /// What is pending, but for what theirs wins over.
+    #[must_use]
+    pub fn update(&self, claim: &Claim) -> Update {
+        let outgoing = |judged: &Judged| {
+            let index = claim.attributes.iter().position(|claimed| claimed.name == judged.basis.name)?;
+            // The claim and its basis are of one moment, or of two: what was claimed is what is settled.
+            let is_same = claim.attributes[index].version == judged.basis.version;
+            is_same.then(|| Outgoing {
+                name: judged.basis.name.clone(),
+                value: judged.value.clone(),
+                own: judged.is_logged.then(|| judged.basis.value.clone()),
+                seen_at: judged.seen_at,
+                version: judged.basis.version,
+                index,
+            })
+        };
+        let all = self.attributes.iter().filter(|judged| judged.decision != Decision::Superseded);
+        Update(all.filter_map(outgoing).collect())
+    }
+
+    /// All of it. What theirs wins over is theirs.
+    #[must_use]
+    pub fn row(&self, read_at: Option<Duration>) -> Row {
+        let ours = self.attributes.iter().map(|judged| {
+            let Judged { basis, value, .. } = judged;
+            let is_ours = judged.decision != Decision::Superseded;
+            let own = (judged.is_logged && is_ours).then(|| basis.value.clone());
+            let (version, seen_ms) =
+                (if is_ours { basis.version } else { 0 }, judged.seen_at.map(Timestamp::as_millis));
+            RowAttribute(basis.name.clone(), value.clone(), version, own, seen_ms)
+        });
+        let others = self.others.iter().map(|(name, shown)| {
+            let seen_ms = shown.modified_at.map(Timestamp::as_millis);
+            RowAttribute(name.clone(), shown.value.clone(), 0, None, seen_ms)
+        });
+        let mut attributes: Vec<RowAttribute> = ours.chain(others).collect();
+        attributes.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        Row { attributes, read_at }
+    }
+
+    /// Whether anything that is pending is left to be sent.
+    #[must_use]
+    pub fn has_pending(&self) -> bool {
+        self.attributes.iter().any(|judged| judged.basis.is_pending && judged.decision != Decision::Superseded)
+    }
+
+    /// What ours gives way to: attribute, version of ours, and theirs.
+    pub fn gives_way(&self) -> impl Iterator<Item = (&str, i64, &Shown)> {
+        let theirs = self.readings.iter().filter(|reading| reading.decision == Decision::Superseded);
+        theirs.filter_map(|reading| Some((reading.name.as_str(), reading.version, reading.shown.as_ref()?)))
+    }
+
+    /// Of a profile that was read back: how many delivered values have arrived, and those that have not; and what ours gave way
+    /// to, where it is to be written again.
+    #[must_use]
+    pub fn arrived(&self) -> (i64, Vec<(String, i64)>) {
+        let is_settled = |judged: &&Judged| {
+            judged.basis.delivered_version == judged.basis.version
+                || judged.decision == Decision::Restored && !judged.basis.is_pending
+        };
+        let (arrived, lost): (Vec<&Judged>, Vec<&Judged>) = self
+            .attributes
+            .iter()
+            .filter(is_settled)
+            .partition(|judged| judged.is_shown || judged.decision == Decision::Superseded);
+        let lost = lost.into_iter().map(|judged| (judged.basis.name.clone(), judged.basis.version));
+        (i64::try_from(arrived.len()).unwrap_or(0), lost.collect())
+    }
+}
+
+/// What is pending of a claim none of which others may have written meanwhile.
+#[must_use]
+pub fn fresh(claim: &Claim, is_shared: bool) -> Update {
+    let outgoing = |(index, attribute): (usize, &crate::store::ClaimedAttribute)| Outgoing {
+        name: attribute.name.clone(),
+        value: attribute.value.clone(),
+        own: is_shared.then(|| attribute.value.clone()),
+        seen_at: None,
+        version: attribute.version,
+        index,
+    };
+    Update(claim.attributes.iter().enumerate().map(outgoing).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::operation::merge::Sent;
+
+    #[test]
+    fn a_clock_that_is_right_within_a_minute_is_right() {
+        let device = Timestamp::from_millis(1_800_000_000_000);
+        let seconds = Duration::from_secs;
+        assert_eq!(Skew::between(device.plus(seconds(59)), device), Skew::None);
+        assert_eq!(Skew::between(device.plus(seconds(3_600)), device), Skew::Ahead(seconds(3_600)));
+        assert_eq!(Skew::between(device.minus(seconds(3_600)), device).apply(device), device.minus(seconds(3_600)));
+    }
+
+    #[test]
+    fn the_time_of_an_attempt_that_a_crash_cut_off_is_put_on_target_s_clock_once() {
+        // The device's clock is 160 s behind. What was sent before the crash arrived at once.
+        let (device, skew) = (Timestamp::from_millis(1_800_000_000_000), Skew::Ahead(Duration::from_secs(160)));
+        let sent_at = skew.apply(device);
+        let basis = Basis {
+            name: "visits".to_owned(),
+            value: "3".to_owned(),
+            version: 7,
+            operation: Operation::Add,
+            event_time: device,
+            items: None,
+            is_own: false,
+            is_pending: true,
+            delivered_version: 0,
+            delivered: None,
+        };
+        let mut log = SendLog::default();
+        let (value, own) = ("3".to_owned(), "3".to_owned());
+        log.add(
+            "visits",
+            Sent { value: value.clone(), own, version: 7, at: sent_at, is_noted: true, seen_at: None, is_lost: false },
+        );
+        let shown = Shown { value, modified_at: Some(sent_at), is_whole: false };
+        let found = FetchedProfile([("visits".to_owned(), shown)].into());
+        let judgement = judge(vec![basis], &log, By::Reading(&found), skew, device.plus(Duration::from_secs(3)));
+        assert_eq!(judgement.attributes[0].value, "3");
+    }
+}

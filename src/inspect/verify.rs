@@ -1,0 +1,216 @@
+//! Reading a profile back from Target: what is there beside what was sent.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::adobe::{Client, FetchedProfile, Reply};
+use crate::core::forwarding::existence::Existence;
+use crate::core::forwarding::quota::{QuotaClock, QuotaTime};
+use crate::core::timestamp::Timestamp;
+use crate::device::clock::Clock;
+use crate::forward::judge::{By, Skew, judge};
+use crate::forward::shown::ReadQuota;
+use crate::inspect::status::ProfileIdentity;
+use crate::store::{ProfileRow, ReadBack, StoreError, Verified, Writer};
+
+/// The document of `POST /v1/profiles/{kind}/{key}/verify`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Verification {
+    pub identity: ProfileIdentity,
+    /// Whether Target has the profile.
+    pub exists: bool,
+    pub attributes: Vec<VerifiedAttribute>,
+    /// Values that had not arrived, and are pending again.
+    pub resent: usize,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct VerifiedAttribute {
+    pub name: String,
+    /// What was sent last, or what is pending; none of an attribute that this device does not write.
+    pub here: Option<String>,
+    pub there: Option<String>,
+    pub modified_at: Option<String>,
+    pub verdict: Verdict,
+}
+
+/// What is to be said of one attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Target has what was sent.
+    Arrived,
+    /// Somebody else has written it since.
+    ChangedByOthers,
+    /// Target does not have it, or has something older. A write may take a day to show.
+    NotArrived,
+    /// Nothing was sent yet.
+    NotSent,
+    /// This device does not write it.
+    Others,
+}
+
+impl Verdict {
+    /// As a clause for a person.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Arrived => "arrived",
+            Self::ChangedByOthers => "changed by others since",
+            Self::NotArrived => "not there (yet)",
+            Self::NotSent => "not sent yet",
+            Self::Others => "not of this device",
+        }
+    }
+}
+
+/// Why a profile could not be read back.
+#[derive(Debug)]
+pub enum VerifyError {
+    /// Target did not show it.
+    NotRead(String),
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRead(reason) => write!(f, "the profile cannot be read from Target: {reason}"),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for VerifyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NotRead(_) => None,
+            Self::Store(error) => error.source(),
+        }
+    }
+}
+
+/// Where profiles are read back.
+#[derive(Clone)]
+pub struct Verifier {
+    /// The way to Target.
+    pub client: Client,
+    /// Where it is written down.
+    pub writer: Writer,
+    /// The device's clock.
+    pub clock: Arc<Clock>,
+    /// The quota's clock.
+    pub quota_clock: QuotaClock,
+    /// What the last 24 hours have used of the Fetch API.
+    pub reads: ReadQuota,
+}
+
+impl Verifier {
+    /// Reads a profile back. What has not arrived becomes pending again, if `resends` says so.
+    ///
+    /// # Errors
+    /// [`VerifyError`]; then nothing was written down.
+    pub async fn verify(&self, row: ProfileRow, resends: bool) -> Result<Verification, VerifyError> {
+        let now = self.quota_clock.at(self.clock.elapsed());
+        if let Some(wait) = self.reads.opens(now) {
+            let reason = format!("the reads of 24 hours are spent; there is one again in {} s", wait.as_secs());
+            return Err(VerifyError::NotRead(reason));
+        }
+        self.reads.spend(now);
+        let (client_code, endpoint) = self.client.place();
+        let exchange = self.client.fetch(&row.identity).await;
+        let found = match exchange.answer {
+            Reply::Found(profile) => Some(profile),
+            Reply::Missing => None,
+            Reply::Denied(reason) | Reply::Unreadable(reason) => return Err(VerifyError::NotRead(reason)),
+            Reply::Failed(outcome) => return Err(VerifyError::NotRead(outcome.reason())),
+        };
+        let wall = self.clock.now();
+        let skew = exchange.date.map_or(Skew::None, |date| Skew::between(date, wall));
+        let (attributes, lost) = compare(&row, found.as_ref(), skew, wall);
+        let count = |verdict| attributes.iter().filter(|attribute| attribute.verdict == verdict).count();
+        let lost = if resends { lost } else { Vec::new() };
+        let resent = lost.len();
+        let verified = Verified {
+            arrived: i64::try_from(count(Verdict::Arrived) + count(Verdict::ChangedByOthers)).unwrap_or(0),
+            lost,
+            existence: if found.is_some() { Existence::Yes } else { Existence::No },
+            at: wall,
+            // A read-back that is due stays so: what was lost may still be applied.
+            again_at: row.read_back.filter(|(_, why)| *why == ReadBack::Ambiguous).map(|(at, _)| at),
+            sends: None,
+            reads: 1,
+        };
+        let (id, quota_time) = (row.id, QuotaTime { at: now, wall: Clock::system() });
+        let noted = self.writer.act(move |store| {
+            // What another client's Target has says nothing of this one's.
+            let is_there = store.goes_to(&client_code, &endpoint)?;
+            if is_there {
+                store.spend_reads(verified.reads, quota_time);
+                store.verified(id, &verified)?;
+            }
+            Ok(is_there)
+        });
+        if !noted.await.map_err(VerifyError::Store)? {
+            let reason = "the configuration has changed to another client_code or endpoint meanwhile; ask again";
+            return Err(VerifyError::NotRead(reason.to_owned()));
+        }
+        let identity = &row.identity;
+        let identity = ProfileIdentity { kind: identity.kind().name().to_owned(), key: identity.key().to_owned() };
+        Ok(Verification { identity, exists: found.is_some(), attributes, resent })
+    }
+}
+
+/// Compares what is here with what is there, by name; and gives the delivered values that have not arrived, with their
+/// versions: the same decision as before a delivery.
+#[must_use]
+pub fn compare(
+    row: &ProfileRow,
+    found: Option<&FetchedProfile>,
+    skew: Skew,
+    now: Timestamp,
+) -> (Vec<VerifiedAttribute>, Vec<(String, i64)>) {
+    let nothing = FetchedProfile::default();
+    let found = found.unwrap_or(&nothing);
+    let (_, lost) = judge(row.basis.clone(), &row.sends, By::Reading(found), skew, now).arrived();
+    let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    let mut all: Vec<VerifiedAttribute> = row
+        .attributes
+        .iter()
+        .map(|own| {
+            let there = found.0.get(&own.name);
+            let sent = own.sends.last().map(|sent| sent.value.clone());
+            let verdict = match (&sent, there) {
+                (None, _) => Verdict::NotSent,
+                (Some(sent), Some(there)) if *sent == there.value => Verdict::Arrived,
+                _ if there.is_none() || lost.iter().any(|(name, _)| *name == own.name) => Verdict::NotArrived,
+                _ => Verdict::ChangedByOthers,
+            };
+            VerifiedAttribute {
+                name: own.name.clone(),
+                here: Some(sent.unwrap_or_else(|| own.value.clone())),
+                there: there.map(|there| there.value.clone()),
+                modified_at: there.and_then(|there| text(there.modified_at)),
+                verdict,
+            }
+        })
+        .collect();
+    for (name, there) in &found.0 {
+        if !row.attributes.iter().any(|own| own.name == *name) {
+            all.push(VerifiedAttribute {
+                name: name.clone(),
+                here: None,
+                there: Some(there.value.clone()),
+                modified_at: text(there.modified_at),
+                verdict: Verdict::Others,
+            });
+        }
+    }
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    (all, lost)
+}
