@@ -44,10 +44,13 @@ impl Housekeeping {
         loop {
             let room = *self.room.borrow_and_update();
             self.tell(room);
-            let pause = if room == Room::Enough { INTERVAL } else { INTERVAL_FULL };
+            let begun = self.clock.elapsed();
             if let Err(error) = self.purge(room, &stop).await {
                 tracing::warn!(%error, "old events could not be purged; it is tried again later");
             }
+            // A look through a large journal takes its time: it must not follow the last one at once.
+            let took = self.clock.elapsed().saturating_sub(begun);
+            let pause = if room == Room::Enough { INTERVAL } else { INTERVAL_FULL.max(20 * took).min(INTERVAL) };
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
                 _ = self.room.changed() => {}

@@ -19,7 +19,7 @@ use crate::forward::ForwarderSettings;
 use crate::forward::core::{Moment, Request};
 use crate::forward::foresight::{Foreseen, Foresight, foresee};
 use crate::intake::{cloudevents, event_at, recording};
-use crate::store::{Claim, ClaimRules, InFlight, ProfileRow, Rehearsal, StoreError};
+use crate::store::{Claim, ClaimRules, InFlight, ProfileRow, Reader, Rehearsal, StoreError};
 
 /// Shows which mappings match an event, and the exact requests that would be sent
 #[derive(Debug, clap::Args)]
@@ -34,7 +34,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut body = Vec::new();
     std::io::stdin().read_to_end(&mut body).map_err(|error| Failure::failed(&error))?;
     let parsed = cloudevents::structured(&body).map_err(|invalid| Failure::failed(&invalid))?;
-    let clock = Clock::new(None);
+    let file = super::store_file(&config);
+    // The device's clock goes on from the newest event, as in the agent.
+    let newest = || Reader::open(&file).and_then(|reader| reader.counters()).map(|counters| counters.recorded_at);
+    let floor = if file.path.exists() { newest() } else { Ok(None) };
+    let clock = Clock::new(floor.map_err(|error| Failure::because(super::chain(&error)))?);
     let (event, note) = event_at(parsed, &clock);
     let names = config.mappings.matching(&event).map_err(|error| Failure::failed(&error))?;
     if let Some(note) = note {

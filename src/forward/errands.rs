@@ -173,7 +173,7 @@ impl Errands {
             })
         });
         let head = match filled.await.expect("filling a batch does not panic") {
-            Err(StoreError::Full(Full::MaxSize)) => Err(StoreFailed::NoRoom),
+            Err(StoreError::Full(Full::MaxSize | Full::Disk)) => Err(StoreFailed::NoRoom),
             filled => self.told(filled),
         };
         let count = claims.len();

@@ -55,12 +55,6 @@ impl Intake {
         self.mappings.now()
     }
 
-    /// The device's clock.
-    #[must_use]
-    pub fn clock(&self) -> Arc<Clock> {
-        self.clock.clone()
-    }
-
     /// Records events, all or none, and answers once they are on disk.
     ///
     /// # Errors
@@ -101,7 +95,11 @@ pub fn record_directly(
     if let Room::Full(full) = store.room()? {
         return Err(StoreError::Full(full));
     }
-    let record = |store: &mut Store| recordings.iter().map(|recording| store.record(recording)).collect();
+    let record = |store: &mut Store| {
+        let recorded = recordings.iter().map(|recording| store.record(recording)).collect::<Result<_, _>>()?;
+        store.check_room_for_events()?;
+        Ok(recorded)
+    };
     let recorded: Vec<Recorded> = store.transact(record)?;
     Ok(answers(notes, recorded))
 }
@@ -109,14 +107,15 @@ pub fn record_directly(
 /// Gives an event its time: its own, unless it has none or one that this device cannot believe.
 #[must_use]
 pub fn event_at(parsed: Parsed, clock: &Clock) -> (Event, Option<String>) {
-    let now = clock.now();
-    let own = parsed.time.map(|time| on_clock(time, now, Clock::system()));
+    let (own, now) = (parsed.time, clock.now());
     let note = own.filter(|time| time.since(now) > EVENT_TIME_AHEAD_MAX).map(|time| {
         let ahead = time.since(now).as_secs();
         format!("time is {ahead} s ahead of this device and was taken as now")
     });
-    let time = own.filter(|_| note.is_none()).unwrap_or(now);
-    (parsed.at(time), note)
+    let believed = own.filter(|_| note.is_none());
+    let event = parsed.at(believed.unwrap_or(now));
+    let ordered_at = believed.map_or(now, |time| on_clock(time, now, Clock::system()));
+    (Event { ordered_at, ..event }, note)
 }
 
 /// Puts a time that was read from the system's clock on the device's, which stands at `now` and never runs backwards: since the
@@ -124,8 +123,10 @@ pub fn event_at(parsed: Parsed, clock: &Clock) -> (Event, Option<String>) {
 #[must_use]
 pub fn on_clock(time: Timestamp, now: Timestamp, system: Timestamp) -> Timestamp {
     let ahead = now.since(system);
-    // Smaller differences are how a clock is kept right.
-    if ahead > CLOCK_SET_BACK_MIN { time.plus(ahead) } else { time }
+    let moved = time.plus(ahead);
+    // Smaller differences are how a clock is kept right; and what would lie in the future was read before it was set back.
+    let is_of_now = ahead > CLOCK_SET_BACK_MIN && moved.since(now) <= EVENT_TIME_AHEAD_MAX;
+    if is_of_now { moved } else { time }
 }
 
 /// All that recording an event needs, once it is known what the event means.
@@ -182,5 +183,7 @@ mod tests {
         assert_eq!(on_clock(at(100), at(1_000), at(1_001)), at(100));
         // What happened after the clock was set back by an hour is after what happened before.
         assert_eq!(on_clock(at(1_010), at(4_610), at(1_010)), at(4_610));
+        // It was read before.
+        assert_eq!(on_clock(at(4_500), at(4_610), at(1_010)), at(4_500));
     }
 }

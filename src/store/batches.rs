@@ -301,12 +301,26 @@ impl Store {
         for entry in entries {
             filled += usize::from(self.fill(batch_id, entry, at).map_err(StoreError::write)?);
         }
-        self.check_room_for_rows()?;
+        // One row alone goes in wherever it fits: what waits in a store that is fuller than it may be is delivered too.
+        if entries.len() > 1 || self.has_rows_beside(entries.len())? {
+            self.check_room_for_rows()?;
+        }
         let reads = entries.iter().map(|entry| entry.reads).sum::<i64>();
         if reads > 0 {
             self.spend_reads(reads, quota_time);
         }
         Ok(filled)
+    }
+
+    /// Whether batches hold more rows than so many.
+    fn has_rows_beside(&self, count: usize) -> Result<bool, StoreError> {
+        let limit = i64::try_from(count).unwrap_or(i64::MAX).saturating_add(1);
+        let rows: i64 = self
+            .connection
+            .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM batch_row LIMIT ?1)")
+            .and_then(|mut statement| statement.query_row([limit], |row| row.get(0)))
+            .map_err(StoreError::Read)?;
+        Ok(rows == limit)
     }
 
     fn fill(&mut self, batch_id: i64, entry: &BatchEntry, at: Timestamp) -> rusqlite::Result<bool> {

@@ -75,7 +75,9 @@ fn fill(
             rows(&original, copy, table, &format!("{column} = ?1"), Some(profile.id))?;
         }
     }
-    let counted = i64::try_from(backlog_max).unwrap_or(i64::MAX).saturating_add(1);
+    // What is reserved is for what the agent sends beside this.
+    copy.execute("DELETE FROM counter WHERE name = 'quota_reserved'", [])?;
+    let counted = i64::try_from(backlog_max + identities.len()).unwrap_or(i64::MAX).saturating_add(1);
     let waiting = "SELECT count(*) FROM (SELECT 1 FROM profile
                    WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL LIMIT ?1)";
     let count = |connection: &Connection| connection.query_row(waiting, [counted], |row| row.get::<_, i64>(0));

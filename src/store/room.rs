@@ -118,7 +118,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Full`]; [`StoreError::Read`].
-    pub(super) fn check_room_for_events(&self) -> Result<(), StoreError> {
+    pub fn check_room_for_events(&self) -> Result<(), StoreError> {
         if self.percent_taken()? < EVENTS_TO { Ok(()) } else { Err(StoreError::Full(Full::MaxSize)) }
     }
 

@@ -64,9 +64,11 @@ impl SendLog {
         let known = sends.iter().rposition(|held| !held.is_lost);
         let mut too_many = (sends.len() + 1).saturating_sub(KEPT_MAX);
         let mut place = 0;
+        // Where nothing was read now, what was shown last counts.
+        let seen_at = sent.seen_at.or_else(|| sends.iter().rev().find_map(|held| held.seen_at));
         sends.retain(|held| {
             // What Target showed when this was decided may be one of them, however long ago that is.
-            let may_stand = sent.seen_at.is_some_and(|seen_at| held.may_stand_since(seen_at));
+            let may_stand = seen_at.is_some_and(|seen_at| held.may_stand_since(seen_at));
             let is_old = !may_stand && sent.at.since(held.at) > KEPT_FOR;
             let is_past = known.is_some_and(|known| place < known) && is_old;
             let goes = Some(place) != known && (is_past || too_many > 0);

@@ -430,12 +430,18 @@ impl Loop {
         None
     }
 
-    /// Whether a job goes in one transaction with a group. A note never does. Near the bound of the store events have less room
-    /// than what makes room again, and must not take it along when they fail.
+    /// Whether a job goes in one transaction with a group. A note never does. Events that may find no room must not take others
+    /// along when they fail: near the bound they stand apart from what makes room again, and many of one client always do, which
+    /// then stand alone.
     fn go_together(&self, job: &Job, group: &Group) -> bool {
+        let is_low = *self.room.borrow() == Room::Low;
+        let is_same_kind = job.is_client() == (group.clients > 0);
+        let is_large = job.is_large() || group.size > group.small;
         match job {
             Job::Note(_) | Job::Damage => false,
-            job => *self.room.borrow() != Room::Low || job.is_client() == (group.clients > 0),
+            _ if group.jobs.is_empty() => true,
+            _ if is_large => is_same_kind && !is_low,
+            _ => is_same_kind || !is_low,
         }
     }
 

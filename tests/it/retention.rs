@@ -175,6 +175,8 @@ async fn a_store_full_of_what_waits_delivers_all_of_it() {
     for mode in [Mode::Single, Mode::Bulk] {
         let mut forwarding = crate::support::rules(mode);
         forwarding.late_after = Some(Duration::from_secs(900));
+        // No batch waits for more rows.
+        forwarding.routes.bulk_above = 0;
         let setup = Setup { limits: small(4 * MEBIBYTE), forwarding, faults: "outage", ..Setup::default() };
         let fixture = setup.start().await;
         let count = fill_with_pending(&fixture).await;

@@ -133,8 +133,8 @@ pub(super) struct Batches {
     rows_max: usize,
     /// How often in a row no batch was taken.
     failures: u32,
-    /// Whether the store had no room for rows since a batch ended.
-    lacks_room: bool,
+    /// Not before then is it looked whether the store has room for rows again.
+    room_until: Duration,
     /// Not before then are profiles put in batches.
     closed_until: Duration,
     /// The batch that something is being done with.
@@ -163,7 +163,7 @@ impl Batches {
             calls: VecDeque::new(),
             rows_max: BATCH_ROWS_MAX,
             failures: 0,
-            lacks_room: false,
+            room_until: Duration::ZERO,
             closed_until: Duration::ZERO,
             job: None,
         }
@@ -199,7 +199,7 @@ impl Batches {
         let is_trial = |open: &&Open| open.failures > 0 && matches!(open.stage, Stage::Filling | Stage::Closed);
         let tried_again = |open: &Open| open.wait_until.max(now + TRIAL_TIME);
         let trial = self.open.iter().filter(is_trial).map(tried_again).max();
-        trial.into_iter().chain([self.closed_until]).max().filter(|at| *at > now)
+        trial.into_iter().chain([self.closed_until, self.room_until]).max().filter(|at| *at > now)
     }
 
     /// Most rows that a batch may have now.
@@ -364,8 +364,7 @@ impl Batches {
 
     /// The store has no room for rows: that comes when a batch ends, or other things are delivered.
     pub(super) fn no_room(&mut self, now: Duration) {
-        self.lacks_room = true;
-        self.closed_until = now + ROOM_WAIT;
+        self.room_until = now + ROOM_WAIT;
     }
 
     /// Target is not done with the batch: it is polled more and more rarely.
@@ -399,9 +398,7 @@ impl Batches {
         self.job = None;
         let was_waiting = self.get(id).is_some_and(|open| open.failures > 0 && open.head.submitted_at.is_none());
         self.open.retain(|open| open.head.id != id);
-        if std::mem::take(&mut self.lacks_room) {
-            self.closed_until = now;
-        }
+        self.room_until = Duration::ZERO;
         if was_waiting {
             // Its rows would be read again only to wait again.
             self.closed_until = now + backoff(self.failures.saturating_add(2), chance);

@@ -86,7 +86,7 @@ pub struct Core {
     /// Rows that are put in a batch at once: fewer after the store had no room for them.
     fill_max: usize,
     /// The batch that is being filled, and its candidates' claims are with the store.
-    filling: Option<Open>,
+    filling: Option<Filling>,
     settlements: Vec<Settle>,
     settle_at: Option<Duration>,
     busy: Busy,
@@ -132,6 +132,12 @@ struct Busy {
     is_looking: bool,
     is_retracting: bool,
     settling: usize,
+}
+
+/// A batch that is being filled: as it was, and as it is when the store has done it.
+struct Filling {
+    before: Open,
+    after: Open,
 }
 
 /// A profile that was judged, and goes in a batch.
@@ -348,7 +354,7 @@ impl Core {
 
     /// Profiles that wait in batches that are not sent yet, or to be put in one.
     fn waiting_rows(&self) -> usize {
-        let filling = self.filling.as_ref().map_or(0, |open| open.head.rows);
+        let filling = self.filling.as_ref().map_or(0, |filling| filling.after.head.rows);
         self.batches.filling_rows() + filling + self.candidates.len()
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::batches::{Next, Outlook, Step, row_bytes};
 use super::flight::{Flight, Purpose};
 use super::setbacks::NO_BATCH;
-use super::{Action, Ask, Candidate, Core, Moment, News};
+use super::{Action, Ask, Candidate, Core, Filling, Moment, News};
 use crate::adobe::bulk;
 use crate::core::forwarding::link::Permit;
 use crate::core::forwarding::route::{Mode, UpdateApi};
@@ -250,6 +250,7 @@ impl Core {
         let api = bulk::version(kind, self.rules.routes.has_ecid);
         let rows_max = self.batches.rows_max();
         let mut open = self.batches.take_filling(kind, api, moment.elapsed);
+        let mut before = open.clone();
         let (mut entries, mut claims, mut others) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(candidate) = self.candidates.pop_front() {
             let Candidate { claim, row, .. } = &candidate;
@@ -267,6 +268,7 @@ impl Core {
                     // The batch was full: the next one begins with this.
                     self.batches.put_back(open);
                     open = self.batches.take_filling(kind, api, moment.elapsed);
+                    before = open.clone();
                     continue;
                 }
                 break;
@@ -278,7 +280,7 @@ impl Core {
         }
         others.into_iter().rev().for_each(|candidate| self.candidates.push_front(candidate));
         let batch = Some(open.head.id).filter(|id| *id != 0);
-        self.filling = Some(open);
+        self.filling = Some(Filling { before, after: open });
         Some(Action::Fill { batch, kind, api, entries, claims })
     }
 

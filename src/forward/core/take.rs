@@ -7,7 +7,7 @@ use super::flight::{Flight, Plan, Purpose, RENEWED_AFTER};
 use super::refusals::{No, Refusal};
 use super::setbacks::NO_BATCH;
 use super::step::{DUE_INTERVAL, FILL_MAX};
-use super::{BatchCame, Candidate, Core, ForwarderSettings, Input, Moment, News, Settle, StoreFailed};
+use super::{BatchCame, Candidate, Core, Filling, ForwarderSettings, Input, Moment, News, Settle, StoreFailed};
 use crate::adobe::{BatchStatus, FetchedProfile, Outcome, Reply};
 use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::link::{LinkState, Signal};
@@ -492,8 +492,11 @@ impl Core {
                 self.setbacks.remove(profile_id);
             }
             Outcome::Refused(_) | Outcome::TooLarge => {
-                let no = self.flights.get(&profile_id).and_then(|flight| flight.refused_by(outcome));
-                if no.is_some_and(|no| !self.is_refusal_its(profile_id, &no, moment, chance)) {
+                // What is divided has no answer yet: its parts will say whether it is the link.
+                let Some(no) = self.flights.get(&profile_id).and_then(|flight| flight.refused_by(outcome)) else {
+                    return true;
+                };
+                if !self.is_refusal_its(profile_id, &no, moment, chance) {
                     let why = "every update is refused at the moment";
                     self.setbacks.put(profile_id, moment.elapsed, chance, accepted, why);
                     return false;
@@ -652,7 +655,7 @@ impl Core {
 
     fn filled(&mut self, claims: usize, result: Result<BatchHead, StoreFailed>, moment: Moment, chance: f64) {
         self.released += claims;
-        let Some(mut open) = self.filling.take() else { return };
+        let Some(Filling { mut before, after: mut open }) = self.filling.take() else { return };
         match result {
             Ok(head) => {
                 open.head = head;
@@ -669,12 +672,12 @@ impl Core {
                         self.fill_max = (self.fill_max / 2).max(1);
                         self.batches.no_room(moment.elapsed);
                         // It is sent as it is: what it delivers makes room.
-                        open.close();
+                        before.close();
                     }
                     StoreFailed::Other => self.store_failed(moment, chance),
                 }
-                if open.head.id != 0 {
-                    self.batches.put_back(open);
+                if before.head.id != 0 {
+                    self.batches.put_back(before);
                 }
                 self.may_have_more = true;
             }
