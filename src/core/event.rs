@@ -23,8 +23,6 @@ pub struct Event {
     pub subject: Option<String>,
     /// When it happened, as far as this device believes it; see `clock`.
     pub time: Timestamp,
-    /// The same on this device's clock, which never runs backwards: the order of events.
-    pub ordered_at: Timestamp,
     /// The payload as a dynamic value; undefined when there is none.
     pub data: minijinja::Value,
     /// The whole event as CloudEvents JSON, as it goes to the journal.

@@ -147,9 +147,6 @@ pub const EVENT_TYPE_BYTES_MAX: usize = 256;
 /// Units: bytes. Limits: ours.
 pub const EVENT_SUBJECT_BYTES_MAX: usize = 1_024;
 
-/// How far the system's clock must have gone back for the times of events to be moved with the device's own.
-pub const CLOCK_SET_BACK_MIN: Duration = Duration::from_secs(2);
-
 /// How far the time of an event may be ahead of the device before it is taken as now.
 ///
 /// Source: contract, section 3.

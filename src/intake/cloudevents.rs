@@ -45,7 +45,7 @@ impl Parsed {
     #[must_use]
     pub fn at(self, time: Timestamp) -> Event {
         let Self { id, source, event_type, subject, data, json, hashes, .. } = self;
-        Event { id, source, event_type, subject, time, ordered_at: time, data, json, hashes }
+        Event { id, source, event_type, subject, time, data, json, hashes }
     }
 }
 

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::core::event::{Event, EventStatus};
-use crate::core::limits::{CLOCK_SET_BACK_MIN, EVENT_TIME_AHEAD_MAX};
+use crate::core::limits::EVENT_TIME_AHEAD_MAX;
 use crate::core::mapping::{Mappings, Meaning};
-use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
 use crate::device::shared::Shared;
 use crate::store::{Recorded, Recording, Room, Store, StoreError, Writer};
@@ -53,6 +52,12 @@ impl Intake {
     #[must_use]
     pub fn mappings(&self) -> Arc<Mappings> {
         self.mappings.now()
+    }
+
+    /// The device's clock.
+    #[must_use]
+    pub fn clock(&self) -> Arc<Clock> {
+        self.clock.clone()
     }
 
     /// Records events, all or none, and answers once they are on disk.
@@ -107,26 +112,14 @@ pub fn record_directly(
 /// Gives an event its time: its own, unless it has none or one that this device cannot believe.
 #[must_use]
 pub fn event_at(parsed: Parsed, clock: &Clock) -> (Event, Option<String>) {
-    let (own, now) = (parsed.time, clock.now());
-    let note = own.filter(|time| time.since(now) > EVENT_TIME_AHEAD_MAX).map(|time| {
-        let ahead = time.since(now).as_secs();
+    let (time, now) = (parsed.time, clock.now());
+    let is_ahead = time.is_some_and(|time| time.since(now) > EVENT_TIME_AHEAD_MAX);
+    let note = is_ahead.then(|| {
+        let ahead = time.map(|time| time.since(now).as_secs()).unwrap_or_default();
         format!("time is {ahead} s ahead of this device and was taken as now")
     });
-    let believed = own.filter(|_| note.is_none());
-    let event = parsed.at(believed.unwrap_or(now));
-    let ordered_at = believed.map_or(now, |time| on_clock(time, now, Clock::system()));
-    (Event { ordered_at, ..event }, note)
-}
-
-/// Puts a time that was read from the system's clock on the device's, which stands at `now` and never runs backwards: since the
-/// system's was set back, it is ahead. Else what comes after that would count as older than what came before.
-#[must_use]
-pub fn on_clock(time: Timestamp, now: Timestamp, system: Timestamp) -> Timestamp {
-    let ahead = now.since(system);
-    let moved = time.plus(ahead);
-    // Smaller differences are how a clock is kept right; and what would lie in the future was read before it was set back.
-    let is_of_now = ahead > CLOCK_SET_BACK_MIN && moved.since(now) <= EVENT_TIME_AHEAD_MAX;
-    if is_of_now { moved } else { time }
+    let time = time.filter(|_| !is_ahead).unwrap_or(now);
+    (parsed.at(time), note)
 }
 
 /// All that recording an event needs, once it is known what the event means.
@@ -168,22 +161,4 @@ fn answers(notes: Vec<Note>, recorded: Vec<Recorded>) -> Vec<Answer> {
         Answer { id, seq: recorded.seq, status: recorded.status.name(), reason: recorded.reason.or(note) }
     };
     notes.into_iter().zip(recorded).map(answer).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_of_the_system_s_clock_is_moved_once_that_was_set_back() {
-        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
-        assert_eq!(on_clock(at(100), at(1_000), at(1_000)), at(100));
-        // It is kept right a little.
-        assert_eq!(on_clock(at(100), at(1_002), at(1_000)), at(100));
-        assert_eq!(on_clock(at(100), at(1_000), at(1_001)), at(100));
-        // What happened after the clock was set back by an hour is after what happened before.
-        assert_eq!(on_clock(at(1_010), at(4_610), at(1_010)), at(4_610));
-        // It was read before.
-        assert_eq!(on_clock(at(4_500), at(4_610), at(1_010)), at(4_500));
-    }
 }

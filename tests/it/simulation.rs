@@ -24,7 +24,6 @@ use outpost::forward::core::{
     Action, Ask, BatchCame, Core, CoreParts, Input, Moment as CoreMoment, Request, Settle, Waits,
 };
 use outpost::forward::{ForwarderRules, ForwarderSettings};
-use outpost::intake::on_clock;
 use outpost::store::{
     BatchHead, BatchState, ClaimRules, Ending, InFlight, Recording, RejectedSubject, SettledRows, Store, StoreLimits,
 };
@@ -298,7 +297,7 @@ impl Agent for Real {
         let at = self.process.moment(moment);
         let store = self.store();
         store.begin().unwrap();
-        let recorded = store.record(&recording(event, at.wall, moment.wall)).unwrap();
+        let recorded = store.record(&recording(event, at.wall)).unwrap();
         if cut == Some(Cut::BeforeCommit) {
             self.kill(moment);
             return Recorded::Unanswered;
@@ -411,7 +410,7 @@ fn is_own(name: &str) -> bool {
     name.ends_with(|last: char| last.is_ascii_digit())
 }
 
-fn recording(event: &DeviceEvent, recorded_at: Timestamp, system: Timestamp) -> Recording {
+fn recording(event: &DeviceEvent, recorded_at: Timestamp) -> Recording {
     let change = |change: &crate::model::world::Change| Change {
         name: AttributeName::new(&change.name).unwrap(),
         operation: change.operation,
@@ -430,7 +429,6 @@ fn recording(event: &DeviceEvent, recorded_at: Timestamp, system: Timestamp) -> 
             event_type: "story".to_owned(),
             subject: None,
             time: event.time,
-            ordered_at: on_clock(event.time, recorded_at, system),
             data: minijinja::Value::UNDEFINED,
             hashes: Default::default(),
         },

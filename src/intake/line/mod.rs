@@ -5,6 +5,7 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -80,10 +81,18 @@ impl LineDevice {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let Self { rules, intake, view } = self;
         let (lines, waiting) = mpsc::channel(LINES_WAITING_MAX);
+        let clock = intake.clock();
         let recording = tokio::spawn(record(intake, waiting, view.clone(), stop.clone()));
         let from = rules.from.clone();
-        let mut taking =
-            Taking { framer: rules.framer(), rules, recent: Recent::default(), begun: Instant::now(), lines, view };
+        let mut taking = Taking {
+            framer: rules.framer(),
+            rules,
+            recent: Recent::default(),
+            begun: Instant::now(),
+            lines,
+            clock,
+            view,
+        };
         let take = async {
             match from {
                 LineSource::Stdin => taking.stdin().await,
@@ -107,6 +116,7 @@ struct Taking {
     recent: Recent,
     begun: Instant,
     lines: mpsc::Sender<Parsed>,
+    clock: Arc<Clock>,
     view: SharedView<LineView>,
 }
 
@@ -174,7 +184,7 @@ impl Taking {
             Err(NoEvent::WrongChecksum) => view.wrong_checksum += 1,
             Ok(data) if self.recent.is_repeated(&data, self.rules.debounce, self.begun.elapsed()) => view.repeated += 1,
             Ok(data) => {
-                let event = self.rules.event(&Uuid::now_v7().to_string(), &Clock::system().to_string(), &data);
+                let event = self.rules.event(&Uuid::now_v7().to_string(), &self.clock.now().to_string(), &data);
                 match cloudevents::structured(event.as_bytes()).map(|event| self.lines.try_send(event).is_ok()) {
                     Ok(true) => {}
                     Ok(false) => {
