@@ -44,7 +44,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub(super) fn forwarder(&self) -> ForwarderSettings {
+    /// What an operator decides of forwarding.
+    #[must_use]
+    pub fn forwarder(&self) -> ForwarderSettings {
         ForwarderSettings {
             rules: self.forwarding.clone(),
             connections: self.target.connections,

@@ -3,10 +3,11 @@
 use std::io::Read;
 
 use super::load::{ConfigArgs, Loaded};
+use super::run::settings;
 use super::{Failure, print};
 use crate::adobe::single::path;
-use crate::adobe::{FetchedProfile, Reply, bulk, delivery, fetch};
-use crate::config::{Config, TargetConfig};
+use crate::adobe::{ClientOptions, FetchedProfile, Reply, bulk, delivery, fetch};
+use crate::agent::Settings;
 use crate::core::event::EventStatus;
 use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::quota::QuotaTime;
@@ -15,11 +16,10 @@ use crate::core::limits::{ATTRIBUTE_VALUE_CHARS_WARN, IDENTITY_CHARS_WARN, QUOTA
 use crate::core::mapping::Meaning;
 use crate::core::operation::merge::Shown;
 use crate::device::clock::Clock;
-use crate::forward::ForwarderSettings;
 use crate::forward::core::{Moment, Request};
 use crate::forward::foresight::{Foreseen, Foresight, foresee};
 use crate::intake::{cloudevents, event_at, recording};
-use crate::store::{Claim, ClaimRules, InFlight, ProfileRow, Reader, Rehearsal, StoreError};
+use crate::store::{ProfileRow, Reader, Rehearsal, StoreError, StoreFile};
 
 /// Shows which mappings match an event, and the exact requests that would be sent
 #[derive(Debug, clap::Args)]
@@ -34,17 +34,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut body = Vec::new();
     std::io::stdin().read_to_end(&mut body).map_err(|error| Failure::failed(&error))?;
     let parsed = cloudevents::structured(&body).map_err(|invalid| Failure::failed(&invalid))?;
-    let file = super::store_file(&config);
+    let (file, settings) = (super::store_file(&config), settings(config));
     // The device's clock goes on from the newest event, as in the agent.
     let newest = || Reader::open(&file).and_then(|reader| reader.counters()).map(|counters| counters.recorded_at);
     let floor = if file.path.exists() { newest() } else { Ok(None) };
     let clock = Clock::new(floor.map_err(|error| Failure::because(super::chain(&error)))?);
     let (event, note) = event_at(parsed, &clock);
-    let names = config.mappings.matching(&event).map_err(|error| Failure::failed(&error))?;
+    let names = settings.mappings.matching(&event).map_err(|error| Failure::failed(&error))?;
     if let Some(note) = note {
         print(&format!("note: {note}"))?;
     }
-    let meaning = config.mappings.meaning(&event);
+    let meaning = settings.mappings.meaning(&event);
     let profiles = match &meaning {
         Meaning::Changes(profiles) => profiles,
         Meaning::Failed(error) => return Err(Failure::failed(error)),
@@ -59,44 +59,37 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         print(&format!("mapping \"{name}\" matches"))?;
     }
     let identities: Vec<Identity> = profiles.iter().map(|changes| changes.identity.clone()).collect();
-    let recording = recording(event, meaning, &config.mappings, &clock);
+    let recording = recording(event, meaning, &settings.mappings, &clock);
     let kept = recording.event.json.clone();
-    let mut rehearsal = rehearse(&config, &identities).map_err(|error| Failure::because(super::chain(&error)))?;
+    let mut rehearsal =
+        rehearse(&settings, &file, &identities).map_err(|error| Failure::because(super::chain(&error)))?;
     let recorded = rehearsal.store.transact(|store| store.record(&recording));
     let recorded = recorded.map_err(|error| Failure::because(super::chain(&error)))?;
     if recorded.status == EventStatus::Rejected {
         return Err(Failure::because(recorded.reason.unwrap_or_default()));
     }
     let foresight =
-        foresight(&config, &mut rehearsal, &clock).map_err(|error| Failure::because(super::chain(&error)))?;
+        foresight(&settings, &mut rehearsal, &clock).map_err(|error| Failure::because(super::chain(&error)))?;
     for identity in &identities {
-        Preview { config: &config, identity, rehearsal: &rehearsal, foresight: &foresight }.show()?;
+        Preview { settings: &settings, identity, rehearsal: &rehearsal, foresight: &foresight }.show()?;
     }
     print(&format!("\nkept on this device:\n{kept}"))
 }
 
 /// Gives a copy of what the store knows of profiles; without a store, an empty one.
-fn rehearse(config: &Config, identities: &[Identity]) -> Result<Rehearsal, StoreError> {
+fn rehearse(settings: &Settings, file: &StoreFile, identities: &[Identity]) -> Result<Rehearsal, StoreError> {
     let identities: Vec<&Identity> = identities.iter().collect();
-    let backlog_max = config.target.forwarding.routes.bulk_above;
-    Rehearsal::of(&super::store_file(config), &identities, super::store_limits(config), backlog_max)
+    Rehearsal::of(file, &identities, settings.limits, settings.forwarding.routes.bulk_above)
 }
 
 /// What the forwarder begins with, as if it had just reached Target.
-fn foresight(config: &Config, rehearsal: &mut Rehearsal, clock: &Clock) -> Result<Foresight, StoreError> {
-    let TargetConfig { client_code, endpoint, forwarding, updates_per_day, reads_per_day, .. } = &config.target;
+fn foresight(settings: &Settings, rehearsal: &mut Rehearsal, clock: &Clock) -> Result<Foresight, StoreError> {
     let wall = Clock::system();
-    let (quota, QuotaTime { at, .. }) = rehearsal.store.quota(*updates_per_day, wall)?;
-    let reads = rehearsal.store.read_quota(*reads_per_day, at)?;
-    let reads_open_in = reads.clone().check(at).err().map(|opens| opens.since(at));
+    let (quota, QuotaTime { at, .. }) = rehearsal.store.quota(settings.updates_per_day, wall)?;
+    let mut reads = rehearsal.store.read_quota(settings.reads_per_day, at)?;
+    let reads_open_in = reads.check(at).err().map(|opens| opens.since(at));
     Ok(Foresight {
-        settings: ForwarderSettings {
-            rules: forwarding.clone(),
-            connections: config.target.connections,
-            updates_per_day: *updates_per_day,
-            request_timeout: config.target.timeout,
-            destination: (client_code.clone(), endpoint.clone()),
-        },
+        settings: settings.forwarder(),
         quota,
         rows_sent: rehearsal.store.batch_rows_since(at.minus(QUOTA_WINDOW))?,
         backlog: rehearsal.backlog,
@@ -106,7 +99,7 @@ fn foresight(config: &Config, rehearsal: &mut Rehearsal, clock: &Clock) -> Resul
 
 /// What becomes of one profile.
 struct Preview<'p> {
-    config: &'p Config,
+    settings: &'p Settings,
     identity: &'p Identity,
     rehearsal: &'p Rehearsal,
     foresight: &'p Foresight,
@@ -125,46 +118,29 @@ impl Preview<'_> {
         if let Some((_, next)) = row.missing {
             return self.show_one(&Foreseen::Missing(next));
         }
-        let Some(claim) = self.claim(row.id).map_err(failed)? else {
+        if !row.basis.iter().any(|basis| basis.is_pending) {
             return print("\nnothing would be sent: Target has these values, or they are empty");
-        };
-        self.warn(&claim)?;
+        }
+        self.warn(&row)?;
         let existence = row.knowledge.now(self.foresight.moment.wall);
-        let known = Reply::Found(last_known(&row));
-        let is_missing = existence == Existence::No;
-        let foreseen = foresee(self.foresight, claim, if is_missing { Reply::Missing } else { known });
+        let known = if existence == Existence::No { Reply::Missing } else { Reply::Found(last_known(&row)) };
+        let foresee = |reply| foresee(self.foresight, &self.rehearsal.store, row.id, reply).map_err(failed);
+        let foreseen = foresee(known)?;
         let is_read = foreseen.iter().any(|it| matches!(it, Foreseen::Read(_)));
         if existence != Existence::Unknown || !is_read {
             return foreseen.iter().try_for_each(|it| self.show_one(it));
         }
-        let other = self.claim(row.id).map_err(failed)?.map(|claim| foresee(self.foresight, claim, Reply::Missing));
+        let missing = foresee(Reply::Missing)?;
         let (read, found): (Vec<_>, Vec<_>) = foreseen.iter().partition(|it| matches!(it, Foreseen::Read(_)));
         read.into_iter().try_for_each(|it| self.show_one(it))?;
         print("\nwhere that shows that Target has the profile:")?;
         found.into_iter().try_for_each(|it| self.show_one(it))?;
         print("\nand else:")?;
-        let missing = other.unwrap_or_default();
         missing.iter().filter(|it| !matches!(it, Foreseen::Read(_))).try_for_each(|it| self.show_one(it))
     }
 
-    /// Claims the profile, as the forwarder does.
-    fn claim(&self, profile_id: i64) -> Result<Option<Claim>, StoreError> {
-        let aside = Default::default();
-        let Foresight { settings, moment, backlog, .. } = self.foresight;
-        let rules = ClaimRules {
-            limit: usize::MAX,
-            aside: &aside,
-            backlog_max: *backlog,
-            late_before: settings.rules.late_after.map(|late_after| moment.wall.minus(late_after)),
-            goes_in_batch: true,
-            can_batch: true,
-        };
-        let claims = self.rehearsal.store.claim(&InFlight::default(), rules)?.claims;
-        Ok(claims.into_iter().find(|claim| claim.profile_id == profile_id))
-    }
-
     fn show_one(&self, foreseen: &Foreseen) -> Result<(), Failure> {
-        let TargetConfig { endpoint, client_code, forwarding, .. } = &self.config.target;
+        let ClientOptions { endpoint, client_code, .. } = &self.settings.target;
         let until = |wait| self.foresight.moment.wall.plus(wait);
         let text = match foreseen {
             Foreseen::Read(identity) => format!(
@@ -179,7 +155,7 @@ impl Preview<'_> {
             Foreseen::Send(Request::Delivery(identity, pairs)) => {
                 let path = delivery::path(client_code, "SESSION");
                 let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).enumerate();
-                let property = forwarding.property_token.as_deref();
+                let property = self.settings.forwarding.property_token.as_deref();
                 let mut calls = delivery::encode(identity, property, pairs, || "REQUEST".to_owned());
                 let body = calls.pop().map(|call| call.body).unwrap_or_default();
                 format!("POST {endpoint}{path}\nContent-Type: application/json\n\n{body}")
@@ -209,15 +185,15 @@ impl Preview<'_> {
         print(&format!("\n{text}"))
     }
 
-    fn warn(&self, claim: &Claim) -> Result<(), Failure> {
+    fn warn(&self, row: &ProfileRow) -> Result<(), Failure> {
         if self.identity.key().chars().count() > IDENTITY_CHARS_WARN {
             print(&format!(
                 "\nwarning: the identity has more than {IDENTITY_CHARS_WARN} characters; Target's Delivery API takes no more"
             ))?;
         }
         let is_long = |value: &str| value.chars().count() > ATTRIBUTE_VALUE_CHARS_WARN;
-        for attribute in claim.attributes.iter().filter(|attribute| is_long(&attribute.value)) {
-            let name = &attribute.name;
+        for basis in row.basis.iter().filter(|basis| basis.is_pending && is_long(&basis.value)) {
+            let name = &basis.name;
             print(&format!(
                 "\nwarning: {name} has more than {ATTRIBUTE_VALUE_CHARS_WARN} characters; Target may cut it"
             ))?;

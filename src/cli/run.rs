@@ -199,7 +199,7 @@ impl Start {
 }
 
 /// What may change while the agent runs.
-fn settings(config: Config) -> Settings {
+pub(super) fn settings(config: Config) -> Settings {
     let limits = store_limits(&config);
     Settings {
         allowed_origins: config.intake.allowed_origins,

@@ -9,7 +9,7 @@ use super::jobs::Jobs;
 use crate::adobe::{Client, Reply, delivery};
 use crate::core::forwarding::quota::QuotaTime;
 use crate::device::clock::Clock;
-use crate::store::{BatchEntry, Claim, ClaimRules, Claims, Full, Outbox, Store, StoreError, StoreFile, Writer};
+use crate::store::{BatchEntry, Claim, Claims, Full, Outbox, Store, StoreError, StoreFile, Writer};
 
 /// Pages for which room in the quota is reserved at once, while there is much to send: to wait for the writer each time
 /// would make the line wait.
@@ -120,11 +120,9 @@ impl Errands {
     async fn claim(self: Arc<Self>, ask: Ask, spare: usize) -> Done {
         let errands = self.clone();
         let claimed = tokio::task::spawn_blocking(move || {
-            let Ask { limit, aside, backlog_max, late_before, goes_in_batch, can_batch, is_probe } = ask;
-            let rules = ClaimRules { limit, aside: &aside, backlog_max, late_before, goes_in_batch, can_batch };
-            let claims: Claims = lock(&errands.outbox).claim(rules)?;
+            let claims: Claims = lock(&errands.outbox).claim(ask.rules())?;
             // After a probe nobody knows whether there is more to send.
-            let may_have_more = claims.claims.len() == limit && !is_probe;
+            let may_have_more = claims.claims.len() == ask.limit && !ask.is_probe;
             let spare = reserve(&errands.writer, claims.claims.len(), spare, may_have_more)?;
             Ok((claims, spare))
         });

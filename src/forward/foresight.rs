@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::core::{Action, Core, CoreParts, ForwarderSettings, Input, Moment, News, Request, Settle};
+use super::core::{Action, Ask, Core, CoreParts, ForwarderSettings, Input, Moment, News, Request, Settle};
 use crate::adobe::{Outcome, Reply};
 use crate::core::forwarding::link::{Link, Signal};
 use crate::core::forwarding::quota::Quota;
@@ -10,7 +10,7 @@ use crate::core::forwarding::route::Route;
 use crate::core::identity::Identity;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
-use crate::store::{BatchHead, Claim, Claims, ReadBacks};
+use crate::store::{BatchHead, Claims, InFlight, ReadBacks, Store, StoreError};
 
 /// Actions after which it is clear what becomes of one profile.
 const ACTIONS_MAX: usize = 1_000;
@@ -65,24 +65,33 @@ impl Foresight {
     }
 }
 
-/// Has a fresh core deal with one claim. `reply` is what reading the profile would give; each request would be taken.
-#[must_use]
-pub fn foresee(foresight: &Foresight, claim: Claim, reply: Reply) -> Vec<Foreseen> {
+/// Has a fresh core deal with one profile of a store. `reply` is what reading it would give; each request would be taken.
+///
+/// # Errors
+/// [`StoreError::Read`].
+pub fn foresee(
+    foresight: &Foresight,
+    store: &Store,
+    profile_id: i64,
+    reply: Reply,
+) -> Result<Vec<Foreseen>, StoreError> {
     let (mut core, mut moment) = (foresight.core(), foresight.moment);
-    let (identity, profile_id) = (claim.identity.clone(), claim.profile_id);
-    let (mut claim, mut reply) = (Some(claim), Some(reply));
+    let (in_flight, mut reply) = (InFlight::default(), Some(reply));
     let mut foreseen = Vec::new();
     for _ in 0..ACTIONS_MAX {
         let action = core.next(moment);
         let input = match action {
-            Action::Claim(_) => {
-                let claims = claim.take().into_iter().collect();
-                Input::Claimed(Ok(Claims { claims, backlog: foresight.backlog + 1 }))
+            Action::Claim(ask) => {
+                // It comes first, whatever else was changed by the event.
+                let ask = Ask { limit: usize::MAX, ..ask };
+                let Claims { mut claims, backlog } = store.claim(&in_flight, ask.rules())?;
+                claims.retain(|claim| claim.profile_id == profile_id);
+                Input::Claimed(Ok(Claims { claims, backlog: backlog + foresight.backlog }))
             }
             Action::ClaimDue(_) => Input::Due(Ok(ReadBacks::default())),
             Action::Look(_) => Input::Looked(Ok(None)),
-            Action::Read(..) => {
-                foreseen.push(Foreseen::Read(identity.clone()));
+            Action::Read(_, identity) => {
+                foreseen.push(Foreseen::Read(identity));
                 Input::Read(profile_id, reply.take().unwrap_or(Reply::Missing), None)
             }
             Action::Note(notes) => Input::Noted(notes.iter().map(|(id, _)| *id).collect(), Ok(())),
@@ -123,7 +132,7 @@ pub fn foresee(foresight: &Foresight, claim: Claim, reply: Reply) -> Vec<Foresee
     // What was sent may have been the last that the quota had room for.
     foreseen
         .extend(waits(&mut core, profile_id, moment).filter(|it| !is_sent || !matches!(it, Foreseen::QuotaSpent(_))));
-    foreseen
+    Ok(foreseen)
 }
 
 fn route(settle: &Settle) -> Option<Route> {

@@ -160,8 +160,7 @@ impl Verifier {
             let reason = "the configuration has changed to another client_code or endpoint meanwhile; ask again";
             return Err(VerifyError::NotRead(reason.to_owned()));
         }
-        let identity = &row.identity;
-        let identity = ProfileIdentity { kind: identity.kind().name().to_owned(), key: identity.key().to_owned() };
+        let identity = ProfileIdentity::from(&row.identity);
         Ok(Verification { identity, exists: found.is_some(), attributes, resent })
     }
 }

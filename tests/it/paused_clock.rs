@@ -137,3 +137,20 @@ async fn after_hours_without_a_network_a_device_is_back_within_minutes() {
     drained(&fixture).await;
     assert_eq!(fixture.held("7", "note").as_deref(), Some("first"));
 }
+
+#[tokio::test]
+async fn a_gateway_that_finds_every_update_too_large_is_tried_more_and_more_rarely() {
+    let clock = PausedClock::begin();
+    let fixture = Setup { faults: "single=413", ..patient() }.start().await;
+    let cards = ["1", "2", "3", "4"];
+    for card in cards {
+        learn(&fixture, card);
+        fixture.agent.record(&used(card, card, "Lund", 1.0)).await;
+    }
+    until(&fixture, "the link is blocked", async || fixture.agent.status().await.link == "blocked").await;
+    clock.pass(&fixture, mins(60)).await;
+    // As halves of one update are answered too, each try is a few requests.
+    let tried = requests(&fixture, "single").len();
+    assert!(tried < 200, "{tried} requests in an hour");
+    assert_eq!(fixture.agent.status().await.rejected.updates, 0);
+}

@@ -20,12 +20,10 @@ use outpost::core::mapping::{Meaning, ProfileChanges};
 use outpost::core::operation::merge::Shown;
 use outpost::core::short_hash::short_hash;
 use outpost::core::timestamp::Timestamp;
-use outpost::forward::core::{
-    Action, Ask, BatchCame, Core, CoreParts, Input, Moment as CoreMoment, Request, Settle, Waits,
-};
+use outpost::forward::core::{Action, BatchCame, Core, CoreParts, Input, Moment as CoreMoment, Request, Settle, Waits};
 use outpost::forward::{ForwarderRules, ForwarderSettings};
 use outpost::store::{
-    BatchHead, BatchState, ClaimRules, Ending, InFlight, Recording, RejectedSubject, SettledRows, Store, StoreLimits,
+    BatchHead, BatchState, Ending, InFlight, Recording, RejectedSubject, SettledRows, Store, StoreLimits,
 };
 
 use crate::model::oracle::{BookRow, Finding, State};
@@ -166,10 +164,9 @@ impl Real {
                 self.process.wake = until.map(|until| self.process.booted_at.plus(until));
                 return;
             }
-            Action::Claim(Ask { limit, aside, backlog_max, late_before, goes_in_batch, can_batch, .. }) => {
-                let rules = ClaimRules { limit, aside: &aside, backlog_max, late_before, goes_in_batch, can_batch };
+            Action::Claim(ask) => {
                 let in_flight = self.process.in_flight.clone();
-                Input::Claimed(Ok(self.store().claim(&in_flight, rules).unwrap()))
+                Input::Claimed(Ok(self.store().claim(&in_flight, ask.rules()).unwrap()))
             }
             Action::ClaimDue(limit) => {
                 let in_flight = self.process.in_flight.clone();

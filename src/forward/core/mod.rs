@@ -204,7 +204,7 @@ impl Core {
             reading: HashSet::new(),
             sending: HashSet::new(),
             candidates: VecDeque::new(),
-            fill_max: step::FILL_MAX,
+            fill_max: step::CANDIDATES_MAX,
             filling: None,
             settlements: Vec::new(),
             settle_at: None,

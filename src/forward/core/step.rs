@@ -16,11 +16,8 @@ use crate::store::{BatchEntry, Claim};
 /// What a page should last for.
 const PAGE_TIME: Duration = Duration::from_millis(20);
 
-/// Profiles that wait to be put in a batch, beyond which no more are claimed.
-const CANDIDATES_MAX: usize = 2_048;
-
-/// Rows that are put in a batch at once.
-pub(super) const FILL_MAX: usize = CANDIDATES_MAX;
+/// Profiles that wait to be put in a batch, beyond which no more are claimed; and those that are put in at once.
+pub(super) const CANDIDATES_MAX: usize = 2_048;
 
 /// Claims of which it is decided ahead what is sent, where that is noted before: a note is one commit for all of them.
 const AHEAD: usize = 256;

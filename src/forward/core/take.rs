@@ -6,7 +6,7 @@ use super::batches::{self, NotTaken};
 use super::flight::{Flight, Plan, Purpose, RENEWED_AFTER};
 use super::refusals::{No, Refusal};
 use super::setbacks::NO_BATCH;
-use super::step::{DUE_INTERVAL, FILL_MAX};
+use super::step::{CANDIDATES_MAX, DUE_INTERVAL};
 use super::{BatchCame, Candidate, Core, Filling, ForwarderSettings, Input, Moment, News, Settle, StoreFailed};
 use crate::adobe::{BatchStatus, FetchedProfile, Outcome, Reply};
 use crate::core::forwarding::existence::Existence;
@@ -660,7 +660,7 @@ impl Core {
             Ok(head) => {
                 open.head = head;
                 self.batches.put_back(open);
-                self.fill_max = self.fill_max.saturating_mul(2).min(FILL_MAX);
+                self.fill_max = self.fill_max.saturating_mul(2).min(CANDIDATES_MAX);
             }
             Err(failed) => {
                 match failed {

@@ -9,7 +9,8 @@ use crate::core::forwarding::route::{Route, RouteRules};
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::timestamp::Timestamp;
 use crate::store::{
-    BatchEntry, BatchHead, BatchState, Claim, Claims, Ending, ReadBacks, SendLog, SettledRows, Settlement, Verified,
+    BatchEntry, BatchHead, BatchState, Claim, ClaimRules, Claims, Ending, ReadBacks, SendLog, SettledRows, Settlement,
+    Verified,
 };
 
 /// What an operator decides of forwarding.
@@ -142,6 +143,22 @@ pub struct Ask {
     pub can_batch: bool,
     /// Whether it is for a probe, after which nobody knows whether there is more to send.
     pub is_probe: bool,
+}
+
+impl Ask {
+    /// As the outbox is asked.
+    #[must_use]
+    pub const fn rules(&self) -> ClaimRules<'_> {
+        let Self { limit, aside, backlog_max, late_before, goes_in_batch, can_batch, .. } = self;
+        ClaimRules {
+            limit: *limit,
+            aside,
+            backlog_max: *backlog_max,
+            late_before: *late_before,
+            goes_in_batch: *goes_in_batch,
+            can_batch: *can_batch,
+        }
+    }
 }
 
 /// What is written down of profiles.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::link::LinkState;
 use crate::core::forwarding::route::Route;
+use crate::core::identity::Identity;
 use crate::core::operation::merge::Sent;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
@@ -291,6 +292,12 @@ pub struct ProfileIdentity {
     pub key: String,
 }
 
+impl From<&Identity> for ProfileIdentity {
+    fn from(identity: &Identity) -> Self {
+        Self { kind: identity.kind().name().to_owned(), key: identity.key().to_owned() }
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct ProfileAttribute {
@@ -343,9 +350,9 @@ pub struct ProfileReading {
 /// The document of a profile, of which that version is in flight.
 #[must_use]
 pub fn profile(row: ProfileRow, events: Vec<ProfileEvent>, in_flight: Option<i64>, now: Timestamp) -> Profile {
-    let (exists, identity) = (row.knowledge.now(now), &row.identity);
+    let exists = row.knowledge.now(now);
     Profile {
-        identity: ProfileIdentity { kind: identity.kind().name().to_owned(), key: identity.key().to_owned() },
+        identity: ProfileIdentity::from(&row.identity),
         exists: exists.name().to_owned(),
         exists_since: (exists != Existence::Unknown).then(|| row.knowledge.at.to_string()),
         missing_since: row.missing.map(|(since, _)| since.to_string()),
