@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::outcome::Outcome;
 use super::single::ENCODED;
 use crate::core::identity::{Identity, IdentityKind};
-use crate::core::operation::merge::Shown;
+use crate::core::operation::Shown;
 use crate::core::timestamp::Timestamp;
 
 /// The path and the query of a profile.

@@ -14,7 +14,7 @@ use crate::core::forwarding::quota::QuotaTime;
 use crate::core::identity::{Identity, StoredForms};
 use crate::core::limits::{ATTRIBUTE_VALUE_CHARS_WARN, IDENTITY_CHARS_WARN, QUOTA_WINDOW};
 use crate::core::mapping::Meaning;
-use crate::core::operation::merge::Shown;
+use crate::core::operation::Shown;
 use crate::device::clock::Clock;
 use crate::forward::core::{Moment, Request};
 use crate::forward::foresight::{Foreseen, Foresight, foresee};

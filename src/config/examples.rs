@@ -13,7 +13,7 @@ use super::document::{Document, Problems, Table};
 use super::sources::Sources;
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::mapping::{Mappings, Meaning, ProfileChanges};
-use crate::core::operation::coalesce::{Stamp, coalesce};
+use crate::core::operation::Stamp;
 use crate::device::clock::Clock;
 use crate::intake::{cloudevents, event_at};
 
@@ -140,7 +140,7 @@ impl Example {
         for (name, expected) in &self.attributes {
             let mut held = None;
             for change in profile.changes.iter().filter(|change| change.name.as_str() == name) {
-                match coalesce(held.as_ref(), change.operation, &change.value, stamp) {
+                match change.operation.change(held.as_ref(), &change.value, stamp) {
                     Ok(next) => held = next.or(held),
                     Err(error) => differences.push(format!("{name}: {error}")),
                 }

@@ -11,11 +11,12 @@ use wildmatch::WildMatch;
 use super::document::Table;
 use super::examples::{self, Example};
 use super::privacy::{Hiding, Privacy};
-use crate::core::attribute::{AttributeName, Operation};
+use crate::core::attribute::AttributeName;
 use crate::core::identity::IdentityKind;
 use crate::core::mapping::expression::{Engine, Expression};
 use crate::core::mapping::hash::{HashKey, HashRule};
 use crate::core::mapping::{ChangeRule, Mapping, TextRule};
+use crate::core::operation::Operation;
 
 /// What stands for the device's name in the name of an attribute.
 pub(super) const DEVICE_ID: &str = "{device_id}";

@@ -1,4 +1,4 @@
-//! Profile attributes: their names, and the operations that change them.
+//! Profile attributes: their names, and how long a value may be.
 
 use std::fmt;
 use std::sync::Arc;
@@ -71,76 +71,6 @@ impl fmt::Display for AttributeNameError {
 }
 
 impl std::error::Error for AttributeNameError {}
-
-/// How an event changes an attribute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// The newest value by event time wins.
-    Set,
-    /// The value is added, as an exact decimal.
-    Add,
-    /// The greater number wins.
-    Max,
-    /// The smaller number wins.
-    Min,
-    /// The oldest value by event time wins.
-    First,
-    /// The value joins a bounded, comma-separated list, ordered by event time.
-    Append,
-}
-
-impl Operation {
-    /// All operations.
-    pub const ALL: [Self; 6] = [Self::Set, Self::Add, Self::Max, Self::Min, Self::First, Self::Append];
-
-    /// The name in the configuration.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Set => "set",
-            Self::Add => "add",
-            Self::Max => "max",
-            Self::Min => "min",
-            Self::First => "first",
-            Self::Append => "append",
-        }
-    }
-
-    /// Whether it works on numbers alone.
-    #[must_use]
-    pub const fn is_of_numbers(self) -> bool {
-        matches!(self, Self::Add | Self::Max | Self::Min)
-    }
-
-    /// The number under which it is stored.
-    #[must_use]
-    pub const fn number(self) -> i64 {
-        self as i64
-    }
-
-    /// The operation of a stored number; `set` where there is none.
-    #[must_use]
-    pub fn of_number(number: i64) -> Self {
-        usize::try_from(number).ok().and_then(|place| Self::ALL.get(place)).copied().unwrap_or(Self::Set)
-    }
-}
-
-/// One change of one attribute, as a mapping computed it from an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// The attribute.
-    pub name: AttributeName,
-    /// How it changes.
-    pub operation: Operation,
-    /// The operand.
-    pub value: String,
-    /// The name of the mapping that says so.
-    pub mapping: Arc<str>,
-    /// Whether the name is this device's own, so that nobody else writes it.
-    pub is_own: bool,
-    /// Whether the next page view must know.
-    pub is_urgent: bool,
-}
 
 /// Whether a value is short enough for Target, and what is wrong if not.
 ///

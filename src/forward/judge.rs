@@ -6,8 +6,7 @@
 use std::time::Duration;
 
 use crate::adobe::FetchedProfile;
-use crate::core::attribute::Operation;
-use crate::core::operation::merge::{Decision, Own, Shown, merge};
+use crate::core::operation::{Decision, Own, Shown};
 use crate::core::timestamp::Timestamp;
 use crate::store::{Basis, Claim, Reading, RowAttribute, SendLog};
 
@@ -140,17 +139,16 @@ impl Judgement {
         let is_shared = !basis.is_own && is_logged;
         let (decision, value) = if is_shared {
             let sends = basis.sends(log, |at| skew.apply(at));
-            let is_unknown = sends.is_empty() && basis.operation != Operation::Set && basis.is_pending;
+            let is_unknown = sends.is_empty() && !basis.operation.replaces() && basis.is_pending;
             self.is_groundless |= matches!(by, By::Memory) && is_unknown;
             let own = Own {
-                operation: basis.operation,
                 value: &basis.value,
                 version: basis.version,
                 event_time: skew.apply(basis.event_time),
                 items: basis.items.as_deref(),
             };
             let gave_way_to = log.gave_way_to(&basis.name, basis.version);
-            merge(own, &sends, shown.as_ref(), gave_way_to.as_ref(), skew.apply(now))
+            basis.operation.merge(own, &sends, shown.as_ref(), gave_way_to.as_ref(), skew.apply(now))
         } else {
             (Decision::Ours, basis.value.clone())
         };
@@ -250,7 +248,7 @@ pub fn fresh(claim: &Claim, is_shared: bool) -> Update {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::operation::merge::Sent;
+    use crate::core::operation::{Operation, Sent};
 
     #[test]
     fn a_clock_that_is_right_within_a_minute_is_right() {

@@ -18,7 +18,7 @@ use crate::core::forwarding::quota::QuotaTime;
 use crate::core::forwarding::route::Route;
 use crate::core::identity::IdentityKind;
 use crate::core::limits::BATCH_ROW_FAILURES_MAX;
-use crate::core::operation::merge::{LATE_MAX, Sent};
+use crate::core::operation::{LATE_MAX, Sent};
 use crate::core::reason::Reason;
 use crate::core::short_hash::short_hash;
 use crate::core::timestamp::Timestamp;

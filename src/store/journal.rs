@@ -21,7 +21,7 @@ use super::seal::StoreFile;
 use crate::core::event::{Event, EventStatus};
 use crate::core::forwarding::quota::{Quota, QuotaTime};
 use crate::core::mapping::{Meaning, ProfileChanges};
-use crate::core::operation::coalesce::Stamp;
+use crate::core::operation::Stamp;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 

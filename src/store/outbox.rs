@@ -14,9 +14,9 @@ use super::readings::{self, Basis};
 use super::seal::StoreFile;
 use super::sends::{self, SendLog};
 use super::{StoreError, profiles, schema};
-use crate::core::attribute::Operation;
 use crate::core::forwarding::existence::{Existence, Knowledge};
 use crate::core::identity::Identity;
+use crate::core::operation::Operation;
 use crate::core::timestamp::Timestamp;
 
 /// The profiles that are claimed, shared with whoever shows them.
@@ -135,7 +135,7 @@ pub struct Claims {
 /// Whether a value is one that others may have written in the meantime, so that the profile is read before it is sent.
 #[must_use]
 pub fn is_shared(operation: Operation, is_own: bool, event_time: Timestamp, late_before: Timestamp) -> bool {
-    !is_own && (operation != Operation::Set || event_time < late_before)
+    !is_own && (!operation.replaces() || event_time < late_before)
 }
 
 impl Claim {

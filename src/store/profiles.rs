@@ -5,11 +5,10 @@ use std::fmt;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::counters::Pending;
-use crate::core::attribute::{Change, Operation};
 use crate::core::forwarding::existence::{Existence, Knowledge};
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::mapping::ProfileChanges;
-use crate::core::operation::coalesce::{CoalesceError, Held, Stamp, coalesce};
+use crate::core::operation::{Change, ChangeError, Held, Operation, Stamp};
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
@@ -100,7 +99,7 @@ struct AttributePlan<'a> {
 
 /// A failure of planning: of the change, or of the disk.
 pub(super) enum PlanError {
-    Coalesce { mapping: String, attribute: String, error: CoalesceError },
+    Coalesce { mapping: String, attribute: String, error: ChangeError },
     Read(rusqlite::Error),
 }
 
@@ -165,13 +164,13 @@ pub(super) fn plan<'a>(
         apply(plan.expect("planned above"), change, stamp)?;
     }
     for plan in attributes.iter_mut().filter(|_| repeats.shared) {
-        plan.is_due_again |= plan.is_changed && !plan.was_pending && plan.operation == Operation::Set && !plan.is_own;
+        plan.is_due_again |= plan.is_changed && !plan.was_pending && plan.operation.replaces() && !plan.is_own;
     }
     Ok(ProfilePlan { identity, profile, attributes })
 }
 
 fn apply<'a>(plan: &mut AttributePlan<'a>, change: &'a Change, stamp: Stamp) -> Result<(), PlanError> {
-    let next = coalesce(plan.held.as_ref(), change.operation, &change.value, stamp).map_err(|error| {
+    let next = change.operation.change(plan.held.as_ref(), &change.value, stamp).map_err(|error| {
         PlanError::Coalesce { mapping: change.mapping.to_string(), attribute: plan.name.to_owned(), error }
     })?;
     if let Some(next) = next {

@@ -23,7 +23,7 @@ use crate::core::forwarding::existence::Knowledge;
 use crate::core::forwarding::quota::Quota;
 use crate::core::forwarding::route::Route;
 use crate::core::identity::{Identity, StoredForms};
-use crate::core::operation::merge::{Decision, Sent, Shown};
+use crate::core::operation::{Decision, Sent, Shown};
 use crate::core::timestamp::Timestamp;
 
 /// A connection for reading.

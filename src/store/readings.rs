@@ -5,8 +5,7 @@ use std::fmt;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::sends::SendLog;
-use crate::core::attribute::Operation;
-use crate::core::operation::merge::{Decision, Sent, Shown};
+use crate::core::operation::{Decision, Operation, Sent, Shown};
 use crate::core::timestamp::Timestamp;
 
 /// An attribute with all that decides what Target shall hold of it.

@@ -7,7 +7,7 @@ use super::StoreError;
 use super::journal::{Recorded, Recording, Store};
 use super::profiles;
 use crate::core::identity::Identity;
-use crate::core::operation::coalesce::Stamp;
+use crate::core::operation::Stamp;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 

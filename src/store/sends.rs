@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::journal::Store;
-use crate::core::operation::merge::{LATE_MAX, Sent, Shown};
+use crate::core::operation::{LATE_MAX, Sent, Shown};
 use crate::core::short_hash::short_hash;
 use crate::core::timestamp::Timestamp;
 

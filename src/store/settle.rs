@@ -13,7 +13,7 @@ use super::{StoreError, profiles};
 use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::quota::{Quota, QuotaTime};
 use crate::core::forwarding::route::Route;
-use crate::core::operation::merge::Decision;
+use crate::core::operation::Decision;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
@@ -28,7 +28,7 @@ pub struct Settlement {
     pub refused: Vec<Refusal>,
     /// The way that it went; none where nothing was sent.
     pub route: Option<Route>,
-    /// What was read before, and decided; what is [`Superseded`](crate::core::operation::merge::Decision::Superseded) is pending no longer.
+    /// What was read before, and decided; what is [`Superseded`](crate::core::operation::Decision::Superseded) is pending no longer.
     pub readings: Vec<Reading>,
     /// Values that were sent of it, where that is not what was noted before: some were not sent, or their answer was lost.
     pub sends: Option<SendLog>,

@@ -313,15 +313,15 @@ async fn in_mode_single_a_missing_profile_that_comes_to_be_is_delivered() {
 fn after_a_few_lost_answers_in_a_row_a_device_is_not_silent_for_minutes() {
     for seed in 0..40 {
         let mut steps: Vec<Step> =
-            (0..3).map(|number| web(number, &[(outpost::core::attribute::Operation::Set, "seen", "1")])).collect();
+            (0..3).map(|number| web(number, &[(outpost::core::operation::Operation::Set, "seen", "1")])).collect();
         // Each profile is known to exist.
         for number in 0..3 {
-            steps.push(event(number as u64, number, &[(outpost::core::attribute::Operation::Add, "visits", "1")]));
+            steps.push(event(number as u64, number, &[(outpost::core::operation::Operation::Add, "visits", "1")]));
             steps.push(pass(secs(1_200)));
         }
         steps.push(Step::Faults(ModelFaults { lost_before: 1_000, ..ModelFaults::default() }));
         for number in 0..3 {
-            steps.push(event(10 + number as u64, number, &[(outpost::core::attribute::Operation::Add, "visits", "1")]));
+            steps.push(event(10 + number as u64, number, &[(outpost::core::operation::Operation::Add, "visits", "1")]));
         }
         steps.extend([pass(secs(8)), Step::Faults(ModelFaults::default()), pass(secs(3_600))]);
         let story = story(seed, calm(), &steps);
@@ -608,9 +608,9 @@ async fn in_mode_delivery_an_identity_that_is_too_long_for_it_goes_in_a_batch() 
 
 #[test]
 fn the_lost_answer_of_an_own_total_is_read_back_and_put_right() {
-    let own = |id| event(id, 0, &[(outpost::core::attribute::Operation::Add, "visits_0", "1")]);
+    let own = |id| event(id, 0, &[(outpost::core::operation::Operation::Add, "visits_0", "1")]);
     let steps = [
-        web(0, &[(outpost::core::attribute::Operation::Set, "seen", "1")]),
+        web(0, &[(outpost::core::operation::Operation::Set, "seen", "1")]),
         own(1),
         pass(secs(1_200)),
         Step::Faults(ModelFaults { lost_later: 1_000, ..ModelFaults::default() }),
@@ -659,7 +659,7 @@ async fn a_pc_id_that_target_lost_is_made_again_by_a_batch() {
 
 #[test]
 fn what_ours_gave_way_to_is_put_back_when_a_lost_attempt_of_ours_comes_late_over_it() {
-    use outpost::core::attribute::Operation;
+    use outpost::core::operation::Operation;
     for (name, operation, ours, theirs) in
         [("largest", Operation::Max, "9", "10"), ("smallest", Operation::Min, "9", "8")]
     {

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use outpost::core::attribute::{AttributeName, Change, Operation};
+use outpost::core::attribute::AttributeName;
 use outpost::core::event::{Event, EventStatus};
 use outpost::core::forwarding::quota::QuotaTime;
 use outpost::core::identity::{Identity, IdentityKind, StoredForms};
 use outpost::core::mapping::{MappingError, ProfileChanges};
+use outpost::core::operation::{Change, Operation};
 use outpost::core::reason::Reason;
 use outpost::core::timestamp::Timestamp;
 use outpost::store::{Claim, ClaimRules, InFlight, Reader, Recorded, Recording, Refusal, Settlement, Store};

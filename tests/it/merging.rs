@@ -1,7 +1,6 @@
 //! Several devices and the web site write one attribute, and Target shows writes late: the pure merge, in simulated time.
 
-use outpost::core::attribute::Operation;
-use outpost::core::operation::merge::{Decision, Own, Sent, Shown, merge};
+use outpost::core::operation::{Decision, Operation, Own, Sent, Shown};
 use outpost::core::timestamp::Timestamp;
 use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
 
@@ -54,10 +53,9 @@ impl Device {
     /// Reads, merges and writes what is pending. The answer may be lost, and then it is pending still.
     fn sync(&mut self, operation: Operation, target: &mut Target, now: i64, answer_is_lost: bool) {
         let Some(value) = self.value.clone().filter(|_| self.version > self.delivered_version) else { return };
-        let own =
-            Own { operation, value: &value, version: self.version, event_time: time(self.event_time), items: None };
+        let own = Own { value: &value, version: self.version, event_time: time(self.event_time), items: None };
         let shown = target.shown(now);
-        let (decision, sent) = merge(own, &self.sends, shown.as_ref(), None, time(now));
+        let (decision, sent) = operation.merge(own, &self.sends, shown.as_ref(), None, time(now));
         if decision == Decision::Superseded {
             self.delivered_version = self.version;
             return;

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use outpost::core::mapping::{Mappings, Meaning};
-use outpost::core::operation::coalesce::{Stamp, coalesce};
+use outpost::core::operation::Stamp;
 use outpost::device::clock::Clock;
 use outpost::intake::{cloudevents, event_at};
 use proptest::prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
@@ -220,8 +220,8 @@ fn stored(mappings: &Mappings, total: &str) -> Option<Vec<(String, String)>> {
     let (event, _) = event_at(cloudevents::structured(json.as_bytes()).ok()?, &Clock::new(None));
     let Meaning::Changes(profiles) = mappings.meaning(&event) else { return None };
     let stamp = Stamp { time: event.time, seq: 1 };
-    let held = |change: &outpost::core::attribute::Change| {
-        let held = coalesce(None, change.operation, &change.value, stamp).ok()??;
+    let held = |change: &outpost::core::operation::Change| {
+        let held = change.operation.change(None, &change.value, stamp).ok()??;
         Some((change.name.as_str().to_owned(), held.value))
     };
     profiles[0].changes.iter().map(held).collect()

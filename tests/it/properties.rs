@@ -1,10 +1,9 @@
 //! Invariants that hold for any input.
 
 use outpost::adobe::single::encode;
-use outpost::core::attribute::Operation;
 use outpost::core::identity::{Identity, IdentityKind};
 use outpost::core::limits::UPDATE_BODY_BYTES_MAX;
-use outpost::core::operation::coalesce::{Held, Stamp, coalesce};
+use outpost::core::operation::{Held, Operation, Stamp};
 use outpost::core::timestamp::Timestamp;
 use outpost::sandbox::wire;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, proptest};
@@ -15,7 +14,7 @@ fn fold(operation: Operation, changes: &[(i64, i64, String)]) -> Option<String> 
     let mut held: Option<Held> = None;
     for (time, seq, operand) in changes {
         let stamp = Stamp { time: Timestamp::from_millis(*time), seq: *seq };
-        held = coalesce(held.as_ref(), operation, operand, stamp).unwrap().or(held);
+        held = operation.change(held.as_ref(), operand, stamp).unwrap().or(held);
     }
     held.map(|held| held.value)
 }

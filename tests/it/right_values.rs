@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use outpost::core::attribute::Operation;
 use outpost::core::forwarding::route::{Mode, RouteRules};
+use outpost::core::operation::Operation;
 use outpost::device::clock::Clock;
 use outpost::forward::ForwarderRules;
 use outpost::inspect::status::Status;

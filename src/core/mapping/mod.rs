@@ -9,11 +9,12 @@ use minijinja::Value;
 use minijinja::value::Object;
 use wildmatch::WildMatch;
 
-use crate::core::attribute::{AttributeName, Change, Operation, check_value_length};
+use crate::core::attribute::{AttributeName, check_value_length};
 use crate::core::event::{Event, Hashes};
 use crate::core::identity::{Identity, IdentityKind, StoredForms};
 use crate::core::limits::ATTRIBUTE_VALUE_CHARS_MAX;
 use crate::core::number::Number;
+use crate::core::operation::{Change, Operation};
 
 pub mod arithmetic;
 pub mod expression;
@@ -169,7 +170,7 @@ impl Mappings {
     /// not the device's own.
     pub fn shared_totals(&self) -> impl Iterator<Item = &str> {
         let rules = self.mappings.iter().flat_map(|mapping| &mapping.changes);
-        rules.filter(|rule| rule.operation != Operation::Set && !rule.is_own).map(|rule| rule.name.as_str())
+        rules.filter(|rule| !rule.operation.replaces() && !rule.is_own).map(|rule| rule.name.as_str())
     }
 
     /// The names of the mappings that match an event, by type and condition.

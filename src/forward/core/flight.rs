@@ -10,7 +10,7 @@ use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::route::{Route, Situation, UpdateApi};
 use crate::core::identity::IdentityKind;
 use crate::core::limits::DELIVERY_PARAMETERS_MAX;
-use crate::core::operation::merge::Sent;
+use crate::core::operation::Sent;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 use crate::forward::judge::{Outgoing, Update};

@@ -6,7 +6,7 @@ use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::link::LinkState;
 use crate::core::forwarding::route::Route;
 use crate::core::identity::Identity;
-use crate::core::operation::merge::Sent;
+use crate::core::operation::Sent;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 use crate::device::metrics::Numbers;

@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outpost::core::attribute::Operation;
 use outpost::core::identity::Identity;
-use outpost::core::operation::coalesce::{Held, Stamp, append_list, coalesce, decimal_text, number};
+use outpost::core::operation::{Held, Operation, Stamp, append_list, decimal_text, number};
 use outpost::core::timestamp::Timestamp;
 
 use super::oracle::{BookRow, State};
@@ -478,7 +477,7 @@ impl Agent for Small {
         for change in &event.changes {
             let stamp = Stamp { time: event.time, seq };
             let held = profile.attributes.get(&change.name);
-            let next = coalesce(held.map(|held| &held.held), change.operation, &change.operand, stamp).unwrap();
+            let next = change.operation.change(held.map(|held| &held.held), &change.operand, stamp).unwrap();
             let Some(next) = next else { continue };
             match profile.attributes.get_mut(&change.name) {
                 Some(attribute) => {

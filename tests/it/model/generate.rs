@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use outpost::core::attribute::Operation;
+use outpost::core::operation::Operation;
 
 use super::target::{Nature, SHOWS_MAX, Times, WebWrite};
 use super::wire::{Curse, Faults, Weather};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use outpost::core::attribute::Operation;
 use outpost::core::identity::Identity;
+use outpost::core::operation::Operation;
 use outpost::core::timestamp::Timestamp;
 
 /// Who writes.

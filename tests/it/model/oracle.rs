@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use outpost::core::attribute::Operation;
 use outpost::core::identity::Identity;
+use outpost::core::operation::Operation;
 use outpost::core::timestamp::Timestamp;
 
 use super::journal::{Journal, MisdeedKind, Outcome, Reading, ReadingTold, Request, Who, Write};

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use outpost::core::attribute::Operation;
-use outpost::core::operation::coalesce::{decimal_text, number};
+use outpost::core::operation::{Operation, decimal_text, number};
 use outpost::core::timestamp::Timestamp;
 
 use super::journal::{Who, Write};

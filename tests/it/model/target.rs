@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use fastrand::Rng;
-use outpost::core::attribute::Operation;
 use outpost::core::identity::Identity;
-use outpost::core::operation::coalesce::{append_list, decimal_text, number};
+use outpost::core::operation::{Operation, append_list, decimal_text, number};
 use outpost::core::timestamp::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 

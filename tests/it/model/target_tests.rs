@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outpost::core::attribute::Operation;
+use outpost::core::operation::Operation;
 use outpost::core::timestamp::Timestamp;
 
 use super::journal::{MisdeedKind, Outcome, Who};

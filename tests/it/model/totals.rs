@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use outpost::core::attribute::Operation;
 use outpost::core::limits::APPEND_ITEMS_MAX;
-use outpost::core::operation::coalesce::{decimal_text, number};
+use outpost::core::operation::{Operation, decimal_text, number};
 use outpost::core::timestamp::Timestamp;
 use rust_decimal::Decimal;
 

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use outpost::core::attribute::Operation;
 use outpost::core::identity::Identity;
+use outpost::core::operation::Operation;
 use outpost::core::timestamp::Timestamp;
 
 use super::oracle::{Acknowledged, BookRow, Finding, Kind, Rules, judge};

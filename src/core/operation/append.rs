@@ -1,0 +1,131 @@
+//! `append`: the value joins a bounded, comma-separated list, ordered by event time.
+
+use crate::core::limits::{APPEND_ITEMS_MAX, ATTRIBUTE_VALUE_CHARS_MAX};
+use crate::core::operation::rule::Rule;
+use crate::core::operation::sent::{Decision, Own, Sent, Shown, base, is_after_ours, sent_before, together};
+use crate::core::operation::value::{ChangeError, Held, Stamp};
+use crate::core::timestamp::Timestamp;
+
+pub(super) struct Append;
+
+/// Time in milliseconds, number of the event, item.
+type Item = (i64, i64, String);
+
+impl Rule for Append {
+    fn is_total(&self) -> bool {
+        true
+    }
+
+    fn change(&self, held: Option<&Held>, operand: &str, stamp: Stamp) -> Result<Option<Held>, ChangeError> {
+        if operand.contains(',') {
+            return Err(ChangeError::CommaInItem);
+        }
+        if operand.is_empty() {
+            return Ok(None);
+        }
+        let mut items = held.map(held_items).unwrap_or_default();
+        let (time, seq) = (stamp.time.as_millis(), stamp.seq);
+        let place = items.partition_point(|(of, number, _)| (*of, *number) <= (time, seq));
+        items.insert(place, (time, seq, operand.to_owned()));
+        while items.len() > APPEND_ITEMS_MAX
+            || chars(items.iter().map(|(_, _, item)| item.as_str())) > ATTRIBUTE_VALUE_CHARS_MAX
+        {
+            items.remove(0);
+        }
+        Ok(items.last().map(|(time, seq, _)| Held {
+            value: items.iter().map(|(_, _, item)| item.as_str()).collect::<Vec<_>>().join(","),
+            stamp: Stamp { time: Timestamp::from_millis(*time), seq: *seq },
+            items: Some(serde_json::to_string(&items).expect("numbers and strings are JSON")),
+        }))
+    }
+
+    /// Puts those of our items that Target does not have after the list that it has.
+    fn merge(&self, own: Own<'_>, sends: &[Sent], others: Option<&Shown>, now: Timestamp) -> (Decision, String) {
+        let theirs = others.filter(|theirs| is_after_ours(sends, theirs, now));
+        let last = sends.last();
+        // A list that is ours alone is in the order of its events.
+        if theirs.is_none() && last.is_none_or(|last| last.value == last.own) {
+            return (Decision::Ours, own.value.to_owned());
+        }
+        let list = || {
+            let after = sent_before(sends, theirs).map_or(0, |sent| sent.version);
+            let items: Vec<Item> = serde_json::from_str(own.items?).ok()?;
+            let new = items.iter().filter(|(_, seq, _)| *seq > after).map(|(_, _, item)| item.as_str());
+            let held = base(last, theirs)?.split(',').chain(new).filter(|item| !item.is_empty());
+            Some(append_list(held.collect()))
+        };
+        together(own, list())
+    }
+}
+
+/// The list with its order. A value that another operation left behind is taken as items of its own time.
+fn held_items(held: &Held) -> Vec<Item> {
+    let stored = held.items.as_deref().and_then(|items| serde_json::from_str(items).ok());
+    let mut items: Vec<Item> = stored.unwrap_or_else(|| {
+        let at = (held.stamp.time.as_millis(), held.stamp.seq);
+        held.value.split(',').map(|item| (at.0, at.1, item.to_owned())).collect()
+    });
+    // An older version took empty items in.
+    items.retain(|(_, _, item)| !item.is_empty());
+    items
+}
+
+/// Joins a list as `append` keeps it: the last items that fit, separated by commas.
+#[must_use]
+pub fn append_list(mut items: Vec<&str>) -> String {
+    items.drain(..items.len().saturating_sub(APPEND_ITEMS_MAX));
+    while chars(items.iter().copied()) > ATTRIBUTE_VALUE_CHARS_MAX {
+        items.remove(0);
+    }
+    items.join(",")
+}
+
+/// Characters of a list with its commas.
+fn chars<'i>(items: impl Iterator<Item = &'i str>) -> usize {
+    items.map(|item| item.chars().count() + 1).sum::<usize>().saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::operation::testing::{after, check, check_change, own, run, sent, shown};
+
+    #[test]
+    fn append_adds_no_empty_item_and_drops_those_that_are_held() {
+        check_change(&Append, &[(1, ""), (2, "Lund")], "Lund");
+        check_change(&Append, &[(1, "Lund"), (2, ""), (3, "Ystad")], "Lund,Ystad");
+        check_change(&Append, &[(1, " "), (2, "Lund")], " ,Lund");
+        let items = r#"[[1,1,""],[2,1,"Lund"],[3,1,""]]"#;
+        assert_eq!(after(&Append, ",Lund,", Some(items), 6, "Ystad").as_deref(), Some("Lund,Ystad"));
+        assert_eq!(after(&Append, ",Lund", None, 6, "Ystad").as_deref(), Some("Lund,Ystad"));
+        assert_eq!(after(&Append, ",Lund,", Some(items), 6, "").as_deref(), None);
+        assert_eq!(run(&Append, &[(1, ",")]), Err(ChangeError::CommaInItem));
+    }
+
+    #[test]
+    fn append_orders_by_event_time_and_keeps_the_newest_items() {
+        check_change(&Append, &[(2, "b"), (1, "a"), (3, "c")], "a,b,c");
+        let many: Vec<(i64, &str)> = (0..60).map(|time| (time, "x")).collect();
+        assert_eq!(run(&Append, &many).expect("valid").split(',').count(), APPEND_ITEMS_MAX);
+        assert_eq!(run(&Append, &[(1, "a,b")]), Err(ChangeError::CommaInItem));
+    }
+
+    #[test]
+    fn append_never_grows_beyond_what_target_takes() {
+        let long = "y".repeat(2_000);
+        let value = run(&Append, &[(1, &long), (2, &long), (3, &long)]).expect("valid");
+        assert_eq!(value.split(',').count(), 2);
+    }
+
+    #[test]
+    fn to_a_list_come_the_items_that_were_not_delivered() {
+        let ours = Own { items: Some(r#"[[1,4,"a"],[2,6,"b"]]"#), ..own("a,b") };
+        check(&Append, ours, &[], None, Decision::Ours, "a,b");
+        check(&Append, ours, &[], Some(shown("x", 1)), Decision::Together, "x,a,b");
+        check(&Append, ours, &[sent("x,a", "a", 200)], Some(shown("x,a", 200)), Decision::Together, "x,a,b");
+        check(&Append, ours, &[sent("x,a", "a", 200)], Some(shown("x,a,y", 201)), Decision::Together, "x,a,y,b");
+        check(&Append, ours, &[sent("x,a", "a", 200)], Some(shown("x", 100)), Decision::Together, "x,a,b");
+        // Ours alone, and one came late: the list is in the order of its events.
+        check(&Append, ours, &[sent("b", "b", 200)], Some(shown("b", 200)), Decision::Ours, "a,b");
+    }
+}

@@ -1,0 +1,64 @@
+//! What an operation must say of itself.
+
+use crate::core::attribute::check_value_length;
+use crate::core::operation::sent::{Decision, Own, Sent, Shown, is_own_value};
+use crate::core::operation::value::{ChangeError, Held, Stamp};
+use crate::core::timestamp::Timestamp;
+
+/// The rule of one operation.
+pub(super) trait Rule: Sync {
+    /// Whether it works on numbers alone.
+    fn is_of_numbers(&self) -> bool {
+        false
+    }
+
+    /// Whether others' part and ours make one value together.
+    fn is_total(&self) -> bool {
+        false
+    }
+
+    /// Whether a fresh value replaces whatever Target has.
+    fn replaces(&self) -> bool {
+        false
+    }
+
+    /// Applies an operand of a length that Target takes. `None` leaves the attribute as it is.
+    fn change(&self, held: Option<&Held>, operand: &str, stamp: Stamp) -> Result<Option<Held>, ChangeError>;
+
+    /// Decides what Target shall hold, where `others` is the value that somebody else wrote, if there is one.
+    fn merge(&self, own: Own<'_>, sends: &[Sent], others: Option<&Shown>, now: Timestamp) -> (Decision, String);
+}
+
+/// Applies an operand of any length.
+pub(super) fn change(
+    rule: &dyn Rule,
+    held: Option<&Held>,
+    operand: &str,
+    stamp: Stamp,
+) -> Result<Option<Held>, ChangeError> {
+    check_value_length(operand).map_err(|found| ChangeError::ValueTooLong { found })?;
+    rule.change(held, operand, stamp)
+}
+
+/// Decides what Target shall hold: first whose value it shows, then by the rule.
+pub(super) fn merge(
+    rule: &dyn Rule,
+    own: Own<'_>,
+    sends: &[Sent],
+    shown: Option<&Shown>,
+    gave_way_to: Option<&Shown>,
+    now: Timestamp,
+) -> (Decision, String) {
+    // But for totals, what was sent and is not ours was theirs, written again.
+    let may_be_ours = |sent: &&Sent| rule.is_total() || sent.value == sent.own;
+    let is_ours = |shown: &Shown| is_own_value(sends.iter().filter(may_be_ours), shown);
+    if let (Some(shown), Some(theirs)) = (shown, gave_way_to)
+        && (shown.value == theirs.value || is_ours(shown))
+    {
+        let (decision, value) = rule.merge(own, sends, Some(theirs).filter(|theirs| !is_ours(theirs)), now);
+        let comes_back = decision == Decision::Superseded && shown.value != value;
+        return (if comes_back { Decision::Restored } else { decision }, value);
+    }
+    // What is our own value says nothing of others.
+    rule.merge(own, sends, shown.filter(|shown| !is_ours(shown)), now)
+}

@@ -1,0 +1,111 @@
+//! `set`: the newest value by event time wins.
+
+use std::time::Duration;
+
+use crate::core::operation::rule::Rule;
+use crate::core::operation::sent::{Decision, Own, Sent, Shown, either, second};
+use crate::core::operation::value::{ChangeError, Held, Stamp};
+use crate::core::timestamp::Timestamp;
+
+/// Age from which an event gives way to a value whose time Target does not tell.
+const OLD_EVENT: Duration = Duration::from_secs(15 * 60);
+
+pub(super) struct Set;
+
+impl Rule for Set {
+    fn replaces(&self) -> bool {
+        true
+    }
+
+    fn change(&self, held: Option<&Held>, operand: &str, stamp: Stamp) -> Result<Option<Held>, ChangeError> {
+        Ok(match held {
+            Some(held) if held.stamp > stamp => None,
+            _ => Some(Held::plain(operand.to_owned(), stamp)),
+        })
+    }
+
+    fn merge(&self, own: Own<'_>, sends: &[Sent], others: Option<&Shown>, now: Timestamp) -> (Decision, String) {
+        either(own, others, |theirs| is_newer(theirs, own, now) || is_over_delivered(theirs, own, sends))
+    }
+}
+
+fn is_newer(theirs: &Shown, own: Own<'_>, now: Timestamp) -> bool {
+    match theirs.modified_at {
+        Some(modified_at) => second(modified_at) > second(own.event_time),
+        None => now.since(own.event_time) >= OLD_EVENT,
+    }
+}
+
+/// Whether theirs stands where ours had been delivered: within a second, the event's time alone does not tell.
+fn is_over_delivered(theirs: &Shown, own: Own<'_>, sends: &[Sent]) -> bool {
+    let delivered = sends.last().filter(|last| !last.is_lost && last.version == own.version);
+    let is_since = |sent: &Sent| theirs.own_time().is_some_and(|at| second(at) >= second(sent.at));
+    delivered.is_some_and(is_since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::operation::testing::{
+        HOUR, at, check, check_change, lost, own, run, sent, shown, timeless, whole,
+    };
+
+    #[test]
+    fn set_keeps_the_newest_by_event_time_and_the_later_recorded_of_equals() {
+        check_change(&Set, &[(1, "a"), (2, "b")], "b");
+        check_change(&Set, &[(2, "b"), (1, "a")], "b");
+        check_change(&Set, &[(2, "b"), (2, "c")], "c");
+    }
+
+    #[test]
+    fn of_a_set_the_newer_stays() {
+        let ours = own("Lund");
+        check(&Set, ours, &[], None, Decision::Ours, "Lund");
+        check(&Set, ours, &[], Some(shown("Malmö", 99)), Decision::Ours, "Lund");
+        check(&Set, ours, &[], Some(shown("Malmö", 100)), Decision::Ours, "Lund");
+        check(&Set, ours, &[], Some(shown("Malmö", 101)), Decision::Superseded, "Malmö");
+        check(&Set, ours, &[sent("Ystad", "Ystad", 50)], Some(shown("Malmö", 101)), Decision::Superseded, "Malmö");
+        check(&Set, ours, &[sent("Ystad", "Ystad", 50)], Some(shown("Ystad", 50)), Decision::Ours, "Lund");
+        // By the event, and not by when we sent something last.
+        check(&Set, ours, &[sent("Ystad", "Ystad", 150)], Some(shown("Malmö", 120)), Decision::Superseded, "Malmö");
+    }
+
+    #[test]
+    fn a_set_of_the_second_in_which_ours_was_delivered_stays() {
+        let ours = own("Lund");
+        let sends = |version, is_lost| [Sent { version, is_lost, ..sent("Lund", "Lund", 100) }];
+        check(&Set, ours, &sends(9, false), Some(shown("Malmö", 100)), Decision::Superseded, "Malmö");
+        check(&Set, ours, &sends(9, false), Some(shown("Malmö", 99)), Decision::Ours, "Lund");
+        // It may never have been applied, or is an older one that says the same.
+        check(&Set, ours, &sends(9, true), Some(shown("Malmö", 100)), Decision::Ours, "Lund");
+        check(&Set, ours, &sends(8, false), Some(shown("Malmö", 100)), Decision::Ours, "Lund");
+    }
+
+    #[test]
+    fn a_late_set_is_not_left_out_for_our_own_write_whose_answer_was_lost() {
+        check(&Set, own("Lund"), &[lost("Ystad", "Ystad", 200)], Some(shown("Ystad", 200)), Decision::Ours, "Lund");
+    }
+
+    #[test]
+    fn what_somebody_else_set_hours_later_is_theirs_though_it_says_what_ours_said() {
+        let late = Own { event_time: at(3_000), ..own("Lund") };
+        let sends = [sent("Ystad", "Ystad", 100)];
+        check(&Set, late, &sends, Some(shown("Ystad", 8_000)), Decision::Superseded, "Ystad");
+        check(&Set, late, &sends, Some(shown("Ystad", 3_500)), Decision::Ours, "Lund");
+    }
+
+    #[test]
+    fn a_value_of_5000_characters_passes_and_one_of_5001_does_not() {
+        assert!(run(&Set, &[(1, &"ö".repeat(5_000))]).is_ok());
+        assert_eq!(run(&Set, &[(1, &"ö".repeat(5_001))]), Err(ChangeError::ValueTooLong { found: 5_001 }));
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_read_is_not_1970() {
+        check(&Set, own("Lund"), &[], timeless("Malmö"), Decision::Superseded, "Malmö");
+        // The profile's own time says at most when others' was written.
+        check(&Set, own("Lund"), &[], whole("Malmö", 19 * HOUR), Decision::Superseded, "Malmö");
+        let fresh = Own { event_time: at(20 * HOUR - 60), ..own("Lund") };
+        check(&Set, fresh, &[], timeless("Malmö"), Decision::Ours, "Lund");
+    }
+}
