@@ -33,8 +33,7 @@ use crate::http::sessions::Sessions;
 use crate::inspect::status::StatusParts;
 use crate::inspect::verify::Verifier;
 use crate::intake::Intake;
-use crate::intake::folder::{Folder, FolderRules};
-use crate::intake::line::{LineDevice, LineRules};
+use crate::intake::kinds::Kinds;
 use crate::store::{InFlight, Reader, Store, StoreError, StoreFile, StoreLimits, Writer};
 
 /// How often it is looked whether a certificate has changed in its file.
@@ -70,10 +69,8 @@ pub struct AgentOptions {
     pub settings: Settings,
     /// How to ask for a reload; none where nobody reloads.
     pub reload: Option<ReloadSender>,
-    /// The folder that is read, if any.
-    pub folder: Option<FolderRules>,
-    /// The devices whose lines are taken.
-    pub lines: Vec<LineRules>,
+    /// The kinds of intake beside the API.
+    pub intake: Kinds,
     /// The level of log lines; none where the caller logs for itself.
     pub log_level: Option<LogLevel>,
 }
@@ -131,7 +128,7 @@ pub async fn run(
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(),
 ) -> Result<(), AgentError> {
-    let AgentOptions { store_file, device_id, tokens, session_key, server, settings, folder, lines, reload, log_level } =
+    let AgentOptions { store_file, device_id, tokens, session_key, server, settings, intake: kinds, reload, log_level } =
         options;
     let (forwarder_settings, bounds) = (settings.forwarder(), settings.bounds());
     let Settings { allowed_origins, mappings, target, updates_per_day, reads_per_day, limits, keep_events, .. } =
@@ -196,8 +193,7 @@ pub async fn run(
         waits: waits.clone(),
     };
     let intake = Intake::new(writer.clone(), mappings.clone(), clock.clone());
-    let folder = folder.map(|rules| Folder::new(rules, intake.clone()));
-    let lines: Vec<LineDevice> = lines.into_iter().map(|rules| LineDevice::new(rules, intake.clone())).collect();
+    let (intake_views, intake_works) = kinds.open(&intake, &stop);
     let api = Arc::new(Api {
         intake,
         admission: Admission::default(),
@@ -211,8 +207,7 @@ pub async fn run(
             device_id: device_id.clone(),
             bounds: bounds.clone(),
             route_counts,
-            folder: folder.as_ref().map(Folder::view),
-            lines: lines.iter().map(LineDevice::view).collect(),
+            intake: intake_views,
             quota_clock,
             waits,
             store_file,
@@ -230,11 +225,8 @@ pub async fn run(
     tasks.spawn(housekeeping.run(stop.clone()));
     tasks.spawn(refresh_certificates(client.clone(), stop.clone()));
     tasks.spawn(watchdog.run(stop.clone(), || std::process::exit(1)));
-    if let Some(folder) = folder {
-        tasks.spawn(folder.run(stop.clone()));
-    }
-    for device in lines {
-        tasks.spawn(device.run(stop.clone()));
+    for work in intake_works {
+        tasks.spawn(work);
     }
     let guard = move |origins: &Shared<Vec<String>>| Guard::Tcp {
         tokens: tokens.clone(),

@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return print(&serde_json::to_string_pretty(&forgotten).map_err(|error| Failure::failed(&error))?);
     }
     print(&words(forgotten))?;
-    match config.intake.folder.as_ref().map_or(0, FolderRules::files_kept) {
+    match config.intake.kinds.folder.as_ref().map_or(0, FolderRules::files_kept) {
         0 => Ok(()),
         count => print(&format!(
             "{count} files in done and failed of the folder were not looked at: other software wrote them"

@@ -19,7 +19,6 @@ mod connect;
 mod doctor;
 mod explain;
 mod forget;
-mod intake_lines;
 mod load;
 mod log;
 mod preview;

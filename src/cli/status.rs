@@ -4,7 +4,6 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use super::connect::{Connection, Holder, holder};
-use super::intake_lines;
 use super::load::{ConfigArgs, Loaded};
 use super::watch::Watch;
 use super::{Failure, existing_store, print, small_runtime};
@@ -13,6 +12,7 @@ use crate::config::Config;
 use crate::device::clock::Clock;
 use crate::http::page::PageCode;
 use crate::inspect::status::{BatchView, RouteCount, Status, status_at_rest};
+use crate::intake::view::Shown;
 use crate::store::Reader;
 
 /// How often `--watch` looks.
@@ -176,8 +176,7 @@ fn table(status: &Status) -> String {
     ]
     .map(|(name, value)| format!("{name:<10}{value}"))
     .into_iter()
-    .chain(status.folder.as_ref().map(intake_lines::folder))
-    .chain(status.lines.iter().map(intake_lines::device))
+    .chain(status.intake.shown().map(Shown::line))
     .chain(store.salvage.clone())
     .chain(store.destination_words())
     .collect::<Vec<_>>()

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::inspect::status::Status;
+use crate::intake::view::Shown;
 
 /// Looks that are kept for rates and sparklines.
 const SAMPLES: usize = 60;
@@ -83,8 +84,7 @@ impl Watch {
                 quota.updates_per_day
             ),
         ];
-        lines.extend(status.folder.as_ref().map(super::intake_lines::folder));
-        lines.extend(status.lines.iter().map(super::intake_lines::device));
+        lines.extend(status.intake.shown().map(Shown::line));
         lines.extend([String::new(), "Ctrl-C ends".to_owned()]);
         let mut screen = "\x1b[H".to_owned();
         for line in lines {

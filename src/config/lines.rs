@@ -16,7 +16,14 @@ const DEBOUNCE: Duration = Duration::from_secs(3);
 /// What a port is set to, unless told otherwise: what most readers are sold with.
 const BAUD: u64 = 9_600;
 
-pub(super) fn read(mut section: Table<'_, '_>) -> Option<LineRules> {
+/// All devices.
+pub(super) fn read_all(section: &Table<'_, '_>) -> Vec<LineRules> {
+    let lines: Vec<LineRules> = section.tables("line").into_iter().filter_map(read).collect();
+    check(section, &lines);
+    lines
+}
+
+fn read(mut section: Table<'_, '_>) -> Option<LineRules> {
     let name = section.required_text("name").map(|text| text.into_inner().to_owned());
     if let Some(name) = &name {
         section.rename(format!("[[intake.line]] \"{name}\""));
@@ -82,7 +89,7 @@ fn settings(section: &Table<'_, '_>) -> PortSettings {
 }
 
 /// Reports devices of one name, and more than one that reads standard input.
-pub(super) fn check(section: &Table<'_, '_>, lines: &[LineRules]) {
+fn check(section: &Table<'_, '_>, lines: &[LineRules]) {
     for (index, rules) in lines.iter().enumerate() {
         let before = &lines[..index];
         if before.iter().any(|other| other.name == rules.name) {

@@ -11,13 +11,13 @@ use std::time::Duration;
 use crate::adobe::{ProxyOptions, TlsOptions, TokenSource};
 use crate::core::mapping::Mappings;
 use crate::forward::ForwarderRules;
-use crate::intake::folder::FolderRules;
-use crate::intake::line::LineRules;
+use crate::intake::kinds::Kinds;
 use crate::store::StoreKey;
 
 mod document;
 mod effective;
 mod examples;
+mod folder;
 mod intake;
 mod layers;
 mod lines;
@@ -104,10 +104,8 @@ pub struct IntakeConfig {
     pub allowed_origins: Vec<String>,
     /// The Unix socket, if any.
     pub socket: Option<PathBuf>,
-    /// `[intake.folder]`, if any.
-    pub folder: Option<FolderRules>,
-    /// `[[intake.line]]`.
-    pub lines: Vec<LineRules>,
+    /// The other kinds of intake.
+    pub kinds: Kinds,
 }
 
 /// `[store]`.

@@ -13,6 +13,8 @@ use crate::store::{Recorded, Recording, Room, Store, StoreError, Writer};
 
 pub mod cloudevents;
 pub mod folder;
+pub mod kind;
+pub mod kinds;
 pub mod line;
 mod numbers;
 pub mod view;

@@ -2,6 +2,35 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// What people see of a view.
+pub trait Shown {
+    /// The line of `outpost status`.
+    fn line(&self) -> String;
+
+    /// The number of the status page.
+    fn figure(&self) -> Figure;
+}
+
+/// A number of the status page, with words below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Figure {
+    /// What it is of.
+    pub name: &'static str,
+    /// The number, or a word.
+    pub figure: String,
+    /// Sentences.
+    pub words: String,
+    /// How much is done, and of how much.
+    pub part: Option<(u64, u64)>,
+}
+
+/// A sentence that says what is in the way, with a space before it; empty where nothing is.
+pub(super) fn sentence(problem: Option<&str>) -> String {
+    let mut characters = problem.unwrap_or_default().chars();
+    let Some(first) = characters.next() else { return String::new() };
+    format!(" {}{}.", first.to_uppercase(), characters.as_str())
+}
+
 /// A view that one part changes and others show. Cheap to clone.
 #[derive(Debug, Default)]
 pub struct SharedView<T>(Arc<Mutex<T>>);

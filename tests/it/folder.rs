@@ -16,7 +16,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// The rules of a section.
 fn rules(section: &str) -> FolderRules {
     let text = format!("[target]\nclient_code = \"acme\"\n[intake.folder]\npath = \"drop\"\n{section}");
-    config(&text).intake.folder.unwrap()
+    config(&text).intake.kinds.folder.unwrap()
 }
 
 async fn start(section: &str) -> Fixture {
@@ -36,7 +36,7 @@ fn drop_file(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
 }
 
 async fn wait(fixture: &Fixture, condition: impl Fn(&FolderView) -> bool) -> Status {
-    fixture.agent.wait_status(|status| status.folder.as_ref().is_some_and(&condition)).await
+    fixture.agent.wait_status(|status| status.intake.folder.as_ref().is_some_and(&condition)).await
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -70,7 +70,7 @@ async fn files_of_each_kind_are_recorded_and_put_away() {
     fixture.wait_held("a", "visits", "7").await;
     fixture.wait_held("a", "spend", "8.5").await;
     let status = wait(&fixture, |view| view.files == 4 && view.reading.is_none()).await;
-    let view = status.folder.unwrap();
+    let view = status.intake.folder.unwrap();
     assert_eq!((status.events.recorded, view.lines, view.failed_files, view.reading), (7, 7, 0, None));
     assert_eq!(names(&folder(&fixture)), ["done"]);
     assert_eq!(names(&folder(&fixture).join("done")), ["array.json", "lines.ndjson", "one.JSON", "table.csv"]);
@@ -105,7 +105,7 @@ async fn a_bad_line_is_named_and_the_good_ones_are_recorded_once() {
     fs::rename(failed.join("till.csv"), folder(&fixture).join("again.csv")).unwrap();
     let status = wait(&fixture, |view| view.failed_files == 3).await;
     assert_eq!((status.events.rejected, status.events.duplicate, status.events.recorded), (2, 2, 1));
-    assert_eq!(status.folder.unwrap().failed_lines, 6);
+    assert_eq!(status.intake.folder.unwrap().failed_lines, 6);
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn what_is_moved_in_is_complete_at_once_and_what_is_written_in_place_when_
     wait(&fixture, |view| view.waiting == 1).await;
     drop_file(&folder(&fixture), "moved.ndjson", lines(3));
     let status = wait(&fixture, |view| view.files == 1 && view.waiting == 1).await;
-    assert_eq!((status.events.recorded, status.folder.unwrap().waiting), (3, 1));
+    assert_eq!((status.events.recorded, status.intake.folder.unwrap().waiting), (3, 1));
     assert!(folder(&fixture).join("growing.ndjson").exists());
 }
 
@@ -202,7 +202,7 @@ async fn links_and_files_of_other_kinds_are_left_alone() {
     fs::create_dir(folder(&fixture).join("a.json")).unwrap();
     drop_file(&folder(&fixture), "z.ndjson", lines(2));
     let status = wait(&fixture, |view| view.files == 1 && view.waiting == 0).await;
-    assert_eq!((status.events.recorded, status.folder.unwrap().waiting), (2, 0));
+    assert_eq!((status.events.recorded, status.intake.folder.unwrap().waiting), (2, 0));
     assert_eq!(
         names(&folder(&fixture)),
         [".hidden.ndjson", "a.json", "done", "half.ndjson.part", "link.ndjson", "notes.txt"]
@@ -242,10 +242,10 @@ async fn a_full_store_makes_a_file_wait_and_says_so() {
     let mut fixture = setup.start().await;
     drop_file(&folder(&fixture), "a.ndjson", lines(2));
     let status = wait(&fixture, |view| view.problem.is_some()).await;
-    let problem = status.folder.unwrap().problem.unwrap();
+    let problem = status.intake.folder.unwrap().problem.unwrap();
     assert!(problem.starts_with("line 1 and those after it wait: the disk has less"), "{problem}");
     assert_eq!(names(&folder(&fixture)), ["a.ndjson"]);
     fixture.restart_with(Setup { folder: Some(rules("quiet = \"10ms\"")), ..Setup::default() }).await;
     let status = wait(&fixture, |view| view.files == 1).await;
-    assert_eq!((status.events.recorded, status.folder.unwrap().problem), (2, None));
+    assert_eq!((status.events.recorded, status.intake.folder.unwrap().problem), (2, None));
 }

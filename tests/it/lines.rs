@@ -63,7 +63,7 @@ add = { visits = "1" }
 "#;
 
 fn rules(section: &str) -> Vec<LineRules> {
-    config(&format!("[target]\nclient_code = \"acme\"\n{section}")).intake.lines
+    config(&format!("[target]\nclient_code = \"acme\"\n{section}")).intake.kinds.lines
 }
 
 async fn start(dir: &Path, more: &str) -> (Fixture, PathBuf) {
@@ -73,7 +73,7 @@ async fn start(dir: &Path, more: &str) -> (Fixture, PathBuf) {
 }
 
 async fn wait(fixture: &Fixture, condition: impl Fn(&LineView) -> bool) -> Status {
-    fixture.agent.wait_status(|status| condition(&status.lines[0])).await
+    fixture.agent.wait_status(|status| condition(&status.intake.lines[0])).await
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn each_line_of_a_reader_is_an_event_and_the_same_card_at_once_is_one() {
     wait(&fixture, |view| view.connected).await;
     reader.send(b";18=2712\r\n;18=2712\r\n;26\n;27\nrubbish\n");
     let status = wait(&fixture, |view| view.unmatched == 1).await;
-    let LineView { repeated, wrong_checksum, .. } = status.lines[0];
+    let LineView { repeated, wrong_checksum, .. } = status.intake.lines[0];
     assert_eq!((repeated, wrong_checksum), (1, 1));
     fixture.wait_held("18", "until", "2712").await;
     fixture.wait_held("26", "source", "/line/card-reader").await;
@@ -98,19 +98,19 @@ async fn a_reader_is_waited_for_and_goes_on_when_it_is_plugged_in_again() {
     let dir = tempfile::tempdir().unwrap();
     let (fixture, path) = start(dir.path(), "start = \"\\u0002\"\nstop = \"\\u0003\"").await;
     let status = wait(&fixture, |view| view.problem.is_some()).await;
-    assert!(!status.lines[0].connected);
+    assert!(!status.intake.lines[0].connected);
     let mut reader = CardReader::plug_in(&path);
     wait(&fixture, |view| view.connected).await;
     reader.send(b"\x02;1\x03noise\x02;2");
     wait(&fixture, |view| view.events == 1).await;
     drop(reader);
     let status = wait(&fixture, |view| !view.connected).await;
-    assert!(status.lines[0].problem.as_ref().unwrap().contains("unplugged"), "{status:?}");
+    assert!(status.intake.lines[0].problem.as_ref().unwrap().contains("unplugged"), "{status:?}");
     let mut reader = CardReader::plug_in(&path);
     wait(&fixture, |view| view.connected).await;
     reader.send(b"\x03\x02;3\x03");
     let status = wait(&fixture, |view| view.events == 2).await;
-    assert_eq!((status.events.recorded, status.lines[0].unmatched), (2, 0), "half a line is no line");
+    assert_eq!((status.events.recorded, status.intake.lines[0].unmatched), (2, 0), "half a line is no line");
     fixture.wait_held("3", "visits", "1").await;
 }
 
@@ -129,7 +129,7 @@ async fn lines_wait_while_the_store_is_full() {
     let endpoint = format!("http://{}", fixture.sandbox_address);
     fixture.agent.change(setup().settings(&endpoint)).await;
     let status = wait(&fixture, |view| view.events == 2).await;
-    assert_eq!((status.events.recorded, &status.lines[0].problem), (2, &None));
+    assert_eq!((status.events.recorded, &status.intake.lines[0].problem), (2, &None));
     fixture.agent.stop().await;
 }
 

@@ -17,6 +17,7 @@ use outpost::forward::ForwarderRules;
 use outpost::http::server::ServerOptions;
 use outpost::inspect::status::Status;
 use outpost::intake::folder::FolderRules;
+use outpost::intake::kinds::Kinds;
 use outpost::intake::line::LineRules;
 use outpost::sandbox::Sandbox;
 use outpost::sandbox::faults::Faults;
@@ -251,8 +252,10 @@ impl Running {
             session_key: SecretString::from(TOKEN),
             server: setup.server,
             settings: setup.settings(endpoint),
-            lines: setup.lines.clone(),
-            folder: setup.folder.clone().map(|rules| FolderRules { path: dir.join("drop"), ..rules }),
+            intake: Kinds {
+                folder: setup.folder.clone().map(|rules| FolderRules { path: dir.join("drop"), ..rules }),
+                lines: setup.lines.clone(),
+            },
             reload: None,
             log_level: None,
         };

@@ -19,8 +19,7 @@ use crate::core::tokens::Tokens;
 use crate::device::log_level::LogLevel;
 use crate::device::shared::Shared;
 use crate::http::api::Reloaded;
-use crate::intake::folder::FolderRules;
-use crate::intake::line::LineRules;
+use crate::intake::kinds::Kinds;
 
 /// How a reload is asked for: whoever asks is told what came of it.
 pub(super) type Request = oneshot::Sender<Result<Reloaded, String>>;
@@ -37,8 +36,7 @@ pub(super) struct Reloader {
     /// What takes a restart to change.
     pub(super) agent: AgentConfig,
     pub(super) log: LogConfig,
-    pub(super) folder: Option<FolderRules>,
-    pub(super) lines: Vec<LineRules>,
+    pub(super) intake: Kinds,
     /// Where the agent listens, as configured and as it came out.
     pub(super) listen: SocketAddr,
     pub(super) listens: Endpoint,
@@ -144,8 +142,7 @@ impl Reloader {
         };
         name(config.agent.data_dir != self.agent.data_dir, "data_dir in [agent]");
         name(config.agent.device_id != self.agent.device_id, "device_id in [agent]");
-        name(config.intake.folder != self.folder, "[intake.folder]");
-        name(config.intake.lines != self.lines, "[[intake.line]]");
+        config.intake.kinds.sections_changed(&self.intake).into_iter().for_each(|section| name(true, section));
         name(config.log.dir != self.log.dir, "dir in [log]");
         name(config.log.keep_files != self.log.keep_files, "keep_files in [log]");
         named

@@ -9,8 +9,7 @@ use crate::core::timestamp::Timestamp;
 use crate::device::metrics::RecentRequest;
 use crate::inspect::rejected::RejectedItem;
 use crate::inspect::status::{Profile, ProfileAttribute, Status};
-use crate::intake::folder::FolderView;
-use crate::intake::line::LineView;
+use crate::intake::view::Figure;
 
 /// The link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -124,27 +123,14 @@ pub(super) fn numbers(status: &Status) -> Vec<Number> {
             part: Some(percent(store.bytes, store.max_bytes)),
         },
     ];
-    numbers.extend(status.folder.as_ref().map(folder));
-    numbers.extend(status.lines.iter().map(device));
+    numbers.extend(status.intake.shown().map(|intake| Number::from(intake.figure())));
     numbers
 }
 
-/// How far the file is that is being read, or what was read.
-fn folder(folder: &FolderView) -> Number {
-    let read = format!("{} files read since the start, {} of them with bad lines.", folder.files, folder.failed_files);
-    let problem = folder.problem.as_deref().map(|problem| format!(" {}.", capitalised(problem))).unwrap_or_default();
-    let (figure, part) = match &folder.reading {
-        Some(reading) => (format!("reads {}", reading.file), Some(percent(reading.bytes, reading.total_bytes))),
-        None => (format!("{} waiting", folder.waiting), None),
-    };
-    Number { name: "Folder", figure, words: format!("{read}{problem}"), part }
-}
-
-fn device(device: &LineView) -> Number {
-    let figure = if device.connected { "connected" } else { "not there" };
-    let problem = device.problem.as_deref().map(|problem| format!(" {}.", capitalised(problem))).unwrap_or_default();
-    let words = format!("{}: {} events since the start.{problem}", device.name, device.events);
-    Number { name: "Device", figure: figure.to_owned(), words, part: None }
+impl From<Figure> for Number {
+    fn from(Figure { name, figure, words, part }: Figure) -> Self {
+        Self { name, figure, words, part: part.map(|(part, whole)| percent(part, whole)) }
+    }
 }
 
 /// One line of what was rejected.

@@ -10,8 +10,7 @@ use crate::core::operation::Sent;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 use crate::device::metrics::Numbers;
-use crate::intake::folder::FolderView;
-use crate::intake::line::LineView;
+use crate::intake::kinds::KindViews;
 use crate::store::{AttributeRow, BatchHead, Moment, ProfileEvent, ProfileRow, ReadBack};
 
 /// The document of `GET /v1/status`; the contract names its fields.
@@ -28,12 +27,9 @@ pub struct Status {
     pub quota: QuotaCounts,
     /// Which way updates went since the agent started, and why.
     pub routes: Vec<RouteCount>,
-    /// How the folder is doing, if one is read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub folder: Option<FolderView>,
-    /// How the devices are doing whose lines are taken.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub lines: Vec<LineView>,
+    /// How each kind of intake is doing that is configured.
+    #[serde(flatten)]
+    pub intake: KindViews,
     /// Batches that are not at their end, and the last that are, newest first.
     pub batches: Vec<BatchView>,
     /// Reading profiles: before they are sent, and back.

@@ -16,9 +16,7 @@ use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
 use crate::forward::shown::{LinkView, PendingAtStart, ProfileWait, ProfileWaits, RouteCounts, SharedBounds};
 use crate::inspect::rejected::{RejectedItem, RejectedList};
-use crate::intake::folder::FolderView;
-use crate::intake::line::LineView;
-use crate::intake::view::SharedView;
+use crate::intake::kinds::{KindViews, SharedKinds};
 use crate::store::{Counters, InFlight, Pending, ProfileRow, Reader, RejectedRow, Room, StoreError, StoreFile, Writer};
 
 mod documents;
@@ -61,10 +59,8 @@ pub struct StatusParts {
     pub bounds: SharedBounds,
     /// The quota's clock.
     pub quota_clock: QuotaClock,
-    /// How the folder is doing, if one is read.
-    pub folder: Option<SharedView<FolderView>>,
-    /// How the devices are doing whose lines are taken.
-    pub lines: Vec<SharedView<LineView>>,
+    /// How each kind of intake is doing that is configured.
+    pub intake: SharedKinds,
     /// Which way updates went.
     pub route_counts: RouteCounts,
     /// Why profiles wait, each alone.
@@ -91,8 +87,7 @@ impl StatusParts {
             updates_per_day: bounds.updates_per_day,
             reads_per_day: bounds.reads_per_day,
             routes: self.route_counts.counted().into_iter().map(RouteCount::from).collect(),
-            folder: self.folder.as_ref().map(SharedView::now),
-            lines: self.lines.iter().map(SharedView::now).collect(),
+            intake: self.intake.now(),
             quota_now: self.quota_clock.at(self.clock.elapsed()),
             max_bytes: bounds.max_bytes,
             is_full: matches!(*self.writer.room().borrow(), Room::Full(_)),
@@ -224,8 +219,7 @@ pub fn status_at_rest(
         updates_per_day,
         reads_per_day,
         routes: Vec::new(),
-        folder: None,
-        lines: Vec::new(),
+        intake: KindViews::default(),
         data_dir,
     };
     gather(known, reader)
@@ -242,8 +236,7 @@ struct Known<'n> {
     updates_per_day: u64,
     reads_per_day: u64,
     routes: Vec<RouteCount>,
-    folder: Option<FolderView>,
-    lines: Vec<LineView>,
+    intake: KindViews,
     quota_now: Timestamp,
     max_bytes: u64,
     is_full: bool,
@@ -292,8 +285,7 @@ fn gather(known: Known<'_>, reader: &Reader) -> Result<Status, StoreError> {
             opens_at: link.quota_opens_at.map(|at| at.to_string()),
         },
         routes: known.routes,
-        folder: known.folder,
-        lines: known.lines,
+        intake: known.intake,
         batches: reader.batches(BATCHES_SHOWN)?.into_iter().map(BatchView::from).collect(),
         reads: ReadCounts {
             total: totals.reads,

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::Intake;
+use super::kind::{Kind, Work};
 use super::view::SharedView;
 
 mod bounded;
@@ -35,28 +36,28 @@ use watch_folder::Watch;
 /// How often old files are looked for.
 const PURGE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
+impl Kind for FolderRules {
+    const SECTION: &'static str = "[intake.folder]";
+
+    type View = FolderView;
+
+    fn open(self, intake: Intake, stop: watch::Receiver<bool>) -> (SharedView<FolderView>, Work) {
+        let view = SharedView::default();
+        let folder = Folder { rules: Arc::new(self), intake, view: view.clone() };
+        (view, Box::pin(folder.run(stop)))
+    }
+}
+
 /// Reads a folder as long as the agent runs.
-pub struct Folder {
+struct Folder {
     rules: Arc<FolderRules>,
     intake: Intake,
     view: SharedView<FolderView>,
 }
 
 impl Folder {
-    /// A folder, and where its events go.
-    #[must_use]
-    pub fn new(rules: FolderRules, intake: Intake) -> Self {
-        Self { rules: Arc::new(rules), intake, view: SharedView::default() }
-    }
-
-    /// How it is doing, for whoever shows it.
-    #[must_use]
-    pub fn view(&self) -> SharedView<FolderView> {
-        self.view.clone()
-    }
-
     /// Reads until `stop` turns true: what was recorded until then is not recorded again.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+    async fn run(self, mut stop: watch::Receiver<bool>) {
         let this = Arc::new(self);
         let mut files = Files::default();
         let mut watch = None;

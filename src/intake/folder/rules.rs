@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::files;
 use super::lines::Encoding;
 use super::table::TableRules;
-use crate::intake::view::SharedView;
+use crate::intake::view::{Figure, SharedView, Shown, sentence};
 
 /// How a folder is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,29 @@ pub struct FolderView {
     /// What keeps the folder from being read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+}
+
+impl Shown for FolderView {
+    fn line(&self) -> String {
+        let Self { waiting, reading, files, failed_files, lines, failed_lines, problem } = self;
+        let reading = reading.as_ref().map(|reading| {
+            let percent = 100 * reading.bytes / reading.total_bytes.max(1);
+            format!("{} at {percent} % ({} lines), ", reading.file, reading.lines)
+        });
+        let problem = problem.as_deref().map(|problem| format!("; {problem}")).unwrap_or_default();
+        let read =
+            format!("{files} files ({failed_files} failed) and {lines} lines ({failed_lines} failed) since the start");
+        format!("{:<10}{}{waiting} waiting; {read}{problem}", "folder", reading.unwrap_or_default())
+    }
+
+    fn figure(&self) -> Figure {
+        let (figure, part) = match &self.reading {
+            Some(reading) => (format!("reads {}", reading.file), Some((reading.bytes, reading.total_bytes))),
+            None => (format!("{} waiting", self.waiting), None),
+        };
+        let read = format!("{} files read since the start, {} of them with bad lines.", self.files, self.failed_files);
+        Figure { name: "Folder", figure, words: format!("{read}{}", sentence(self.problem.as_deref())), part }
+    }
 }
 
 /// How far a file was read.

@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use super::Intake;
 use super::cloudevents::{self, Parsed};
-use super::view::SharedView;
+use super::kind::{Kind, Work};
+use super::view::{Figure, SharedView, Shown, sentence};
 use crate::core::limits::LINES_WAITING_MAX;
 use crate::device::clock::Clock;
 use crate::store::StoreError;
@@ -56,29 +57,48 @@ pub struct LineView {
     pub problem: Option<String>,
 }
 
+impl Shown for LineView {
+    fn line(&self) -> String {
+        let Self { name, connected, events, repeated, unmatched, wrong_checksum, lost, problem } = self;
+        let state = if *connected { "connected" } else { "not there" };
+        let problem = problem.as_deref().map(|problem| format!("; {problem}")).unwrap_or_default();
+        format!(
+            "{:<10}{name} {state}; {events} events, {repeated} repeated, {unmatched} unmatched, {wrong_checksum} with a \
+             wrong check digit, {lost} lost{problem}",
+            "device"
+        )
+    }
+
+    fn figure(&self) -> Figure {
+        let figure = if self.connected { "connected" } else { "not there" };
+        let problem = sentence(self.problem.as_deref());
+        let words = format!("{}: {} events since the start.{problem}", self.name, self.events);
+        Figure { name: "Device", figure: figure.to_owned(), words, part: None }
+    }
+}
+
+impl Kind for LineRules {
+    const SECTION: &'static str = "[[intake.line]]";
+
+    type View = LineView;
+
+    fn open(self, intake: Intake, stop: watch::Receiver<bool>) -> (SharedView<LineView>, Work) {
+        let view = SharedView::new(LineView { name: self.name.clone(), ..LineView::default() });
+        let device = LineDevice { rules: self, intake, view: view.clone() };
+        (view, Box::pin(device.run(stop)))
+    }
+}
+
 /// Takes the lines of one device as long as the agent runs.
-pub struct LineDevice {
+struct LineDevice {
     rules: LineRules,
     intake: Intake,
     view: SharedView<LineView>,
 }
 
 impl LineDevice {
-    /// A device, and where its events go.
-    #[must_use]
-    pub fn new(rules: LineRules, intake: Intake) -> Self {
-        let view = SharedView::new(LineView { name: rules.name.clone(), ..LineView::default() });
-        Self { rules, intake, view }
-    }
-
-    /// How it is doing, for whoever shows it.
-    #[must_use]
-    pub fn view(&self) -> SharedView<LineView> {
-        self.view.clone()
-    }
-
     /// Takes lines until `stop` turns true; what has come until then is recorded.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+    async fn run(self, mut stop: watch::Receiver<bool>) {
         let Self { rules, intake, view } = self;
         let (lines, waiting) = mpsc::channel(LINES_WAITING_MAX);
         let clock = intake.clock();

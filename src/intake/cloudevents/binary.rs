@@ -1,0 +1,70 @@
+//! Binary mode: attributes in headers, data in the body.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use percent_encoding::percent_decode_str;
+use serde_json::value::RawValue;
+
+use super::Parsed;
+use super::data::{is_json, media_type};
+use super::envelope::event;
+use super::invalid::{Invalid, not_json, utf8};
+
+/// Reads one event in binary mode: its attributes are the headers whose name begins with `ce-`.
+///
+/// # Errors
+/// As for [`structured`].
+pub fn binary<'a>(
+    headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+    content_type: Option<&str>,
+    body: &[u8],
+) -> Result<Parsed, Invalid> {
+    let mut json = String::from("{");
+    for (name, value) in headers {
+        let Some(name) = name.strip_prefix("ce-") else { continue };
+        push_member(&mut json, name, &quoted(&header_text(name, value)?));
+    }
+    if let Some(content_type) = content_type {
+        push_member(&mut json, "datacontenttype", &quoted(content_type));
+    }
+    if !body.is_empty() {
+        push_data(&mut json, content_type, body)?;
+    }
+    json.push('}');
+    event(&json)
+}
+
+fn header_text(name: &str, value: &[u8]) -> Result<String, Invalid> {
+    let invalid = || Invalid::at(name, "the header is not percent-encoded UTF-8");
+    let text = std::str::from_utf8(value).map_err(|_| invalid())?;
+    percent_decode_str(text).decode_utf8().map(Cow::into_owned).map_err(|_| invalid())
+}
+
+fn push_data(json: &mut String, content_type: Option<&str>, body: &[u8]) -> Result<(), Invalid> {
+    let media_type = content_type.map_or_else(String::new, media_type);
+    if is_json(content_type) {
+        let data: &RawValue =
+            serde_json::from_str(utf8(body)?).map_err(|error| Invalid::at("data", not_json(&error)))?;
+        push_member(json, "data", data.get());
+    } else if media_type.starts_with("text/") {
+        push_member(json, "data", &quoted(utf8(body)?));
+    } else {
+        push_member(json, "data_base64", &quoted(&BASE64_STANDARD.encode(body)));
+    }
+    Ok(())
+}
+
+fn push_member(json: &mut String, name: &str, value: &str) {
+    if json.len() > 1 {
+        json.push(',');
+    }
+    json.push_str(&quoted(name));
+    json.push(':');
+    json.push_str(value);
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a string is JSON")
+}

@@ -1,0 +1,153 @@
+//! CloudEvents 1.0 over HTTP: structured, batch and binary mode, read into valid events.
+//!
+//! Source: CloudEvents 1.0.2, JSON event format and HTTP protocol binding. An error names the event's index and the
+//! field, and never repeats a value.
+
+use minijinja::Value;
+use serde::Deserialize;
+
+use crate::core::event::{Event, Hashes};
+use crate::core::timestamp::Timestamp;
+
+mod batch;
+mod binary;
+mod data;
+mod envelope;
+mod invalid;
+
+pub use batch::batch;
+pub use binary::binary;
+pub use data::media_type;
+pub use invalid::Invalid;
+
+use envelope::event;
+use invalid::utf8;
+
+/// A valid event, before the device's clock had its say.
+#[derive(Clone)]
+pub struct Parsed {
+    /// See [`crate::core::event::Event`].
+    pub id: String,
+    /// See [`crate::core::event::Event`].
+    pub source: String,
+    /// See [`crate::core::event::Event`].
+    pub event_type: String,
+    /// See [`crate::core::event::Event`].
+    pub subject: Option<String>,
+    /// The time that the event claims.
+    pub time: Option<Timestamp>,
+    /// The payload; undefined when there is none.
+    pub data: Value,
+    /// The event as CloudEvents JSON.
+    pub json: String,
+    /// See [`crate::core::event::Event`].
+    pub hashes: Hashes,
+}
+
+impl Parsed {
+    /// The event, with the time that it is taken to have.
+    #[must_use]
+    pub fn at(self, time: Timestamp) -> Event {
+        let Self { id, source, event_type, subject, data, json, hashes, .. } = self;
+        Event { id, source, event_type, subject, time, data, json, hashes }
+    }
+}
+/// Reads one event in structured mode.
+///
+/// # Errors
+/// [`Invalid`] for anything that is not one CloudEvent within the limits.
+pub fn structured(body: &[u8]) -> Result<Parsed, Invalid> {
+    event(utf8(body)?)
+}
+
+/// Reads an event of the journal, with the hashes that stand there in the place of what is hidden.
+///
+/// # Errors
+/// As for [`structured`].
+pub fn journalled(json: &str) -> Result<Parsed, Invalid> {
+    #[derive(Deserialize)]
+    struct Held {
+        outposthashes: Option<String>,
+    }
+    let mut parsed = event(json)?;
+    let held = serde_json::from_str::<Held>(json).ok().and_then(|held| held.outposthashes);
+    parsed.hashes = held.and_then(|held| serde_json::from_str(&held).ok()).unwrap_or_default();
+    Ok(parsed)
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::limits::BATCH_EVENTS_MAX;
+
+    const PLAIN: &str =
+        r#"{"specversion":"1.0","id":"1","source":"/till","type":"t","time":"2026-11-23T10:00:00Z","data":{"a":1}}"#;
+
+    fn check(json: &str, field: &str, problem: &str) {
+        let invalid = structured(json.as_bytes()).err().expect(json);
+        assert_eq!(invalid.field.as_deref().unwrap_or_default(), field, "{json}: {invalid}");
+        assert!(invalid.problem.contains(problem), "{json}: {invalid}");
+    }
+
+    #[test]
+    fn a_plain_event_is_read_and_kept_as_it_came() {
+        let event = structured(PLAIN.as_bytes()).expect("valid");
+        assert_eq!((event.id.as_str(), event.source.as_str(), event.event_type.as_str()), ("1", "/till", "t"));
+        assert_eq!(event.json, PLAIN);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_field() {
+        check("[]", "", "JSON object");
+        check("{", "", "not valid JSON");
+        check(&PLAIN.replace("\"1.0\"", "\"0.3\""), "specversion", "1.0");
+        check(&PLAIN.replace("\"id\":\"1\",", ""), "id", "missing");
+        check(&PLAIN.replace("\"id\":\"1\"", "\"id\":\"\""), "id", "empty");
+        check(&PLAIN.replace("\"id\":\"1\"", "\"id\":7"), "id", "not a text");
+        check(&PLAIN.replace("\"id\":\"1\"", "\"id\":\"1\",\"id\":\"2\""), "id", "twice");
+        check(&PLAIN.replace("2026-11-23T10", "yesterday"), "time", "RFC 3339");
+        check(&PLAIN.replace("{\"a\":1}", "{\"a\":\"\\u0000\"}"), "data.a", "NUL");
+        check(&PLAIN.replace("{\"a\":1}", "\"\\ud800\""), "data", "not valid JSON");
+        check(&PLAIN.replace("{\"a\":1}", "1,\"data_base64\":\"AA==\""), "data_base64", "not both");
+        check(&PLAIN.replace("\"data\":{\"a\":1}", "\"data_base64\":\"?\""), "data_base64", "base64");
+        check(&PLAIN.replace("\"data\"", "\"extra\""), "extra", "extension");
+        check(&PLAIN.replace("{\"a\":1}", &"[".repeat(200)), "data", "recursion limit");
+        check(&PLAIN.replace("{\"a\":1}", "1e999"), "data", "out of range");
+        check(&format!("{PLAIN} x"), "", "trailing");
+        check(&PLAIN.replace("/till", &"x".repeat(1_025)), "source", "1025 bytes");
+    }
+
+    #[test]
+    fn an_escaped_backslash_before_u0000_is_no_nul() {
+        assert!(structured(PLAIN.replace("{\"a\":1}", "\"\\\\u0000\"").as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_batch_names_the_first_event_that_is_wrong() {
+        let index = |body: String| batch(body.as_bytes()).err().and_then(|invalid| invalid.index);
+        assert_eq!(batch(format!("[{PLAIN},{PLAIN}]").as_bytes()).map(|events| events.len()), Ok(2));
+        assert_eq!(batch(b"[]").map(|events| events.len()), Ok(0));
+        assert_eq!(index(format!("[{PLAIN},{{}}]")), Some(1));
+        assert_eq!(index(format!("[{PLAIN},{PLAIN},?]")), Some(2));
+        assert!(batch(format!("[{}1]", "1,".repeat(BATCH_EVENTS_MAX)).as_bytes()).is_err_and(|it| it.is_too_large));
+    }
+
+    #[test]
+    fn binary_mode_takes_attributes_from_headers_and_data_by_its_type() {
+        let headers: [(&str, &[u8]); 5] = [
+            ("ce-specversion", b"1.0"),
+            ("ce-id", b"1%20%C3%B6"),
+            ("ce-source", b"/till"),
+            ("ce-type", b"t"),
+            ("accept", b"*/*"),
+        ];
+        let read = |content_type, body: &[u8]| binary(headers.into_iter(), content_type, body).expect("valid");
+        let json = read(Some("application/json"), b"{\"a\": 1}");
+        assert_eq!(json.id, "1 ö");
+        assert_eq!(json.data.get_attr("a").expect("there").to_string(), "1");
+        assert_eq!(read(Some("text/plain"), b"hi").data.as_str(), Some("hi"));
+        assert!(read(Some("application/octet-stream"), b"\xff").json.contains("\"data_base64\":\"/w==\""));
+        assert!(read(None, b"").data.is_undefined());
+        assert!(binary(headers.into_iter(), Some("application/json"), b"{").is_err());
+        assert!(binary(headers.into_iter(), Some("application/json"), b"1,\"id\":\"2\"").is_err());
+    }
+}
