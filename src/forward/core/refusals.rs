@@ -59,6 +59,8 @@ pub(super) struct Refusals {
     status: u16,
     streak: Vec<i64>,
     since: Timestamp,
+    /// Whether the refusals hit everybody, and nothing was accepted since.
+    is_everybody: bool,
     /// Profiles that were refused with all others, and how many acceptances there were by then.
     suspects: HashMap<i64, u64>,
 }
@@ -73,6 +75,7 @@ impl Refusals {
     pub(super) fn accepted(&mut self) {
         self.accepted += 1;
         self.streak.clear();
+        self.is_everybody = false;
     }
 
     /// Judges a refusal of a profile's update with that status.
@@ -81,7 +84,8 @@ impl Refusals {
             self.suspects.remove(&profile_id);
             return Refusal::Its;
         }
-        if self.status != status || self.streak.is_empty() {
+        // Who refuses everybody may find other words for it, or somebody between may say no as well.
+        if !self.is_everybody && (self.status != status || self.streak.is_empty()) {
             self.streak.clear();
             (self.status, self.since) = (status, at);
         }
@@ -91,6 +95,7 @@ impl Refusals {
         if self.streak.len() < EVERYBODY {
             return Refusal::Its;
         }
+        self.is_everybody = true;
         if self.suspects.len() >= SUSPECTS_MAX {
             self.suspects.clear();
         }
@@ -130,6 +135,16 @@ mod tests {
         assert_eq!(refusals.refused(3, 400, AT), Refusal::Its);
         refusals.refused(4, 400, AT);
         assert_eq!(refusals.refused(5, 404, AT), Refusal::Its);
+    }
+
+    #[test]
+    fn once_everybody_is_refused_another_status_is_everybody_s_too_until_one_is_accepted() {
+        let mut refusals = Refusals::default();
+        (1..=3).for_each(|profile| drop(refusals.refused(profile, 400, AT)));
+        assert_eq!(refusals.refused(1, 404, AT), Refusal::Everybody(Vec::new(), AT));
+        assert_eq!(refusals.refused(9, 400, AT), Refusal::Everybody(Vec::new(), AT));
+        refusals.accepted();
+        assert_eq!(refusals.refused(10, 404, AT), Refusal::Its);
     }
 
     #[test]

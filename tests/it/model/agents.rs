@@ -554,10 +554,9 @@ impl Agent for Small {
         self.memory = Memory::default();
     }
 
-    fn heal(&mut self, _moment: Moment) {
-        for profile in self.disk.profiles.values_mut() {
-            profile.attributes.values_mut().for_each(|attribute| attribute.refused = None);
-        }
+    fn heal(&mut self, _moment: Moment) -> usize {
+        let attributes = self.disk.profiles.values_mut().flat_map(|profile| profile.attributes.values_mut());
+        attributes.filter_map(|attribute| attribute.refused.take()).count()
     }
 
     fn rows(&self) -> Vec<BookRow> {

@@ -65,6 +65,26 @@ impl Story {
     }
 }
 
+impl Story {
+    /// The story of a seed in which Target itself refuses every update of a device for some hours, once, as it does where the
+    /// client code is wrong. Nothing else is a reason to reject anything.
+    pub fn of_refusals(seed: u64) -> Self {
+        let mut story = Self::of_seed(seed);
+        story.steps.retain(|step| !matches!(step, Step::Curse { .. } | Step::Kill { .. } | Step::Weather { .. }));
+        for step in &mut story.steps {
+            if let Step::Faults(faults) = step {
+                faults.stranger = 0;
+            }
+        }
+        let mut rng = dice(seed, "refusals");
+        let place = rng.usize(0..=story.steps.len() / 2);
+        let device = (rng.u32(0..3) > 0).then(|| rng.usize(0..story.devices));
+        let weather = Weather::UpdatesRefused { code: [400, 400, 404, 413, 414, 422][rng.usize(0..6)] };
+        story.steps.insert(place, Step::Weather { device, weather, lasts: hours(rng.u64(1..48)) });
+        story
+    }
+}
+
 impl Author {
     fn nature(&mut self) -> Nature {
         let rng = &mut self.rng;

@@ -217,12 +217,15 @@ pub fn judge(
         });
     }
     if rules.must_read {
-        let mut before: BTreeMap<(usize, &Identity), &Request> = BTreeMap::new();
+        // A reading is good for one delivery of an attribute. What is too large goes in parts, all of one reading.
+        let mut used_at: BTreeMap<(usize, &Identity, &str), Timestamp> = BTreeMap::new();
         for request in &journal.requests {
-            let whose = (request.device, &request.identity);
-            findings.extend(unread(journal, request, before.get(&whose).copied(), events, rules));
+            let whose =
+                || request.attributes.iter().map(|(name, _)| (request.device, &request.identity, name.as_str()));
+            let last = whose().filter_map(|of| used_at.get(&of)).max().copied();
+            findings.extend(unread(journal, request, last, events, rules));
             if request.outcome != Outcome::No {
-                before.insert(whose, request);
+                used_at.extend(whose().map(|of| (of, request.sent_at)));
             }
         }
     }
@@ -297,12 +300,12 @@ pub fn assert_books(rows: &[BookRow], events: &[Acknowledged], at: Timestamp) {
 fn unread(
     journal: &Journal,
     request: &Request,
-    before: Option<&Request>,
+    last: Option<Timestamp>,
     events: &[Acknowledged],
     rules: &Rules,
 ) -> Option<Finding> {
     let (device, identity, sent_at) = (request.device, &request.identity, request.sent_at);
-    let used_at = before.map_or(Timestamp::from_millis(0), |before| before.sent_at);
+    let used_at = last.unwrap_or(Timestamp::from_millis(0));
     let mut readings = journal.readings_for(device, identity, sent_at, rules.reading_age);
     if readings.any(|reading| reading.asked_at >= used_at) || cannot_read(journal, request) {
         return None;

@@ -132,8 +132,8 @@ pub trait Agent {
     fn noted(&self) -> Vec<(Identity, Vec<(String, String)>)> {
         Vec::new()
     }
-    /// All is well from now on; a person retries what was rejected.
-    fn heal(&mut self, moment: Moment);
+    /// All is well from now on; a person retries what was rejected. Gives of how many profiles.
+    fn heal(&mut self, moment: Moment) -> usize;
     /// Its books; empty if it keeps none that can be checked.
     fn rows(&self) -> Vec<BookRow>;
     /// Whether the books are checked after each of its actions, which takes time.
@@ -150,6 +150,8 @@ pub struct Told {
     pub events: Vec<Acknowledged>,
     pub ended_at: Timestamp,
     pub actions: usize,
+    /// Profiles of each device of which an update was rejected when all became well.
+    pub rejected: Vec<usize>,
 }
 
 struct Telling<A> {
@@ -200,14 +202,14 @@ impl Story {
         for step in &self.steps {
             telling.step(step);
         }
-        telling.heal();
+        let rejected = telling.heal();
         telling.advance(self.quiet);
         let rows: Vec<BookRow> = telling.agents.iter().flat_map(A::rows).collect();
         let ended_at = telling.now;
         telling.target.pass(ended_at);
         telling.findings.extend(judge(&mut telling.target, &telling.events, &rows, &self.rules(), ended_at));
         let Telling { findings, target, events, actions, .. } = telling;
-        Told { findings, target, events, ended_at, actions }
+        Told { findings, target, events, ended_at, actions, rejected }
     }
 
     /// The story in readable lines, each with its time.
@@ -356,13 +358,15 @@ impl<A: Agent> Telling<A> {
         self.target.kill(device, noted, self.now);
     }
 
-    fn heal(&mut self) {
+    fn heal(&mut self) -> Vec<usize> {
         self.target.heal(self.now);
         self.kills.fill(None);
         self.cuts.fill(None);
-        for device in 0..self.agents.len() {
+        let devices = 0..self.agents.len();
+        let heal = |device| {
             let moment = self.moment(device);
-            self.agents[device].heal(moment);
-        }
+            self.agents[device].heal(moment)
+        };
+        devices.map(heal).collect()
     }
 }
