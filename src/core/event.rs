@@ -21,8 +21,10 @@ pub struct Event {
     pub event_type: String,
     /// The CloudEvents `subject`, if any.
     pub subject: Option<String>,
-    /// When it happened, as far as this device believes it; see `clock`.
+    /// When it happened, as far as this device believes it.
     pub time: Timestamp,
+    /// The same on the device's clock, which never runs backwards: the order of events.
+    pub ordered_at: Timestamp,
     /// The payload as a dynamic value; undefined when there is none.
     pub data: minijinja::Value,
     /// The whole event as CloudEvents JSON, as it goes to the journal.

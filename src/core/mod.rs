@@ -4,6 +4,8 @@ pub mod limits;
 
 pub mod timestamp;
 
+pub mod wall_clock;
+
 pub mod identity;
 
 pub mod number;

@@ -401,4 +401,19 @@ mod tests {
         check("1e28", true);
         check("1e40", false);
     }
+
+    #[test]
+    fn a_whole_quotient_goes_towards_minus_infinity_and_the_rest_has_the_divisor_s_sign() {
+        let check = |a: &str, b: &str, quotient: &str, rest: &str| {
+            let number = |text| Number::parse(text).expect("a number");
+            assert_eq!(number(a).divided_whole(&number(b)), Some((number(quotient), number(rest))), "{a} by {b}");
+        };
+        check("7", "2", "3", "1");
+        check("-7", "2", "-4", "1");
+        check("7", "-2", "-4", "-1");
+        check("-7", "-2", "3", "-1");
+        check("6", "-3", "-2", "0");
+        check("7.5", "2", "3", "1.5");
+        assert_eq!(Number::parse("0").map(Number::negated), Number::parse("0"), "there is no -0");
+    }
 }

@@ -158,4 +158,13 @@ mod tests {
         check("secret-a ", 0, None);
         check("", 0, None);
     }
+
+    #[test]
+    fn admin_allows_all_and_the_others_themselves_alone() {
+        let all = [Right::Record, Right::Read, Right::Admin];
+        let allowed = |right: Right| all.map(|needed| right.allows(needed));
+        assert_eq!(allowed(Right::Record), [true, false, false]);
+        assert_eq!(allowed(Right::Read), [false, true, false]);
+        assert_eq!(allowed(Right::Admin), [true, true, true]);
+    }
 }

@@ -1,17 +1,17 @@
 //! The device's clocks: the one place where time is read.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
 use crate::core::timestamp::Timestamp;
+use crate::core::wall_clock::WallClock;
 
 /// A wall clock that never runs backwards, not even across restarts, and a monotonic one.
 #[derive(Debug)]
 pub struct Clock {
-    /// The wall-clock time of the start, as the furthest-ahead reading has it: it only grows.
-    start_ms: AtomicI64,
+    wall: Mutex<WallClock>,
     started: Instant,
 }
 
@@ -19,16 +19,23 @@ impl Clock {
     /// A clock that starts no earlier than `floor`: when the newest event was recorded.
     #[must_use]
     pub fn new(floor: Option<Timestamp>) -> Self {
-        Self { start_ms: AtomicI64::new(floor.map_or(i64::MIN, Timestamp::as_millis)), started: Instant::now() }
+        Self { wall: Mutex::new(WallClock::new(floor, Self::system())), started: Instant::now() }
     }
 
-    /// The wall-clock time. If the system's clock went back, time goes on from the newest that was ever given, at its
-    /// own pace: a clock that stood still for years would never open a quota again.
+    /// The wall-clock time. If the system's clock went back, time goes on from the newest that was ever given.
     pub fn now(&self) -> Timestamp {
-        let elapsed_ms = i64::try_from(self.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let start_ms = system_millis() - elapsed_ms;
-        let before_ms = self.start_ms.fetch_max(start_ms, Ordering::Relaxed);
-        Timestamp::from_millis(before_ms.max(start_ms).saturating_add(elapsed_ms))
+        self.read(|_, now| now)
+    }
+
+    /// Puts an event's own time on this clock, for the order of events.
+    pub fn place(&self, time: Timestamp) -> Timestamp {
+        self.read(|wall, _| wall.place(time))
+    }
+
+    fn read<T>(&self, of: impl FnOnce(&WallClock, Timestamp) -> T) -> T {
+        let mut wall = self.wall.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = wall.read(Self::system(), self.elapsed());
+        of(&wall, now)
     }
 
     /// The system's wall clock as it is, which may jump either way.

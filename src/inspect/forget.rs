@@ -122,6 +122,6 @@ impl Forgetting {
     /// rejected, or came before its mapping, is as much about a person as another.
     fn is_of(&self, identity: &Identity, row: &JournalRow) -> bool {
         let Ok(parsed) = cloudevents::journalled(&row.json) else { return false };
-        self.mappings.identities(&parsed.at(row.time)).any(|found| found == *identity)
+        self.mappings.identities(&parsed.at(row.time, row.time)).any(|found| found == *identity)
     }
 }

@@ -123,7 +123,7 @@ impl Retry {
         let parsed =
             cloudevents::journalled(json).map_err(|invalid| format!("the event cannot be read any more: {invalid}"))?;
         // The time as it was taken then.
-        let event = parsed.at(*time);
+        let event = parsed.at(*time, clock.place(*time));
         // Whoever agreed then need not be asked again.
         let meaning = Meaning::from(mappings.map(&event));
         let recording = recording(event, meaning, mappings, clock);

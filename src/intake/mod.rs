@@ -56,12 +56,6 @@ impl Intake {
         self.mappings.now()
     }
 
-    /// The device's clock.
-    #[must_use]
-    pub fn clock(&self) -> Arc<Clock> {
-        self.clock.clone()
-    }
-
     /// Records events, all or none, and answers once they are on disk.
     ///
     /// # Errors
@@ -114,14 +108,15 @@ pub fn record_directly(
 /// Gives an event its time: its own, unless it has none or one that this device cannot believe.
 #[must_use]
 pub fn event_at(parsed: Parsed, clock: &Clock) -> (Event, Option<String>) {
-    let (time, now) = (parsed.time, clock.now());
-    let is_ahead = time.is_some_and(|time| time.since(now) > EVENT_TIME_AHEAD_MAX);
-    let note = is_ahead.then(|| {
-        let ahead = time.map(|time| time.since(now).as_secs()).unwrap_or_default();
-        format!("time is {ahead} s ahead of this device and was taken as now")
-    });
-    let time = time.filter(|_| !is_ahead).unwrap_or(now);
-    (parsed.at(time), note)
+    let now = clock.now();
+    match parsed.time {
+        None => (parsed.at(now, now), None),
+        Some(time) if time.since(now) > EVENT_TIME_AHEAD_MAX => {
+            let ahead = time.since(now).as_secs();
+            (parsed.at(now, now), Some(format!("time is {ahead} s ahead of this device and was taken as now")))
+        }
+        Some(time) => (parsed.at(time, clock.place(time)), None),
+    }
 }
 
 /// All that recording an event needs, once it is known what the event means.

@@ -340,7 +340,7 @@ impl Store {
         let (seq, recorded_at) = (self.next_seq(), self.recorded_at(recording.recorded_at));
         self.happens(recorded_at);
         let (status, profile_ids, rejection) =
-            self.apply(&recording.meaning, Stamp { time: event.time, seq }, recorded_at)?;
+            self.apply(&recording.meaning, Stamp { time: event.ordered_at, seq }, recorded_at)?;
         self.insert(event, seq, recorded_at, (status, &profile_ids))?;
         if let Some((reason, detail)) = &rejection {
             self.reject(seq, recorded_at, *reason, detail)?;

@@ -111,7 +111,7 @@ impl Store {
         let recorded_at = self.recorded_at(recording.recorded_at);
         let seq = self.next_seq();
         let (status, profile_ids, rejection) =
-            self.apply(&recording.meaning, Stamp { time: recording.event.time, seq }, recorded_at)?;
+            self.apply(&recording.meaning, Stamp { time: recording.event.ordered_at, seq }, recorded_at)?;
         if let Some((reason, detail)) = rejection {
             self.reject_again(id, recorded_at, reason, &detail)?;
             return Ok(Some(Recorded { seq: old, status, reason: Some(detail) }));

@@ -1,5 +1,7 @@
 //! What people type, and what they read.
 
+use std::time::Duration;
+
 use outpost::store::{FILE_NAME, SCHEMA_VERSION, Store};
 use serde_json::Value;
 
@@ -481,6 +483,37 @@ fn preview_says_what_the_forwarder_would_wait_for() {
         "{said}"
     );
     assert!(!said.contains("POST"), "{said}");
+}
+
+#[test]
+fn a_clock_that_was_two_days_ahead_does_not_hold_back_what_happens_after_it_was_set_right() {
+    let device = Device::new();
+    let used_at = |store: &str, time: jiff::Timestamp| {
+        let data = format!("{{\"card\":\"7\",\"store\":\"{store}\"}}");
+        device.works(&["record", "--type", "com.acme.loyalty.used", "--time", &time.to_string(), "--data", &data]);
+    };
+    used_at("Lund", jiff::Timestamp::now());
+    let path = device.dir.path().join("data").join(FILE_NAME);
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch(
+            "UPDATE journal SET recorded_at_ms = recorded_at_ms + 172800000, time_ms = time_ms + 172800000;
+             UPDATE attribute SET event_time_ms = event_time_ms + 172800000",
+        )
+        .unwrap();
+    used_at("Ystad", jiff::Timestamp::now() + Duration::from_secs(1));
+    assert!(
+        device.works(&["explain", "third_party_id:7"]).contains("Ystad"),
+        "{}",
+        device.works(&["explain", "third_party_id:7"])
+    );
+    // What happened before the start is of before.
+    used_at("Malmö", jiff::Timestamp::now() - Duration::from_secs(3_600));
+    assert!(
+        !device.works(&["explain", "third_party_id:7"]).contains("Malmö"),
+        "{}",
+        device.works(&["explain", "third_party_id:7"])
+    );
 }
 
 #[test]

@@ -73,6 +73,7 @@ impl World {
             event_type: "t".to_owned(),
             subject: None,
             time: Timestamp::from_millis(time),
+            ordered_at: Timestamp::from_millis(time),
             data: minijinja::Value::UNDEFINED,
             id: id.clone(),
         };

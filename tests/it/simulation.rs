@@ -20,6 +20,7 @@ use outpost::core::mapping::{Meaning, ProfileChanges};
 use outpost::core::operation::{Change, Shown};
 use outpost::core::short_hash::short_hash;
 use outpost::core::timestamp::Timestamp;
+use outpost::core::wall_clock::WallClock;
 use outpost::forward::core::{Action, BatchCame, Core, CoreParts, Input, Moment as CoreMoment, Request, Settle, Waits};
 use outpost::forward::{ForwarderRules, ForwarderSettings};
 use outpost::store::{
@@ -54,8 +55,7 @@ struct Process {
     in_flight: InFlight,
     rng: Rng,
     booted_at: Timestamp,
-    /// The wall clock at the start, as the furthest-ahead reading has it.
-    start_ms: i64,
+    clock: WallClock,
     quota_clock: QuotaClock,
     waits: Waits,
     /// Answers on their way, with when they are heard.
@@ -72,8 +72,7 @@ impl Process {
         store
             .set_limits(StoreLimits { min_free_disk_bytes: 0, shares_profiles: true, ..StoreLimits::default() })
             .unwrap();
-        let floor = store.counters().recorded_at.map_or(i64::MIN, Timestamp::as_millis);
-        let start_ms = moment.wall.as_millis().max(floor);
+        let mut clock = WallClock::new(store.counters().recorded_at, moment.wall);
         let (quota, quota_time) = store.quota(10_000, moment.wall).unwrap();
         let batches = store.open_batches().unwrap();
         let rows_sent = store.batch_rows_since(quota_time.at.minus(QUOTA_WINDOW)).unwrap();
@@ -90,7 +89,7 @@ impl Process {
         };
         let core_moment = CoreMoment {
             elapsed: Duration::ZERO,
-            wall: Timestamp::from_millis(start_ms),
+            wall: clock.read(moment.wall, Duration::ZERO),
             quota: quota_time,
             reads_open_in: None,
         };
@@ -100,7 +99,7 @@ impl Process {
             in_flight: InFlight::default(),
             rng: dice(seed, (device, moment.now.as_millis())),
             booted_at: moment.now,
-            start_ms,
+            clock,
             quota_clock: QuotaClock::new(quota_time.at, Duration::ZERO),
             waits: Waits::new(),
             coming: Vec::new(),
@@ -112,11 +111,9 @@ impl Process {
 
     fn moment(&mut self, moment: Moment) -> CoreMoment {
         let elapsed = moment.now.since(self.booted_at);
-        let elapsed_ms = i64::try_from(elapsed.as_millis()).unwrap();
-        self.start_ms = self.start_ms.max(moment.wall.as_millis() - elapsed_ms);
         CoreMoment {
             elapsed,
-            wall: Timestamp::from_millis(self.start_ms + elapsed_ms),
+            wall: self.clock.read(moment.wall, elapsed),
             quota: QuotaTime { at: self.quota_clock.at(elapsed), wall: moment.wall },
             reads_open_in: None,
         }
@@ -292,9 +289,10 @@ impl Real {
 impl Agent for Real {
     fn record(&mut self, event: &DeviceEvent, cut: Option<Cut>, moment: Moment) -> Recorded {
         let at = self.process.moment(moment);
+        let ordered_at = self.process.clock.place(event.time);
         let store = self.store();
         store.begin().unwrap();
-        let recorded = store.record(&recording(event, at.wall)).unwrap();
+        let recorded = store.record(&recording(event, ordered_at, at.wall)).unwrap();
         if cut == Some(Cut::BeforeCommit) {
             self.kill(moment);
             return Recorded::Unanswered;
@@ -409,7 +407,7 @@ fn is_own(name: &str) -> bool {
     name.ends_with(|last: char| last.is_ascii_digit())
 }
 
-fn recording(event: &DeviceEvent, recorded_at: Timestamp) -> Recording {
+fn recording(event: &DeviceEvent, ordered_at: Timestamp, recorded_at: Timestamp) -> Recording {
     let change = |change: &crate::model::world::Change| Change {
         name: AttributeName::new(&change.name).unwrap(),
         operation: change.operation,
@@ -428,6 +426,7 @@ fn recording(event: &DeviceEvent, recorded_at: Timestamp) -> Recording {
             event_type: "story".to_owned(),
             subject: None,
             time: event.time,
+            ordered_at,
             data: minijinja::Value::UNDEFINED,
             hashes: Default::default(),
         },

@@ -474,4 +474,12 @@ mod tests {
         assert_eq!(error("not (data.a in ('x', 'y')) and (data.b is defined)"), None);
         assert!(matches!(error("data.a +"), Some(ExpressionError::Syntax(_))));
     }
+
+    #[test]
+    fn names_in_a_literal_are_text_whatever_it_escapes() {
+        assert_eq!(names_in(r#""a \" | nope" | upper"#), [(Role::Filter, "upper")]);
+        assert_eq!(names_in(r#""a\\" | nope"#), [(Role::Filter, "nope")]);
+        assert_eq!(names_in("'ö' | nope"), [(Role::Filter, "nope")]);
+        assert_eq!(names_in("1 if (2) else (3)"), []);
+    }
 }

@@ -263,4 +263,11 @@ mod tests {
         check(&event, &fields(&["data"]), &nothing, &format!(r#"{json},"data_base64":"{data}"}}"#));
         check(&event, &nothing, &nothing, &format!("{json}}}"));
     }
+
+    #[test]
+    fn a_field_at_the_top_is_had_with_what_is_below_it() {
+        let some = fields(&["data.card", "subject"]);
+        assert!(some.has("data") && some.has("subject") && !some.has("card") && !some.is_empty());
+        assert!(Fields::default().is_empty() && !Fields::default().has("data"));
+    }
 }

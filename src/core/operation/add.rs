@@ -148,4 +148,10 @@ mod tests {
         // The profile's own time says nothing of ours.
         check(&Add, own("7"), &[sent("5", "5", 200)], whole("5", 19 * HOUR), Decision::Ours, "7");
     }
+
+    #[test]
+    fn what_is_of_the_second_that_was_read_is_no_newer_than_what_was_read() {
+        let attempt = Sent { seen_at: Some(at(100)), ..lost("15", "5", 200) };
+        check(&Add, own("6"), &[attempt], Some(shown("12", 100)), Decision::Together, "16");
+    }
 }

@@ -128,4 +128,19 @@ mod tests {
         // Ours alone, and one came late: the list is in the order of its events.
         check(&Append, ours, &[sent("b", "b", 200)], Some(shown("b", 200)), Decision::Ours, "a,b");
     }
+
+    #[test]
+    fn a_list_of_5000_characters_is_kept_and_of_5001_the_oldest_item_goes() {
+        let (short, long) = ("y".repeat(2_499), "y".repeat(2_500));
+        assert_eq!(run(&Append, &[(1, &short), (2, &long)]).map(|list| list.len()), Ok(5_000));
+        assert_eq!(run(&Append, &[(1, &long), (2, &long)]).map(|list| list.len()), Ok(2_500));
+        assert_eq!(append_list(vec![&short, &long]).len(), 5_000);
+        assert_eq!(append_list(vec![&long, &long]).len(), 2_500);
+    }
+
+    #[test]
+    fn an_item_that_was_delivered_is_not_put_after_others_again() {
+        let ours = Own { items: Some(r#"[[1,5,"a"],[2,6,"b"]]"#), ..own("a,b") };
+        check(&Append, ours, &[sent("x,a", "a", 200)], Some(shown("x,a,y", 201)), Decision::Together, "x,a,y,b");
+    }
 }

@@ -108,4 +108,11 @@ mod tests {
         let fresh = Own { event_time: at(20 * HOUR - 60), ..own("Lund") };
         check(&Set, fresh, &[], timeless("Malmö"), Decision::Ours, "Lund");
     }
+
+    #[test]
+    fn an_event_of_less_than_a_quarter_of_an_hour_does_not_give_way_to_a_value_without_a_time() {
+        let aged = |minutes: i64| Own { event_time: at(20 * HOUR - minutes * 60), ..own("Lund") };
+        check(&Set, aged(14), &[], timeless("Malmö"), Decision::Ours, "Lund");
+        check(&Set, aged(15), &[], timeless("Malmö"), Decision::Superseded, "Malmö");
+    }
 }

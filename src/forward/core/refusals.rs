@@ -95,14 +95,14 @@ impl Refusals {
         if self.streak.len() < EVERYBODY {
             return Refusal::Its;
         }
-        self.is_everybody = true;
+        let is_news = !std::mem::replace(&mut self.is_everybody, true);
         if self.suspects.len() >= SUSPECTS_MAX {
             self.suspects.clear();
         }
         let all = self.streak.iter().map(|profile_id| (*profile_id, self.accepted));
         self.suspects.extend(all);
         let before = self.streak.iter().copied().filter(|before| *before != profile_id);
-        let void = if self.streak.len() == EVERYBODY { before.collect() } else { Vec::new() };
+        let void = if is_news { before.collect() } else { Vec::new() };
         // Bounded: those that follow are everybody's as well.
         self.streak.truncate(EVERYBODY + 1);
         Refusal::Everybody(void, self.since)

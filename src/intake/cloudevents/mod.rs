@@ -45,11 +45,11 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    /// The event, with the time that it is taken to have.
+    /// The event, with the time that it is taken to have, and the same on the device's clock.
     #[must_use]
-    pub fn at(self, time: Timestamp) -> Event {
+    pub fn at(self, time: Timestamp, ordered_at: Timestamp) -> Event {
         let Self { id, source, event_type, subject, data, json, hashes, .. } = self;
-        Event { id, source, event_type, subject, time, data, json, hashes }
+        Event { id, source, event_type, subject, time, ordered_at, data, json, hashes }
     }
 }
 /// Reads one event in structured mode.

@@ -5,7 +5,6 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -101,18 +100,10 @@ impl LineDevice {
     async fn run(self, mut stop: watch::Receiver<bool>) {
         let Self { rules, intake, view } = self;
         let (lines, waiting) = mpsc::channel(LINES_WAITING_MAX);
-        let clock = intake.clock();
         let recording = tokio::spawn(record(intake, waiting, view.clone(), stop.clone()));
         let from = rules.from.clone();
-        let mut taking = Taking {
-            framer: rules.framer(),
-            rules,
-            recent: Recent::default(),
-            begun: Instant::now(),
-            lines,
-            clock,
-            view,
-        };
+        let mut taking =
+            Taking { framer: rules.framer(), rules, recent: Recent::default(), begun: Instant::now(), lines, view };
         let take = async {
             match from {
                 LineSource::Stdin => taking.stdin().await,
@@ -136,7 +127,6 @@ struct Taking {
     recent: Recent,
     begun: Instant,
     lines: mpsc::Sender<Parsed>,
-    clock: Arc<Clock>,
     view: SharedView<LineView>,
 }
 
@@ -204,7 +194,7 @@ impl Taking {
             Err(NoEvent::WrongChecksum) => view.wrong_checksum += 1,
             Ok(data) if self.recent.is_repeated(&data, self.rules.debounce, self.begun.elapsed()) => view.repeated += 1,
             Ok(data) => {
-                let event = self.rules.event(&Uuid::now_v7().to_string(), &self.clock.now().to_string(), &data);
+                let event = self.rules.event(&Uuid::now_v7().to_string(), &Clock::system().to_string(), &data);
                 match cloudevents::structured(event.as_bytes()).map(|event| self.lines.try_send(event).is_ok()) {
                     Ok(true) => {}
                     Ok(false) => {

@@ -1,0 +1,122 @@
+//! The device's wall clock, which never runs backwards though the system's may, and the place of an event's own time on it.
+//! Pure.
+
+use std::time::Duration;
+
+use crate::core::limits::EVENT_TIME_AHEAD_MAX;
+use crate::core::timestamp::Timestamp;
+
+/// Change of the system's clock that is a jump. What is smaller puts in a wrong order only what happened within it.
+const JUMP_MIN: Duration = Duration::from_secs(5 * 60);
+
+/// A wall clock beside the system's.
+///
+/// If the system's goes back, this one goes on from the newest time that it ever gave, at its own pace: a clock that stood still
+/// for years would never open a quota again.
+#[derive(Clone, Copy, Debug)]
+pub struct WallClock {
+    /// This clock when none of the monotonic time had passed, by the reading that is furthest ahead: it only grows.
+    start: Timestamp,
+    /// The system's clock at that moment, by its last reading.
+    system_start: Timestamp,
+    /// Monotonic time of the last reading.
+    read_at: Duration,
+    /// Earliest time that the system's clock can have shown since it last jumped, or since the start.
+    since: Timestamp,
+}
+
+impl WallClock {
+    /// A clock that starts no earlier than `floor`: when the newest event was recorded.
+    #[must_use]
+    pub fn new(floor: Option<Timestamp>, system: Timestamp) -> Self {
+        let start = floor.map_or(system, |floor| floor.max(system));
+        Self { start, system_start: system, read_at: Duration::ZERO, since: system }
+    }
+
+    /// Gives the time, when the system's clock says `system`, and `elapsed` of monotonic time have passed.
+    pub fn read(&mut self, system: Timestamp, elapsed: Duration) -> Timestamp {
+        let system_start = system.minus(elapsed);
+        if system_start.since(self.system_start).max(self.system_start.since(system_start)) >= JUMP_MIN {
+            // It may have jumped as soon as it was read last.
+            self.since = system_start.plus(self.read_at);
+        }
+        (self.system_start, self.read_at) = (system_start, elapsed);
+        self.start = self.start.max(system_start);
+        self.start.plus(elapsed)
+    }
+
+    /// Puts an event's own time, which was read from the system's clock, on this one: the order of events.
+    ///
+    /// Else, once the system's clock was set back, what happens is older than what had happened. What is of before the jump stays
+    /// where it is.
+    #[must_use]
+    pub fn place(&self, time: Timestamp) -> Timestamp {
+        let ahead = self.start.since(self.system_start);
+        let system = self.system_start.plus(self.read_at);
+        let is_of_now = time >= self.since && time.since(system) <= EVENT_TIME_AHEAD_MAX;
+        if ahead >= JUMP_MIN && is_of_now { time.plus(ahead) } else { time }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1_000)
+    }
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn it_starts_no_earlier_than_the_newest_event_and_never_runs_backwards() {
+        let mut clock = WallClock::new(Some(at(5_000)), at(1_000));
+        assert_eq!(clock.read(at(1_010), secs(10)), at(5_010));
+        assert_eq!(clock.read(at(500), secs(20)), at(5_020));
+        assert_eq!(clock.read(at(9_000), secs(30)), at(9_000));
+        assert_eq!(clock.read(at(1_030), secs(40)), at(9_010));
+    }
+
+    #[test]
+    fn what_happens_after_the_clock_was_set_back_is_newer_than_what_happened_before() {
+        let mut clock = WallClock::new(None, at(10_000));
+        clock.read(at(10_100), secs(100));
+        assert_eq!(clock.place(at(10_050)), at(10_050));
+        // An hour back, at some time in the last minute.
+        clock.read(at(6_560), secs(160));
+        assert_eq!(clock.place(at(6_555)), at(10_155));
+        assert_eq!(clock.place(at(6_501)), at(10_101));
+        // What is late is of before.
+        assert_eq!(clock.place(at(6_000)), at(6_000));
+        assert_eq!(clock.place(at(10_099)), at(10_099));
+    }
+
+    #[test]
+    fn what_is_late_after_a_wrong_time_of_an_hour_keeps_its_place() {
+        let mut clock = WallClock::new(None, at(1_000));
+        assert_eq!(clock.read(at(4_610), secs(10)), at(4_610));
+        // It was right before, and is again.
+        clock.read(at(1_020), secs(20));
+        assert_eq!(clock.place(at(990)), at(990));
+        assert_eq!(clock.place(at(1_015)), at(4_615));
+    }
+
+    #[test]
+    fn a_clock_that_is_kept_right_places_nothing_anew() {
+        let mut clock = WallClock::new(None, at(1_000));
+        clock.read(Timestamp::from_millis(1_008_500), secs(10));
+        assert_eq!(clock.place(at(1_005)), at(1_005));
+        clock.read(at(720), secs(20));
+        assert_eq!(clock.place(at(715)), at(715), "less than a jump");
+    }
+
+    #[test]
+    fn after_a_start_with_a_clock_that_was_set_back_new_events_are_newest() {
+        let mut clock = WallClock::new(Some(at(90_000)), at(1_000));
+        clock.read(at(1_010), secs(10));
+        assert_eq!(clock.place(at(1_005)), at(90_005));
+        assert_eq!(clock.place(at(999)), at(999));
+    }
+}
