@@ -185,4 +185,22 @@ mod tests {
         assert_eq!(quota.used(earlier), 2);
         assert!(quota.check(earlier).is_err());
     }
+
+    #[test]
+    fn uses_of_one_minute_fall_out_together_and_what_is_left_follows() {
+        let mut quota = Quota::new(5, []);
+        (0..3).for_each(|_| quota.spend(START));
+        quota.spend(START.plus(Duration::from_secs(600)));
+        assert_eq!((quota.used(START), quota.left(START)), (4, 1));
+        let later = START.plus(QUOTA_WINDOW + Duration::from_secs(300));
+        assert_eq!((quota.used(later), quota.left(later)), (1, 4));
+        quota.set_limit(3);
+        assert_eq!(quota.left(later), 2);
+        quota.forget();
+        assert_eq!((quota.used(later), quota.left(later)), (0, 3));
+        assert_eq!(
+            QuotaClock::new(START, Duration::from_secs(9)).at(Duration::from_secs(10)),
+            START.plus(Duration::from_secs(1))
+        );
+    }
 }
