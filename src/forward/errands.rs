@@ -69,7 +69,7 @@ impl Errands {
                 Input::Noted(profile_ids, self.told(noted)).into()
             }
             Action::Send(profile_id, request) => self.send(profile_id, request).await.into(),
-            Action::Fill { batch, kind, api, entries, claims } => {
+            Action::AddRows { batch, kind, api, entries, claims } => {
                 let begin = move |store: &mut Store| batch.map_or_else(|| store.begin_batch(kind, api), Ok);
                 self.fill(begin, entries, claims, quota_time).await.into()
             }
@@ -177,7 +177,7 @@ impl Errands {
         let count = claims.len();
         // Held until the store had them there.
         drop(claims);
-        Input::Filled(count, head)
+        Input::RowsAdded(count, head)
     }
 
     async fn settle(&self, settles: Vec<Settle>) -> Result<(), StoreFailed> {

@@ -99,7 +99,7 @@ pub fn foresee(
                 foreseen.push(Foreseen::Send(request));
                 Input::Answered(profile_id, Outcome::Delivered, None)
             }
-            Action::Fill { api, entries, .. } => {
+            Action::AddRows { api, entries, .. } => {
                 for entry in entries {
                     foreseen.push(Foreseen::Route(entry.route));
                     foreseen.push(Foreseen::Row(api, entry.row.into_iter().map(|it| (it.0, it.1)).collect()));

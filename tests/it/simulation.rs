@@ -186,13 +186,13 @@ impl Real {
                 let input = Input::Answered(profile_id, answer(&told.answer, told.date), told.date);
                 return self.process.coming.push((told.at, input));
             }
-            Action::Fill { batch, kind, api, entries, claims } => {
+            Action::AddRows { batch, kind, api, entries, claims } => {
                 let head = self.store().transact(|store| {
                     let id = batch.map_or_else(|| store.begin_batch(kind, api), Ok)?;
                     store.fill_batch(id, &entries, at.wall, at.quota)?;
                     Ok(store.open_batches()?.into_iter().find(|head| head.id == id).unwrap())
                 });
-                Input::Filled(claims.len(), Ok(head.unwrap()))
+                Input::RowsAdded(claims.len(), Ok(head.unwrap()))
             }
             Action::Settle(settles) => {
                 self.settle(settles);

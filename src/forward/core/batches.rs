@@ -1,33 +1,23 @@
 //! Batches on their way: what fits in, when one is sent or polled, and how each ends. Each state ends in time, also without an
 //! answer.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::open_batch::{Open, Outlook, Stage};
 use super::types::Moment;
-use crate::adobe::bulk;
 use crate::core::forwarding::backoff::backoff;
 use crate::core::identity::IdentityKind;
-use crate::core::limits::{
-    BATCH_CALLS_A_MINUTE, BATCH_FILE_BYTES_MAX, BATCH_INCOMPLETE_MAX, BATCH_INTERVAL, BATCH_NAMES_MAX, BATCH_ROWS_MAX,
-    READING_AGE_MAX,
-};
+use crate::core::limits::{BATCH_CALLS_A_MINUTE, BATCH_INTERVAL, BATCH_ROWS_MAX};
 use crate::core::timestamp::Timestamp;
-use crate::forward::judge::Row;
 use crate::store::{BatchHead, BatchState, Ending};
 
 /// How soon after its submission a batch is first polled, and how long at most between two polls.
 const POLL_MIN: Duration = Duration::from_secs(1);
 const POLL_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// How often in a row Target may not know a batch that it took, before it is given up.
-const UNKNOWN_MAX: u32 = 10;
-
 /// A batch is sent at the latest so long after its first row came, also while more come.
 const FILLING_MAX: Duration = Duration::from_secs(2 * 60);
-
-/// How long a batch that was never read may wait to be taken, before its rows are claimed again.
-const WAITING_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Calls of a minute that are left to other devices of the client.
 const CALLS_SPARE: usize = 20;
@@ -44,48 +34,12 @@ const TRIAL_TIME: Duration = Duration::from_secs(1);
 /// Rows of the batch with which it is tried whether Target takes batches again.
 const TRIAL_ROWS: usize = 100;
 
-/// Room in a file for its first word.
-const HEAD_BYTES: usize = 32;
-
 /// What is next with a batch.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Submit,
     Poll(String),
     End(Ending, BatchState),
-}
-
-#[derive(Clone, Debug)]
-enum Stage {
-    /// Rows are put in.
-    Filling,
-    /// It is full, or old enough.
-    Closed,
-    Submitted(String),
-    Ending(Ending, BatchState),
-}
-
-/// A batch that is not at its end.
-#[derive(Clone, Debug)]
-pub(super) struct Open {
-    pub(super) head: BatchHead,
-    stage: Stage,
-    size: Size,
-    /// The oldest reading among its rows.
-    read_at: Option<Duration>,
-    /// Whether a row was not read.
-    has_unread: bool,
-    /// The profile, while it is one alone.
-    pub(super) sole: Option<i64>,
-    /// When its first row came, in this run.
-    since: Duration,
-    /// Not before then is anything done with it.
-    wait_until: Duration,
-    /// When it was submitted, on Target's clock.
-    pub(super) sent_at: Timestamp,
-    failures: u32,
-    polls: u32,
-    unknown: u32,
 }
 
 /// What came of a submission that was not taken.
@@ -103,24 +57,6 @@ pub(super) enum Next {
     Now(i64, Step),
     WaitUntil(Duration),
     Nothing,
-}
-
-/// What batches are to do.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Outlook {
-    pub(super) now: Duration,
-    /// The quota's clock.
-    pub(super) quota: Timestamp,
-    /// Whether the outbox holds nothing more for a batch now.
-    pub(super) is_read: bool,
-    /// Rows above which no time between batches is kept.
-    pub(super) bulk_above: usize,
-    /// Whether requests may be sent now.
-    pub(super) may_send: bool,
-    /// Whether the mode has batches.
-    pub(super) can_batch: bool,
-    /// When a profile whose batch was lost is read back, on this device's clock.
-    pub(super) read_back_at: Timestamp,
 }
 
 /// All batches that are not at their end.
@@ -412,115 +348,4 @@ impl Batches {
             open.wait_until = now + backoff(2, chance);
         }
     }
-}
-
-impl Open {
-    /// Takes no more rows: it is sent as it is.
-    pub(super) fn close(&mut self) {
-        self.stage = Stage::Closed;
-    }
-
-    /// Puts a row in. False when there is no room for it: then it is closed.
-    pub(super) fn add(&mut self, profile_id: i64, key: &str, row: &Row, rows_max: usize) -> bool {
-        if self.head.rows >= rows_max || !self.size.add(key, row) {
-            self.stage = Stage::Closed;
-            return false;
-        }
-        self.head.rows += 1;
-        self.sole = (self.head.rows == 1).then_some(profile_id);
-        self.read_at = self.read_at.into_iter().chain(row.read_at).min();
-        self.has_unread |= row.read_at.is_none();
-        if self.head.rows >= rows_max {
-            self.stage = Stage::Closed;
-        }
-        true
-    }
-
-    fn new(head: BatchHead, now: Duration) -> Self {
-        Self {
-            head,
-            stage: Stage::Filling,
-            size: Size::default(),
-            read_at: None,
-            has_unread: false,
-            sole: None,
-            since: now,
-            wait_until: Duration::ZERO,
-            sent_at: Timestamp::default(),
-            failures: 0,
-            polls: 0,
-            unknown: 0,
-        }
-    }
-
-    /// The names in the first line of its file.
-    pub(super) fn names(&self) -> Vec<String> {
-        self.size.names.iter().cloned().collect()
-    }
-
-    /// When it ends though nothing is heard: what was read has an age, and so has what was lost.
-    fn expires_at(&self, outlook: Outlook) -> Option<Duration> {
-        match &self.stage {
-            Stage::Filling | Stage::Closed if self.head.rows > 0 => {
-                let waiting = self.read_at.map_or(self.since + WAITING_MAX, |at| at + READING_AGE_MAX);
-                Some(waiting)
-            }
-            Stage::Submitted(_) => {
-                let age = outlook.quota.since(self.head.submitted_at.unwrap_or(outlook.quota));
-                Some(outlook.now + BATCH_INCOMPLETE_MAX.saturating_sub(age))
-            }
-            _ => None,
-        }
-    }
-
-    fn expire(&mut self, outlook: Outlook) {
-        let is_over = self.expires_at(outlook).is_some_and(|at| at <= outlook.now);
-        let lost = Ending::Lost { sent_at: self.sent_at, read_back_at: outlook.read_back_at };
-        let ending = match &self.stage {
-            Stage::Filling | Stage::Closed if is_over || !outlook.can_batch && self.head.rows > 0 => Ending::Released,
-            Stage::Submitted(_) if is_over || self.unknown >= UNKNOWN_MAX => lost,
-            Stage::Submitted(_) if !outlook.can_batch && self.failures > 0 => lost,
-            _ => return,
-        };
-        self.stage = Stage::Ending(ending, BatchState::GivenUp);
-        self.wait_until = Duration::ZERO;
-    }
-}
-
-/// Whether a row is too large for any batch.
-pub(super) fn is_too_large(key: &str, row: &Row) -> bool {
-    !Size::default().add(key, row)
-}
-
-/// The size of a file, never too low.
-#[derive(Clone, Debug, Default)]
-struct Size {
-    rows: usize,
-    names: BTreeSet<String>,
-    name_bytes: usize,
-    row_bytes: usize,
-}
-
-impl Size {
-    /// Adds a row, if it fits in.
-    fn add(&mut self, key: &str, row: &Row) -> bool {
-        let new = || row.attributes.iter().map(|attribute| &attribute.0).filter(|name| !self.names.contains(*name));
-        let names = self.names.len() + new().count();
-        let name_bytes = self.name_bytes + new().map(|name| 3 * name.len() + 1).sum::<usize>();
-        let row_bytes = self.row_bytes + row_bytes(key, row);
-        let commas = (self.rows + 1).saturating_mul(names);
-        if HEAD_BYTES + name_bytes + commas + row_bytes >= BATCH_FILE_BYTES_MAX || names > BATCH_NAMES_MAX {
-            return false;
-        }
-        let new: Vec<String> = new().cloned().collect();
-        self.names.extend(new);
-        (self.rows, self.name_bytes, self.row_bytes) = (self.rows + 1, name_bytes, row_bytes);
-        true
-    }
-}
-
-/// Bytes of a row in the file, without its commas.
-pub(super) fn row_bytes(key: &str, row: &Row) -> usize {
-    let values = row.attributes.iter().map(|attribute| bulk::encoded_bytes(&attribute.1)).sum::<usize>();
-    bulk::encoded_bytes(key) + 1 + values
 }

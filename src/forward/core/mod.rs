@@ -9,10 +9,19 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+mod answers;
+mod batch_answers;
+mod batch_size;
 mod batches;
+mod claims;
 mod flight;
+mod judged;
+mod open_batch;
+mod outside;
 mod promises;
+mod readings;
 mod refusals;
+mod rows;
 mod setbacks;
 mod step;
 mod take;
@@ -24,8 +33,9 @@ pub use types::{
 
 pub use setbacks::Waits;
 
-use batches::{Batches, Open};
+use batches::Batches;
 use flight::{Flight, Plan};
+use open_batch::Open;
 use promises::Promises;
 use refusals::Refusals;
 use setbacks::Setbacks;
@@ -36,7 +46,6 @@ use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::link::{Link, LinkState, Signal};
 use crate::core::forwarding::quota::Quota;
 use crate::core::forwarding::route::{Mode, Route, Situation, route};
-use crate::core::identity::Identity;
 use crate::core::limits::{DELIVERY_REQUESTS_MAX, QUOTA_WINDOW, READ_BACK_FIRST, READ_BACK_LAST};
 use crate::core::timestamp::Timestamp;
 use crate::forward::judge::{Row, Skew};
@@ -84,9 +93,9 @@ pub struct Core {
     /// Profiles that were judged, and go in a batch.
     candidates: VecDeque<Candidate>,
     /// Rows that are put in a batch at once: fewer after the store had no room for them.
-    fill_max: usize,
-    /// The batch that is being filled, and its candidates' claims are with the store.
-    filling: Option<Filling>,
+    add_max: usize,
+    /// Rows that are being added to a batch: their claims are with the store.
+    adding: Option<Adding>,
     settlements: Vec<Settle>,
     settle_at: Option<Duration>,
     busy: Busy,
@@ -134,8 +143,8 @@ struct Busy {
     settling: usize,
 }
 
-/// A batch that is being filled: as it was, and as it is when the store has done it.
-struct Filling {
+/// A batch to which rows are being added: as it was, and as it is when the store has done it.
+struct Adding {
     before: Open,
     after: Open,
 }
@@ -204,8 +213,8 @@ impl Core {
             reading: HashSet::new(),
             sending: HashSet::new(),
             candidates: VecDeque::new(),
-            fill_max: step::CANDIDATES_MAX,
-            filling: None,
+            add_max: rows::CANDIDATES_MAX,
+            adding: None,
             settlements: Vec::new(),
             settle_at: None,
             busy: Busy::default(),
@@ -229,69 +238,6 @@ impl Core {
             released: 0,
             news: Vec::new(),
         }
-    }
-
-    /// The link.
-    #[must_use]
-    pub const fn link(&self) -> &Link {
-        &self.link
-    }
-
-    /// Gives how many claims ended without a settlement since it was last asked.
-    pub const fn take_released(&mut self) -> usize {
-        std::mem::replace(&mut self.released, 0)
-    }
-
-    /// Gives what is to be said since it was last asked.
-    pub fn take_news(&mut self) -> Vec<News> {
-        std::mem::take(&mut self.news)
-    }
-
-    /// Whether a request of its own, a note or a settlement is on its way: it comes to its end within a known time.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.in_flight() > 0 || self.busy.settling > 0 || self.busy.is_noting || self.filling.is_some()
-    }
-
-    /// Gives what is noted of profiles and not on its way: if the process ended now, nobody would know that it was not sent.
-    #[must_use]
-    pub fn noted_unsent(&self) -> Vec<(Identity, Vec<(String, String)>)> {
-        let is_unsent = |flight: &&Flight| flight.is_noted && !self.sending.contains(&flight.claim.profile_id);
-        let noted = |flight: &Flight| {
-            let pairs = flight.update.0.iter().map(|outgoing| (outgoing.name.clone(), outgoing.value.clone()));
-            (flight.claim.identity.clone(), pairs.collect())
-        };
-        self.flights.values().filter(is_unsent).map(noted).collect()
-    }
-
-    /// Gives why profiles wait, each alone, if that has changed since it was last asked.
-    pub fn take_waits(&mut self) -> Option<Waits> {
-        self.setbacks.take_changed()
-    }
-
-    /// Whether the outbox is known to hold more than was claimed.
-    #[must_use]
-    pub const fn may_have_more(&self) -> bool {
-        self.may_have_more
-    }
-
-    /// Whether something is to be written down, or is being.
-    #[must_use]
-    pub const fn is_writing(&self) -> bool {
-        !self.settlements.is_empty() || self.busy.settling > 0 || self.void.is_some() || self.busy.is_retracting
-    }
-
-    /// Whether something is being done with a batch, which may take its time on a slow line.
-    #[must_use]
-    pub const fn is_busy_with_batch(&self) -> bool {
-        self.batches.is_busy()
-    }
-
-    /// Requests on their way, and what the store does for some.
-    #[must_use]
-    pub fn requests_in_flight(&self) -> usize {
-        let waiting = [self.batches.is_busy(), self.busy.is_noting, self.busy.is_claiming, self.filling.is_some()];
-        self.in_flight() + waiting.into_iter().filter(|is_waiting| *is_waiting).count()
     }
 
     /// Requests on their way, but for that of a batch.
@@ -354,8 +300,8 @@ impl Core {
 
     /// Profiles that wait in batches that are not sent yet, or to be put in one.
     fn waiting_rows(&self) -> usize {
-        let filling = self.filling.as_ref().map_or(0, |filling| filling.after.head.rows);
-        self.batches.filling_rows() + filling + self.candidates.len()
+        let adding = self.adding.as_ref().map_or(0, |adding| adding.after.head.rows);
+        self.batches.filling_rows() + adding + self.candidates.len()
     }
 
     /// Takes in what an answer says of the link.

@@ -2,37 +2,23 @@
 
 use std::time::Duration;
 
-use super::batches::{Next, Outlook, Step, row_bytes};
 use super::flight::{Flight, Purpose};
+use super::rows::CANDIDATES_MAX;
 use super::setbacks::NO_BATCH;
-use super::{Action, Ask, Candidate, Core, Filling, Moment, News};
-use crate::adobe::bulk;
+use super::{Action, Core, Moment, News};
 use crate::core::forwarding::link::Permit;
 use crate::core::forwarding::route::{Mode, UpdateApi};
-use crate::core::limits::{BATCH_ROWS_A_DAY, OUTBOX_PAGE_PROFILES, READ_BACK_FIRST};
 use crate::forward::judge::{By, fresh, judge};
-use crate::store::{BatchEntry, Claim};
-
-/// What a page should last for.
-const PAGE_TIME: Duration = Duration::from_millis(20);
-
-/// Profiles that wait to be put in a batch, beyond which no more are claimed; and those that are put in at once.
-pub(super) const CANDIDATES_MAX: usize = 2_048;
+use crate::store::Claim;
 
 /// Claims of which it is decided ahead what is sent, where that is noted before: a note is one commit for all of them.
 const AHEAD: usize = 256;
-
-/// Claims for a probe: one of them is sent.
-const PROBE_CLAIMS: usize = 16;
 
 /// Deliveries that are written down at once.
 const SETTLEMENTS_MAX: usize = 1_024;
 
 /// Profiles that are read back in one go.
-const DUE_MAX: usize = 20;
-
-/// How long at least between two looks whether profiles are to be read back.
-pub(super) const DUE_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const DUE_MAX: usize = 20;
 
 /// A wait that is worth giving up what was claimed: it may change before its turn comes.
 const LONG_WAIT: Duration = Duration::from_millis(500);
@@ -117,8 +103,8 @@ impl Core {
         {
             return action;
         }
-        if let Some(fill) = self.fill(moment) {
-            return fill;
+        if let Some(add) = self.add_rows(moment) {
+            return add;
         }
         let may_send = permit != Permit::Probe || in_flight == 0;
         let batch_wake = match self.batch_step(moment, may_send) {
@@ -238,165 +224,6 @@ impl Core {
         None
     }
 
-    /// Puts what waits for it in a batch.
-    fn fill(&mut self, moment: Moment) -> Option<Action> {
-        if self.filling.is_some() || self.candidates.is_empty() {
-            return None;
-        }
-        let kind = self.candidates[0].claim.identity.kind();
-        let api = bulk::version(kind, self.rules.routes.has_ecid);
-        let rows_max = self.batches.rows_max();
-        let mut open = self.batches.take_filling(kind, api, moment.elapsed);
-        let mut before = open.clone();
-        let (mut entries, mut claims, mut others) = (Vec::new(), Vec::new(), Vec::new());
-        while let Some(candidate) = self.candidates.pop_front() {
-            let Candidate { claim, row, .. } = &candidate;
-            if claim.identity.kind() != kind {
-                others.push(candidate);
-                continue;
-            }
-            if entries.len() >= self.fill_max {
-                self.candidates.push_front(candidate);
-                break;
-            }
-            if !open.add(claim.profile_id, claim.identity.key(), row, rows_max) {
-                self.candidates.push_front(candidate);
-                if entries.is_empty() {
-                    // The batch was full: the next one begins with this.
-                    self.batches.put_back(open);
-                    open = self.batches.take_filling(kind, api, moment.elapsed);
-                    before = open.clone();
-                    continue;
-                }
-                break;
-            }
-            let Candidate { claim, route, row, readings, learned, reads, log } = candidate;
-            let (profile_id, bytes) = (claim.profile_id, row_bytes(claim.identity.key(), &row));
-            entries.push(BatchEntry { profile_id, route, row: row.attributes, readings, learned, reads, bytes, log });
-            claims.push(claim);
-        }
-        others.into_iter().rev().for_each(|candidate| self.candidates.push_front(candidate));
-        let batch = Some(open.head.id).filter(|id| *id != 0);
-        self.filling = Some(Filling { before, after: open });
-        Some(Action::Fill { batch, kind, api, entries, claims })
-    }
-
-    /// What is due with a batch, or when to look again.
-    fn batch_step(&mut self, moment: Moment, may_send: bool) -> Result<Action, Option<Duration>> {
-        let outlook = Outlook {
-            now: moment.elapsed,
-            quota: moment.quota.at,
-            is_read: self.is_read(),
-            bulk_above: self.rules.routes.bulk_above,
-            may_send,
-            can_batch: self.can_batch(),
-            read_back_at: moment.wall.plus(READ_BACK_FIRST),
-        };
-        let (id, step) = match self.batches.next(outlook) {
-            Next::Now(id, step) => (id, step),
-            Next::WaitUntil(wake) => return Err(Some(wake)),
-            Next::Nothing => return Err(None),
-        };
-        let rows_next = self.batches.get(id).map_or(0, |open| open.head.rows);
-        if matches!(step, Step::Submit) {
-            let rows = self.rows_today(moment) + rows_next;
-            if u64::try_from(rows).unwrap_or(u64::MAX) > BATCH_ROWS_A_DAY {
-                self.news.push(News::RowsSpent);
-                self.batches.rows_spent(id, moment.elapsed);
-                return self.batch_step(moment, may_send);
-            }
-        }
-        self.batches.start(id, &step, moment.elapsed, self.target_time(moment));
-        if !matches!(step, Step::End(..)) {
-            self.link.sent(moment.elapsed);
-        }
-        Ok(match step {
-            Step::Submit => {
-                let open = self.batches.get(id).expect("it is open");
-                Action::Submit(open.head.clone(), open.names())
-            }
-            Step::Poll(path) => Action::Poll(id, path),
-            Step::End(ending, state) => Action::End(id, ending, state),
-        })
-    }
-
-    /// Whether the outbox holds nothing more for a batch.
-    fn is_read(&self) -> bool {
-        !self.may_have_more
-            && !self.busy.is_claiming
-            && self.claims.is_empty()
-            && self.to_read.is_empty()
-            && self.reading.is_empty()
-            && self.candidates.is_empty()
-            && self.filling.is_none()
-    }
-
-    /// Claims more before what was claimed is used up; and what is to be read back, or looked for.
-    fn claim(&mut self, permit: Permit, moment: Moment) -> Option<Action> {
-        if self.busy.is_claiming {
-            return None;
-        }
-        let now = moment.elapsed;
-        let is_probe = permit == Permit::Probe;
-        let is_low = self.claims.len() <= if is_probe { 0 } else { self.page_size / 2 };
-        // Those that wait for a batch are more than can be remembered: they would be claimed again and again.
-        let is_shut = self.batches.opens_at(now).is_some() && self.setbacks.is_full(now);
-        let is_waiting = is_shut || self.candidates.len() >= self.fill_max || is_probe && !self.flights.is_empty();
-        if self.may_have_more && is_low && !is_waiting && self.has_room(moment) {
-            self.may_have_more = false;
-            self.busy.is_claiming = true;
-            let ask = self.ask(is_probe, moment);
-            self.asked = ask.limit;
-            return Some(Action::Claim(ask));
-        }
-        // What is pending goes first; where nothing is, a read-back is the probe.
-        if is_probe && (!self.flights.is_empty() || !self.claims.is_empty()) {
-            return None;
-        }
-        if self.due_at.is_some_and(|at| at <= moment.wall) && self.to_read.len() < DUE_MAX {
-            self.busy.is_claiming = true;
-            self.due_at = None;
-            self.asked_due = if is_probe { 1 } else { DUE_MAX };
-            return Some(Action::ClaimDue(self.asked_due));
-        }
-        if !self.busy.is_looking && self.look_at.is_some_and(|at| at <= moment.wall) {
-            self.busy.is_looking = true;
-            self.look_at = None;
-            let all = std::mem::take(&mut self.looks_at_all);
-            let until = if all { moment.wall.plus(crate::core::limits::MISSING_TIME) } else { moment.wall };
-            return Some(Action::Look(until));
-        }
-        None
-    }
-
-    /// Whether anything could be sent that is claimed now.
-    fn has_room(&mut self, moment: Moment) -> bool {
-        self.rules.routes.mode != Mode::Single || self.quota_left(moment) > 0
-    }
-
-    fn ask(&mut self, is_probe: bool, moment: Moment) -> Ask {
-        let now = moment.elapsed;
-        self.page_size = page_size(self.page_size, now.saturating_sub(self.page_begun), self.connections);
-        self.page_begun = now;
-        let can_batch = self.can_batch();
-        let backlog_max = if can_batch { self.rules.routes.bulk_above } else { 0 };
-        let is_spent = self.quota_left(moment) == 0;
-        let wants_rows = std::mem::take(&mut self.wants_rows);
-        let rows = self.waiting_rows();
-        // A probe goes to a profile that has not failed, as long as there is one.
-        self.is_careful = is_probe && !self.probes_failed;
-        Ask {
-            limit: if is_probe && !can_batch { PROBE_CLAIMS } else { self.page_size },
-            aside: if self.is_careful { self.setbacks.all() } else { self.setbacks.waiting(now) },
-            backlog_max,
-            late_before: self.late_before(moment),
-            goes_in_batch: can_batch
-                && (self.rules.routes.mode == Mode::Bulk || is_spent || wants_rows || rows > backlog_max),
-            can_batch,
-            is_probe,
-        }
-    }
-
     fn wait(&mut self, moment: Moment, wake: Option<Duration>) -> Action {
         let now = moment.elapsed;
         let until = |at: crate::core::timestamp::Timestamp| now + at.since(moment.wall);
@@ -458,31 +285,6 @@ impl Core {
     }
 }
 
-/// The size of the next page, when one of the size `last` lasted for `elapsed`.
-fn page_size(last: usize, elapsed: Duration, connections: usize) -> usize {
-    let fitting = last as u128 * PAGE_TIME.as_micros() / elapsed.as_micros().max(1);
-    usize::try_from(fitting).unwrap_or(usize::MAX).clamp(connections, OUTBOX_PAGE_PROFILES.max(connections))
-}
-
 fn earliest(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
     one.into_iter().chain(other).min()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_is_what_is_sent_in_a_moment() {
-        let check = |last, elapsed_ms, expected| {
-            assert_eq!(page_size(last, Duration::from_millis(elapsed_ms), 4), expected, "{last} in {elapsed_ms} ms");
-        };
-        check(4, 0, OUTBOX_PAGE_PROFILES);
-        check(4, 1, 80);
-        check(80, 3, OUTBOX_PAGE_PROFILES);
-        check(OUTBOX_PAGE_PROFILES, 10, OUTBOX_PAGE_PROFILES);
-        check(90, 30, 60);
-        check(OUTBOX_PAGE_PROFILES, 30_000, 4);
-        check(4, 100, 4);
-    }
 }

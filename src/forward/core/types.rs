@@ -87,7 +87,7 @@ pub enum Input {
     /// A request was answered, with the time that Target told.
     Answered(i64, Outcome, Option<Timestamp>),
     /// Profiles were put in a batch.
-    Filled(usize, Result<BatchHead, StoreFailed>),
+    RowsAdded(usize, Result<BatchHead, StoreFailed>),
     /// What came of deliveries is written down.
     Settled(Result<(), StoreFailed>),
     /// Refusals are void.
@@ -231,7 +231,7 @@ pub enum Action {
     /// Send a request of that profile.
     Send(i64, Request),
     /// Put profiles in a batch, or in a new one. Their claims are held until that is done.
-    Fill {
+    AddRows {
         /// The batch; none for a new one.
         batch: Option<i64>,
         /// Which key its rows have.

@@ -1,0 +1,172 @@
+//! What follows when a profile was read, or could not be.
+
+use std::time::Duration;
+
+use super::flight::{Flight, Purpose};
+use super::{Core, Moment, News, Settle};
+use crate::adobe::{FetchedProfile, Reply};
+use crate::core::forwarding::existence::Existence;
+use crate::core::forwarding::link::Signal;
+use crate::core::forwarding::route::route;
+use crate::core::timestamp::Timestamp;
+use crate::forward::judge::{By, Judgement, judge};
+use crate::store::{Claim, ReadBack, SendLog, Verified};
+
+/// Profiles that cannot be read, with none between that can, after which it is not them.
+const UNREADABLE_MAX: usize = 10;
+
+/// Times in a row that reading is refused, after which it is refused for everybody.
+const DENIED_MAX: u32 = 3;
+
+/// For how long profiles are not read after Target has refused that: then it is tried again.
+const READS_DENIED_TIME: Duration = Duration::from_secs(5 * 60);
+
+/// How long after a profile was read a refusal is taken as one that passes.
+const READ_OF_LATE: Duration = Duration::from_secs(30);
+
+/// How long a profile that could not be read back waits.
+pub(super) const POSTPONED: Duration = Duration::from_secs(60 * 60);
+
+impl Core {
+    /// A profile is to be read back.
+    pub(super) fn read_back(&mut self, claim: Claim, is_lost: bool, moment: Moment) {
+        let why = if is_lost { ReadBack::Ambiguous } else { ReadBack::Sample };
+        if is_lost && !self.is_shared() {
+            // It is not read, so that its state is sent once more.
+            let delivered = claim.basis.iter().flatten().filter(|basis| basis.delivered_version == basis.version);
+            let lost = delivered.map(|basis| (basis.name.clone(), basis.version)).collect();
+            let verified = Verified { lost, at: moment.wall, ..Verified::default() };
+            self.settle(Settle::ReadBack(claim, verified, moment.quota), moment);
+            return;
+        }
+        if let Some(wait) = self.reads_open_in(moment) {
+            return self.settle(Settle::Postpone(claim, moment.wall.plus(wait)), moment);
+        }
+        let plan = self.plan(&claim, moment);
+        let profile_id = claim.profile_id;
+        self.flights.insert(profile_id, Flight::new(claim, Purpose::ReadBack(why), plan));
+        self.to_read.push_back(profile_id);
+    }
+
+    pub(super) fn read(&mut self, profile_id: i64, reply: Reply, date: Option<Timestamp>, moment: Moment, chance: f64) {
+        self.reading.remove(&profile_id);
+        let Some(mut flight) = self.flights.remove(&profile_id) else { return };
+        let is_own_words = !matches!(reply, Reply::Failed(_));
+        if is_own_words {
+            flight.reads += 1;
+            self.told_time(date, moment);
+            if !self.updates_fail {
+                self.observe(Signal::Answered, moment, chance);
+            }
+        }
+        let (found, existence) = match reply {
+            Reply::Found(profile) => (Some(profile), Some(Existence::Yes)),
+            Reply::Missing => (Some(FetchedProfile::default()), Some(Existence::No)),
+            Reply::Denied(reason) => {
+                self.denied += 1;
+                let read_of_late = self.read_at.is_some_and(|at| moment.elapsed < at + READ_OF_LATE);
+                if self.denied < DENIED_MAX || read_of_late {
+                    // Perhaps the token has just expired; then updates are refused too.
+                    return self.step_aside(flight, moment, chance);
+                }
+                self.deny_reads(reason, moment);
+                (None, None)
+            }
+            Reply::Unreadable(reason) => {
+                self.unreadable.insert(profile_id);
+                if self.unreadable.len() >= UNREADABLE_MAX {
+                    self.deny_reads(reason, moment);
+                }
+                (None, None)
+            }
+            Reply::Failed(outcome) => {
+                flight.reads += i64::from(outcome.reached_target());
+                flight.outcome = Some(outcome.clone());
+                self.judge_outcome(profile_id, &outcome, moment, chance);
+                return self.end_flight(flight, moment, chance);
+            }
+        };
+        if found.is_some() {
+            self.read_at = Some(moment.elapsed);
+            self.unreadable.clear();
+            (self.denied, self.reads_denied_until) = (0, Duration::ZERO);
+        }
+        flight.learned = existence;
+        if let Purpose::ReadBack(_) = flight.purpose {
+            return self.was_read_back(flight, found.as_ref(), moment);
+        }
+        let by = found.as_ref().map_or(By::Memory, By::Reading);
+        let basis = flight.claim.basis.take().unwrap_or_default();
+        let judgement = judge(basis, &flight.claim.sends, by, self.skew, moment.wall);
+        if let Some(existence) = existence {
+            self.reroute(&mut flight, existence, moment);
+        }
+        if judgement.is_groundless && self.can_read(moment) {
+            // It alone cannot be read, and nothing was sent of it before: its sum would undo others'.
+            return self.step_aside(flight, moment, chance);
+        }
+        let read_at = found.is_some().then_some(flight.asked_at);
+        self.judged(flight, &judgement, read_at, moment, chance);
+    }
+
+    /// It is known whether Target has the profile: that may be another way, and needs its place in the quota as it is now.
+    fn reroute(&mut self, flight: &mut Flight, existence: Existence, moment: Moment) {
+        self.spoken_for -= std::mem::take(&mut flight.reserved);
+        let situation = &mut flight.plan.situation;
+        situation.existence = existence;
+        situation.is_quota_spent = self.quota.left(moment.quota.at) <= self.spoken_for;
+        flight.plan.route = route(self.rules.routes, *situation);
+        self.reserve(flight);
+    }
+
+    /// A profile waits, it alone, for longer each time.
+    fn step_aside(&mut self, flight: Flight, moment: Moment, chance: f64) {
+        let accepted = self.refusals.accepted_count();
+        let why = "the profile cannot be read, and what others wrote would be undone";
+        self.setbacks.put(flight.claim.profile_id, moment.elapsed, chance, accepted, why);
+        self.end_flight(flight, moment, chance);
+    }
+
+    /// Reading is refused for everybody: updates go on without it.
+    fn deny_reads(&mut self, reason: String, moment: Moment) {
+        self.reads_denied_until = moment.elapsed + READS_DENIED_TIME;
+        self.unreadable.clear();
+        if self.reads_denied.as_ref() != Some(&reason) {
+            self.reads_denied = Some(reason.clone());
+            self.news.push(News::Reads(Some(reason)));
+        }
+    }
+
+    fn was_read_back(&mut self, flight: Flight, found: Option<&FetchedProfile>, moment: Moment) {
+        let Flight { mut claim, reads, learned, .. } = flight;
+        let Some(found) = found else {
+            return self.settle(Settle::Postpone(claim, moment.wall.plus(POSTPONED)), moment);
+        };
+        let basis = claim.basis.take().unwrap_or_default();
+        let judgement = judge(basis, &claim.sends, By::Reading(found), self.skew, moment.wall);
+        let (arrived, lost) = judgement.arrived();
+        if !lost.is_empty() {
+            self.news.push(News::NotArrived(lost.len()));
+            self.may_have_more = true;
+        }
+        let again_at = self.read_back_at(&claim.sends, moment);
+        let existence = learned.unwrap_or_default();
+        // What is still to come late must not stand over theirs.
+        let gave_way = gives_way(&mut claim.sends, &judgement);
+        let sends = gave_way.then(|| claim.sends.clone());
+        let verified = Verified { arrived, lost, existence, at: moment.wall, again_at, reads, sends };
+        self.settle(Settle::ReadBack(claim, verified, moment.quota), moment);
+    }
+}
+
+/// Notes what ours gives way to while an attempt of ours is lost, which may come over it. Tells whether there was any.
+fn gives_way(log: &mut SendLog, judgement: &Judgement) -> bool {
+    let mut gave_way = false;
+    for (name, version, theirs) in judgement.gives_way() {
+        if log.of(name).iter().any(|sent| sent.is_lost) {
+            log.give_way(name, version, theirs);
+            gave_way = true;
+        }
+    }
+    gave_way
+}
