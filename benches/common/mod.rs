@@ -370,11 +370,11 @@ pub fn commit(store: &mut Store, recordings: &[Recording], group: usize) -> Load
     let mut latencies = Vec::new();
     for group in recordings.chunks(group) {
         let begun = Instant::now();
-        store.begin().unwrap();
+        let mut transaction = store.begin().unwrap();
         for recording in group {
-            store.record(recording).unwrap();
+            transaction.record(recording).unwrap();
         }
-        store.commit().unwrap();
+        transaction.commit().unwrap();
         latencies.extend(std::iter::repeat_n(begun.elapsed(), group.len()));
     }
     let elapsed = begun.elapsed();

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::core::limits::{PROFILE_UNTOUCHED_FIRST, PROFILE_UNTOUCHED_MIN};
 use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
-use crate::store::{Full, ProfilePurge, Room, Store, StoreError, Writer};
+use crate::store::{Full, ProfilePurge, Room, StoreError, Writer};
 
 /// How often old events are looked for.
 const INTERVAL: Duration = Duration::from_secs(3_600);
@@ -81,6 +81,8 @@ impl Housekeeping {
         purged
     }
 
+    // A method of one lifetime is no closure over all.
+    #[allow(clippy::redundant_closure_for_method_calls)]
     async fn purge_all(&mut self, room: Room, stop: &watch::Receiver<bool>) -> Result<(), StoreError> {
         let now = self.clock.now();
         let settled_before = now.minus(*self.keep_events.borrow());
@@ -89,7 +91,10 @@ impl Housekeeping {
         if matches!(room, Room::Low | Room::Full(Full::MaxSize)) {
             self.purge_events(i64::MAX, true, stop).await?;
             // Only when the events are gone do their keys go.
-            while !*stop.borrow() && !self.is_purged().await? && self.writer.act(Store::purge_keys).await? {}
+            while !*stop.borrow()
+                && !self.is_purged().await?
+                && self.writer.act(|transaction| transaction.purge_keys()).await?
+            {}
             if self.clock.elapsed() >= self.profiles_rest_until && !self.is_purged().await? {
                 self.purge_profiles(now, stop).await?;
             }

@@ -9,7 +9,7 @@ use super::jobs::Jobs;
 use crate::adobe::{Client, Reply, delivery};
 use crate::core::forwarding::quota::QuotaTime;
 use crate::device::clock::Clock;
-use crate::store::{BatchEntry, Claim, Claims, Full, Outbox, Store, StoreError, StoreFile, Writer};
+use crate::store::{BatchEntry, Claim, Claims, Full, Outbox, StoreError, StoreFile, Transaction, Writer};
 
 /// Pages for which room in the quota is reserved at once, while there is much to send: to wait for the writer each time
 /// would make the line wait.
@@ -70,7 +70,7 @@ impl Errands {
             }
             Action::Send(profile_id, request) => self.send(profile_id, request).await.into(),
             Action::AddRows { batch, kind, api, entries, claims } => {
-                let begin = move |store: &mut Store| batch.map_or_else(|| store.begin_batch(kind, api), Ok);
+                let begin = move |store: &mut Transaction<'_>| batch.map_or_else(|| store.begin_batch(kind, api), Ok);
                 self.fill(begin, entries, claims, quota_time).await.into()
             }
             Action::Settle(settles) => Input::Settled(self.settle(settles).await).into(),
@@ -157,7 +157,7 @@ impl Errands {
     /// Not synced: what a power cut takes out of a batch is pending, as it was before.
     async fn fill(
         self: Arc<Self>,
-        begin: impl FnOnce(&mut Store) -> Result<i64, StoreError> + Send + 'static,
+        begin: impl FnOnce(&mut Transaction<'_>) -> Result<i64, StoreError> + Send + 'static,
         entries: Vec<BatchEntry>,
         claims: Vec<Claim>,
         quota_time: QuotaTime,

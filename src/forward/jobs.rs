@@ -11,7 +11,7 @@ use crate::adobe::{BatchOutcome, Client, bulk};
 use crate::core::limits::QUOTA_WINDOW;
 use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
-use crate::store::{BatchHead, BatchState, Ending, Reader, SettledRows, Store, StoreError, StoreFile, Writer};
+use crate::store::{BatchHead, BatchState, Ending, Reader, SettledRows, StoreError, StoreFile, Transaction, Writer};
 
 /// Bytes of a file that are encoded at a time.
 const CHUNK_BYTES: usize = 32 * 1024;
@@ -99,7 +99,7 @@ impl Jobs {
         let ending = Arc::new(ending);
         loop {
             let (ending, at, verify) = (ending.clone(), self.clock.now(), self.verify);
-            let part = move |store: &mut Store| {
+            let part = move |store: &mut Transaction<'_>| {
                 let sampled = || verify.filter(|(part, _)| fastrand::f64() < *part);
                 store.end_rows(id, &ending, at, &mut || sampled().map(|(_, after)| at.plus(after)))
             };

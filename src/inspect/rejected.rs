@@ -8,7 +8,7 @@ use crate::core::identity::Identity;
 use crate::core::mapping::{Mappings, Meaning};
 use crate::device::clock::Clock;
 use crate::intake::{cloudevents, recording};
-use crate::store::{Recording, RejectedRow, RejectedSubject, Store, StoreError};
+use crate::store::{Recording, RejectedRow, RejectedSubject, StoreError, Transaction};
 
 /// The document of `GET /v1/rejected`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -134,7 +134,7 @@ impl Retry {
     ///
     /// # Errors
     /// [`StoreError`]; then the transaction must be rolled back.
-    pub fn run(&self, store: &mut Store) -> Result<Option<Retried>, StoreError> {
+    pub fn run(&self, store: &mut Transaction<'_>) -> Result<Option<Retried>, StoreError> {
         let (status, reason) = match &self.recording {
             Some(recording) => match store.retry_event(self.id, recording)? {
                 Some(recorded) => (recorded.status.name(), recorded.reason),

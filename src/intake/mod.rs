@@ -9,7 +9,7 @@ use crate::core::limits::EVENT_TIME_AHEAD_MAX;
 use crate::core::mapping::{Mappings, Meaning};
 use crate::device::clock::Clock;
 use crate::device::shared::Shared;
-use crate::store::{Recorded, Recording, Room, Store, StoreError, Writer};
+use crate::store::{Recorded, Recording, Room, Store, StoreError, Transaction, Writer};
 
 pub mod cloudevents;
 pub mod folder;
@@ -96,7 +96,7 @@ pub fn record_directly(
     if let Room::Full(full) = store.room()? {
         return Err(StoreError::Full(full));
     }
-    let record = |store: &mut Store| {
+    let record = |store: &mut Transaction<'_>| {
         let recorded = recordings.iter().map(|recording| store.record(recording)).collect::<Result<_, _>>()?;
         store.check_room_for_events()?;
         Ok(recorded)

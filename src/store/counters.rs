@@ -1,7 +1,10 @@
 //! The numbers that `status` shows: totals that survive restarts, and how much is pending.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension};
 
+use super::keys::Generations;
 use crate::core::forwarding::quota::QuotaTime;
 use crate::core::timestamp::Timestamp;
 
@@ -146,4 +149,75 @@ pub struct Counters {
     pub pending_change: Pending,
     /// When the newest event was recorded.
     pub recorded_at: Option<Timestamp>,
+}
+
+/// Numbers that are kept in memory beside the file. They change with what a transaction writes.
+#[derive(Clone)]
+pub(super) struct Numbers {
+    pub(super) last_seq: i64,
+    pub(super) last_profile_id: i64,
+    pub(super) recorded_at: Option<Timestamp>,
+    pub(super) totals: Totals,
+    pub(super) pending_change: Pending,
+    pub(super) generations: Generations,
+    /// Uses of the quotas in this transaction.
+    pub(super) uses: Uses,
+    /// Profiles that were pending when the store was opened, once they are counted.
+    pub(super) pending_at_start: Option<i64>,
+    /// Newest time that was handed in.
+    pub(super) now: Timestamp,
+    /// Minute that the history last has.
+    pub(super) history_minute: i64,
+}
+
+/// Uses of quotas: by minute, their number.
+#[derive(Clone, Default)]
+pub(super) struct Uses {
+    pub(super) updates: BTreeMap<i64, i64>,
+    /// Calls of the Fetch API.
+    pub(super) reads: BTreeMap<i64, i64>,
+}
+
+impl Uses {
+    pub(super) fn clear(&mut self) {
+        self.updates.clear();
+        self.reads.clear();
+    }
+}
+
+impl Numbers {
+    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let newest: Option<(i64, i64)> = connection
+            .query_row("SELECT seq, recorded_at_ms FROM journal ORDER BY seq DESC LIMIT 1", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        let last_seq = newest.map_or(0, |(seq, _)| seq);
+        Ok(Self {
+            last_seq,
+            last_profile_id: connection.query_row("SELECT coalesce(max(id), 0) FROM profile", [], |row| row.get(0))?,
+            recorded_at: newest.map(|(_, at_ms)| Timestamp::from_millis(at_ms)),
+            totals: Totals::load(connection)?,
+            pending_change: Pending::default(),
+            generations: Generations::load(connection, last_seq)?,
+            uses: Uses::default(),
+            pending_at_start: None,
+            now: Timestamp::default(),
+            history_minute: 0,
+        })
+    }
+
+    pub(super) const fn counters(&self) -> Counters {
+        let Self { last_seq, totals, pending_change, recorded_at, .. } = self;
+        Counters {
+            recorded: *last_seq - totals.unmapped - totals.rejected,
+            totals: *totals,
+            pending_change: *pending_change,
+            recorded_at: *recorded_at,
+        }
+    }
+
+    pub(super) const fn next_seq(&self) -> i64 {
+        self.last_seq + 1
+    }
 }

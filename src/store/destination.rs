@@ -8,7 +8,8 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::StoreError;
 use super::counters::Pending;
-use super::journal::Store;
+use super::opening::Store;
+use super::transaction::Transaction;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
@@ -81,7 +82,7 @@ const REFRESH_OWN: &str = "UPDATE profile SET (pending_seq, pending_since_ms) = 
          WHERE profile_id = profile.id AND version > max(delivered_version, refused_version))
      WHERE id IN (SELECT profile_id FROM attribute WHERE is_own = 1)";
 
-impl Store {
+impl Transaction<'_> {
     /// Notes where deliveries go from now on, within a transaction, and what that makes void. Nothing may be in flight.
     ///
     /// # Errors
@@ -101,7 +102,7 @@ impl Store {
                 adopted?
             }
         };
-        note(&self.connection, destination).map_err(StoreError::write)?;
+        note(self, destination).map_err(StoreError::write)?;
         Ok(adopted)
     }
 
@@ -116,7 +117,7 @@ impl Store {
         }
         let pending = Pending::count(&self.connection)?;
         adopted.voided = (!before.is_same_place(now)).then_some(pending);
-        let change = &mut self.state_mut().pending_change;
+        let change = &mut self.numbers.pending_change;
         change.profiles += pending.profiles - was_pending.profiles;
         change.attributes += pending.attributes - was_pending.attributes;
         Ok(adopted)
@@ -149,12 +150,11 @@ impl Store {
         for sql in VOID.into_iter().chain(VOID_QUOTAS) {
             self.connection.execute(sql, [])?;
         }
-        self.quota_spent.clear();
-        self.reads_spent.clear();
+        self.numbers.uses.clear();
         self.give_up_batches(3)?;
         // Their rows count in the old client's day.
         self.connection.execute("UPDATE batch SET submitted_at_ms = NULL", [])?;
-        let totals = &mut self.state_mut().totals;
+        let totals = &mut self.numbers.totals;
         totals.quota_reserved = 0;
         totals.destination_changed_at_ms = at.as_millis();
         Ok(())
@@ -171,7 +171,9 @@ impl Store {
             )
             .map(|_| ())
     }
+}
 
+impl Store {
     /// Whether that is where deliveries go.
     ///
     /// # Errors
@@ -190,9 +192,10 @@ fn noted(connection: &Connection) -> rusqlite::Result<Option<Destination>> {
         .optional()
 }
 
-fn note(connection: &Connection, destination: &Destination) -> rusqlite::Result<()> {
+fn note(transaction: &Transaction<'_>, destination: &Destination) -> rusqlite::Result<()> {
     let Destination { client_code, endpoint, device_id } = destination;
-    connection
+    transaction
+        .connection
         .execute(
             "INSERT OR REPLACE INTO destination (id, client_code, endpoint, device_id) VALUES (1, ?1, ?2, ?3)",
             (client_code, endpoint, device_id),

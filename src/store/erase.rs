@@ -3,8 +3,8 @@
 
 use rusqlite::Connection;
 
-use super::journal::Store;
 use super::seal::StoreFile;
+use super::transaction::Transaction;
 use super::{StoreError, profiles, schema};
 use crate::core::identity::Identity;
 use crate::core::timestamp::Timestamp;
@@ -55,7 +55,7 @@ pub(super) fn journal_part(
     rows.collect()
 }
 
-impl Store {
+impl Transaction<'_> {
     /// Erases a profile, its attributes and its rejected updates, within a transaction. None when there is none.
     ///
     /// # Errors
@@ -80,9 +80,9 @@ impl Store {
         run("DELETE FROM batch_row WHERE batch_id IN (SELECT id FROM batch) AND profile_id = ?1")?;
         run("DELETE FROM verification WHERE profile_id = ?1")?;
         run("DELETE FROM profile WHERE id = ?1")?;
-        let state = self.state_mut();
-        state.pending_change.attributes -= i64::try_from(pending).unwrap_or(0);
-        state.pending_change.profiles -= i64::from(profile.is_pending);
+        let change = &mut self.numbers.pending_change;
+        change.attributes -= i64::try_from(pending).unwrap_or(0);
+        change.profiles -= i64::from(profile.is_pending);
         Ok(Some(erased))
     }
 

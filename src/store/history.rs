@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::transaction::Transaction;
 use crate::core::forwarding::quota::Quota;
 use crate::core::timestamp::Timestamp;
 
@@ -18,20 +19,47 @@ pub struct Moment {
     pub pending: Option<i64>,
 }
 
-/// Writes down how the numbers stand, when a new minute has begun.
-pub(super) fn write(connection: &Connection, moment: Moment) -> rusqlite::Result<()> {
+impl Transaction<'_> {
+    /// Writes down how the numbers stand, when a new minute has begun.
+    pub(super) fn save_history(&mut self) -> rusqlite::Result<()> {
+        let minute = Quota::minute(self.numbers.now);
+        if minute <= self.numbers.history_minute {
+            return Ok(());
+        }
+        if self.numbers.history_minute == 0 {
+            // How it stood before.
+            let before = self.committed.counters();
+            let at = Quota::minute_begins(minute - 1);
+            let moment = Moment { at, recorded: before.recorded, delivered: before.totals.updates, pending: None };
+            write_before(self, moment)?;
+        }
+        self.numbers.history_minute = minute;
+        let counters = self.numbers.counters();
+        let pending = self.numbers.pending_at_start.map(|profiles| profiles + counters.pending_change.profiles);
+        let (at, delivered) = (self.numbers.now, counters.totals.updates);
+        write(self, Moment { at, recorded: counters.recorded, delivered, pending })
+    }
+}
+
+fn write(transaction: &Transaction<'_>, moment: Moment) -> rusqlite::Result<()> {
     let minute = Quota::minute(moment.at);
-    connection
+    transaction
+        .connection
         .prepare_cached(
             "INSERT OR REPLACE INTO history (minute, recorded, delivered, pending) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute((minute, moment.recorded, moment.delivered, moment.pending))?;
-    connection.prepare_cached("DELETE FROM history WHERE minute < ?1")?.execute([minute - Quota::MINUTES]).map(|_| ())
+    transaction
+        .connection
+        .prepare_cached("DELETE FROM history WHERE minute < ?1")?
+        .execute([minute - Quota::MINUTES])
+        .map(|_| ())
 }
 
 /// Writes down how the numbers stood before the first commit, unless that is known.
-pub(super) fn write_before(connection: &Connection, moment: Moment) -> rusqlite::Result<()> {
-    connection
+fn write_before(transaction: &Transaction<'_>, moment: Moment) -> rusqlite::Result<()> {
+    transaction
+        .connection
         .prepare_cached(
             "INSERT OR IGNORE INTO history (minute, recorded, delivered, pending) VALUES (?1, ?2, ?3, NULL)",
         )?

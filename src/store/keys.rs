@@ -24,7 +24,7 @@ const SEED: u128 = 0;
 
 /// The key of an event: 64 bits of SHA-256 over source and id. It never changes: it is stored.
 #[derive(Clone, Copy)]
-pub(super) struct Key(i64);
+pub(super) struct Key(pub(super) i64);
 
 impl Key {
     pub(super) fn of(source: &str, id: &str) -> Self {
@@ -69,78 +69,52 @@ impl KeyFilter {
     }
 }
 
-/// The generations that there are, and the filters of some of them.
-pub(super) struct Keys {
-    oldest: i64,
-    newest: i64,
-    filters: HashMap<i64, KeyFilter>,
+/// The generations that there are.
+#[derive(Clone, Copy)]
+pub(super) struct Generations {
+    pub(super) oldest: i64,
+    pub(super) newest: i64,
 }
 
-impl Keys {
+/// Filters over the keys of some generations.
+#[derive(Default)]
+pub(super) struct Filters(HashMap<i64, KeyFilter>);
+
+impl Generations {
     /// Those of a store whose newest event has that number.
     pub(super) fn load(connection: &Connection, last_seq: i64) -> rusqlite::Result<Self> {
         let newest = generation(last_seq);
-        Ok(Self { oldest: oldest_generation(connection)?.unwrap_or(newest), newest, filters: HashMap::new() })
+        Ok(Self { oldest: oldest_generation(connection)?.unwrap_or(newest), newest })
+    }
+}
+
+impl Filters {
+    /// Returns whether a generation may hold a key: always, where it has no filter.
+    pub(super) fn may_hold(&self, generation: i64, key: Key) -> bool {
+        self.0.get(&generation).is_none_or(|filter| filter.may_hold(key))
     }
 
-    /// The numbers of events with that key, the newest generation first.
-    pub(super) fn find(&self, connection: &Connection, key: Key) -> rusqlite::Result<Vec<i64>> {
-        let mut found = Vec::new();
-        for generation in (self.oldest..=self.newest).rev() {
-            if self.filters.get(&generation).is_none_or(|filter| filter.may_hold(key)) {
-                let mut statement = connection
-                    .prepare_cached("SELECT seq FROM event_key WHERE generation = ?1 AND key_hash = ?2 ORDER BY seq")?;
-                let mut rows = statement.query((generation, key.0))?;
-                while let Some(row) = rows.next()? {
-                    found.push(row.get(0)?);
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// Remembers the key of a new event. A rollback leaves it in a filter, which then says "perhaps" once too often.
-    pub(super) fn insert(&mut self, connection: &Connection, key: Key, seq: i64) -> rusqlite::Result<()> {
+    /// Adds the key of an event; the first event of a generation begins its filter.
+    pub(super) fn insert(&mut self, key: Key, seq: i64) {
         let generation = generation(seq);
-        if seq == (generation * GENERATION_EVENTS).max(1) {
-            self.newest = generation;
+        if is_first(seq) {
             self.adopt(KeyFilter::new(generation));
         }
-        if let Some(filter) = self.filters.get_mut(&generation) {
+        if let Some(filter) = self.0.get_mut(&generation) {
             filter.insert(key);
         }
-        connection
-            .prepare_cached("INSERT INTO event_key (generation, key_hash, seq) VALUES (?1, ?2, ?3)")?
-            .execute((generation, key.0, seq))
-            .map(|_| ())
     }
 
-    /// Forgets up to `limit` keys of the oldest generation, if all its events are older than `seq`. False if there are
-    /// none.
-    pub(super) fn forget(&mut self, connection: &Connection, seq: i64, limit: i64) -> rusqlite::Result<bool> {
-        if self.oldest >= generation(seq) {
-            return Ok(false);
-        }
-        let forgotten = connection
-            .prepare_cached(
-                "DELETE FROM event_key WHERE generation = ?1 AND key_hash <= (
-                     SELECT max(key_hash) FROM (
-                         SELECT key_hash FROM event_key WHERE generation = ?1 ORDER BY key_hash LIMIT ?2))",
-            )?
-            .execute((self.oldest, limit))?;
-        if forgotten == 0 {
-            self.filters.remove(&self.oldest);
-            self.oldest = oldest_generation(connection)?.unwrap_or(self.newest);
-        }
-        Ok(true)
+    pub(super) fn remove(&mut self, generation: i64) {
+        self.0.remove(&generation);
     }
 
-    /// Uses a filter from now on; the oldest are given up when there are too many.
+    /// Uses a filter from now on; the oldest are dropped when there are too many.
     pub(super) fn adopt(&mut self, filter: KeyFilter) {
-        self.filters.insert(filter.generation, filter);
-        if self.filters.len() > KEY_FILTERS_MAX {
-            let oldest = self.filters.keys().min().copied();
-            oldest.map(|oldest| self.filters.remove(&oldest));
+        self.0.insert(filter.generation, filter);
+        if self.0.len() > KEY_FILTERS_MAX {
+            let oldest = self.0.keys().min().copied();
+            oldest.map(|oldest| self.0.remove(&oldest));
         }
     }
 }
@@ -161,12 +135,17 @@ pub(super) fn load_filters(
     Ok(())
 }
 
-fn oldest_generation(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+pub(super) fn oldest_generation(connection: &Connection) -> rusqlite::Result<Option<i64>> {
     connection
         .query_row("SELECT generation FROM event_key ORDER BY generation LIMIT 1", [], |row| row.get(0))
         .optional()
 }
 
-const fn generation(seq: i64) -> i64 {
+pub(super) const fn generation(seq: i64) -> i64 {
     seq.div_euclid(GENERATION_EVENTS)
+}
+
+/// Returns whether an event is the first of its generation.
+pub(super) fn is_first(seq: i64) -> bool {
+    seq == (generation(seq) * GENERATION_EVENTS).max(1)
 }

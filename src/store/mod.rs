@@ -1,7 +1,7 @@
 //! The store: the only home of SQL, and the only place where an event, a value or a delivery becomes durable.
 //!
-//! [`Store`] is the synchronous core: one connection that writes, and the numbers it keeps. [`Writer`] runs it on a
-//! thread of its own and commits in groups. [`Reader`]s have connections of their own and never wait for it.
+//! [`Store`] is the synchronous core: one connection that writes, and the numbers it keeps. All that is written, is written
+//! in a [`Transaction`]. [`Writer`] runs it on a thread of its own and commits in groups. [`Reader`]s have connections of their own and never wait for it.
 //! An attribute is **pending** while its version is newer than what Target has or refused; the outbox is the
 //! profiles that have such attributes. Time is handed in; nothing here reads a clock.
 
@@ -12,22 +12,30 @@ mod batches;
 mod counters;
 mod destination;
 mod erase;
+mod event_keys;
+mod filling;
+mod group_commit;
 mod history;
+mod jobs;
 mod journal;
 mod keys;
+mod opening;
 mod outbox;
 mod profiles;
 mod purge;
+mod quota;
 mod reader;
 mod readings;
 mod rehearsal;
 mod rejected;
 mod room;
+mod row_endings;
 mod salvage;
 mod schema;
 mod seal;
 mod sends;
 mod settle;
+mod transaction;
 mod verification;
 mod writer;
 
@@ -36,10 +44,10 @@ pub use counters::{Counters, Pending, Totals};
 pub use destination::{Adopted, Destination};
 pub use erase::{ErasedProfile, JournalRow, checkpoint};
 pub use history::Moment;
-pub use journal::{Recorded, Recording, Store, StoreLimits};
+pub use journal::{Recorded, Recording};
 pub use keys::KeyFilter;
+pub use opening::{Repeats, Store, StoreLimits};
 pub use outbox::{Claim, ClaimRules, ClaimedAttribute, Claims, InFlight, Outbox, ReadBacks, is_shared};
-pub use profiles::Repeats;
 pub use purge::{ProfilePurge, ProfilePurgeStep, PurgeStep};
 pub use reader::{AttributeRow, ProfileEvent, ProfileRow, Reader};
 pub use readings::{Basis, Reading};
@@ -51,6 +59,7 @@ pub use schema::VERSION as SCHEMA_VERSION;
 pub use seal::{StoreFile, StoreKey};
 pub use sends::SendLog;
 pub use settle::{Refusal, Settlement};
+pub use transaction::Transaction;
 pub use verification::{ReadBack, Verified};
 pub use writer::Writer;
 
@@ -133,12 +142,20 @@ impl StoreError {
     fn repeated(&self) -> Self {
         match self {
             Self::Full(full) => Self::Full(*full),
-            Self::Write(rusqlite::Error::SqliteFailure(error, message)) => {
-                Self::Write(rusqlite::Error::SqliteFailure(*error, message.clone()))
-            }
+            Self::Read(error) => Self::Read(same(error)),
+            Self::Write(error) => Self::Write(same(error)),
             Self::Stopped => Self::Stopped,
-            _ => Self::Write(rusqlite::Error::InvalidQuery),
+            // Nothing else comes of a group as a whole; if it did, it would be told in its words.
+            error => Self::Write(rusqlite::Error::ToSqlConversionFailure(error.to_string().into())),
         }
+    }
+}
+
+/// The same failure of SQLite; of another, its words.
+fn same(error: &rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqliteFailure(error, message) => rusqlite::Error::SqliteFailure(*error, message.clone()),
+        error => rusqlite::Error::ToSqlConversionFailure(error.to_string().into()),
     }
 }
 

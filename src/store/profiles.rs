@@ -4,7 +4,8 @@ use std::fmt;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::counters::Pending;
+use super::opening::Repeats;
+use super::transaction::Transaction;
 use crate::core::forwarding::existence::{Existence, Knowledge};
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::mapping::ProfileChanges;
@@ -48,7 +49,7 @@ pub(super) fn knowledge(row: &Row<'_>, column: usize) -> rusqlite::Result<Knowle
 
 /// Writes down whether Target has a profile.
 pub(super) fn learn(
-    connection: &Connection,
+    transaction: &Transaction<'_>,
     profile_id: i64,
     existence: Existence,
     at: Timestamp,
@@ -58,7 +59,8 @@ pub(super) fn learn(
         Existence::Yes => 1,
         Existence::No => 2,
     };
-    connection
+    transaction
+        .connection
         .prepare_cached(
             "UPDATE profile SET existence = ?2, existence_at_ms = ?3,
                  missing_since_ms = CASE ?2 WHEN 1 THEN NULL ELSE missing_since_ms END,
@@ -118,15 +120,6 @@ impl From<rusqlite::Error> for PlanError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Read(error)
     }
-}
-
-/// When a value is sent again that stays as it is.
-#[derive(Clone, Copy, Debug)]
-pub struct Repeats {
-    /// When it was delivered before this time: profiles expire, and updates get lost.
-    pub before: Timestamp,
-    /// When a newer event brings it, since others may have written another one in between.
-    pub shared: bool,
 }
 
 /// Computes what the changes make of a profile. Nothing is written.
@@ -220,34 +213,32 @@ fn load(
     Ok(())
 }
 
-/// Writes a plan. A profile that is new gets the number `new_id`; the stamp is the event's number and time of recording.
-///
-/// Gives the profile's number, and the change of what is pending.
+/// Writes a plan; the stamp is the event's number and time of recording. Gives the profile's number.
 pub(super) fn write(
-    connection: &Connection,
+    transaction: &mut Transaction<'_>,
     plan: &ProfilePlan<'_>,
-    new_id: i64,
     (seq, recorded_at): (i64, Timestamp),
-) -> rusqlite::Result<(i64, Pending)> {
+) -> rusqlite::Result<i64> {
     let becomes_pending = plan.attributes.iter().any(AttributePlan::becomes_pending);
     let (id, was_pending) = match &plan.profile {
         Some(profile) => (profile.id, profile.is_pending),
-        None => (insert(connection, new_id, plan.identity)?, false),
+        None => (insert(transaction, plan.identity)?, false),
     };
-    let mut change = Pending::default();
+    let mut change = 0;
     for attribute in plan.attributes.iter().filter(|attribute| attribute.is_changed || attribute.is_due_again) {
-        attribute.write(connection, id, seq, recorded_at)?;
+        attribute.write(transaction, id, seq, recorded_at)?;
         let is_pending = attribute.becomes_pending() || (attribute.was_pending && !attribute.has_new_version());
-        change.attributes += i64::from(is_pending) - i64::from(attribute.was_pending);
+        change += i64::from(is_pending) - i64::from(attribute.was_pending);
     }
+    transaction.numbers.pending_change.attributes += change;
     if becomes_pending && !was_pending {
-        set_pending(connection, id, seq, recorded_at.as_millis())?;
-        change.profiles += 1;
-    } else if was_pending && change.attributes < 0 {
+        set_pending(transaction, id, seq, recorded_at.as_millis())?;
+        transaction.numbers.pending_change.profiles += 1;
+    } else if was_pending && change < 0 {
         // An empty value took the place of a pending one: perhaps nothing is left to send.
-        change.profiles += refresh_pending(connection, id)?;
+        refresh_pending(transaction, id)?;
     }
-    Ok((id, change))
+    Ok(id)
 }
 
 impl AttributePlan<'_> {
@@ -269,7 +260,7 @@ impl AttributePlan<'_> {
 
     fn write(
         &self,
-        connection: &Connection,
+        transaction: &Transaction<'_>,
         profile_id: i64,
         seq: i64,
         recorded_at: Timestamp,
@@ -277,7 +268,7 @@ impl AttributePlan<'_> {
         let Some(held) = &self.held else { return Ok(()) };
         let at = (held.stamp.time.as_millis(), held.stamp.seq);
         if !self.has_new_version() {
-            let mut statement = connection.prepare_cached(
+            let mut statement = transaction.connection.prepare_cached(
                 "UPDATE attribute SET items = seal(?3, 'attribute', ?1, ?2), event_time_ms = ?4, event_seq = ?5, mapping = ?6
                  WHERE profile_id = ?1 AND name = ?2",
             )?;
@@ -285,7 +276,7 @@ impl AttributePlan<'_> {
             return Ok(());
         }
         if !self.is_changed {
-            let mut statement = connection.prepare_cached(
+            let mut statement = transaction.connection.prepare_cached(
                 "UPDATE attribute SET version = ?3, changed_at_ms = ?4 WHERE profile_id = ?1 AND name = ?2",
             )?;
             return statement.execute((profile_id, self.name, seq, recorded_at.as_millis())).map(|_| ());
@@ -301,7 +292,7 @@ impl AttributePlan<'_> {
                   operation, is_own, is_urgent)
              VALUES (?1, ?2, seal(?3, 'attribute', ?1, ?2), seal(?4, 'attribute', ?1, ?2), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         };
-        connection.prepare_cached(sql)?.execute((
+        transaction.connection.prepare_cached(sql)?.execute((
             profile_id,
             self.name,
             &held.value,
@@ -316,30 +307,33 @@ impl AttributePlan<'_> {
             self.is_urgent,
         ))?;
         if self.is_empty() {
-            refuse(connection, profile_id, self.name, seq, Reason::EmptyValue)?;
+            refuse(transaction, profile_id, self.name, seq, Reason::EmptyValue)?;
         }
         Ok(())
     }
 }
 
-fn insert(connection: &Connection, id: i64, identity: &Identity) -> rusqlite::Result<i64> {
-    connection.prepare_cached("INSERT INTO profile (id, kind, key) VALUES (?1, ?2, seal(?3, 'profile', ?2))")?.insert((
-        id,
-        kind_number(identity.kind()),
-        identity.key(),
-    ))
+/// Writes a new profile. A number is not given twice in the life of a process: an old claim may still have it.
+fn insert(transaction: &mut Transaction<'_>, identity: &Identity) -> rusqlite::Result<i64> {
+    let id = transaction.numbers.last_profile_id + 1;
+    transaction
+        .connection
+        .prepare_cached("INSERT INTO profile (id, kind, key) VALUES (?1, ?2, seal(?3, 'profile', ?2))")?
+        .execute((id, kind_number(identity.kind()), identity.key()))?;
+    transaction.numbers.last_profile_id = id;
+    Ok(id)
 }
 
 /// Marks a version of an attribute as refused, unless a newer one was refused already: an answer may come after the
 /// value has changed to an empty one.
 pub(super) fn refuse(
-    connection: &Connection,
+    transaction: &Transaction<'_>,
     profile_id: i64,
     name: &str,
     version: i64,
     reason: Reason,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
+    let mut statement = transaction.connection.prepare_cached(
         "UPDATE attribute SET refused_version = ?3, refused_reason = ?4
          WHERE profile_id = ?1 AND name = ?2 AND refused_version < ?3",
     )?;
@@ -347,10 +341,9 @@ pub(super) fn refuse(
 }
 
 /// Sets the profile's place in the outbox to its oldest pending version, or takes it out.
-///
-/// Gives −1 if it was taken out, 1 if it was put in, else 0.
-pub(super) fn refresh_pending(connection: &Connection, profile_id: i64) -> rusqlite::Result<i64> {
-    let removed = connection
+pub(super) fn refresh_pending(transaction: &mut Transaction<'_>, profile_id: i64) -> rusqlite::Result<()> {
+    let removed = transaction
+        .connection
         .prepare_cached(
             "UPDATE profile SET pending_seq = NULL, pending_since_ms = NULL
              WHERE id = ?1 AND pending_seq IS NOT NULL AND NOT EXISTS (
@@ -358,14 +351,17 @@ pub(super) fn refresh_pending(connection: &Connection, profile_id: i64) -> rusql
         )?
         .execute([profile_id])?;
     if removed > 0 {
-        return Ok(-1);
+        transaction.numbers.pending_change.profiles -= 1;
+        return Ok(());
     }
-    let was_pending: Option<bool> = connection
+    let was_pending: Option<bool> = transaction
+        .connection
         .prepare_cached("SELECT pending_seq IS NOT NULL FROM profile WHERE id = ?1")?
         .query_row([profile_id], |row| row.get(0))
         .optional()?;
     // Beside min(), SQLite gives the other column of the same row.
-    let is_pending = connection
+    let is_pending = transaction
+        .connection
         .prepare_cached(
             "UPDATE profile SET (pending_seq, pending_since_ms) = (
                  SELECT min(version), changed_at_ms FROM attribute
@@ -375,11 +371,13 @@ pub(super) fn refresh_pending(connection: &Connection, profile_id: i64) -> rusql
         )?
         .execute([profile_id])?
         > 0;
-    Ok(i64::from(is_pending && was_pending == Some(false)))
+    transaction.numbers.pending_change.profiles += i64::from(is_pending && was_pending == Some(false));
+    Ok(())
 }
 
-fn set_pending(connection: &Connection, profile_id: i64, seq: i64, at_ms: i64) -> rusqlite::Result<()> {
-    connection
+fn set_pending(transaction: &Transaction<'_>, profile_id: i64, seq: i64, at_ms: i64) -> rusqlite::Result<()> {
+    transaction
+        .connection
         .prepare_cached("UPDATE profile SET pending_seq = ?2, pending_since_ms = ?3 WHERE id = ?1")?
         .execute((profile_id, seq, at_ms))
         .map(|_| ())

@@ -4,10 +4,8 @@
 //! until room is needed for something else. Profiles go last, and only for room: with a profile goes what a total needs
 //! to go on exactly, unless it is read from Target before it is sent.
 
-use rusqlite::Connection;
-
 use super::StoreError;
-use super::journal::Store;
+use super::transaction::Transaction;
 use crate::core::timestamp::Timestamp;
 
 /// Events that one transaction looks at. Limits: some milliseconds.
@@ -50,7 +48,7 @@ pub struct PurgeStep {
     pub next: Option<i64>,
 }
 
-impl Store {
+impl Transaction<'_> {
     /// Notes up to where all is settled now, within a transaction, and gives the number of the event up to which all
     /// was settled at `settled_before`: older ones may be purged.
     ///
@@ -72,7 +70,7 @@ impl Store {
             )?
             .query_row([], |row| row.get(0))?;
         // After the newest event when nothing is pending.
-        let settled = oldest_pending.unwrap_or_else(|| self.next_seq());
+        let settled = oldest_pending.unwrap_or_else(|| self.numbers.next_seq());
         self.connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO settled_mark (at_ms, seq)
@@ -93,8 +91,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
     pub fn purge_events(&mut self, after: i64, before: i64) -> Result<PurgeStep, StoreError> {
-        let before = before.min(self.next_seq() - 1);
-        purge_events(&self.connection, after, before).map_err(StoreError::write)
+        let before = before.min(self.numbers.next_seq() - 1);
+        purge_events(self, after, before).map_err(StoreError::write)
     }
 
     /// Forgets some of the oldest keys of events that are no longer in the journal, within a transaction. False when
@@ -105,7 +103,7 @@ impl Store {
     pub fn purge_keys(&mut self) -> Result<bool, StoreError> {
         let oldest: Result<Option<i64>, _> =
             self.connection.query_row("SELECT min(seq) FROM journal", [], |row| row.get(0));
-        let oldest = oldest.map_err(StoreError::Read)?.unwrap_or_else(|| self.next_seq());
+        let oldest = oldest.map_err(StoreError::Read)?.unwrap_or_else(|| self.numbers.next_seq());
         self.forget_keys(oldest, PART_KEYS).map_err(StoreError::write)
     }
 
@@ -116,8 +114,8 @@ impl Store {
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
     pub fn purge_profiles(&mut self, purge: ProfilePurge) -> Result<ProfilePurgeStep, StoreError> {
         let shares = self.limits.shares_profiles;
-        let step = purge_profiles(&self.connection, purge, shares).map_err(StoreError::write)?;
-        self.state_mut().totals.profiles_purged += i64::try_from(step.purged).unwrap_or(0);
+        let step = purge_profiles(self, purge, shares).map_err(StoreError::write)?;
+        self.numbers.totals.profiles_purged += i64::try_from(step.purged).unwrap_or(0);
         Ok(step)
     }
 }
@@ -141,22 +139,28 @@ const PURGEABLE: &str = "SELECT id, max(coalesce(existence_at_ms, 0), coalesce((
                  OR (is_own = 1 OR NOT ?3) AND (operation <> 0 OR route IS NULL AND delivered_version > 0)))
      ORDER BY id";
 
-fn purge_profiles(connection: &Connection, purge: ProfilePurge, shares: bool) -> rusqlite::Result<ProfilePurgeStep> {
+fn purge_profiles(
+    transaction: &Transaction<'_>,
+    purge: ProfilePurge,
+    shares: bool,
+) -> rusqlite::Result<ProfilePurgeStep> {
     let ProfilePurge { after, before, until } = purge;
-    let next: Option<i64> = connection
+    let next: Option<i64> = transaction
+        .connection
         .prepare_cached("SELECT max(id) FROM (SELECT id FROM profile WHERE id > ?1 ORDER BY id LIMIT ?2)")?
         .query_row((after, PART_PROFILES), |row| row.get(0))?;
     let last = next.unwrap_or(i64::MAX);
     let mut step = ProfilePurgeStep { purged: 0, next, oldest_left: None };
-    let touched: Vec<(i64, i64)> = connection
+    let touched: Vec<(i64, i64)> = transaction
+        .connection
         .prepare_cached(PURGEABLE)?
         .query_map((after, last, shares), |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (id, touched_ms) in touched {
         let touched = Timestamp::from_millis(touched_ms);
         if touched < before && touched < until {
-            connection.prepare_cached("DELETE FROM attribute WHERE profile_id = ?1")?.execute([id])?;
-            connection.prepare_cached("DELETE FROM profile WHERE id = ?1")?.execute([id])?;
+            transaction.connection.prepare_cached("DELETE FROM attribute WHERE profile_id = ?1")?.execute([id])?;
+            transaction.connection.prepare_cached("DELETE FROM profile WHERE id = ?1")?.execute([id])?;
             step.purged += 1;
         } else if touched < until {
             step.oldest_left = Some(step.oldest_left.map_or(touched, |oldest| oldest.min(touched)));
@@ -167,19 +171,21 @@ fn purge_profiles(connection: &Connection, purge: ProfilePurge, shares: bool) ->
             "DELETE FROM {table} WHERE profile_id > ?1 AND profile_id <= ?2
                  AND NOT EXISTS (SELECT 1 FROM profile WHERE id = {table}.profile_id)"
         );
-        connection.prepare_cached(&sql)?.execute((after, last))?;
+        transaction.connection.prepare_cached(&sql)?.execute((after, last))?;
     }
     Ok(step)
 }
 
-fn purge_events(connection: &Connection, after: i64, before: i64) -> rusqlite::Result<PurgeStep> {
-    let last: Option<i64> = connection
+fn purge_events(transaction: &Transaction<'_>, after: i64, before: i64) -> rusqlite::Result<PurgeStep> {
+    let last: Option<i64> = transaction
+        .connection
         .prepare_cached(
             "SELECT max(seq) FROM (SELECT seq FROM journal WHERE seq > ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)",
         )?
         .query_row((after, before, PART_EVENTS), |row| row.get(0))?;
     let Some(last) = last else { return Ok(PurgeStep { purged: 0, next: None }) };
-    let purged = connection
+    let purged = transaction
+        .connection
         .prepare_cached(
             "DELETE FROM journal WHERE seq > ?1 AND seq <= ?2
                  AND NOT EXISTS (SELECT 1 FROM rejected WHERE rejected.seq = journal.seq)
@@ -189,7 +195,8 @@ fn purge_events(connection: &Connection, after: i64, before: i64) -> rusqlite::R
                      WHERE more.seq = journal.seq AND pending_seq <= journal.seq)",
         )?
         .execute((after, last))?;
-    connection
+    transaction
+        .connection
         .prepare_cached(
             "DELETE FROM journal_profile WHERE seq > ?1 AND seq <= ?2
                  AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.seq = journal_profile.seq)",

@@ -6,11 +6,11 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Deserialize;
 
 use super::batches::{self, BatchHead, BatchRow};
-use super::counters::{Counters, Pending};
+use super::counters::{Counters, Numbers, Pending};
 use super::erase::{self, JournalRow};
 use super::history;
-use super::journal::{State, Store};
 use super::keys::{self, KeyFilter};
+use super::opening::Store;
 use super::profiles::{self, kind_number};
 use super::readings::{self, Basis};
 use super::rejected::{self, RejectedRow};
@@ -123,7 +123,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn load_key_filters(&self, adopt: impl FnMut(KeyFilter) -> bool) -> Result<(), StoreError> {
-        let load = || keys::load_filters(&self.connection, State::load(&self.connection)?.last_seq(), adopt);
+        let load = || keys::load_filters(&self.connection, Numbers::load(&self.connection)?.last_seq, adopt);
         load().map_err(StoreError::Read)
     }
 
@@ -143,7 +143,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn counters(&self) -> Result<Counters, StoreError> {
-        State::load(&self.connection).map(State::counters).map_err(StoreError::Read)
+        Numbers::load(&self.connection).map(|numbers| numbers.counters()).map_err(StoreError::Read)
     }
 
     /// How the numbers stood since then, oldest first: at most one for each minute, and none where nothing happened.

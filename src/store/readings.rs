@@ -5,6 +5,7 @@ use std::fmt;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::sends::SendLog;
+use super::transaction::Transaction;
 use crate::core::operation::{Decision, Operation, Sent, Shown};
 use crate::core::timestamp::Timestamp;
 
@@ -124,12 +125,13 @@ pub(super) fn basis(connection: &Connection, profile_id: i64) -> rusqlite::Resul
 
 /// Writes readings of a profile, in the place of older ones.
 pub(super) fn write(
-    connection: &Connection,
+    transaction: &Transaction<'_>,
     profile_id: i64,
     readings: &[Reading],
     at: Timestamp,
 ) -> rusqlite::Result<()> {
-    let exists: Option<bool> = connection
+    let exists: Option<bool> = transaction
+        .connection
         .prepare_cached("SELECT 1 FROM profile WHERE id = ?1")?
         .query_row([profile_id], |row| row.get(0))
         .optional()?;
@@ -137,7 +139,7 @@ pub(super) fn write(
         // It was erased meanwhile.
         return Ok(());
     }
-    let mut statement = connection.prepare_cached(
+    let mut statement = transaction.connection.prepare_cached(
         "INSERT OR REPLACE INTO reading (profile_id, name, read_at_ms, read_value, read_modified_at_ms, decision)
          VALUES (?1, ?2, ?3, seal(?4, 'attribute', ?1, ?2), ?5, ?6)",
     )?;

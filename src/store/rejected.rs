@@ -4,8 +4,9 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::StoreError;
-use super::journal::{Recorded, Recording, Store};
+use super::journal::{Recorded, Recording};
 use super::profiles;
+use super::transaction::Transaction;
 use crate::core::identity::Identity;
 use crate::core::operation::Stamp;
 use crate::core::reason::Reason;
@@ -89,7 +90,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<RejectedRow> {
     })
 }
 
-impl Store {
+impl Transaction<'_> {
     /// Records a rejected event anew, within a transaction. None when there is no such event.
     ///
     /// Taken this time, it has a new number in the journal, and its own time still; else it stays rejected, with the
@@ -109,7 +110,7 @@ impl Store {
             .optional()?;
         let Some(old) = old else { return Ok(None) };
         let recorded_at = self.recorded_at(recording.recorded_at);
-        let seq = self.next_seq();
+        let seq = self.numbers.next_seq();
         let (status, profile_ids, rejection) =
             self.apply(&recording.meaning, Stamp { time: recording.event.ordered_at, seq }, recorded_at)?;
         if let Some((reason, detail)) = rejection {
@@ -161,10 +162,8 @@ impl Store {
                 .execute((profile_id, name, version))?;
         }
         self.connection.prepare_cached("DELETE FROM rejected WHERE id = ?1")?.execute([id])?;
-        let profiles = profiles::refresh_pending(&self.connection, profile_id)?;
-        let state = self.state_mut();
-        state.pending_change.attributes += i64::try_from(released).unwrap_or(0);
-        state.pending_change.profiles += profiles;
+        self.numbers.pending_change.attributes += i64::try_from(released).unwrap_or(0);
+        profiles::refresh_pending(self, profile_id)?;
         Ok(Some(released))
     }
 

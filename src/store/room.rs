@@ -1,7 +1,7 @@
 //! How much room the store has: within its own bound, and on its disk.
 
 use super::StoreError;
-use super::journal::Store;
+use super::opening::Store;
 use super::schema::{LOG_PAGES, PAGE_BYTES};
 
 /// Parts of the bound, in percent of the pages that the database may have.
@@ -66,14 +66,14 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Write`].
-    pub fn copy_log_often(&mut self, is_purging: bool) -> Result<(), StoreError> {
+    pub fn copy_log_often(&self, is_purging: bool) -> Result<(), StoreError> {
         let usual = Bounds::of(self.limits.max_bytes).log_pages;
         let pages = if is_purging { usual.min(LOG_PAGES_PURGING) } else { usual };
         self.set_pragma("wal_autocheckpoint", pages)
     }
 
     /// Has the bounds of its limits kept by SQLite too, so that no transaction goes beyond them.
-    pub(super) fn set_bounds(&mut self) -> Result<(), StoreError> {
+    pub(super) fn set_bounds(&self) -> Result<(), StoreError> {
         let Bounds { pages_max, log_pages } = Bounds::of(self.limits.max_bytes);
         self.set_pragma("max_page_count", pages_max)?;
         self.set_pragma("journal_size_limit", log_pages * PAGE_BYTES)?;
@@ -143,7 +143,7 @@ impl Store {
 
     /// The part of the bound that is taken, also for the delivery of what is pending, in percent.
     fn percent_taken(&self) -> Result<i64, StoreError> {
-        let pending = self.pending_at_start.unwrap_or_default() + self.counters().pending_change.profiles;
+        let pending = self.committed.pending_at_start.unwrap_or_default() + self.counters().pending_change.profiles;
         Ok(self.percent(self.pages_used()? + pending.max(0) * PENDING_BYTES / PAGE_BYTES))
     }
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::journal::Store;
+use super::transaction::Transaction;
 use crate::core::operation::{LATE_MAX, Sent, Shown};
 use crate::core::short_hash::short_hash;
 use crate::core::timestamp::Timestamp;
@@ -181,8 +181,9 @@ pub(super) fn load(connection: &Connection, profile_id: i64) -> rusqlite::Result
 }
 
 /// Writes what was sent of a profile, unless it was erased meanwhile.
-pub(super) fn write(connection: &Connection, profile_id: i64, log: &SendLog) -> rusqlite::Result<()> {
-    connection
+pub(super) fn write(transaction: &Transaction<'_>, profile_id: i64, log: &SendLog) -> rusqlite::Result<()> {
+    transaction
+        .connection
         .prepare_cached(
             "INSERT OR REPLACE INTO sends (profile_id, log)
              SELECT id, seal(?2, 'sends', id) FROM profile WHERE id = ?1",
@@ -191,13 +192,13 @@ pub(super) fn write(connection: &Connection, profile_id: i64, log: &SendLog) -> 
         .map(|_| ())
 }
 
-impl Store {
+impl Transaction<'_> {
     /// Notes what is about to be sent of profiles, within a transaction.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
     pub fn note_sends(&mut self, notes: &[(i64, SendLog)]) -> Result<(), StoreError> {
-        let note = |(profile_id, log): &(i64, SendLog)| write(&self.connection, *profile_id, log);
+        let note = |(profile_id, log): &(i64, SendLog)| write(self, *profile_id, log);
         notes.iter().try_for_each(note).map_err(StoreError::write)
     }
 }

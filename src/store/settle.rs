@@ -1,17 +1,13 @@
 //! What came of a delivery: acknowledging exactly the versions that were sent, and keeping those refused.
 
-use std::collections::BTreeMap;
-
-use rusqlite::Connection;
-
-use super::journal::Store;
 use super::outbox::{Claim, ClaimedAttribute};
 use super::readings::{self, Reading};
 use super::sends::{self, SendLog};
+use super::transaction::Transaction;
 use super::verification::{self, ReadBack};
 use super::{StoreError, profiles};
 use crate::core::forwarding::existence::Existence;
-use crate::core::forwarding::quota::{Quota, QuotaTime};
+use crate::core::forwarding::quota::QuotaTime;
 use crate::core::forwarding::route::Route;
 use crate::core::operation::Decision;
 use crate::core::reason::Reason;
@@ -99,7 +95,7 @@ impl Settlement {
     }
 }
 
-impl Store {
+impl Transaction<'_> {
     /// Settles one delivery within a transaction.
     ///
     /// # Errors
@@ -114,22 +110,22 @@ impl Store {
         let mut settled = 0;
         for indexes in settlement.delivered.chunks(TOGETHER) {
             let sent: Vec<&ClaimedAttribute> = indexes.iter().map(|index| &claim.attributes[*index]).collect();
-            settled += deliver(&self.connection, settlement, &sent)?;
+            settled += deliver(self, settlement, &sent)?;
         }
         if !settlement.readings.is_empty() {
-            readings::write(&self.connection, claim.profile_id, &settlement.readings, settlement.read_at)?;
-            let superseded = supersede(&self.connection, claim.profile_id, &settlement.readings)?;
-            self.state_mut().totals.superseded += superseded;
+            readings::write(self, claim.profile_id, &settlement.readings, settlement.read_at)?;
+            let superseded = supersede(self, claim.profile_id, &settlement.readings)?;
+            self.numbers.totals.superseded += superseded;
             settled += superseded;
         }
         if let Some(existence) = settlement.learned {
-            profiles::learn(&self.connection, claim.profile_id, existence, settlement.at)?;
+            profiles::learn(self, claim.profile_id, existence, settlement.at)?;
         }
         if let Some(log) = &settlement.sends {
-            sends::write(&self.connection, claim.profile_id, log)?;
+            sends::write(self, claim.profile_id, log)?;
         }
         if let Some(read_back) = settlement.read_back {
-            verification::schedule(&self.connection, claim.profile_id, read_back)?;
+            verification::schedule(self, claim.profile_id, read_back)?;
         }
         if let Some(look_at) = settlement.look_at {
             self.connection
@@ -150,7 +146,7 @@ impl Store {
             }
             settled += self.refuse_versions(claim.profile_id, &versions, why, settlement.at)?;
         }
-        let profiles = profiles::refresh_pending(&self.connection, claim.profile_id)?;
+        profiles::refresh_pending(self, claim.profile_id)?;
         if settlement.quota_requests > 0 {
             self.spend(settlement.quota_requests, settlement.quota_time);
         }
@@ -159,15 +155,14 @@ impl Store {
         }
         // One was reserved for each claim.
         self.reserve(-1);
-        let state = self.state_mut();
-        state.pending_change.attributes -= settled;
-        state.pending_change.profiles += profiles;
-        state.totals.requests += settlement.requests;
-        state.totals.unconfirmed += settlement.unconfirmed;
-        state.totals.updates += settlement.updates;
-        state.totals.attributes += i64::try_from(settlement.delivered.len()).unwrap_or(0);
+        self.numbers.pending_change.attributes -= settled;
+        let totals = &mut self.numbers.totals;
+        totals.requests += settlement.requests;
+        totals.unconfirmed += settlement.unconfirmed;
+        totals.updates += settlement.updates;
+        totals.attributes += i64::try_from(settlement.delivered.len()).unwrap_or(0);
         if settlement.updates > 0 {
-            state.totals.last_delivered_at_ms = settlement.at.as_millis();
+            totals.last_delivered_at_ms = settlement.at.as_millis();
         }
         Ok(())
     }
@@ -214,11 +209,6 @@ impl Store {
         look().map(|next| next.map(Timestamp::from_millis)).map_err(StoreError::write)
     }
 
-    pub(super) fn save_quota(&self) -> rusqlite::Result<()> {
-        save_uses(&self.connection, "quota", &self.quota_spent)?;
-        save_uses(&self.connection, "read_quota", &self.reads_spent)
-    }
-
     /// Keeps the refused versions of a profile's attributes as rejected, and gives how many are pending no longer.
     pub(super) fn refuse_versions(
         &mut self,
@@ -229,7 +219,7 @@ impl Store {
     ) -> rusqlite::Result<i64> {
         let mut settled = 0;
         for (name, version) in versions {
-            profiles::refuse(&self.connection, profile_id, name, *version, reason)?;
+            profiles::refuse(self, profile_id, name, *version, reason)?;
             settled += i64::from(profiles::version(&self.connection, profile_id, name)? == Some(*version));
         }
         let mut statement = self.connection.prepare_cached(
@@ -243,10 +233,11 @@ impl Store {
 }
 
 /// Takes attributes that theirs wins over out of what is pending, and gives how many of them were.
-pub(super) fn supersede(connection: &Connection, profile_id: i64, readings: &[Reading]) -> rusqlite::Result<i64> {
+pub(super) fn supersede(transaction: &Transaction<'_>, profile_id: i64, readings: &[Reading]) -> rusqlite::Result<i64> {
     let mut settled = 0;
     for reading in readings.iter().filter(|reading| reading.decision == Decision::Superseded) {
-        settled += connection
+        settled += transaction
+            .connection
             .prepare_cached(
                 "UPDATE attribute SET refused_version = ?3, refused_reason = ?4
                  WHERE profile_id = ?1 AND name = ?2 AND version = ?3 AND version > max(delivered_version, refused_version)",
@@ -258,10 +249,14 @@ pub(super) fn supersede(connection: &Connection, profile_id: i64, readings: &[Re
 
 /// Marks what was sent as delivered. Gives the number of attributes that are no longer pending: those that did not change
 /// meanwhile.
-fn deliver(connection: &Connection, settlement: &Settlement, sent: &[&ClaimedAttribute]) -> rusqlite::Result<i64> {
+fn deliver(
+    transaction: &Transaction<'_>,
+    settlement: &Settlement,
+    sent: &[&ClaimedAttribute],
+) -> rusqlite::Result<i64> {
     let (profile_id, at) = (settlement.claim.profile_id, settlement.at);
     let route = settlement.route.map(Route::number);
-    let mut unchanged = connection.prepare_cached(UNCHANGED[sent.len() - 1])?;
+    let mut unchanged = transaction.connection.prepare_cached(UNCHANGED[sent.len() - 1])?;
     unchanged.raw_bind_parameter(1, profile_id)?;
     unchanged.raw_bind_parameter(2, at.as_millis())?;
     unchanged.raw_bind_parameter(3, route)?;
@@ -271,7 +266,7 @@ fn deliver(connection: &Connection, settlement: &Settlement, sent: &[&ClaimedAtt
     }
     let settled = unchanged.raw_execute()?;
     if settled < sent.len() {
-        let mut changed = connection.prepare_cached(CHANGED)?;
+        let mut changed = transaction.connection.prepare_cached(CHANGED)?;
         for attribute in sent {
             let sent = (&attribute.name, attribute.version, &attribute.value);
             changed.execute((profile_id, at.as_millis(), sent.0, sent.1, sent.2, route))?;
@@ -301,19 +296,3 @@ const UNCHANGED: [&str; TOGETHER] = [
 const CHANGED: &str =
     "UPDATE attribute SET delivered_version = ?4, delivered_value = seal(?5, 'attribute', ?1, ?3), delivered_at_ms = ?2, route = ?6
      WHERE profile_id = ?1 AND name = ?3 AND version > ?4 AND delivered_version < ?4";
-
-/// Writes down uses of a rolling day, and forgets those that no longer count.
-fn save_uses(connection: &Connection, table: &str, spent: &BTreeMap<i64, i64>) -> rusqlite::Result<()> {
-    for (minute, requests) in spent {
-        let mut statement = connection.prepare_cached(&format!(
-            "INSERT INTO {table} (minute, requests) VALUES (?1, ?2)
-             ON CONFLICT (minute) DO UPDATE SET requests = requests + excluded.requests"
-        ))?;
-        statement.execute((minute, requests))?;
-    }
-    if let Some((minute, _)) = spent.first_key_value() {
-        let oldest = minute - Quota::MINUTES;
-        connection.prepare_cached(&format!("DELETE FROM {table} WHERE minute < ?1"))?.execute([oldest])?;
-    }
-    Ok(())
-}

@@ -1,9 +1,7 @@
 //! Profiles that will be read back, and what is made of those that did not arrive.
 
-use rusqlite::Connection;
-
-use super::journal::Store;
 use super::sends::{self, SendLog};
+use super::transaction::Transaction;
 use super::{StoreError, profiles};
 use crate::core::forwarding::existence::Existence;
 use crate::core::reason::Reason;
@@ -20,11 +18,12 @@ pub enum ReadBack {
 
 /// Has a profile read back at that time, or later if that was said before.
 pub(super) fn schedule(
-    connection: &Connection,
+    transaction: &Transaction<'_>,
     profile_id: i64,
     (due, why): (Timestamp, ReadBack),
 ) -> rusqlite::Result<()> {
-    connection
+    transaction
+        .connection
         .prepare_cached(
             "INSERT INTO verification (profile_id, due_at_ms, is_ambiguous) SELECT id, ?2, ?3 FROM profile WHERE id = ?1
              ON CONFLICT DO UPDATE SET due_at_ms = max(due_at_ms, excluded.due_at_ms),
@@ -54,7 +53,7 @@ pub struct Verified {
     pub sends: Option<SendLog>,
 }
 
-impl Store {
+impl Transaction<'_> {
     /// Writes down what reading a profile back has shown, within a transaction: what did not arrive is pending again.
     ///
     /// # Errors
@@ -69,13 +68,13 @@ impl Store {
             .prepare_cached("DELETE FROM verification WHERE profile_id = ?1 AND due_at_ms <= ?2")?
             .execute((profile_id, verified.at.as_millis()))?;
         if let Some(again) = verified.again_at {
-            schedule(&self.connection, profile_id, (again, ReadBack::Ambiguous))?;
+            schedule(self, profile_id, (again, ReadBack::Ambiguous))?;
         }
         if verified.existence != Existence::Unknown {
-            profiles::learn(&self.connection, profile_id, verified.existence, verified.at)?;
+            profiles::learn(self, profile_id, verified.existence, verified.at)?;
         }
         if let Some(log) = &verified.sends {
-            sends::write(&self.connection, profile_id, log)?;
+            sends::write(self, profile_id, log)?;
         }
         let mut released = 0;
         for (name, version) in &verified.lost {
@@ -89,12 +88,11 @@ impl Store {
                 )?
                 .execute((profile_id, name, version, Reason::Superseded.label()))?;
         }
-        let profiles = profiles::refresh_pending(&self.connection, profile_id)?;
-        let state = self.state_mut();
-        state.pending_change.attributes += i64::try_from(released).unwrap_or(0);
-        state.pending_change.profiles += profiles;
-        state.totals.verified += verified.arrived;
-        state.totals.lost += i64::try_from(released).unwrap_or(0);
+        let released = i64::try_from(released).unwrap_or(0);
+        self.numbers.pending_change.attributes += released;
+        self.numbers.totals.verified += verified.arrived;
+        self.numbers.totals.lost += released;
+        profiles::refresh_pending(self, profile_id)?;
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::device::Device;
-use crate::support::{BATCH, Fixture, STRUCTURED, Setup, TOKEN, mappings, used};
+use crate::support::{BATCH, Fixture, STRUCTURED, Setup, TOKEN, mappings, poll_once, used};
 
 const KIOSK: &str = "https://kiosk.acme.example";
 const OTHER: &str = "https://menu.acme.example";
@@ -197,17 +197,6 @@ async fn one_who_sends_much_does_not_keep_the_others_waiting() {
         assert_eq!(record.await.unwrap().len(), LARGE);
     }
     busy.await.unwrap();
-}
-
-/// The value of a future, if it is there at once.
-async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-    std::future::poll_fn(|context| {
-        std::task::Poll::Ready(match std::pin::Pin::new(&mut *future).poll(context) {
-            std::task::Poll::Ready(value) => Some(value),
-            std::task::Poll::Pending => None,
-        })
-    })
-    .await
 }
 
 /// The status of a request to the agent of a device.

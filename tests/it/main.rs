@@ -43,5 +43,6 @@ mod slow_clients;
 mod socket;
 mod store;
 mod target;
+mod transactions;
 mod upgrades;
 mod watchdog;

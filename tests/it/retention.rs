@@ -222,13 +222,15 @@ fn fill_profiles(store: &mut Store, mappings: &Mappings, from: usize, count: usi
 }
 
 /// Fills a store with profiles that are delivered, until purging events and their keys makes no room.
+// A method of one lifetime is no closure over all.
+#[allow(clippy::redundant_closure_for_method_calls)]
 fn fill_delivered(store: &mut Store, mappings: &Mappings) {
     for round in 0..1_000 {
         let refused = fill_profiles(store, mappings, round * 1_000, 1_000).is_err();
         deliver(store);
         if refused || store.room().unwrap() != Room::Enough {
             purge(store, i64::MAX);
-            while store.transact(Store::purge_keys).unwrap() {}
+            while store.transact(|store| store.purge_keys()).unwrap() {}
             if store.room().unwrap() != Room::Enough {
                 return;
             }

@@ -221,8 +221,7 @@ impl Real {
     /// Takes them: their claims are released when it is written down.
     #[allow(clippy::needless_pass_by_value)]
     fn settle(&mut self, settles: Vec<Settle>) {
-        let store = self.store();
-        store.begin().unwrap();
+        let mut store = self.store().begin().unwrap();
         for settle in &settles {
             match settle {
                 Settle::Delivery(settlement) => store.settle(settlement).unwrap(),
@@ -290,14 +289,14 @@ impl Agent for Real {
     fn record(&mut self, event: &DeviceEvent, cut: Option<Cut>, moment: Moment) -> Recorded {
         let at = self.process.moment(moment);
         let ordered_at = self.process.clock.place(event.time);
-        let store = self.store();
-        store.begin().unwrap();
+        let mut store = self.store().begin().unwrap();
         let recorded = store.record(&recording(event, ordered_at, at.wall)).unwrap();
         if cut == Some(Cut::BeforeCommit) {
+            drop(store);
             self.kill(moment);
             return Recorded::Unanswered;
         }
-        self.store().commit().unwrap();
+        store.commit().unwrap();
         if cut.is_some() {
             self.kill(moment);
             return Recorded::Unanswered;

@@ -385,3 +385,14 @@ pub fn files_with(dir: &Path, text: &str) -> Vec<String> {
     let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     files.filter(|path| holds(path)).map(|path| path.display().to_string()).collect()
 }
+
+/// The value of a future, if it is there at once.
+pub async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(match std::pin::Pin::new(&mut *future).poll(context) {
+            std::task::Poll::Ready(value) => Some(value),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}

@@ -1,0 +1,64 @@
+//! The keys of events within a transaction: found, remembered, and forgotten.
+
+use super::keys::{self, Generations, Key, KeyFilter};
+use super::transaction::Transaction;
+
+impl Transaction<'_> {
+    /// Returns the numbers of events with that key, the newest generation first.
+    pub(super) fn find_key(&self, key: Key) -> rusqlite::Result<Vec<i64>> {
+        let Generations { oldest, newest } = self.numbers.generations;
+        let mut found = Vec::new();
+        for generation in (oldest..=newest).rev() {
+            if self.filters.may_hold(generation, key) {
+                let mut statement = self
+                    .connection
+                    .prepare_cached("SELECT seq FROM event_key WHERE generation = ?1 AND key_hash = ?2 ORDER BY seq")?;
+                let mut rows = statement.query((generation, key.0))?;
+                while let Some(row) = rows.next()? {
+                    found.push(row.get("seq")?);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Remembers the key of a new event. A rollback leaves it in a filter, which then says "perhaps" once too often.
+    pub(super) fn insert_key(&mut self, key: Key, seq: i64) -> rusqlite::Result<()> {
+        let generation = keys::generation(seq);
+        if keys::is_first(seq) {
+            self.numbers.generations.newest = generation;
+        }
+        self.store.filters.insert(key, seq);
+        self.connection
+            .prepare_cached("INSERT INTO event_key (generation, key_hash, seq) VALUES (?1, ?2, ?3)")?
+            .execute((generation, key.0, seq))
+            .map(|_| ())
+    }
+
+    /// Forgets up to `limit` keys of the oldest generation, if all its events are older than `seq`. False if there are
+    /// none.
+    pub(super) fn forget_keys(&mut self, seq: i64, limit: i64) -> rusqlite::Result<bool> {
+        let Generations { oldest, newest } = self.numbers.generations;
+        if oldest >= keys::generation(seq) {
+            return Ok(false);
+        }
+        let forgotten = self
+            .connection
+            .prepare_cached(
+                "DELETE FROM event_key WHERE generation = ?1 AND key_hash <= (
+                     SELECT max(key_hash) FROM (
+                         SELECT key_hash FROM event_key WHERE generation = ?1 ORDER BY key_hash LIMIT ?2))",
+            )?
+            .execute((oldest, limit))?;
+        if forgotten == 0 {
+            self.store.filters.remove(oldest);
+            self.numbers.generations.oldest = keys::oldest_generation(&self.connection)?.unwrap_or(newest);
+        }
+        Ok(true)
+    }
+
+    /// Uses a filter over keys that were recorded before this store was opened.
+    pub fn adopt_key_filter(&mut self, filter: KeyFilter) {
+        self.store.filters.adopt(filter);
+    }
+}

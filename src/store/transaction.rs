@@ -1,0 +1,165 @@
+//! Transactions: what is written to the file, and the numbers in memory that follow it.
+//!
+//! All that writes asks for a [`Transaction`]. It works on its own copy of the numbers, so that a transaction which is
+//! dropped leaves the store's as they were, as SQLite leaves the file.
+
+use std::ops::Deref;
+
+use super::StoreError;
+use super::counters::Numbers;
+use super::opening::{Store, StoreLimits};
+use crate::core::timestamp::Timestamp;
+
+/// A transaction of the store. It reads all that the store reads; dropped without [`Self::commit`], nothing of it was done.
+pub struct Transaction<'s> {
+    pub(super) store: &'s mut Store,
+    /// The numbers as they will be after the commit.
+    pub(super) numbers: Numbers,
+    limits_before: StoreLimits,
+}
+
+impl Deref for Transaction<'_> {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        self.store
+    }
+}
+
+impl Store {
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`].
+    pub fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
+        self.execute("BEGIN IMMEDIATE")?;
+        let (numbers, limits_before) = (self.committed.clone(), self.limits);
+        Ok(Transaction { store: self, numbers, limits_before })
+    }
+
+    /// Does something within a transaction of its own, and makes it durable.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing of it was done.
+    pub fn transact<T>(
+        &mut self,
+        act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut transaction = self.begin()?;
+        let done = act(&mut transaction)?;
+        transaction.commit()?;
+        Ok(done)
+    }
+
+    /// As [`Self::transact`], with a commit that is not synced: it survives the end of the process, and not always a
+    /// power cut.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing of it was done, unless what failed was to sync again from now on.
+    pub(super) fn transact_unsynced<T>(
+        &mut self,
+        act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        // SQLite takes it between transactions alone. Not "off", with which the log could reach the database before it is on
+        // the disk.
+        self.set_synchronous("normal")?;
+        let done = self.transact(act);
+        let synced = self.set_synchronous("full");
+        done.and_then(|done| synced.map(|()| done))
+    }
+
+    fn set_synchronous(&self, level: &str) -> Result<(), StoreError> {
+        self.connection.pragma_update(None, "synchronous", level).map_err(StoreError::write)
+    }
+
+    fn execute(&self, sql: &str) -> Result<(), StoreError> {
+        self.connection.prepare_cached(sql).and_then(|mut it| it.execute([])).map(|_| ()).map_err(StoreError::write)
+    }
+}
+
+impl Transaction<'_> {
+    /// Makes the transaction durable.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then nothing of it was done.
+    pub fn commit(mut self) -> Result<(), StoreError> {
+        self.save_numbers().map_err(StoreError::write)?;
+        self.execute("COMMIT")?;
+        self.numbers.uses.clear();
+        self.limits_before = self.limits;
+        std::mem::swap(&mut self.store.committed, &mut self.numbers);
+        Ok(())
+    }
+
+    /// Does a part of the transaction, of which nothing is done if it fails: the rest stands.
+    ///
+    /// # Errors
+    /// Those of the part. SQLite itself may have taken back all, as it does when the disk is full: see [`Self::is_over`].
+    pub(super) fn attempt<T>(
+        &mut self,
+        part: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.execute("SAVEPOINT part")?;
+        let (numbers, limits) = (self.numbers.clone(), self.limits);
+        let done = part(self).and_then(|done| self.execute("RELEASE part").map(|()| done));
+        if done.is_err() {
+            self.numbers = numbers;
+            self.restore_limits(limits);
+            if self.execute("ROLLBACK TO part").and_then(|()| self.execute("RELEASE part")).is_err() {
+                // A part that cannot be taken out is not to be committed.
+                self.roll_back();
+            }
+        }
+        done
+    }
+
+    /// Returns whether all of it was taken back already.
+    pub(super) fn is_over(&self) -> bool {
+        self.connection.is_autocommit()
+    }
+
+    /// Notes that something happens at that time.
+    pub(super) fn happens(&mut self, at: Timestamp) {
+        self.numbers.now = self.numbers.now.max(at);
+    }
+
+    /// Notes what was pending when the store was opened, once it is counted: for its history.
+    pub const fn set_pending_at_start(&mut self, profiles: i64) {
+        self.numbers.pending_at_start = Some(profiles);
+    }
+
+    /// Uses other limits, also in this transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`].
+    pub fn set_limits(&mut self, limits: StoreLimits) -> Result<(), StoreError> {
+        self.store.set_limits(limits)
+    }
+
+    fn save_numbers(&mut self) -> rusqlite::Result<()> {
+        self.numbers.totals.save(self.committed.totals, &self.connection)?;
+        self.save_uses()?;
+        self.save_history()
+    }
+
+    fn restore_limits(&mut self, limits: StoreLimits) {
+        if self.limits != limits {
+            // What SQLite keeps of them is set again with the next ones at the latest.
+            let _ = self.store.set_limits(limits);
+        }
+    }
+
+    fn roll_back(&mut self) {
+        // SQLite may have rolled back by itself; then there is nothing to do.
+        let _ = self.execute("ROLLBACK");
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if !self.is_over() {
+            self.roll_back();
+        }
+        self.restore_limits(self.limits_before);
+    }
+}
