@@ -8,10 +8,11 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 
+use super::StoreError;
 use super::opening::Store;
 use super::readings::Reading;
 use super::sends::SendLog;
-use super::{StoreError, profiles};
+use super::stored::{Stored, state, stored, time};
 use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::route::Route;
 use crate::core::identity::IdentityKind;
@@ -37,8 +38,6 @@ pub enum BatchState {
 }
 
 impl BatchState {
-    const ALL: [Self; 5] = [Self::Filling, Self::Submitting, Self::Submitted, Self::Complete, Self::GivenUp];
-
     /// The name in answers.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -50,11 +49,9 @@ impl BatchState {
             Self::GivenUp => "given_up",
         }
     }
-
-    pub(super) const fn number(self) -> i64 {
-        self as i64
-    }
 }
+
+stored!("batch.state" BatchState { 0 Filling, 1 Submitting, 2 Submitted, 3 Complete, 4 GivenUp });
 
 /// One batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,27 +164,25 @@ pub(super) fn heads(connection: &Connection, ended: usize) -> rusqlite::Result<V
     let mut statement = connection.prepare_cached(
         "SELECT id, kind, api, state, row_count, byte_count, target_id, submitted_at_ms, ended_at_ms, sent_at_ms
          FROM batch
-         WHERE state < 3 OR id IN (SELECT id FROM batch WHERE state >= 3 ORDER BY id DESC LIMIT ?1) ORDER BY id DESC",
+         WHERE state < ?2 OR id IN (SELECT id FROM batch WHERE state >= ?2 ORDER BY id DESC LIMIT ?1) ORDER BY id DESC",
     )?;
-    let rows = statement.query_map([i64::try_from(ended).unwrap_or(0)], head)?;
+    let rows = statement.query_map((i64::try_from(ended).unwrap_or(0), BatchState::Complete.stored()), head)?;
     rows.collect()
 }
 
 fn head(row: &Row<'_>) -> rusqlite::Result<BatchHead> {
-    let place: usize = row.get::<_, i64>(3)?.try_into().unwrap_or(0);
-    let count = |column| row.get::<_, i64>(column).map(|count| usize::try_from(count).unwrap_or(0));
-    let time = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
+    let count = |name| row.get::<_, i64>(name).map(|count| usize::try_from(count).unwrap_or(0));
     Ok(BatchHead {
-        id: row.get(0)?,
-        kind: profiles::kind_of_number(row.get(1)?),
-        api: row.get(2)?,
-        state: BatchState::ALL[place.min(BatchState::ALL.len() - 1)],
-        rows: count(4)?,
-        bytes: count(5)?,
-        target_id: row.get(6)?,
-        submitted_at: time(7)?,
-        ended_at: time(8)?,
-        sent_at: time(9)?,
+        id: row.get("id")?,
+        kind: state(row, "kind")?,
+        api: row.get("api")?,
+        state: state(row, "state")?,
+        rows: count("row_count")?,
+        bytes: count("byte_count")?,
+        target_id: row.get("target_id")?,
+        submitted_at: time(row, "submitted_at_ms")?,
+        ended_at: time(row, "ended_at_ms")?,
+        sent_at: time(row, "sent_at_ms")?,
     })
 }
 
@@ -202,15 +197,15 @@ pub(super) fn rows_since(connection: &Connection, since: Timestamp) -> rusqlite:
 /// Some rows of a batch, after that profile.
 pub(super) fn rows(connection: &Connection, batch_id: i64, after: i64) -> rusqlite::Result<Vec<BatchRow>> {
     let mut statement = connection.prepare_cached(
-        "SELECT profile_id, open(key, 'profile', kind), open(content, 'batch_row', profile_id)
+        "SELECT profile_id, open(key, 'profile', kind) AS key, open(content, 'batch_row', profile_id) AS content
          FROM batch_row JOIN profile ON id = profile_id
          WHERE batch_row.batch_id = ?1 AND profile_id > ?2 ORDER BY profile_id LIMIT ?3",
     )?;
     let part = i64::try_from(PART_ROWS).unwrap_or(i64::MAX);
     let rows = statement.query_map((batch_id, after, part), |row| {
-        let content: Vec<RowAttribute> = parse(&row.get::<_, String>(2)?)?;
+        let content: Vec<RowAttribute> = parse(&row.get::<_, String>("content")?)?;
         let attributes = content.into_iter().map(|RowAttribute(name, value, ..)| (name, value)).collect();
-        Ok(BatchRow { profile_id: row.get(0)?, key: row.get(1)?, attributes })
+        Ok(BatchRow { profile_id: row.get("profile_id")?, key: row.get("key")?, attributes })
     })?;
     rows.collect()
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::keys::Generations;
+use super::stored::pending;
 use crate::core::forwarding::quota::QuotaTime;
 use crate::core::timestamp::Timestamp;
 
@@ -126,8 +127,12 @@ pub struct Pending {
 impl Pending {
     /// Counts what is pending. It reads every attribute.
     pub(super) fn count(connection: &Connection) -> rusqlite::Result<Self> {
-        let sql = "SELECT (SELECT count(*) FROM profile WHERE pending_seq IS NOT NULL),
-                          (SELECT count(*) FROM attribute WHERE version > max(delivered_version, refused_version))";
+        let sql = concat!(
+            "SELECT (SELECT count(*) FROM profile WHERE pending_seq IS NOT NULL),
+                          (SELECT count(*) FROM attribute WHERE ",
+            pending!(),
+            ")"
+        );
         connection.query_row(sql, [], |row| Ok(Self { profiles: row.get(0)?, attributes: row.get(1)? }))
     }
 

@@ -7,9 +7,12 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::StoreError;
+use super::batches::BatchState;
 use super::counters::Pending;
 use super::opening::Store;
+use super::stored::{Stored, pending};
 use super::transaction::Transaction;
+use crate::core::forwarding::existence::Existence;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
@@ -45,7 +48,7 @@ const IS_OURS: &str = "(instr(name, ?1) > 0 AND NOT (instr(?2, ?1) > 0 AND instr
 
 /// Everything that is known of what Target has. What Target refused may suit another one; an empty value suits nobody,
 /// and what is another device's stays so.
-const VOID: [&str; 7] = [
+const VOID: [&str; 6] = [
     "DELETE FROM reading",
     "DELETE FROM sends",
     "DELETE FROM batch_row",
@@ -59,12 +62,18 @@ const VOID: [&str; 7] = [
          refused_reason = CASE WHEN value = '' OR refused_reason IN ('empty_value', 'other_device')
                                THEN refused_reason END
      WHERE delivered_version > 0 OR refused_version > 0 OR route IS NOT NULL OR batched_version > 0",
-    "UPDATE profile SET existence = 0, existence_at_ms = NULL, missing_since_ms = NULL, look_at_ms = NULL,
+];
+
+/// Profiles of which nothing is known, and all of whose attributes are pending but those that nobody shall have.
+const VOID_PROFILES: &str = concat!(
+    "UPDATE profile SET existence = ?1, existence_at_ms = NULL, missing_since_ms = NULL, look_at_ms = NULL,
          batch_id = NULL, batch_failures = 0,
          (pending_seq, pending_since_ms) = (
              SELECT min(version), changed_at_ms FROM attribute
-             WHERE profile_id = profile.id AND version > max(delivered_version, refused_version))",
-];
+             WHERE profile_id = profile.id AND ",
+    pending!(),
+    ")"
+);
 
 /// What was used of a client's quotas says nothing of another client's.
 const VOID_QUOTAS: [&str; 2] = ["DELETE FROM quota", "DELETE FROM read_quota"];
@@ -72,15 +81,19 @@ const VOID_QUOTAS: [&str; 2] = ["DELETE FROM quota", "DELETE FROM read_quota"];
 /// Batches that are not on their way yet may hold attributes of the old name, so that they are made again. Whether one
 /// that was being submitted arrived is not known: its profiles are read back.
 const EMPTY_BATCHES: [&str; 2] = [
-    "DELETE FROM batch_row WHERE batch_id IN (SELECT id FROM batch WHERE state < 2)",
-    "UPDATE profile SET batch_id = NULL WHERE batch_id IN (SELECT id FROM batch WHERE state < 2)",
+    "DELETE FROM batch_row WHERE batch_id IN (SELECT id FROM batch WHERE state < ?1)",
+    "UPDATE profile SET batch_id = NULL WHERE batch_id IN (SELECT id FROM batch WHERE state < ?1)",
 ];
 
 /// As [`super::profiles::refresh_pending`], for all profiles that have attributes of a device's own.
-const REFRESH_OWN: &str = "UPDATE profile SET (pending_seq, pending_since_ms) = (
+const REFRESH_OWN: &str = concat!(
+    "UPDATE profile SET (pending_seq, pending_since_ms) = (
          SELECT min(version), changed_at_ms FROM attribute
-         WHERE profile_id = profile.id AND version > max(delivered_version, refused_version))
-     WHERE id IN (SELECT profile_id FROM attribute WHERE is_own = 1)";
+         WHERE profile_id = profile.id AND ",
+    pending!(),
+    ")
+     WHERE id IN (SELECT profile_id FROM attribute WHERE is_own = 1)"
+);
 
 impl Transaction<'_> {
     /// Notes where deliveries go from now on, within a transaction, and what that makes void. Nothing may be in flight.
@@ -137,21 +150,22 @@ impl Transaction<'_> {
         ))?;
         self.connection.execute(
             "INSERT OR REPLACE INTO verification (profile_id, due_at_ms, is_ambiguous)
-             SELECT id, ?1, 1 FROM profile WHERE batch_id IN (SELECT id FROM batch WHERE state = 1)",
-            [at.as_millis()],
+             SELECT id, ?1, 1 FROM profile WHERE batch_id IN (SELECT id FROM batch WHERE state = ?2)",
+            (at.as_millis(), BatchState::Submitting.stored()),
         )?;
-        EMPTY_BATCHES.into_iter().try_for_each(|sql| self.connection.execute(sql, []).map(|_| ()))?;
-        self.give_up_batches(2)?;
+        let sent = BatchState::Submitted;
+        let empty = |sql| self.connection.execute(sql, [sent.stored()]).map(|_| ());
+        EMPTY_BATCHES.into_iter().try_for_each(empty)?;
+        self.give_up_batches(sent)?;
         self.connection.execute(REFRESH_OWN, [])?;
         Ok(withheld)
     }
 
     fn void(&mut self, at: Timestamp) -> rusqlite::Result<()> {
-        for sql in VOID.into_iter().chain(VOID_QUOTAS) {
-            self.connection.execute(sql, [])?;
-        }
+        VOID.into_iter().chain(VOID_QUOTAS).try_for_each(|sql| self.connection.execute(sql, []).map(|_| ()))?;
+        self.connection.execute(VOID_PROFILES, [Existence::Unknown.stored()])?;
         self.numbers.uses.clear();
-        self.give_up_batches(3)?;
+        self.give_up_batches(BatchState::Complete)?;
         // Their rows count in the old client's day.
         self.connection.execute("UPDATE batch SET submitted_at_ms = NULL", [])?;
         let totals = &mut self.numbers.totals;
@@ -160,14 +174,14 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Gives up the batches whose state is below that number.
-    fn give_up_batches(&self, below: i64) -> rusqlite::Result<()> {
+    /// Gives up the batches that have not reached that state.
+    fn give_up_batches(&self, reached: BatchState) -> rusqlite::Result<()> {
         self.connection
             .execute(
-                "UPDATE batch SET state = 4, ended_at_ms = coalesce(
+                "UPDATE batch SET state = ?2, ended_at_ms = coalesce(
                      (SELECT value FROM counter WHERE name = 'quota_clock_ms'), submitted_at_ms, 0)
                  WHERE state < ?1",
-                [below],
+                (reached.stored(), BatchState::GivenUp.stored()),
             )
             .map(|_| ())
     }
@@ -187,7 +201,11 @@ impl Store {
 fn noted(connection: &Connection) -> rusqlite::Result<Option<Destination>> {
     connection
         .query_row("SELECT client_code, endpoint, device_id FROM destination", [], |row| {
-            Ok(Destination { client_code: row.get(0)?, endpoint: row.get(1)?, device_id: row.get(2)? })
+            Ok(Destination {
+                client_code: row.get("client_code")?,
+                endpoint: row.get("endpoint")?,
+                device_id: row.get("device_id")?,
+            })
         })
         .optional()
 }

@@ -4,6 +4,7 @@
 use rusqlite::Connection;
 
 use super::seal::StoreFile;
+use super::stored::pending;
 use super::transaction::Transaction;
 use super::{StoreError, profiles, schema};
 use crate::core::identity::Identity;
@@ -40,16 +41,16 @@ pub(super) fn journal_part(
     limit: i64,
 ) -> rusqlite::Result<Vec<JournalRow>> {
     let mut statement = connection.prepare_cached(
-        "SELECT seq, time_ms, open(event, 'journal', seq), profile_id IS ?2 AND ?2 IS NOT NULL OR EXISTS (
-             SELECT 1 FROM journal_profile more WHERE more.seq = journal.seq AND more.profile_id = ?2)
+        "SELECT seq, time_ms, open(event, 'journal', seq) AS event, profile_id IS ?2 AND ?2 IS NOT NULL OR EXISTS (
+             SELECT 1 FROM journal_profile more WHERE more.seq = journal.seq AND more.profile_id = ?2) AS is_of_profile
          FROM journal WHERE seq > ?1 AND event <> '' ORDER BY seq LIMIT ?3",
     )?;
     let rows = statement.query_map((after, profile_id, limit), |row| {
         Ok(JournalRow {
-            seq: row.get(0)?,
-            time: Timestamp::from_millis(row.get(1)?),
-            json: row.get(2)?,
-            is_of_profile: row.get(3)?,
+            seq: row.get("seq")?,
+            time: Timestamp::from_millis(row.get("time_ms")?),
+            json: row.get("event")?,
+            is_of_profile: row.get("is_of_profile")?,
         })
     })?;
     rows.collect()
@@ -67,8 +68,7 @@ impl Transaction<'_> {
     fn erase(&mut self, identity: &Identity) -> rusqlite::Result<Option<ErasedProfile>> {
         let Some(profile) = profiles::find(&self.connection, identity)? else { return Ok(None) };
         let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([profile.id]);
-        let pending =
-            run("DELETE FROM attribute WHERE profile_id = ?1 AND version > max(delivered_version, refused_version)")?;
+        let pending = run(concat!("DELETE FROM attribute WHERE profile_id = ?1 AND ", pending!()))?;
         let erased = ErasedProfile {
             pending,
             attributes: pending + run("DELETE FROM attribute WHERE profile_id = ?1")?,

@@ -3,6 +3,7 @@
 use rusqlite::OptionalExtension;
 
 use super::batches::{BatchEntry, BatchState};
+use super::stored::{Stored, pending};
 use super::transaction::Transaction;
 use super::{StoreError, profiles, readings, sends, settle};
 use crate::core::forwarding::quota::QuotaTime;
@@ -16,9 +17,11 @@ impl Transaction<'_> {
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
     pub fn begin_batch(&mut self, kind: IdentityKind, api: i64) -> Result<i64, StoreError> {
         let begin = || {
-            self.connection
-                .prepare_cached("INSERT INTO batch (kind, api, state) VALUES (?1, ?2, 0)")?
-                .insert((profiles::kind_number(kind), api))
+            self.connection.prepare_cached("INSERT INTO batch (kind, api, state) VALUES (?1, ?2, ?3)")?.insert((
+                kind.stored(),
+                api,
+                BatchState::Filling.stored(),
+            ))
         };
         begin().map_err(StoreError::write)
     }
@@ -93,11 +96,12 @@ impl Transaction<'_> {
             )?
             .execute((batch_id, id, content))?;
         self.connection
-            .prepare_cached(
+            .prepare_cached(concat!(
                 "UPDATE attribute SET route = ?2
-                 WHERE profile_id = ?1 AND version > max(delivered_version, refused_version)",
-            )?
-            .execute((id, entry.route.number()))?;
+                 WHERE profile_id = ?1 AND ",
+                pending!()
+            ))?
+            .execute((id, entry.route.stored()))?;
         self.connection
             .prepare_cached(
                 "UPDATE batch SET row_count = row_count + 1, byte_count = byte_count + ?2,
@@ -119,8 +123,11 @@ impl Transaction<'_> {
         at: Timestamp,
         sent_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE batch SET state = 1, submitted_at_ms = ?2, sent_at_ms = ?3 WHERE id = ?1";
-        self.set_batch(sql, (batch_id, at.as_millis(), sent_at.map(Timestamp::as_millis)))
+        let sql = "UPDATE batch SET state = ?4, submitted_at_ms = ?2, sent_at_ms = ?3 WHERE id = ?1";
+        self.set_batch(
+            sql,
+            (batch_id, at.as_millis(), sent_at.map(Timestamp::as_millis), BatchState::Submitting.stored()),
+        )
     }
 
     /// Notes that a batch was not taken, within a transaction.
@@ -128,7 +135,8 @@ impl Transaction<'_> {
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
     pub fn unsubmitted_batch(&mut self, batch_id: i64) -> Result<(), StoreError> {
-        self.set_batch("UPDATE batch SET state = 0, submitted_at_ms = NULL WHERE id = ?1", [batch_id])
+        let sql = "UPDATE batch SET state = ?2, submitted_at_ms = NULL WHERE id = ?1";
+        self.set_batch(sql, (batch_id, BatchState::Filling.stored()))
     }
 
     /// Notes under which name Target took a batch, and with how many rows, within a transaction; `at` is on the quota's clock.
@@ -141,9 +149,11 @@ impl Transaction<'_> {
         (target_id, rows): (&str, usize),
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE batch SET state = 2, target_id = ?2, submitted_at_ms = ?3, row_count = ?4
-                   WHERE id = ?1 AND state = 1";
-        self.set_batch(sql, (batch_id, target_id, at.as_millis(), i64::try_from(rows).unwrap_or(i64::MAX)))?;
+        let sql = "UPDATE batch SET state = ?5, target_id = ?2, submitted_at_ms = ?3, row_count = ?4
+                   WHERE id = ?1 AND state = ?6";
+        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+        let (before, after) = (BatchState::Submitting.stored(), BatchState::Submitted.stored());
+        self.set_batch(sql, (batch_id, target_id, at.as_millis(), rows, after, before))?;
         self.numbers.totals.requests += 1;
         self.numbers.totals.batches += 1;
         Ok(())
@@ -170,11 +180,11 @@ impl Transaction<'_> {
         self.set_batch("UPDATE profile SET batch_id = NULL WHERE batch_id = ?1", [batch_id])?;
         self.set_batch(
             "UPDATE batch SET state = ?2, ended_at_ms = ?3 WHERE id = ?1",
-            (batch_id, state.number(), at.as_millis()),
+            (batch_id, state.stored(), at.as_millis()),
         )?;
         self.set_batch(
-            "DELETE FROM batch WHERE state >= 3 AND ended_at_ms < ?1 AND coalesce(submitted_at_ms, 0) < ?1",
-            [keep_since.as_millis()],
+            "DELETE FROM batch WHERE state >= ?2 AND ended_at_ms < ?1 AND coalesce(submitted_at_ms, 0) < ?1",
+            (keep_since.as_millis(), BatchState::Complete.stored()),
         )
     }
 }

@@ -74,10 +74,10 @@ pub(super) fn read(connection: &Connection, since: Timestamp) -> rusqlite::Resul
     )?;
     let rows = statement.query_map([Quota::minute(since)], |row| {
         Ok(Moment {
-            at: Quota::minute_begins(row.get(0)?),
-            recorded: row.get(1)?,
-            delivered: row.get(2)?,
-            pending: row.get(3)?,
+            at: Quota::minute_begins(row.get("minute")?),
+            recorded: row.get("recorded")?,
+            delivered: row.get("delivered")?,
+            pending: row.get("pending")?,
         })
     })?;
     rows.collect()

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::StoreError;
 use super::keys::Key;
 use super::profiles::{self, PlanError, ProfilePlan};
+use super::stored::stored_status;
 use super::transaction::Transaction;
 use crate::core::event::{Event, EventStatus};
 use crate::core::mapping::{Meaning, ProfileChanges};
@@ -155,7 +156,7 @@ impl Transaction<'_> {
              VALUES (?1, ?2, ?3, ?4, ?5, seal(?6, 'journal', ?1))",
         )?;
         let times = (recorded_at.as_millis(), event.time.as_millis());
-        statement.execute((seq, times.0, times.1, status_number(status), profile_ids.first(), &event.json))?;
+        statement.execute((seq, times.0, times.1, stored_status(status), profile_ids.first(), &event.json))?;
         drop(statement);
         for profile_id in profile_ids.iter().skip(1) {
             self.connection
@@ -170,15 +171,6 @@ impl Transaction<'_> {
             "INSERT INTO rejected (rejected_at_ms, seq, reason, detail) VALUES (?1, ?2, ?3, seal(?4, 'rejected'))",
         )?;
         statement.execute((at.as_millis(), seq, reason.label(), detail)).map(|_| ())
-    }
-}
-
-/// The number under which a status is stored.
-const fn status_number(status: EventStatus) -> i64 {
-    match status {
-        EventStatus::Recorded | EventStatus::Duplicate | EventStatus::Unconsented => 0,
-        EventStatus::Unmapped => 1,
-        EventStatus::Rejected => 2,
     }
 }
 

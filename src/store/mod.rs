@@ -35,6 +35,7 @@ mod schema;
 mod seal;
 mod sends;
 mod settle;
+mod stored;
 mod transaction;
 mod verification;
 mod writer;

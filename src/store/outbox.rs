@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use super::readings::{self, Basis};
 use super::seal::StoreFile;
 use super::sends::{self, SendLog};
+use super::stored::{pending, state, time};
 use super::{StoreError, profiles, schema};
 use crate::core::forwarding::existence::{Existence, Knowledge};
 use crate::core::identity::Identity;
@@ -256,7 +257,7 @@ fn claim_due(
 ) -> rusqlite::Result<ReadBacks> {
     let busy = in_flight.busy();
     let mut statement = connection.prepare_cached(
-        "SELECT id, kind, open(key, 'profile', kind), existence, existence_at_ms, missing_since_ms, is_ambiguous
+        "SELECT id, kind, open(key, 'profile', kind) AS key, existence, existence_at_ms, missing_since_ms, is_ambiguous
          FROM verification JOIN profile ON id = profile_id
          WHERE due_at_ms <= ?1 AND batch_id IS NULL ORDER BY due_at_ms LIMIT ?2",
     )?;
@@ -264,7 +265,7 @@ fn claim_due(
     let mut rows = statement.query((now.as_millis(), limit))?;
     let mut due = Vec::new();
     while let Some(row) = rows.next()? {
-        let profile_id: i64 = row.get(0)?;
+        let profile_id: i64 = row.get("id")?;
         if busy.contains(&profile_id) {
             continue;
         }
@@ -272,16 +273,16 @@ fn claim_due(
         readings::lose_unanswered(&basis, &mut sends);
         let mut claim = Claim {
             profile_id,
-            identity: profiles::identity(row, 1)?,
-            knowledge: profiles::knowledge(row, 3)?,
+            identity: profiles::identity(row)?,
+            knowledge: profiles::knowledge(row)?,
             basis: Some(basis),
             sends,
-            missing_since: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_millis),
+            missing_since: time(row, "missing_since_ms")?,
             attributes: Vec::new(),
             in_flight: None,
         };
         if claim.take_off(in_flight) {
-            due.push((claim, row.get(6)?));
+            due.push((claim, row.get("is_ambiguous")?));
         }
     }
     let next: Option<i64> =
@@ -328,16 +329,16 @@ fn claim(
     // One statement for all: a query for each profile would cost as much again. A profile without attributes, which there
     // should not be, is claimed too, so that its settlement takes it out.
     let mut pending = connection.prepare_cached(
-        "SELECT id, kind, open(key, 'profile', kind), name, open(value, 'attribute', id, name), version, operation, is_own,
+        concat!("SELECT id, kind, open(key, 'profile', kind) AS key, name, open(value, 'attribute', id, name) AS value, version, operation, is_own,
              is_urgent, event_time_ms, existence, existence_at_ms, missing_since_ms, delivered_version
-         FROM profile LEFT JOIN attribute ON profile_id = id AND version > max(delivered_version, refused_version)
-         WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL ORDER BY pending_seq, id",
+         FROM profile LEFT JOIN attribute ON profile_id = id AND ", pending!(), "
+         WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL ORDER BY pending_seq, id"),
     )?;
     let mut rows = pending.query([])?;
     let mut claims: Vec<Claim> = Vec::new();
     let mut passed_over = None;
     while let Some(row) = rows.next()? {
-        let profile_id: i64 = row.get(0)?;
+        let profile_id: i64 = row.get("id")?;
         if passed_over == Some(profile_id) {
             continue;
         }
@@ -351,25 +352,25 @@ fn claim(
             }
             claims.push(Claim {
                 profile_id,
-                identity: profiles::identity(row, 1)?,
-                knowledge: profiles::knowledge(row, 10)?,
+                identity: profiles::identity(row)?,
+                knowledge: profiles::knowledge(row)?,
                 basis: None,
                 sends: SendLog::default(),
-                missing_since: row.get::<_, Option<i64>>(12)?.map(Timestamp::from_millis),
+                missing_since: time(row, "missing_since_ms")?,
                 attributes: Vec::new(),
                 in_flight: None,
             });
         }
-        if let Some(name) = row.get(3)? {
+        if let Some(name) = row.get("name")? {
             let attribute = ClaimedAttribute {
                 name,
-                value: row.get(4)?,
-                version: row.get(5)?,
-                delivered_version: row.get(13)?,
-                operation: Operation::of_number(row.get(6)?),
-                is_own: row.get(7)?,
-                is_urgent: row.get(8)?,
-                event_time: Timestamp::from_millis(row.get(9)?),
+                value: row.get("value")?,
+                version: row.get("version")?,
+                delivered_version: row.get("delivered_version")?,
+                operation: state(row, "operation")?,
+                is_own: row.get("is_own")?,
+                is_urgent: row.get("is_urgent")?,
+                event_time: Timestamp::from_millis(row.get("event_time_ms")?),
             };
             claims.last_mut().expect("pushed above").attributes.push(attribute);
         }

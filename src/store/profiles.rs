@@ -5,46 +5,25 @@ use std::fmt;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::opening::Repeats;
+use super::stored::{Stored, pending, state, time};
 use super::transaction::Transaction;
 use crate::core::forwarding::existence::{Existence, Knowledge};
-use crate::core::identity::{Identity, IdentityKind};
+use crate::core::identity::Identity;
 use crate::core::mapping::ProfileChanges;
 use crate::core::operation::{Change, ChangeError, Held, Operation, Stamp};
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
-/// The number under which a kind is stored.
-pub(super) const fn kind_number(kind: IdentityKind) -> i64 {
-    match kind {
-        IdentityKind::ThirdPartyId => 0,
-        IdentityKind::PcId => 1,
-    }
-}
-
-/// The kind of a stored number.
-pub(super) const fn kind_of_number(number: i64) -> IdentityKind {
-    match number {
-        0 => IdentityKind::ThirdPartyId,
-        _ => IdentityKind::PcId,
-    }
-}
-
-/// The identity in two columns, the kind first.
-pub(super) fn identity(row: &Row<'_>, column: usize) -> rusqlite::Result<Identity> {
-    Identity::new(kind_of_number(row.get(column)?), row.get::<_, String>(column + 1)?).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(column + 1, rusqlite::types::Type::Text, error.into())
+/// Reads the identity in the columns `kind` and `key`.
+pub(super) fn identity(row: &Row<'_>) -> rusqlite::Result<Identity> {
+    Identity::new(state(row, "kind")?, row.get::<_, String>("key")?).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(usize::MAX, rusqlite::types::Type::Text, error.into())
     })
 }
 
-/// What is known of a profile's existence, in two columns.
-pub(super) fn knowledge(row: &Row<'_>, column: usize) -> rusqlite::Result<Knowledge> {
-    let existence = match row.get(column)? {
-        1 => Existence::Yes,
-        2 => Existence::No,
-        _ => Existence::Unknown,
-    };
-    let at = Timestamp::from_millis(row.get::<_, Option<i64>>(column + 1)?.unwrap_or_default());
-    Ok(Knowledge { existence, at })
+/// Reads what is known of a profile's existence in the columns `existence` and `existence_at_ms`.
+pub(super) fn knowledge(row: &Row<'_>) -> rusqlite::Result<Knowledge> {
+    Ok(Knowledge { existence: state(row, "existence")?, at: time(row, "existence_at_ms")?.unwrap_or_default() })
 }
 
 /// Writes down whether Target has a profile.
@@ -54,20 +33,15 @@ pub(super) fn learn(
     existence: Existence,
     at: Timestamp,
 ) -> rusqlite::Result<()> {
-    let number = match existence {
-        Existence::Unknown => 0,
-        Existence::Yes => 1,
-        Existence::No => 2,
-    };
     transaction
         .connection
         .prepare_cached(
             "UPDATE profile SET existence = ?2, existence_at_ms = ?3,
-                 missing_since_ms = CASE ?2 WHEN 1 THEN NULL ELSE missing_since_ms END,
-                 look_at_ms = CASE ?2 WHEN 1 THEN NULL ELSE look_at_ms END
+                 missing_since_ms = CASE ?2 WHEN ?4 THEN NULL ELSE missing_since_ms END,
+                 look_at_ms = CASE ?2 WHEN ?4 THEN NULL ELSE look_at_ms END
              WHERE id = ?1",
         )?
-        .execute((profile_id, number, at.as_millis()))
+        .execute((profile_id, existence.stored(), at.as_millis(), Existence::Yes.stored()))
         .map(|_| ())
 }
 
@@ -178,10 +152,10 @@ fn apply<'a>(plan: &mut AttributePlan<'a>, change: &'a Change, stamp: Stamp) -> 
 pub(super) fn find(connection: &Connection, identity: &Identity) -> rusqlite::Result<Option<ProfileHead>> {
     connection
         .prepare_cached(
-            "SELECT id, pending_seq IS NOT NULL FROM profile WHERE key = seal(?1, 'profile', ?2) AND kind = ?2",
+            "SELECT id, pending_seq IS NOT NULL AS is_pending FROM profile WHERE key = seal(?1, 'profile', ?2) AND kind = ?2",
         )?
-        .query_row((identity.key(), kind_number(identity.kind())), |row| {
-            Ok(ProfileHead { id: row.get(0)?, is_pending: row.get(1)? })
+        .query_row((identity.key(), identity.kind().stored()), |row| {
+            Ok(ProfileHead { id: row.get("id")?, is_pending: row.get("is_pending")? })
         })
         .optional()
 }
@@ -193,21 +167,24 @@ fn load(
     plans: &mut [AttributePlan<'_>],
     repeat_before: Timestamp,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "SELECT name, open(value, 'attribute', profile_id, name), open(items, 'attribute', profile_id, name), event_time_ms, event_seq, version > max(delivered_version, refused_version),
-             version = delivered_version AND delivered_at_ms <= ?2
-         FROM attribute WHERE profile_id = ?1",
-    )?;
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT name, open(value, 'attribute', profile_id, name) AS value,
+             open(items, 'attribute', profile_id, name) AS items, event_time_ms, event_seq,
+             ",
+        pending!(),
+        " AS is_pending, version = delivered_version AND delivered_at_ms <= ?2 AS is_due_again
+         FROM attribute WHERE profile_id = ?1"
+    ))?;
     let mut rows = statement.query((profile_id, repeat_before.as_millis()))?;
     while let Some(row) = rows.next()? {
-        let name = row.get_ref(0)?.as_str()?;
+        let name = row.get_ref("name")?.as_str()?;
         let Some(plan) = plans.iter_mut().find(|plan| plan.name == name) else { continue };
-        let value: String = row.get(1)?;
-        let stamp = Stamp { time: Timestamp::from_millis(row.get(3)?), seq: row.get(4)? };
+        let value: String = row.get("value")?;
+        let stamp = Stamp { time: Timestamp::from_millis(row.get("event_time_ms")?), seq: row.get("event_seq")? };
         plan.before = Some(value.clone());
-        plan.held = Some(Held { value, stamp, items: row.get(2)? });
-        plan.was_pending = row.get(5)?;
-        plan.is_due_again = row.get::<_, Option<bool>>(6)?.unwrap_or(false);
+        plan.held = Some(Held { value, stamp, items: row.get("items")? });
+        plan.was_pending = row.get("is_pending")?;
+        plan.is_due_again = row.get::<_, Option<bool>>("is_due_again")?.unwrap_or(false);
         plan.exists = true;
     }
     Ok(())
@@ -302,7 +279,7 @@ impl AttributePlan<'_> {
             self.mapping,
             seq,
             recorded_at.as_millis(),
-            self.operation.number(),
+            self.operation.stored(),
             self.is_own,
             self.is_urgent,
         ))?;
@@ -319,7 +296,7 @@ fn insert(transaction: &mut Transaction<'_>, identity: &Identity) -> rusqlite::R
     transaction
         .connection
         .prepare_cached("INSERT INTO profile (id, kind, key) VALUES (?1, ?2, seal(?3, 'profile', ?2))")?
-        .execute((id, kind_number(identity.kind()), identity.key()))?;
+        .execute((id, identity.kind().stored(), identity.key()))?;
     transaction.numbers.last_profile_id = id;
     Ok(id)
 }
@@ -344,11 +321,13 @@ pub(super) fn refuse(
 pub(super) fn refresh_pending(transaction: &mut Transaction<'_>, profile_id: i64) -> rusqlite::Result<()> {
     let removed = transaction
         .connection
-        .prepare_cached(
+        .prepare_cached(concat!(
             "UPDATE profile SET pending_seq = NULL, pending_since_ms = NULL
              WHERE id = ?1 AND pending_seq IS NOT NULL AND NOT EXISTS (
-                 SELECT 1 FROM attribute WHERE profile_id = ?1 AND version > max(delivered_version, refused_version))",
-        )?
+                 SELECT 1 FROM attribute WHERE profile_id = ?1 AND ",
+            pending!(),
+            ")"
+        ))?
         .execute([profile_id])?;
     if removed > 0 {
         transaction.numbers.pending_change.profiles -= 1;
@@ -362,13 +341,17 @@ pub(super) fn refresh_pending(transaction: &mut Transaction<'_>, profile_id: i64
     // Beside min(), SQLite gives the other column of the same row.
     let is_pending = transaction
         .connection
-        .prepare_cached(
+        .prepare_cached(concat!(
             "UPDATE profile SET (pending_seq, pending_since_ms) = (
                  SELECT min(version), changed_at_ms FROM attribute
-                 WHERE profile_id = ?1 AND version > max(delivered_version, refused_version))
+                 WHERE profile_id = ?1 AND ",
+            pending!(),
+            ")
              WHERE id = ?1 AND EXISTS (
-                 SELECT 1 FROM attribute WHERE profile_id = ?1 AND version > max(delivered_version, refused_version))",
-        )?
+                 SELECT 1 FROM attribute WHERE profile_id = ?1 AND ",
+            pending!(),
+            ")"
+        ))?
         .execute([profile_id])?
         > 0;
     transaction.numbers.pending_change.profiles += i64::from(is_pending && was_pending == Some(false));

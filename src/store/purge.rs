@@ -5,7 +5,10 @@
 //! to go on exactly, unless it is read from Target before it is sent.
 
 use super::StoreError;
+use super::batches::BatchState;
+use super::stored::{Stored, pending};
 use super::transaction::Transaction;
+use crate::core::operation::Operation;
 use crate::core::timestamp::Timestamp;
 
 /// Events that one transaction looks at. Limits: some milliseconds.
@@ -66,9 +69,9 @@ impl Transaction<'_> {
                      SELECT min(pending_seq) AS seq FROM profile
                      WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL
                      UNION ALL SELECT min(pending_seq) FROM profile WHERE look_at_ms IS NOT NULL
-                     UNION ALL SELECT min(oldest_seq) FROM batch WHERE state < 3)",
+                     UNION ALL SELECT min(oldest_seq) FROM batch WHERE state < ?1)",
             )?
-            .query_row([], |row| row.get(0))?;
+            .query_row([BatchState::Complete.stored()], |row| row.get(0))?;
         // After the newest event when nothing is pending.
         let settled = oldest_pending.unwrap_or_else(|| self.numbers.next_seq());
         self.connection
@@ -125,8 +128,8 @@ impl Transaction<'_> {
 ///
 /// An attribute that was delivered without a route was delivered by a program of the first schema, which kept no
 /// operation: it may be a total.
-const PURGEABLE: &str = "SELECT id, max(coalesce(existence_at_ms, 0), coalesce((
-         SELECT max(max(changed_at_ms, coalesce(delivered_at_ms, 0))) FROM attribute WHERE profile_id = id), 0))
+const PURGEABLE: &str = concat!("SELECT id, max(coalesce(existence_at_ms, 0), coalesce((
+         SELECT max(max(changed_at_ms, coalesce(delivered_at_ms, 0))) FROM attribute WHERE profile_id = id), 0)) AS touched_ms
      FROM profile
      WHERE id > ?1 AND id <= ?2 AND id < (SELECT max(id) FROM profile)
          AND pending_seq IS NULL AND batch_id IS NULL AND look_at_ms IS NULL
@@ -135,9 +138,9 @@ const PURGEABLE: &str = "SELECT id, max(coalesce(existence_at_ms, 0), coalesce((
          AND NOT EXISTS (
              SELECT 1 FROM attribute
              WHERE attribute.profile_id = profile.id AND (
-                 version > max(delivered_version, refused_version)
-                 OR (is_own = 1 OR NOT ?3) AND (operation <> 0 OR route IS NULL AND delivered_version > 0)))
-     ORDER BY id";
+                 ", pending!(), "
+                 OR (is_own = 1 OR NOT ?3) AND (operation <> ?4 OR route IS NULL AND delivered_version > 0)))
+     ORDER BY id");
 
 fn purge_profiles(
     transaction: &Transaction<'_>,
@@ -154,7 +157,7 @@ fn purge_profiles(
     let touched: Vec<(i64, i64)> = transaction
         .connection
         .prepare_cached(PURGEABLE)?
-        .query_map((after, last, shares), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map((after, last, shares, Operation::Set.stored()), |row| Ok((row.get("id")?, row.get("touched_ms")?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (id, touched_ms) in touched {
         let touched = Timestamp::from_millis(touched_ms);

@@ -5,18 +5,19 @@ use std::path::PathBuf;
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Deserialize;
 
-use super::batches::{self, BatchHead, BatchRow};
+use super::batches::{self, BatchHead, BatchRow, BatchState};
 use super::counters::{Counters, Numbers, Pending};
 use super::erase::{self, JournalRow};
 use super::history;
 use super::keys::{self, KeyFilter};
 use super::opening::Store;
-use super::profiles::{self, kind_number};
+use super::profiles;
 use super::readings::{self, Basis};
 use super::rejected::{self, RejectedRow};
 use super::salvage::{self, Salvage};
 use super::seal::StoreFile;
 use super::sends::{self, SendLog};
+use super::stored::{Stored, optional_state, time};
 use super::verification::ReadBack;
 use super::{StoreError, schema};
 use crate::core::forwarding::existence::Knowledge;
@@ -198,8 +199,9 @@ impl Reader {
                            WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL
                            ORDER BY pending_seq LIMIT 1)
                        UNION ALL SELECT min(pending_since_ms) FROM profile WHERE look_at_ms IS NOT NULL
-                       UNION ALL SELECT min(oldest_since_ms) FROM batch WHERE state < 3)";
-        let at_ms: Option<i64> = self.connection.query_row(sql, [], |row| row.get(0)).map_err(StoreError::Read)?;
+                       UNION ALL SELECT min(oldest_since_ms) FROM batch WHERE state < ?1)";
+        let ended = BatchState::Complete.stored();
+        let at_ms: Option<i64> = self.connection.query_row(sql, [ended], |row| row.get(0)).map_err(StoreError::Read)?;
         Ok(at_ms.map(Timestamp::from_millis))
     }
 
@@ -332,7 +334,7 @@ impl Reader {
     pub fn profile_events(&self, profile_id: i64, limit: usize) -> Result<Vec<ProfileEvent>, StoreError> {
         let read = || {
             let mut statement = self.connection.prepare_cached(
-                "SELECT time_ms, open(event, 'journal', seq) FROM journal
+                "SELECT time_ms, open(event, 'journal', seq) AS event FROM journal
                  WHERE seq > (SELECT max(seq) FROM journal) - ?3 AND event <> '' AND (profile_id = ?1 OR seq IN (
                      SELECT seq FROM journal_profile
                      WHERE profile_id = ?1 AND seq > (SELECT max(seq) FROM journal) - ?3))
@@ -340,9 +342,9 @@ impl Reader {
             )?;
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let rows = statement.query_map((profile_id, limit, EVENTS_LOOKED_AT), |row| {
-                let name: Option<EventName> = serde_json::from_str(&row.get::<_, String>(1)?).ok();
+                let name: Option<EventName> = serde_json::from_str(&row.get::<_, String>("event")?).ok();
                 let EventName { id, event_type } = name.unwrap_or_default();
-                Ok(ProfileEvent { id, event_type, time: Timestamp::from_millis(row.get(0)?) })
+                Ok(ProfileEvent { id, event_type, time: Timestamp::from_millis(row.get("time_ms")?) })
             })?;
             rows.collect::<rusqlite::Result<_>>()
         };
@@ -392,19 +394,18 @@ fn find_form(snapshot: &Connection, identity: &Identity) -> rusqlite::Result<Opt
              FROM profile LEFT JOIN verification ON profile_id = id
              WHERE key = seal(?1, 'profile', ?2) AND kind = ?2",
         )?
-        .query_row((identity.key(), kind_number(identity.kind())), |row| {
-            let time = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
-            let why = match row.get::<_, Option<bool>>(7)? {
+        .query_row((identity.key(), identity.kind().stored()), |row| {
+            let why = match row.get::<_, Option<bool>>("is_ambiguous")? {
                 Some(true) => ReadBack::Ambiguous,
                 _ => ReadBack::Sample,
             };
             Ok(ProfileRow {
-                id: row.get(0)?,
+                id: row.get("id")?,
                 identity: identity.clone(),
-                knowledge: profiles::knowledge(row, 1)?,
-                batch_id: row.get(3)?,
-                missing: time(4)?.zip(time(5)?),
-                read_back: time(6)?.map(|due| (due, why)),
+                knowledge: profiles::knowledge(row)?,
+                batch_id: row.get("batch_id")?,
+                missing: time(row, "missing_since_ms")?.zip(time(row, "look_at_ms")?),
+                read_back: time(row, "due_at_ms")?.map(|due| (due, why)),
                 attributes: Vec::new(),
                 basis: Vec::new(),
                 sends: SendLog::default(),
@@ -413,11 +414,12 @@ fn find_form(snapshot: &Connection, identity: &Identity) -> rusqlite::Result<Opt
         .optional()?;
     let Some(mut profile) = head else { return Ok(None) };
     let mut statement = snapshot.prepare_cached(
-        "SELECT a.name, open(value, 'attribute', a.profile_id, a.name), nullif(open(event, 'journal', seq), ''),
+        "SELECT a.name AS name, open(value, 'attribute', a.profile_id, a.name) AS value,
+                nullif(open(event, 'journal', seq), '') AS event,
                 a.event_time_ms, mapping, version, delivered_version, delivered_at_ms,
                 refused_version, refused_reason, route,
-                open(delivered_value, 'attribute', a.profile_id, a.name),
-                read_at_ms, open(read_value, 'attribute', a.profile_id, a.name), read_modified_at_ms, decision
+                open(delivered_value, 'attribute', a.profile_id, a.name) AS delivered_value,
+                read_at_ms, open(read_value, 'attribute', a.profile_id, a.name) AS read_value, read_modified_at_ms, decision
          FROM attribute a LEFT JOIN journal ON seq = event_seq
              LEFT JOIN reading r ON r.profile_id = a.profile_id AND r.name = a.name
          WHERE a.profile_id = ?1 ORDER BY a.name",
@@ -434,31 +436,30 @@ fn find_form(snapshot: &Connection, identity: &Identity) -> rusqlite::Result<Opt
 }
 
 fn attribute(row: &Row<'_>, log: &SendLog, batched: &[(String, i64)]) -> rusqlite::Result<AttributeRow> {
-    let name: String = row.get(0)?;
-    let event: Option<String> = row.get(2)?;
-    let time = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
-    let (delivered_version, delivered_at) = (row.get(6)?, time(7)?);
-    let delivered = readings::delivered(delivered_version, row.get(11)?, row.get(7)?);
+    let name: String = row.get("name")?;
+    let event: Option<String> = row.get("event")?;
+    let (delivered_version, delivered_at) = (row.get("delivered_version")?, time(row, "delivered_at_ms")?);
+    let delivered = readings::delivered(delivered_version, row.get("delivered_value")?, row.get("delivered_at_ms")?);
     let noted = log.of(&name);
     let unnoted = delivered.filter(|sent| noted.last().is_none_or(|last| last.version < sent.version));
-    let modified_at = time(14)?;
-    let shown = row.get::<_, Option<String>>(13)?.map(|value| Shown { value, modified_at, is_whole: false });
-    let decision = row.get::<_, Option<i64>>(15)?.and_then(Decision::of_number);
+    let modified_at = time(row, "read_modified_at_ms")?;
+    let shown = row.get::<_, Option<String>>("read_value")?.map(|value| Shown { value, modified_at, is_whole: false });
+    let decision = optional_state(row, "decision")?;
     Ok(AttributeRow {
         sends: noted.iter().cloned().chain(unnoted).collect(),
         batched_version: batched.iter().find(|(batched, _)| *batched == name).map_or(0, |(_, version)| *version),
         name,
-        value: row.get(1)?,
+        value: row.get("value")?,
         event_id: event.and_then(|event| serde_json::from_str(&event).ok()).map(|EventId { id }| id),
-        event_time: Timestamp::from_millis(row.get(3)?),
-        mapping: row.get(4)?,
-        version: row.get(5)?,
+        event_time: Timestamp::from_millis(row.get("event_time_ms")?),
+        mapping: row.get("mapping")?,
+        version: row.get("version")?,
         delivered_version,
         delivered_at,
-        refused_version: row.get(8)?,
-        refused_reason: row.get(9)?,
-        route: row.get::<_, Option<i64>>(10)?.and_then(Route::of_number),
-        read: time(12)?.zip(decision).map(|(at, decision)| (at, shown, decision)),
+        refused_version: row.get("refused_version")?,
+        refused_reason: row.get("refused_reason")?,
+        route: optional_state(row, "route")?,
+        read: time(row, "read_at_ms")?.zip(decision).map(|(at, decision)| (at, shown, decision)),
     })
 }
 

@@ -5,8 +5,10 @@ use std::fmt;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::sends::SendLog;
+use super::stored::{Stored, pending, state};
 use super::transaction::Transaction;
 use crate::core::operation::{Decision, Operation, Sent, Shown};
+use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
 /// An attribute with all that decides what Target shall hold of it.
@@ -98,26 +100,26 @@ pub(super) fn delivered(version: i64, value: Option<String>, at_ms: Option<i64>)
 /// All attributes of a profile that may be sent: neither empty nor refused.
 pub(super) fn basis(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<Basis>> {
     let mut statement = connection.prepare_cached(
-        "SELECT name, open(value, 'attribute', profile_id, name), version, operation, is_own, event_time_ms,
-                open(items, 'attribute', profile_id, name), version > max(delivered_version, refused_version),
-                delivered_version, open(delivered_value, 'attribute', profile_id, name), delivered_at_ms
+        concat!("SELECT name, open(value, 'attribute', profile_id, name) AS value, version, operation, is_own, event_time_ms,
+                open(items, 'attribute', profile_id, name) AS items, ", pending!(), " AS is_pending,
+                delivered_version, open(delivered_value, 'attribute', profile_id, name) AS delivered_value, delivered_at_ms
          FROM attribute
-         WHERE profile_id = ?1 AND value <> '' AND (refused_version < version OR refused_reason = 'superseded')
-         ORDER BY name",
+         WHERE profile_id = ?1 AND value <> '' AND (refused_version < version OR refused_reason = ?2)
+         ORDER BY name"),
     )?;
-    let rows = statement.query_map([profile_id], |row| {
-        let delivered_version: i64 = row.get(8)?;
+    let rows = statement.query_map((profile_id, Reason::Superseded.label()), |row| {
+        let delivered_version: i64 = row.get("delivered_version")?;
         Ok(Basis {
-            name: row.get(0)?,
-            value: row.get(1)?,
-            version: row.get(2)?,
-            operation: Operation::of_number(row.get(3)?),
-            is_own: row.get(4)?,
-            event_time: Timestamp::from_millis(row.get(5)?),
-            items: row.get(6)?,
-            is_pending: row.get(7)?,
+            name: row.get("name")?,
+            value: row.get("value")?,
+            version: row.get("version")?,
+            operation: state(row, "operation")?,
+            is_own: row.get("is_own")?,
+            event_time: Timestamp::from_millis(row.get("event_time_ms")?),
+            items: row.get("items")?,
+            is_pending: row.get("is_pending")?,
             delivered_version,
-            delivered: delivered(delivered_version, row.get(9)?, row.get(10)?),
+            delivered: delivered(delivered_version, row.get("delivered_value")?, row.get("delivered_at_ms")?),
         })
     })?;
     rows.collect()
@@ -150,7 +152,7 @@ pub(super) fn write(
             at.as_millis(),
             shown.as_ref().map(|shown| &shown.value),
             shown.as_ref().and_then(|shown| shown.modified_at).map(Timestamp::as_millis),
-            decision.number(),
+            decision.stored(),
         ))?;
     }
     Ok(())

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::StoreError;
 use super::journal::{Recorded, Recording};
 use super::profiles;
+use super::stored::time;
 use super::transaction::Transaction;
 use crate::core::identity::Identity;
 use crate::core::operation::Stamp;
@@ -48,8 +49,8 @@ pub enum RejectedSubject {
     },
 }
 
-const SELECT: &str = "SELECT r.id, r.rejected_at_ms, r.reason, open(r.detail, 'rejected'), r.seq, j.time_ms,
-            open(j.event, 'journal', j.seq), p.kind, open(p.key, 'profile', p.kind), r.attributes
+const SELECT: &str = "SELECT r.id, r.rejected_at_ms, r.reason, open(r.detail, 'rejected') AS detail, r.seq, j.time_ms,
+            open(j.event, 'journal', j.seq) AS event, p.kind, open(p.key, 'profile', p.kind) AS key, r.attributes
      FROM rejected r LEFT JOIN journal j ON j.seq = r.seq LEFT JOIN profile p ON p.id = r.profile_id";
 
 /// Up to `limit` rows with a greater id, oldest first.
@@ -70,23 +71,23 @@ pub(super) fn find(connection: &Connection, id: i64) -> rusqlite::Result<Option<
 }
 
 fn row(row: &Row<'_>) -> rusqlite::Result<RejectedRow> {
-    let subject = match row.get::<_, Option<i64>>(4)? {
+    let subject = match row.get::<_, Option<i64>>("seq")? {
         Some(seq) => RejectedSubject::Event {
             seq,
-            time: Timestamp::from_millis(row.get::<_, Option<i64>>(5)?.unwrap_or_default()),
-            json: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
+            time: time(row, "time_ms")?.unwrap_or_default(),
+            json: row.get::<_, Option<String>>("event")?.unwrap_or_default(),
         },
         None => RejectedSubject::Update {
-            identity: row.get::<_, Option<i64>>(7)?.map(|_| profiles::identity(row, 7)).transpose()?,
-            attributes: serde_json::from_str(&row.get::<_, String>(9)?).unwrap_or_default(),
+            identity: row.get::<_, Option<i64>>("kind")?.map(|_| profiles::identity(row)).transpose()?,
+            attributes: serde_json::from_str(&row.get::<_, String>("attributes")?).unwrap_or_default(),
         },
     };
     Ok(RejectedRow {
-        id: row.get(0)?,
-        rejected_at: Timestamp::from_millis(row.get(1)?),
+        id: row.get("id")?,
+        rejected_at: Timestamp::from_millis(row.get("rejected_at_ms")?),
         subject,
-        reason: row.get(2)?,
-        detail: row.get(3)?,
+        reason: row.get("reason")?,
+        detail: row.get("detail")?,
     })
 }
 
@@ -146,7 +147,7 @@ impl Transaction<'_> {
         let found: Option<(i64, String)> = self
             .connection
             .prepare_cached("SELECT profile_id, attributes FROM rejected WHERE id = ?1 AND profile_id IS NOT NULL")?
-            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row([id], |row| Ok((row.get("profile_id")?, row.get("attributes")?)))
             .optional()?;
         let Some((profile_id, attributes)) = found else { return Ok(None) };
         let attributes: Vec<(String, i64)> = serde_json::from_str(&attributes).unwrap_or_default();
@@ -157,9 +158,9 @@ impl Transaction<'_> {
                 .prepare_cached(
                     "UPDATE attribute SET refused_version = 0, refused_reason = NULL
                      WHERE profile_id = ?1 AND name = ?2 AND version = ?3 AND refused_version = ?3
-                         AND refused_reason <> 'other_device'",
+                         AND refused_reason <> ?4",
                 )?
-                .execute((profile_id, name, version))?;
+                .execute((profile_id, name, version, Reason::OtherDevice.label()))?;
         }
         self.connection.prepare_cached("DELETE FROM rejected WHERE id = ?1")?.execute([id])?;
         self.numbers.pending_change.attributes += i64::try_from(released).unwrap_or(0);

@@ -3,9 +3,11 @@
 use rusqlite::OptionalExtension;
 
 use super::batches::{self, Ending, PART_ROWS, RowAttribute, SettledRows};
+use super::stored::{Stored, pending};
 use super::transaction::Transaction;
 use super::verification::{self, ReadBack};
 use super::{StoreError, profiles, sends};
+use crate::core::forwarding::existence::Existence;
 use crate::core::limits::BATCH_ROW_FAILURES_MAX;
 use crate::core::operation::{LATE_MAX, Sent};
 use crate::core::reason::Reason;
@@ -154,9 +156,11 @@ impl Transaction<'_> {
              WHERE profile_id = ?1 AND name = ?2 AND version >= ?3 AND delivered_version <= ?3
              RETURNING version = ?3 AND refused_version < ?3",
         )?;
-        let mut was_pending = self.connection.prepare_cached(
-            "SELECT version > max(delivered_version, refused_version) FROM attribute WHERE profile_id = ?1 AND name = ?2",
-        )?;
+        let mut was_pending = self.connection.prepare_cached(concat!(
+            "SELECT ",
+            pending!(),
+            " FROM attribute WHERE profile_id = ?1 AND name = ?2"
+        ))?;
         let ours = || row.iter().filter(|attribute| attribute.2 > 0);
         for RowAttribute(name, value, version, own, _) in ours() {
             let before: Option<bool> = was_pending.query_row((profile_id, name), |row| row.get(0)).optional()?;
@@ -168,10 +172,10 @@ impl Transaction<'_> {
         drop((deliver, was_pending));
         self.connection
             .prepare_cached(
-                "UPDATE profile SET existence = 1, existence_at_ms = ?2, batch_failures = 0, missing_since_ms = NULL
+                "UPDATE profile SET existence = ?3, existence_at_ms = ?2, batch_failures = 0, missing_since_ms = NULL
                  WHERE id = ?1",
             )?
-            .execute((profile_id, at.as_millis()))?;
+            .execute((profile_id, at.as_millis(), Existence::Yes.stored()))?;
         let sent = i64::try_from(ours().count()).unwrap_or(0);
         self.numbers.pending_change.attributes -= settled;
         self.numbers.totals.attributes += sent;

@@ -13,6 +13,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql};
 use super::StoreError;
 use super::schema;
 use super::seal::{self, StoreFile, StoreKey};
+use super::stored::{Stored, pending};
+use crate::core::operation::Decision;
 use crate::core::timestamp::Timestamp;
 
 /// How far a start looks for damage, in steps of SQLite's check. A store that is too large for them is looked at as a
@@ -201,17 +203,20 @@ fn save(kept: &StoreFile, new: &Connection, now: Timestamp) -> rusqlite::Result<
         }
     }
     // Attributes whose profile could not be read belong to nobody. What was in a batch is pending: it is sent again.
-    new.execute_batch(
+    new.execute(
+        "DELETE FROM reading WHERE profile_id NOT IN (SELECT id FROM profile) OR decision = ?1",
+        [Decision::Carried.stored()],
+    )?;
+    new.execute_batch(concat!(
         "DELETE FROM attribute WHERE profile_id NOT IN (SELECT id FROM profile);
-         DELETE FROM reading WHERE profile_id NOT IN (SELECT id FROM profile) OR decision = 3;
          DELETE FROM sends WHERE profile_id NOT IN (SELECT id FROM profile);
          UPDATE attribute SET batched_version = 0, batched_value = NULL WHERE batched_version > 0;
          UPDATE profile SET batch_id = NULL WHERE batch_id IS NOT NULL;
          UPDATE profile SET (pending_seq, pending_since_ms) = (
-             SELECT min(version), changed_at_ms FROM attribute
-             WHERE profile_id = id AND version > max(delivered_version, refused_version));
-         COMMIT",
-    )?;
+             SELECT min(version), changed_at_ms FROM attribute WHERE profile_id = id AND ",
+        pending!(),
+        "); COMMIT"
+    ))?;
     Ok(saved)
 }
 
@@ -293,12 +298,12 @@ pub(super) fn last(connection: &Connection) -> rusqlite::Result<Option<Salvage>>
             [],
             |row| {
                 Ok(Salvage {
-                    at: Timestamp::from_millis(row.get(0)?),
-                    kept_as: row.get(1)?,
-                    profiles: row.get(2)?,
-                    attributes: row.get(3)?,
-                    events: row.get(4)?,
-                    rejected: row.get(5)?,
+                    at: Timestamp::from_millis(row.get("at_ms")?),
+                    kept_as: row.get("kept_as")?,
+                    profiles: row.get("profiles")?,
+                    attributes: row.get("attributes")?,
+                    events: row.get("events")?,
+                    rejected: row.get("rejected")?,
                 })
             },
         )

@@ -3,6 +3,7 @@
 use super::outbox::{Claim, ClaimedAttribute};
 use super::readings::{self, Reading};
 use super::sends::{self, SendLog};
+use super::stored::{Stored, pending};
 use super::transaction::Transaction;
 use super::verification::{self, ReadBack};
 use super::{StoreError, profiles};
@@ -238,10 +239,11 @@ pub(super) fn supersede(transaction: &Transaction<'_>, profile_id: i64, readings
     for reading in readings.iter().filter(|reading| reading.decision == Decision::Superseded) {
         settled += transaction
             .connection
-            .prepare_cached(
+            .prepare_cached(concat!(
                 "UPDATE attribute SET refused_version = ?3, refused_reason = ?4
-                 WHERE profile_id = ?1 AND name = ?2 AND version = ?3 AND version > max(delivered_version, refused_version)",
-            )?
+                 WHERE profile_id = ?1 AND name = ?2 AND version = ?3 AND ",
+                pending!()
+            ))?
             .execute((profile_id, &reading.name, reading.version, Reason::Superseded.label()))?;
     }
     Ok(i64::try_from(settled).unwrap_or(0))
@@ -255,7 +257,7 @@ fn deliver(
     sent: &[&ClaimedAttribute],
 ) -> rusqlite::Result<i64> {
     let (profile_id, at) = (settlement.claim.profile_id, settlement.at);
-    let route = settlement.route.map(Route::number);
+    let route = settlement.route.map(Stored::stored);
     let mut unchanged = transaction.connection.prepare_cached(UNCHANGED[sent.len() - 1])?;
     unchanged.raw_bind_parameter(1, profile_id)?;
     unchanged.raw_bind_parameter(2, at.as_millis())?;

@@ -202,6 +202,44 @@ fn a_batch_that_cannot_be_written_leaves_nothing_behind() {
     assert_eq!((answers[0].seq, answers[0].status), (1, "recorded"));
 }
 
+/// The whole chain of an error.
+fn chain(error: &StoreError) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
+}
+
+#[test]
+fn an_unknown_operation_or_state_in_a_store_is_refused_with_its_table_and_value() {
+    let cases = [
+        ("attribute", "operation", "operation = 9 WHERE name = 'visits'", true),
+        ("profile", "existence", "existence = 7", true),
+        ("attribute", "route", "route = 99 WHERE name = 'visits'", false),
+        ("reading", "decision", "decision = 42", false),
+    ];
+    for (table, column, set, stops_claims) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        let mut store = Store::open(&path).unwrap();
+        let parsed = vec![cloudevents::structured(used("1", "7", "Lund", 1.0).to_string().as_bytes()).unwrap()];
+        record_directly(&mut store, parsed, &mappings(MAPPINGS), &Clock::new(None)).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .execute_batch(&format!(
+                "INSERT INTO reading (profile_id, name, read_at_ms, decision) VALUES (1, 'visits', 1, 0);
+                 UPDATE {table} SET {set};"
+            ))
+            .unwrap();
+        let value = set.split([' ', '=']).filter_map(|word| word.parse::<i64>().ok()).next().unwrap();
+        let whose = outpost::core::identity::StoredForms::exactly("third_party_id:7".parse().unwrap());
+        let read = Reader::open(&path).unwrap().profile(&whose).map(|_| ());
+        let claimed = store.claim(&InFlight::default(), ClaimRules::alone(10, &HashSet::new())).map(|_| ());
+        for refused in [Some(read), stops_claims.then_some(claimed)].into_iter().flatten() {
+            let refused = chain(&refused.expect_err(column));
+            assert!(refused.contains(&format!("{table}.{column} is {value}")), "{refused}");
+        }
+    }
+}
+
 #[test]
 fn the_file_is_for_its_owner_alone() {
     let dir = tempfile::tempdir().unwrap();

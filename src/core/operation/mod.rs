@@ -82,10 +82,10 @@ impl Operation {
         self as i64
     }
 
-    /// The operation of a stored number; `set` where there is none.
+    /// Returns the operation of a stored number, if this program knows it.
     #[must_use]
-    pub fn of_number(number: i64) -> Self {
-        usize::try_from(number).ok().and_then(|place| Self::ALL.get(place)).copied().unwrap_or(Self::Set)
+    pub fn of_number(number: i64) -> Option<Self> {
+        usize::try_from(number).ok().and_then(|place| Self::ALL.get(place)).copied()
     }
 
     /// Whether it works on numbers alone.
