@@ -23,30 +23,50 @@ const REQUEST_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.
 /// Requests that are kept to be shown.
 const RECENT_REQUESTS: usize = 20;
 
-/// The numbers that are known elsewhere, as they stand when somebody asks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // Named after their metrics.
-pub struct Numbers {
-    pub events_recorded: u64,
-    pub events_duplicate: u64,
-    pub events_unmapped: u64,
-    pub events_rejected: u64,
-    pub events_unconsented: u64,
-    pub updates_delivered: u64,
-    pub attributes_delivered: u64,
-    pub pending_profiles: i64,
-    pub pending_attributes: i64,
-    pub oldest_pending_seconds: i64,
-    pub quota_remaining: i64,
-    pub store_bytes: i64,
-    pub link_up: bool,
-    pub updates_unconfirmed: u64,
-    pub attributes_superseded: u64,
-    pub attributes_verified: u64,
-    pub attributes_lost: u64,
-    pub rejected: i64,
-    pub disk_free_bytes: i64,
-    pub uptime_seconds: i64,
+/// A number that is known elsewhere, as it stands when somebody asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// Name of its metric, without the prefix.
+    name: &'static str,
+    /// Explanation for a person.
+    help: &'static str,
+    kind: NumberKind,
+    value: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NumberKind {
+    /// It only grows, and is kept over restarts.
+    Total,
+    /// It goes up and down.
+    Gauge,
+}
+
+impl Number {
+    /// A number that only grows.
+    #[must_use]
+    pub const fn total(name: &'static str, help: &'static str, value: i64) -> Self {
+        Self { name, help, kind: NumberKind::Total, value }
+    }
+
+    /// A number that goes up and down.
+    #[must_use]
+    pub const fn gauge(name: &'static str, help: &'static str, value: i64) -> Self {
+        Self { name, help, kind: NumberKind::Gauge, value }
+    }
+
+    fn register(self, registry: &Registry) {
+        let options = Opts::new(self.name, self.help);
+        match self.kind {
+            NumberKind::Total => {
+                let counter = register(registry, IntCounter::with_opts(options).expect("the name is valid"));
+                counter.inc_by(u64::try_from(self.value).unwrap_or(0));
+            }
+            NumberKind::Gauge => {
+                register(registry, IntGauge::with_opts(options).expect("the name is valid")).set(self.value);
+            }
+        }
+    }
 }
 
 /// A request that was made lately.
@@ -68,20 +88,11 @@ pub struct Metrics(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    registry: Registry,
     requests: IntCounterVec,
     request_seconds: Histogram,
     commit_seconds: Histogram,
     commit_batch_events: Histogram,
     recent: Mutex<VecDeque<RecentRequest>>,
-    /// Held while the numbers are set and written out.
-    numbers: Mutex<Instruments>,
-}
-
-#[derive(Debug)]
-struct Instruments {
-    counters: [IntCounter; 11],
-    gauges: [IntGauge; 9],
 }
 
 impl Default for Metrics {
@@ -94,56 +105,17 @@ impl Metrics {
     /// Metrics that stand at zero.
     #[must_use]
     pub fn new() -> Self {
-        let registry = Registry::new_custom(Some("outpost".to_owned()), None).expect("the prefix is valid");
-        let counter = |name: &str, help: &str| {
-            register(&registry, IntCounter::with_opts(Opts::new(name, help)).expect("the name is valid"))
-        };
-        let gauge = |name: &str, help: &str| {
-            register(&registry, IntGauge::with_opts(Opts::new(name, help)).expect("the name is valid"))
-        };
         let histogram = |name: &str, help: &str, bounds: &[f64]| {
             let options = HistogramOpts::new(name, help).buckets(bounds.to_vec());
-            register(&registry, Histogram::with_opts(options).expect("the name and the bounds are valid"))
+            Histogram::with_opts(options).expect("the name and the bounds are valid")
         };
         let requests = Opts::new("requests_total", "Requests to Target since the start, by API and outcome.");
-        let requests = IntCounterVec::new(requests, &["api", "outcome"]).expect("the names are valid");
-        let numbers = Instruments {
-            counters: [
-                counter("events_recorded_total", "Events that were recorded and changed a profile."),
-                counter("events_duplicate_total", "Events that had been recorded before."),
-                counter("events_unmapped_total", "Events that no mapping matched."),
-                counter("events_rejected_total", "Events whose mapping failed."),
-                counter("events_unconsented_total", "Events that were not stored, since the person did not agree."),
-                counter("updates_delivered_total", "Updates of profiles that Target accepted."),
-                counter("attributes_delivered_total", "Values in the updates that Target accepted."),
-                counter(
-                    "updates_unconfirmed_total",
-                    "Single updates to profiles of which nobody knew whether Target has them.",
-                ),
-                counter("attributes_superseded_total", "Values left out since somebody else had a newer one."),
-                counter("attributes_verified_total", "Values that were read back and had arrived."),
-                counter("attributes_lost_total", "Values that were read back, had not arrived, and were sent again."),
-            ],
-            gauges: [
-                gauge("pending_profiles", "Profiles with a value that Target does not have yet."),
-                gauge("pending_attributes", "Values that Target does not have yet."),
-                gauge("oldest_pending_seconds", "For how long the longest waiting profile has been pending."),
-                gauge("quota_remaining", "Single updates that the quota of 24 hours still allows."),
-                gauge("store_bytes", "Bytes that the store takes on disk."),
-                gauge("link_up", "1 while Target answers, else 0."),
-                gauge("rejected", "Rejected events and updates that wait for a decision."),
-                gauge("disk_free_bytes", "Bytes that are free on the disk of the store."),
-                gauge("uptime_seconds", "Time since the agent started."),
-            ],
-        };
         Self(Arc::new(Inner {
-            requests: register(&registry, requests),
+            requests: IntCounterVec::new(requests, &["api", "outcome"]).expect("the names are valid"),
             request_seconds: histogram("request_seconds", "Time of a request to Target.", &REQUEST_SECONDS),
             commit_seconds: histogram("commit_seconds", "Time of a commit, with its sync.", &COMMIT_SECONDS),
             commit_batch_events: histogram("commit_batch_events", "Events in a commit.", &COMMIT_EVENTS),
             recent: Mutex::new(VecDeque::with_capacity(RECENT_REQUESTS)),
-            numbers: Mutex::new(numbers),
-            registry,
         }))
     }
 
@@ -173,44 +145,18 @@ impl Metrics {
         }
     }
 
-    /// All metrics in Prometheus' text format.
+    /// Returns all metrics in Prometheus' text format, with those numbers.
     #[must_use]
-    pub fn text(&self, numbers: &Numbers) -> String {
-        let instruments = self.0.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        let counted = [
-            numbers.events_recorded,
-            numbers.events_duplicate,
-            numbers.events_unmapped,
-            numbers.events_rejected,
-            numbers.events_unconsented,
-            numbers.updates_delivered,
-            numbers.attributes_delivered,
-            numbers.updates_unconfirmed,
-            numbers.attributes_superseded,
-            numbers.attributes_verified,
-            numbers.attributes_lost,
-        ];
-        for (counter, count) in instruments.counters.iter().zip(counted) {
-            // These totals survive restarts: they are kept elsewhere.
-            counter.reset();
-            counter.inc_by(count);
+    pub fn text(&self, numbers: &[Number]) -> String {
+        let Inner { requests, request_seconds, commit_seconds, commit_batch_events, .. } = &*self.0;
+        let registry = Registry::new_custom(Some("outpost".to_owned()), None).expect("the prefix is valid");
+        register(&registry, requests.clone());
+        for histogram in [request_seconds, commit_seconds, commit_batch_events] {
+            register(&registry, histogram.clone());
         }
-        let measured = [
-            numbers.pending_profiles,
-            numbers.pending_attributes,
-            numbers.oldest_pending_seconds,
-            numbers.quota_remaining,
-            numbers.store_bytes,
-            i64::from(numbers.link_up),
-            numbers.rejected,
-            numbers.disk_free_bytes,
-            numbers.uptime_seconds,
-        ];
-        for (gauge, value) in instruments.gauges.iter().zip(measured) {
-            gauge.set(value);
-        }
+        numbers.iter().for_each(|number| number.register(&registry));
         let mut text = Vec::new();
-        TextEncoder::new().encode(&self.0.registry.gather(), &mut text).expect("writing to memory does not fail");
+        TextEncoder::new().encode(&registry.gather(), &mut text).expect("writing to memory does not fail");
         String::from_utf8(text).expect("names and numbers are text")
     }
 }
@@ -227,11 +173,12 @@ mod tests {
     #[test]
     fn totals_are_told_as_they_are_kept_and_not_added_up() {
         let metrics = Metrics::new();
-        let numbers = Numbers { events_recorded: 7, pending_profiles: 3, link_up: true, ..Numbers::default() };
+        let numbers =
+            [Number::total("events_recorded_total", "Events.", 7), Number::gauge("pending_profiles", "Profiles.", 3)];
         let _ = metrics.text(&numbers);
         let text = metrics.text(&numbers);
         assert!(text.contains("\noutpost_events_recorded_total 7\n"), "{text}");
-        assert!(text.contains("\noutpost_pending_profiles 3\n") && text.contains("\noutpost_link_up 1\n"));
+        assert!(text.contains("\noutpost_pending_profiles 3\n"));
     }
 
     #[test]
@@ -239,7 +186,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.requested("single", "delivered", Duration::from_millis(20), Timestamp::default());
         metrics.committed(Duration::from_millis(3), 64);
-        let text = metrics.text(&Numbers::default());
+        let text = metrics.text(&[]);
         assert!(text.contains("outpost_requests_total{api=\"single\",outcome=\"delivered\"} 1"), "{text}");
         assert!(text.contains("outpost_request_seconds_bucket{le=\"0.025\"} 1"));
         assert!(text.contains("outpost_commit_batch_events_count 1"));

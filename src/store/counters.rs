@@ -8,75 +8,80 @@ use super::keys::Generations;
 use super::stored::pending;
 use crate::core::forwarding::quota::QuotaTime;
 use crate::core::timestamp::Timestamp;
+use crate::device::metrics::Number;
 
-/// Totals since the store was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
+/// Declares the totals since the store was made: each with its row of the table `counter`, and the metric that shows it with
+/// its help, where one does. A new total is one line.
+macro_rules! totals {
+    ($($(#[$doc:meta])* $field:ident $row:literal $(=> $metric:literal $help:literal)?;)*) => {
+        /// Totals since the store was made.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Totals {
+            $($(#[$doc])* pub $field: i64,)*
+        }
+
+        impl Totals {
+            fn named(&mut self) -> [(&'static str, &mut i64); [$($row),*].len()] {
+                [$(($row, &mut self.$field)),*]
+            }
+
+            /// Returns the totals that metrics show.
+            #[must_use]
+            pub fn metrics(&self) -> Vec<Number> {
+                vec![$($(Number::total($metric, $help, self.$field),)?)*]
+            }
+        }
+    };
+}
+
+totals! {
     /// Events that were recorded a second time.
-    pub duplicate: i64,
+    duplicate "events_duplicate" => "events_duplicate_total" "Events that had been recorded before.";
     /// Events that no mapping matched.
-    pub unmapped: i64,
+    unmapped "events_unmapped" => "events_unmapped_total" "Events that no mapping matched.";
     /// Events whose mapping failed.
-    pub rejected: i64,
+    rejected "events_rejected" => "events_rejected_total" "Events whose mapping failed.";
     /// Events that were not stored, since the person did not agree.
-    pub unconsented: i64,
+    unconsented "events_unconsented"
+        => "events_unconsented_total" "Events that were not stored, since the person did not agree.";
     /// Updates that Target accepted.
-    pub updates: i64,
+    updates "updates_delivered" => "updates_delivered_total" "Updates of profiles that Target accepted.";
     /// Attribute values in those updates.
-    pub attributes: i64,
+    attributes "attributes_delivered"
+        => "attributes_delivered_total" "Values in the updates that Target accepted.";
     /// Requests that reached Target, whatever it answered.
-    pub requests: i64,
+    requests "requests";
     /// Updates among them that were sent singly to a profile of which nobody knew whether Target has it.
-    pub unconfirmed: i64,
+    unconfirmed "updates_unconfirmed"
+        => "updates_unconfirmed_total" "Single updates to profiles of which nobody knew whether Target has them.";
     /// Batches that Target took.
-    pub batches: i64,
+    batches "batches";
     /// Profiles that were read.
-    pub reads: i64,
+    reads "reads";
     /// Values that were left out, since somebody else's were newer.
-    pub superseded: i64,
+    superseded "attributes_superseded"
+        => "attributes_superseded_total" "Values left out since somebody else had a newer one.";
     /// Values that were read back and had arrived.
-    pub verified: i64,
+    verified "attributes_verified"
+        => "attributes_verified_total" "Values that were read back and had arrived.";
     /// Values that had not, and were sent again.
-    pub lost: i64,
+    lost "attributes_lost"
+        => "attributes_lost_total" "Values that were read back, had not arrived, and were sent again.";
     /// When Target last accepted one, in milliseconds since 1970; 0 is never.
-    pub last_delivered_at_ms: i64,
+    last_delivered_at_ms "last_delivered_at_ms";
     /// Requests that may be made before they are settled: after a crash they count as made.
-    pub quota_reserved: i64,
+    quota_reserved "quota_reserved";
     /// The quota's clock when it was last written down, in milliseconds; 0 is never.
-    pub quota_clock_ms: i64,
+    quota_clock_ms "quota_clock_ms";
     /// The system's wall clock at that moment.
-    pub quota_wall_ms: i64,
+    quota_wall_ms "quota_wall_ms";
     /// When deliveries began to go to another client code or endpoint, in milliseconds since 1970; 0 is never.
-    pub destination_changed_at_ms: i64,
+    destination_changed_at_ms "destination_changed_at_ms";
     /// Profiles that Target has, and that were purged for room.
-    pub profiles_purged: i64,
+    profiles_purged "profiles_purged";
 }
 
 impl Totals {
-    fn named(&mut self) -> [(&'static str, &mut i64); 19] {
-        [
-            ("events_duplicate", &mut self.duplicate),
-            ("events_unmapped", &mut self.unmapped),
-            ("events_rejected", &mut self.rejected),
-            ("events_unconsented", &mut self.unconsented),
-            ("updates_delivered", &mut self.updates),
-            ("attributes_delivered", &mut self.attributes),
-            ("requests", &mut self.requests),
-            ("updates_unconfirmed", &mut self.unconfirmed),
-            ("batches", &mut self.batches),
-            ("reads", &mut self.reads),
-            ("attributes_superseded", &mut self.superseded),
-            ("attributes_verified", &mut self.verified),
-            ("attributes_lost", &mut self.lost),
-            ("last_delivered_at_ms", &mut self.last_delivered_at_ms),
-            ("quota_reserved", &mut self.quota_reserved),
-            ("quota_clock_ms", &mut self.quota_clock_ms),
-            ("quota_wall_ms", &mut self.quota_wall_ms),
-            ("destination_changed_at_ms", &mut self.destination_changed_at_ms),
-            ("profiles_purged", &mut self.profiles_purged),
-        ]
-    }
-
     /// The quota's clock, when the system's says `wall`.
     #[must_use]
     pub fn quota_time(&self, wall: Timestamp) -> QuotaTime {

@@ -9,9 +9,9 @@ use crate::core::identity::Identity;
 use crate::core::operation::Sent;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
-use crate::device::metrics::Numbers;
+use crate::device::metrics::Number;
 use crate::intake::kinds::KindViews;
-use crate::store::{AttributeRow, BatchHead, Moment, ProfileEvent, ProfileRow, ReadBack};
+use crate::store::{AttributeRow, BatchHead, Moment, ProfileEvent, ProfileRow, ReadBack, Totals};
 
 /// The document of `GET /v1/status`; the contract names its fields.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub struct Status {
     pub version: String,
     pub device_id: String,
     pub uptime_seconds: u64,
+    /// Totals of the store, for metrics; no part of the document.
+    #[serde(skip)]
+    pub totals: Totals,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -174,33 +177,37 @@ impl StoreCounts {
 }
 
 impl Status {
-    /// The numbers as metrics tell them.
+    /// Returns the numbers that metrics show: the totals of the store, and these. A new one is one line.
     #[must_use]
-    pub fn numbers(&self) -> Numbers {
-        let count = |count: i64| u64::try_from(count).unwrap_or(0);
+    pub fn numbers(&self) -> Vec<Number> {
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        Numbers {
-            events_recorded: count(self.events.recorded),
-            events_duplicate: count(self.events.duplicate),
-            events_unmapped: count(self.events.unmapped),
-            events_rejected: count(self.events.rejected),
-            events_unconsented: count(self.events.unconsented),
-            updates_delivered: count(self.delivered.updates),
-            attributes_delivered: count(self.delivered.attributes),
-            pending_profiles: self.pending.profiles,
-            pending_attributes: self.pending.attributes,
-            oldest_pending_seconds: signed(self.pending.oldest_seconds),
-            quota_remaining: signed(self.quota.remaining),
-            store_bytes: signed(self.store.bytes),
-            link_up: self.link == LinkState::Online.name(),
-            updates_unconfirmed: count(self.delivered.unconfirmed),
-            attributes_superseded: count(self.delivered.superseded),
-            attributes_verified: count(self.reads.verified),
-            attributes_lost: count(self.reads.lost),
-            rejected: self.rejected.events + self.rejected.updates,
-            disk_free_bytes: signed(self.store.disk_free_bytes.unwrap_or(0)),
-            uptime_seconds: signed(self.uptime_seconds),
-        }
+        let Self { events, pending, quota, store, .. } = self;
+        let is_up = self.link == LinkState::Online.name();
+        let rejected = self.rejected.events + self.rejected.updates;
+        let disk_free = store.disk_free_bytes.unwrap_or(0);
+        let (total, gauge) = (Number::total, Number::gauge);
+        let mut numbers = self.totals.metrics();
+        numbers.extend([
+            total("events_recorded_total", "Events that were recorded and changed a profile.", events.recorded),
+            gauge("pending_profiles", "Profiles with a value that Target does not have yet.", pending.profiles),
+            gauge("pending_attributes", "Values that Target does not have yet.", pending.attributes),
+            gauge(
+                "oldest_pending_seconds",
+                "For how long the longest waiting profile has been pending.",
+                signed(pending.oldest_seconds),
+            ),
+            gauge(
+                "quota_remaining",
+                "Single updates that the quota of 24 hours still allows.",
+                signed(quota.remaining),
+            ),
+            gauge("store_bytes", "Bytes that the store takes on disk.", signed(store.bytes)),
+            gauge("link_up", "1 while Target answers, else 0.", i64::from(is_up)),
+            gauge("rejected", "Rejected events and updates that wait for a decision.", rejected),
+            gauge("disk_free_bytes", "Bytes that are free on the disk of the store.", signed(disk_free)),
+            gauge("uptime_seconds", "Time since the agent started.", signed(self.uptime_seconds)),
+        ]);
+        numbers
     }
 }
 

@@ -308,5 +308,6 @@ fn gather(known: Known<'_>, reader: &Reader) -> Result<Status, StoreError> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         device_id: device_id.to_owned(),
         uptime_seconds: uptime.as_secs(),
+        totals,
     })
 }
