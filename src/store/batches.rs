@@ -22,7 +22,7 @@ use crate::core::timestamp::Timestamp;
 /// Rows that one transaction or one query goes through. Limits: some milliseconds.
 pub const PART_ROWS: usize = 500;
 
-/// How a batch stands.
+/// State of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchState {
     /// Profiles are put in, or it waits to be sent.
@@ -62,7 +62,7 @@ pub struct BatchHead {
     pub kind: IdentityKind,
     /// Version of the API: 2 creates profiles, 1 does not.
     pub api: i64,
-    /// How it stands.
+    /// State.
     pub state: BatchState,
     /// Its rows.
     pub rows: usize,
@@ -109,9 +109,9 @@ pub struct BatchEntry {
     pub route: Route,
     /// Row, by name.
     pub row: Vec<RowAttribute>,
-    /// What was read of it before.
+    /// Readings of it from before.
     pub readings: Vec<Reading>,
-    /// What was learned of its existence, if anything.
+    /// Existence, where something was learned of it.
     pub learned: Option<Existence>,
     /// Calls of the Fetch API that this took.
     pub reads: i64,
@@ -121,14 +121,14 @@ pub struct BatchEntry {
     pub log: Option<SendLog>,
 }
 
-/// How the rows of a batch end.
+/// End of the rows of a batch.
 #[derive(Clone, Debug)]
 pub enum Ending {
     /// Target is done with it.
     Complete {
         /// Keys of the rows that failed, by [`short_hash`].
         failed: HashSet<u64>,
-        /// Whether rows failed that Target does not name: then none of the others is known to be delivered.
+        /// True where rows failed that Target does not name: then none of the others is known to be delivered.
         is_uncertain: bool,
         /// When it was submitted, on Target's clock.
         sent_at: Timestamp,
@@ -148,10 +148,10 @@ pub enum Ending {
     Refused(Reason, String),
 }
 
-/// What came of some rows.
+/// Counts of what came of some rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SettledRows {
-    /// Whether more are left.
+    /// True while more are left.
     pub is_more: bool,
     /// Rows that Target took.
     pub delivered: i64,

@@ -120,7 +120,7 @@ impl Totals {
     }
 }
 
-/// How much is pending. Of a running [`super::Store`] it is the change since it was opened.
+/// Counts of what is pending. Of a running [`super::Store`] it is the change since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pending {
     /// Profiles with a pending attribute.

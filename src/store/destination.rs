@@ -75,7 +75,7 @@ const VOID_PROFILES: &str = concat!(
     ")"
 );
 
-/// What was used of a client's quotas says nothing of another client's.
+/// Uses of a client's quotas: they say nothing of another client's.
 const VOID_QUOTAS: [&str; 2] = ["DELETE FROM quota", "DELETE FROM read_quota"];
 
 /// Batches that are not on their way yet may hold attributes of the old name, so that they are made again. Whether one
@@ -188,7 +188,7 @@ impl Transaction<'_> {
 }
 
 impl Store {
-    /// Whether that is where deliveries go.
+    /// Returns whether that is where deliveries go.
     ///
     /// # Errors
     /// [`StoreError::Read`].

@@ -10,7 +10,7 @@ use super::{StoreError, profiles, schema};
 use crate::core::identity::Identity;
 use crate::core::timestamp::Timestamp;
 
-/// What was erased of a profile.
+/// Counts of what was erased of a profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ErasedProfile {
     /// Attributes.
@@ -29,7 +29,7 @@ pub struct JournalRow {
     pub time: Timestamp,
     /// CloudEvents JSON: personal data.
     pub json: String,
-    /// Whether it changed the profile that was asked for.
+    /// True where it changed the profile that was asked for.
     pub is_of_profile: bool,
 }
 

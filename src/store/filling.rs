@@ -53,7 +53,7 @@ impl Transaction<'_> {
         Ok(filled)
     }
 
-    /// Whether batches hold more rows than so many.
+    /// Returns whether batches hold more rows than so many.
     fn has_rows_beside(&self, count: usize) -> Result<bool, StoreError> {
         let limit = i64::try_from(count).unwrap_or(i64::MAX).saturating_add(1);
         let rows: i64 = self

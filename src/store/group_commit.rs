@@ -20,7 +20,7 @@ use crate::device::metrics::Metrics;
 const ROOM_TIME: Duration = Duration::from_secs(1);
 const ROOM_EVENTS: usize = 64;
 
-/// What the writer tells those who hold a handle to it.
+/// News of the writer for those who hold a handle to it.
 pub(super) struct Told {
     pub(super) counters: Arc<Mutex<Counters>>,
     pub(super) outbox_changed: Arc<Notify>,

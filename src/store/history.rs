@@ -6,7 +6,7 @@ use super::transaction::Transaction;
 use crate::core::forwarding::quota::Quota;
 use crate::core::timestamp::Timestamp;
 
-/// How the numbers stood at a time.
+/// Numbers as they stood at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// When: the beginning of a minute.
@@ -67,7 +67,7 @@ fn write_before(transaction: &Transaction<'_>, moment: Moment) -> rusqlite::Resu
         .map(|_| ())
 }
 
-/// How the numbers stood since then, oldest first.
+/// Reads the numbers as they stood since then, oldest first.
 pub(super) fn read(connection: &Connection, since: Timestamp) -> rusqlite::Result<Vec<Moment>> {
     let mut statement = connection.prepare_cached(
         "SELECT minute, recorded, delivered, pending FROM history WHERE minute >= ?1 ORDER BY minute",

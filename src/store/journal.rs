@@ -25,7 +25,7 @@ pub struct Recording {
     pub meaning: Meaning,
 }
 
-/// What became of it.
+/// Fate of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     /// Its number in the journal; of a duplicate, the number of the first; 0 when it is not stored.
@@ -36,7 +36,7 @@ pub struct Recorded {
     pub reason: Option<String>,
 }
 
-/// What became of an event's changes: its fate, the profiles that it changed, and why it was rejected.
+/// Outcome of an event's changes: its fate, the profiles that it changed, and why it was rejected.
 type Applied = (EventStatus, Vec<i64>, Option<(Reason, String)>);
 
 impl Transaction<'_> {
@@ -174,7 +174,7 @@ impl Transaction<'_> {
     }
 }
 
-/// Whether a journalled event has the id and the source of another.
+/// Returns whether a journalled event has the id and the source of another.
 fn is_same(held: &str, event: &Event) -> bool {
     #[derive(Deserialize)]
     struct Name {

@@ -16,7 +16,7 @@ use crate::core::limits::KEY_FILTERS_MAX;
 /// Events of one generation. Limits: its keys are some 2 MiB, which stay in memory and are written often.
 const GENERATION_EVENTS: i64 = 1 << 17;
 
-/// How often a filter may say "perhaps" of a key that is not there.
+/// Part of the keys that are not there of which a filter may say "perhaps".
 const FALSE_POSITIVES: f64 = 0.002;
 
 /// Seed of all filters: keys are hashes already.

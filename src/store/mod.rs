@@ -21,6 +21,7 @@ mod journal;
 mod keys;
 mod opening;
 mod outbox;
+mod profile_rows;
 mod profiles;
 mod purge;
 mod quota;
@@ -49,8 +50,9 @@ pub use journal::{Recorded, Recording};
 pub use keys::KeyFilter;
 pub use opening::{Repeats, Store, StoreLimits};
 pub use outbox::{Claim, ClaimRules, ClaimedAttribute, Claims, InFlight, Outbox, ReadBacks, is_shared};
+pub use profile_rows::{AttributeRow, ProfileRow};
 pub use purge::{ProfilePurge, ProfilePurgeStep, PurgeStep};
-pub use reader::{AttributeRow, ProfileEvent, ProfileRow, Reader};
+pub use reader::{ProfileEvent, Reader};
 pub use readings::{Basis, Reading};
 pub use rehearsal::Rehearsal;
 pub use rejected::{RejectedRow, RejectedSubject};
@@ -67,14 +69,14 @@ pub use writer::Writer;
 /// The name of the database file in the data directory.
 pub const FILE_NAME: &str = "outpost.db";
 
-/// What went wrong with the store, by the work that failed.
+/// Failures of the store, by the work that failed.
 #[derive(Debug)]
 pub enum StoreError {
     /// The file could not be opened or set up.
     Open {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// Cause, in SQLite's words.
         source: rusqlite::Error,
     },
     /// The file was written by a newer program.
@@ -98,7 +100,7 @@ pub enum StoreError {
     Migrate {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// Cause, in SQLite's words.
         source: rusqlite::Error,
     },
     /// The file is damaged, and cannot be given another name.
@@ -121,7 +123,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether it means that the store's file is damaged.
+    /// Returns whether it means that the store's file is damaged.
     #[must_use]
     pub fn is_corruption(&self) -> bool {
         match self {

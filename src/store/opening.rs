@@ -24,7 +24,7 @@ pub struct Store {
     pub(super) dir: Option<PathBuf>,
 }
 
-/// What an operator may set of a store.
+/// Limits of a store that an operator may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreLimits {
     /// Bytes that its file may take.
@@ -33,7 +33,7 @@ pub struct StoreLimits {
     pub min_free_disk_bytes: u64,
     /// Time after its delivery from which an unchanged value is sent again, when an event brings it.
     pub resend_after: Duration,
-    /// Whether others write the same profiles: then a value that a newer event sets is sent though it is the one that was
+    /// True where others write the same profiles: then a value that a newer event sets is sent though it is the one that was
     /// delivered last.
     pub shares_profiles: bool,
 }

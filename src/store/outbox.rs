@@ -64,9 +64,9 @@ pub struct Claim {
     pub profile_id: i64,
     /// Whose profile.
     pub identity: Identity,
-    /// Whether Target has it.
+    /// Knowledge of whether Target has it.
     pub knowledge: Knowledge,
-    /// What is pending, by name.
+    /// Pending attributes, by name.
     pub attributes: Vec<ClaimedAttribute>,
     /// All attributes with what decides what Target shall hold of them; none where that will not be asked.
     pub basis: Option<Vec<Basis>>,
@@ -89,17 +89,17 @@ pub struct ClaimedAttribute {
     pub version: i64,
     /// The version that Target has; 0 is none.
     pub delivered_version: i64,
-    /// How events change it.
+    /// Operation by which events change it.
     pub operation: Operation,
-    /// Whether the name is this device's own.
+    /// True where the name is this device's own.
     pub is_own: bool,
-    /// Whether the next page view must know.
+    /// True where the next page view must know.
     pub is_urgent: bool,
     /// The time of the event that decided the value, on this device's clock.
     pub event_time: Timestamp,
 }
 
-/// What is claimed, and how much is known of it.
+/// Rules of what is claimed, and how much is read of it.
 #[derive(Clone, Copy, Debug)]
 pub struct ClaimRules<'r> {
     /// Most profiles.
@@ -110,9 +110,9 @@ pub struct ClaimRules<'r> {
     pub backlog_max: usize,
     /// Before when a value counts as late, where profiles are shared with other devices; none where they are not.
     pub late_before: Option<Timestamp>,
-    /// Whether all that is claimed will go in a batch, whose rows hold all attributes of a profile.
+    /// True where all that is claimed will go in a batch, whose rows hold all attributes of a profile.
     pub goes_in_batch: bool,
-    /// Whether a profile that Target may not have goes in a batch.
+    /// True where a profile that Target may not have goes in a batch.
     pub can_batch: bool,
 }
 
@@ -124,7 +124,7 @@ impl<'r> ClaimRules<'r> {
     }
 }
 
-/// What was claimed.
+/// Profiles that were claimed.
 #[derive(Debug, Default)]
 pub struct Claims {
     /// The profiles.
@@ -133,20 +133,20 @@ pub struct Claims {
     pub backlog: usize,
 }
 
-/// Whether a value is one that others may have written in the meantime, so that the profile is read before it is sent.
+/// Returns whether a value is one that others may have written in the meantime, so that the profile is read before it is sent.
 #[must_use]
 pub fn is_shared(operation: Operation, is_own: bool, event_time: Timestamp, late_before: Timestamp) -> bool {
     !is_own && (!operation.replaces() || event_time < late_before)
 }
 
 impl Claim {
-    /// Whether an urgent mapping wrote any of it.
+    /// Returns whether an urgent mapping wrote any of it.
     #[must_use]
     pub fn is_urgent(&self) -> bool {
         self.attributes.iter().any(|attribute| attribute.is_urgent)
     }
 
-    /// Whether any of what is pending may have been written by others in the meantime.
+    /// Returns whether any of what is pending may have been written by others in the meantime.
     #[must_use]
     pub fn is_shared(&self, late_before: Timestamp) -> bool {
         let is_shared = |it: &ClaimedAttribute| is_shared(it.operation, it.is_own, it.event_time, late_before);
@@ -328,12 +328,14 @@ fn claim(
     let busy = in_flight.busy();
     // One statement for all: a query for each profile would cost as much again. A profile without attributes, which there
     // should not be, is claimed too, so that its settlement takes it out.
-    let mut pending = connection.prepare_cached(
-        concat!("SELECT id, kind, open(key, 'profile', kind) AS key, name, open(value, 'attribute', id, name) AS value, version, operation, is_own,
-             is_urgent, event_time_ms, existence, existence_at_ms, missing_since_ms, delivered_version
-         FROM profile LEFT JOIN attribute ON profile_id = id AND ", pending!(), "
-         WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL ORDER BY pending_seq, id"),
-    )?;
+    let mut pending = connection.prepare_cached(concat!(
+        "SELECT id, kind, open(key, 'profile', kind) AS key, existence, existence_at_ms, missing_since_ms,
+             name, open(value, 'attribute', id, name) AS value, version, delivered_version, operation, is_own, is_urgent,
+             event_time_ms
+         FROM profile LEFT JOIN attribute ON profile_id = id AND ",
+        pending!(),
+        " WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL ORDER BY pending_seq, id"
+    ))?;
     let mut rows = pending.query([])?;
     let mut claims: Vec<Claim> = Vec::new();
     let mut passed_over = None;

@@ -45,7 +45,7 @@ pub(super) fn learn(
         .map(|_| ())
 }
 
-/// What one event will do to one profile, computed before anything is written.
+/// Changes that one event makes to one profile, computed before anything is written.
 pub(super) struct ProfilePlan<'a> {
     identity: &'a Identity,
     profile: Option<ProfileHead>,
@@ -169,8 +169,7 @@ fn load(
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(concat!(
         "SELECT name, open(value, 'attribute', profile_id, name) AS value,
-             open(items, 'attribute', profile_id, name) AS items, event_time_ms, event_seq,
-             ",
+             open(items, 'attribute', profile_id, name) AS items, event_time_ms, event_seq, ",
         pending!(),
         " AS is_pending, version = delivered_version AND delivered_at_ms <= ?2 AS is_due_again
          FROM attribute WHERE profile_id = ?1"
@@ -346,8 +345,7 @@ pub(super) fn refresh_pending(transaction: &mut Transaction<'_>, profile_id: i64
                  SELECT min(version), changed_at_ms FROM attribute
                  WHERE profile_id = ?1 AND ",
             pending!(),
-            ")
-             WHERE id = ?1 AND EXISTS (
+            ") WHERE id = ?1 AND EXISTS (
                  SELECT 1 FROM attribute WHERE profile_id = ?1 AND ",
             pending!(),
             ")"

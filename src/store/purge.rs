@@ -124,12 +124,14 @@ impl Transaction<'_> {
 }
 
 /// Profiles from `?1` to `?2` that may go, and when each was last touched. `?3`: whether totals are read from Target
-/// before they are sent. The newest profile stays: numbers are counted from it, and none is given twice.
+/// before they are sent; `?4`: the operation `set`. The newest profile stays: numbers are counted from it, and none is given twice.
 ///
 /// An attribute that was delivered without a route was delivered by a program of the first schema, which kept no
 /// operation: it may be a total.
-const PURGEABLE: &str = concat!("SELECT id, max(coalesce(existence_at_ms, 0), coalesce((
-         SELECT max(max(changed_at_ms, coalesce(delivered_at_ms, 0))) FROM attribute WHERE profile_id = id), 0)) AS touched_ms
+const PURGEABLE: &str = concat!(
+    "SELECT id, max(coalesce(existence_at_ms, 0), coalesce((
+         SELECT max(max(changed_at_ms, coalesce(delivered_at_ms, 0))) FROM attribute WHERE profile_id = id), 0)
+     ) AS touched_ms
      FROM profile
      WHERE id > ?1 AND id <= ?2 AND id < (SELECT max(id) FROM profile)
          AND pending_seq IS NULL AND batch_id IS NULL AND look_at_ms IS NULL
@@ -137,10 +139,11 @@ const PURGEABLE: &str = concat!("SELECT id, max(coalesce(existence_at_ms, 0), co
          AND NOT EXISTS (SELECT 1 FROM verification WHERE verification.profile_id = profile.id)
          AND NOT EXISTS (
              SELECT 1 FROM attribute
-             WHERE attribute.profile_id = profile.id AND (
-                 ", pending!(), "
-                 OR (is_own = 1 OR NOT ?3) AND (operation <> ?4 OR route IS NULL AND delivered_version > 0)))
-     ORDER BY id");
+             WHERE attribute.profile_id = profile.id AND (",
+    pending!(),
+    "            OR (is_own = 1 OR NOT ?3) AND (operation <> ?4 OR route IS NULL AND delivered_version > 0)))
+     ORDER BY id"
+);
 
 fn purge_profiles(
     transaction: &Transaction<'_>,

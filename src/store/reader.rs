@@ -2,58 +2,28 @@
 
 use std::path::PathBuf;
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::Connection;
 use serde::Deserialize;
 
 use super::batches::{self, BatchHead, BatchRow, BatchState};
 use super::counters::{Counters, Numbers, Pending};
 use super::erase::{self, JournalRow};
-use super::history;
 use super::keys::{self, KeyFilter};
 use super::opening::Store;
-use super::profiles;
-use super::readings::{self, Basis};
+use super::profile_rows::{self, ProfileRow};
 use super::rejected::{self, RejectedRow};
 use super::salvage::{self, Salvage};
 use super::seal::StoreFile;
-use super::sends::{self, SendLog};
-use super::stored::{Stored, optional_state, time};
-use super::verification::ReadBack;
-use super::{StoreError, schema};
-use crate::core::forwarding::existence::Knowledge;
+use super::stored::Stored;
+use super::{StoreError, history, schema};
 use crate::core::forwarding::quota::Quota;
-use crate::core::forwarding::route::Route;
-use crate::core::identity::{Identity, StoredForms};
-use crate::core::operation::{Decision, Sent, Shown};
+use crate::core::identity::StoredForms;
 use crate::core::timestamp::Timestamp;
 
 /// A connection for reading.
 pub struct Reader {
     pub(super) connection: Connection,
     path: PathBuf,
-}
-
-/// All that the device holds of one identity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProfileRow {
-    /// Its number in the store.
-    pub id: i64,
-    /// Whose it is, as it is stored.
-    pub identity: Identity,
-    /// Whether Target has it.
-    pub knowledge: Knowledge,
-    /// The batch that it is in.
-    pub batch_id: Option<i64>,
-    /// Since when it waits for Target to have the profile, and when it is looked for next.
-    pub missing: Option<(Timestamp, Timestamp)>,
-    /// When it is read back, if it is, and why.
-    pub read_back: Option<(Timestamp, ReadBack)>,
-    /// Its attributes, by name.
-    pub attributes: Vec<AttributeRow>,
-    /// Those that may be sent, with what decides what Target shall hold of them.
-    pub basis: Vec<Basis>,
-    /// Values that were sent of it lately.
-    pub sends: SendLog,
 }
 
 /// One event of a profile.
@@ -69,39 +39,6 @@ pub struct ProfileEvent {
 
 /// Events of the journal that are looked through for those of one profile. Limits: a tenth of a second.
 const EVENTS_LOOKED_AT: i64 = 200_000;
-
-/// One attribute of a profile.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttributeRow {
-    /// Its name.
-    pub name: String,
-    /// Its newest value.
-    pub value: String,
-    /// The id of the event that decided it, as long as the journal has it.
-    pub event_id: Option<String>,
-    /// The time of that event.
-    pub event_time: Timestamp,
-    /// The mapping that wrote it.
-    pub mapping: String,
-    /// The version of the value.
-    pub version: i64,
-    /// The version that Target has; 0 is none.
-    pub delivered_version: i64,
-    /// When Target accepted it.
-    pub delivered_at: Option<Timestamp>,
-    /// The version that was refused; 0 is none.
-    pub refused_version: i64,
-    /// Why it was refused.
-    pub refused_reason: Option<String>,
-    /// The version that is in the profile's batch; 0 is none.
-    pub batched_version: i64,
-    /// The way that it went, or goes.
-    pub route: Option<Route>,
-    /// Values that were sent of it lately, oldest first, as far as is known.
-    pub sends: Vec<Sent>,
-    /// What was read of it last: when, what, and what was decided.
-    pub read: Option<(Timestamp, Option<Shown>, Decision)>,
-}
 
 impl Reader {
     /// Opens the store's file, which a writer has opened before.
@@ -147,7 +84,7 @@ impl Reader {
         Numbers::load(&self.connection).map(|numbers| numbers.counters()).map_err(StoreError::Read)
     }
 
-    /// How the numbers stood since then, oldest first: at most one for each minute, and none where nothing happened.
+    /// Returns how the numbers stood since then, oldest first: at most one for each minute, and none where nothing happened.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -179,7 +116,7 @@ impl Reader {
         Pending::count(&self.connection).map_err(StoreError::Read)
     }
 
-    /// How many profiles wait for Target to have them.
+    /// Counts the profiles that wait for Target to have them.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -205,7 +142,7 @@ impl Reader {
         Ok(at_ms.map(Timestamp::from_millis))
     }
 
-    /// How many events and how many updates are kept as rejected.
+    /// Counts the events and the updates that are kept as rejected.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -215,7 +152,7 @@ impl Reader {
             .map_err(StoreError::Read)
     }
 
-    /// What is kept as rejected: up to `limit` rows with a number greater than `after`, the oldest first.
+    /// Returns what is kept as rejected: up to `limit` rows with a number greater than `after`, the oldest first.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -239,7 +176,7 @@ impl Reader {
         rejected::find(&self.connection, id).map_err(StoreError::Read)
     }
 
-    /// Whether SQLite finds no damage in the whole file. It reads all of it.
+    /// Returns whether SQLite finds no damage in the whole file. It reads all of it.
     ///
     /// # Errors
     /// [`StoreError::Read`], when the file cannot be read at all.
@@ -249,7 +186,7 @@ impl Reader {
         Ok(found == "ok")
     }
 
-    /// How many rows each table has, by name. It may read all of them.
+    /// Counts the rows of each table, by name. It may read all of them.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -267,7 +204,7 @@ impl Reader {
         read().map_err(StoreError::Read)
     }
 
-    /// What was saved the last time that the store was found damaged.
+    /// Returns what was saved the last time that the store was found damaged.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -305,7 +242,7 @@ impl Reader {
         Ok(u64::try_from(used).unwrap_or(0))
     }
 
-    /// How much room the database file and its log take.
+    /// Returns how much room the database file and its log take.
     ///
     /// Units: bytes.
     #[must_use]
@@ -313,7 +250,7 @@ impl Reader {
         self.file_bytes("") + self.log_bytes()
     }
 
-    /// How much of it the log takes.
+    /// Returns how much of it the log takes.
     ///
     /// Units: bytes.
     #[must_use]
@@ -358,7 +295,7 @@ impl Reader {
     pub fn profile(&self, forms: &StoredForms) -> Result<Option<ProfileRow>, StoreError> {
         let read = || {
             let snapshot = self.connection.unchecked_transaction()?;
-            find(&snapshot, forms)
+            profile_rows::find(&snapshot, forms)
         };
         read().map_err(StoreError::Read)
     }
@@ -371,7 +308,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn profile(&self, forms: &StoredForms) -> Result<Option<ProfileRow>, StoreError> {
-        find(&self.connection, forms).map_err(StoreError::Read)
+        profile_rows::find(&self.connection, forms).map_err(StoreError::Read)
     }
 
     /// As [`Reader::rejected`].
@@ -381,91 +318,6 @@ impl Store {
     pub fn rejected(&self, after: i64, limit: usize) -> Result<Vec<RejectedRow>, StoreError> {
         rejected::list(&self.connection, after, limit).map_err(StoreError::Read)
     }
-}
-
-fn find(snapshot: &Connection, forms: &StoredForms) -> rusqlite::Result<Option<ProfileRow>> {
-    forms.iter().find_map(|form| find_form(snapshot, form).transpose()).transpose()
-}
-
-fn find_form(snapshot: &Connection, identity: &Identity) -> rusqlite::Result<Option<ProfileRow>> {
-    let head = snapshot
-        .prepare_cached(
-            "SELECT id, existence, existence_at_ms, batch_id, missing_since_ms, look_at_ms, due_at_ms, is_ambiguous
-             FROM profile LEFT JOIN verification ON profile_id = id
-             WHERE key = seal(?1, 'profile', ?2) AND kind = ?2",
-        )?
-        .query_row((identity.key(), identity.kind().stored()), |row| {
-            let why = match row.get::<_, Option<bool>>("is_ambiguous")? {
-                Some(true) => ReadBack::Ambiguous,
-                _ => ReadBack::Sample,
-            };
-            Ok(ProfileRow {
-                id: row.get("id")?,
-                identity: identity.clone(),
-                knowledge: profiles::knowledge(row)?,
-                batch_id: row.get("batch_id")?,
-                missing: time(row, "missing_since_ms")?.zip(time(row, "look_at_ms")?),
-                read_back: time(row, "due_at_ms")?.map(|due| (due, why)),
-                attributes: Vec::new(),
-                basis: Vec::new(),
-                sends: SendLog::default(),
-            })
-        })
-        .optional()?;
-    let Some(mut profile) = head else { return Ok(None) };
-    let mut statement = snapshot.prepare_cached(
-        "SELECT a.name AS name, open(value, 'attribute', a.profile_id, a.name) AS value,
-                nullif(open(event, 'journal', seq), '') AS event,
-                a.event_time_ms, mapping, version, delivered_version, delivered_at_ms,
-                refused_version, refused_reason, route,
-                open(delivered_value, 'attribute', a.profile_id, a.name) AS delivered_value,
-                read_at_ms, open(read_value, 'attribute', a.profile_id, a.name) AS read_value, read_modified_at_ms, decision
-         FROM attribute a LEFT JOIN journal ON seq = event_seq
-             LEFT JOIN reading r ON r.profile_id = a.profile_id AND r.name = a.name
-         WHERE a.profile_id = ?1 ORDER BY a.name",
-    )?;
-    let batched = batches::batched_versions(snapshot, profile.id)?;
-    let mut log = sends::load(snapshot, profile.id)?;
-    profile.attributes =
-        statement.query_map([profile.id], |row| attribute(row, &log, &batched))?.collect::<rusqlite::Result<_>>()?;
-    drop(statement);
-    profile.basis = readings::basis(snapshot, profile.id)?;
-    readings::lose_unanswered(&profile.basis, &mut log);
-    profile.sends = log;
-    Ok(Some(profile))
-}
-
-fn attribute(row: &Row<'_>, log: &SendLog, batched: &[(String, i64)]) -> rusqlite::Result<AttributeRow> {
-    let name: String = row.get("name")?;
-    let event: Option<String> = row.get("event")?;
-    let (delivered_version, delivered_at) = (row.get("delivered_version")?, time(row, "delivered_at_ms")?);
-    let delivered = readings::delivered(delivered_version, row.get("delivered_value")?, row.get("delivered_at_ms")?);
-    let noted = log.of(&name);
-    let unnoted = delivered.filter(|sent| noted.last().is_none_or(|last| last.version < sent.version));
-    let modified_at = time(row, "read_modified_at_ms")?;
-    let shown = row.get::<_, Option<String>>("read_value")?.map(|value| Shown { value, modified_at, is_whole: false });
-    let decision = optional_state(row, "decision")?;
-    Ok(AttributeRow {
-        sends: noted.iter().cloned().chain(unnoted).collect(),
-        batched_version: batched.iter().find(|(batched, _)| *batched == name).map_or(0, |(_, version)| *version),
-        name,
-        value: row.get("value")?,
-        event_id: event.and_then(|event| serde_json::from_str(&event).ok()).map(|EventId { id }| id),
-        event_time: Timestamp::from_millis(row.get("event_time_ms")?),
-        mapping: row.get("mapping")?,
-        version: row.get("version")?,
-        delivered_version,
-        delivered_at,
-        refused_version: row.get("refused_version")?,
-        refused_reason: row.get("refused_reason")?,
-        route: optional_state(row, "route")?,
-        read: time(row, "read_at_ms")?.zip(decision).map(|(at, decision)| (at, shown, decision)),
-    })
-}
-
-#[derive(Deserialize)]
-struct EventId {
-    id: String,
 }
 
 #[derive(Default, Deserialize)]

@@ -22,13 +22,13 @@ pub struct Basis {
     pub version: i64,
     /// Operation by which events change it.
     pub operation: Operation,
-    /// Whether the name is this device's own.
+    /// True where the name is this device's own.
     pub is_own: bool,
     /// Time of the event that decided the value, on this device's clock.
     pub event_time: Timestamp,
     /// Items of an `append`.
     pub items: Option<String>,
-    /// Whether it is pending.
+    /// True while it is pending.
     pub is_pending: bool,
     /// Version that Target has; 0 is none.
     pub delivered_version: i64,
@@ -57,14 +57,14 @@ pub(super) fn lose_unanswered<'b>(basis: impl IntoIterator<Item = &'b Basis>, lo
     }
 }
 
-/// What was read of one attribute, and decided.
+/// Value that was read of one attribute, and what was decided.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reading {
     /// Name.
     pub name: String,
     /// Value that Target showed, if any.
     pub shown: Option<Shown>,
-    /// What was made of it.
+    /// Decision on it.
     pub decision: Decision,
     /// Our version that was decided on; 0 where we have none.
     pub version: i64,
@@ -83,7 +83,7 @@ impl fmt::Debug for Basis {
     }
 }
 
-/// What was sent as it was, of an attribute that was delivered.
+/// Returns the value that was sent as it was, of an attribute that was delivered.
 pub(super) fn delivered(version: i64, value: Option<String>, at_ms: Option<i64>) -> Option<Sent> {
     let at = Timestamp::from_millis(at_ms.unwrap_or_default());
     value.filter(|_| version > 0).map(|value| Sent {
@@ -99,14 +99,16 @@ pub(super) fn delivered(version: i64, value: Option<String>, at_ms: Option<i64>)
 
 /// All attributes of a profile that may be sent: neither empty nor refused.
 pub(super) fn basis(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<Basis>> {
-    let mut statement = connection.prepare_cached(
-        concat!("SELECT name, open(value, 'attribute', profile_id, name) AS value, version, operation, is_own, event_time_ms,
-                open(items, 'attribute', profile_id, name) AS items, ", pending!(), " AS is_pending,
-                delivered_version, open(delivered_value, 'attribute', profile_id, name) AS delivered_value, delivered_at_ms
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT name, open(value, 'attribute', profile_id, name) AS value, version, operation, is_own, event_time_ms,
+             open(items, 'attribute', profile_id, name) AS items, delivered_version, delivered_at_ms,
+             open(delivered_value, 'attribute', profile_id, name) AS delivered_value, ",
+        pending!(),
+        " AS is_pending
          FROM attribute
          WHERE profile_id = ?1 AND value <> '' AND (refused_version < version OR refused_reason = ?2)
-         ORDER BY name"),
-    )?;
+         ORDER BY name"
+    ))?;
     let rows = statement.query_map((profile_id, Reason::Superseded.label()), |row| {
         let delivered_version: i64 = row.get("delivered_version")?;
         Ok(Basis {

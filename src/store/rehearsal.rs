@@ -7,7 +7,7 @@ use super::seal::StoreFile;
 use super::{SCHEMA_VERSION, Store, StoreError, StoreLimits, profiles, schema, seal};
 use crate::core::identity::Identity;
 
-/// What is copied of a profile, by the column that names it.
+/// Tables whose rows of a profile are copied, by the column that names it.
 const OF_PROFILE: [(&str, &str); 5] = [
     ("profile", "id"),
     ("attribute", "profile_id"),
@@ -16,7 +16,7 @@ const OF_PROFILE: [(&str, &str); 5] = [
     ("verification", "profile_id"),
 ];
 
-/// What is copied whole: a few rows each.
+/// Tables that are copied whole: a few rows each.
 const WHOLE: [&str; 4] = ["quota", "read_quota", "batch", "counter"];
 
 /// A store in memory that knows some profiles.

@@ -20,15 +20,15 @@ pub struct RejectedRow {
     pub id: i64,
     /// When it was rejected.
     pub rejected_at: Timestamp,
-    /// What it is.
+    /// Event or update.
     pub subject: RejectedSubject,
     /// Label of a [`Reason`].
     pub reason: String,
-    /// What failed, or the first words of Target's answer.
+    /// Words on what failed, or the first words of Target's answer.
     pub detail: String,
 }
 
-/// What was rejected.
+/// Event or update that was rejected.
 #[derive(Clone, PartialEq, Eq)]
 pub enum RejectedSubject {
     /// An event whose mapping failed.

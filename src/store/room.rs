@@ -13,14 +13,14 @@ const EVENTS_TO: i64 = 96;
 /// The rest is for forwarding, which makes room again: for rows of batches up to here, and then for settling what is pending.
 const ROWS_TO: i64 = 98;
 
-/// What a pending profile needs to be delivered beyond what its events give back when they are purged: what was sent and read of
+/// Room that a pending profile needs to be delivered beyond what its events give back when they are purged: what was sent and read of
 /// it, and how its attributes stand. Measured with the smallest events, where it is the most.
 const PENDING_BYTES: i64 = 96;
 
 /// The part of the bound that is for the log.
 const LOG_PART: u64 = 8;
 
-/// Whether events can be recorded.
+/// Room for events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
     /// There is room.
@@ -42,7 +42,7 @@ pub enum Full {
     Disk,
 }
 
-/// What an operator may set of a store's size.
+/// Bounds of a store's size, in pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
     pages_max: i64,
@@ -90,7 +90,7 @@ impl Store {
         self.connection.pragma_update_and_check(None, name, value, |_| Ok(())).map_err(StoreError::write)
     }
 
-    /// How much room there is now.
+    /// Returns how much room there is now.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -106,7 +106,7 @@ impl Store {
         })
     }
 
-    /// Whether purging has made room enough.
+    /// Returns whether purging has made room enough.
     ///
     /// # Errors
     /// [`StoreError::Read`].

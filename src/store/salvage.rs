@@ -17,7 +17,7 @@ use super::stored::{Stored, pending};
 use crate::core::operation::Decision;
 use crate::core::timestamp::Timestamp;
 
-/// How far a start looks for damage, in steps of SQLite's check. A store that is too large for them is looked at as a
+/// Steps of SQLite's check that a start spends looking for damage. A store that is too large for them is looked at as a
 /// whole when something in it could not be read.
 ///
 /// Limits: some 15 ms on the machine where it was measured.
@@ -26,7 +26,7 @@ const CHECK_STEPS_MAX: u64 = 5_000;
 /// Steps between two looks at the limit.
 const CHECK_STEPS: i32 = 100;
 
-/// What was saved from a damaged store.
+/// Rows that were saved from a damaged store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Salvage {
     /// When.
@@ -72,7 +72,7 @@ const TABLES: [(&str, &str); 14] = [
     ("event_key", "generation, key_hash, seq"),
 ];
 
-/// Whether SQLite calls the file damaged, as far as can be seen in a moment; or in any time, when something could not
+/// Returns whether SQLite calls the file damaged, as far as can be seen in a moment; or in any time, when something could not
 /// be read before.
 pub(super) fn is_damaged(file: &StoreFile) -> bool {
     let path = &file.path;
@@ -91,7 +91,7 @@ pub(super) fn suspect(path: &Path) {
     let _ = std::fs::write(suspicion_path(path), "something in the store could not be read\n");
 }
 
-/// Whether an error means that the file is damaged.
+/// Returns whether an error means that the file is damaged.
 pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
@@ -134,7 +134,7 @@ fn check(file: &StoreFile, limit: u64) -> rusqlite::Result<bool> {
     }
 }
 
-/// Whether all that is sealed opens. With another key nothing would, which says nothing of damage.
+/// Returns whether all that is sealed opens. With another key nothing would, which says nothing of damage.
 fn opens(connection: &Connection, file: &StoreFile, version: i64) -> rusqlite::Result<bool> {
     let Ok(standing) = seal::look(connection, file, version) else { return Ok(true) };
     seal::install(connection, standing.key(file))?;

@@ -22,7 +22,7 @@ use sha2::Sha512;
 
 use super::StoreError;
 
-/// What is derived for this use of the key alone.
+/// Purpose for which a key of its own is derived.
 const PURPOSE: &[u8] = b"outpost store 1";
 
 /// The text of the proof.
@@ -149,7 +149,7 @@ fn utf8(text: &[u8]) -> rusqlite::Result<&str> {
     std::str::from_utf8(text).map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error)))
 }
 
-/// What a text is bound to: all arguments after the first.
+/// Returns what a text is bound to: all arguments after the first.
 fn row(context: &Context<'_>) -> Vec<Vec<u8>> {
     let part = |place| match context.get_raw(place) {
         ValueRef::Integer(number) => number.to_be_bytes().to_vec(),
@@ -159,7 +159,7 @@ fn row(context: &Context<'_>) -> Vec<Vec<u8>> {
     (1..context.len()).map(part).collect()
 }
 
-/// How a store stands to the key that it is opened with.
+/// Standing of a store to the key that it is opened with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// It is as it should be.
@@ -234,14 +234,14 @@ pub(super) fn write_proof(connection: &Connection, key: &StoreKey) -> rusqlite::
     connection.execute("INSERT INTO seal (id, proof) VALUES (1, ?1)", [key.seal(PROOF, &[])]).map(|_| ())
 }
 
-/// What is true, in SQL, of the rows of a table whose sealed columns open; nothing for a table without any.
+/// Returns what is true, in SQL, of the rows of a table whose sealed columns open; nothing for a table without any.
 pub(super) fn condition(table: &str) -> Option<String> {
     let (_, columns, row) = SEALED.into_iter().find(|(name, ..)| *name == table)?;
     let opens: Vec<String> = columns.iter().map(|column| format!("opens({column}, {row})")).collect();
     Some(opens.join(" AND "))
 }
 
-/// Whether every sealed value opens. It reads all of them.
+/// Returns whether every sealed value opens. It reads all of them.
 pub(super) fn is_whole(connection: &Connection) -> rusqlite::Result<bool> {
     for (table, ..) in SEALED {
         // A store of an older schema has not all of them.

@@ -171,7 +171,7 @@ impl SendLog {
     }
 }
 
-/// What was sent of a profile lately.
+/// Reads what was sent of a profile lately.
 pub(super) fn load(connection: &Connection, profile_id: i64) -> rusqlite::Result<SendLog> {
     let json: Option<String> = connection
         .prepare_cached("SELECT open(log, 'sends', profile_id) FROM sends WHERE profile_id = ?1")?

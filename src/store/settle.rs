@@ -17,19 +17,19 @@ use crate::core::timestamp::Timestamp;
 /// The result of delivering a claim. What is neither delivered nor refused is pending again.
 #[derive(Debug)]
 pub struct Settlement {
-    /// What was claimed; settling releases it.
+    /// Claim; settling releases it.
     pub claim: Claim,
-    /// What Target accepted, by index into the attributes of the claim.
+    /// Attributes that Target accepted, by index into the attributes of the claim.
     pub delivered: Vec<usize>,
-    /// What Target refused for good.
+    /// Updates that Target refused for good.
     pub refused: Vec<Refusal>,
     /// The way that it went; none where nothing was sent.
     pub route: Option<Route>,
-    /// What was read before, and decided; what is [`Superseded`](crate::core::operation::Decision::Superseded) is pending no longer.
+    /// Readings from before, and decisions; what is [`Superseded`](crate::core::operation::Decision::Superseded) is pending no longer.
     pub readings: Vec<Reading>,
     /// Values that were sent of it, where that is not what was noted before: some were not sent, or their answer was lost.
     pub sends: Option<SendLog>,
-    /// What was learned of the profile's existence, or is still known of it.
+    /// Existence of the profile, where it was learned or is still known.
     pub learned: Option<Existence>,
     /// When it is looked for again, since Target does not have the profile and only the web site can make it.
     pub look_at: Option<Timestamp>,
@@ -135,18 +135,7 @@ impl Transaction<'_> {
                 )?
                 .execute((claim.profile_id, look_at.as_millis(), settlement.at.as_millis()))?;
         }
-        for refusal in &settlement.refused {
-            let version = |index: &usize| (claim.attributes[*index].name.clone(), claim.attributes[*index].version);
-            let versions: Vec<(String, i64)> = refusal.attributes.iter().map(version).collect();
-            let why = (refusal.reason, refusal.detail.as_str());
-            if refusal.reason == Reason::ProfileMissing {
-                // What comes next of this customer is waited for as long again.
-                self.connection
-                    .prepare_cached("UPDATE profile SET missing_since_ms = NULL WHERE id = ?1")?
-                    .execute([claim.profile_id])?;
-            }
-            settled += self.refuse_versions(claim.profile_id, &versions, why, settlement.at)?;
-        }
+        settled += self.settle_refusals(settlement)?;
         profiles::refresh_pending(self, claim.profile_id)?;
         if settlement.quota_requests > 0 {
             self.spend(settlement.quota_requests, settlement.quota_time);
@@ -166,6 +155,25 @@ impl Transaction<'_> {
             totals.last_delivered_at_ms = settlement.at.as_millis();
         }
         Ok(())
+    }
+
+    /// Keeps what was refused, and gives how many attributes are pending no longer.
+    fn settle_refusals(&mut self, settlement: &Settlement) -> rusqlite::Result<i64> {
+        let claim = &settlement.claim;
+        let mut settled = 0;
+        for refusal in &settlement.refused {
+            let version = |index: &usize| (claim.attributes[*index].name.clone(), claim.attributes[*index].version);
+            let versions: Vec<(String, i64)> = refusal.attributes.iter().map(version).collect();
+            let why = (refusal.reason, refusal.detail.as_str());
+            if refusal.reason == Reason::ProfileMissing {
+                // What comes next of this customer is waited for as long again.
+                self.connection
+                    .prepare_cached("UPDATE profile SET missing_since_ms = NULL WHERE id = ?1")?
+                    .execute([claim.profile_id])?;
+            }
+            settled += self.refuse_versions(claim.profile_id, &versions, why, settlement.at)?;
+        }
+        Ok(settled)
     }
 
     /// Makes refusals by Target since that time void, within a transaction: they were not these updates' fault. Gives how many

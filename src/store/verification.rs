@@ -33,7 +33,7 @@ pub(super) fn schedule(
         .map(|_| ())
 }
 
-/// What a profile was found to hold, read back.
+/// Findings of reading a profile back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
     /// Attributes that arrived.
@@ -41,7 +41,7 @@ pub struct Verified {
     /// Attributes that did not, with the version that was delivered; and those whose version gave way to others' value that is to
     /// be written again.
     pub lost: Vec<(String, i64)>,
-    /// Whether Target has the profile; unknown where it was not read.
+    /// Existence of the profile at Target; unknown where it was not read.
     pub existence: Existence,
     /// This device's time.
     pub at: Timestamp,

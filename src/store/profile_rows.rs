@@ -1,0 +1,157 @@
+//! All that the store holds of one identity, as people ask for it.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::Deserialize;
+
+use super::readings::{self, Basis};
+use super::sends::{self, SendLog};
+use super::stored::{Stored, optional_state, time};
+use super::verification::ReadBack;
+use super::{batches, profiles};
+use crate::core::forwarding::existence::Knowledge;
+use crate::core::forwarding::route::Route;
+use crate::core::identity::{Identity, StoredForms};
+use crate::core::operation::{Decision, Sent, Shown};
+use crate::core::timestamp::Timestamp;
+
+/// All that the device holds of one identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileRow {
+    /// Its number in the store.
+    pub id: i64,
+    /// Whose it is, as it is stored.
+    pub identity: Identity,
+    /// Knowledge of whether Target has it.
+    pub knowledge: Knowledge,
+    /// The batch that it is in.
+    pub batch_id: Option<i64>,
+    /// Since when it waits for Target to have the profile, and when it is looked for next.
+    pub missing: Option<(Timestamp, Timestamp)>,
+    /// When it is read back, if it is, and why.
+    pub read_back: Option<(Timestamp, ReadBack)>,
+    /// Its attributes, by name.
+    pub attributes: Vec<AttributeRow>,
+    /// Those that may be sent, with what decides what Target shall hold of them.
+    pub basis: Vec<Basis>,
+    /// Values that were sent of it lately.
+    pub sends: SendLog,
+}
+
+/// One attribute of a profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttributeRow {
+    /// Its name.
+    pub name: String,
+    /// Its newest value.
+    pub value: String,
+    /// The id of the event that decided it, as long as the journal has it.
+    pub event_id: Option<String>,
+    /// The time of that event.
+    pub event_time: Timestamp,
+    /// The mapping that wrote it.
+    pub mapping: String,
+    /// The version of the value.
+    pub version: i64,
+    /// The version that Target has; 0 is none.
+    pub delivered_version: i64,
+    /// When Target accepted it.
+    pub delivered_at: Option<Timestamp>,
+    /// The version that was refused; 0 is none.
+    pub refused_version: i64,
+    /// Why it was refused.
+    pub refused_reason: Option<String>,
+    /// The version that is in the profile's batch; 0 is none.
+    pub batched_version: i64,
+    /// The way that it went, or goes.
+    pub route: Option<Route>,
+    /// Values that were sent of it lately, oldest first, as far as is known.
+    pub sends: Vec<Sent>,
+    /// Last reading of it: when, what, and what was decided.
+    pub read: Option<(Timestamp, Option<Shown>, Decision)>,
+}
+
+/// Finds a profile under one of the forms in which its identity may be stored.
+pub(super) fn find(snapshot: &Connection, forms: &StoredForms) -> rusqlite::Result<Option<ProfileRow>> {
+    forms.iter().find_map(|form| find_form(snapshot, form).transpose()).transpose()
+}
+
+fn find_form(snapshot: &Connection, identity: &Identity) -> rusqlite::Result<Option<ProfileRow>> {
+    let head = snapshot
+        .prepare_cached(
+            "SELECT id, existence, existence_at_ms, batch_id, missing_since_ms, look_at_ms, due_at_ms, is_ambiguous
+             FROM profile LEFT JOIN verification ON profile_id = id
+             WHERE key = seal(?1, 'profile', ?2) AND kind = ?2",
+        )?
+        .query_row((identity.key(), identity.kind().stored()), |row| {
+            let why = match row.get::<_, Option<bool>>("is_ambiguous")? {
+                Some(true) => ReadBack::Ambiguous,
+                _ => ReadBack::Sample,
+            };
+            Ok(ProfileRow {
+                id: row.get("id")?,
+                identity: identity.clone(),
+                knowledge: profiles::knowledge(row)?,
+                batch_id: row.get("batch_id")?,
+                missing: time(row, "missing_since_ms")?.zip(time(row, "look_at_ms")?),
+                read_back: time(row, "due_at_ms")?.map(|due| (due, why)),
+                attributes: Vec::new(),
+                basis: Vec::new(),
+                sends: SendLog::default(),
+            })
+        })
+        .optional()?;
+    let Some(mut profile) = head else { return Ok(None) };
+    let mut statement = snapshot.prepare_cached(
+        "SELECT a.name AS name, open(value, 'attribute', a.profile_id, a.name) AS value,
+                nullif(open(event, 'journal', seq), '') AS event,
+                a.event_time_ms, mapping, version, delivered_version, delivered_at_ms,
+                refused_version, refused_reason, route,
+                open(delivered_value, 'attribute', a.profile_id, a.name) AS delivered_value,
+                read_at_ms, open(read_value, 'attribute', a.profile_id, a.name) AS read_value, read_modified_at_ms, decision
+         FROM attribute a LEFT JOIN journal ON seq = event_seq
+             LEFT JOIN reading r ON r.profile_id = a.profile_id AND r.name = a.name
+         WHERE a.profile_id = ?1 ORDER BY a.name",
+    )?;
+    let batched = batches::batched_versions(snapshot, profile.id)?;
+    let mut log = sends::load(snapshot, profile.id)?;
+    profile.attributes =
+        statement.query_map([profile.id], |row| attribute(row, &log, &batched))?.collect::<rusqlite::Result<_>>()?;
+    drop(statement);
+    profile.basis = readings::basis(snapshot, profile.id)?;
+    readings::lose_unanswered(&profile.basis, &mut log);
+    profile.sends = log;
+    Ok(Some(profile))
+}
+
+fn attribute(row: &Row<'_>, log: &SendLog, batched: &[(String, i64)]) -> rusqlite::Result<AttributeRow> {
+    let name: String = row.get("name")?;
+    let event: Option<String> = row.get("event")?;
+    let (delivered_version, delivered_at) = (row.get("delivered_version")?, time(row, "delivered_at_ms")?);
+    let delivered = readings::delivered(delivered_version, row.get("delivered_value")?, row.get("delivered_at_ms")?);
+    let noted = log.of(&name);
+    let unnoted = delivered.filter(|sent| noted.last().is_none_or(|last| last.version < sent.version));
+    let modified_at = time(row, "read_modified_at_ms")?;
+    let shown = row.get::<_, Option<String>>("read_value")?.map(|value| Shown { value, modified_at, is_whole: false });
+    let decision = optional_state(row, "decision")?;
+    Ok(AttributeRow {
+        sends: noted.iter().cloned().chain(unnoted).collect(),
+        batched_version: batched.iter().find(|(batched, _)| *batched == name).map_or(0, |(_, version)| *version),
+        name,
+        value: row.get("value")?,
+        event_id: event.and_then(|event| serde_json::from_str(&event).ok()).map(|EventId { id }| id),
+        event_time: Timestamp::from_millis(row.get("event_time_ms")?),
+        mapping: row.get("mapping")?,
+        version: row.get("version")?,
+        delivered_version,
+        delivered_at,
+        refused_version: row.get("refused_version")?,
+        refused_reason: row.get("refused_reason")?,
+        route: optional_state(row, "route")?,
+        read: time(row, "read_at_ms")?.zip(decision).map(|(at, decision)| (at, shown, decision)),
+    })
+}
+
+#[derive(Deserialize)]
+struct EventId {
+    id: String,
+}
