@@ -1,0 +1,199 @@
+//! Requests to Target over kept-alive connections: one call, one answer.
+
+use std::io::BufReader;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::body::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::{RequestBuilder, Url};
+use tokio::sync::mpsc;
+
+use super::chunks::{ChunkReader, FileBody};
+use super::explain::explain;
+use super::options::{ClientOptions, builder};
+use super::received::{Exchange, Received, date, fetched, receive, submitted, told};
+use crate::adobe::bulk::{self, BatchOutcome, BatchStatus};
+use crate::adobe::error::ClientError;
+use crate::adobe::fetch::{self, Reply};
+use crate::adobe::outcome::{Outcome, classify, classify_with};
+use crate::adobe::token::Token;
+use crate::adobe::{delivery, single};
+use crate::core::identity::Identity;
+use crate::core::limits::{ANSWER_BYTES_MAX, BATCH_STATUS_BYTES_MAX, PROFILE_BYTES_MAX};
+use crate::device::clock::Clock;
+use crate::device::metrics::Metrics;
+
+/// The slowest line that the file of a batch is sent over. Units: bytes a second.
+const UPLOAD_BYTES_A_SECOND: u64 = 8 * 1024;
+
+/// The content type of single updates and of batches alike.
+///
+/// Source: Target Single Profile Update API; for batches Experience League, whose sample `curl --data-binary` sends it too.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Chunks of a long answer that wait to be read.
+const CHUNKS_WAITING: usize = 4;
+
+/// The client as it is set up now.
+#[derive(Debug)]
+pub(super) struct Connections {
+    http: reqwest::Client,
+    endpoint: Url,
+    client_code: Arc<str>,
+    update: Url,
+    pub(super) token: Option<Token>,
+    timeout: Duration,
+    pub(super) metrics: Metrics,
+    pub(super) options: ClientOptions,
+    /// What the files of TLS held.
+    pub(super) fingerprint: [u8; 32],
+}
+
+impl Connections {
+    pub(super) fn new(options: &ClientOptions, metrics: Metrics) -> Result<Self, ClientError> {
+        // First: what changes from now on is seen as a change.
+        let fingerprint = options.tls.fingerprint();
+        let mut builder = builder(options)?;
+        // Plain HTTP to loopback needs none of the system's certificates, which cost a megabyte to read.
+        builder = match options.endpoint.starts_with("http://") {
+            true => builder.tls_certs_only([]),
+            false => builder.tls_backend_preconfigured(options.tls.config()?),
+        };
+        let http = builder.build().map_err(ClientError::Setup)?;
+        let endpoint = Url::parse(&options.endpoint).map_err(|_| ClientError::Endpoint)?;
+        let update = endpoint.join(&single::path(&options.client_code)).map_err(|_| ClientError::Endpoint)?;
+        let token = options.token.as_ref().map(Token::new).transpose()?;
+        let client_code = options.client_code.as_str().into();
+        Ok(Self {
+            http,
+            endpoint,
+            client_code,
+            update,
+            token,
+            timeout: options.timeout,
+            metrics,
+            options: options.clone(),
+            fingerprint,
+        })
+    }
+
+    fn measure<T>(
+        &self,
+        api: &'static str,
+        begun: Instant,
+        exchange: &Exchange<T>,
+        outcome: impl FnOnce(&T) -> &'static str,
+    ) {
+        self.metrics.requested(api, outcome(&exchange.answer), begun.elapsed(), Clock::system());
+    }
+
+    pub(super) async fn send(&self, body: String) -> Exchange<Outcome> {
+        let request = self.http.post(self.update.clone()).header(CONTENT_TYPE, FORM);
+        let begun = Instant::now();
+        let received = self.exchange(request.body(body), ANSWER_BYTES_MAX).await;
+        let exchange = told(received, |received| classify(received.answer(), SystemTime::now()), |outcome| outcome);
+        self.measure("single", begun, &exchange, Outcome::label);
+        exchange
+    }
+
+    pub(super) async fn deliver(&self, session: &str, body: String) -> Exchange<Outcome> {
+        let url = self.url(&delivery::path(&self.client_code, session));
+        let request = self.http.post(url).header(CONTENT_TYPE, "application/json").body(body);
+        let begun = Instant::now();
+        let received = self.exchange(request, ANSWER_BYTES_MAX).await;
+        let classified = |received: &Received| classify_with(received.answer(), SystemTime::now(), delivery::read);
+        let exchange = told(received, classified, |outcome| outcome);
+        self.measure("delivery", begun, &exchange, Outcome::label);
+        exchange
+    }
+
+    pub(super) async fn fetch(&self, identity: &Identity) -> Exchange<Reply> {
+        let request = self.http.get(self.url(&fetch::path(&self.client_code, identity)));
+        let begun = Instant::now();
+        let exchange = told(self.exchange(request, PROFILE_BYTES_MAX).await, fetched, Reply::Failed);
+        self.measure("fetch", begun, &exchange, Reply::label);
+        exchange
+    }
+
+    pub(super) async fn submit(
+        &self,
+        version: i64,
+        bytes: u64,
+        chunks: mpsc::Receiver<Bytes>,
+    ) -> Exchange<BatchOutcome> {
+        let url = self.url(&bulk::path(&self.client_code, version));
+        let body = reqwest::Body::wrap(FileBody { chunks, left: bytes });
+        let timeout = self.timeout + Duration::from_secs(bytes / UPLOAD_BYTES_A_SECOND);
+        let request = self.http.post(url).header(CONTENT_TYPE, FORM).timeout(timeout).body(body);
+        let begun = Instant::now();
+        let exchange = told(self.exchange(request, ANSWER_BYTES_MAX).await, submitted, BatchOutcome::Failed);
+        self.measure("bulk", begun, &exchange, BatchOutcome::label);
+        exchange
+    }
+
+    pub(super) async fn batch_status(&self, path: &str, has_details: bool) -> Exchange<Result<BatchStatus, Outcome>> {
+        let details = if has_details { "&showDetails=true" } else { "" };
+        let request = self.request(self.http.get(self.url(&format!("{path}{details}"))));
+        let begun = Instant::now();
+        let exchange = match self.read_status(request).await {
+            Ok(exchange) => exchange,
+            Err(error) => Exchange { answer: Err(explain(&error)), date: None },
+        };
+        let label = |answer: &Result<BatchStatus, Outcome>| answer.as_ref().map_or_else(Outcome::label, |_| "told");
+        self.measure("batch_status", begun, &exchange, label);
+        exchange
+    }
+
+    /// The list may be long: it is read as it comes.
+    async fn read_status(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<Exchange<Result<BatchStatus, Outcome>>, reqwest::Error> {
+        let mut response = request.send().await?;
+        let date = date(response.headers());
+        if response.status() != reqwest::StatusCode::OK {
+            let received = receive(response, ANSWER_BYTES_MAX).await?;
+            let outcome = classify_with(received.answer(), SystemTime::now(), |_| None);
+            return Ok(Exchange { answer: Err(outcome), date });
+        }
+        let (chunks, waiting) = mpsc::channel(CHUNKS_WAITING);
+        let reading = tokio::task::spawn_blocking(move || {
+            let body = BufReader::new(ChunkReader { waiting, chunk: Bytes::new() });
+            bulk::read_status(body)
+        });
+        let mut bytes = 0;
+        while let Some(chunk) = response.chunk().await? {
+            bytes += chunk.len();
+            if bytes > BATCH_STATUS_BYTES_MAX || chunks.send(chunk).await.is_err() {
+                break;
+            }
+        }
+        drop(chunks);
+        let status = reading.await.expect("reading a status does not panic");
+        let foreign =
+            || Outcome::Foreign("the status of a batch was answered in words that are not Target's".to_owned());
+        Ok(Exchange { answer: status.ok_or_else(foreign), date })
+    }
+
+    /// The URL of a path of Target's on our own endpoint.
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.endpoint.clone();
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        url.set_path(path);
+        url.set_query(query);
+        url
+    }
+
+    fn request(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.header(AUTHORIZATION, token.header()),
+            None => request,
+        }
+    }
+
+    /// Fails only without an answer, or with half of one.
+    async fn exchange(&self, request: RequestBuilder, bytes_max: usize) -> Result<Received, reqwest::Error> {
+        receive(self.request(request).send().await?, bytes_max).await
+    }
+}

@@ -1,0 +1,253 @@
+//! The HTTP client: one call, one answer. TLS by rustls; no redirects, no cookies.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::body::Bytes;
+use tokio::sync::mpsc;
+
+use super::bulk::{BatchOutcome, BatchStatus};
+use super::error::ClientError;
+use super::fetch::Reply;
+use super::outcome::Outcome;
+use super::token::Token;
+use crate::core::identity::Identity;
+use crate::device::metrics::Metrics;
+
+mod chunks;
+mod connections;
+mod explain;
+mod options;
+mod received;
+mod resolver;
+
+use connections::Connections;
+pub(super) use explain::explain;
+pub use options::ClientOptions;
+pub(super) use options::builder;
+pub use received::Exchange;
+
+/// A client of Target with kept-alive connections. Cheap to clone; all clones change together when it is set up anew.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<RwLock<Arc<Connections>>>);
+
+/// A client that is set up, and does not hold yet.
+pub struct Prepared(Connections);
+
+impl Client {
+    /// Sets the client up; nothing is sent.
+    ///
+    /// # Errors
+    /// [`ClientError`], which names the file or the setting.
+    pub fn new(options: &ClientOptions) -> Result<Self, ClientError> {
+        Self::measured(options, Metrics::new())
+    }
+
+    /// As [`Self::new`], with its requests measured.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn measured(options: &ClientOptions, metrics: Metrics) -> Result<Self, ClientError> {
+        Ok(Self(Arc::new(RwLock::new(Arc::new(Connections::new(options, metrics)?)))))
+    }
+
+    /// Makes ready how Target is reached with other options; nothing changes.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn prepare(&self, options: &ClientOptions) -> Result<Prepared, ClientError> {
+        Ok(Prepared(Connections::new(options, self.now().metrics.clone())?))
+    }
+
+    /// Has what was made ready hold, for all clones. What is on its way comes to its end as it began.
+    pub fn install(&self, next: Prepared) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next.0);
+    }
+
+    /// Gives the client code and the endpoint that requests go to now.
+    #[must_use]
+    pub fn place(&self) -> (String, String) {
+        let now = self.now();
+        (now.options.client_code.clone(), now.options.endpoint.clone())
+    }
+
+    fn now(&self) -> Arc<Connections> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the token again where it stands in a file. Tells whether it is another one now.
+    #[must_use]
+    pub fn refresh_token(&self) -> bool {
+        self.now().token.as_ref().is_some_and(Token::refresh)
+    }
+
+    /// Whether the token can change while the agent runs.
+    #[must_use]
+    pub fn has_token_file(&self) -> bool {
+        self.now().token.as_ref().is_some_and(Token::is_file)
+    }
+
+    /// Sets all clones up anew if a certificate or a key has changed in its file. Tells whether that was so.
+    ///
+    /// # Errors
+    /// As for [`Self::new`]; then nothing changes.
+    pub fn refresh_certificates(&self) -> Result<bool, ClientError> {
+        let now = self.now();
+        if now.fingerprint == now.options.tls.fingerprint() {
+            return Ok(false);
+        }
+        self.install(self.prepare(&now.options)?);
+        Ok(true)
+    }
+
+    /// Sends one single update, and reads the answer as far as it is needed.
+    pub async fn send(&self, body: String) -> Exchange<Outcome> {
+        self.now().send(body).await
+    }
+
+    /// Sends one call of the Delivery API in a session.
+    pub async fn deliver(&self, session: &str, body: String) -> Exchange<Outcome> {
+        self.now().deliver(session, body).await
+    }
+
+    /// Reads one profile.
+    pub async fn fetch(&self, identity: &Identity) -> Exchange<Reply> {
+        self.now().fetch(identity).await
+    }
+
+    /// Submits the file of a batch, of so many bytes.
+    pub async fn submit(&self, version: i64, bytes: u64, chunks: mpsc::Receiver<Bytes>) -> Exchange<BatchOutcome> {
+        self.now().submit(version, bytes, chunks).await
+    }
+
+    /// Asks how a batch stands, under the path and query that its submission gave; with details, what failed is listed.
+    pub async fn batch_status(&self, path: &str, has_details: bool) -> Exchange<Result<BatchStatus, Outcome>> {
+        self.now().batch_status(path, has_details).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::time::{Duration, Instant};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+    use super::*;
+    use crate::adobe::tls::TlsOptions;
+
+    fn options(endpoint: String, timeout: Duration) -> ClientOptions {
+        let tls = TlsOptions::default();
+        let client_code = "acme".to_owned();
+        ClientOptions { endpoint, client_code, token: None, timeout, connections: 1, proxy: None, tls }
+    }
+
+    /// Reads one request to the end of its head, and gives that.
+    async fn read_head(stream: &mut TcpStream) -> String {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).await.is_ok_and(|read| read > 0) {
+            head.push(byte[0]);
+        }
+        String::from_utf8(head).expect("a head is ASCII")
+    }
+
+    /// Answers one request in these bytes, and gives its head.
+    async fn answer_once(listener: TcpListener, answer: &'static [u8]) -> String {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let head = read_head(&mut stream).await;
+        let _ = stream.write_all(answer).await;
+        let _ = stream.shutdown().await;
+        head
+    }
+
+    #[cfg(target_os = "linux")] // Elsewhere loopback has one address, and queues are kept differently.
+    /// A port whose queue is full: the kernel drops who would connect, as a firewall does. It stays so while both are held.
+    async fn dead(address: SocketAddr) -> (TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(address).expect("the address is free");
+        let listener = socket.listen(1).expect("it listens");
+        let address = listener.local_addr().expect("bound");
+        let mut waiting = Vec::new();
+        while let Ok(stream) = tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
+            waiting.push(stream.expect("a place in the queue"));
+        }
+        (listener, waiting)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn address(last: u8, port: u16) -> SocketAddr {
+        (Ipv4Addr::new(127, 0, 0, last), port).into()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn of_two_addresses_one_that_is_dead_leaves_time_for_the_other() {
+        let (dead, _waiting) = dead(address(2, 0)).await;
+        let port = dead.local_addr().expect("bound").port();
+        let alive = TcpListener::bind(address(1, port)).await.expect("the port is free here too");
+        let answering = tokio::spawn(answer_once(alive, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue"));
+        let options = options(format!("http://target.test:{port}"), Duration::from_secs(6));
+        let addresses = [address(2, 0), address(1, 0)];
+        let http =
+            builder(&options).expect("valid").resolve_to_addrs("target.test", &addresses).build().expect("valid");
+        let response = http.post(format!("{}/m2", options.endpoint)).send().await.expect("an answer");
+        assert_eq!(response.status(), 200);
+        answering.await.expect("no panic");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn who_is_not_connected_in_time_is_unreachable_and_nothing_was_sent() {
+        let (dead, _waiting) = dead(address(1, 0)).await;
+        let endpoint = format!("http://{}", dead.local_addr().expect("bound"));
+        let client = Client::new(&options(endpoint, Duration::from_millis(900))).expect("valid");
+        let begun = Instant::now();
+        let outcome = client.send("mboxPC=1&profile.a=1".to_owned()).await.answer;
+        assert!(begun.elapsed() < Duration::from_millis(800), "a third of the time");
+        assert!(matches!(&outcome, Outcome::Unreachable(words) if words.contains("no connection")), "{outcome:?}");
+        assert!(outcome.reason().contains("in time") && !outcome.reached_target());
+    }
+
+    #[tokio::test]
+    async fn who_is_connected_without_tls_in_time_is_unreachable() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let endpoint = format!("https://localhost:{}", silent.local_addr().expect("bound").port());
+        let client = Client::new(&options(endpoint, Duration::from_millis(900))).expect("valid");
+        let outcome = client.send("mboxPC=1&profile.a=1".to_owned()).await.answer;
+        assert!(matches!(&outcome, Outcome::Unreachable(words) if words.contains("in time")), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_was_sent_and_got_no_answer_is_lost() {
+        for answer in [b"".as_slice(), b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\ntrue"] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+            let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+            let client = Client::new(&options(endpoint, Duration::from_secs(5))).expect("valid");
+            let answering = tokio::spawn(answer_once(listener, answer));
+            let outcome = client.send("mboxPC=1&profile.a=1".to_owned()).await.answer;
+            assert!(outcome.is_lost() && outcome.reason().contains("broke off"), "{outcome:?}");
+            answering.await.expect("no panic");
+        }
+        // Connected, since the kernel takes the connection, and then nothing.
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let endpoint = format!("http://{}", silent.local_addr().expect("bound"));
+        let client = Client::new(&options(endpoint, Duration::from_millis(300))).expect("valid");
+        let outcome = client.send("mboxPC=1&profile.a=1".to_owned()).await.answer;
+        assert!(outcome.is_lost() && outcome.reason().contains("did not answer in time"), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_submitted_as_a_form() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+        let client = Client::new(&options(endpoint, Duration::from_secs(5))).expect("valid");
+        let answering = tokio::spawn(answer_once(listener, b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"));
+        let (chunks, sending) = mpsc::channel(1);
+        chunks.send(Bytes::from_static(b"batch=pcId,a\n1,2\n")).await.expect("there is room");
+        drop(chunks);
+        client.submit(2, 17, sending).await;
+        let head = answering.await.expect("no panic").to_lowercase();
+        assert!(head.contains("\r\ncontent-type: application/x-www-form-urlencoded\r\n"), "{head}");
+    }
+}

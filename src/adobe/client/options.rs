@@ -1,0 +1,65 @@
+//! What the client needs to know, and the HTTP client of it.
+
+use std::time::Duration;
+
+use reqwest::Url;
+
+use super::resolver::Resolver;
+use crate::adobe::error::ClientError;
+use crate::adobe::proxy::ProxyOptions;
+use crate::adobe::tls::TlsOptions;
+use crate::adobe::token::TokenSource;
+
+/// The part of a request's time that connecting may take: the rest is for the answer.
+///
+/// The connector shares it between the addresses of a host, so that a dead one leaves time for
+/// the next; it bounds the whole of it too, with the name's resolution and the TLS handshake.
+const CONNECT_PART: u32 = 3;
+
+/// Settings of the client.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// Scheme and host, without a slash at the end.
+    pub endpoint: String,
+    /// The client code.
+    pub client_code: String,
+    /// The bearer token, where Target requires one.
+    pub token: Option<TokenSource>,
+    /// How long one request may take.
+    pub timeout: Duration,
+    /// Requests in flight, and connections kept.
+    pub connections: usize,
+    /// The proxy on the way.
+    pub proxy: Option<ProxyOptions>,
+    /// Whom we trust, and who we are.
+    pub tls: TlsOptions,
+}
+
+impl ClientOptions {
+    /// The host that requests go to, for people.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let url = Url::parse(&self.endpoint).ok();
+        url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+    }
+}
+
+/// A client as configured, before it is built.
+pub(in crate::adobe) fn builder(options: &ClientOptions) -> Result<reqwest::ClientBuilder, ClientError> {
+    // It fails only if there is a provider already, as after the first call.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("outpost/", env!("CARGO_PKG_VERSION")))
+        .timeout(options.timeout)
+        .connect_timeout(options.timeout / CONNECT_PART)
+        .pool_max_idle_per_host(options.connections)
+        .redirect(reqwest::redirect::Policy::none())
+        // What is to be tried again is the forwarder's to decide.
+        .retry(reqwest::retry::never())
+        .dns_resolver(Resolver)
+        .no_proxy();
+    if let Some(proxy) = &options.proxy {
+        builder = builder.proxy(proxy.proxy()?);
+    }
+    Ok(builder)
+}
