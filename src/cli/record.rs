@@ -16,6 +16,7 @@ use crate::agent::data_dir::{DataDir, Lock};
 use crate::config::Config;
 use crate::core::limits::INTAKE_BODY_BYTES_MAX;
 use crate::device::clock::Clock;
+use crate::intake::folder::text_of;
 use crate::intake::{self, cloudevents};
 use crate::store::Store;
 
@@ -165,11 +166,9 @@ struct Part<'p> {
 }
 
 /// Reads a JSON array or one event a line, and hands the events on in parts.
-fn read_parts(
-    mut input: Box<dyn BufRead>,
-    mut take: impl FnMut(Part<'_>) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+fn read_parts(input: Box<dyn BufRead>, mut take: impl FnMut(Part<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::failed(&error);
+    let mut input = BufReader::new(text_of(input).map_err(failed)?);
     let is_array = loop {
         let buffer = input.fill_buf().map_err(failed)?;
         let blank = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();

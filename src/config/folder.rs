@@ -8,13 +8,16 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::document::Table;
-use crate::intake::folder::{Column, Encoding, Field, FolderRules, TableRules};
+use crate::intake::folder::{Column, Encoding, Field, FolderRules, TableRules, is_time_format};
 
 /// How long a file stays as it is before it counts as complete, unless told otherwise.
 const QUIET: Duration = Duration::from_secs(2);
 
 /// How long files are kept that were read, unless told otherwise.
 const KEEP_DONE: Duration = Duration::from_secs(7 * 86_400);
+
+/// Lines that may stand before a table.
+const SKIP_MAX: u64 = 1_001;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -27,7 +30,6 @@ pub(super) fn read(section: Table<'_, '_>, data_dir: &Path) -> Option<FolderRule
             "path in [intake.folder] is not the data directory; give the files one of their own",
         );
     }
-    let encoding = section.one_of("encoding", Encoding::ALL.map(Encoding::name));
     let rules = FolderRules {
         path,
         quiet: section.duration("quiet", Duration::from_millis(10)..DAY).unwrap_or(QUIET),
@@ -35,30 +37,91 @@ pub(super) fn read(section: Table<'_, '_>, data_dir: &Path) -> Option<FolderRule
         keep_done: section.duration("keep_done", Duration::ZERO..3_650 * DAY).unwrap_or(KEEP_DONE),
         source: section.text("source").map_or("/folder", Spanned::into_inner).to_owned(),
         event_type: section.text("type").map(|text| text.into_inner().to_owned()),
-        encoding: Encoding::ALL.into_iter().find(|known| Some(known.name()) == encoding).unwrap_or_default(),
+        encoding: section.text("encoding").and_then(|text| encoding(&section, &text)).unwrap_or_default(),
         table: section.table("csv").map_or_else(TableRules::default, read_table),
     };
     section.finish();
     Some(rules)
 }
 
+fn encoding(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<Encoding> {
+    let encoding = Encoding::named(text.get_ref());
+    if encoding.is_none() {
+        section.report(
+            text.span(),
+            format!(
+                "encoding in [intake.folder] must be a name such as utf-8, utf-16, windows-1252, iso-8859-15 or cp850; found \
+                 {}",
+                text.get_ref()
+            ),
+        );
+    }
+    encoding
+}
+
 fn read_table(section: Table<'_, '_>) -> TableRules {
+    let columns = section.table("columns").map_or_else(Vec::new, |columns| read_columns(&columns));
     let rules = TableRules {
         delimiter: section.character("delimiter"),
-        quote: section.character("quote"),
+        quote: quote(&section),
         has_header: section.flag("header"),
-        columns: section.table("columns").map_or_else(Vec::new, |columns| read_columns(&columns)),
-        numbers: section.texts("numbers").iter().filter_map(|text| field(&section, text)).collect(),
-        decimal: section.character("decimal").map(char::from),
-        time_format: section.text("time_format").map(|text| text.into_inner().to_owned()),
+        skip: section.integer("skip", 0..SKIP_MAX).and_then(|lines| usize::try_from(lines).ok()).unwrap_or_default(),
+        numbers: read_numbers(&section, &columns),
+        columns,
+        decimal: section.one_of("decimal", [",", "."]).and_then(|sign| sign.chars().next()),
+        time_format: section.text("time_format").and_then(|text| time_format(&section, &text)),
         time_zone: section.text("time_zone").and_then(|text| {
             let zone = TimeZone::get(text.get_ref());
-            let words = "time_zone in [intake.folder.csv] is a name such as Europe/Stockholm";
-            zone.inspect_err(|_| section.report(text.span(), words)).ok()
+            let words = "time_zone in [intake.folder.csv] must be a name such as Europe/Stockholm; found";
+            zone.inspect_err(|_| section.report(text.span(), format!("{words} {}", text.get_ref()))).ok()
         }),
     };
+    let is_named = |columns: &[Column]| columns.iter().any(|column| matches!(column, Column::Named(_)));
+    let needs_header = rules.columns.is_empty() || rules.columns.iter().any(|(_, columns)| is_named(columns));
+    if rules.has_header == Some(false) && needs_header {
+        let words = "header = false in [intake.folder.csv] needs columns with places, as in { \"data.card\" = 1 }";
+        section.report(section.span(), words);
+    }
     section.finish();
     rules
+}
+
+/// The quote; an empty text where a quote is a character like others.
+fn quote(section: &Table<'_, '_>) -> Option<Option<char>> {
+    let text = section.text("quote")?;
+    let mut rest = text.get_ref().chars();
+    let quote = rest.next();
+    if rest.next().is_some() || quote.is_some_and(|quote| !quote.is_ascii()) {
+        section.report(text.span(), "quote in [intake.folder.csv] must be one ASCII character, or empty for none");
+    }
+    Some(quote)
+}
+
+fn read_numbers(section: &Table<'_, '_>, columns: &[(Field, Vec<Column>)]) -> Vec<Field> {
+    let mut numbers = Vec::new();
+    for text in section.texts("numbers") {
+        let Some(number) = field(section, &text) else { continue };
+        if !columns.is_empty() && !columns.iter().any(|(field, _)| *field == number) {
+            let fields: Vec<String> = columns.iter().map(|(field, _)| field.text()).collect();
+            let words =
+                format!("numbers names {}, which no column is; columns are {}", number.text(), fields.join(", "));
+            section.report(text.span(), words);
+        }
+        numbers.push(number);
+    }
+    numbers
+}
+
+fn time_format(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<String> {
+    let format = text.get_ref();
+    if !is_time_format(format) {
+        let words = format!(
+            "time_format in [intake.folder.csv] must tell the day as strftime does, as in %d.%m.%Y %H:%M, and no hour of \
+             twelve without %p; found \"{format}\""
+        );
+        section.report(text.span(), words);
+    }
+    Some((*format).to_owned())
 }
 
 fn field(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<Field> {
@@ -70,24 +133,34 @@ fn field(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<Field> {
     field
 }
 
-/// `columns = { time = "Date", "data.card" = 3 }`: for each field the column by its name, or by its place from 1.
-fn read_columns(section: &Table<'_, '_>) -> Vec<(Field, Column)> {
+/// `columns = { time = ["Date", "Time"], "data.card" = 3 }`: for each field the column by its name, or by its place from
+/// 1; for the time several, which are joined.
+fn read_columns(section: &Table<'_, '_>) -> Vec<(Field, Vec<Column>)> {
     let mut columns = Vec::new();
     for (key, span, value) in section.entries() {
-        let place = || match value.get_ref() {
-            DeValue::Integer(number) => usize::from_str_radix(number.as_str(), number.radix()).ok(),
-            _ => None,
+        let several = value.get_ref().as_array().filter(|_| key == "time");
+        let found: Option<Vec<Column>> = match several {
+            Some(items) if !items.is_empty() => items.iter().map(|item| column(item.get_ref())).collect(),
+            _ => column(value.get_ref()).map(|column| vec![column]),
         };
-        let column = match value.get_ref().as_str() {
-            Some(name) => Some(Column::Named(name.to_owned())),
-            None => place().filter(|place| *place > 0).map(Column::At),
-        };
-        match column {
-            Some(column) => columns.extend(field(section, &Spanned::new(span, key)).map(|field| (field, column))),
+        match found {
+            Some(found) => columns.extend(field(section, &Spanned::new(span, key)).map(|field| (field, found))),
             None => {
-                section.report(value.span(), format!("the column of {key} is its name in quotes, or its place from 1"));
+                let words = format!(
+                    "the column of {key} must be its name in quotes, or its place from 1; for time also several, as in \
+                     [\"Date\", \"Time\"]"
+                );
+                section.report(value.span(), words);
             }
         }
     }
     columns
+}
+
+fn column(value: &DeValue<'_>) -> Option<Column> {
+    if let DeValue::Integer(number) = value {
+        let place = usize::from_str_radix(number.as_str(), number.radix()).ok();
+        return place.filter(|place| *place > 0).map(Column::At);
+    }
+    value.as_str().filter(|name| !name.is_empty()).map(|name| Column::Named(name.to_owned()))
 }

@@ -1,6 +1,7 @@
 //! Files that are dropped: recorded once, whatever happens, and put away with what is wrong with them.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -92,14 +93,14 @@ async fn a_bad_line_is_named_and_the_good_ones_are_recorded_once() {
     assert_eq!(names(&failed), ["till.csv", "till.csv.errors", "till.ndjson", "till.ndjson.errors"]);
     assert_eq!(fs::read_to_string(failed.join("till.csv")).unwrap(), table);
     insta::assert_snapshot!(fs::read_to_string(failed.join("till.csv.errors")).unwrap(), @"
-    2 of 4 were not recorded; the others were. Mend these, and drop them as a file of their own.
+    2 of 4 were not recorded; the others were. Fix these, and drop them as a file of their own.
     line 3: data.total: it is not a number
-    line 4: the row has 1 cells, and the first has 2
+    line 4: the row has 1 cells, and must have 2
     ");
     insta::assert_snapshot!(fs::read_to_string(failed.join("till.ndjson.errors")).unwrap(), @"
-    2 of 3 were not recorded; the others were. Mend these, and drop them as a file of their own.
+    2 of 3 were not recorded; the others were. Fix these, and drop them as a file of their own.
     line 1: time: it is not an RFC 3339 time such as 2026-11-23T10:00:00Z
-    line 2: this is not valid JSON: expected ident at line 1 column 2
+    line 2: this is not valid JSON: expected ident at line 2 column 2
     ");
 
     fs::rename(failed.join("till.csv"), folder(&fixture).join("again.csv")).unwrap();
@@ -119,7 +120,9 @@ async fn the_same_content_once_more_records_nothing_whatever_its_name() {
     drop_file(&folder(&fixture), "a.ndjson", lines(2_501));
     let status = wait(&fixture, |view| view.files == 3).await;
     assert_eq!(status.events.recorded, 5_001, "another content is another file");
-    assert_eq!(names(&folder(&fixture).join("done")), ["a-2.ndjson", "a.ndjson", "b.ndjson"]);
+    assert_eq!(names(&folder(&fixture).join("done")), ["a-2.ndjson", "a.ndjson"]);
+    assert_eq!(names(&folder(&fixture).join("duplicate")), ["b.ndjson"]);
+    assert_eq!(status.intake.folder.unwrap().duplicate_files, 1);
 }
 
 #[test]
@@ -138,7 +141,11 @@ fn a_kill_in_the_midst_of_a_file_records_no_line_twice_and_loses_none() {
     loop {
         let agent = device.run();
         let is_done = loop {
-            if device.dir.path().join("drop/done/big.ndjson").exists() {
+            // A kill behind its last line leaves duplicates alone.
+            if ["done", "duplicate"]
+                .iter()
+                .any(|away| device.dir.path().join("drop").join(away).join("big.ndjson").exists())
+            {
                 break true;
             }
             let now = recorded();
@@ -248,4 +255,92 @@ async fn a_full_store_makes_a_file_wait_and_says_so() {
     fixture.restart_with(Setup { folder: Some(rules("quiet = \"10ms\"")), ..Setup::default() }).await;
     let status = wait(&fixture, |view| view.files == 1).await;
     assert_eq!((status.events.recorded, status.intake.folder.unwrap().problem), (2, None));
+}
+
+#[tokio::test]
+async fn what_is_written_behind_the_end_of_a_file_that_was_read_is_read_too() {
+    let fixture = start("quiet = \"10ms\"\ntype = \"com.acme.loyalty.used\"").await;
+    fs::create_dir_all(folder(&fixture)).unwrap();
+    let mut writer = fs::File::create(folder(&fixture).join("a.csv")).unwrap();
+    writer.write_all(b"card;store\n1;Lund\n2;Lund\n").unwrap();
+    wait(&fixture, |view| view.files == 1).await;
+    writer.write_all(b"3;Lund\n4\n").unwrap();
+    let status = wait(&fixture, |view| view.failed_files == 1 && view.reading.is_none()).await;
+    assert_eq!((status.events.recorded, status.intake.folder.unwrap().lines), (3, 4));
+    let errors = fs::read_to_string(folder(&fixture).join("failed/a.csv.errors")).unwrap();
+    assert!(errors.contains("line 5: the row has 1 cells"), "{errors}");
+    writer.write_all(b"5;Lund\n").unwrap();
+    let status = wait(&fixture, |view| view.lines == 5).await;
+    assert_eq!(status.events.recorded, 4);
+}
+
+#[tokio::test]
+async fn an_empty_file_waits_until_something_is_in_it() {
+    let fixture = start("quiet = \"10ms\"").await;
+    fs::create_dir_all(folder(&fixture)).unwrap();
+    fs::write(folder(&fixture).join("a.ndjson"), "").unwrap();
+    let status = wait(&fixture, |view| view.waits.iter().any(|wait| wait.why == "it is empty")).await;
+    assert_eq!(status.intake.folder.unwrap().waiting, 1);
+    fs::write(folder(&fixture).join("a.ndjson"), lines(2)).unwrap();
+    let status = wait(&fixture, |view| view.files == 1).await;
+    assert_eq!((status.events.recorded, status.intake.folder.unwrap().waiting), (2, 0));
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_put_away_is_shown_and_tried_again() {
+    let fixture = start("quiet = \"10ms\"").await;
+    fs::create_dir_all(folder(&fixture)).unwrap();
+    fs::write(folder(&fixture).join("done"), "in the way").unwrap();
+    drop_file(&folder(&fixture), "a.ndjson", lines(2));
+    let is_told = |view: &FolderView| view.problem.as_ref().is_some_and(|problem| problem.contains("a.ndjson"));
+    wait(&fixture, |view| is_told(view) && view.waiting == 1).await;
+    drop_file(&folder(&fixture), "bad.ndjson", "nothing");
+    wait(&fixture, |view| view.failed_files == 1 && is_told(view) && view.waiting == 1).await;
+    fs::remove_file(folder(&fixture).join("done")).unwrap();
+    let status = wait(&fixture, |view| view.files == 2 && view.problem.is_none()).await;
+    assert_eq!((status.events.recorded, status.intake.folder.unwrap().waiting), (2, 0));
+    assert_eq!(names(&folder(&fixture).join("done")), ["a.ndjson"]);
+}
+
+#[tokio::test]
+async fn foreign_files_hide_none_of_ours() {
+    let fixture = start("quiet = \"10ms\"\npoll = \"10ms\"").await;
+    fs::create_dir_all(folder(&fixture)).unwrap();
+    for number in 0..10_050 {
+        fs::write(folder(&fixture).join(format!("{number}.txt")), "").unwrap();
+    }
+    for number in 0..3 {
+        drop_file(&folder(&fixture), &format!("{number}.ndjson"), lines(number + 1));
+    }
+    let status = wait(&fixture, |view| view.files == 3).await;
+    assert_eq!(status.events.recorded, 6);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn names_that_are_long_or_no_utf8_are_read_and_put_away() {
+    use std::os::unix::ffi::OsStrExt;
+    let fixture = start("quiet = \"10ms\"").await;
+    fs::create_dir_all(folder(&fixture)).unwrap();
+    let odd = std::ffi::OsStr::from_bytes(b"Malm\xF6.ndjson");
+    fs::write(folder(&fixture).join(odd), lines(2)).unwrap();
+    wait(&fixture, |view| view.files == 1).await;
+    assert!(folder(&fixture).join("done").join(odd).exists());
+    fs::write(folder(&fixture).join(format!("{}.ndjson", "x".repeat(248))), "nothing\n").unwrap();
+    wait(&fixture, |view| view.failed_files == 1).await;
+    let failed = names(&folder(&fixture).join("failed"));
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert_eq!(failed[1], format!("{}.errors", failed[0]));
+}
+
+#[tokio::test]
+async fn a_folder_that_is_made_again_is_watched_again() {
+    let fixture = start("quiet = \"10ms\"").await;
+    drop_file(&folder(&fixture), "a.ndjson", lines(1));
+    wait(&fixture, |view| view.files == 1).await;
+    fs::remove_dir_all(folder(&fixture)).unwrap();
+    wait(&fixture, |view| view.problem.as_ref().is_some_and(|problem| problem.contains("cannot be read"))).await;
+    drop_file(&folder(&fixture), "b.ndjson", lines(2));
+    let status = wait(&fixture, |view| view.files == 2 && view.problem.is_none()).await;
+    assert_eq!(status.events.recorded, 3);
 }

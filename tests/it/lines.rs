@@ -193,3 +193,21 @@ baud = 0
     agent.toml:22:8: baud in [[intake.line]] "c" is from 50 to 4000000
     "#);
 }
+
+#[tokio::test]
+async fn a_line_that_is_too_long_is_counted_and_a_line_end_before_the_stop_is_no_part_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("reader");
+    let mut reader = CardReader::plug_in(&path);
+    let section = section(&path, "start = \"\\u0002\"\nstop = \"\\u0003\"")
+        .replace(r"^;(?<card>\d+)(=(?<until>\d+))?$", "^(?<card>[0-9A-F]{10})[0-9A-F]{2}$");
+    let setup = Setup { mappings: MAPPING.to_owned(), lines: rules(&section), ..Setup::default() };
+    let fixture = setup.start().await;
+    wait(&fixture, |view| view.connected).await;
+    for part in [&b"\x02"[..], &[b'7'; 2_000], &[b'7'; 2_000], &[b'7'; 2_000], b"\x03", b"\x020F008A5D1C4C\r\n\x03"] {
+        reader.send(part);
+    }
+    let status = wait(&fixture, |view| view.events == 1).await;
+    assert_eq!(status.intake.lines[0].unmatched, 1);
+    fixture.wait_held("0F008A5D1C", "visits", "1").await;
+}

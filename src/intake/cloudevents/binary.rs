@@ -39,7 +39,22 @@ pub fn binary<'a>(
 fn header_text(name: &str, value: &[u8]) -> Result<String, Invalid> {
     let invalid = || Invalid::at(name, "the header is not percent-encoded UTF-8");
     let text = std::str::from_utf8(value).map_err(|_| invalid())?;
-    percent_decode_str(text).decode_utf8().map(Cow::into_owned).map_err(|_| invalid())
+    // A value may stand in quotes. Source: CloudEvents HTTP binding, section 3.1.3.2.
+    let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let text = inner.map_or_else(|| text.to_owned(), unescaped);
+    percent_decode_str(&text).decode_utf8().map(Cow::into_owned).map_err(|_| invalid())
+}
+
+/// A quoted text without its backslashes.
+fn unescaped(text: &str) -> String {
+    let (mut plain, mut is_escaped) = (String::new(), false);
+    for next in text.chars() {
+        is_escaped = next == '\\' && !is_escaped;
+        if !is_escaped {
+            plain.push(next);
+        }
+    }
+    plain
 }
 
 fn push_data(json: &mut String, content_type: Option<&str>, body: &[u8]) -> Result<(), Invalid> {

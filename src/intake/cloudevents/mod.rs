@@ -136,13 +136,13 @@ mod tests {
         let headers: [(&str, &[u8]); 5] = [
             ("ce-specversion", b"1.0"),
             ("ce-id", b"1%20%C3%B6"),
-            ("ce-source", b"/till"),
+            ("ce-source", b"\"/store/\\\"42\\\"\""),
             ("ce-type", b"t"),
             ("accept", b"*/*"),
         ];
         let read = |content_type, body: &[u8]| binary(headers.into_iter(), content_type, body).expect("valid");
         let json = read(Some("application/json"), b"{\"a\": 1}");
-        assert_eq!(json.id, "1 ö");
+        assert_eq!((json.id.as_str(), json.source.as_str()), ("1 ö", "/store/\"42\""));
         assert_eq!(json.data.get_attr("a").expect("there").to_string(), "1");
         assert_eq!(read(Some("text/plain"), b"hi").data.as_str(), Some("hi"));
         assert!(read(Some("application/octet-stream"), b"\xff").json.contains("\"data_base64\":\"/w==\""));

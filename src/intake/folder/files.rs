@@ -1,60 +1,149 @@
-//! The files of a folder: which are there, which are complete, and where they go when they were read.
+//! The files of a folder: which are there, which are complete, and which wait, and why.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::content::Segment;
 use super::lines::Kind;
-
-/// Where files go whose every line was recorded.
-pub(super) const DONE: &str = "done";
-
-/// Where the others go, each with what is wrong with it.
-pub(super) const FAILED: &str = "failed";
+use super::wait::FolderWait;
 
 /// Files that are looked at in one round; the others in the next.
 const FILES_MAX: usize = 10_000;
 
+/// How much longer a file is waited for whose last line has no end: who writes it may be in the midst of it.
+const UNENDED_FACTOR: u32 = 4;
+
+/// How long a file is looked at that was read, since who writes it may go on. Source: ours; tills pause for seconds.
+const GROWTH_WATCHED: Duration = Duration::from_secs(10 * 60);
+
+/// Longest time until a file is tried again that could not be read or put away.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// Why a file waits that only has to stay as it is.
+const WRITTEN: &str = "it may still be written to";
+
 /// How a file looked: one that looks otherwise is still written to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Look {
-    pub(super) bytes: u64,
+struct Look {
+    bytes: u64,
     modified: Option<SystemTime>,
+    /// Who may do what with it, as a number of the system's.
+    rights: u64,
 }
 
-impl Look {
+#[cfg(unix)]
+fn rights(metadata: &Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    u64::from(metadata.mode()) << 32 | u64::from(metadata.uid())
+}
+
+#[cfg(not(unix))]
+fn rights(metadata: &Metadata) -> u64 {
+    u64::from(metadata.permissions().readonly())
+}
+
+/// What a file is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Identity(u64, u64);
+
+impl Identity {
+    /// The number of its file system, and its number there.
+    #[cfg(unix)]
     pub(super) fn of(metadata: &Metadata) -> Self {
-        Self { bytes: metadata.len(), modified: metadata.modified().ok() }
+        use std::os::unix::fs::MetadataExt;
+        Self(metadata.dev(), metadata.ino())
+    }
+
+    /// When it was made.
+    #[cfg(not(unix))]
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        let since = metadata.created().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        since.map_or(Self(0, 0), |since| Self(since.as_secs(), u64::from(since.subsec_nanos())))
     }
 }
 
-/// A file that waits to be read.
+/// A file that is to be read.
 pub(super) struct Found {
     pub(super) path: PathBuf,
-    pub(super) name: String,
+    pub(super) name: OsString,
     pub(super) kind: Kind,
     look: Look,
+    identity: Identity,
 }
 
 impl Found {
-    /// Whether it looks as it did when it was found.
-    pub(super) fn is_as_found(&self) -> bool {
-        fs::symlink_metadata(&self.path).is_ok_and(|metadata| Look::of(&metadata) == self.look)
+    /// A file of a kind that is read; neither hidden, nor a link to somewhere else.
+    fn at(path: PathBuf, metadata: &Metadata) -> Option<Self> {
+        let name = path.file_name()?.to_owned();
+        let is_hidden = name.as_encoded_bytes().starts_with(b".");
+        let kind = Kind::of(Path::new(&name)).filter(|_| !is_hidden && metadata.is_file())?;
+        let look = Look { bytes: metadata.len(), modified: metadata.modified().ok(), rights: rights(metadata) };
+        Some(Self { name, kind, look, identity: Identity::of(metadata), path })
     }
+
+    /// How it is now.
+    pub(super) fn metadata(&self) -> io::Result<Metadata> {
+        fs::symlink_metadata(&self.path)
+    }
+
+    /// Its name, for people.
+    pub(super) fn shown(&self) -> String {
+        self.name.to_string_lossy().into_owned()
+    }
+
+    /// How long it must stay as it is before it counts as complete.
+    fn patience(&self, quiet: Duration) -> Duration {
+        let is_ended = || {
+            let mut last = [0];
+            let mut file = open(&self.path)?;
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+            Ok::<_, io::Error>(matches!(last[0], b'\n' | b'\r' | b'}' | b']' | 0))
+        };
+        if is_ended().unwrap_or(true) { quiet } else { quiet * UNENDED_FACTOR }
+    }
+}
+
+/// What is to be done with the files of a folder.
+#[derive(Default)]
+pub(super) struct Looked {
+    /// Files that are complete, the oldest first.
+    pub(super) complete: Vec<Found>,
+    /// Files that wait, and why.
+    pub(super) waits: Vec<FolderWait>,
+    /// Whether some of them only have to stay as they are.
+    pub(super) is_unsettled: bool,
+}
+
+/// A file that could not be read or put away.
+struct Retry {
+    /// How it looked: with other rights it is tried at once.
+    look: Look,
+    tries: u32,
+    at: Instant,
+    problem: String,
+}
+
+/// A file that was read, and where it is.
+struct Taken {
+    path: PathBuf,
+    at: Instant,
+    segments: Vec<Segment>,
 }
 
 /// What was seen of the files of a folder.
 #[derive(Default)]
 pub(super) struct Files {
     /// How each looked, and since when.
-    seen: HashMap<PathBuf, (Look, Instant)>,
+    seen: HashMap<PathBuf, (Look, Identity, Instant)>,
     /// Files that were moved in whole.
     whole: HashSet<OsString>,
-    /// Files that were read and could not be moved away, as they looked.
-    stuck: HashMap<PathBuf, Look>,
+    retries: HashMap<PathBuf, Retry>,
+    taken: HashMap<Identity, Taken>,
 }
 
 impl Files {
@@ -63,46 +152,122 @@ impl Files {
         self.whole.extend(names);
     }
 
-    /// A file was read and could not be moved away: it is left alone until it changes.
-    pub(super) fn stuck(&mut self, found: &Found) {
-        self.stuck.insert(found.path.clone(), found.look);
+    /// A file could not be read or put away: it is tried again, later each time.
+    pub(super) fn failed(&mut self, found: &Found, problem: String, quiet: Duration, now: Instant) {
+        let tries = self.retries.get(&found.path).map_or(0, |retry| retry.tries);
+        let wait = quiet.saturating_mul(2_u32.saturating_pow(tries)).min(RETRY_MAX);
+        let retry = Retry { look: found.look, tries: tries.saturating_add(1), at: now + wait, problem };
+        self.retries.insert(found.path.clone(), retry);
     }
 
-    /// Looks at a folder: gives the files that are complete, the oldest first, and how many are not yet.
-    pub(super) fn look(&mut self, folder: &Path, quiet: Duration, now: Instant) -> io::Result<(Vec<Found>, usize)> {
-        let mut complete = Vec::new();
+    /// A file was put away.
+    pub(super) fn settled(&mut self, found: &Found) {
+        self.retries.remove(&found.path);
+    }
+
+    /// A file was read at its path up to where it ended.
+    pub(super) fn taken(&mut self, identity: Identity, path: &Path, segment: Segment, now: Instant) {
+        let new = || Taken { path: path.to_owned(), at: now, segments: Vec::new() };
+        let taken = self.taken.entry(identity).or_insert_with(new);
+        if taken.path != path {
+            // Somebody has moved it in again.
+            *taken = new();
+        }
+        taken.at = now;
+        if taken.segments.last() != Some(&segment) {
+            taken.segments.push(segment);
+        }
+    }
+
+    /// A file that was read is at another path now.
+    pub(super) fn moved(&mut self, identity: Identity, path: PathBuf) {
+        if let Some(taken) = self.taken.get_mut(&identity) {
+            taken.path = path;
+        }
+    }
+
+    /// What was read before of a file that is still at its path.
+    pub(super) fn segments(&self, identity: Identity, path: &Path) -> Vec<Segment> {
+        let taken = self.taken.get(&identity).filter(|taken| taken.path == path);
+        taken.map_or_else(Vec::new, |taken| taken.segments.clone())
+    }
+
+    /// When there is something to do again, at the latest: a file to be tried, or to be looked at for more.
+    pub(super) fn next(&self, quiet: Duration, now: Instant) -> Option<Duration> {
+        let retry = self.retries.values().map(|retry| retry.at.saturating_duration_since(now)).min();
+        let growth = (!self.taken.is_empty()).then(|| quiet.max(Duration::from_secs(2)));
+        retry.into_iter().chain(growth).min()
+    }
+
+    /// What keeps files from being read, for people.
+    pub(super) fn problem(&self) -> Option<String> {
+        let (path, retry) = self.retries.iter().min_by_key(|(path, _)| *path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let more = match self.retries.len() {
+            1 => String::new(),
+            count => format!(" and {} more files", count - 1),
+        };
+        Some(format!("the file {name}{more} cannot be read or put away, and is tried again: {}", retry.problem))
+    }
+
+    /// Looks at a folder, and at the files of it that were read and may have grown.
+    pub(super) fn look(&mut self, folder: &Path, quiet: Duration, now: Instant) -> io::Result<Looked> {
+        let find = |entry: io::Result<fs::DirEntry>| {
+            let entry = entry.ok()?;
+            Found::at(entry.path(), &entry.metadata().ok()?)
+        };
+        let here: Vec<Found> = fs::read_dir(folder)?.filter_map(find).take(FILES_MAX).collect();
+        let grown = self.grown(folder, now);
+        let mut looked = Looked::default();
         let mut seen = HashMap::new();
-        let mut waiting = 0;
-        for entry in fs::read_dir(folder)?.take(FILES_MAX) {
-            let Some(found) = find(&entry?) else { continue };
+        for found in here.into_iter().chain(grown) {
             let since = match self.seen.get(&found.path) {
-                Some((look, since)) if *look == found.look => *since,
+                Some((look, identity, since)) if (*look, *identity) == (found.look, found.identity) => *since,
                 _ => now,
             };
-            seen.insert(found.path.clone(), (found.look, since));
-            if self.stuck.get(&found.path) == Some(&found.look) {
-                continue;
-            }
-            let is_whole = self.whole.contains(found.path.file_name().unwrap_or_default());
-            if is_whole || now.duration_since(since) >= quiet {
-                complete.push(found);
-            } else {
-                waiting += 1;
+            seen.insert(found.path.clone(), (found.look, found.identity, since));
+            match self.waits_for(&found, quiet, now.duration_since(since), now) {
+                None => looked.complete.push(found),
+                Some(why) => {
+                    looked.is_unsettled |= why == WRITTEN;
+                    looked.waits.push(FolderWait { file: found.shown(), why });
+                }
             }
         }
+        self.retries.retain(|path, _| seen.contains_key(path));
         self.seen = seen;
         self.whole.clear();
-        complete.sort_by(|a, b| (a.look.modified, &a.name).cmp(&(b.look.modified, &b.name)));
-        Ok((complete, waiting))
+        looked.complete.sort_by(|a, b| (a.look.modified, &a.name).cmp(&(b.look.modified, &b.name)));
+        Ok(looked)
     }
-}
 
-/// A file of a kind that is read; neither hidden, nor a link to somewhere else.
-fn find(entry: &fs::DirEntry) -> Option<Found> {
-    let name = entry.file_name().into_string().ok()?;
-    let kind = Kind::of(&name).filter(|_| !name.starts_with('.'))?;
-    let metadata = entry.metadata().ok().filter(Metadata::is_file)?;
-    Some(Found { path: entry.path(), name, kind, look: Look::of(&metadata) })
+    /// Why a file waits; none if it is complete.
+    fn waits_for(&self, found: &Found, quiet: Duration, unchanged: Duration, now: Instant) -> Option<String> {
+        if let Some(retry) = self.retries.get(&found.path).filter(|retry| retry.at > now && retry.look == found.look) {
+            return Some(format!("{}; tried again in {} s", retry.problem, (retry.at - now).as_secs()));
+        }
+        if found.look.bytes == 0 {
+            return Some("it is empty".to_owned());
+        }
+        let is_complete =
+            self.whole.contains(&found.name) || (unchanged >= quiet && unchanged >= found.patience(quiet));
+        (!is_complete).then(|| WRITTEN.to_owned())
+    }
+
+    /// Files that were put away, and have more than was read of them.
+    fn grown(&mut self, folder: &Path, now: Instant) -> Vec<Found> {
+        self.taken.retain(|_, taken| now.duration_since(taken.at) < GROWTH_WATCHED);
+        let mut grown = Vec::new();
+        for (identity, taken) in &self.taken {
+            let is_away = taken.path.parent() != Some(folder);
+            let Some(metadata) = fs::symlink_metadata(&taken.path).ok().filter(|_| is_away) else { continue };
+            let read = taken.segments.last().map_or(0, |segment| segment.bytes);
+            if Identity::of(&metadata) == *identity && metadata.len() > read {
+                grown.extend(Found::at(taken.path.clone(), &metadata));
+            }
+        }
+        grown
+    }
 }
 
 /// Opens a file, but not through a link: who may write into the folder need not be one who may read the rest.
@@ -123,57 +288,5 @@ pub(super) fn make(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     #[cfg(unix)]
     fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o770))?;
-    Ok(())
-}
-
-/// Moves a file that was read to `done` or, with a text that names its bad lines, to `failed`.
-pub(super) fn put_away(folder: &Path, found: &Found, errors: Option<&str>) -> io::Result<()> {
-    let to = folder.join(if errors.is_some() { FAILED } else { DONE });
-    fs::create_dir_all(&to)?;
-    let name = free_name(&to, &found.name);
-    if let Some(errors) = errors {
-        // First, so that a file in the folder is always with what is wrong with it.
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
-        let mut file = options.open(to.join(format!("{name}.errors")))?;
-        file.write_all(errors.as_bytes())?;
-        file.sync_all()?;
-    }
-    let path = to.join(&name);
-    fs::rename(&found.path, &path)?;
-    // From now on it is kept for a while; on a file system without such times it is kept from when it was written.
-    let _ = OpenOptions::new().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
-    Ok(())
-}
-
-/// A name that nothing has in a folder: the file's own, or with a number.
-fn free_name(folder: &Path, name: &str) -> String {
-    let (stem, end) = name.rsplit_once('.').unwrap_or((name, ""));
-    let names = std::iter::once(name.to_owned()).chain((2..).map(|number| format!("{stem}-{number}.{end}")));
-    names.into_iter().find(|name| !folder.join(name).exists()).unwrap_or_else(|| name.to_owned())
-}
-
-/// Files that were read and are still there.
-pub(super) fn count_kept(folder: &Path) -> usize {
-    let count = |name| fs::read_dir(folder.join(name)).map_or(0, Iterator::count);
-    count(DONE) + count(FAILED)
-}
-
-/// Deletes what was read so long ago.
-pub(super) fn purge(folder: &Path, keep: Duration) -> io::Result<()> {
-    let done = folder.join(DONE);
-    if !done.exists() {
-        return Ok(());
-    }
-    for entry in fs::read_dir(done)? {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        let age = metadata.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-        if metadata.is_file() && age.is_some_and(|age| age >= keep) {
-            fs::remove_file(entry.path())?;
-        }
-    }
     Ok(())
 }

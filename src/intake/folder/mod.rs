@@ -3,7 +3,7 @@
 //! What has no id gets one from the file's content and the place of the line, so that a crash in the midst of a file, or
 //! the same file once more, records nothing twice. A line that cannot be read is named and the others are recorded.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::ops::ControlFlow;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
@@ -15,22 +15,34 @@ use super::Intake;
 use super::kind::{Kind, Work};
 use super::view::SharedView;
 
-mod bounded;
+mod away;
+#[cfg(test)]
+mod broken;
+mod code_pages;
+mod content;
+mod encoding;
+mod errors;
 mod files;
+mod json;
 mod line;
 mod lines;
 mod rules;
 mod table;
 mod taking;
+mod text_lines;
+mod wait;
 mod watch_folder;
 
-pub use lines::Encoding;
+pub use encoding::{Encoding, text_of};
 pub use rules::{FolderReading, FolderRules, FolderView};
-pub use table::{Column, Field, TableRules};
+pub use table::{Column, Field, TableRules, is_time_format};
+pub use wait::FolderWait;
 
-use files::{Files, Found};
-use rules::trouble;
-use taking::{Counted, Taking};
+use away::Away;
+use content::{Content, Segment};
+use files::{Files, Found, Identity, Looked};
+use rules::{WAITS_SHOWN, trouble};
+use taking::{Counted, Outcome, Taking};
 use watch_folder::Watch;
 
 /// How often old files are looked for.
@@ -60,22 +72,24 @@ impl Folder {
     async fn run(self, mut stop: watch::Receiver<bool>) {
         let this = Arc::new(self);
         let mut files = Files::default();
-        let mut watch = None;
-        let mut purged = None;
+        let (mut watch, mut purged, mut was_there): (Option<Watch>, _, _) = (None, None, false);
         while !*stop.borrow() {
-            if watch.is_none() && files::make(&this.rules.path).is_ok() {
-                watch = Some(Watch::begin(&this.rules.path, this.rules.poll));
-            }
+            let path = &this.rules.path;
+            // One that is gone later is not made: it may be a share that comes again.
+            was_there = was_there || files::make(path).is_ok();
+            watch = watch.filter(|watch| watch.is_of(path)).or_else(|| Watch::begin(path, this.rules.poll));
             let (folder, seen, stopping) = (this.clone(), std::mem::take(&mut files), stop.clone());
             let round = tokio::task::spawn_blocking(move || folder.round(seen, &stopping));
-            let Ok((round, is_settled)) = round.await else { return };
+            let Ok((round, is_unsettled)) = round.await else { return };
             files = round;
             if purged.is_none_or(|at: Instant| at.elapsed() >= PURGE_INTERVAL) {
                 purged = Some(Instant::now());
                 this.purge();
             }
-            let interval = watch.as_ref().map_or(this.rules.quiet, Watch::interval);
-            let wait = if is_settled { interval } else { interval.min(this.rules.quiet) };
+            let quiet = this.rules.quiet;
+            let interval = watch.as_ref().map_or(quiet, Watch::interval);
+            let wait = if is_unsettled { interval.min(quiet) } else { interval };
+            let wait = files.next(quiet, Instant::now()).map_or(wait, |next| wait.min(next));
             let news = async {
                 match &mut watch {
                     Some(watch) => watch.changed().await,
@@ -90,36 +104,49 @@ impl Folder {
     }
 
     fn purge(&self) {
-        if let Err(error) = files::purge(&self.rules.path, self.rules.keep_done) {
+        if let Err(error) = away::purge(&self.rules.path, self.rules.keep_done) {
             tracing::warn!(%error, "old files of the folder could not be deleted");
         }
     }
 
-    /// Reads the files that are complete. Tells whether none is left that is not.
+    /// Reads the files that are complete. Tells whether others only have to stay as they are.
     fn round(&self, mut files: Files, stop: &watch::Receiver<bool>) -> (Files, bool) {
-        let looked = files.look(&self.rules.path, self.rules.quiet, Instant::now());
-        let (complete, incomplete) = match looked {
+        let path = &self.rules.path;
+        let Looked { complete, waits, is_unsettled } = match files.look(path, self.rules.quiet, Instant::now()) {
             Ok(looked) => looked,
             Err(error) => {
-                trouble(&self.view, format!("the folder {} cannot be read: {error}", self.rules.path.display()));
-                return (files, true);
+                trouble(&self.view, format!("the folder {} cannot be read: {error}", path.display()));
+                return (files, false);
             }
         };
-        self.shown().problem = None;
-        let count = complete.len();
+        let (incomplete, count) = (waits.len(), complete.len());
+        {
+            let mut view = self.shown();
+            view.problem = files.problem();
+            view.waits = waits;
+            view.waits.truncate(WAITS_SHOWN);
+        }
+        let mut failed = 0;
         for (number, found) in complete.iter().enumerate() {
-            self.shown().waiting = incomplete + count - number;
+            self.shown().waiting = incomplete + count - number + failed;
             if *stop.borrow() {
-                return (files, true);
+                return (files, false);
             }
-            if let Err(error) = self.take(found, stop) {
-                trouble(&self.view, format!("the file {} cannot be read or put away: {error}", found.name));
-                files.stuck(found);
+            match self.take(&mut files, found, stop) {
+                Ok(()) => files.settled(found),
+                Err(error) => {
+                    failed += 1;
+                    files.failed(found, error.to_string(), self.rules.quiet, Instant::now());
+                }
             }
             self.shown().reading = None;
         }
-        self.shown().waiting = incomplete;
-        (files, incomplete == 0)
+        self.shown().waiting = incomplete + failed;
+        match files.problem() {
+            Some(problem) => trouble(&self.view, problem),
+            None => self.shown().problem = None,
+        }
+        (files, is_unsettled)
     }
 
     fn shown(&self) -> MutexGuard<'_, FolderView> {
@@ -127,35 +154,70 @@ impl Folder {
     }
 
     /// Reads one file, and puts it away.
-    fn take(&self, found: &Found, stop: &watch::Receiver<bool>) -> io::Result<()> {
-        let file = files::open(&found.path)?;
-        let total_bytes = file.metadata()?.len();
-        let reading = FolderReading { file: found.name.clone(), lines: 0, bytes: 0, total_bytes };
+    fn take(&self, files: &mut Files, found: &Found, stop: &watch::Receiver<bool>) -> io::Result<()> {
+        let mut file = files::open(&found.path)?;
+        let identity = Identity::of(&file.metadata()?);
+        let segments = files.segments(identity, &found.path);
+        let content = Content::of(&mut file, &segments)?;
+        let known = segments.last().map_or(0, |segment| segment.events);
+        let reading = FolderReading { file: found.shown(), lines: 0, bytes: 0, total_bytes: content.bytes };
         self.shown().reading = Some(reading);
-        let mut taking = Taking::new(&self.rules, &self.intake, &self.view, &found.path, stop);
+        let mut taking = Taking::new(&self.rules, &self.intake, &self.view, (&content, known), stop);
+        if !self.read(file.take(content.bytes), found, &mut taking)? {
+            // The agent stops; the file is read again, and what was recorded is known.
+            return Ok(());
+        }
+        let Outcome { lines, fresh, duplicates, errors } = taking.finish();
+        let segment = Segment { bytes: content.bytes, events: lines };
+        files.taken(identity, &found.path, segment, Instant::now());
+        {
+            let mut view = self.shown();
+            view.lines += fresh;
+            view.failed_lines += errors.fresh;
+        }
+        let text = errors.text(lines);
+        let away = match &text {
+            Some(errors) => Away::Failed(errors),
+            None if fresh > 0 && duplicates == fresh => Away::Duplicate,
+            None => Away::Done,
+        };
+        let is_grown = found.metadata().is_ok_and(|now| Identity::of(&now) == identity && now.len() > content.bytes);
+        if is_grown {
+            // What came since is read when it is complete.
+            return Ok(());
+        }
+        if let Some(path) = away::put_away(&self.rules.path, found, identity, away)? {
+            files.moved(identity, path);
+        }
+        tracing::info!(lines, failed_lines = errors.fresh, "file recorded");
+        if away == Away::Duplicate {
+            tracing::warn!(lines, "every line of a file had been recorded before; nothing of it was recorded now");
+        }
+        let is_first = found.path.parent() == Some(&self.rules.path);
+        let mut view = self.shown();
+        view.reading = None;
+        view.files += u64::from(is_first);
+        view.failed_files += u64::from(text.is_some() && (is_first || errors.fresh > 0));
+        view.duplicate_files += u64::from(away == Away::Duplicate);
+        Ok(())
+    }
+
+    /// Hands over what a file holds. Tells whether it was read to its end.
+    fn read(&self, file: impl io::Read, found: &Found, taking: &mut Taking<'_>) -> io::Result<bool> {
+        let FolderRules { encoding, table, .. } = &*self.rules;
         let counted = Counted::new(file, &self.view);
+        let reopen = || Ok(Box::new(files::open(&found.path)?) as Box<dyn io::Read>);
         let mut ended = Ok(());
-        lines::read(counted, found.kind, self.rules.encoding, &self.rules.table, |line| match taking.line(line) {
+        let whole = lines::read(counted, found.kind, *encoding, table, &reopen, |line| match taking.line(line) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 ended = Err(error);
                 ControlFlow::Break(())
             }
         })?;
-        if ended.and_then(|()| taking.record()).is_err() {
-            // The agent stops; the file is read again, and what was recorded is known.
-            return Ok(());
+        if let Err(unreadable) = whole {
+            taking.unreadable(unreadable);
         }
-        let (lines, errors) = taking.finish(found.is_as_found());
-        let failed_lines = errors.total;
-        files::put_away(&self.rules.path, found, errors.text(lines).as_deref())?;
-        tracing::info!(lines, failed_lines, "file recorded");
-        let mut view = self.shown();
-        view.reading = None;
-        view.files += 1;
-        view.failed_files += u64::from(failed_lines > 0);
-        view.lines += lines;
-        view.failed_lines += failed_lines;
-        Ok(())
+        Ok(ended.and_then(|()| taking.record()).is_ok())
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::files;
-use super::lines::Encoding;
+use super::away;
+use super::encoding::Encoding;
 use super::table::TableRules;
+use super::wait::FolderWait;
 use crate::intake::view::{Figure, SharedView, Shown, sentence};
 
 /// How a folder is read.
@@ -35,7 +36,7 @@ impl FolderRules {
     /// Files that were read and are still there.
     #[must_use]
     pub fn files_kept(&self) -> usize {
-        files::count_kept(&self.path)
+        away::count_kept(&self.path)
     }
 }
 
@@ -51,26 +52,51 @@ pub struct FolderView {
     pub files: u64,
     /// See `files`.
     pub failed_files: u64,
+    /// Files among them whose every line had been recorded before.
+    #[serde(default)]
+    pub duplicate_files: u64,
     /// Lines that were read since the start, and lines among them that could not be recorded.
     pub lines: u64,
     /// See `lines`.
     pub failed_lines: u64,
+    /// Files that wait, and why; the first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<FolderWait>,
     /// What keeps the folder from being read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
+/// Files that are shown of those that wait.
+pub(super) const WAITS_SHOWN: usize = 5;
+
+impl FolderView {
+    /// What waits and why, and what is in the way.
+    fn obstacles(&self) -> String {
+        let waits = self.waits.iter().map(|FolderWait { file, why }| format!("{file} waits: {why}"));
+        waits.chain(self.problem.clone()).collect::<Vec<_>>().join("; ")
+    }
+}
+
 impl Shown for FolderView {
     fn line(&self) -> String {
-        let Self { waiting, reading, files, failed_files, lines, failed_lines, problem } = self;
+        let Self { waiting, reading, files, failed_files, duplicate_files, lines, failed_lines, .. } = self;
         let reading = reading.as_ref().map(|reading| {
             let percent = 100 * reading.bytes / reading.total_bytes.max(1);
             format!("{} at {percent} % ({} lines), ", reading.file, reading.lines)
         });
-        let problem = problem.as_deref().map(|problem| format!("; {problem}")).unwrap_or_default();
-        let read =
-            format!("{files} files ({failed_files} failed) and {lines} lines ({failed_lines} failed) since the start");
-        format!("{:<10}{}{waiting} waiting; {read}{problem}", "folder", reading.unwrap_or_default())
+        let duplicate = match duplicate_files {
+            0 => String::new(),
+            count => format!(", {count} of duplicates alone"),
+        };
+        let obstacles = Some(self.obstacles()).filter(|words| !words.is_empty()).map(|words| format!("; {words}"));
+        format!(
+            "{:<10}{}{waiting} waiting; {files} files ({failed_files} failed{duplicate}) and {lines} lines ({failed_lines} \
+             failed) since the start{}",
+            "folder",
+            reading.unwrap_or_default(),
+            obstacles.unwrap_or_default()
+        )
     }
 
     fn figure(&self) -> Figure {
@@ -78,8 +104,13 @@ impl Shown for FolderView {
             Some(reading) => (format!("reads {}", reading.file), Some((reading.bytes, reading.total_bytes))),
             None => (format!("{} waiting", self.waiting), None),
         };
-        let read = format!("{} files read since the start, {} of them with bad lines.", self.files, self.failed_files);
-        Figure { name: "Folder", figure, words: format!("{read}{}", sentence(self.problem.as_deref())), part }
+        let mut read =
+            format!("{} files read since the start, {} of them with bad lines.", self.files, self.failed_files);
+        if self.duplicate_files > 0 {
+            read.push_str(&format!(" {} had duplicates alone.", self.duplicate_files));
+        }
+        let obstacles = sentence(Some(&self.obstacles()));
+        Figure { name: "Folder", figure, words: format!("{read}{obstacles}"), part }
     }
 }
 

@@ -1,42 +1,41 @@
 //! One file on its way into the store: its events completed, gathered, recorded, and its bad lines named.
 
-use std::cell::OnceCell;
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::files;
-use super::line::Line;
+use super::content::Content;
+use super::errors::Errors;
+use super::line::{Line, Unreadable};
 use super::rules::{FolderRules, FolderView, trouble};
-use crate::core::limits::{FOLDER_BATCH_EVENTS, FOLDER_ERRORS_MAX};
-use crate::intake::Intake;
+use crate::core::event::EventStatus;
+use crate::core::limits::FOLDER_BATCH_EVENTS;
 use crate::intake::cloudevents::{self, Invalid, Parsed};
 use crate::intake::view::SharedView;
+use crate::intake::{Answer, Intake};
 use crate::store::StoreError;
 
 /// How long the store may be full before the same lines are tried again.
 const FULL_WAIT: Duration = Duration::from_secs(5);
 
 /// A file that is read, and counted as it is.
-pub(super) struct Counted<'f> {
-    file: File,
+pub(super) struct Counted<'f, R> {
+    file: R,
     view: &'f SharedView<FolderView>,
 }
 
-impl<'f> Counted<'f> {
-    pub(super) const fn new(file: File, view: &'f SharedView<FolderView>) -> Self {
+impl<'f, R> Counted<'f, R> {
+    pub(super) const fn new(file: R, view: &'f SharedView<FolderView>) -> Self {
         Self { file, view }
     }
 }
 
-impl Read for Counted<'_> {
+impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read(buffer)?;
         if let Some(reading) = &mut self.view.lock().reading {
@@ -51,47 +50,67 @@ pub(super) struct Taking<'t> {
     rules: &'t FolderRules,
     intake: &'t Intake,
     view: &'t SharedView<FolderView>,
-    path: &'t Path,
-    /// Of the file's content; made when the first event needs an id.
-    digest: OnceCell<io::Result<[u8; 32]>>,
-    events: Vec<(u64, Parsed)>,
+    content: &'t Content,
+    /// Events that were read of it before.
+    known: u64,
+    events: Vec<Event>,
     count: u64,
     errors: Errors,
+    duplicates: u64,
     stop: &'t watch::Receiver<bool>,
 }
 
+/// An event that is to be recorded.
+struct Event {
+    line: u64,
+    /// Its place in the file, from 1.
+    place: u64,
+    parsed: Parsed,
+}
+
+/// What came of a file.
+pub(super) struct Outcome {
+    /// Events of the file, with those that could not be recorded.
+    pub(super) lines: u64,
+    /// Events that were not there when it was read before, and those among them that were recorded before.
+    pub(super) fresh: u64,
+    /// See `fresh`.
+    pub(super) duplicates: u64,
+    pub(super) errors: Errors,
+}
+
 impl<'t> Taking<'t> {
-    pub(super) fn new(
+    pub(super) const fn new(
         rules: &'t FolderRules,
         intake: &'t Intake,
         view: &'t SharedView<FolderView>,
-        path: &'t Path,
+        (content, known): (&'t Content, u64),
         stop: &'t watch::Receiver<bool>,
     ) -> Self {
-        let (digest, events, errors) = (OnceCell::new(), Vec::new(), Errors::default());
-        Self { rules, intake, view, path, digest, events, count: 0, errors, stop }
+        let (count, duplicates) = (0, 0);
+        Self { rules, intake, view, content, known, events: Vec::new(), count, errors: Errors::NONE, duplicates, stop }
     }
 
     /// Takes a line in; now and then what was gathered is recorded.
     ///
     /// # Errors
     /// [`StoreError::Stopped`], when the agent stops.
-    pub(super) fn line(&mut self, Line { number, event }: Line) -> Result<(), StoreError> {
+    pub(super) fn line(&mut self, Line { number, column, index, event }: Line) -> Result<(), StoreError> {
         self.count += 1;
         if let Some(reading) = &mut self.view.lock().reading {
             reading.lines = self.count;
         }
-        match event.and_then(|json| self.complete(&json)) {
-            Ok(parsed) => self.events.push((number, parsed)),
-            Err(invalid) => self.errors.push(number, &invalid),
+        match event.and_then(|json| self.complete(&json, Place { number, column })) {
+            Ok(parsed) => self.events.push(Event { line: number, place: self.count, parsed }),
+            Err(invalid) => self.error(number, self.count, &Invalid { index, ..invalid }),
         }
         if self.events.len() >= FOLDER_BATCH_EVENTS { self.record() } else { Ok(()) }
     }
 
     /// An event with what every event has, where the line does not say.
-    fn complete(&self, json: &str) -> Result<Parsed, Invalid> {
+    fn complete(&self, json: &str, place: Place) -> Result<Parsed, Invalid> {
         let Ok(given) = serde_json::from_str::<Given<'_>>(json) else {
-            return cloudevents::structured(json.as_bytes());
+            return place.not_json(json).map_or_else(|| cloudevents::structured(json.as_bytes()), Err);
         };
         let Given { specversion, id, source, event_type } = given;
         let rules = self.rules;
@@ -109,7 +128,7 @@ impl<'t> Taking<'t> {
             add("type", event_type);
         }
         if id.is_none() {
-            add("id", &self.id()?);
+            add("id", &self.content.id(self.count));
         }
         let rest = json.trim_start().strip_prefix('{').unwrap_or(json);
         let json = match rest.trim_start() {
@@ -119,23 +138,8 @@ impl<'t> Taking<'t> {
         cloudevents::structured(json.as_bytes())
     }
 
-    /// The id of the event that is being read: 128 bits of SHA-256 over the file's content and the event's place in it.
-    fn id(&self) -> Result<String, Invalid> {
-        let digest = self.digest.get_or_init(|| {
-            let mut hasher = Sha256::new();
-            let mut file = files::open(self.path)?;
-            let mut buffer = vec![0; 64 * 1024];
-            loop {
-                match file.read(&mut buffer)? {
-                    0 => return Ok(hasher.finalize().into()),
-                    count => hasher.update(&buffer[..count]),
-                }
-            }
-        });
-        let digest =
-            digest.as_ref().map_err(|error| Invalid::new(format!("the file cannot be read again: {error}")))?;
-        let id = Sha256::new().chain_update(digest).chain_update(self.count.to_be_bytes()).finalize();
-        Ok(hex::encode(&id[..16]))
+    fn error(&mut self, line: u64, place: u64, invalid: &Invalid) {
+        self.errors.push(line, invalid, place > self.known);
     }
 
     /// Records what was gathered. While there is no room it waits: the file is still there.
@@ -143,39 +147,74 @@ impl<'t> Taking<'t> {
     /// # Errors
     /// [`StoreError::Stopped`], when the agent stops.
     pub(super) fn record(&mut self) -> Result<(), StoreError> {
-        let (numbers, events): (Vec<u64>, Vec<Parsed>) = std::mem::take(&mut self.events).into_iter().unzip();
-        if events.is_empty() {
-            return Ok(());
-        }
+        let events = std::mem::take(&mut self.events);
+        let Some(first) = events.first().map(|event| event.line) else { return Ok(()) };
         loop {
             if *self.stop.borrow() {
                 return Err(StoreError::Stopped);
             }
-            match self.intake.record_blocking(events.clone()) {
-                Ok(_) => return Ok(()),
+            match self.intake.record_blocking(events.iter().map(|event| event.parsed.clone()).collect()) {
+                Ok(answers) => {
+                    events.iter().zip(answers).for_each(|(event, answer)| self.answered(event, &answer));
+                    return Ok(());
+                }
                 Err(StoreError::Stopped) => return Err(StoreError::Stopped),
                 Err(error) => {
-                    trouble(self.view, format!("line {} and those after it wait: {error}", numbers[0]));
+                    trouble(self.view, format!("line {first} and those after it wait: {error}"));
                     self.wait();
                 }
             }
         }
     }
 
-    /// How many lines there were, and what is wrong with some, when all is recorded.
-    pub(super) fn finish(mut self, is_as_found: bool) -> (u64, Errors) {
-        if !is_as_found {
-            // To read it again would record its lines again, since their ids come from the whole content.
-            let words = "the file was still written to: what came after this was not recorded";
-            self.errors.push(self.count + 1, &Invalid::new(words));
+    fn answered(&mut self, event: &Event, answer: &Answer) {
+        if answer.status != EventStatus::Duplicate.name() {
+            return;
         }
-        (self.count, self.errors)
+        self.duplicates += u64::from(event.place > self.known);
+        // Another event of the same id is lost, unless somebody is told.
+        if let Some(reason) = &answer.reason {
+            self.error(event.line, event.place, &Invalid::at("id", reason.as_str()));
+        }
+    }
+
+    /// Notes why nothing of the file can be read.
+    pub(super) fn unreadable(&mut self, Unreadable { number, problem }: Unreadable) {
+        self.errors.whole(number, &problem);
+    }
+
+    /// What came of the file, when all is recorded.
+    pub(super) fn finish(self) -> Outcome {
+        let fresh = self.count.saturating_sub(self.known);
+        Outcome { lines: self.count, fresh, duplicates: self.duplicates, errors: self.errors }
     }
 
     fn wait(&self) {
         let mut stop = self.stop.clone();
         let stopped = async move { stop.wait_for(|stop| *stop).await.map(|_| ()) };
         let _ = tokio::runtime::Handle::current().block_on(timeout(FULL_WAIT, stopped));
+    }
+}
+
+/// Where an event begins in its file.
+#[derive(Clone, Copy)]
+struct Place {
+    number: u64,
+    column: u64,
+}
+
+impl Place {
+    /// What is wrong with the syntax of an event, with its place in the file; none where it is JSON.
+    fn not_json(self, json: &str) -> Option<Invalid> {
+        let error = serde_json::from_str::<IgnoredAny>(json).err()?;
+        let (line, column) = (error.line() as u64, error.column() as u64);
+        let column = if line == 1 { self.column + column - 1 } else { column };
+        let words = error.to_string();
+        let words = words.split(" at line ").next().unwrap_or_default();
+        Some(Invalid::new(format!(
+            "this is not valid JSON: {words} at line {} column {column}",
+            self.number + line.saturating_sub(1)
+        )))
     }
 }
 
@@ -190,36 +229,4 @@ struct Given<'g> {
     source: Option<&'g RawValue>,
     #[serde(borrow, rename = "type")]
     event_type: Option<&'g RawValue>,
-}
-
-/// What is wrong with the lines of a file; the first of them in words.
-#[derive(Default)]
-pub(super) struct Errors {
-    pub(super) total: u64,
-    words: Vec<String>,
-}
-
-impl Errors {
-    fn push(&mut self, number: u64, invalid: &Invalid) {
-        self.total += 1;
-        if self.words.len() < FOLDER_ERRORS_MAX {
-            self.words.push(format!("line {number}: {invalid}"));
-        }
-    }
-
-    /// The text that names them; none where nothing is wrong.
-    pub(super) fn text(&self, count: u64) -> Option<String> {
-        if self.total == 0 {
-            return None;
-        }
-        let mut text = format!(
-            "{} of {count} were not recorded; the others were. Mend these, and drop them as a file of their own.\n{}\n",
-            self.total,
-            self.words.join("\n")
-        );
-        if let Some(more) = self.total.checked_sub(self.words.len() as u64).filter(|more| *more > 0) {
-            text.push_str(&format!("and {more} more\n"));
-        }
-        Some(text)
-    }
 }

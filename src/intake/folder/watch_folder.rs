@@ -9,6 +9,8 @@ use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
+use super::files::Identity;
+
 /// How often a folder is looked at of which the system tells nothing.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -20,19 +22,24 @@ const NEWS_WAITING: usize = 256;
 
 /// A watch over a folder.
 pub(super) struct Watch {
+    /// The folder that is watched, whatever has its name by now.
+    identity: Identity,
     watcher: Option<(RecommendedWatcher, mpsc::Receiver<Vec<OsString>>)>,
     poll: Option<Duration>,
 }
 
 impl Watch {
-    /// Begins to watch; looks every so often alone where that is told, or where others may write unseen.
-    pub(super) fn begin(path: &Path, poll: Option<Duration>) -> Self {
+    /// Begins to watch, if the folder is there; looks every so often alone where that is told, or where others may write
+    /// unseen.
+    pub(super) fn begin(path: &Path, poll: Option<Duration>) -> Option<Self> {
+        let identity = identity(path)?;
         if poll.is_some() || is_remote(path) {
-            return Self { watcher: None, poll };
+            return Some(Self { identity, watcher: None, poll });
         }
         let (sender, news) = mpsc::channel(NEWS_WAITING);
+        let folder = path.to_owned();
         let tell = move |event: notify::Result<Event>| {
-            if let Some(names) = event.as_ref().ok().and_then(names) {
+            if let Some(names) = event.as_ref().ok().and_then(|event| names(event, &folder)) {
                 // Full of news, it will be looked at anyway.
                 let _ = sender.try_send(names);
             }
@@ -43,7 +50,12 @@ impl Watch {
             Ok::<_, notify::Error>(watcher)
         };
         let watcher = begin().inspect_err(|error| tracing::debug!(%error, "the system tells nothing of the folder"));
-        Self { watcher: watcher.ok().map(|watcher| (watcher, news)), poll }
+        Some(Self { identity, watcher: watcher.ok().map(|watcher| (watcher, news)), poll })
+    }
+
+    /// Whether it is the folder that has this name now.
+    pub(super) fn is_of(&self, path: &Path) -> bool {
+        identity(path) == Some(self.identity)
     }
 
     /// After how long to look, whatever is told.
@@ -66,11 +78,22 @@ impl Watch {
     }
 }
 
-/// The names of what was moved in whole; none of what was made or closed.
-fn names(event: &Event) -> Option<Vec<OsString>> {
+fn identity(path: &Path) -> Option<Identity> {
+    std::fs::metadata(path).ok().map(|metadata| Identity::of(&metadata))
+}
+
+/// The names of what was moved in whole; none of what was made or closed, or happened to the folder itself.
+fn names(event: &Event, folder: &Path) -> Option<Vec<OsString>> {
     let name = |path: &std::path::PathBuf| path.file_name().map(OsString::from);
     match event.kind {
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
+            if event.paths.iter().any(|path| path == folder) =>
+        {
+            Some(Vec::new())
+        }
         EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Some(event.paths.iter().filter_map(name).collect()),
+        // Rights are changed.
+        EventKind::Modify(ModifyKind::Metadata(_)) => Some(Vec::new()),
         EventKind::Create(_) | EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Vec::new()),
         // Of a file that is written to, each write would be news.
         _ => None,

@@ -45,7 +45,7 @@ pub struct LineView {
     pub events: u64,
     /// Lines that came again within a moment.
     pub repeated: u64,
-    /// Lines that do not look as they should.
+    /// Lines that do not look as they should, or are too long.
     pub unmatched: u64,
     /// Lines whose check digit is wrong.
     pub wrong_checksum: u64,
@@ -185,6 +185,7 @@ impl Taking {
                 self.line(&line);
             }
         }
+        self.view.lock().unmatched += std::mem::take(&mut self.framer.long_lines);
     }
 
     fn line(&mut self, line: &str) {

@@ -155,7 +155,14 @@ impl LineRules {
     }
 
     pub(super) fn framer(&self) -> Framer {
-        Framer { start: self.start, stop: self.stop, bytes: Vec::new(), is_open: self.start.is_none(), is_long: false }
+        Framer {
+            start: self.start,
+            stop: self.stop,
+            bytes: Vec::new(),
+            is_open: self.start.is_none(),
+            is_long: false,
+            long_lines: 0,
+        }
     }
 }
 
@@ -168,6 +175,8 @@ pub(super) struct Framer {
     is_open: bool,
     /// The line is longer than any is: it is passed over.
     is_long: bool,
+    /// Such lines, until somebody counts them.
+    pub(super) long_lines: u64,
 }
 
 impl Framer {
@@ -180,10 +189,11 @@ impl Framer {
             return None;
         }
         if self.ends(byte) {
+            self.long_lines += u64::from(self.is_open && self.is_long);
             let is_line = self.is_open && !self.is_long && !self.bytes.is_empty();
             let bytes = std::mem::take(&mut self.bytes);
             (self.is_open, self.is_long) = (self.start.is_none(), false);
-            return is_line.then(|| text(bytes));
+            return is_line.then(|| text(bytes).trim_matches(['\r', '\n']).to_owned()).filter(|line| !line.is_empty());
         }
         if self.bytes.len() == LINE_BYTES_MAX {
             self.is_long = true;
@@ -211,10 +221,11 @@ fn text(bytes: Vec<u8>) -> String {
 pub(super) struct Recent(VecDeque<(Value, Duration)>);
 
 impl Recent {
-    /// Whether the same came within that time before `now`; if not, it is remembered.
+    /// Whether the same came within that time before `now`: each sight counts, so that what stays is one.
     pub(super) fn is_repeated(&mut self, data: &Value, debounce: Duration, now: Duration) -> bool {
         self.0.retain(|(_, at)| now.saturating_sub(*at) < debounce);
-        if self.0.iter().any(|(held, _)| held == data) {
+        if let Some((_, at)) = self.0.iter_mut().find(|(held, _)| held == data) {
+            *at = now;
             return true;
         }
         if self.0.len() == LINE_REPEATS_MAX {
@@ -252,6 +263,8 @@ mod tests {
     fn lines_end_where_they_should() {
         assert_eq!(lines(&rules(None, None), b"a\r\nb\n\n\xC5sa\rrest"), ["a", "b", "Åsa"]);
         assert_eq!(lines(&rules(Some(2), Some(3)), b"noise\x02a\x03noise\x02half\x02b\x03\r\n"), ["a", "b"]);
+        assert_eq!(lines(&rules(Some(2), Some(3)), b"\x020F008A5D1C4C\r\n\x03"), ["0F008A5D1C4C"]);
+        assert_eq!(lines(&rules(None, Some(3)), b"\r\na\r\n\x03\r\n\x03"), ["a"]);
         let long = [vec![b'x'; LINE_BYTES_MAX + 1], b"\nshort\n".to_vec()].concat();
         assert_eq!(lines(&rules(None, None), &long), ["short"]);
     }
@@ -287,8 +300,8 @@ mod tests {
         let (mut recent, second) = (Recent::default(), Duration::from_secs(1));
         let mut is_repeated = |card: &str, at: u32| recent.is_repeated(&json!(card), 3 * second, at * second);
         assert!(!is_repeated("a", 0) && is_repeated("a", 1));
-        assert!(!is_repeated("b", 2) && is_repeated("a", 2));
-        assert!(!is_repeated("a", 3), "three seconds after it was taken, not after it was seen");
-        assert!(is_repeated("b", 4) && !is_repeated("b", 5));
+        assert!(!is_repeated("b", 2) && is_repeated("a", 3));
+        assert!((4..=20).all(|at| is_repeated("a", at)), "a card that is held before the reader is one visit");
+        assert!(!is_repeated("a", 23) && !is_repeated("b", 23), "three seconds after they were seen last");
     }
 }

@@ -1,0 +1,202 @@
+//! Tables in all dialects, broken in all ways: each row is recorded as it was written, or named.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::ops::{ControlFlow, Range};
+
+use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
+use proptest::test_runner::Config;
+
+use super::encoding::Encoding;
+use super::line::{Line, Unreadable};
+use super::lines::{Kind, read};
+use super::table::{Column, Field, TableRules};
+
+/// How a table is written.
+#[derive(Clone, Debug)]
+struct Dialect {
+    delimiter: char,
+    quotes_all: bool,
+    end: &'static str,
+    has_trailing_delimiter: bool,
+    has_mark: bool,
+    has_last_end: bool,
+    is_set: bool,
+    has_columns: bool,
+}
+
+/// What happens to it on its way.
+#[derive(Clone, Debug)]
+enum Break {
+    None,
+    Cut,
+    Quote,
+    Byte(u8),
+    LostDelimiter,
+}
+
+/// A table as it was written.
+struct Written {
+    bytes: Vec<u8>,
+    /// Where rows begin: behind the header.
+    body: usize,
+    rows: Vec<WrittenRow>,
+    /// Where delimiters stand between cells of rows.
+    delimiters: Vec<usize>,
+}
+
+struct WrittenRow {
+    lines: Range<u64>,
+    bytes: Range<usize>,
+    cells: Vec<String>,
+}
+
+fn dialects() -> impl Strategy<Value = Dialect> {
+    let ends = prop_oneof![Just("\n"), Just("\r\n")];
+    let flags = prop::array::uniform6(any::<bool>());
+    (prop::sample::select(vec![';', ',', '\t', '|']), ends, flags).prop_map(|(delimiter, end, flags)| {
+        let [quotes_all, has_trailing_delimiter, has_mark, has_last_end, is_set, has_columns] = flags;
+        Dialect { delimiter, quotes_all, end, has_trailing_delimiter, has_mark, has_last_end, is_set, has_columns }
+    })
+}
+
+fn breaks() -> impl Strategy<Value = Break> {
+    let bytes = prop::sample::select(vec![0_u8, 7, 0x80, 0x94, 0xC3, 0xD6, 0xFF]);
+    prop_oneof![
+        Just(Break::None),
+        Just(Break::Cut),
+        Just(Break::Quote),
+        bytes.prop_map(Break::Byte),
+        Just(Break::LostDelimiter)
+    ]
+}
+
+fn cells() -> impl Strategy<Value = String> {
+    let parts = ["a", "7", " b", "ö", "\"", "'", ";", ",", "|", "x\ny", "12,50", "", "-", "="];
+    prop::collection::vec(prop::sample::select(parts.to_vec()), 0..5).prop_map(|parts| {
+        let text = parts.concat();
+        // A line within a cell that looks like a row is one, once the cell is broken.
+        let text = if text.contains('\n') { text.replace([';', ',', '|'], "") } else { text };
+        text.trim().to_owned()
+    })
+}
+
+fn write(dialect: &Dialect, width: usize, rows: &[Vec<String>]) -> Written {
+    let Dialect { delimiter, end, .. } = *dialect;
+    let quoted = |cell: &str| {
+        let must = cell.contains([delimiter, '"', '\n']);
+        if dialect.quotes_all || must { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+    };
+    let last = if dialect.has_trailing_delimiter { delimiter.to_string() } else { String::new() };
+    let names: Vec<String> = (0..width).map(|place| quoted(&name(place))).collect();
+    let mut text = if dialect.has_mark { "\u{feff}".to_owned() } else { String::new() };
+    text += &format!("{}{last}{end}", names.join(&delimiter.to_string()));
+    let (body, mut line, mut delimiters, mut written) = (text.len(), 2, Vec::new(), Vec::new());
+    for (index, cells) in rows.iter().enumerate() {
+        let start = text.len();
+        for (place, cell) in cells.iter().enumerate() {
+            if place > 0 {
+                delimiters.push(text.len());
+                text.push(delimiter);
+            }
+            text += &quoted(cell);
+        }
+        text += &last;
+        let lines = 1 + text[start..].matches('\n').count() as u64;
+        written.push(WrittenRow { lines: line..line + lines, bytes: start..text.len(), cells: cells.clone() });
+        line += lines;
+        if index + 1 < rows.len() || dialect.has_last_end {
+            text += end;
+        }
+    }
+    Written { bytes: text.into_bytes(), body, rows: written, delimiters }
+}
+
+/// The first has a letter that shows that the file is UTF-8.
+fn name(place: usize) -> String {
+    format!("kärl{}", char::from(b'a' + u8::try_from(place).expect("a few")))
+}
+
+/// Breaks a table at some place behind its header; gives where it was cut.
+fn damage(written: &mut Written, how: &Break, place: usize) -> Option<usize> {
+    let at = written.body + place % (written.bytes.len() - written.body).max(1);
+    match how {
+        Break::None => {}
+        Break::Cut => {
+            written.bytes.truncate(at);
+            return Some(at);
+        }
+        Break::Quote => written.bytes.insert(at, b'"'),
+        // The end of a line stays one.
+        Break::Byte(_) if matches!(written.bytes.get(at), None | Some(b'\n' | b'\r')) => {}
+        Break::Byte(byte) => {
+            let before = std::mem::replace(&mut written.bytes[at], *byte);
+            // What makes another character of UTF-8 cannot be seen.
+            if *byte >= 0x80 && std::str::from_utf8(&written.bytes).is_ok() {
+                written.bytes[at] = before;
+            }
+        }
+        Break::LostDelimiter => {
+            let at = written.delimiters.get(place % written.delimiters.len().max(1))?;
+            written.bytes.remove(*at);
+        }
+    }
+    None
+}
+
+fn expected(cells: &[String]) -> String {
+    let cells = cells.iter().enumerate().filter(|(_, cell)| !cell.is_empty());
+    let data: BTreeMap<String, &String> = cells.map(|(place, cell)| (name(place), cell)).collect();
+    serde_json::json!({ "data": data }).to_string()
+}
+
+#[test]
+fn each_row_of_a_broken_table_is_recorded_as_written_or_named() {
+    let tables = (1_usize..5).prop_flat_map(|more| {
+        let rows = prop::collection::vec(prop::collection::vec(cells(), more), 1..8);
+        (Just(more + 1), rows)
+    });
+    let config = Config { cases: 3_000, failure_persistence: None, ..Config::default() };
+    proptest!(config, |((width, rows) in tables, dialect in dialects(), how in breaks(), place in any::<usize>())| {
+        let named = rows.iter().enumerate().map(|(number, cells)| {
+            std::iter::once(format!("r{number}")).chain(cells.iter().cloned()).collect::<Vec<_>>()
+        });
+        let mut written = write(&dialect, width, &named.collect::<Vec<_>>());
+        let cut = damage(&mut written, &how, place);
+        let column = |place: usize| (Field::new(&format!("data.{}", name(place))).expect("a field"), vec![Column::Named(name(place))]);
+        let rules = TableRules {
+            delimiter: dialect.is_set.then_some(dialect.delimiter as u8),
+            columns: if dialect.has_columns { (0..width).map(column).collect() } else { Vec::new() },
+            ..TableRules::default()
+        };
+        let bytes = written.bytes.clone();
+        let reopen = move || Ok(Box::new(io::Cursor::new(bytes.clone())) as Box<dyn Read>);
+        let mut found = BTreeMap::new();
+        let whole = read(written.bytes.as_slice(), Kind::Table, Encoding::Recognised, &rules, &reopen, |line| {
+            let Line { number, event, .. } = line;
+            assert!(found.insert(number, event).is_none(), "line {number} twice");
+            ControlFlow::Continue(())
+        });
+        let text = String::from_utf8_lossy(&written.bytes).into_owned();
+        if let Err(Unreadable { .. }) = whole.expect("memory can be read") {
+            assert!(found.is_empty(), "{text}");
+            return Ok(());
+        }
+        for row in &written.rows {
+            let is_cut = cut.is_some_and(|at| at < row.bytes.end + 1);
+            if is_cut {
+                continue;
+            }
+            let named = found.range(row.lines.clone()).any(|(_, event)| event.is_err());
+            let recorded = found.get(&row.lines.start).and_then(|event| event.as_ref().ok());
+            assert!(named || recorded == Some(&expected(&row.cells)), "{text:?}\n{:?}\n{found:?}", row.cells);
+        }
+        for (number, event) in found.iter().filter_map(|(number, event)| Some((number, event.as_ref().ok()?))) {
+            let row = written.rows.iter().find(|row| row.lines.start == *number);
+            // What is cut in its last cell cannot be told from what is whole.
+            let is_cut = |row: &WrittenRow| cut.is_some_and(|at| row.bytes.contains(&at) || at == row.bytes.end);
+            let is_right = row.is_some_and(|row| is_cut(row) || *event == expected(&row.cells));
+            assert!(is_right, "line {number} of {text:?} became {event}");
+        }
+    });
+}

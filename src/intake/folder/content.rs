@@ -1,0 +1,83 @@
+//! What a file held when it was taken, from which its events have their ids.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+
+use sha2::{Digest, Sha256};
+
+/// Bytes that are read at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// What was read of a file at one time: bytes from its start, and the events in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) bytes: u64,
+    pub(super) events: u64,
+}
+
+/// The content of a file up to where it is read now.
+pub(super) struct Content {
+    /// How much is read.
+    pub(super) bytes: u64,
+    /// For events up to a number, the digest of the content from which they were read first.
+    digests: Vec<(u64, [u8; 32])>,
+}
+
+impl Content {
+    /// Reads a file to its end, of which some was read before, and goes back to its start.
+    ///
+    /// # Errors
+    /// The system's, when the file cannot be read.
+    pub(super) fn of(file: &mut File, segments: &[Segment]) -> io::Result<Self> {
+        let (mut hasher, mut bytes, mut digests) = (Sha256::new(), 0, Vec::new());
+        let mut segments = segments.iter().peekable();
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let left = segments.peek().map_or(CHUNK as u64, |segment| segment.bytes - bytes);
+            let most = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+            let count = file.read(&mut buffer[..most])?;
+            hasher.update(&buffer[..count]);
+            bytes += count as u64;
+            if let Some(segment) = segments.next_if(|segment| segment.bytes == bytes) {
+                digests.push((segment.events, hasher.clone().finalize().into()));
+            } else if count == 0 {
+                break;
+            }
+        }
+        digests.push((u64::MAX, hasher.finalize().into()));
+        file.rewind()?;
+        Ok(Self { bytes, digests })
+    }
+
+    /// The id of an event, by its place from 1: 128 bits of SHA-256 over the content and the place.
+    pub(super) fn id(&self, place: u64) -> String {
+        let digest = self.digests.iter().find(|(last, _)| place <= *last).map(|(_, digest)| digest);
+        let id = Sha256::new().chain_update(digest.unwrap_or(&[0; 32])).chain_update(place.to_be_bytes()).finalize();
+        hex::encode(&id[..16])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn events_keep_their_ids_when_the_file_grows() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(b"a\nb\n").expect("written");
+        file.rewind().expect("at the start");
+        let before = Content::of(&mut file, &[]).expect("read");
+        let segment = Segment { bytes: before.bytes, events: 2 };
+        file.seek(io::SeekFrom::End(0)).expect("at the end");
+        file.write_all(b"c\n").expect("written");
+        file.rewind().expect("at the start");
+        let after = Content::of(&mut file, &[segment]).expect("read");
+        assert_eq!((before.bytes, after.bytes), (4, 6));
+        assert_eq!(before.id(2), after.id(2));
+        assert_ne!(before.id(3), after.id(3));
+        let again = Content::of(&mut file, &[segment, Segment { bytes: 6, events: 3 }]).expect("read");
+        assert_eq!(again.id(3), after.id(3));
+    }
+}

@@ -1,0 +1,220 @@
+//! How the characters of a file are written: as set, or recognised line by line. A guess that may be wrong is an error.
+
+use std::io::{self, Read};
+
+use encoding_rs::{Encoding as Charset, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs_io::DecodeReaderBytesBuilder;
+
+use super::code_pages::{CODE_PAGES, CodePage, Transcoded};
+use crate::intake::cloudevents::Invalid;
+
+/// How much of a file is looked at to recognise how it is written. Units: bytes.
+pub(super) const SAMPLE_BYTES: usize = 64 * 1024;
+
+/// How the characters of a file are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// As the file looks: UTF-16, UTF-8, or Windows-1252 where a line is not UTF-8.
+    #[default]
+    Recognised,
+    /// One that is set: of the web's.
+    Charset(&'static Charset),
+    /// One that is set: of DOS.
+    CodePage(CodePage),
+}
+
+impl Encoding {
+    /// An encoding by its name, such as `utf-8`, `windows-1252`, `iso-8859-15` or `cp850`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let lower = name.to_ascii_lowercase();
+        if let Some(page) = CODE_PAGES.into_iter().find(|(known, _)| *known == lower) {
+            return Some(Self::CodePage(page));
+        }
+        let charset = Charset::for_label_no_replacement(lower.as_bytes())?;
+        (lower != "x-user-defined").then_some(Self::Charset(charset))
+    }
+
+    /// The characters of a file, as UTF-8 but for lines that are to be recognised one by one. A file that begins with a
+    /// byte order mark says itself how it is written.
+    pub(super) fn decoded<'r>(self, file: impl Read + 'r, sample: &[u8]) -> Box<dyn Read + 'r> {
+        let charset = match self {
+            Self::CodePage(page) if Charset::for_bom(sample).is_none() => {
+                return Box::new(Transcoded::new(file, page));
+            }
+            Self::Charset(charset) if charset != UTF_8 => Some(charset),
+            Self::Recognised => utf16(sample),
+            Self::Charset(_) | Self::CodePage(_) => None,
+        };
+        let mut decoder = DecodeReaderBytesBuilder::new();
+        decoder.encoding(charset).bom_override(true).utf8_passthru(charset.is_none()).strip_bom(true);
+        Box::new(decoder.build(file))
+    }
+}
+
+/// The text of a file whose encoding nobody sets, as UTF-8 where it is UTF-16 or has a byte order mark.
+///
+/// # Errors
+/// The system's, when the file cannot be read.
+pub fn text_of<'r>(mut file: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
+    let mut sample = Vec::new();
+    file.by_ref().take(SAMPLE_BYTES as u64).read_to_end(&mut sample)?;
+    let shown = sample.clone();
+    Ok(Encoding::Recognised.decoded(io::Cursor::new(sample).chain(file), &shown))
+}
+
+/// UTF-16 without a mark: every second byte of usual text is zero, and stands alone. Zeros in a row are what a power cut
+/// leaves.
+fn utf16(sample: &[u8]) -> Option<&'static Charset> {
+    let is_alone = |at: usize| {
+        let is_zero = |at: usize| sample.get(at) == Some(&0);
+        is_zero(at) && !is_zero(at + 1) && (at == 0 || !is_zero(at - 1))
+    };
+    let zeros = |odd: usize| (odd..sample.len()).step_by(2).filter(|at| is_alone(*at)).count();
+    let rest = sample.iter().filter(|byte| **byte != 0).count();
+    // At least half of the characters are of the first 256.
+    let is_wide = |odd: usize| zeros(odd) * 2 > rest && zeros(odd) > 4 * zeros(1 - odd);
+    if is_wide(1) {
+        return Some(UTF_16LE);
+    }
+    is_wide(0).then_some(UTF_16BE)
+}
+
+/// Reads the text of one line after another.
+pub(super) struct Decoder<'f> {
+    encoding: Encoding,
+    /// Whether another line of the file is UTF-8 for sure; looked for when it is needed.
+    is_utf8: Option<bool>,
+    /// Opens the file once more, to look for that.
+    reopen: &'f dyn Fn() -> io::Result<Box<dyn Read>>,
+}
+
+impl<'f> Decoder<'f> {
+    pub(super) const fn new(encoding: Encoding, reopen: &'f dyn Fn() -> io::Result<Box<dyn Read>>) -> Self {
+        Self { encoding, is_utf8: None, reopen }
+    }
+
+    /// The text of a line, or why it cannot be read for sure.
+    pub(super) fn text(&mut self, bytes: &[u8]) -> Result<String, Invalid> {
+        if bytes.contains(&0) {
+            return Err(Invalid::new("it holds zero bytes, as a power cut leaves them"));
+        }
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(_) => self.guessed(bytes)?,
+        };
+        let may_be_replaced = matches!(self.encoding, Encoding::Charset(charset) if charset != UTF_8);
+        if may_be_replaced && text.contains('\u{fffd}') {
+            return Err(Invalid::new("it holds bytes that are no characters in the encoding of [intake.folder]"));
+        }
+        Ok(text)
+    }
+
+    fn guessed(&mut self, bytes: &[u8]) -> Result<String, Invalid> {
+        let invalid = |words: &str| Err(Invalid::new(format!("{words}; set encoding in [intake.folder]")));
+        if self.encoding != Encoding::Recognised {
+            return invalid("it is not UTF-8");
+        }
+        if has_wide_utf8(bytes) || self.is_utf8_elsewhere() {
+            return invalid("it is not UTF-8, and others of the file are");
+        }
+        if is_ambiguous(bytes) {
+            return invalid("it is not UTF-8, and may be of Windows or of DOS");
+        }
+        Ok(WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned())
+    }
+
+    fn is_utf8_elsewhere(&mut self) -> bool {
+        *self.is_utf8.get_or_insert_with(|| (self.reopen)().and_then(holds_wide_utf8).unwrap_or(true))
+    }
+}
+
+/// Whether a line of a file is UTF-8 and more than ASCII.
+fn holds_wide_utf8(mut file: impl Read) -> io::Result<bool> {
+    const CHUNK: usize = 64 * 1024;
+    let (mut buffer, mut kept) = (vec![0; CHUNK], 0);
+    loop {
+        let count = file.read(&mut buffer[kept..])?;
+        let seen = &buffer[..kept + count];
+        if has_wide_utf8(seen) {
+            return Ok(true);
+        }
+        if count == 0 {
+            return Ok(false);
+        }
+        // A character may be cut.
+        let end = seen.len();
+        kept = end.min(3);
+        buffer.copy_within(end - kept..end, 0);
+    }
+}
+
+/// Whether some bytes hold a character of UTF-8 beyond ASCII.
+fn has_wide_utf8(bytes: &[u8]) -> bool {
+    bytes.utf8_chunks().any(|chunk| !chunk.valid().is_ascii())
+}
+
+/// Whether a byte is a letter in DOS and a sign in Windows, and stands in a word.
+fn is_ambiguous(bytes: &[u8]) -> bool {
+    let is_letter = |at: Option<usize>| {
+        at.and_then(|at| bytes.get(at)).is_some_and(|byte| byte.is_ascii_alphabetic() || *byte >= 0xC0)
+    };
+    let is_doubtful = |at: usize| match bytes[at] {
+        // No character of Windows-1252.
+        0x81 | 0x8D | 0x8F | 0x90 | 0x9D => true,
+        0x80..=0xA5 => is_letter(at.checked_sub(1)) || is_letter(Some(at + 1)),
+        _ => false,
+    };
+    (0..bytes.len()).any(is_doubtful)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(encoding: Encoding, file: &'static [u8], expected: &[Option<&str>]) {
+        let reopen = || Ok(Box::new(file) as Box<dyn Read>);
+        let mut decoder = Decoder::new(encoding, &reopen);
+        let found: Vec<_> = file.split(|byte| *byte == b'\n').map(|line| decoder.text(line).ok()).collect();
+        assert_eq!(found.iter().map(Option::as_deref).collect::<Vec<_>>(), expected, "{file:?}");
+    }
+
+    #[test]
+    fn each_line_is_read_right_or_not_at_all() {
+        let guess = Encoding::Recognised;
+        check(guess, b"Malm\xC3\xB6\n\xD6rebro", &[Some("Malmö"), None]);
+        check(guess, b"Malm\xF6\n\xD6rebro\n5 \x80", &[Some("Malmö"), Some("Örebro"), Some("5 €")]);
+        check(guess, b"Malm\x94\nLund", &[None, Some("Lund")]);
+        check(guess, b"Malm\xC3\xB6 \xD6", &[None]);
+        check(guess, b"a\0\0\nb", &[None, Some("b")]);
+        check(Encoding::named("utf-8").expect("known"), b"Malm\xF6", &[None]);
+    }
+
+    #[test]
+    fn names_of_encodings_are_known() {
+        for name in ["utf-8", "UTF-16", "windows-1252", "windows-1250", "iso-8859-15", "cp850", "CP437", "shift_jis"] {
+            assert!(Encoding::named(name).is_some(), "{name}");
+        }
+        for name in ["", "latin", "cp999", "x-user-defined"] {
+            assert!(Encoding::named(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn zeros_at_the_end_are_no_utf16() {
+        let zero_tail = [b"{\"a\":1}\n".to_vec(), vec![0; 4_096]].concat();
+        assert_eq!(utf16(&zero_tail), None);
+        assert_eq!(utf16(b"a\0b\0\n\0"), Some(UTF_16LE));
+        assert_eq!(utf16(b"\0a\0b\0\n"), Some(UTF_16BE));
+        assert_eq!(utf16(b"ab"), None);
+    }
+
+    #[test]
+    fn a_character_of_utf8_is_found_wherever_a_chunk_ends() {
+        for before in 65_530..65_540 {
+            let file = ["x".repeat(before), "ö".to_owned(), "y".repeat(70_000)].concat();
+            assert!(holds_wide_utf8(file.as_bytes()).expect("memory can be read"), "{before}");
+        }
+        assert!(!holds_wide_utf8("x".repeat(200_000).as_bytes()).expect("memory can be read"));
+    }
+}

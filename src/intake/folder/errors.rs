@@ -1,0 +1,54 @@
+//! What is wrong with the lines of a file, in words for its `.errors`.
+
+use crate::core::limits::FOLDER_ERRORS_MAX;
+use crate::intake::cloudevents::Invalid;
+
+/// What is wrong with the lines of a file; the first of them in words.
+pub(super) struct Errors {
+    total: u64,
+    /// Those that are new.
+    pub(super) fresh: u64,
+    /// Why nothing of the file was read.
+    whole: Option<String>,
+    words: Vec<String>,
+}
+
+impl Errors {
+    /// None.
+    pub(super) const NONE: Self = Self { total: 0, fresh: 0, whole: None, words: Vec::new() };
+
+    /// Adds what is wrong with a line, which may be new, or known from when the file was read before.
+    pub(super) fn push(&mut self, number: u64, invalid: &Invalid, is_fresh: bool) {
+        self.total += 1;
+        self.fresh += u64::from(is_fresh);
+        if self.words.len() < FOLDER_ERRORS_MAX {
+            self.words.push(format!("line {number}: {invalid}"));
+        }
+    }
+
+    /// Nothing of the file was read.
+    pub(super) fn whole(&mut self, number: u64, problem: &str) {
+        self.total += 1;
+        self.fresh += 1;
+        self.whole = Some(format!("line {number}: {problem}"));
+    }
+
+    /// The text that names them; none where nothing is wrong.
+    pub(super) fn text(&self, count: u64) -> Option<String> {
+        if self.total == 0 {
+            return None;
+        }
+        if let Some(whole) = &self.whole {
+            return Some(format!("Nothing of this file was recorded.\n{whole}\n"));
+        }
+        let mut text = format!(
+            "{} of {count} were not recorded; the others were. Fix these, and drop them as a file of their own.\n{}\n",
+            self.total,
+            self.words.join("\n")
+        );
+        if let Some(more) = self.total.checked_sub(self.words.len() as u64).filter(|more| *more > 0) {
+            text.push_str(&format!("and {more} more\n"));
+        }
+        Some(text)
+    }
+}

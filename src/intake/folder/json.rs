@@ -1,0 +1,251 @@
+//! Events of JSON: one after another, or an array of them, cut apart before they are read, so that one that is broken takes
+//! no other with it.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::ops::ControlFlow;
+
+use super::encoding::Decoder;
+use super::line::Line;
+use crate::core::limits::FOLDER_LINE_BYTES_MAX;
+use crate::intake::cloudevents::Invalid;
+
+/// Hands over the events, each with its place.
+///
+/// # Errors
+/// The system's, when the file cannot be read.
+pub(super) fn read(
+    input: impl Read,
+    mut decoder: Decoder<'_>,
+    mut each: impl FnMut(Line) -> ControlFlow<()>,
+) -> io::Result<()> {
+    let mut cutter = Cutter::new(input);
+    let mut index = 0;
+    while let Some(Piece { number, column, bytes, problem }) = cutter.next()? {
+        let event = match problem {
+            Some(problem) => Err(Invalid::new(problem)),
+            None => decoder.text(&bytes),
+        };
+        let line = Line { number, column, index: Some(index), event };
+        index += 1;
+        if each(line).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What stands between two commas.
+struct Piece {
+    number: u64,
+    column: u64,
+    bytes: Vec<u8>,
+    /// Why it is no JSON, where that is seen already.
+    problem: Option<String>,
+}
+
+/// Cuts a text of JSON into what stands between commas or blanks on its outermost level.
+struct Cutter<R> {
+    input: BufReader<R>,
+    /// Bytes that are read again, from behind a piece that was not closed; the last first.
+    again: Vec<u8>,
+    line: u64,
+    column: u64,
+    is_array: bool,
+    is_begun: bool,
+    /// The column in which the first piece began that has a line of its own.
+    margin: Option<u64>,
+}
+
+/// How deep in a piece, and whether in a text.
+#[derive(Default)]
+struct Depth {
+    /// The brackets that are open.
+    open: Vec<u8>,
+    in_text: bool,
+    is_escaped: bool,
+}
+
+impl Depth {
+    /// Takes a byte; tells what is broken there.
+    fn take(&mut self, byte: u8) -> Option<&'static str> {
+        match byte {
+            _ if self.is_escaped => self.is_escaped = false,
+            b'\\' if self.in_text => self.is_escaped = true,
+            b'"' => self.in_text = !self.in_text,
+            b'\n' if self.in_text => return Some("a text is not closed at the end of its line"),
+            b'{' | b'[' if !self.in_text => self.open.push(byte),
+            b'}' | b']' if !self.in_text => {
+                let opened = self.open.pop()?;
+                // The codes of two that belong together are two apart. Source: ASCII.
+                return (opened + 2 != byte).then_some("it is not closed");
+            }
+            _ => {}
+        }
+        None
+    }
+}
+
+impl<R: Read> Cutter<R> {
+    fn new(input: R) -> Self {
+        let input = BufReader::with_capacity(64 * 1024, input);
+        Self { input, again: Vec::new(), line: 1, column: 1, is_array: false, is_begun: false, margin: None }
+    }
+
+    fn peek(&mut self) -> io::Result<Option<u8>> {
+        match self.again.last() {
+            Some(byte) => Ok(Some(*byte)),
+            None => Ok(self.input.fill_buf()?.first().copied()),
+        }
+    }
+
+    fn skip(&mut self, byte: u8) {
+        if self.again.pop().is_none() {
+            self.input.consume(1);
+        }
+        if byte == b'\n' {
+            (self.line, self.column) = (self.line + 1, 1);
+        } else {
+            self.column += 1;
+        }
+    }
+
+    /// The next piece; none at the end.
+    fn next(&mut self) -> io::Result<Option<Piece>> {
+        while let Some(byte) = self.peek()? {
+            match byte {
+                b' ' | b'\t' | b'\r' | b'\n' | b',' => self.skip(byte),
+                b'[' if !self.is_begun => {
+                    (self.is_array, self.is_begun) = (true, true);
+                    self.skip(byte);
+                }
+                b']' if self.is_array => {
+                    self.is_array = false;
+                    self.skip(byte);
+                }
+                _ => {
+                    self.is_begun = true;
+                    return self.piece(byte).map(Some);
+                }
+            }
+        }
+        if std::mem::take(&mut self.is_array) {
+            let problem = Some("the array is not closed: events may be missing".to_owned());
+            return Ok(Some(Piece { number: self.line, column: self.column, bytes: Vec::new(), problem }));
+        }
+        Ok(None)
+    }
+
+    fn piece(&mut self, first: u8) -> io::Result<Piece> {
+        let (number, column) = (self.line, self.column);
+        let margin = *self.margin.get_or_insert(column);
+        let (mut bytes, mut depth) = (Vec::new(), Depth::default());
+        let is_nested = matches!(first, b'{' | b'[');
+        let problem = loop {
+            let Some(byte) = self.peek()? else {
+                break is_nested.then(|| "it is not closed".to_owned());
+            };
+            let is_begun = !bytes.is_empty();
+            if !is_nested && is_begun && !depth.in_text && matches!(byte, b',' | b']' | b' ' | b'\t' | b'\r' | b'\n') {
+                break None;
+            }
+            if let Some(broken) = depth.take(byte) {
+                break Some(broken.to_owned());
+            }
+            self.skip(byte);
+            bytes.push(byte);
+            if is_nested && depth.open.is_empty() {
+                break None;
+            }
+            if bytes.len() > FOLDER_LINE_BYTES_MAX {
+                break Some(format!("it is longer than {FOLDER_LINE_BYTES_MAX} bytes, or not closed"));
+            }
+        };
+        let Some(problem) = problem else { return Ok(Piece { number, column, bytes, problem: None }) };
+        let problem = if self.resume(&bytes, number, margin)? {
+            problem
+        } else {
+            format!("{problem}, and what follows it in the file was not read")
+        };
+        Ok(Piece { number, column, bytes: Vec::new(), problem: Some(problem) })
+    }
+
+    /// Goes on at the next line that begins as the first event did; else at the end. Tells whether there is one.
+    fn resume(&mut self, bytes: &[u8], number: u64, margin: u64) -> io::Result<bool> {
+        let indent = usize::try_from(margin - 1).unwrap_or(usize::MAX);
+        let begins =
+            |line: &[u8]| line.get(indent) == Some(&b'{') && line[..indent].iter().all(u8::is_ascii_whitespace);
+        let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+        for (line, start) in (number + 1..).zip(ends) {
+            if begins(&bytes[start..]) {
+                self.again.extend(bytes[start..].iter().rev());
+                (self.line, self.column) = (line, 1);
+                return Ok(true);
+            }
+        }
+        while let Some(byte) = self.peek()? {
+            self.skip(byte);
+            if byte == b'\n' && self.is_at_margin(indent)? {
+                return Ok(true);
+            }
+        }
+        self.is_array = false;
+        Ok(false)
+    }
+
+    /// Passes over the blanks before an event. Tells whether it begins with as many as others do.
+    fn is_at_margin(&mut self, indent: usize) -> io::Result<bool> {
+        for _ in 0..indent {
+            match self.peek()? {
+                Some(blank @ (b' ' | b'\t')) => self.skip(blank),
+                _ => return Ok(false),
+            }
+        }
+        Ok(self.peek()? == Some(b'{'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intake::folder::encoding::Encoding;
+
+    fn check(text: &str, expected: &[&str]) {
+        let owned = text.as_bytes().to_vec();
+        let reopen = move || Ok(Box::new(io::Cursor::new(owned.clone())) as Box<dyn Read>);
+        let mut found = Vec::new();
+        let each = |Line { number, column, event, .. }: Line| {
+            found.push(format!("{number}:{column} {}", event.unwrap_or_else(|invalid| format!("! {invalid}"))));
+            ControlFlow::Continue(())
+        };
+        read(text.as_bytes(), Decoder::new(Encoding::Recognised, &reopen), each).expect("memory can be read");
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn events_are_cut_apart_with_their_places() {
+        check("\n{\n\"a\":1}\n{\"a\":\n2}", &["2:1 {\n\"a\":1}", "4:1 {\"a\":\n2}"]);
+        check("\n [\n{\"a\":1},\n{\n}]\n", &["3:1 {\"a\":1}", "4:1 {\n}"]);
+        check("[{\"a\":\"]},{\\\"\"}, {\"b\":[1]} ]", &["1:2 {\"a\":\"]},{\\\"\"}", "1:18 {\"b\":[1]}"]);
+        check("[{},7,\"x y\",[1]]", &["1:2 {}", "1:5 7", "1:7 \"x y\"", "1:13 [1]"]);
+        check("", &[]);
+        check("[]", &[]);
+    }
+
+    #[test]
+    fn one_that_is_broken_takes_no_other_with_it() {
+        check("[{\"a\":1}, {\"a\": }, {\"a\":3}]", &["1:2 {\"a\":1}", "1:11 {\"a\": }", "1:20 {\"a\":3}"]);
+        check(
+            "[\n  {\"a\":1},\n  {\"a\":\"2},\n  {\"a\":3}\n]",
+            &["2:3 {\"a\":1}", "3:3 ! a text is not closed at the end of its line", "4:3 {\"a\":3}"],
+        );
+        check(
+            "[\n  {\"a\":{\"b\":1},\n  {\"a\":2},\n  {\"a\":3}\n]",
+            &["2:3 ! it is not closed", "3:3 {\"a\":2}", "4:3 {\"a\":3}"],
+        );
+        check(
+            "[{\"a\":1},{\"a\":{},{\"a\":3}]",
+            &["1:2 {\"a\":1}", "1:10 ! it is not closed, and what follows it in the file was not read"],
+        );
+        check("[{\"a\":1},", &["1:2 {\"a\":1}", "1:10 ! the array is not closed: events may be missing"]);
+    }
+}

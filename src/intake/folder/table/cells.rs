@@ -1,0 +1,147 @@
+//! The cells of a row. A quote that stands where none may is an error: what it closes or opens is not known.
+
+/// What stands between cells, and around them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Marks {
+    pub(super) delimiter: char,
+    /// None where a quote is a character like others.
+    pub(super) quote: Option<char>,
+}
+
+/// The cells of a row, as far as its lines were read.
+pub(super) struct Cells {
+    marks: Marks,
+    cells: Vec<String>,
+    cell: String,
+    state: State,
+    /// Whether the last cell had quotes.
+    was_quoted: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Before a cell.
+    Start,
+    /// In a cell without quotes.
+    Plain,
+    /// Between its quotes.
+    Quoted,
+    /// Behind a quote in it: its end, or the first of two.
+    Behind,
+    /// Behind its end.
+    Closed,
+}
+
+/// What a line did to a row.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fed {
+    /// The row is whole.
+    Whole,
+    /// A quote is open.
+    Open,
+    /// A quote stands where none may.
+    Wrong,
+}
+
+impl Cells {
+    pub(super) const fn new(marks: Marks) -> Self {
+        Self { marks, cells: Vec::new(), cell: String::new(), state: State::Start, was_quoted: false }
+    }
+
+    /// The cells of a row that is one line; none if it is not.
+    pub(super) fn of_line(marks: Marks, text: &str) -> Option<Vec<String>> {
+        let mut cells = Self::new(marks);
+        (cells.feed(text) == Fed::Whole).then(|| cells.finish())
+    }
+
+    /// Takes the next line of the row.
+    pub(super) fn feed(&mut self, text: &str) -> Fed {
+        for next in text.chars() {
+            if !self.take(next) {
+                return Fed::Wrong;
+            }
+        }
+        if self.state == State::Quoted {
+            self.cell.push('\n');
+            return Fed::Open;
+        }
+        self.was_quoted = matches!(self.state, State::Behind | State::Closed);
+        self.end_cell();
+        Fed::Whole
+    }
+
+    /// The number of the cell that is being read, from 1.
+    pub(super) fn place(&self) -> usize {
+        self.cells.len() + 1
+    }
+
+    /// Whether a row that is whole ended with a quote.
+    pub(super) const fn is_quoted_to_its_end(&self) -> bool {
+        self.was_quoted
+    }
+
+    pub(super) fn finish(self) -> Vec<String> {
+        self.cells
+    }
+
+    /// Takes a character. Tells whether it may stand there.
+    fn take(&mut self, next: char) -> bool {
+        let is_quote = self.marks.quote == Some(next);
+        let is_delimiter = self.marks.delimiter == next;
+        // Others are from a file that is damaged, or is no table.
+        let is_control = next.is_control() && next != '\t';
+        match self.state {
+            State::Start if is_quote => {
+                self.cell.clear();
+                self.state = State::Quoted;
+            }
+            State::Quoted if is_quote => self.state = State::Behind,
+            State::Behind if is_quote => {
+                self.cell.push(next);
+                self.state = State::Quoted;
+            }
+            State::Quoted if !is_control || next == '\r' => self.cell.push(next),
+            _ if is_delimiter && self.state != State::Quoted => self.end_cell(),
+            State::Start if next == ' ' => {}
+            State::Start | State::Plain if !is_quote && !is_control => {
+                self.cell.push(next);
+                self.state = State::Plain;
+            }
+            State::Behind | State::Closed if next == ' ' => self.state = State::Closed,
+            _ => return false,
+        }
+        true
+    }
+
+    fn end_cell(&mut self) {
+        self.cells.push(self.cell.trim().to_owned());
+        self.cell.clear();
+        self.state = State::Start;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expected: Option<&[&str]>) {
+        let marks = Marks { delimiter: ';', quote: Some('"') };
+        let found = Cells::of_line(marks, line);
+        assert_eq!(found, expected.map(|cells| cells.iter().map(|cell| (*cell).to_owned()).collect()), "{line}");
+    }
+
+    #[test]
+    fn a_quote_stands_around_a_cell_or_the_row_is_wrong() {
+        check("1; x ;", Some(&["1", "x", ""]));
+        check("1;\"a; \"\"b\"\"\";2", Some(&["1", "a; \"b\"", "2"]));
+        check("1; \"x\" ;2", Some(&["1", "x", "2"]));
+        check("'s-Hertogenbosch;5", Some(&["'s-Hertogenbosch", "5"]));
+        check("", Some(&[""]));
+        check("1;5\" inch", None);
+        check("1;\"5\" inch", None);
+        check("1;\"5 inch", None);
+        check("1;\u{7}", None);
+        let plain = Marks { delimiter: ';', quote: None };
+        assert_eq!(Cells::of_line(plain, "5\" inch;x"), Some(vec!["5\" inch".to_owned(), "x".to_owned()]));
+    }
+}

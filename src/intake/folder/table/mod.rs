@@ -1,0 +1,356 @@
+//! CSV: how a table is written, and how a row of it becomes an event. What is not set is recognised.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::line::{Line, Unreadable};
+use super::text_lines::TextLines;
+use crate::intake::cloudevents::Invalid;
+
+mod cells;
+mod number;
+mod rows;
+mod shape;
+mod time;
+
+pub use time::is_time_format;
+
+use rows::Row;
+use shape::Shape;
+
+/// How much of a table is looked at to recognise how it is written. Units: bytes.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// The members of an event that a column may be.
+const MEMBERS: [&str; 5] = ["id", "source", "type", "subject", "time"];
+
+/// How tables are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableRules {
+    /// What stands between two cells.
+    pub delimiter: Option<u8>,
+    /// What stands around a cell that holds a delimiter, where it is set; none in it where nothing does.
+    pub quote: Option<Option<char>>,
+    /// Whether a row names the columns.
+    pub has_header: Option<bool>,
+    /// Lines before the table.
+    pub skip: usize,
+    /// Which columns each field of an event is, joined by a blank; empty for all columns, each under its own name.
+    pub columns: Vec<(Field, Vec<Column>)>,
+    /// Fields that are numbers.
+    pub numbers: Vec<Field>,
+    /// What stands before the fraction of a number, if it is no point.
+    pub decimal: Option<char>,
+    /// How a time is written, in the words of `strftime`; else as in RFC 3339, or as a date and a time of day.
+    pub time_format: Option<String>,
+    /// The time zone of times that name none; else the device's.
+    pub time_zone: Option<TimeZone>,
+}
+
+/// A field of an event: `time`, or names within `data`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field(Vec<String>);
+
+impl Field {
+    /// A field such as `time` or `data.card`.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let path: Vec<String> = text.split('.').map(str::to_owned).collect();
+        let is_member = path.len() == 1 && MEMBERS.contains(&text);
+        let is_data = path.len() > 1 && path[0] == "data" && path.iter().all(|name| !name.is_empty());
+        (is_member || is_data).then_some(Self(path))
+    }
+
+    /// The field that a column is, where nobody says which: a member of its name, or one of the data.
+    fn of_name(name: &str) -> Self {
+        match MEMBERS.into_iter().find(|member| *member == name) {
+            Some(member) => Self(vec![member.to_owned()]),
+            None => Self(vec!["data".to_owned(), name.to_owned()]),
+        }
+    }
+
+    /// As it is written in the configuration.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.0.join(".")
+    }
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// By the name in the first row.
+    Named(String),
+    /// By its place, from 1.
+    At(usize),
+}
+
+impl TableRules {
+    /// Whether a row names the columns: unless told otherwise, where columns have names.
+    fn has_header(&self) -> bool {
+        self.has_header.unwrap_or_else(|| self.columns.is_empty() || self.names().next().is_some())
+    }
+
+    /// The names of columns that are asked for.
+    fn names(&self) -> impl Iterator<Item = &String> {
+        self.columns.iter().flat_map(|(_, columns)| columns).filter_map(|column| match column {
+            Column::Named(name) => Some(name),
+            Column::At(_) => None,
+        })
+    }
+
+    /// Hands the rows over as events, until the end or until `each` breaks off. Tells why, where nothing can be read.
+    pub(super) fn read(
+        &self,
+        mut lines: TextLines<'_, impl Read>,
+        mut each: impl FnMut(Line) -> ControlFlow<()>,
+    ) -> io::Result<Result<(), Unreadable>> {
+        let shape = match Shape::of(self, lines.look(HEAD_BYTES)?) {
+            Ok(Some(shape)) => shape,
+            Ok(None) => return Ok(Ok(())),
+            Err(unreadable) => return Ok(Err(unreadable)),
+        };
+        let places = match self.places(&shape) {
+            Ok(places) => places,
+            Err(unreadable) => return Ok(Err(unreadable)),
+        };
+        lines.skip_to(shape.first_row)?;
+        while let Some(Row { number, cells }) = rows::next(&mut lines, shape.marks, shape.width)? {
+            let event = cells.and_then(|cells| self.event(&places, &cells));
+            if each(Line::new(number, event)).is_break() {
+                break;
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Where each field stands in a row.
+    fn places(&self, shape: &Shape) -> Result<Vec<(Field, Vec<usize>)>, Unreadable> {
+        let header = shape.header.as_deref().unwrap_or_default();
+        if self.columns.is_empty() {
+            let named = header.iter().zip(0..).filter(|(name, _)| !name.is_empty());
+            let places: Vec<_> = named.map(|(name, place)| (Field::of_name(name), vec![place])).collect();
+            self.check_numbers(&places, shape.first_row)?;
+            return Ok(places);
+        }
+        let place = |column: &Column| match column {
+            Column::At(place) => Some(place - 1),
+            Column::Named(name) => header.iter().position(|cell| cell == name),
+        };
+        let places =
+            |(field, columns): &(Field, Vec<Column>)| (field.clone(), columns.iter().filter_map(place).collect());
+        Ok(self.columns.iter().map(places).collect())
+    }
+
+    /// Refuses a number that no column is, where one has nearly its name.
+    fn check_numbers(&self, places: &[(Field, Vec<usize>)], first_row: u64) -> Result<(), Unreadable> {
+        let is_there = |number: &Field| places.iter().any(|(field, _)| field == number);
+        for number in self.numbers.iter().filter(|number| !is_there(number)) {
+            let is_near = |field: &Field| {
+                let (a, b) = (field.text().to_lowercase(), number.text().to_lowercase());
+                strsim::damerau_levenshtein(&a, &b) <= b.len().saturating_sub("data.".len()).div_ceil(4)
+            };
+            if let Some((field, _)) = places.iter().find(|(field, _)| is_near(field) && !self.numbers.contains(field)) {
+                let problem = format!(
+                    "numbers in [intake.folder.csv] has {}, and the header has no such column; did you mean {}?",
+                    number.text(),
+                    field.text()
+                );
+                return Err(Unreadable { number: first_row - 1, problem });
+            }
+        }
+        Ok(())
+    }
+
+    /// The event of a row, without what every event has. An empty cell is no field.
+    fn event(&self, places: &[(Field, Vec<usize>)], cells: &[String]) -> Result<String, Invalid> {
+        let mut event = Members::new();
+        for (field, places) in places {
+            let found = places.iter().filter_map(|place| cells.get(*place)).filter(|cell| !cell.is_empty());
+            let text = found.map(String::as_str).collect::<Vec<_>>().join(" ");
+            if text.is_empty() {
+                continue;
+            }
+            let value = self.value(field, text).map_err(|problem| Invalid::at(&field.text(), problem))?;
+            insert(&mut event, &field.0, value);
+        }
+        Ok(serde_json::to_string(&event).expect("texts and numbers are JSON"))
+    }
+
+    fn value(&self, field: &Field, text: String) -> Result<Member, String> {
+        if field.0 == ["time"] {
+            let zone = self.time_zone.clone().unwrap_or_else(TimeZone::system);
+            return time::read(&text, self.time_format.as_deref(), &zone).map(Member::Text);
+        }
+        if !self.numbers.contains(field) {
+            return Ok(Member::Text(text));
+        }
+        // As it is written, so that no digit is lost.
+        let json = RawValue::from_string(number::read(&text, self.decimal)?);
+        json.map(Member::Number).map_err(|_| "it is not a number".to_owned())
+    }
+}
+
+/// What a row says of one name.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Member {
+    Text(String),
+    Number(Box<RawValue>),
+    Object(Members),
+}
+
+type Members = BTreeMap<String, Member>;
+
+/// Puts a value where its names say; what stands in the way of a name stays.
+fn insert(object: &mut Members, path: &[String], value: Member) {
+    match path {
+        [] => {}
+        [name] => {
+            object.entry(name.clone()).or_insert(value);
+        }
+        [name, rest @ ..] => {
+            let below = object.entry(name.clone()).or_insert_with(|| Member::Object(Members::new()));
+            if let Member::Object(below) = below {
+                insert(below, rest, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intake::folder::encoding::{Decoder, Encoding};
+
+    fn rules() -> TableRules {
+        TableRules { time_zone: Some(TimeZone::UTC), ..TableRules::default() }
+    }
+
+    /// Each row as its event, or as what is wrong with it, after the number of its line.
+    fn check(rules: &TableRules, table: &str, expected: &[&str]) {
+        let owned = table.as_bytes().to_vec();
+        let reopen = move || Ok(Box::new(io::Cursor::new(owned.clone())) as Box<dyn Read>);
+        let lines = TextLines::new(table.as_bytes(), table.as_bytes(), Decoder::new(Encoding::Recognised, &reopen));
+        let mut found = Vec::new();
+        let each = |Line { number, event, .. }: Line| {
+            found.push(format!("{number} {}", event.unwrap_or_else(|invalid| invalid.to_string())));
+            ControlFlow::Continue(())
+        };
+        let whole = rules.read(lines, each).expect("memory can be read");
+        found.extend(whole.err().map(|Unreadable { number, problem }| format!("file {number} {problem}")));
+        let begins = |(found, expected): (&String, &&str)| found.starts_with(*expected);
+        let is_right = found.len() == expected.len() && found.iter().zip(expected).all(begins);
+        assert!(is_right, "{table}\nfound {found:#?}\nexpected {expected:#?}");
+    }
+
+    fn columns(pairs: &[(&str, &str)]) -> Vec<(Field, Vec<Column>)> {
+        let column = |text: &str| text.parse().map_or_else(|_| Column::Named(text.to_owned()), Column::At);
+        let columns = |text: &str| text.split('+').map(column).collect();
+        pairs.iter().map(|(field, text)| (Field::new(field).expect("a field"), columns(text))).collect()
+    }
+
+    const FIRST: &str = "2 {\"data\":{\"card\":\"1\",\"store\":\"Lund\"}}";
+
+    #[test]
+    fn delimiter_and_header_are_recognised() {
+        let quoted = "3 {\"data\":{\"card\":\"2\",\"store\":\"a, \\\"b\\\"\"}}";
+        check(&rules(), "card,store\n1,Lund\n2,\"a, \"\"b\"\"\"\n", &[FIRST, quoted]);
+        check(&rules(), "card;store\r\n1;Lund\r\n2;\"a, \"\"b\"\"\"\r\n", &[FIRST, quoted]);
+        check(&rules(), "card|store\r1|Lund\r", &[FIRST]);
+        check(
+            &rules(),
+            "card\tstore\n1\tLund\n2\t\"a\nb\"\n",
+            &[FIRST, "3 {\"data\":{\"card\":\"2\",\"store\":\"a\\nb\"}}"],
+        );
+        check(&rules(), "sep=;\ncard;store\n", &[]);
+        check(&rules(), "SEP=|\ncard|store\n1|Lund", &["3 {\"data\":{\"card\":\"1\",\"store\":\"Lund\"}}"]);
+        check(&rules(), "card;store;\n1;Lund;\n", &[FIRST]);
+        check(&rules(), "card;store\n1;Lund;\n", &[FIRST]);
+        check(&rules(), "card;;store\n1;x;Lund\n", &[FIRST]);
+        let by_place = TableRules { columns: columns(&[("data.card", "1")]), ..rules() };
+        check(&by_place, "7|8\n9|10\n", &["1 {\"data\":{\"card\":\"7\"}}", "2 {\"data\":{\"card\":\"9\"}}"]);
+        let single = TableRules { quote: Some(Some('\'')), ..rules() };
+        check(&single, "'card';'store'\n'1';'Lund'\n", &[FIRST]);
+    }
+
+    #[test]
+    fn a_file_whose_header_is_not_known_is_not_read() {
+        check(&rules(), "1;x\n2;y\n", &["file 1 no header is recognised"]);
+        check(&rules(), "2026-11-24;Lund\n2026-11-25;Lund\n", &["file 1 no header is recognised"]);
+        check(&rules(), "Report;\nAccount;4711\n\nCard;Total\n1;2\n2;3\n", &["file 1 no header is recognised"]);
+        check(&rules(), "Report\nCard;Total\n1;2\n2;3\n", &["file 1 the rows below"]);
+        check(&rules(), "card;card\n1;2\n", &["file 1 column 2 has the name of one before it"]);
+        let far = TableRules { columns: columns(&[("data.card", "3")]), ..rules() };
+        check(&far, "1;2\n", &["file 1 columns in [intake.folder.csv] has column 3"]);
+        let near = TableRules { numbers: vec![Field::new("data.totl").expect("a field")], ..rules() };
+        check(&near, "card;total\n1;2\n", &["file 1 numbers in [intake.folder.csv] has data.totl"]);
+        let skip = TableRules { skip: 3, ..rules() };
+        check(
+            &skip,
+            "Report;\nAccount;4711\n\ncard;store\n1;Lund\n",
+            &["5 {\"data\":{\"card\":\"1\",\"store\":\"Lund\"}}"],
+        );
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_takes_no_other_row() {
+        check(
+            &rules(),
+            "card;store\n1;Lund\n2;\"5 inch\n3;x\n",
+            &[FIRST, "3 the quote of cell 2 is not closed", "4 {"],
+        );
+        check(
+            &rules(),
+            "card;store\n1;Lund\n2;\"5 inch\n3;27\" screen\n4;x\n",
+            &[FIRST, "3 the quote", "4 cell 2 has a quote", "5 {"],
+        );
+        check(&rules(), "card;store\n1;Lund\n2;\"5 inch\n3;27\"\n4;x\n", &[FIRST, "3 the quote", "4 cell 2", "5 {"]);
+        check(&rules(), "card;store\n1;Lund\n2;\"5 inch", &[FIRST, "3 the quote of cell 2 is not closed"]);
+        let long = format!("card;store\n{}2;\"{}", "1;Lund\n".repeat(2_000), "x\n".repeat(40_000));
+        let found = std::iter::repeat_n("", 2_000).chain(["2002 the quote of cell 2 is not closed"]);
+        check(&rules(), &long, &found.chain(std::iter::repeat_n("", 39_999)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn columns_are_mapped_to_fields_with_numbers_and_times() {
+        let rules = TableRules {
+            columns: columns(&[("time", "When"), ("data.card", "Card"), ("data.sum.total", "Total"), ("type", "Kind")]),
+            numbers: vec![Field::new("data.sum.total").expect("a field")],
+            decimal: Some(','),
+            time_format: Some("%d.%m.%Y %H:%M".to_owned()),
+            ..rules()
+        };
+        check(
+            &rules,
+            "Card;When;Total;Kind\n1;24.11.2026 09:30;1 099,50;x\n2;24.11.2026 09:31;;\n3;yesterday;1;\n4;24.11.2026 09:31;much;\n5;6\n",
+            &[
+                "2 {\"data\":{\"card\":\"1\",\"sum\":{\"total\":1099.50}},\"time\":\"2026-11-24T09:30:00Z\",\"type\":\"x\"}",
+                "3 {\"data\":{\"card\":\"2\"},\"time\":\"2026-11-24T09:31:00Z\"}",
+                "4 time: it is not written as time_format says, %d.%m.%Y %H:%M",
+                "5 data.sum.total: it is not a number",
+                "6 the row has 2 cells, and must have 4",
+            ],
+        );
+        check(&rules, "Card;Total\n1;2\n", &["file 1 no row names all columns"]);
+        check(
+            &rules,
+            "Report of today\n;;;\nCard;When;Total;Kind\n1;24.11.2026 09:30;2;x\n",
+            &["4 {\"data\":{\"card\":\"1\",\"sum\":{\"total\":2}}"],
+        );
+    }
+
+    #[test]
+    fn times_without_a_format_are_understood() {
+        let rules = TableRules { time_zone: TimeZone::get("Europe/Stockholm").ok(), ..rules() };
+        check(&rules, "time\n2026-11-24T10:00:00+01:00\n", &["2 {\"time\":\"2026-11-24T10:00:00+01:00\"}"]);
+        check(&rules, "time\n2026-11-24 10:00:00\n", &["2 {\"time\":\"2026-11-24T09:00:00Z\"}"]);
+        let joined = TableRules { columns: columns(&[("time", "Date+Time")]), ..rules };
+        check(&joined, "Date,Time\n2026-11-24,10:00:00\n", &["2 {\"time\":\"2026-11-24T09:00:00Z\"}"]);
+    }
+}

@@ -1,0 +1,184 @@
+//! Numbers as people write them in tables: read for sure, or not at all.
+
+use crate::core::number::Number;
+
+/// Signs of currencies that may stand before or behind a number.
+const CURRENCIES: [char; 9] = ['$', '€', '£', '¥', '₹', '₩', '₺', '₽', '₫'];
+
+/// Spaces that may stand between groups of digits.
+const SPACES: [char; 5] = [' ', '\u{a0}', '\u{202f}', '\u{2009}', '\u{2007}'];
+
+/// Signs of a number below zero: a hyphen, and the minus of typography.
+const MINUSES: [char; 3] = ['-', '\u{2212}', '\u{2013}'];
+
+/// The number that a cell writes, as JSON with all its digits.
+///
+/// # Errors
+/// What is wrong with it: also where it can be read in two ways.
+pub(super) fn read(cell: &str, decimal: Option<char>) -> Result<String, String> {
+    let (is_negative, body) = unsigned(cell).ok_or("it is not a number")?;
+    let (body, exponent) = match body.find(['e', 'E']) {
+        Some(at) => body.split_at(at),
+        None => (body, ""),
+    };
+    let (whole, fraction) = match decimal {
+        Some(decimal) => split(body, decimal),
+        None => {
+            if is_doubtful(body) {
+                return Err("it may be thousands or a fraction; set decimal in [intake.folder.csv]".to_owned());
+            }
+            split(body, '.')
+        }
+    };
+    let whole = ungrouped(whole, decimal).ok_or("it is not a number")?;
+    let is_plain = fraction.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_plain || (whole.is_empty() && fraction.is_empty()) {
+        return Err("it is not a number".to_owned());
+    }
+    let whole = match whole.trim_start_matches('0') {
+        "" => "0",
+        digits => digits,
+    };
+    let sign = if is_negative { "-" } else { "" };
+    let point = if fraction.is_empty() { "" } else { "." };
+    let text = format!("{sign}{whole}{point}{fraction}{exponent}");
+    if Number::parse(&text).is_some() { Ok(text) } else { Err("it is not a number".to_owned()) }
+}
+
+/// Whether it is below zero, and the rest: without signs, brackets and the currency.
+fn unsigned(cell: &str) -> Option<(bool, &str)> {
+    let is_blank = |next: char| next.is_whitespace();
+    let mut rest = cell.trim_matches(is_blank);
+    let in_brackets = rest.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+    rest = in_brackets.unwrap_or(rest);
+    let (mut signs, mut currencies, mut minus) = (0, 0, false);
+    loop {
+        rest = rest.trim_matches(is_blank);
+        let mut take = |found: &str, without: &str| {
+            let sign = found.chars().next()?;
+            if MINUSES.contains(&sign) || sign == '+' {
+                (signs, minus) = (signs + 1, sign != '+');
+            } else if CURRENCIES.contains(&sign) {
+                currencies += 1;
+            } else {
+                return None;
+            }
+            Some(without.len())
+        };
+        let mut chars = rest.chars();
+        let first = chars.next().map(|_| rest.split_at(rest.len() - chars.as_str().len()));
+        if let Some(length) = first.and_then(|(first, without)| take(first, without)) {
+            rest = &rest[rest.len() - length..];
+            continue;
+        }
+        let mut chars = rest.chars();
+        let last = chars.next_back().map(|_| rest.split_at(chars.as_str().len()));
+        match last.and_then(|(without, last)| take(last, without)) {
+            Some(length) => rest = &rest[..length],
+            None => break,
+        }
+    }
+    let is_clear = signs <= 1 && currencies <= 1 && !(in_brackets.is_some() && signs > 0);
+    is_clear.then_some((minus || in_brackets.is_some(), rest))
+}
+
+fn split(body: &str, decimal: char) -> (&str, &str) {
+    body.split_once(decimal).unwrap_or((body, ""))
+}
+
+/// Whether a number without a set decimal sign is written in two ways: with a comma, or as thousands with a point.
+fn is_doubtful(body: &str) -> bool {
+    let is_group = |digits: &str| digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_thousands = body.split_once('.').is_some_and(|(whole, fraction)| {
+        is_group(fraction) && (1..=3).contains(&whole.len()) && !whole.starts_with('0')
+    });
+    is_thousands || body.contains(',') || body.matches('.').count() > 1
+}
+
+/// The digits before the fraction; none where they are not grouped by one sign in threes.
+fn ungrouped(whole: &str, decimal: Option<char>) -> Option<String> {
+    let is_group_sign = |sign: char| {
+        SPACES.contains(&sign)
+            || matches!(sign, '\'' | '’')
+            || (matches!(sign, '.' | ',') && decimal.is_some_and(|decimal| decimal != sign))
+    };
+    let Some(sign) = whole.chars().find(|next| !next.is_ascii_digit()) else { return Some(whole.to_owned()) };
+    if !is_group_sign(sign) {
+        return None;
+    }
+    let mut groups = whole.split(sign);
+    let first = groups.next()?;
+    let is_digits = |group: &str| group.bytes().all(|byte| byte.is_ascii_digit());
+    let is_first = (1..=3).contains(&first.len()) && is_digits(first);
+    (is_first && groups.all(|group| group.len() == 3 && is_digits(group))).then(|| whole.replace(sign, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(decimal: Option<char>, cell: &str, expected: Option<&str>) {
+        assert_eq!(read(cell, decimal).ok().as_deref(), expected, "{cell} with {decimal:?}");
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_are_meant_or_not_at_all() {
+        let (comma, point) = (Some(','), Some('.'));
+        for (cell, expected) in [
+            ("1.500", Some("1500")),
+            ("1.234.567,89", Some("1234567.89")),
+            ("12,5", Some("12.5")),
+            ("1.5", None),
+            ("1,5,0", None),
+            ("1.23.456", None),
+            ("1 099,50", Some("1099.50")),
+            ("1\u{a0}234\u{202f}567", None),
+            ("1\u{a0}234\u{a0}567,1", Some("1234567.1")),
+            ("1’234,50", Some("1234.50")),
+            ("12,50-", Some("-12.50")),
+            ("12,50 €", Some("12.50")),
+            ("-€ 5", Some("-5")),
+            ("007", Some("7")),
+        ] {
+            check(comma, cell, expected);
+        }
+        for (cell, expected) in [
+            ("$1,234.50", Some("1234.50")),
+            ("(30.00)", Some("-30.00")),
+            ("($30.00)", Some("-30.00")),
+            ("12.50-", Some("-12.50")),
+            ("−5", Some("-5")),
+            ("1 234.50", Some("1234.50")),
+            ("1'234.50", Some("1234.50")),
+            ("1,5", None),
+            ("1,2345", None),
+            (".5", Some("0.5")),
+            ("5.", Some("5")),
+            ("-(5)", None),
+            ("--5", None),
+            ("5 %", None),
+            ("$", None),
+            ("-", None),
+            ("1e5", Some("1e5")),
+            ("1 2 3", None),
+            ("0x10", None),
+            ("12 kr", None),
+            ("7777777777777777777777777777", Some("7777777777777777777777777777")),
+        ] {
+            check(point, cell, expected);
+        }
+        for (cell, expected) in [
+            ("12.50", Some("12.50")),
+            ("0.500", Some("0.500")),
+            ("1234.567", Some("1234.567")),
+            ("1.500", None),
+            ("1,500", None),
+            ("1,5", None),
+            ("1 500", Some("1500")),
+            ("-7", Some("-7")),
+            ("+7", Some("7")),
+        ] {
+            check(None, cell, expected);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The rows of a table. A row that is broken takes none behind it: reading goes on at the next line.
+
+use std::io::{self, Read};
+
+use super::cells::{Cells, Fed, Marks};
+use crate::intake::cloudevents::Invalid;
+use crate::intake::folder::text_lines::{TextLine, TextLines};
+
+/// Longest row of more than one line; a quote that is closed later was not closed. Units: bytes.
+const ROW_BYTES_MAX: usize = 64 * 1024;
+
+/// One row, or why it cannot be read.
+pub(super) struct Row {
+    /// The line that it begins on.
+    pub(super) number: u64,
+    pub(super) cells: Result<Vec<String>, Invalid>,
+}
+
+/// Reads the next row that is not blank; none at the end. Each row has `width` cells.
+///
+/// # Errors
+/// The system's, when the file cannot be read.
+pub(super) fn next(lines: &mut TextLines<'_, impl Read>, marks: Marks, width: usize) -> io::Result<Option<Row>> {
+    while let Some(TextLine { number, text }) = lines.next()? {
+        let cells = match text {
+            Ok(text) => cells(lines, marks, width, &text)?,
+            Err(invalid) => Err(invalid),
+        };
+        let is_blank = cells.as_ref().is_ok_and(|cells| cells.iter().all(String::is_empty));
+        if !is_blank {
+            return Ok(Some(Row { number, cells: cells.and_then(|cells| of_width(cells, width)) }));
+        }
+    }
+    Ok(None)
+}
+
+/// The cells of a row that begins with a line, and goes on while a quote is open.
+fn cells(
+    lines: &mut TextLines<'_, impl Read>,
+    marks: Marks,
+    width: usize,
+    first: &str,
+) -> io::Result<Result<Vec<String>, Invalid>> {
+    let mut row = Cells::new(marks);
+    let mut fed = row.feed(first);
+    let (mut taken, mut bytes) = (Vec::new(), first.len());
+    let mut is_closed_late = false;
+    while fed == Fed::Open && bytes <= ROW_BYTES_MAX {
+        let Some(line) = lines.next()? else { break };
+        if let Ok(text) = &line.text {
+            bytes += text.len() + 1;
+            // A line that has the cells of a row is one: the quote was not meant to stand open.
+            is_closed_late = text.split(marks.delimiter).count() >= width;
+            fed = if is_closed_late { Fed::Open } else { row.feed(text) };
+        }
+        let is_over = is_closed_late || line.text.is_err();
+        taken.push(line);
+        if is_over {
+            break;
+        }
+    }
+    if fed == Fed::Whole {
+        if row.is_quoted_to_its_end() && goes_on(lines, marks, width)? {
+            let words = "the quote of the last cell is closed before it should be: the next line has the rest of it";
+            return Ok(Err(Invalid::new(words)));
+        }
+        return Ok(Ok(row.finish()));
+    }
+    lines.put_back(taken.into_iter());
+    let place = row.place();
+    let words = match fed {
+        Fed::Wrong => format!(
+            "cell {place} has a quote or a control character where none may stand; set quote = \"\" in \
+             [intake.folder.csv] if quotes are characters like others"
+        ),
+        _ if is_closed_late => format!("the quote of cell {place} is not closed before the next row"),
+        _ => format!("the quote of cell {place} is not closed"),
+    };
+    Ok(Err(Invalid::new(words)))
+}
+
+/// Whether the next lines are no rows, and close a quote.
+fn goes_on(lines: &mut TextLines<'_, impl Read>, marks: Marks, width: usize) -> io::Result<bool> {
+    let (mut taken, mut bytes, mut goes_on) = (Vec::new(), 0, false);
+    while bytes <= ROW_BYTES_MAX {
+        let Some(line) = lines.next()? else { break };
+        let text = line.text.as_deref().unwrap_or_default();
+        let may_be_rest = line.text.is_ok() && text.split(marks.delimiter).count() < width;
+        bytes += text.len() + 1;
+        goes_on = may_be_rest && text.chars().filter(|next| marks.quote == Some(*next)).count() % 2 == 1;
+        taken.push(line);
+        if goes_on || !may_be_rest {
+            break;
+        }
+    }
+    lines.put_back(taken.into_iter());
+    Ok(goes_on)
+}
+
+/// A row with the right number of cells; what is empty beyond is left out.
+fn of_width(mut cells: Vec<String>, width: usize) -> Result<Vec<String>, Invalid> {
+    while cells.len() > width && cells.last().is_some_and(String::is_empty) {
+        cells.pop();
+    }
+    if cells.len() == width {
+        return Ok(cells);
+    }
+    Err(Invalid::new(format!("the row has {} cells, and must have {width}", cells.len())))
+}

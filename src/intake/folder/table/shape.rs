@@ -1,0 +1,177 @@
+//! How one table is written: as set, or as its first lines show for sure.
+
+use std::collections::VecDeque;
+
+use super::cells::{Cells, Marks};
+use super::{Column, TableRules};
+use crate::intake::folder::line::Unreadable;
+use crate::intake::folder::text_lines::TextLine;
+
+/// Delimiters that are recognised, in the order in which they are preferred.
+const DELIMITERS: [char; 4] = [';', '\t', ',', '|'];
+
+/// The quote, unless another is set.
+const QUOTE: char = '"';
+
+/// How one table is written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) marks: Marks,
+    /// The names of the columns; none where columns have a place alone.
+    pub(super) header: Option<Vec<String>>,
+    /// The line of the first row.
+    pub(super) first_row: u64,
+    /// Cells that each row has.
+    pub(super) width: usize,
+}
+
+impl Shape {
+    /// Recognises it by the first lines of a file. A file without a row has none.
+    pub(super) fn of(rules: &TableRules, head: &VecDeque<TextLine>) -> Result<Option<Self>, Unreadable> {
+        let mut lines: Vec<&TextLine> = head.iter().skip_while(|line| line.number <= rules.skip as u64).collect();
+        lines.retain(|line| !line.is_blank());
+        let told = lines.first().and_then(|line| told_delimiter(line));
+        if told.is_some() {
+            lines.remove(0);
+        }
+        let Some(first) = lines.first().map(|line| line.number) else { return Ok(None) };
+        let quote = rules.quote.unwrap_or(Some(QUOTE));
+        let marks = |delimiter| Marks { delimiter, quote };
+        let set = rules.delimiter.map(char::from).or(told);
+        let marks = marks(set.unwrap_or_else(|| likely_delimiter(&lines, marks)));
+        let rows: Vec<(u64, Vec<String>)> = lines.iter().filter_map(|line| row(marks, line)).collect();
+        if !rules.has_header() {
+            let widths = rows.iter().map(|(_, cells)| cells.len());
+            let shape = Self { marks, header: None, first_row: first, width: most_frequent(widths).unwrap_or(1) };
+            return shape.with_places(rules, first).map(Some);
+        }
+        let (number, header) = header(rules, &rows, first)?;
+        let below: Vec<&[String]> = rows.iter().filter(|(at, _)| *at > number).map(|(_, cells)| &cells[..]).collect();
+        if rules.columns.is_empty() && rules.has_header.is_none() && !is_header(&header, &below) {
+            let problem =
+                "no header is recognised in the first row; set columns, header or skip in [intake.folder.csv]";
+            return Err(Unreadable { number, problem: problem.to_owned() });
+        }
+        let width = width(&header, &below).ok_or_else(|| {
+            let problem = format!(
+                "the rows below do not have the {} cells of this row, so that it is no header; set columns or skip in \
+                 [intake.folder.csv]",
+                header.len()
+            );
+            Unreadable { number, problem }
+        })?;
+        Self { marks, header: Some(header), first_row: number + 1, width }.with_places(rules, number).map(Some)
+    }
+
+    /// Itself, if each column that is named by its place is there.
+    fn with_places(self, rules: &TableRules, number: u64) -> Result<Self, Unreadable> {
+        let places = rules.columns.iter().flat_map(|(_, columns)| columns).filter_map(|column| match column {
+            Column::At(place) => Some(*place),
+            Column::Named(_) => None,
+        });
+        match places.max().filter(|most| *most > self.width) {
+            Some(most) => {
+                let problem =
+                    format!("columns in [intake.folder.csv] has column {most}, and the rows have {} cells", self.width);
+                Err(Unreadable { number, problem })
+            }
+            None => Ok(self),
+        }
+    }
+}
+
+/// A first line such as `sep=;`, which spreadsheets write and read. Source: Excel.
+fn told_delimiter(line: &TextLine) -> Option<char> {
+    let text = line.text.as_ref().ok()?.trim_matches('"');
+    let (name, value) = text.split_at_checked(4)?;
+    let mut rest = value.chars();
+    let delimiter = rest.next().filter(|_| name.eq_ignore_ascii_case("sep="))?;
+    rest.next().is_none().then_some(delimiter)
+}
+
+/// The delimiter by which most lines have as many cells, and of those the one that makes the most cells.
+fn likely_delimiter(lines: &[&TextLine], marks: impl Fn(char) -> Marks) -> char {
+    let score = |delimiter: &char| {
+        let cells = |line: &&TextLine| row(marks(*delimiter), line).map(|(_, cells)| cells.len());
+        let widths: Vec<usize> = lines.iter().filter_map(cells).filter(|width| *width > 1).collect();
+        let width = most_frequent(widths.iter().copied()).unwrap_or_default();
+        let splits_first = lines.first().and_then(cells).is_some_and(|width| width > 1);
+        (widths.iter().filter(|found| **found == width).count(), splits_first, width)
+    };
+    // Of those that are as good, the one that is preferred.
+    DELIMITERS.into_iter().rev().max_by_key(score).unwrap_or(',')
+}
+
+fn row(marks: Marks, line: &TextLine) -> Option<(u64, Vec<String>)> {
+    let text = line.text.as_ref().ok()?;
+    let cells = Cells::of_line(marks, text)?;
+    Some((line.number, cells)).filter(|(_, cells)| cells.iter().any(|cell| !cell.is_empty()))
+}
+
+/// Of those that occur as often, the largest.
+fn most_frequent(widths: impl Iterator<Item = usize>) -> Option<usize> {
+    let mut widths: Vec<usize> = widths.collect();
+    widths.sort_unstable();
+    widths.chunk_by(|a, b| a == b).max_by_key(|chunk| chunk.len()).map(|chunk| chunk[0])
+}
+
+/// The row that names the columns: the first that names all that are asked for, or the first row.
+fn header(rules: &TableRules, rows: &[(u64, Vec<String>)], first: u64) -> Result<(u64, Vec<String>), Unreadable> {
+    let named: Vec<&String> = rules.names().collect();
+    let found = rows.iter().find(|(_, cells)| named.iter().all(|name| cells.contains(name)));
+    let Some((number, cells)) = found else {
+        let names: Vec<String> = named.iter().map(|name| format!("\"{name}\"")).collect();
+        let problem = match names.as_slice() {
+            [] => "the first row cannot be read".to_owned(),
+            [name] => format!("no row names the column {name}, which columns in [intake.folder.csv] has"),
+            _ => format!("no row names all columns that columns in [intake.folder.csv] has: {}", names.join(", ")),
+        };
+        return Err(Unreadable { number: first, problem });
+    };
+    if named.is_empty() && *number != first {
+        return Err(Unreadable { number: first, problem: "the first row cannot be read".to_owned() });
+    }
+    let asked = |name: &String| !name.is_empty() && (named.is_empty() || named.contains(&name));
+    let is_twice = |(at, name): &(usize, &String)| asked(name) && cells[..*at].contains(name);
+    if let Some((at, _)) = cells.iter().enumerate().find(is_twice) {
+        let problem = format!(
+            "column {} has the name of one before it; set columns in [intake.folder.csv] with places from 1",
+            at + 1
+        );
+        return Err(Unreadable { number: *number, problem });
+    }
+    Ok((*number, cells.clone()))
+}
+
+/// Whether a row may be a header: its cells are names, and what stands below beyond the last of them is empty.
+fn is_header(header: &[String], below: &[&[String]]) -> bool {
+    let named = header.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
+    let is_empty_beyond = below.iter().all(|cells| cells.iter().take(header.len()).skip(named).all(String::is_empty));
+    // One name with another delimiter in it is several.
+    let is_cut = header.len() > 1 || !header.concat().contains(DELIMITERS);
+    header.iter().all(|name| !is_value(name)) && is_empty_beyond && is_cut
+}
+
+/// Whether a cell is a number, a date or a time, and so no name.
+fn is_value(cell: &str) -> bool {
+    let is_part = |next: char| next.is_ascii_digit() || " .,:/-+TZ'€$%".contains(next);
+    cell.contains(|next: char| next.is_ascii_digit()) && cell.chars().all(is_part)
+}
+
+/// Cells that each row has: as many as the header, unless most rows end with a delimiter more or less than it does. None
+/// where most rows have another number.
+fn width(header: &[String], below: &[&[String]]) -> Option<usize> {
+    let named = header.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
+    let Some(most) = most_frequent(below.iter().map(|cells| cells.len())) else { return Some(header.len()) };
+    let agreeing: Vec<&&[String]> = below.iter().filter(|cells| cells.len() == most).collect();
+    let is_sure = agreeing.len() > 1 && agreeing.len() * 2 > below.len();
+    let is_longer = most > header.len();
+    let is_empty_beyond = agreeing.iter().all(|cells| cells.iter().skip(header.len()).all(String::is_empty));
+    match most {
+        _ if most == header.len() => Some(most),
+        _ if is_sure && (named..header.len()).contains(&most) => Some(most),
+        _ if is_longer && is_empty_beyond => Some(most),
+        _ if is_sure => None,
+        _ => Some(header.len()),
+    }
+}

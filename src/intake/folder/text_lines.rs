@@ -1,0 +1,110 @@
+//! The lines of a text, one after another, with room to look ahead: no file takes the memory.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Read};
+
+use super::encoding::Decoder;
+use crate::core::limits::FOLDER_LINE_BYTES_MAX;
+use crate::intake::cloudevents::Invalid;
+
+/// One line, without its end.
+pub(super) struct TextLine {
+    /// From 1.
+    pub(super) number: u64,
+    pub(super) text: Result<String, Invalid>,
+}
+
+impl TextLine {
+    /// Whether there is nothing on it.
+    pub(super) fn is_blank(&self) -> bool {
+        self.text.as_ref().is_ok_and(|text| text.trim().is_empty())
+    }
+}
+
+/// The lines of a text.
+pub(super) struct TextLines<'f, R> {
+    input: BufReader<R>,
+    decoder: Decoder<'f>,
+    /// What ends a line: a line feed, or in a text without any a carriage return.
+    end: u8,
+    number: u64,
+    /// Lines that were looked at, and are still to come.
+    ahead: VecDeque<TextLine>,
+    bytes: Vec<u8>,
+}
+
+impl<'f, R: Read> TextLines<'f, R> {
+    /// The lines of a text that begins as a sample shows.
+    pub(super) fn new(input: R, sample: &[u8], decoder: Decoder<'f>) -> Self {
+        let (input, ahead) = (BufReader::with_capacity(64 * 1024, input), VecDeque::new());
+        Self { input, decoder, end: end_of_lines(sample), number: 0, ahead, bytes: Vec::new() }
+    }
+
+    /// The next line; none at the end.
+    ///
+    /// # Errors
+    /// The system's, when the file cannot be read.
+    pub(super) fn next(&mut self) -> io::Result<Option<TextLine>> {
+        match self.ahead.pop_front() {
+            Some(line) => Ok(Some(line)),
+            None => self.read(),
+        }
+    }
+
+    /// Goes to the line with a number that is not behind it.
+    ///
+    /// # Errors
+    /// As for [`Self::next`].
+    pub(super) fn skip_to(&mut self, number: u64) -> io::Result<()> {
+        while let Some(line) = self.next()? {
+            if line.number >= number {
+                self.put_back(std::iter::once(line));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lines that come next, in their order, as if they had not been taken.
+    pub(super) fn put_back(&mut self, lines: impl DoubleEndedIterator<Item = TextLine>) {
+        lines.rev().for_each(|line| self.ahead.push_front(line));
+    }
+
+    /// The lines at the start, of so many bytes at most; they are still to come.
+    ///
+    /// # Errors
+    /// As for [`Self::next`].
+    pub(super) fn look(&mut self, bytes_max: usize) -> io::Result<&VecDeque<TextLine>> {
+        let mut bytes = 0;
+        while bytes < bytes_max {
+            let Some(line) = self.read()? else { break };
+            bytes += line.text.as_ref().map_or(0, String::len) + 1;
+            self.ahead.push_back(line);
+        }
+        Ok(&self.ahead)
+    }
+
+    fn read(&mut self) -> io::Result<Option<TextLine>> {
+        let end = self.end;
+        self.bytes.clear();
+        let most = FOLDER_LINE_BYTES_MAX as u64 + 1;
+        let count = self.input.by_ref().take(most).read_until(end, &mut self.bytes)?;
+        if count == 0 {
+            return Ok(None);
+        }
+        self.number += 1;
+        let text = if count > FOLDER_LINE_BYTES_MAX && self.bytes.last() != Some(&end) {
+            self.input.skip_until(end)?;
+            Err(Invalid::new(format!("the line is longer than {FOLDER_LINE_BYTES_MAX} bytes")))
+        } else {
+            self.bytes.pop_if(|last| *last == end);
+            self.bytes.pop_if(|last| *last == b'\r');
+            self.decoder.text(&self.bytes)
+        };
+        Ok(Some(TextLine { number: self.number, text }))
+    }
+}
+
+fn end_of_lines(sample: &[u8]) -> u8 {
+    if sample.contains(&b'\r') && !sample.contains(&b'\n') { b'\r' } else { b'\n' }
+}

@@ -1,0 +1,298 @@
+//! Files as people really have them, through the binary: each row is recorded right, or named with its place.
+//!
+//! The files are in `cases/`; what stands there in bytes that no editor shows is said at its test.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::device::{Device, outpost, text};
+
+/// An agent in a directory of its own, with a folder.
+struct Shop {
+    device: Device,
+}
+
+const HEAD: &str = "[agent]\ndata_dir = \"data\"\n[intake.http]\nlisten = \"127.0.0.1:0\"\n[intake.folder]\npath = \"drop\"\n\
+    quiet = \"10ms\"\ntype = \"till.sale\"\n";
+
+const MAPPING: &str = "\n[target]\nclient_code = \"acme\"\nendpoint = \"http://127.0.0.1:9\"\nmode = \"single\"\n\
+    shared_profiles = false\n[[mapping]]\nname = \"all\"\nevent = \"*\"\nidentity = { third_party_id = \"data.card\" }\n";
+
+const VISITS: &str = "add = { visits = \"1\" }\n";
+
+impl Shop {
+    /// With settings of the folder or of its tables, and what the mapping takes.
+    fn new(settings: &str, takes: &str) -> Self {
+        let device = Device::new();
+        device.write("agent.toml", &format!("{HEAD}{settings}{MAPPING}{takes}"));
+        Self { device }
+    }
+
+    fn drop_dir(&self) -> PathBuf {
+        self.device.dir.path().join("drop")
+    }
+
+    /// Has the agent read a file, and gives what it says is wrong with it.
+    fn take(&self, name: &str, content: &[u8]) -> String {
+        fs::create_dir_all(self.drop_dir()).unwrap();
+        fs::write(self.drop_dir().join(name), content).unwrap();
+        let agent = self.device.run();
+        let place = |folder: &str| self.drop_dir().join(folder).join(name);
+        while !["done", "failed", "duplicate"].iter().any(|folder| place(folder).exists()) {
+            std::thread::yield_now();
+        }
+        drop(agent);
+        fs::read_to_string(self.drop_dir().join("failed").join(format!("{name}.errors"))).unwrap_or_default()
+    }
+
+    fn value(&self, card: &str, attribute: &str) -> Option<String> {
+        let output = self.device.outpost(&["explain", "--json", &format!("third_party_id:{card}")]);
+        let profile: Value = serde_json::from_str(&text(&output.stdout)).ok()?;
+        let mut attributes = profile["attributes"].as_array()?.iter();
+        let found = attributes.find(|found| found["name"] == attribute)?;
+        found["value"].as_str().map(str::to_owned)
+    }
+
+    fn recorded(&self) -> u64 {
+        self.device.status()["events"]["recorded"].as_u64().unwrap()
+    }
+
+    /// These cards have one visit each, and no other event was recorded.
+    fn check_cards(&self, cards: &[&str]) {
+        for card in cards {
+            assert_eq!(self.value(card, "visits").as_deref(), Some("1"), "{card}");
+        }
+        assert_eq!(self.recorded(), cards.len() as u64);
+    }
+}
+
+/// A file whose rows are one visit of each of these cards, and what is wrong with it begins so.
+fn check(settings: &str, name: &str, content: &[u8], cards: &[&str], errors: &[&str]) {
+    let shop = Shop::new(settings, VISITS);
+    let said = shop.take(name, content);
+    let told: Vec<&str> = said.lines().skip(1).collect();
+    assert_eq!(told.len(), errors.len(), "{said}");
+    for (told, expected) in told.iter().zip(errors) {
+        assert!(told.starts_with(expected), "{told} should begin with {expected}");
+    }
+    shop.check_cards(cards);
+}
+
+const TABLE: &str = "[intake.folder.csv]\n";
+
+#[test]
+fn a_quote_that_is_never_closed_takes_no_row_behind_it() {
+    let content = include_bytes!("cases/quote-never-closed.csv");
+    check("", "a.csv", content, &["1", "3", "4"], &["line 3: the quote of cell 2 is not closed"]);
+}
+
+#[test]
+fn a_quote_that_is_closed_late_makes_no_row_of_two() {
+    let content = include_bytes!("cases/quote-closed-late.csv");
+    check("", "a.csv", content, &["1", "4"], &["line 3: ", "line 4: "]);
+    let same_width = b"card;note\n1;ok\n2;\"5 inch\n3;27\"\n4;ok\n";
+    check("", "a.csv", same_width, &["1", "4"], &["line 3: ", "line 4: "]);
+}
+
+#[test]
+fn an_apostrophe_is_no_quote() {
+    let settings = format!(
+        "{TABLE}columns = {{ \"data.card\" = 1, \"data.store\" = 2, \"data.total\" = 3 }}\nnumbers = [\"data.total\"]\n"
+    );
+    let shop = Shop::new(&settings, "set = { store = \"data.store\" }\nadd = { total = \"data.total\" }\n");
+    assert_eq!(shop.take("a.csv", include_bytes!("cases/apostrophe.csv")), "");
+    assert_eq!((shop.recorded(), shop.value("100", "total").as_deref()), (4, Some("5")));
+    assert_eq!(shop.value("102", "store").as_deref(), Some("'s-Hertogenbosch"));
+}
+
+#[test]
+fn a_column_without_a_name_is_left_out() {
+    check("", "a.csv", include_bytes!("cases/trailing-delimiter.csv"), &["1", "2"], &[]);
+    check("", "a.csv", b";card\n0;1\n1;2\n", &["1", "2"], &[]);
+    check("", "a.csv", b"card;note\n1;x;\n2;y;\n", &["1", "2"], &[]);
+}
+
+#[test]
+fn the_line_of_a_spreadsheet_that_sets_the_delimiter_is_no_header() {
+    check("", "a.csv", include_bytes!("cases/sep-line.csv"), &["1"], &[]);
+}
+
+#[test]
+fn a_first_row_that_is_data_is_no_header() {
+    let errors = ["line 1: no header is recognised in the first row; set columns, header or skip"];
+    check("", "a.csv", include_bytes!("cases/no-header.csv"), &[], &errors);
+    check("", "a.csv", b"Report;\nAccount;4711\n\ncard;total\n1;2\n2;3\n", &[], &errors);
+}
+
+#[test]
+fn the_header_is_found_by_its_names_or_behind_what_is_skipped() {
+    let content = include_bytes!("cases/lines-before-header.csv");
+    let columns = "columns = { \"data.card\" = \"Karte\", \"data.total\" = \"Betrag\" }\n";
+    let numbers = "numbers = [\"data.total\"]\ndecimal = \",\"\n";
+    for settings in [format!("{TABLE}{columns}{numbers}"), format!("{TABLE}skip = 3\n{columns}{numbers}")] {
+        let shop = Shop::new(&settings, "add = { total = \"data.total\" }\n");
+        assert_eq!(shop.take("a.csv", content), "");
+        let totals = [shop.value("1", "total"), shop.value("2", "total")];
+        assert_eq!((shop.recorded(), totals), (2, [Some("12.5".to_owned()), Some("7".to_owned())]));
+    }
+}
+
+/// The totals that the rows of a file make, by card from 1 on; none of one that was named.
+fn totals(settings: &str, content: &[u8], count: usize) -> (Vec<Option<String>>, String) {
+    let settings = format!("{TABLE}numbers = [\"data.total\"]\n{settings}");
+    let shop = Shop::new(&settings, "add = { total = \"data.total\" }\n");
+    let said = shop.take("a.csv", content);
+    ((1..=count).map(|card| shop.value(&card.to_string(), "total")).collect(), said)
+}
+
+#[test]
+fn groups_of_digits_are_no_fraction() {
+    let (found, said) = totals("decimal = \",\"\n", include_bytes!("cases/grouping-point.csv"), 3);
+    assert_eq!(found, ["1500", "1234567.89", "12.5"].map(|total| Some(total.to_owned())));
+    assert_eq!(said, "");
+    let (found, said) = totals("", b"card;total\n1;1.500\n2;12.50\n", 2);
+    assert_eq!(found, [None, Some("12.5".to_owned())]);
+    assert!(said.contains("line 2: data.total: it may be thousands or a fraction; set decimal"), "{said}");
+}
+
+#[test]
+fn money_is_read_as_it_is_meant() {
+    let (found, said) = totals("decimal = \".\"\n", include_bytes!("cases/money.csv"), 5);
+    assert_eq!(found, ["1234.5", "-30", "-12.5", "-5", "1234.5"].map(|total| Some(total.to_owned())));
+    assert_eq!(said, "");
+}
+
+#[test]
+fn a_delimiter_in_quotes_is_no_delimiter() {
+    let settings = format!("{TABLE}columns = {{ \"data.card\" = 1 }}\n");
+    check(&settings, "a.csv", include_bytes!("cases/delimiter-in-quotes.csv"), &["4711", "4712"], &[]);
+}
+
+#[test]
+fn a_year_of_two_digits_is_no_year_of_the_romans() {
+    let settings = |format: &str| {
+        format!("{TABLE}columns = {{ time = \"T\", \"data.card\" = \"card\" }}\ntime_format = \"{format}\"\n")
+    };
+    let content = include_bytes!("cases/two-digit-year.csv");
+    check(&settings("%d.%m.%Y %H:%M"), "a.csv", content, &[], &["line 2: time: it is before the year 2000"]);
+    check(&settings("%d.%m.%y %H:%M"), "a.csv", content, &["1"], &[]);
+}
+
+#[test]
+fn a_date_and_a_time_make_one_time() {
+    let settings = format!(
+        "{TABLE}columns = {{ time = [\"Date\", \"Time\"], \"data.card\" = \"Customer ID\", \"data.store\" = \"Location\" }}\n"
+    );
+    let shop = Shop::new(&settings, "set = { lastStore = \"data.store\" }\n");
+    assert_eq!(shop.take("a.csv", include_bytes!("cases/date-and-time.csv")), "");
+    assert_eq!((shop.recorded(), shop.value("C-1", "lastStore").as_deref()), (2, Some("Main")));
+}
+
+/// The third line has an Ö of one byte, the second an ö of UTF-8.
+#[test]
+fn one_byte_that_is_not_utf8_changes_no_other_line() {
+    let shop = Shop::new("", "set = { note = \"data.note\" }\n");
+    let said = shop.take("a.csv", include_bytes!("cases/one-bad-byte.csv"));
+    assert!(said.contains("line 3: it is not UTF-8, and others of the file are"), "{said}");
+    assert_eq!((shop.recorded(), shop.value("1", "note").as_deref()), (1, Some("Malmö")));
+}
+
+/// Its ö is the byte 0x94.
+#[test]
+fn a_code_page_of_dos_is_read_as_set_and_never_guessed() {
+    let content = include_bytes!("cases/dos-code-page.csv");
+    let shop = Shop::new("encoding = \"cp850\"\n", "set = { note = \"data.note\" }\n");
+    assert_eq!(shop.take("a.csv", content), "");
+    assert_eq!(shop.value("1", "note").as_deref(), Some("Malmö"));
+    check("", "a.csv", content, &[], &["line 2: it is not UTF-8, and may be of Windows or of DOS; set encoding"]);
+}
+
+#[test]
+fn rows_of_empty_cells_are_no_events() {
+    check("", "a.csv", include_bytes!("cases/blank-rows.csv"), &["1", "2"], &[]);
+}
+
+#[test]
+fn wide_numbers_keep_their_digits() {
+    let settings = format!("{TABLE}numbers = [\"data.total\"]\n");
+    let shop = Shop::new(&settings, "set = { total = \"data.total\" }\n");
+    assert_eq!(shop.take("a.csv", include_bytes!("cases/wide-numbers.csv")), "");
+    assert_eq!(shop.value("0012345678901234567", "total").as_deref(), Some("7777777777777777777777777777"));
+}
+
+/// With the mark of UTF-8 before the first event.
+#[test]
+fn a_byte_order_mark_is_no_part_of_an_event() {
+    let content = include_bytes!("cases/bom.ndjson");
+    check("", "a.ndjson", content, &["1", "2"], &[]);
+    check_batch(content, &["1", "2"]);
+}
+
+/// UTF-16, the little end first, with its mark.
+#[test]
+fn utf16_is_read_from_the_folder_and_from_a_batch() {
+    let content = include_bytes!("cases/utf16.ndjson");
+    check("", "a.ndjson", content, &["1"], &[]);
+    check_batch(content, &["1"]);
+}
+
+fn check_batch(content: &[u8], cards: &[&str]) {
+    let shop = Shop::new("", VISITS);
+    let dir = shop.device.dir.path();
+    fs::write(dir.join("batch"), content).unwrap();
+    let output = outpost(dir).args(["record", "--batch", "batch"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    shop.check_cards(cards);
+}
+
+/// Behind the first line are 4,096 zero bytes.
+#[test]
+fn zeros_that_a_power_cut_left_are_named_and_the_lines_before_are_recorded() {
+    let content = include_bytes!("cases/zero-tail.ndjson");
+    check("", "a.ndjson", content, &["1"], &["line 2: it holds zero bytes"]);
+    check("", "a.csv", b"card;note\n1;x\n2;y\0\0\0\0", &["1"], &["line 3: it holds zero bytes"]);
+}
+
+#[test]
+fn a_comma_behind_an_event_is_no_part_of_it() {
+    check("", "a.ndjson", include_bytes!("cases/trailing-comma.ndjson"), &["1", "2"], &[]);
+}
+
+#[test]
+fn a_bad_event_of_an_array_takes_no_other_with_it() {
+    let content = include_bytes!("cases/array-with-a-bad-one.json");
+    let bad = "line 1: event 1: this is not valid JSON: expected value at line 1 column 113";
+    check("", "a.json", content, &["1", "3"], &[bad]);
+}
+
+#[test]
+fn what_is_wrong_with_an_event_is_named_where_it_stands_in_the_file() {
+    let lines = "{\"data\":{\"card\":\"1\"}}\n  {\"data\": nothing}\n";
+    let bad = "line 2: this is not valid JSON: expected ident at line 2 column 13";
+    check("", "a.ndjson", lines.as_bytes(), &["1"], &[bad]);
+}
+
+#[test]
+fn a_setting_that_can_never_be_right_is_refused_by_check() {
+    let columns = "columns = { time = \"T\", \"data.card\" = \"card\" }\n";
+    for (setting, words) in [
+        ("time_format = \"dd.MM.yyyy\"", "time_format in [intake.folder.csv] must tell the day"),
+        ("time_format = \"%K\"", "time_format in [intake.folder.csv] must tell the day"),
+        ("time_format = \"\"", "time_format in [intake.folder.csv] must tell the day"),
+        ("time_zone = \"Europe/Stokholm\"", "time_zone in [intake.folder.csv] must be a name such as"),
+        ("numbers = [\"data.totl\"]", "numbers names data.totl, which no column is"),
+        ("decimal = \";\"", "decimal in [intake.folder.csv]"),
+        ("header = false", "header = false in [intake.folder.csv] needs columns with places"),
+        ("quote = \"ab\"", "quote in [intake.folder.csv] must be one ASCII character"),
+    ] {
+        let shop = Shop::new(&format!("{TABLE}{columns}{setting}\n"), VISITS);
+        let (code, said) = shop.device.fails(&["check"]);
+        assert_eq!(code, Some(2), "{setting}");
+        assert!(said.contains(words), "{setting}: {said}");
+    }
+    let shop = Shop::new("encoding = \"latin\"\n", VISITS);
+    let (_, said) = shop.device.fails(&["check"]);
+    assert!(said.contains("encoding in [intake.folder] must be a name such as utf-8"), "{said}");
+}
