@@ -2,7 +2,7 @@
 //!
 //! Source: Target Fetch profile API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
@@ -65,14 +65,27 @@ impl Reply {
     }
 }
 
-/// What Target shows of a profile, by name without a prefix.
+/// Attributes of a profile as Target shows them, by name without a prefix.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct FetchedProfile(pub BTreeMap<String, Shown>);
+pub struct FetchedProfile {
+    /// Attributes that have a value.
+    pub attributes: BTreeMap<String, Shown>,
+    /// Names of attributes that have one which cannot be read: it is unknown, and not absent.
+    pub unreadable: BTreeSet<String>,
+}
+
+impl FetchedProfile {
+    /// Attributes of which all can be read.
+    #[must_use]
+    pub fn of(attributes: BTreeMap<String, Shown>) -> Self {
+        Self { attributes, unreadable: BTreeSet::new() }
+    }
+}
 
 // Nobody's values may reach a log.
 impl std::fmt::Debug for FetchedProfile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FetchedProfile").field("attributes", &self.0.len()).finish()
+        f.debug_struct("FetchedProfile").field("attributes", &self.attributes.len()).finish_non_exhaustive()
     }
 }
 
@@ -93,7 +106,7 @@ struct Attribute<'a> {
     modified_at: Option<Value>,
 }
 
-/// Reads the document of a profile; none if it is not Target's. An attribute that cannot be read is left out, it alone.
+/// Reads the document of a profile; none if it is not Target's. An attribute that cannot be read is named, and the others are read.
 #[must_use]
 pub fn read(body: &[u8]) -> Option<FetchedProfile> {
     let document: Document<'_> = serde_json::from_slice(body).ok()?;
@@ -101,13 +114,31 @@ pub fn read(body: &[u8]) -> Option<FetchedProfile> {
         return None;
     }
     let whole = document.modified_at.as_ref().and_then(time);
-    let shown = |(name, attribute): (String, &RawValue)| {
-        let attribute: Attribute<'_> = serde_json::from_str(attribute.get()).ok()?;
-        let own = attribute.modified_at.as_ref().and_then(time);
-        let (modified_at, is_whole) = (own.or(whole), own.is_none());
-        Some((bare(&name).to_owned(), Shown { value: text(attribute.value?)?, modified_at, is_whole }))
+    let mut profile = FetchedProfile::default();
+    for (name, raw) in attributes(document.attributes)? {
+        let name = bare(&name).to_owned();
+        match shown(raw, whole) {
+            Ok(Some(shown)) => drop(profile.attributes.insert(name, shown)),
+            Ok(None) => {}
+            Err(Unreadable) => drop(profile.unreadable.insert(name)),
+        }
+    }
+    Some(profile)
+}
+
+/// An attribute that is there, and nobody can tell its value.
+struct Unreadable;
+
+/// Reads an attribute; none where it has no value. Its object is documented; a plain value is read as what it says.
+fn shown(raw: &RawValue, whole: Option<Timestamp>) -> Result<Option<Shown>, Unreadable> {
+    let attribute = match raw.get().starts_with('{') {
+        true => serde_json::from_str(raw.get()).map_err(|_| Unreadable)?,
+        false => Attribute { value: Some(raw), modified_at: None },
     };
-    Some(FetchedProfile(attributes(document.attributes)?.into_iter().filter_map(shown).collect()))
+    let own = attribute.modified_at.as_ref().and_then(time);
+    let (modified_at, is_whole) = (own.or(whole), own.is_none());
+    let value = attribute.value.map_or(Ok(None), text)?;
+    Ok(value.map(|value| Shown { value, modified_at, is_whole }))
 }
 
 /// The attributes by name; an empty list is how some tools write an empty object. None of anything else: taken for no
@@ -122,12 +153,13 @@ fn attributes(raw: Option<&RawValue>) -> Option<BTreeMap<String, &RawValue>> {
     }
 }
 
-/// A value as text. A number keeps its digits: through a binary float it would lose some.
-fn text(raw: &RawValue) -> Option<String> {
+/// A value as text; none of `null`. A number keeps its digits: through a binary float it would lose some.
+fn text(raw: &RawValue) -> Result<Option<String>, Unreadable> {
     match raw.get() {
-        "null" => None,
-        text if text.starts_with('"') => serde_json::from_str(text).ok(),
-        text => Some(text.to_owned()),
+        "null" => Ok(None),
+        text if text.starts_with('"') => serde_json::from_str(text).map(Some).map_err(|_| Unreadable),
+        text if text.starts_with(['{', '[']) => Err(Unreadable),
+        text => Ok(Some(text.to_owned())),
     }
 }
 
@@ -162,7 +194,7 @@ mod tests {
             "modifiedAt":"2026-01-01T16:35:45",
             "profileAttributes":{"visits":{"value":"7","modifiedAt":"2026-01-01T16:35:45"},
                                  "profile.a":{"value":1},"user.b":{"value":null}}}"#;
-        let profile = read(body).expect("Target's own").0;
+        let profile = read(body).expect("Target's own").attributes;
         let at = Timestamp::parse("2026-01-01T16:35:45Z").expect("valid");
         assert_eq!(profile["visits"], Shown { value: "7".into(), modified_at: Some(at), is_whole: false });
         assert_eq!(profile["a"], Shown { value: "1".into(), modified_at: Some(at), is_whole: true });
@@ -174,10 +206,12 @@ mod tests {
         let body = br#"{"client":"acme","profileAttributes":{"good":{"value":"7"},"none":{},"null":null,"text":"x",
             "list":[1],"twice":{"value":"1","value":"2"},"half":{"value":"\ud800"},"yes":{"value":true},
             "long":{"value":7777777777777777777777777777.10}}}"#;
-        let profile = read(body).expect("Target's own").0;
+        let profile = read(body).expect("Target's own");
         let found: Vec<(&str, &str)> =
-            profile.iter().map(|(name, shown)| (name.as_str(), shown.value.as_str())).collect();
-        assert_eq!(found, [("good", "7"), ("long", "7777777777777777777777777777.10"), ("yes", "true")]);
+            profile.attributes.iter().map(|(name, shown)| (name.as_str(), shown.value.as_str())).collect();
+        let long = ("long", "7777777777777777777777777777.10");
+        assert_eq!(found, [("good", "7"), long, ("text", "x"), ("yes", "true")]);
+        assert_eq!(profile.unreadable.iter().collect::<Vec<_>>(), ["half", "list", "twice"]);
     }
 
     #[test]
@@ -186,7 +220,7 @@ mod tests {
             let body = format!(
                 r#"{{"client":"acme","modifiedAt":{whole},"profileAttributes":{{"a":{{"value":"7","modifiedAt":{own}}}}}}}"#
             );
-            read(body.as_bytes()).expect("Target's own").0["a"].modified_at.map(|at| at.to_string())
+            read(body.as_bytes()).expect("Target's own").attributes["a"].modified_at.map(|at| at.to_string())
         };
         let (new, old) = ("\"2026-01-01T16:35:45\"", "\"2025-01-01T00:00:00\"");
         assert_eq!(at(new, old).as_deref(), Some("2026-01-01T16:35:45Z"));

@@ -208,5 +208,5 @@ fn last_known(row: &ProfileRow) -> FetchedProfile {
         let sent = basis.sends(&row.sends, |at| at).pop()?;
         Some((basis.name.clone(), Shown { value: sent.value, modified_at: Some(sent.at), is_whole: false }))
     });
-    FetchedProfile(sent.collect())
+    FetchedProfile::of(sent.collect())
 }

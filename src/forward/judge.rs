@@ -91,6 +91,7 @@ pub enum By<'f> {
 }
 
 /// A profile all of whose attributes were judged.
+#[derive(Default)]
 pub struct Judgement {
     attributes: Vec<Judged>,
     /// Others' attributes, which a batch would remove.
@@ -99,6 +100,8 @@ pub struct Judgement {
     pub readings: Vec<Reading>,
     /// Whether something of it has neither a reading nor a memory.
     pub is_groundless: bool,
+    /// Whether others' attributes cannot be read, which a batch would remove.
+    pub has_unreadable_others: bool,
 }
 
 struct Judged {
@@ -106,6 +109,8 @@ struct Judged {
     decision: Decision,
     value: String,
     is_logged: bool,
+    /// Whether it is known what Target shows.
+    is_read: bool,
     /// Whether Target shows that value.
     is_shown: bool,
     /// Time of what Target shows.
@@ -115,11 +120,11 @@ struct Judged {
 /// Judges a claim that was read with its basis. `now` is this device's time.
 #[must_use]
 pub fn judge(basis: Vec<Basis>, log: &SendLog, by: By<'_>, skew: Skew, now: Timestamp) -> Judgement {
-    let mut judgement =
-        Judgement { attributes: Vec::new(), others: Vec::new(), readings: Vec::new(), is_groundless: false };
+    let mut judgement = Judgement::default();
     if let By::Reading(found) = by {
         let is_others = |name: &str| !basis.iter().any(|basis| basis.name == name);
-        let others = found.0.iter().filter(|(name, shown)| is_others(name) && !shown.value.is_empty());
+        let others = found.attributes.iter().filter(|(name, shown)| is_others(name) && !shown.value.is_empty());
+        judgement.has_unreadable_others = found.unreadable.iter().any(|name| is_others(name));
         judgement.others = others.map(|(name, shown)| (name.clone(), log.as_written(name, shown.clone()))).collect();
     }
     for basis in basis {
@@ -131,16 +136,20 @@ pub fn judge(basis: Vec<Basis>, log: &SendLog, by: By<'_>, skew: Skew, now: Time
 impl Judgement {
     fn judge(&mut self, basis: Basis, log: &SendLog, by: By<'_>, skew: Skew, now: Timestamp) {
         let shown = match by {
-            By::Reading(found) => found.0.get(&basis.name).map(|shown| log.as_written(&basis.name, shown.clone())),
+            By::Reading(found) => {
+                found.attributes.get(&basis.name).map(|shown| log.as_written(&basis.name, shown.clone()))
+            }
             By::Alone | By::Memory => None,
         };
         // What one's own name carries is nobody else's, and is noted all the same: an answer may be lost.
         let is_logged = !matches!(by, By::Alone);
         let is_shared = !basis.is_own && is_logged;
+        // An attribute that cannot be read goes on from what was sent of it, as a profile does.
+        let is_read = matches!(by, By::Reading(found) if !found.unreadable.contains(&basis.name));
         let (decision, value) = if is_shared {
             let sends = basis.sends(log, |at| skew.apply(at));
             let is_unknown = sends.is_empty() && !basis.operation.replaces() && basis.is_pending;
-            self.is_groundless |= matches!(by, By::Memory) && is_unknown;
+            self.is_groundless |= !is_read && is_unknown;
             let own = Own {
                 value: &basis.value,
                 version: basis.version,
@@ -154,11 +163,11 @@ impl Judgement {
         };
         let seen_at = shown.as_ref().and_then(|shown| shown.modified_at);
         let is_shown = shown.as_ref().is_some_and(|shown| shown.value == value);
-        if is_shared && matches!(by, By::Reading(_)) {
+        if is_shared && is_read {
             let (name, version) = (basis.name.clone(), basis.version);
             self.readings.push(Reading { name, shown, decision, version });
         }
-        self.attributes.push(Judged { basis, decision, value, is_logged, is_shown, seen_at });
+        self.attributes.push(Judged { basis, decision, value, is_logged, is_read, is_shown, seen_at });
     }
 
     /// What is pending, but for what theirs wins over.
@@ -224,7 +233,7 @@ impl Judgement {
         let (arrived, lost): (Vec<&Judged>, Vec<&Judged>) = self
             .attributes
             .iter()
-            .filter(is_settled)
+            .filter(|judged| judged.is_read && is_settled(judged))
             .partition(|judged| judged.is_shown || judged.decision == Decision::Superseded);
         let lost = lost.into_iter().map(|judged| (judged.basis.name.clone(), judged.basis.version));
         (i64::try_from(arrived.len()).unwrap_or(0), lost.collect())
@@ -259,23 +268,44 @@ mod tests {
         assert_eq!(Skew::between(device.minus(seconds(3_600)), device).apply(device), device.minus(seconds(3_600)));
     }
 
-    #[test]
-    fn the_time_of_an_attempt_that_a_crash_cut_off_is_put_on_target_s_clock_once() {
-        // The device's clock is 160 s behind. What was sent before the crash arrived at once.
-        let (device, skew) = (Timestamp::from_millis(1_800_000_000_000), Skew::Ahead(Duration::from_secs(160)));
-        let sent_at = skew.apply(device);
-        let basis = Basis {
+    fn visits(value: &str, event_time: Timestamp) -> Basis {
+        Basis {
             name: "visits".to_owned(),
-            value: "3".to_owned(),
+            value: value.to_owned(),
             version: 7,
             operation: Operation::Add,
-            event_time: device,
+            event_time,
             items: None,
             is_own: false,
             is_pending: true,
             delivered_version: 0,
             delivered: None,
-        };
+        }
+    }
+
+    #[test]
+    fn an_attribute_that_cannot_be_read_goes_on_from_what_was_sent_or_has_no_ground() {
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let found = |name: &str| FetchedProfile { unreadable: [name.to_owned()].into(), ..FetchedProfile::default() };
+        let judged =
+            |log: &SendLog, name: &str| judge(vec![visits("7", now)], log, By::Reading(&found(name)), Skew::None, now);
+        let nothing_sent = judged(&SendLog::default(), "visits");
+        assert!(nothing_sent.is_groundless && nothing_sent.readings.is_empty());
+        let mut log = SendLog::default();
+        let at = now.minus(Duration::from_secs(9_000));
+        let (value, own) = ("15".to_owned(), "5".to_owned());
+        log.add("visits", Sent { value, own, version: 5, at, is_noted: true, seen_at: None, is_lost: false });
+        let sent = judged(&log, "visits");
+        assert_eq!((sent.is_groundless, sent.attributes[0].value.as_str()), (false, "17"));
+        assert!(!sent.has_unreadable_others && judged(&log, "theirs").has_unreadable_others);
+    }
+
+    #[test]
+    fn the_time_of_an_attempt_that_a_crash_cut_off_is_put_on_target_s_clock_once() {
+        // The device's clock is 160 s behind. What was sent before the crash arrived at once.
+        let (device, skew) = (Timestamp::from_millis(1_800_000_000_000), Skew::Ahead(Duration::from_secs(160)));
+        let sent_at = skew.apply(device);
+        let basis = visits("3", device);
         let mut log = SendLog::default();
         let (value, own) = ("3".to_owned(), "3".to_owned());
         log.add(
@@ -283,7 +313,7 @@ mod tests {
             Sent { value: value.clone(), own, version: 7, at: sent_at, is_noted: true, seen_at: None, is_lost: false },
         );
         let shown = Shown { value, modified_at: Some(sent_at), is_whole: false };
-        let found = FetchedProfile([("visits".to_owned(), shown)].into());
+        let found = FetchedProfile::of([("visits".to_owned(), shown)].into());
         let judgement = judge(vec![basis], &log, By::Reading(&found), skew, device.plus(Duration::from_secs(3)));
         assert_eq!(judgement.attributes[0].value, "3");
     }

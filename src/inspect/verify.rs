@@ -182,11 +182,12 @@ pub fn compare(
         .attributes
         .iter()
         .map(|own| {
-            let there = found.0.get(&own.name);
+            let there = found.attributes.get(&own.name);
             let sent = own.sends.last().map(|sent| sent.value.clone());
             let verdict = match (&sent, there) {
                 (None, _) => Verdict::NotSent,
                 (Some(sent), Some(there)) if *sent == there.value => Verdict::Arrived,
+                _ if found.unreadable.contains(&own.name) => Verdict::ChangedByOthers,
                 _ if there.is_none() || lost.iter().any(|(name, _)| *name == own.name) => Verdict::NotArrived,
                 _ => Verdict::ChangedByOthers,
             };
@@ -199,7 +200,7 @@ pub fn compare(
             }
         })
         .collect();
-    for (name, there) in &found.0 {
+    for (name, there) in &found.attributes {
         if !row.attributes.iter().any(|own| own.name == *name) {
             all.push(VerifiedAttribute {
                 name: name.clone(),

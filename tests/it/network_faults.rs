@@ -8,6 +8,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use outpost::adobe::{Pin, ProxyOptions, TlsOptions};
+use outpost::core::forwarding::route::Mode;
+use outpost::forward::ForwarderRules;
 use rcgen::{CertificateParams, CertifiedKey, KeyPair, PublicKeyData, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -18,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{Running, Setup, used, write_private};
+use crate::support::{Running, Setup, rules, used, write_private};
 
 const YES: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 34\r\n\r\ntrueRequest successfully submitted\n";
 
@@ -39,13 +41,14 @@ where
     address
 }
 
-/// Reads the head of a request; what follows is left.
-async fn read_head(stream: &mut (impl AsyncRead + Unpin)) {
+/// Reads the head of a request, and gives it; what follows is left.
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut seen = Vec::new();
     let mut byte = [0];
     while !seen.ends_with(b"\r\n\r\n") && stream.read(&mut byte).await.is_ok_and(|read| read > 0) {
         seen.push(byte[0]);
     }
+    seen
 }
 
 /// What a server answers to each request.
@@ -374,4 +377,35 @@ async fn older_tls_is_refused() {
     })
     .await;
     check(&format!("https://localhost:{}", address.port()), None, "offline", "ServerDoesNotSupportTls12Or13").await;
+}
+
+#[tokio::test]
+async fn a_total_that_target_shows_as_nothing_that_can_be_read_is_not_overwritten() {
+    let (reads, updates) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counters = (reads.clone(), updates.clone());
+    let target = async |mut stream: TcpStream, (reads, updates): (Arc<AtomicUsize>, Arc<AtomicUsize>)| {
+        let head = read_head(&mut stream).await;
+        let profile = r#"{"client":"acme","profileAttributes":{"visits":{"value":[7]},"spend":{"value":"1"}}}"#;
+        let answer = if head.starts_with(b"GET") {
+            reads.fetch_add(1, Ordering::Relaxed);
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{profile}", profile.len()).into_bytes()
+        } else {
+            updates.fetch_add(1, Ordering::Relaxed);
+            YES.to_vec()
+        };
+        let _ = stream.write_all(&answer).await;
+        let _ = stream.shutdown().await;
+    };
+    let address = server(move |stream| target(stream, counters.clone())).await;
+    let forwarding = ForwarderRules { late_after: Some(Duration::from_secs(900)), ..rules(Mode::Single) };
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup { forwarding, ..Setup::default() };
+    let mut agent = Running::start(&setup, dir.path(), &format!("http://{address}"), None).await;
+    agent.record(&used("1", "7", "Lund", 1.0)).await;
+    // It was read, waited, and was read again.
+    agent.wait_status(|_| reads.load(Ordering::Relaxed) >= 2).await;
+    let status = agent.status().await;
+    assert_eq!((status.pending.profiles, status.link.as_str()), (1, "online"));
+    assert_eq!(updates.load(Ordering::Relaxed), 0, "its sum would undo others'");
+    agent.stop().await;
 }

@@ -476,7 +476,7 @@ fn reply(told: FetchTold, date: Option<Timestamp>) -> Reply {
             let shown = |(name, (value, own)): (String, (String, Option<Timestamp>))| {
                 (name, Shown { value, modified_at: own.or(whole), is_whole: own.is_none() })
             };
-            Reply::Found(FetchedProfile(attributes.into_iter().map(shown).collect()))
+            Reply::Found(FetchedProfile::of(attributes.into_iter().map(shown).collect()))
         }
         FetchTold::Missing => Reply::Missing,
         FetchTold::Status(status) => Reply::without_profile(classified(&status, date), "refused".to_owned()),

@@ -84,7 +84,8 @@ impl Core {
             self.setbacks.rest(profile_id, opens, NO_BATCH);
             return self.end_flight(flight, moment, chance);
         }
-        if is_too_large(flight.claim.identity.key(), &row) {
+        let is_too_large = is_too_large(flight.claim.identity.key(), &row);
+        if is_too_large || judgement.has_unreadable_others {
             if flight.plan.situation.existence == Existence::Yes && self.rules.routes.mode == Mode::Auto {
                 if let Some(opens) = self.quota_opens(moment) {
                     self.setbacks.rest(profile_id, opens, QUOTA_SPENT);
@@ -94,6 +95,10 @@ impl Core {
                 self.reserve(&mut flight);
                 flight.update = judgement.update(&flight.claim);
                 return self.goes_out(flight, moment, chance);
+            }
+            if !is_too_large {
+                // A batch would remove what cannot be read.
+                return self.step_aside(flight, moment, chance);
             }
             flight.refuse_all(Reason::TooLarge, "all that Target has of the profile is more than one batch may hold");
             return self.end_flight(flight, moment, chance);

@@ -120,7 +120,7 @@ impl Core {
     }
 
     /// A profile waits, it alone, for longer each time.
-    fn step_aside(&mut self, flight: Flight, moment: Moment, chance: f64) {
+    pub(super) fn step_aside(&mut self, flight: Flight, moment: Moment, chance: f64) {
         let accepted = self.refusals.accepted_count();
         let why = "the profile cannot be read, and what others wrote would be undone";
         self.setbacks.put(flight.claim.profile_id, moment.elapsed, chance, accepted, why);
