@@ -9,6 +9,8 @@ struct Source {
     /// Its path below `src`, with slashes.
     path: String,
     code: String,
+    /// The same with its comments, as it fills the screen.
+    text: String,
 }
 
 impl Source {
@@ -40,7 +42,8 @@ fn sources() -> Vec<Source> {
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
                 let path = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
-                found.push(Source { path, code: code(&text) });
+                let text = text.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned();
+                found.push(Source { path, code: code(&text), text });
             }
         }
     }
@@ -48,10 +51,9 @@ fn sources() -> Vec<Source> {
     found
 }
 
-/// A text without its unit tests and whole-line comments.
+/// A text without its whole-line comments.
 fn code(text: &str) -> String {
-    let before_tests = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-    let lines = before_tests.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -175,6 +177,39 @@ fn neighbours(sources: &[Source]) -> BTreeMap<Module, BTreeMap<String, BTreeSet<
     neighbours
 }
 
+/// Longest function. Units: lines, a screen.
+const FUNCTION_LINES_MAX: usize = 60;
+
+/// Longest file. Units: lines, without its unit tests.
+const FILE_LINES_MAX: usize = 400;
+
+/// Functions that are still longer. Entries are only removed: a new one is cut where its responsibility changes.
+const LONG_FUNCTIONS: [&str; 4] =
+    ["agent/mod.rs::run", "cli/service/manager.rs::install", "cli/status.rs::table", "inspect/status/mod.rs::gather"];
+
+/// Files that are still longer. Entries are only removed.
+const LONG_FILES: [&str; 2] = ["inspect/status/documents.rs", "sandbox/target.rs"];
+
+/// The functions of a text that rustfmt wrote, each with its lines: they end at the first brace of the same indent.
+fn functions(text: &str) -> Vec<(String, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (first, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        let Some((before, after)) = code.split_once("fn ") else { continue };
+        let is_word = |word: &str| ["const", "async"].contains(&word) || word.starts_with("pub") || word.ends_with(')');
+        let name: String = after.chars().take_while(|next| next.is_alphanumeric() || *next == '_').collect();
+        if name.is_empty() || !before.split_whitespace().all(is_word) || code.ends_with([';', '}']) {
+            continue;
+        }
+        let indent = &line[..line.len() - code.len()];
+        let ends = |line: &&str| line.strip_prefix(indent).is_some_and(|rest| rest == "}" || rest.ends_with(");"));
+        let length = lines[first..].iter().position(ends).expect("each function ends") + 1;
+        found.push((name, length));
+    }
+    found
+}
+
 /// Fails for each line of code that holds one of the words, but for files that may.
 fn absent(words: &[&str], may: impl Fn(&Source) -> bool) {
     for source in sources().iter().filter(|source| !may(source)) {
@@ -230,6 +265,28 @@ fn imports_have_no_ring_at_any_level() {
             imports.values_mut().for_each(|imported| imported.retain(|name| !free.contains(name)));
         }
     }
+}
+
+#[test]
+fn functions_fit_a_screen_and_files_are_short() {
+    let mut counted = 0;
+    for source in sources() {
+        let lines = source.text.lines().count();
+        // What is short again leaves the list.
+        let is_listed = LONG_FILES.contains(&source.path.as_str());
+        assert_eq!(is_listed, lines > FILE_LINES_MAX, "src/{}: {lines} lines, at most {FILE_LINES_MAX}", source.path);
+        for (name, length) in functions(&source.text) {
+            let is_listed = LONG_FUNCTIONS.contains(&format!("{}::{name}", source.path).as_str());
+            assert_eq!(
+                is_listed,
+                length > FUNCTION_LINES_MAX,
+                "src/{}: fn {name} is {length} lines, at most {FUNCTION_LINES_MAX}",
+                source.path
+            );
+            counted += 1;
+        }
+    }
+    assert!(counted > 1_000, "the walk found the functions: {counted}");
 }
 
 #[test]

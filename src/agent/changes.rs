@@ -13,7 +13,7 @@ use super::{AgentError, Listeners};
 use crate::adobe::{Client, ClientOptions};
 use crate::core::mapping::Mappings;
 use crate::device::clock::Clock;
-use crate::device::shared::Shared;
+use crate::device::live::Live;
 use crate::forward::shown::{Bounds, ReadQuota, SharedBounds};
 use crate::forward::{ForwarderRules, ForwarderSettings};
 use crate::http::api::Api;
@@ -97,8 +97,8 @@ pub(super) struct Changing {
 
 /// What new settings reach.
 pub(super) struct LiveParts {
-    pub(super) mappings: Shared<Mappings>,
-    pub(super) origins: Shared<Vec<String>>,
+    pub(super) mappings: Live<Mappings>,
+    pub(super) origins: Live<Vec<String>>,
     pub(super) bounds: SharedBounds,
     pub(super) keep: watch::Sender<Duration>,
     pub(super) reads: ReadQuota,
@@ -110,7 +110,7 @@ pub(super) struct LiveParts {
 }
 
 /// Makes the checks of a listener, for these origins.
-type GuardMaker = Box<dyn Fn(&Shared<Vec<String>>) -> Guard + Send>;
+type GuardMaker = Box<dyn Fn(&Live<Vec<String>>) -> Guard + Send>;
 
 /// The listeners, which may change.
 pub(super) struct Serving {
@@ -209,7 +209,7 @@ impl LiveParts {
 
 impl Serving {
     /// Serves on this from now on; on the one before, what has begun comes to its end.
-    fn listen_http(&mut self, http: TcpListener, origins: &Shared<Vec<String>>) {
+    fn listen_http(&mut self, http: TcpListener, origins: &Live<Vec<String>>) {
         let (end, ended) = watch::channel(false);
         self.end_http.replace(end).map(|before| before.send(true));
         let guard = (self.guard)(origins);

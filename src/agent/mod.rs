@@ -19,10 +19,10 @@ use crate::core::forwarding::quota::QuotaClock;
 use crate::core::limits::STOP_TIMEOUT;
 use crate::core::tokens::Tokens;
 use crate::device::clock::Clock;
+use crate::device::live::Live;
 use crate::device::log_level::LogLevel;
 use crate::device::metrics::Metrics;
 use crate::device::pulse::Pulse;
-use crate::device::shared::Shared;
 use crate::device::supervisor::{self, News};
 use crate::forward::shown::{LinkView, PendingAtStart, ProfileWaits, ReadQuota, RouteCounts, SharedBounds};
 use crate::http::admission::Admission;
@@ -60,7 +60,7 @@ pub struct AgentOptions {
     /// The device's name.
     pub device_id: String,
     /// Who may do what through the local API.
-    pub tokens: Shared<Tokens>,
+    pub tokens: Live<Tokens>,
     /// What the names of sessions of the Delivery API are made with.
     pub session_key: SecretString,
     /// How patient the intake is.
@@ -133,8 +133,8 @@ pub async fn run(
     let (forwarder_settings, bounds) = (settings.forwarder(), settings.bounds());
     let Settings { allowed_origins, mappings, target, updates_per_day, reads_per_day, limits, keep_events, .. } =
         settings;
-    let mappings = Shared::new(mappings);
-    let origins = Shared::new(allowed_origins);
+    let mappings = Live::new(mappings);
+    let origins = Live::new(allowed_origins);
     let bounds = SharedBounds::new(bounds);
     let (keep_sender, keep_events) = watch::channel(keep_events);
     let Opened { mut store, snapshot, reader } = Opened::open(&store_file, limits).map_err(AgentError::Store)?;
@@ -228,7 +228,7 @@ pub async fn run(
     for work in intake_works {
         tasks.spawn(work);
     }
-    let guard = move |origins: &Shared<Vec<String>>| Guard::Tcp {
+    let guard = move |origins: &Live<Vec<String>>| Guard::Tcp {
         tokens: tokens.clone(),
         allowed_origins: origins.clone(),
         sessions: sessions.clone(),

@@ -9,7 +9,7 @@ use clap::Args;
 use super::{Failure, warn};
 use crate::agent::data_dir::{DataDir, DeviceId};
 use crate::config::{AgentConfig, Config, Problems, Sources, default_path};
-use crate::device::mount::is_mounted;
+use crate::device::disk::is_mounted;
 use crate::device::supervisor::{self, News};
 
 /// The configuration of `--sandbox` without a file.

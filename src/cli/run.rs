@@ -14,10 +14,10 @@ use crate::agent::{self, AgentOptions, Change, Listeners, Settings};
 use crate::config::Config;
 use crate::core::limits::SANDBOX_REQUESTS_KEPT;
 use crate::core::tokens::Tokens;
+use crate::device::live::Live;
 use crate::device::log_level::LogLevel;
 use crate::device::logging;
 use crate::device::rights;
-use crate::device::shared::Shared;
 use crate::http::api::ReloadSender;
 use crate::http::server::ServerOptions;
 use crate::sandbox::faults::Faults;
@@ -62,7 +62,7 @@ pub(super) fn run_under(
     let data_dir = DataDir::new(&config.agent.data_dir);
     let lock = data_dir.lock_within(LOCK_PATIENCE).map_err(|error| Failure::failed(&error))?;
     let token = data_dir.token().map_err(|error| Failure::failed(&error))?;
-    let tokens = Shared::new(data_dir.tokens().map_err(|error| Failure::failed(&error))?);
+    let tokens = Live::new(data_dir.tokens().map_err(|error| Failure::failed(&error))?);
     let log = &config.log;
     let (guard, log_level) = logging::start(log.level, &log.dir, log.keep_files, elsewhere)
         .map_err(|error| Failure::because(format!("the log folder {} cannot be used: {error}", log.dir.display())))?;
@@ -91,7 +91,7 @@ struct Start {
     data_dir: DataDir,
     device_id: String,
     token: SecretString,
-    tokens: Shared<Tokens>,
+    tokens: Live<Tokens>,
     log_level: LogLevel,
 }
 

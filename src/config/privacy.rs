@@ -15,7 +15,7 @@ use crate::core::mapping::PrivacyRules;
 use crate::core::mapping::expression::Engine;
 use crate::core::mapping::hash::{Encoding, HashKey, HashRule, Normalisation};
 
-/// Shortest key. Units: bytes. Source: contract, section 3.
+/// Shortest key. Units: bytes. Limits: 256 bits, the output of SHA-256, as RFC 2104 advises.
 const KEY_BYTES_MIN: usize = 32;
 
 /// The one kind of hash.

@@ -16,13 +16,14 @@ use crate::core::limits::{BATCH_ROWS_MAX, QUOTA_WINDOW, READS_PER_DAY, READS_PER
 use crate::forward::ForwarderRules;
 use crate::store::{StoreKey, StoreLimits};
 
-/// This device's share of Target's quota unless told otherwise. Source: contract, section 3.
+/// This device's share of Target's quota unless told otherwise. Units: single updates in 24 hours. Shown in
+/// `agent.toml.example`.
 const UPDATES_PER_DAY: u64 = 10_000;
 
 /// The quota of all devices of a client together. Source: Target Single Profile Update API.
 const UPDATES_PER_DAY_MAX: u64 = 1_000_000;
 
-/// How long an event is kept after its delivery unless told otherwise. Source: contract, section 3.
+/// Time that an event is kept after its delivery unless told otherwise. Shown in `agent.toml.example`.
 const KEEP_EVENTS: Duration = Duration::from_secs(30 * 86_400);
 
 const KEEP_EVENTS_MAX: Duration = Duration::from_secs(3_650 * 86_400);
@@ -30,8 +31,8 @@ const KEEP_EVENTS_MAX: Duration = Duration::from_secs(3_650 * 86_400);
 /// An unchanged value is to be sent again before Target forgets the profile. Source: Target, lifetime of profiles.
 const RESEND_AFTER_MAX: Duration = Duration::from_secs(14 * 86_400);
 
-/// A value is late when its event is older than this as it is about to be sent, unless told otherwise. Source: contract,
-/// section 6.
+/// Age of an event above which its value is late as it is about to be sent, unless told otherwise. Shown in
+/// `agent.toml.example`.
 const LATE_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// How long after its delivery a profile is read back unless told otherwise: Target says that most writes show within an hour.

@@ -9,7 +9,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// What a variable begins with that is a part of the configuration. Source: contract, section 3.
+/// Prefix of the environment variables that override the configuration. Described in README.md, "Install".
 const PREFIX: &str = "OUTPOST_";
 
 /// What stands between the sections and the key in the name of a variable.

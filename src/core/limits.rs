@@ -1,6 +1,7 @@
-//! Every bound of the agent, in one place: what it limits, in which unit, and where the number comes from.
+//! Bounds that several parts of the agent share: what each limits, in which unit, and where the number comes from.
 //!
-//! Nothing here does anything; nothing elsewhere hides a number of its own.
+//! Nothing here does anything. Numbers of one file alone, such as a default of the configuration or an interval between two
+//! looks, stand at the top of that file.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is measured, and how it is told to Prometheus. Names are those of the contract, section 4.
+//! Measurements, and their text for Prometheus. Dashboards depend on the names.
 //!
 //! No label holds anything of a person: only the names of APIs and outcomes, which are few.
 

@@ -1,10 +1,10 @@
-//! What the machine is: its clocks, network, disks and rights, what watches over the process, and where it tells of itself.
+//! The machine: its clocks, network, disks and rights, what watches over the process, and where it tells of itself.
 
 pub mod clock;
 
 pub mod network;
 
-pub mod mount;
+pub mod disk;
 
 pub mod rights;
 
@@ -12,7 +12,7 @@ pub mod supervisor;
 
 pub mod pulse;
 
-pub mod shared;
+pub mod live;
 
 pub mod metrics;
 

@@ -76,16 +76,12 @@ pub fn foresee(
     reply: Reply,
 ) -> Result<Vec<Foreseen>, StoreError> {
     let (mut core, mut moment) = (foresight.core(), foresight.moment);
-    let (in_flight, mut reply) = (InFlight::default(), Some(reply));
-    let mut foreseen = Vec::new();
+    let (mut foreseen, mut reply) = (Vec::new(), Some(reply));
     for _ in 0..ACTIONS_MAX {
         let action = core.next(moment);
         let input = match action {
             Action::Claim(ask) => {
-                // It comes first, whatever else was changed by the event.
-                let ask = Ask { limit: usize::MAX, ..ask };
-                let Claims { mut claims, backlog } = store.claim(&in_flight, ask.rules())?;
-                claims.retain(|claim| claim.profile_id == profile_id);
+                let Claims { claims, backlog } = claim(store, ask, profile_id)?;
                 Input::Claimed(Ok(Claims { claims, backlog: backlog + foresight.backlog }))
             }
             Action::ClaimDue(_) => Input::Due(Ok(ReadBacks::default())),
@@ -107,11 +103,7 @@ pub fn foresee(
                 break;
             }
             Action::Settle(settles) => {
-                // It was decided before the requests.
-                let route = settles.iter().find_map(route).map(Foreseen::Route);
-                let first = foreseen.iter().position(|it| matches!(it, Foreseen::Send(_))).unwrap_or(foreseen.len());
-                foreseen.splice(first..first, route);
-                foreseen.extend(settles.iter().flat_map(ended));
+                settled(&mut foreseen, &settles);
                 break;
             }
             Action::Retract(..) => Input::Retracted(Ok(())),
@@ -133,6 +125,22 @@ pub fn foresee(
     foreseen
         .extend(waits(&mut core, profile_id, moment).filter(|it| !is_sent || !matches!(it, Foreseen::QuotaSpent(_))));
     Ok(foreseen)
+}
+
+/// Claims that profile: it comes first, whatever else was changed by the event.
+fn claim(store: &Store, ask: Ask, profile_id: i64) -> Result<Claims, StoreError> {
+    let ask = Ask { limit: usize::MAX, ..ask };
+    let mut claims = store.claim(&InFlight::default(), ask.rules())?;
+    claims.claims.retain(|claim| claim.profile_id == profile_id);
+    Ok(claims)
+}
+
+/// Puts the route before the requests, since it was decided before them, and how it ended after.
+fn settled(foreseen: &mut Vec<Foreseen>, settles: &[Settle]) {
+    let route = settles.iter().find_map(route).map(Foreseen::Route);
+    let first = foreseen.iter().position(|it| matches!(it, Foreseen::Send(_))).unwrap_or(foreseen.len());
+    foreseen.splice(first..first, route);
+    foreseen.extend(settles.iter().flat_map(ended));
 }
 
 fn route(settle: &Settle) -> Option<Route> {

@@ -16,7 +16,7 @@ use super::problem::Problem;
 use super::sessions::Sessions;
 use crate::core::tokens::{NamedToken, Right, Tokens};
 use crate::device::clock::Clock;
-use crate::device::shared::Shared;
+use crate::device::live::Live;
 
 /// Paths that tell nothing and need no token: probes of a supervisor.
 const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
@@ -37,9 +37,9 @@ pub enum Guard {
     /// On loopback TCP: Host, Origin, then the token.
     Tcp {
         /// Who may do what.
-        tokens: Shared<Tokens>,
+        tokens: Live<Tokens>,
         /// Origins of web pages that may record events.
-        allowed_origins: Shared<Vec<String>>,
+        allowed_origins: Live<Vec<String>>,
         /// Browsers that may look at the page.
         sessions: Arc<Sessions>,
     },

@@ -8,7 +8,7 @@ use crate::core::event::{Event, EventStatus};
 use crate::core::limits::EVENT_TIME_AHEAD_MAX;
 use crate::core::mapping::{Mappings, Meaning};
 use crate::device::clock::Clock;
-use crate::device::shared::Shared;
+use crate::device::live::Live;
 use crate::store::{Recorded, Recording, Room, Store, StoreError, Transaction, Writer};
 
 pub mod cloudevents;
@@ -39,14 +39,14 @@ pub struct Answer {
 #[derive(Clone)]
 pub struct Intake {
     writer: Writer,
-    mappings: Shared<Mappings>,
+    mappings: Live<Mappings>,
     clock: Arc<Clock>,
 }
 
 impl Intake {
     /// An intake in front of a writer.
     #[must_use]
-    pub const fn new(writer: Writer, mappings: Shared<Mappings>, clock: Arc<Clock>) -> Self {
+    pub const fn new(writer: Writer, mappings: Live<Mappings>, clock: Arc<Clock>) -> Self {
         Self { writer, mappings, clock }
     }
 

@@ -12,7 +12,7 @@ use outpost::core::forwarding::route::{Mode, RouteRules};
 use outpost::core::identity::IdentityKind;
 use outpost::core::mapping::Mappings;
 use outpost::core::tokens::{NamedToken, Tokens};
-use outpost::device::shared::Shared;
+use outpost::device::live::Live;
 use outpost::forward::ForwarderRules;
 use outpost::http::server::ServerOptions;
 use outpost::inspect::status::Status;
@@ -248,7 +248,7 @@ impl Running {
         let options = AgentOptions {
             store_file: setup.store_file(dir),
             device_id: "device-1".to_owned(),
-            tokens: Shared::new(Tokens::of_admin(TOKEN).with(setup.tokens.clone())),
+            tokens: Live::new(Tokens::of_admin(TOKEN).with(setup.tokens.clone())),
             session_key: SecretString::from(TOKEN),
             server: setup.server,
             settings: setup.settings(endpoint),

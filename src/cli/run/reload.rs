@@ -16,8 +16,8 @@ use crate::agent::data_dir::{DataDir, Endpoint};
 use crate::cli::load::{ConfigArgs, Loaded};
 use crate::config::{AgentConfig, Config, LogConfig};
 use crate::core::tokens::Tokens;
+use crate::device::live::Live;
 use crate::device::log_level::LogLevel;
-use crate::device::shared::Shared;
 use crate::http::api::Reloaded;
 use crate::intake::kinds::Kinds;
 
@@ -28,7 +28,7 @@ pub(super) type Request = oneshot::Sender<Result<Reloaded, String>>;
 pub(super) struct Reloader {
     pub(super) args: ConfigArgs,
     pub(super) data_dir: DataDir,
-    pub(super) tokens: Shared<Tokens>,
+    pub(super) tokens: Live<Tokens>,
     pub(super) log_level: LogLevel,
     pub(super) changes: mpsc::Sender<Change>,
     /// Where updates go in the place of what is configured: to the embedded sandbox.

@@ -181,7 +181,6 @@ impl Core {
     pub fn new(parts: CoreParts, moment: Moment) -> Self {
         let CoreParts { settings, link, quota, batches, rows_sent } = parts;
         let ForwarderSettings { rules, connections, .. } = settings;
-        let rows_sent = usize::try_from(rows_sent).unwrap_or(usize::MAX);
         let read_back_at = moment.wall.plus(READ_BACK_FIRST);
         Self {
             rules,
@@ -196,7 +195,7 @@ impl Core {
             retracting: None,
             batches: Batches::resume(batches, moment, read_back_at),
             // Nobody knows when they were sent: they count for a day from now.
-            rows_sent: VecDeque::from([(moment.quota.at, rows_sent)]),
+            rows_sent: [(moment.quota.at, usize::try_from(rows_sent).unwrap_or(usize::MAX))].into(),
             skew: Skew::None,
             claims: VecDeque::new(),
             page_size: connections,

@@ -1,4 +1,4 @@
-//! The documents of the local API that tell how the agent is doing. The contract names most of their fields.
+//! The documents of the local API that show how the agent is doing. `src/http/openapi.json` describes their fields.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::device::metrics::Number;
 use crate::intake::kinds::KindViews;
 use crate::store::{AttributeRow, BatchHead, Moment, ProfileEvent, ProfileRow, ReadBack, Totals};
 
-/// The document of `GET /v1/status`; the contract names its fields.
+/// The document of `GET /v1/status`, as `src/http/openapi.json` describes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Status {
@@ -238,7 +238,7 @@ impl From<Moment> for HistoryMoment {
     }
 }
 
-/// The document of `GET /v1/profiles/{kind}/{key}`; the contract names its fields.
+/// The document of `GET /v1/profiles/{kind}/{key}`, as `src/http/openapi.json` describes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Profile {

@@ -1,30 +1,30 @@
-//! A value that is replaced as a whole while others use it.
+//! Values that change while the agent runs: each is replaced as a whole while others use it.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// What holds now; it may change while the agent runs. Cheap to clone.
+/// A value that may change while the agent runs. Cheap to clone; all clones show the same value.
 #[derive(Debug, Default)]
-pub struct Shared<T>(Arc<RwLock<Arc<T>>>);
+pub struct Live<T>(Arc<RwLock<Arc<T>>>);
 
-impl<T> Clone for Shared<T> {
+impl<T> Clone for Live<T> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<T> Shared<T> {
-    /// A value that may be replaced.
+impl<T> Live<T> {
+    /// Wraps a value that may be replaced.
     pub fn new(value: impl Into<Arc<T>>) -> Self {
         Self(Arc::new(RwLock::new(value.into())))
     }
 
-    /// The one that holds now.
+    /// Returns the present value.
     #[must_use]
     pub fn now(&self) -> Arc<T> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Another holds from now on.
+    /// Replaces the value, for all clones.
     pub fn replace(&self, value: impl Into<Arc<T>>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = value.into();
     }

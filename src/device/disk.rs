@@ -1,8 +1,8 @@
-//! Whether a disk is there: what is written to an empty mount point is hidden once the disk comes.
+//! Presence of a disk: what is written to an empty mount point is hidden once the disk comes.
 
 use std::path::Path;
 
-/// Whether a disk is mounted at that path. A directory of the disk above it is none, nor is a path that is not there.
+/// Returns true if a disk is mounted at that path. A directory of the disk above it is none, nor is a path that is not there.
 #[must_use]
 pub fn is_mounted(path: &Path) -> bool {
     #[cfg(unix)]
