@@ -203,7 +203,9 @@ fn functions(text: &str) -> Vec<(String, usize)> {
             continue;
         }
         let indent = &line[..line.len() - code.len()];
-        let ends = |line: &&str| line.strip_prefix(indent).is_some_and(|rest| rest == "}" || rest.ends_with(");"));
+        // A declaration without a body ends at its own indent too.
+        let is_end = |rest: &str| rest == "}" || rest.starts_with(')') && rest.ends_with(';');
+        let ends = |line: &&str| line.strip_prefix(indent).is_some_and(is_end);
         let length = lines[first..].iter().position(ends).expect("each function ends") + 1;
         found.push((name, length));
     }
@@ -275,15 +277,20 @@ fn functions_fit_a_screen_and_files_are_short() {
         // What is short again leaves the list.
         let is_listed = LONG_FILES.contains(&source.path.as_str());
         assert_eq!(is_listed, lines > FILE_LINES_MAX, "src/{}: {lines} lines, at most {FILE_LINES_MAX}", source.path);
+        let mut longest: BTreeMap<String, usize> = BTreeMap::new();
         for (name, length) in functions(&source.text) {
+            let known = longest.entry(name).or_default();
+            *known = length.max(*known);
+            counted += 1;
+        }
+        for (name, length) in longest {
             let is_listed = LONG_FUNCTIONS.contains(&format!("{}::{name}", source.path).as_str());
+            let is_long = length > FUNCTION_LINES_MAX;
             assert_eq!(
-                is_listed,
-                length > FUNCTION_LINES_MAX,
-                "src/{}: fn {name} is {length} lines, at most {FUNCTION_LINES_MAX}",
+                is_listed, is_long,
+                "src/{}: fn {name}: {length} lines, at most {FUNCTION_LINES_MAX}",
                 source.path
             );
-            counted += 1;
         }
     }
     assert!(counted > 1_000, "the walk found the functions: {counted}");
