@@ -319,6 +319,16 @@ fn claim_with(connection: &Connection, in_flight: &InFlight, rules: ClaimRules<'
     Ok(Claims { claims, backlog })
 }
 
+/// Pending attributes, with their profiles, in the order in which profiles became pending.
+const PENDING: &str = concat!(
+    "SELECT id, kind, open(key, 'profile', kind) AS key, existence, existence_at_ms, missing_since_ms,
+         name, open(value, 'attribute', id, name) AS value, version, delivered_version, operation, is_own, is_urgent,
+         event_time_ms
+     FROM profile LEFT JOIN attribute ON profile_id = id AND ",
+    pending!(),
+    " WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL ORDER BY pending_seq, id"
+);
+
 fn claim(
     connection: &Connection,
     in_flight: &InFlight,
@@ -328,14 +338,7 @@ fn claim(
     let busy = in_flight.busy();
     // One statement for all: a query for each profile would cost as much again. A profile without attributes, which there
     // should not be, is claimed too, so that its settlement takes it out.
-    let mut pending = connection.prepare_cached(concat!(
-        "SELECT id, kind, open(key, 'profile', kind) AS key, existence, existence_at_ms, missing_since_ms,
-             name, open(value, 'attribute', id, name) AS value, version, delivered_version, operation, is_own, is_urgent,
-             event_time_ms
-         FROM profile LEFT JOIN attribute ON profile_id = id AND ",
-        pending!(),
-        " WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL ORDER BY pending_seq, id"
-    ))?;
+    let mut pending = connection.prepare_cached(PENDING)?;
     let mut rows = pending.query([])?;
     let mut claims: Vec<Claim> = Vec::new();
     let mut passed_over = None;
