@@ -76,12 +76,13 @@ pub fn foresee(
     reply: Reply,
 ) -> Result<Vec<Foreseen>, StoreError> {
     let (mut core, mut moment) = (foresight.core(), foresight.moment);
-    let (mut foreseen, mut reply) = (Vec::new(), Some(reply));
+    let (in_flight, mut reply) = (InFlight::default(), Some(reply));
+    let mut foreseen = Vec::new();
     for _ in 0..ACTIONS_MAX {
         let action = core.next(moment);
         let input = match action {
             Action::Claim(ask) => {
-                let Claims { claims, backlog } = claim(store, ask, profile_id)?;
+                let Claims { claims, backlog } = claim(store, &in_flight, ask, profile_id)?;
                 Input::Claimed(Ok(Claims { claims, backlog: backlog + foresight.backlog }))
             }
             Action::ClaimDue(_) => Input::Due(Ok(ReadBacks::default())),
@@ -128,9 +129,9 @@ pub fn foresee(
 }
 
 /// Claims that profile: it comes first, whatever else was changed by the event.
-fn claim(store: &Store, ask: Ask, profile_id: i64) -> Result<Claims, StoreError> {
+fn claim(store: &Store, in_flight: &InFlight, ask: Ask, profile_id: i64) -> Result<Claims, StoreError> {
     let ask = Ask { limit: usize::MAX, ..ask };
-    let mut claims = store.claim(&InFlight::default(), ask.rules())?;
+    let mut claims = store.claim(in_flight, ask.rules())?;
     claims.claims.retain(|claim| claim.profile_id == profile_id);
     Ok(claims)
 }

@@ -126,7 +126,7 @@ pub struct BatchEntry {
 pub enum Ending {
     /// Target is done with it.
     Complete {
-        /// Keys of the rows that failed, by [`short_hash`].
+        /// Keys of the rows that failed, by [`short_hash`](crate::core::short_hash::short_hash).
         failed: HashSet<u64>,
         /// True where rows failed that Target does not name: then none of the others is known to be delivered.
         is_uncertain: bool,

@@ -1,7 +1,7 @@
 //! Operations of attributes: one file each, with how events change a value, what is sent where others write it too, and the
 //! tests of both. Pure.
 //!
-//! A new operation is one file here, one line of [`operations!`], and one migration of the store, so that a program which does
+//! A new operation is one file here, one line of `operations!`, and one migration of the store, so that a program which does
 //! not know it refuses the store.
 
 mod decimal;

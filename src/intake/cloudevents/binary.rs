@@ -15,7 +15,7 @@ use super::invalid::{Invalid, not_json, utf8};
 /// Reads one event in binary mode: its attributes are the headers whose name begins with `ce-`.
 ///
 /// # Errors
-/// As for [`structured`].
+/// As for [`structured`](super::structured).
 pub fn binary<'a>(
     headers: impl Iterator<Item = (&'a str, &'a [u8])>,
     content_type: Option<&str>,
