@@ -33,11 +33,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             let read = || {
                 let reader = Reader::open(super::store_file(&config))?;
                 let row = reader.profile(&config.mappings.stored_forms(&args.identity))?;
-                row.map(|row| Ok((reader.profile_events(row.id, EVENTS_SHOWN)?, row))).transpose()
+                let now = Clock::new(reader.counters()?.recorded_at).now();
+                row.map(|row| Ok((reader.profile_events(row.id, EVENTS_SHOWN)?, row, now))).transpose()
             };
             let read = read().map_err(|error: StoreError| Failure::failed(&error))?;
-            let (events, row) = read.ok_or_else(|| Failure::because("this device holds nothing of that identity"))?;
-            profile(row, events, None, Clock::new(None).now())
+            let (events, row, now) =
+                read.ok_or_else(|| Failure::because("this device holds nothing of that identity"))?;
+            profile(row, events, None, now)
         }
     };
     if args.json {

@@ -9,7 +9,6 @@ use super::watch::Watch;
 use super::{Failure, existing_store, print, small_runtime};
 use crate::agent::data_dir::DataDir;
 use crate::config::Config;
-use crate::device::clock::Clock;
 use crate::http::page::PageCode;
 use crate::inspect::status::{BatchView, RouteCount, Status, status_at_rest};
 use crate::intake::view::Shown;
@@ -108,7 +107,6 @@ fn at_rest(config: &Config, data_dir: &DataDir) -> Result<Status, Failure> {
     let device_id = config.agent.device_id.clone().or_else(|| data_dir.existing_device_id()).unwrap_or_default();
     status_at_rest(
         &reader,
-        &Clock::new(None),
         &device_id,
         (config.target.updates_per_day, config.target.reads_per_day),
         config.store.max_bytes,

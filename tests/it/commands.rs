@@ -517,6 +517,24 @@ fn a_clock_that_was_two_days_ahead_does_not_hold_back_what_happens_after_it_was_
 }
 
 #[test]
+fn a_store_at_rest_is_told_by_the_device_s_clock_though_the_system_s_was_set_back() {
+    let device = Device::new();
+    device.record_use("7");
+    let path = device.dir.path().join("data").join(FILE_NAME);
+    // It was recorded two days ahead, and Target was known to have the profile a fortnight before.
+    let now = "CAST(strftime('%s', 'now') AS INTEGER) * 1000";
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch(&format!(
+            "UPDATE journal SET recorded_at_ms = {now} + 172800000;
+             UPDATE profile SET existence = 1, existence_at_ms = {now} + 172800000 - 14 * 86400000"
+        ))
+        .unwrap();
+    let told = device.works(&["explain", "third_party_id:7"]);
+    assert!(told.starts_with("whether Target has the profile is not known"), "{told}");
+}
+
+#[test]
 fn run_refuses_a_store_of_a_newer_program_and_a_second_agent() {
     let device = Device::new();
     let agent = device.run();

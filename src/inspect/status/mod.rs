@@ -197,15 +197,14 @@ impl StatusParts {
 /// [`StoreError::Read`].
 pub fn status_at_rest(
     reader: &Reader,
-    clock: &Clock,
     device_id: &str,
     (updates_per_day, reads_per_day): (u64, u64),
     max_bytes: u64,
     data_dir: &Path,
 ) -> Result<Status, StoreError> {
-    let now = clock.now();
     let reason = Some("the agent is not running; these are the numbers of its store".to_owned());
     let counters = reader.counters()?;
+    let now = Clock::new(counters.recorded_at).now();
     let known = Known {
         counters,
         quota_now: counters.totals.quota_time(Clock::system()).at,
