@@ -13,7 +13,7 @@ use crate::core::limits::{DELIVERY_ID_CHARS_MAX, DELIVERY_PARAMETERS_MAX};
 /// The mbox that carries the attributes.
 const MBOX: &str = "outpost-offline-event";
 
-/// Whether the API takes an identity.
+/// Returns whether the API takes an identity.
 #[must_use]
 pub fn fits(identity: &Identity) -> bool {
     identity.key().chars().count() <= DELIVERY_ID_CHARS_MAX
@@ -42,8 +42,8 @@ pub struct Call {
     pub attributes: Vec<usize>,
 }
 
-/// Encodes attributes of one profile, each with its index, in calls of at most [`DELIVERY_PARAMETERS_MAX`]; `request_id` names
-/// each call.
+/// Encodes attributes of one profile, each with its index, in calls of at most [`DELIVERY_PARAMETERS_MAX`];
+/// `request_id` names each call.
 pub fn encode<'a>(
     identity: &Identity,
     property_token: Option<&str>,

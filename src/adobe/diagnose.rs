@@ -11,7 +11,7 @@ use super::error::ClientError;
 use super::tls;
 use crate::core::timestamp::Timestamp;
 
-/// How long each piece may take.
+/// Time that each piece may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Who vouches for whoever answers in Target's name.
@@ -42,8 +42,8 @@ pub async fn resolve(options: &ClientOptions) -> Result<Option<usize>, String> {
     Ok(Some(addresses.count()))
 }
 
-/// The certificate of whoever answers at Target's endpoint, whether or not it is to be trusted; none without TLS. Nothing but an
-/// empty request is sent, and no token.
+/// The certificate of whoever answers at Target's endpoint, whether or not it is to be trusted; none without TLS.
+/// Nothing but an empty request is sent, and no token.
 ///
 /// # Errors
 /// Why nobody answers.

@@ -8,10 +8,10 @@ use quick_xml::events::Event;
 /// How deep Target's documents go, with room. What goes deeper is not Target's. Units: elements.
 const DEPTH_MAX: usize = 8;
 
-/// How much of the text of an element is kept. Units: bytes. Limits: an encoded key is at most 3,072.
+/// Part of the text of an element that is kept. Units: bytes. Limits: an encoded key is at most 3,072.
 const TEXT_BYTES_MAX: usize = 4 * 1024;
 
-/// How much of the name of an element is kept. Units: bytes. Limits: the longest that means something has 17.
+/// Part of the name of an element that is kept. Units: bytes. Limits: the longest that means something has 17.
 const NAME_BYTES_MAX: usize = 64;
 
 /// The longest piece, a tag or a text, of a document that is Target's: a piece is held whole. Units: bytes.

@@ -41,7 +41,7 @@ pub struct Update {
 }
 
 impl Update {
-    /// Whether the body is within what Target takes; only an update of one attribute may be not.
+    /// Returns whether the body is within what Target takes; only an update of one attribute may be not.
     #[must_use]
     pub const fn fits(&self) -> bool {
         self.body.len() <= UPDATE_BODY_BYTES_MAX

@@ -39,7 +39,7 @@ pub struct Settings {
     pub reads_per_day: u64,
     /// How large the store may grow, and when a value is sent again.
     pub limits: StoreLimits,
-    /// How long an event is kept after its delivery.
+    /// Time that an event is kept after its delivery.
     pub keep_events: Duration,
 }
 

@@ -18,7 +18,7 @@ use crate::store;
 /// Bytes of chance in a token. Limits: 256 bits, as for any key.
 const TOKEN_BYTES: usize = 32;
 
-/// How often a lock that another process has is tried.
+/// Interval at which a lock that another process has is tried.
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A data directory.
@@ -45,7 +45,7 @@ pub struct Endpoint {
 pub struct DeviceId {
     /// The name.
     pub name: String,
-    /// Whether it was made anew, since the disk is that of another machine.
+    /// True if it was made anew, since the disk is that of another machine.
     pub is_cloned: bool,
 }
 
@@ -237,8 +237,9 @@ impl DataDir {
     }
 
     /// The device's name; made on the first call, and made anew on another machine: two that were installed from one
-    /// disk image must not share it. `machine_id` is what the system calls the machine, where it has a name for it; what
-    /// is no machine's name, such as a placeholder of the first seconds after a start, says nothing and changes nothing.
+    /// disk image must not share it. `machine_id` is what the system calls the machine, where it has a name for it;
+    /// what is no machine's name, such as a placeholder of the first seconds after a start, says nothing and changes
+    /// nothing.
     ///
     /// # Errors
     /// [`DataDirError::File`].
@@ -316,10 +317,11 @@ pub fn new_token() -> io::Result<SecretString> {
     Ok(SecretString::from(hex::encode(bytes)))
 }
 
-/// Whether a text names one machine: 16 hexadecimal digits or more, with or without hyphens, and not all the same.
+/// Returns whether a text names one machine: 16 hexadecimal digits or more, with or without hyphens, and not all the
+/// same.
 ///
-/// Source: `/etc/machine-id` is "uninitialized" until the first boot has ended, and firmware without a number of its own
-/// gives zeros or ones.
+/// Source: `/etc/machine-id` is "uninitialized" until the first boot has ended, and firmware without a number of its
+/// own gives zeros or ones.
 fn is_machine_id(text: &str) -> bool {
     const DIGITS_MIN: usize = 16;
     let digits: Vec<char> = text.trim().chars().filter(|next| *next != '-').collect();

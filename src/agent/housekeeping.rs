@@ -12,13 +12,14 @@ use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
 use crate::store::{Full, ProfilePurge, Room, StoreError, Writer};
 
-/// How often old events are looked for.
+/// Interval at which old events are looked for.
 const INTERVAL: Duration = Duration::from_secs(3_600);
 
-/// How soon to look again while there is no room: deliveries make some.
+/// Time until the next look while there is no room: deliveries make some.
 const INTERVAL_FULL: Duration = Duration::from_secs(2);
 
-/// How soon to look again at all profiles, when none of them could go: those that were delivered since must rest first.
+/// Time until the next look at all profiles, when none of them could go: those that were delivered since must rest
+/// first.
 const PROFILES_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Housekeeping of one store.
@@ -182,8 +183,8 @@ struct Pass {
     is_enough: bool,
 }
 
-/// The age of profiles that go next, when the oldest that are left have that age: the half of the last one, as often as it
-/// takes to reach somebody. None when nobody may go any more.
+/// The age of profiles that go next, when the oldest that are left have that age: the half of the last one, as often as
+/// it takes to reach somebody. None when nobody may go any more.
 fn next_age(last: Duration, oldest_left: Option<Duration>) -> Option<Duration> {
     let oldest = oldest_left?;
     let mut age = last;

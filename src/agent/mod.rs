@@ -36,7 +36,7 @@ use crate::intake::Intake;
 use crate::intake::kinds::Kinds;
 use crate::store::{InFlight, Reader, Store, StoreError, StoreFile, StoreLimits, Writer};
 
-/// How often it is looked whether a certificate has changed in its file.
+/// Interval at which to check whether a certificate has changed in its file.
 const CERTIFICATES_INTERVAL: Duration = Duration::from_secs(2);
 
 pub mod data_dir;

@@ -21,7 +21,7 @@ pub const LATE_MAX: Duration = Duration::from_secs(120);
 /// Until then the line that says why is in its file.
 const LOG_TIME: Duration = Duration::from_secs(1);
 
-/// How often it is looked, unless the supervisor asks for more.
+/// Interval of its checks, unless the supervisor asks for more.
 pub const INTERVAL: Duration = Duration::from_secs(30);
 
 /// What the watchdog watches.
@@ -34,7 +34,7 @@ pub struct Watchdog {
     pub clock: Arc<Clock>,
     /// How late a part may be; [`LATE_MAX`].
     pub late_max: Duration,
-    /// How often it is looked; [`INTERVAL`].
+    /// Interval of its checks; [`INTERVAL`].
     pub interval: Duration,
     /// The link, for the line that systemd shows.
     pub link: watch::Receiver<LinkView>,
@@ -84,7 +84,7 @@ impl Watchdog {
         supervisor::tell(News::Stopping);
     }
 
-    /// Whether a part makes no progress, and says which.
+    /// Returns whether a part makes no progress, and says which.
     async fn is_stuck(&self) -> bool {
         let stuck = self.stuck().await;
         if let Some(part) = stuck {

@@ -11,13 +11,13 @@ use serde::de::DeserializeOwned;
 use super::Failure;
 use crate::agent::data_dir::{DataDir, DataDirError, Endpoint, Lock};
 
-/// How long the agent may take for an answer. Limits: a full group on a slow flash card is well below.
+/// Time that the agent may take for an answer. Limits: a full group on a slow flash card is well below.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a data directory may be in use by something that is no agent, or by one that is not ready yet.
+/// Time that a data directory may be in use by something that is no agent, or by one that is not ready yet.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often it is looked at meanwhile.
+/// Interval of the checks meanwhile.
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Who holds the data directory.

@@ -82,7 +82,7 @@ impl Listing<'_> {
     }
 }
 
-/// Whether a key needs no quotes.
+/// Returns whether a key needs no quotes.
 fn is_bare(key: &str) -> bool {
     !key.is_empty() && key.chars().all(|next| next.is_ascii_alphanumeric() || matches!(next, '_' | '-'))
 }

@@ -10,10 +10,10 @@ use toml::de::DeValue;
 use super::document::Table;
 use crate::intake::folder::{Column, Encoding, Field, FolderRules, TableRules, is_time_format};
 
-/// How long a file stays as it is before it counts as complete, unless told otherwise.
+/// Time that a file stays as it is before it counts as complete, unless told otherwise.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// How long files are kept that were read, unless told otherwise.
+/// Time that files are kept that were read, unless told otherwise.
 const KEEP_DONE: Duration = Duration::from_secs(7 * 86_400);
 
 /// Lines that may stand before a table.
@@ -133,8 +133,8 @@ fn field(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<Field> {
     field
 }
 
-/// `columns = { time = ["Date", "Time"], "data.card" = 3 }`: for each field the column by its name, or by its place from
-/// 1; for the time several, which are joined.
+/// `columns = { time = ["Date", "Time"], "data.card" = 3 }`: for each field the column by its name, or by its place
+/// from 1; for the time several, which are joined.
 fn read_columns(section: &Table<'_, '_>) -> Vec<(Field, Vec<Column>)> {
     let mut columns = Vec::new();
     for (key, span, value) in section.entries() {

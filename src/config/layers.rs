@@ -112,12 +112,12 @@ fn over<'a>(below: &mut DeTable<'a>, above: DeTable<'a>, sources: &Sources) {
     }
 }
 
-/// Whether it is a section, such as `[target]`, and not a table in braces.
+/// Returns whether it is a section, such as `[target]`, and not a table in braces.
 pub(super) fn is_section(value: &Value<'_>, sources: &Sources) -> bool {
     value.get_ref().is_table() && !sources.text(value.span()).starts_with('{')
 }
 
-/// Whether it is a list of sections, such as those of `[[mapping]]`.
+/// Returns whether it is a list of sections, such as those of `[[mapping]]`.
 pub(super) fn are_sections(value: &Value<'_>, sources: &Sources) -> bool {
     let items = value.get_ref().as_array();
     items.is_some_and(|items| !items.is_empty() && items.iter().all(|item| is_section(item, sources)))

@@ -10,7 +10,7 @@ use super::document::Table;
 use crate::core::limits::{EVENT_KEY_BYTES_MAX, EVENT_TYPE_BYTES_MAX};
 use crate::intake::line::{Checksum, LineRules, LineSource, Parity, PortSettings};
 
-/// How long the same line is one event, unless told otherwise. Source: ours; a card is lifted within that time.
+/// Time that the same line is one event, unless told otherwise. Source: ours; a card is lifted within that time.
 const DEBOUNCE: Duration = Duration::from_secs(3);
 
 /// What a port is set to, unless told otherwise: what most readers are sold with.

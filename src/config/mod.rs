@@ -83,9 +83,9 @@ pub struct TargetConfig {
     pub updates_per_day: u64,
     /// `[target.quota]`: calls of the Fetch API.
     pub reads_per_day: u64,
-    /// How long after its delivery an unchanged value is sent again, when an event brings it.
+    /// Time after its delivery until an unchanged value is sent again, when an event brings it.
     pub resend_after: Duration,
-    /// How long one request may take.
+    /// Time that one request may take.
     pub timeout: Duration,
     /// Requests in flight.
     pub connections: usize,
@@ -115,7 +115,7 @@ pub struct StoreConfig {
     pub max_bytes: u64,
     /// Bytes that stay free on its disk.
     pub min_free_disk_bytes: u64,
-    /// How long an event is kept after its delivery.
+    /// Time that an event is kept after its delivery.
     pub keep_events: Duration,
     /// What seals the columns that hold people's data.
     pub key: Option<StoreKey>,
@@ -130,7 +130,7 @@ pub struct LogConfig {
     pub level: tracing::Level,
     /// Where files are written.
     pub dir: PathBuf,
-    /// How many daily files are kept.
+    /// Number of daily files that are kept.
     pub keep_files: usize,
 }
 

@@ -35,7 +35,8 @@ const RESEND_AFTER_MAX: Duration = Duration::from_secs(14 * 86_400);
 /// `agent.toml.example`.
 const LATE_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// How long after its delivery a profile is read back unless told otherwise: Target says that most writes show within an hour.
+/// Time after its delivery until a profile is read back unless told otherwise: Target says that most writes show within
+/// an hour.
 const VERIFY_AFTER: Duration = Duration::from_secs(6 * 60 * 60);
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -65,7 +66,7 @@ pub(super) fn agent(top: &Table<'_, '_>) -> AgentConfig {
     AgentConfig { data_dir, device_id, data_disk }
 }
 
-/// Whether a text can name a device.
+/// Returns whether a text can name a device.
 pub(super) fn is_device_id(text: &str) -> bool {
     let is_allowed = |next: char| next.is_ascii_alphanumeric() || matches!(next, '.' | '-' | '_');
     (1..=64).contains(&text.len()) && text.chars().all(is_allowed)

@@ -71,7 +71,8 @@ impl Sources {
         self.push(Origin::File(path.to_owned()), text.to_owned());
     }
 
-    /// A file, and after it the drop-in files: for `agent.toml` those are `agent.d/*.toml`, in the order of their names.
+    /// A file, and after it the drop-in files: for `agent.toml` those are `agent.d/*.toml`, in the order of their
+    /// names.
     ///
     /// # Errors
     /// The file that cannot be read, and the system's words.
@@ -127,7 +128,7 @@ impl Sources {
         self.files().next().map_or(Path::new(""), |(path, _)| path)
     }
 
-    /// Whether any of them holds a text.
+    /// Returns whether any of them holds a text.
     pub(super) fn contains(&self, text: &str) -> bool {
         self.0.iter().any(|source| source.text.contains(text))
     }
@@ -150,7 +151,7 @@ impl Sources {
         text.get(span.start - begin..span.end - begin).unwrap_or_default()
     }
 
-    /// Whether it stands in a variable of the environment, where everything is text.
+    /// Returns whether it stands in a variable of the environment, where everything is text.
     pub(super) fn is_variable(&self, offset: usize) -> bool {
         matches!(self.at(offset).origin, Origin::Variable(_))
     }

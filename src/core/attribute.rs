@@ -45,7 +45,7 @@ pub enum AttributeNameError {
     Empty,
     /// It has more than [`ATTRIBUTE_NAME_CHARS_MAX`] characters.
     TooLong {
-        /// How many it has.
+        /// Number that was found.
         found: usize,
     },
     /// It begins with `profile.`, which is added on the wire.
@@ -72,7 +72,7 @@ impl fmt::Display for AttributeNameError {
 
 impl std::error::Error for AttributeNameError {}
 
-/// Whether a value is short enough for Target, and what is wrong if not.
+/// Returns whether a value is short enough for Target, and what is wrong if not.
 ///
 /// # Errors
 /// The number of characters, when it is above [`ATTRIBUTE_VALUE_CHARS_MAX`].

@@ -110,7 +110,7 @@ pub enum IdentityError {
     Nul,
     /// It has more than [`IDENTITY_CHARS_MAX`] characters.
     TooLong {
-        /// How many it has.
+        /// Number that was found.
         found: usize,
     },
     /// It does not begin with the name of a kind and a colon.

@@ -67,10 +67,10 @@ pub const BATCH_ROWS_A_DAY: u64 = 1_000_000;
 /// Limits: ours; each costs every row a comma.
 pub const BATCH_NAMES_MAX: usize = 1_000;
 
-/// How long a profile that Target has is kept at least after it was last touched, however little room there is.
+/// Least time that a profile that Target has is kept after it was last touched, however little room there is.
 ///
-/// Limits: a write may take a day to show at Target, and until then our own note of it decides. Source: Target's page of a
-/// batch's status has it processed within a day; an hour more for clocks.
+/// Limits: a write may take a day to show at Target, and until then our own note of it decides. Source: Target's page
+/// of a batch's status has it processed within a day; an hour more for clocks.
 pub const PROFILE_UNTOUCHED_MIN: Duration = Duration::from_secs(25 * 60 * 60);
 
 /// Profiles that are untouched for so long go first when room is needed; then those of half of it, and so on.
@@ -79,13 +79,14 @@ pub const PROFILE_UNTOUCHED_FIRST: Duration = Duration::from_secs(365 * 24 * 60 
 /// Shortest time between two batches, unless the backlog is large. Source: ours, so that a quiet shop sends few.
 pub const BATCH_INTERVAL: Duration = Duration::from_secs(60);
 
-/// After how long an incomplete batch is given up. Source: Target's status page of a batch has it processed within a day.
+/// After how long an incomplete batch is given up. Source: Target's status page of a batch has it processed within a
+/// day.
 pub const BATCH_INCOMPLETE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often a row may fail in batches before it is rejected.
+/// Number of times that a row may fail in batches before it is rejected.
 pub const BATCH_ROW_FAILURES_MAX: i64 = 3;
 
-/// How much of a batch's status is read: its failed rows are listed there.
+/// Part of a batch's status that is read: its failed rows are listed there.
 ///
 /// Units: bytes. Limits: every row of a full batch with a long key.
 pub const BATCH_STATUS_BYTES_MAX: usize = 256 << 20;
@@ -96,7 +97,7 @@ pub const DELIVERY_PARAMETERS_MAX: usize = 50;
 /// Longest identity, request id and session id of the Delivery API. Units: characters. Source: its model.
 pub const DELIVERY_ID_CHARS_MAX: usize = 128;
 
-/// How long a profile is known to exist after its last delivery.
+/// Time that a profile is known to exist after its last delivery.
 ///
 /// Limits: Target keeps a profile for 14 days after its last activity; a day is left for clocks and queues.
 /// Source: Target, lifetime of profiles; contract, section 5.
@@ -108,17 +109,17 @@ pub const READS_PER_DAY: u64 = 100_000;
 /// Calls of the Fetch API that a client may make in 24 hours. Source: Target Fetch profile API.
 pub const READS_PER_DAY_MAX: u64 = 1_000_000;
 
-/// How much of a profile is read.
+/// Part of a profile that is read.
 ///
 /// Units: bytes. Limits: Target holds 64 KB of values for a profile; the rest is JSON around them.
 pub const PROFILE_BYTES_MAX: usize = 1024 * 1024;
 
-/// How much of an answer of Target is read.
+/// Part of an answer of Target that is read.
 ///
 /// Units: bytes. Limits: a success is 33 bytes; a portal page needs no more to be told apart.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// How much of Target's words is kept with a refusal.
+/// Part of Target's words that is kept with a refusal.
 ///
 /// Units: characters.
 pub const ANSWER_WORDS_CHARS_MAX: usize = 200;
@@ -156,12 +157,12 @@ pub const EVENT_TIME_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
 /// Connections of the intake that are served at once, per listener; more wait in the kernel's queue.
 pub const INTAKE_CONNECTIONS_MAX: usize = 256;
 
-/// How long a client of the intake may take from one request to the headers of the next.
+/// Time that a client of the intake may take from one request to the headers of the next.
 ///
 /// Limits: long enough for a till that keeps its connection between two customers.
 pub const INTAKE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a client of the intake may take to send the body of a request.
+/// Time that a client of the intake may take to send the body of a request.
 pub const INTAKE_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A request with a larger body is let in only as long as those that are there take less than
@@ -273,7 +274,7 @@ pub const REJECTED_LISTED_MAX: usize = 1_000;
 /// Source: our reading of an undocumented answer; a mistaken date must not silence a device for a year.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// How long a graceful stop may take.
+/// Time that a graceful stop may take.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The window of Target's quota.
@@ -289,16 +290,17 @@ pub const SANDBOX_REQUESTS_KEPT: usize = 1_000;
 /// Limits: ours; others may write meanwhile, and a full batch takes minutes to fill.
 pub const READING_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// Shortest and longest time until a profile is looked for again that Target does not have and that only the web site can make.
+/// Shortest and longest time until a profile is looked for again that Target does not have and that only the web site
+/// can make.
 pub const MISSING_LOOK_MIN: Duration = Duration::from_secs(60 * 60);
 
 /// See [`MISSING_LOOK_MIN`].
 pub const MISSING_LOOK_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long a profile is waited for that Target does not have.
+/// Time that a profile is waited for that Target does not have.
 pub const MISSING_TIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// How long after a lost answer a profile is read back, for the first time and for the last.
+/// Time after a lost answer until a profile is read back, for the first time and for the last.
 ///
 /// Limits: a request may be worked off an hour later, and a write shows within another.
 pub const READ_BACK_FIRST: Duration = Duration::from_secs(70 * 60);

@@ -23,8 +23,8 @@ impl Number {
     /// Zero.
     pub const ZERO: Self = Self { is_negative: false, digits: Vec::new(), exponent: 0 };
 
-    /// The number that a text writes, such as `-12.50` or `1e-28`; none of anything else, and of a number that is further
-    /// from 1 than [`NUMBER_EXPONENT_MAX`] places.
+    /// The number that a text writes, such as `-12.50` or `1e-28`; none of anything else, and of a number that is
+    /// further from 1 than [`NUMBER_EXPONENT_MAX`] places.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (is_negative, unsigned) = match text.strip_prefix('-') {
@@ -66,13 +66,13 @@ impl Number {
         Some(Self { is_negative, digits, exponent })
     }
 
-    /// Whether it has no fraction.
+    /// Returns whether it has no fraction.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         self.exponent >= 0
     }
 
-    /// Whether it is zero.
+    /// Returns whether it is zero.
     #[must_use]
     pub const fn is_zero(&self) -> bool {
         self.digits.is_empty()
@@ -156,8 +156,8 @@ impl Number {
         Self::new(self.is_negative != other.is_negative, digits, exponent)?.bounded()
     }
 
-    /// The quotient: exact if it has at most 28 digits, else rounded to 15. None of a division by zero, and of a rounded
-    /// quotient of numbers that have more than 28 digits themselves.
+    /// The quotient: exact if it has at most 28 digits, else rounded to 15. None of a division by zero, and of a
+    /// rounded quotient of numbers that have more than 28 digits themselves.
     #[must_use]
     pub fn divided_by(&self, other: &Self) -> Option<Self> {
         if other.is_zero() {
@@ -179,8 +179,8 @@ impl Number {
         Self::parse(&format!("{float:.14e}"))
     }
 
-    /// The whole quotient towards minus infinity and what remains, with the divisor's sign; none of a division by zero, or
-    /// of more than 38 digits.
+    /// The whole quotient towards minus infinity and what remains, with the divisor's sign; none of a division by zero,
+    /// or of more than 38 digits.
     #[must_use]
     pub fn divided_whole(&self, other: &Self) -> Option<(Self, Self)> {
         let exponent = self.exponent.min(other.exponent);

@@ -35,7 +35,7 @@ impl Right {
         }
     }
 
-    /// Whether it allows what needs another.
+    /// Returns whether it allows what needs another.
     #[must_use]
     pub fn allows(self, needed: Self) -> bool {
         self == Self::Admin || self == needed
@@ -87,7 +87,7 @@ pub struct NamedToken {
 }
 
 impl NamedToken {
-    /// Whether it is still good.
+    /// Returns whether it is still good.
     #[must_use]
     pub fn is_good(&self, now: Timestamp) -> bool {
         self.until_ms.is_none_or(|until_ms| now.as_millis() < until_ms)

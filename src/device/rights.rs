@@ -8,7 +8,7 @@ pub fn make_files_private() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
 }
 
-/// Whether this process may do anything on the device, which it does not need.
+/// Returns whether this process may do anything on the device, which it does not need.
 #[must_use]
 pub fn is_root() -> bool {
     #[cfg(unix)]

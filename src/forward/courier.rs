@@ -19,7 +19,7 @@ use crate::device::pulse::Pulse;
 use crate::forward::shown::{LinkView, ProfileWait, ProfileWaits, ReadQuota, RouteCounts};
 use crate::store::{BatchHead, Outbox, StoreFile, Writer};
 
-/// How often a token's file is looked at while the link is paused.
+/// Interval at which a token's file is looked at while the link is paused.
 const TOKEN_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What a forwarder is made of.

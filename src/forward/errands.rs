@@ -26,7 +26,7 @@ pub(super) struct Errands {
     pub(super) session_key: Vec<u8>,
     pub(super) property_token: Mutex<Option<String>>,
     pub(super) verify: Mutex<Option<(f64, Duration)>>,
-    /// Whether it was said that the store fails.
+    /// True if it was said that the store fails.
     pub(super) is_failing: AtomicBool,
 }
 
@@ -236,8 +236,8 @@ impl Errands {
     }
 }
 
-/// Reserves room in the quota for claims before they are sent, so that a crash cannot hide them. Gives what is spare then:
-/// some while there is more to send, and none else.
+/// Reserves room in the quota for claims before they are sent, so that a crash cannot hide them. Gives what is spare
+/// then: some while there is more to send, and none else.
 fn reserve(writer: &Writer, claims: usize, spare: usize, may_have_more: bool) -> Result<usize, StoreError> {
     if may_have_more && spare >= claims {
         return Ok(spare - claims);

@@ -98,9 +98,9 @@ pub struct Judgement {
     others: Vec<(String, Shown)>,
     /// What was read of it, and decided.
     pub readings: Vec<Reading>,
-    /// Whether something of it has neither a reading nor a memory.
+    /// True if something of it has neither a reading nor a memory.
     pub is_groundless: bool,
-    /// Whether others' attributes cannot be read, which a batch would remove.
+    /// True if others' attributes cannot be read, which a batch would remove.
     pub has_unreadable_others: bool,
 }
 
@@ -109,9 +109,9 @@ struct Judged {
     decision: Decision,
     value: String,
     is_logged: bool,
-    /// Whether it is known what Target shows.
+    /// True if it is known what Target shows.
     is_read: bool,
-    /// Whether Target shows that value.
+    /// True if Target shows that value.
     is_shown: bool,
     /// Time of what Target shows.
     seen_at: Option<Timestamp>,
@@ -210,7 +210,7 @@ impl Judgement {
         Row { attributes, read_at }
     }
 
-    /// Whether anything that is pending is left to be sent.
+    /// Returns whether anything that is pending is left to be sent.
     #[must_use]
     pub fn has_pending(&self) -> bool {
         self.attributes.iter().any(|judged| judged.basis.is_pending && judged.decision != Decision::Superseded)
@@ -222,8 +222,8 @@ impl Judgement {
         theirs.filter_map(|reading| Some((reading.name.as_str(), reading.version, reading.shown.as_ref()?)))
     }
 
-    /// Of a profile that was read back: how many delivered values have arrived, and those that have not; and what ours gave way
-    /// to, where it is to be written again.
+    /// Of a profile that was read back: how many delivered values have arrived, and those that have not; and what ours
+    /// gave way to, where it is to be written again.
     #[must_use]
     pub fn arrived(&self) -> (i64, Vec<(String, i64)>) {
         let is_settled = |judged: &&Judged| {

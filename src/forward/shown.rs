@@ -139,7 +139,7 @@ impl ReadQuota {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).spend(now);
     }
 
-    /// How long until there is room again; none if there is.
+    /// Time until there is room again; none if there is.
     #[must_use]
     pub fn opens(&self, now: Timestamp) -> Option<Duration> {
         let opens = self.0.lock().unwrap_or_else(PoisonError::into_inner).check(now).err();

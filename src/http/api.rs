@@ -51,7 +51,7 @@ pub struct Api {
     pub reload: Option<ReloadSender>,
     /// Turns true when the agent stops.
     pub stop: watch::Receiver<bool>,
-    /// How long a body may take; see [`crate::core::limits::INTAKE_BODY_TIMEOUT`].
+    /// Time that a body may take; see [`crate::core::limits::INTAKE_BODY_TIMEOUT`].
     pub body_timeout: Duration,
 }
 

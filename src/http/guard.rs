@@ -68,7 +68,8 @@ impl Guard {
         if !page::is_of_page(path) {
             return Err(refuse(Problem::unauthorized()));
         }
-        // Pages of other ports of this device are the same site to a browser: what changes something comes from our own.
+        // Pages of other ports of this device are the same site to a browser: what changes something comes from our
+        // own.
         let is_ours = request.method() == Method::GET || has_own_origin(request.headers());
         if is_ours && sessions.admits(request.headers(), Instant::now()) {
             return Ok(());
@@ -119,7 +120,7 @@ fn needed<B>(request: &Request<B>) -> Right {
     }
 }
 
-/// Whether a token lets a caller do what it wants to.
+/// Returns whether a token lets a caller do what it wants to.
 fn check_right(token: &NamedToken, caller: Caller<'_>, needed: Right) -> Result<(), Problem> {
     let is_its_own = match (&token.origin, caller) {
         (Some(origin), Caller::Page(page)) => origin == page,

@@ -10,10 +10,10 @@ use subtle::ConstantTimeEq;
 /// The name of the cookie.
 pub const COOKIE_NAME: &str = "outpost_page";
 
-/// How long a code waits to be used.
+/// Time that a code waits to be used.
 pub const CODE_TIME: Duration = Duration::from_secs(10 * 60);
 
-/// How long a browser may look after it last did.
+/// Time that a browser may look after it last did.
 pub const SESSION_TIME: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Codes, and browsers, at a time; the oldest go first.
@@ -40,7 +40,8 @@ impl Sessions {
         Ok(code)
     }
 
-    /// Takes a code, and gives what the browser's cookie is to hold; none if the code is wrong, was used, or is too old.
+    /// Takes a code, and gives what the browser's cookie is to hold; none if the code is wrong, was used, or is too
+    /// old.
     pub fn redeem(&self, code: &str, now: Instant) -> Option<String> {
         let mut inner = self.lock();
         inner.codes.retain(|(_, at)| now.saturating_duration_since(*at) <= CODE_TIME);
@@ -51,7 +52,7 @@ impl Sessions {
         Some(session)
     }
 
-    /// Whether a request comes from a browser that may look.
+    /// Returns whether a request comes from a browser that may look.
     pub fn admits(&self, headers: &HeaderMap, now: Instant) -> bool {
         let Some(given) = cookie(headers) else { return false };
         let mut inner = self.lock();

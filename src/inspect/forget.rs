@@ -16,7 +16,7 @@ use crate::store::{ErasedProfile, InFlight, JournalRow, Reader, StoreError, Stor
 /// Events that are looked at, and emptied, at a time.
 const PART_EVENTS: i64 = 500;
 
-/// How often it is looked whether the update in flight has ended. It ends within the timeout of a request.
+/// Interval at which to check whether the update in flight has ended. It ends within the timeout of a request.
 const INTERVAL: Duration = Duration::from_millis(10);
 
 /// What was erased: the answer of `DELETE /v1/profiles/{kind}/{key}`.
@@ -30,7 +30,7 @@ pub struct Forgotten {
     pub events: usize,
     /// Rejected events and updates.
     pub rejected: usize,
-    /// Whether an update was in flight, and was waited for: Target may have it.
+    /// True if an update was in flight, and was waited for: Target may have it.
     pub was_in_flight: bool,
 }
 
@@ -93,7 +93,8 @@ impl Forgetting {
         Ok(Forgotten { attributes, pending, events, rejected: rejected + updates, was_in_flight })
     }
 
-    /// Keeps the profile from being sent from now on, and waits for what is in flight. Tells whether there was anything.
+    /// Keeps the profile from being sent from now on, and waits for what is in flight. Tells whether there was
+    /// anything.
     fn ground(&self, profile_id: i64) -> bool {
         self.in_flight.ground(profile_id);
         let was_in_flight = self.in_flight.newest_version(profile_id).is_some();
@@ -118,8 +119,8 @@ impl Forgetting {
         }
     }
 
-    /// Whether any mapping would give this identity for an event, whatever its type and condition: an event that was
-    /// rejected, or came before its mapping, is as much about a person as another.
+    /// Returns whether any mapping would give this identity for an event, whatever its type and condition: an event
+    /// that was rejected, or came before its mapping, is as much about a person as another.
     fn is_of(&self, identity: &Identity, row: &JournalRow) -> bool {
         let Ok(parsed) = cloudevents::journalled(&row.json) else { return false };
         self.mappings.identities(&parsed.at(row.time, row.time)).any(|found| found == *identity)

@@ -151,7 +151,7 @@ impl Retry {
 }
 
 impl Retried {
-    /// Whether it is as rejected as before.
+    /// Returns whether it is as rejected as before.
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         self.status == EventStatus::Rejected.name()

@@ -20,7 +20,7 @@ use crate::store::{ProfileRow, ReadBack, StoreError, Verified, Writer};
 #[allow(missing_docs)]
 pub struct Verification {
     pub identity: ProfileIdentity,
-    /// Whether Target has the profile.
+    /// True if Target has the profile.
     pub exists: bool,
     pub attributes: Vec<VerifiedAttribute>,
     /// Values that had not arrived, and are pending again.

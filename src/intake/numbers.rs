@@ -16,7 +16,7 @@ use crate::core::number::Number;
 /// Length up to which any number is exact: 15 digits and a point as a float, or 16 digits as an integer.
 const PLAIN_BYTES_MAX: usize = 16;
 
-/// Whether a text of JSON holds a number that a binary float may not hold, or not for sure.
+/// Returns whether a text of JSON holds a number that a binary float may not hold, or not for sure.
 pub(super) fn has_long_number(json: &str) -> bool {
     Numbers::new(json).any(is_long)
 }

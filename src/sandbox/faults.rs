@@ -159,7 +159,7 @@ impl Fault {
 pub struct ArmedFault {
     /// What happens.
     pub fault: Fault,
-    /// How often; none is always.
+    /// Number of times; none is always.
     pub times: Option<u32>,
 }
 
@@ -173,7 +173,7 @@ impl Faults {
         self.take(|fault| fault.strikes(api, &mut has_attribute))
     }
 
-    /// Whether a missing profile is answered with 200, counted down.
+    /// Returns whether a missing profile is answered with 200, counted down.
     pub fn strike_missing(&mut self) -> bool {
         self.take(|fault| *fault == Fault::Fetch200).is_some()
     }

@@ -54,7 +54,7 @@ pub struct Profiles {
     held: BTreeMap<(IdentityKind, String), Profile>,
     /// The third-party id that goes with a pc id, where a call named both.
     aliases: BTreeMap<String, String>,
-    /// How long a write takes to show.
+    /// Time that a write takes to show.
     pub delay: Duration,
 }
 
@@ -75,8 +75,8 @@ impl Profiles {
         Some(&profile.shown)
     }
 
-    /// The pc id that goes with an identity, or one made from it. It names no cluster, unlike Target's own, so that clients stay
-    /// here.
+    /// The pc id that goes with an identity, or one made from it. It names no cluster, unlike Target's own, so that
+    /// clients stay here.
     #[must_use]
     pub fn pc_id(&self, kind: IdentityKind, key: &str) -> String {
         let alias = self.aliases.iter().find(|(_, third)| *third == key).map(|(pc_id, _)| pc_id.clone());
@@ -112,7 +112,7 @@ impl Profiles {
         self.held.remove(&self.place(identity.kind(), identity.key())).is_some()
     }
 
-    /// Whether an identity is known.
+    /// Returns whether an identity is known.
     #[must_use]
     pub fn knows(&self, identity: &Identity) -> bool {
         self.held.contains_key(&self.place(identity.kind(), identity.key()))

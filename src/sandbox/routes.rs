@@ -23,7 +23,7 @@ use crate::core::limits::BATCH_FILE_BYTES_MAX;
 use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
 
-/// How much of a body is read before the connection is dropped. Units: bytes.
+/// Part of a body that is read before the connection is dropped. Units: bytes.
 const BODY_BYTES_MAX: usize = BATCH_FILE_BYTES_MAX + 1024 * 1024;
 
 /// Which API a path belongs to, with its client code and whose profile is asked for.

@@ -144,7 +144,7 @@ fn insert(attributes: &mut BTreeMap<String, String>, name: &str, value: String) 
     }
 }
 
-/// Whether Target takes such a name and such a value.
+/// Returns whether Target takes such a name and such a value.
 pub(super) fn check_attribute(name: &str, value: &str) -> Result<(), Wrong> {
     let chars = name.chars().count();
     if chars == 0 || chars > ATTRIBUTE_NAME_CHARS_MAX {

@@ -80,7 +80,7 @@ impl Client {
         self.now().token.as_ref().is_some_and(Token::refresh)
     }
 
-    /// Whether the token can change while the agent runs.
+    /// Returns whether the token can change while the agent runs.
     #[must_use]
     pub fn has_token_file(&self) -> bool {
         self.now().token.as_ref().is_some_and(Token::is_file)
@@ -162,7 +162,8 @@ mod tests {
     }
 
     #[cfg(target_os = "linux")] // Elsewhere loopback has one address, and queues are kept differently.
-    /// A port whose queue is full: the kernel drops who would connect, as a firewall does. It stays so while both are held.
+    /// A port whose queue is full: the kernel drops who would connect, as a firewall does. It stays so while both are
+    /// held.
     async fn dead(address: SocketAddr) -> (TcpListener, Vec<TcpStream>) {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.bind(address).expect("the address is free");

@@ -25,7 +25,7 @@ pub struct ClientOptions {
     pub client_code: String,
     /// The bearer token, where Target requires one.
     pub token: Option<TokenSource>,
-    /// How long one request may take.
+    /// Time that one request may take.
     pub timeout: Duration,
     /// Requests in flight, and connections kept.
     pub connections: usize,

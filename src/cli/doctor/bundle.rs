@@ -13,7 +13,7 @@ use crate::device::metrics::Metrics;
 use crate::inspect::status::Status;
 use crate::store::{Reader, SCHEMA_VERSION};
 
-/// How much of each log file is taken, from its end. Units: bytes.
+/// Part of each log file that is taken, from its end. Units: bytes.
 const LOG_BYTES_MAX: usize = 4 << 20;
 
 /// What goes in.

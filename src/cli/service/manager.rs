@@ -35,7 +35,7 @@ const EXISTS: i32 = 1073;
 /// Until the service has its next try after a failure, the last one for all that follow. Nobody stands by to start it.
 const RESTARTS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(60)];
 
-/// How often it is looked whether a service has stopped.
+/// Interval at which to check whether a service has stopped.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The configuration where there is none yet.
@@ -162,7 +162,7 @@ fn state() -> Result<Option<(ServiceState, Option<u32>)>, Failure> {
     Ok(Some((status.current_state, status.process_id)))
 }
 
-/// Whether the service is installed.
+/// Returns whether the service is installed.
 pub(super) fn is_installed() -> bool {
     matches!(state(), Ok(Some(_)))
 }
@@ -204,7 +204,8 @@ fn make_folders(args: &InstallArgs) -> Result<(), Failure> {
         std::fs::create_dir_all(dir).map_err(|error| failed(dir, &error))?;
     }
     if !config.exists() {
-        // Written down, since a service need not have the environment of who installed it. A text of JSON is one of TOML.
+        // Written down, since a service need not have the environment of who installed it. A text of JSON is one of
+        // TOML.
         let data_dir = serde_json::Value::from(default_data_dir().to_string_lossy());
         let text = format!("{CONFIGURATION}\n[agent]\ndata_dir = {data_dir}\n");
         std::fs::write(&config, text).map_err(|error| failed(&config, &error))?;

@@ -18,7 +18,7 @@ use crate::cli::load::ConfigArgs;
 use crate::cli::run::{Orders, run_under};
 use crate::core::limits::STOP_TIMEOUT;
 
-/// How long a start may take before the manager wonders: a store of millions of events may be brought to a new schema.
+/// Time that a start may take before the manager wonders: a store of millions of events may be brought to a new schema.
 const START_HINT: Duration = Duration::from_secs(600);
 
 /// What the service was called with: the manager calls a function without arguments of ours.

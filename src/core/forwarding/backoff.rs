@@ -1,4 +1,4 @@
-//! How long to wait after a failure: exponential, capped, with full jitter. Pure; chance is an argument.
+//! Time to wait after a failure: exponential, capped, with full jitter. Pure; chance is an argument.
 
 use std::time::Duration;
 

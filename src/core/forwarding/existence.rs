@@ -5,7 +5,7 @@
 use crate::core::limits::EXISTENCE_TIME;
 use crate::core::timestamp::Timestamp;
 
-/// Whether Target has a profile.
+/// Knowledge of whether Target has a profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Existence {
     /// Nobody knows.

@@ -55,7 +55,7 @@ pub enum Signal {
     Unauthorized(String),
 }
 
-/// Whether to send.
+/// Permission to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permit {
     /// As many at once as there are connections.
@@ -68,7 +68,8 @@ pub enum Permit {
     WaitUntil(Duration),
 }
 
-/// The largest part by which a wait that Target asked for is spread, so that a whole chain does not come back in one second.
+/// The largest part by which a wait that Target asked for is spread, so that a whole chain does not come back in one
+/// second.
 const TOLD_SPREAD: f64 = 0.1;
 
 impl Permit {
@@ -94,7 +95,7 @@ pub struct Link {
     wait_until: Duration,
     /// Until when Target has told us to wait.
     told_until: Duration,
-    /// How often in a row Target has told us to wait.
+    /// Number of times in a row that Target has told us to wait.
     throttles: u32,
     /// Since when it is not online, once it was tried.
     down_since: Option<Duration>,
@@ -138,7 +139,7 @@ impl Link {
         self.reason.as_deref()
     }
 
-    /// Whether to send now.
+    /// Returns whether to send now.
     #[must_use]
     pub fn permit(&self, now: Duration) -> Permit {
         let wait_until = self.wait_until.max(self.told_until);
@@ -158,8 +159,8 @@ impl Link {
         self.pace.sent(now);
     }
 
-    /// Notes that the device's network has changed: what was out of reach may be there. Tells whether that brings a probe forward.
-    /// A wait that Target asked for goes on.
+    /// Notes that the device's network has changed: what was out of reach may be there. Tells whether that brings a
+    /// probe forward. A wait that Target asked for goes on.
     pub fn network_changed(&mut self, now: Duration) -> bool {
         let is_down = matches!(self.state, LinkState::Offline | LinkState::Blocked);
         let is_recent = self.network_changed.is_some_and(|at| now.saturating_sub(at) < NETWORK_CHANGE_MIN);
@@ -172,7 +173,8 @@ impl Link {
         true
     }
 
-    /// Notes that there are new credentials. Tells whether that brings a probe forward. A wait that Target asked for goes on.
+    /// Notes that there are new credentials. Tells whether that brings a probe forward. A wait that Target asked for
+    /// goes on.
     pub fn credentials_changed(&mut self, now: Duration) -> bool {
         if self.state != LinkState::Paused {
             return false;
@@ -210,11 +212,11 @@ impl Link {
         self.failures = 0;
     }
 
-    /// Waits at least as long as told, and at least as long as our own backoff for so many refusals in a row: a server that
-    /// says "0", or names a time that is past, would be asked without end.
+    /// Waits at least as long as told, and at least as long as our own backoff for so many refusals in a row: a server
+    /// that says "0", or names a time that is past, would be asked without end.
     ///
-    /// Limits: what is asked is capped at [`RETRY_AFTER_MAX`]; the spread comes on top, since spreading below would be less than
-    /// told, so that the wait is never more than a tenth above that.
+    /// Limits: what is asked is capped at [`RETRY_AFTER_MAX`]; the spread comes on top, since spreading below would be
+    /// less than told, so that the wait is never more than a tenth above that.
     fn throttled(&mut self, asked: Option<Duration>, now: Duration, chance: f64) {
         // Requests that were in flight together are refused together: that is one refusal.
         if now >= self.told_until {

@@ -45,9 +45,10 @@ impl Pace {
     }
 }
 
-/// How long a device waits before its first request, when the oldest of its backlog has waited for `backlog_age`.
+/// Time that a device waits before its first request, when the oldest of its backlog has waited for `backlog_age`.
 ///
-/// After a power cut in a whole region thousands start in the same minute: `chance`, from 0 up to 1, is the device's own.
+/// After a power cut in a whole region thousands start in the same minute: `chance`, from 0 up to 1, is the device's
+/// own.
 #[must_use]
 pub fn first_wait(backlog_age: Duration, chance: f64) -> Duration {
     if backlog_age < OUTAGE_MIN { Duration::ZERO } else { OUTAGE_SPREAD.mul_f64(chance.clamp(0.0, 1.0)) }

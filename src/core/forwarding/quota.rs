@@ -126,7 +126,7 @@ impl Quota {
         self.updates_per_day.saturating_sub(used)
     }
 
-    /// Whether one more request fits now, and if not, when the oldest falls out.
+    /// Returns whether one more request fits now, and if not, when the oldest falls out.
     pub fn check(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         self.forget_old(now);
         match self.minutes.front() {

@@ -40,9 +40,9 @@ impl Mode {
 pub struct RouteRules {
     /// `mode`.
     pub mode: Mode,
-    /// Whether profiles that Target may not have are created, as `missing_profiles` says.
+    /// True if profiles that Target may not have are created, as `missing_profiles` says.
     pub creates_missing: bool,
-    /// Whether the customer uses ECID: then no batch makes the profile of a pc id.
+    /// True if the customer uses ECID: then no batch makes the profile of a pc id.
     pub has_ecid: bool,
     /// `bulk_above`: pending profiles beyond which all go in batches.
     pub bulk_above: usize,
@@ -60,15 +60,15 @@ impl Default for RouteRules {
 pub struct Situation {
     /// Which key the identity is.
     pub kind: IdentityKind,
-    /// Whether the identity is short enough for the Delivery API.
+    /// True if the identity is short enough for the Delivery API.
     pub fits_delivery: bool,
-    /// Whether Target has the profile.
+    /// Knowledge of whether Target has the profile.
     pub existence: Existence,
-    /// Whether a mapping says that the next page view must know.
+    /// True if a mapping says that the next page view must know.
     pub is_urgent: bool,
     /// Profiles that are pending and not on their way; counting may stop beyond `bulk_above`.
     pub backlog: usize,
-    /// Whether the quota of single updates is spent.
+    /// True if the quota of single updates is spent.
     pub is_quota_spent: bool,
 }
 

@@ -48,7 +48,7 @@ pub fn value_of(number: Number) -> Value {
     number.to_integer().map_or_else(|| Value::from_object(ExactNumber(number)), Value::from)
 }
 
-/// Whether a number is a binary float as a value, and so may be written as one in an expression.
+/// Returns whether a number is a binary float as a value, and so may be written as one in an expression.
 pub(super) fn is_float(number: &Number) -> bool {
     let value = value_of(number.clone());
     value.is_number() && !value.is_integer()
@@ -205,7 +205,7 @@ fn small_integer(value: &Value) -> Option<i64> {
     if value.is_integer() { i64::try_from(value.clone()).ok() } else { None }
 }
 
-/// Whether the engine orders a number as its digits do: no whole number lies between a fraction and its float.
+/// Returns whether the engine orders a number as its digits do: no whole number lies between a fraction and its float.
 fn is_float_or_small(value: &Value) -> bool {
     value.is_number() && f64::try_from(value.clone()).is_ok_and(|float| float.abs() < FLOAT_INTEGER_MAX)
 }

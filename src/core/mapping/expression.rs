@@ -103,7 +103,7 @@ impl Expression {
         if value.is_undefined() { Err(self.missing(event)) } else { Ok(value) }
     }
 
-    /// Whether the value over an event counts as true.
+    /// Returns whether the value over an event counts as true.
     ///
     /// # Errors
     /// As for [`Self::value`].

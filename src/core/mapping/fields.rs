@@ -40,13 +40,13 @@ impl Fields {
         }
     }
 
-    /// Whether there is none.
+    /// Returns whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.is_whole && self.members.is_empty()
     }
 
-    /// Whether a field at the top is among them, or something below it.
+    /// Returns whether a field at the top is among them, or something below it.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.is_whole || self.members.contains_key(name)
@@ -67,7 +67,7 @@ impl<'f> Selection<'f> {
         Self { kept, dropped }
     }
 
-    /// Whether all of an event stays.
+    /// Returns whether all of an event stays.
     #[must_use]
     pub fn is_everything(&self) -> bool {
         self.is_whole() && self.dropped.is_empty()

@@ -41,7 +41,7 @@ pub struct Mapping {
     pub identity_kind: IdentityKind,
     /// What gives the identity.
     pub identity: TextRule,
-    /// Whether the next page view must know.
+    /// True if the next page view must know.
     pub is_urgent: bool,
     /// The changes, in the order of the configuration.
     pub changes: Vec<ChangeRule>,
@@ -56,7 +56,7 @@ pub struct ChangeRule {
     pub name: AttributeName,
     /// What gives the operand.
     pub value: TextRule,
-    /// Whether the name is this device's own.
+    /// True if the name is this device's own.
     pub is_own: bool,
 }
 
@@ -72,7 +72,7 @@ pub struct TextRule {
 /// What is kept of an event, and of whom.
 #[derive(Debug, Default)]
 pub struct PrivacyRules {
-    /// Whether an event is kept as it was received; else only what mappings use of it.
+    /// True if an event is kept as it was received; else only what mappings use of it.
     pub keeps_all: bool,
     /// What must be true of an event for it to be kept at all.
     pub consent: Option<Expression>,
@@ -166,8 +166,8 @@ impl Mappings {
         StoredForms::new(identity.clone(), hashed)
     }
 
-    /// Attributes that several devices total up, or might, by name: those with another operation than `set` whose name is
-    /// not the device's own.
+    /// Attributes that several devices total up, or might, by name: those with another operation than `set` whose name
+    /// is not the device's own.
     pub fn shared_totals(&self) -> impl Iterator<Item = &str> {
         let rules = self.mappings.iter().flat_map(|mapping| &mapping.changes);
         rules.filter(|rule| !rule.operation.replaces() && !rule.is_own).map(|rule| rule.name.as_str())

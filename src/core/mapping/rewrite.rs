@@ -65,7 +65,7 @@ impl Written {
 
 struct Writer<'s> {
     source: &'s str,
-    /// Whether there is a number that cannot be written out.
+    /// True if there is a number that cannot be written out.
     has_unknown: Cell<bool>,
 }
 

@@ -88,13 +88,13 @@ impl Operation {
         usize::try_from(number).ok().and_then(|place| Self::ALL.get(place)).copied()
     }
 
-    /// Whether it works on numbers alone.
+    /// Returns whether it works on numbers alone.
     #[must_use]
     pub fn is_of_numbers(self) -> bool {
         self.rule().is_of_numbers()
     }
 
-    /// Whether a fresh value replaces whatever Target has, so that it needs no reading.
+    /// Returns whether a fresh value replaces whatever Target has, so that it needs no reading.
     #[must_use]
     pub fn replaces(self) -> bool {
         self.rule().replaces()
@@ -112,8 +112,8 @@ impl Operation {
 
     /// Decides what Target shall hold of one attribute that others may write too.
     ///
-    /// `sends` are the last values that this device sent, oldest first; `gave_way_to` is the value of others that ours gave way
-    /// to while an attempt of ours was lost; `now` is on Target's clock.
+    /// `sends` are the last values that this device sent, oldest first; `gave_way_to` is the value of others that ours
+    /// gave way to while an attempt of ours was lost; `now` is on Target's clock.
     #[must_use]
     pub fn merge(
         self,
@@ -138,8 +138,8 @@ pub struct Change {
     pub value: String,
     /// The name of the mapping that says so.
     pub mapping: Arc<str>,
-    /// Whether the name is this device's own, so that nobody else writes it.
+    /// True if the name is this device's own, so that nobody else writes it.
     pub is_own: bool,
-    /// Whether the next page view must know.
+    /// True if the next page view must know.
     pub is_urgent: bool,
 }

@@ -7,17 +7,17 @@ use crate::core::timestamp::Timestamp;
 
 /// The rule of one operation.
 pub(super) trait Rule: Sync {
-    /// Whether it works on numbers alone.
+    /// Returns whether it works on numbers alone.
     fn is_of_numbers(&self) -> bool {
         false
     }
 
-    /// Whether others' part and ours make one value together.
+    /// Returns whether others' part and ours make one value together.
     fn is_total(&self) -> bool {
         false
     }
 
-    /// Whether a fresh value replaces whatever Target has.
+    /// Returns whether a fresh value replaces whatever Target has.
     fn replaces(&self) -> bool {
         false
     }

@@ -15,8 +15,9 @@ const SHOWS_WITHIN: Duration = Duration::from_secs(60 * 60);
 /// Time within which a request whose answer was lost may still be applied.
 pub const LATE_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// How far the time of a write may seem to lie before the moment when we sent it: clocks that differ by less than a minute are
-/// taken as equal, and what is known of Target's comes from the `Date` of its answers, which a cache may have kept.
+/// How far the time of a write may seem to lie before the moment when we sent it: clocks that differ by less than a
+/// minute are taken as equal, and what is known of Target's comes from the `Date` of its answers, which a cache may
+/// have kept.
 const CLOCK_ERROR: Duration = Duration::from_secs(120);
 
 /// A device's own part of an attribute.
@@ -43,11 +44,11 @@ pub struct Sent {
     pub version: i64,
     /// Time before it was sent, on Target's clock; or later, where it was not noted then.
     pub at: Timestamp,
-    /// Whether it was noted before it was sent.
+    /// True if it was noted before it was sent.
     pub is_noted: bool,
     /// Time of the value that Target showed when it was made; none where nothing was shown.
     pub seen_at: Option<Timestamp>,
-    /// Whether its answer was lost, so that nobody knows whether it was applied, or will be.
+    /// True if its answer was lost, so that nobody knows whether it was applied, or will be.
     pub is_lost: bool,
 }
 
@@ -65,7 +66,7 @@ pub struct Shown {
     pub value: String,
     /// Time when it was written, on Target's clock, in whole seconds; none where it cannot be read.
     pub modified_at: Option<Timestamp>,
-    /// Whether that is the time of the whole profile, since the attribute has none: it was written no later.
+    /// True if that is the time of the whole profile, since the attribute has none: it was written no later.
     pub is_whole: bool,
 }
 
@@ -120,14 +121,14 @@ impl Decision {
     }
 }
 
-/// Whether what Target shows is one of the values that we sent: the last one, one before it that a cache still shows, or one
-/// that Target applied late.
+/// Returns whether what Target shows is one of the values that we sent: the last one, one before it that a cache still
+/// shows, or one that Target applied late.
 pub(super) fn is_own_value<'s>(mut sends: impl Iterator<Item = &'s Sent>, shown: &Shown) -> bool {
     sends.any(|sent| sent.value == shown.value && shown.own_time().is_none_or(|at| sent.may_stand_since(at)))
 }
 
 impl Sent {
-    /// Whether it may be what Target shows as written at that time.
+    /// Returns whether it may be what Target shows as written at that time.
     #[must_use]
     pub fn may_stand_since(&self, modified_at: Timestamp) -> bool {
         let late = if self.is_lost { LATE_MAX } else { SHOWS_WITHIN };
@@ -137,8 +138,8 @@ impl Sent {
     }
 }
 
-/// Whether somebody else wrote it after what we know to have sent. A value whose answer was lost may never have been applied,
-/// so that what counts is what was seen when it was made.
+/// Returns whether somebody else wrote it after what we know to have sent. A value whose answer was lost may never have
+/// been applied, so that what counts is what was seen when it was made.
 pub(super) fn is_after_ours(sends: &[Sent], theirs: &Shown, now: Timestamp) -> bool {
     let Some(last) = sends.last() else { return true };
     let Some(modified_at) = theirs.own_time() else { return now.since(last.at) >= SHOWS_WITHIN };

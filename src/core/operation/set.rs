@@ -36,7 +36,7 @@ fn is_newer(theirs: &Shown, own: Own<'_>, now: Timestamp) -> bool {
     }
 }
 
-/// Whether theirs stands where ours had been delivered: within a second, the event's time alone does not tell.
+/// Returns whether theirs stands where ours had been delivered: within a second, the event's time alone does not tell.
 fn is_over_delivered(theirs: &Shown, own: Own<'_>, sends: &[Sent]) -> bool {
     let delivered = sends.last().filter(|last| !last.is_lost && last.version == own.version);
     let is_since = |sent: &Sent| theirs.own_time().is_some_and(|at| second(at) >= second(sent.at));

@@ -56,7 +56,7 @@ pub enum ChangeError {
     CommaInItem,
     /// The value has more than [`ATTRIBUTE_VALUE_CHARS_MAX`] characters.
     ValueTooLong {
-        /// How many it has.
+        /// Number that was found.
         found: usize,
     },
 }

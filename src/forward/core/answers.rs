@@ -45,8 +45,8 @@ impl Core {
         }
     }
 
-    /// What is too large goes on in halves, which is a request more. Where the quota has no place for that, the profile waits:
-    /// as a whole it would only be too large again.
+    /// What is too large goes on in halves, which is a request more. Where the quota has no place for that, the profile
+    /// waits: as a whole it would only be too large again.
     fn make_room_for_halves(&mut self, profile_id: i64, moment: Moment) {
         let has_room = self.quota_left(moment) > 0;
         let opens = self.quota_opens(moment).unwrap_or(moment.elapsed + Duration::from_secs(1));
@@ -107,7 +107,7 @@ impl Core {
         true
     }
 
-    /// Whether a refusal is this update's; else it hits everybody, and those before it are void.
+    /// Returns whether a refusal is this update's; else it hits everybody, and those before it are void.
     pub(super) fn is_refusal_its(&mut self, profile_id: i64, no: &No, moment: Moment, chance: f64) -> bool {
         let Refusal::Everybody(void, since) = self.refusals.refused(profile_id, no.status, moment.wall) else {
             return true;
@@ -222,7 +222,7 @@ impl Core {
     }
 }
 
-/// Whether updates fail, though Target can be reached: then a profile that can be read says nothing of them.
+/// Returns whether updates fail, though Target can be reached: then a profile that can be read says nothing of them.
 const fn update_fails(outcome: &Outcome) -> bool {
     matches!(
         outcome,

@@ -160,7 +160,7 @@ impl Core {
     }
 }
 
-/// Whether updates fail, though Target can be reached: then a profile that can be read says nothing of them.
+/// Returns whether updates fail, though Target can be reached: then a profile that can be read says nothing of them.
 const fn update_fails(outcome: &Outcome) -> bool {
     matches!(
         outcome,

@@ -9,7 +9,7 @@ use crate::forward::judge::Row;
 /// Room in a file for its first word.
 const HEAD_BYTES: usize = 32;
 
-/// Whether a row is too large for any batch.
+/// Returns whether a row is too large for any batch.
 pub(super) fn is_too_large(key: &str, row: &Row) -> bool {
     !Size::default().add(key, row)
 }

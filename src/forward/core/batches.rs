@@ -22,13 +22,13 @@ const FILLING_MAX: Duration = Duration::from_secs(2 * 60);
 /// Calls of a minute that are left to other devices of the client.
 const CALLS_SPARE: usize = 20;
 
-/// How long to wait when the rows of a day are spent, before looking again.
+/// Time to wait when the rows of a day are spent, before looking again.
 pub(super) const ROWS_WAIT: Duration = Duration::from_secs(10 * 60);
 
-/// How long to wait for room in the store, before it is tried again, if no batch ends before.
+/// Time to wait for room in the store, before it is tried again, if no batch ends before.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
 
-/// How long at least the answer to a trial is waited for.
+/// Least time that the answer to a trial is waited for.
 const TRIAL_TIME: Duration = Duration::from_secs(1);
 
 /// Rows of the batch with which it is tried whether Target takes batches again.
@@ -67,7 +67,7 @@ pub(super) struct Batches {
     calls: VecDeque<Duration>,
     /// Most rows of a batch: fewer after Target refused one.
     rows_max: usize,
-    /// How often in a row no batch was taken.
+    /// Number of times in a row that no batch was taken.
     failures: u32,
     /// Not before then is it looked whether the store has room for rows again.
     room_until: Duration,
@@ -130,7 +130,8 @@ impl Batches {
         self.open.push(open);
     }
 
-    /// When profiles may be put in batches again, if none may now: it was told so, or one batch tries whether Target takes them.
+    /// When profiles may be put in batches again, if none may now: it was told so, or one batch tries whether Target
+    /// takes them.
     pub(super) fn opens_at(&self, now: Duration) -> Option<Duration> {
         let is_trial = |open: &&Open| open.failures > 0 && matches!(open.stage, Stage::Filling | Stage::Closed);
         let tried_again = |open: &Open| open.wait_until.max(now + TRIAL_TIME);
@@ -159,12 +160,12 @@ impl Batches {
         self.open.iter().filter(waits).map(|open| open.head.rows).sum()
     }
 
-    /// Whether a batch was taken by Target.
+    /// Returns whether a batch was taken by Target.
     pub(super) fn is_submitted(&self, id: i64) -> bool {
         self.get(id).is_some_and(|open| matches!(open.stage, Stage::Submitted(_)))
     }
 
-    /// Whether something is being done with a batch.
+    /// Returns whether something is being done with a batch.
     pub(super) const fn is_busy(&self) -> bool {
         self.job.is_some()
     }

@@ -53,7 +53,7 @@ impl Core {
         None
     }
 
-    /// Whether anything could be sent that is claimed now.
+    /// Returns whether anything could be sent that is claimed now.
     pub(super) fn has_room(&mut self, moment: Moment) -> bool {
         self.rules.routes.mode != Mode::Single || self.quota_left(moment) > 0
     }

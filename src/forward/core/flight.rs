@@ -74,9 +74,9 @@ pub(super) struct Flight {
     sending: Part,
     /// When it was asked for the profile: what is read is as old as that.
     pub(super) asked_at: Duration,
-    /// Whether what is sent was noted before.
+    /// True if what is sent was noted before.
     pub(super) is_noted: bool,
-    /// Whether something of it gave way to others' while an attempt of ours was lost, which the log says.
+    /// True if something of it gave way to others' while an attempt of ours was lost, which the log says.
     pub(super) gave_way: bool,
     pub(super) delivered: Vec<usize>,
     lost: Vec<usize>,
@@ -117,7 +117,7 @@ impl Flight {
         }
     }
 
-    /// Whether what is sent of it must be noted before.
+    /// Returns whether what is sent of it must be noted before.
     pub(super) fn must_be_noted(&self) -> bool {
         !self.is_noted && self.update.0.iter().any(|outgoing| outgoing.own.is_some())
     }
@@ -162,12 +162,12 @@ impl Flight {
         (outgoing.name.as_str(), outgoing.value.as_str())
     }
 
-    /// Whether a request is left.
+    /// Returns whether a request is left.
     pub(super) fn has_parts(&self) -> bool {
         !self.parts.is_empty()
     }
 
-    /// Whether a request is left, within the budget.
+    /// Returns whether a request is left, within the budget.
     pub(super) fn has_next(&self) -> bool {
         !self.parts.is_empty() && self.requests < i64::try_from(self.plan.budget).unwrap_or(i64::MAX)
     }
@@ -189,8 +189,8 @@ impl Flight {
         No::of(outcome).filter(|_| !is_divided)
     }
 
-    /// Takes in the answer to the request on its way; `is_its` says whether a refusal is this update's. Tells whether the next
-    /// request may be sent.
+    /// Takes in the answer to the request on its way; `is_its` says whether a refusal is this update's. Tells whether
+    /// the next request may be sent.
     pub(super) fn answered(&mut self, outcome: &Outcome, is_its: bool) -> bool {
         self.requests += i64::from(outcome.reached_target());
         let part = std::mem::take(&mut self.sending).places;
@@ -238,24 +238,24 @@ impl Flight {
         self.refused.push(Refusal { attributes, reason, detail: detail.to_owned() });
     }
 
-    /// Whether an answer was lost.
+    /// Returns whether an answer was lost.
     pub(super) fn is_lost(&self) -> bool {
         !self.lost.is_empty()
     }
 
-    /// Whether its requests count against the quota of single updates.
+    /// Returns whether its requests count against the quota of single updates.
     pub(super) fn is_quota_bound(&self) -> bool {
         self.purpose == Purpose::Deliver && self.plan.route.api() == UpdateApi::Single
     }
 
-    /// Whether nobody knows that Target has the profile, so that a single update may vanish.
+    /// Returns whether nobody knows that Target has the profile, so that a single update may vanish.
     pub(super) fn is_unconfirmed(&self) -> bool {
         self.plan.route.api() == UpdateApi::Single
             && self.plan.situation.existence != Existence::Yes
             && self.claim.identity.kind() == IdentityKind::ThirdPartyId
     }
 
-    /// Whether nothing came of it that is to be written down.
+    /// Returns whether nothing came of it that is to be written down.
     pub(super) fn is_nothing(&self) -> bool {
         self.requests == 0
             && self.reads == 0
@@ -267,8 +267,8 @@ impl Flight {
             && !self.claim.attributes.is_empty()
     }
 
-    /// The log as it is true now, where that is not what was noted: what was not sent, or was definitely not taken, is undone,
-    /// and what may have been taken is marked.
+    /// The log as it is true now, where that is not what was noted: what was not sent, or was definitely not taken, is
+    /// undone, and what may have been taken is marked.
     pub(super) fn true_log(&mut self) -> Option<SendLog> {
         let is_as_noted = !self.is_noted || self.delivered.len() == self.update.0.len();
         if is_as_noted {

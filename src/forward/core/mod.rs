@@ -74,12 +74,12 @@ pub struct Core {
     claims: VecDeque<Claim>,
     page_size: usize,
     page_begun: Duration,
-    /// Whether the outbox may hold more than was claimed.
+    /// True if the outbox may hold more than was claimed.
     may_have_more: bool,
     /// Profiles that were asked for last, and of those that are to be read back.
     asked: usize,
     asked_due: usize,
-    /// Whether a claim was released since it lacked what a batch needs.
+    /// True if a claim was released since it lacked what a batch needs.
     wants_rows: bool,
     /// Pending profiles when they were last counted.
     backlog: usize,
@@ -103,9 +103,9 @@ pub struct Core {
     unreadable: HashSet<i64>,
     /// When a profile was read last.
     read_at: Option<Duration>,
-    /// How often in a row reading was refused.
+    /// Number of times in a row that reading was refused.
     denied: u32,
-    /// Whether the last update failed, though Target could be reached.
+    /// True if the last update failed, though Target could be reached.
     updates_fail: bool,
     reads_denied_until: Duration,
     /// What was said of why profiles are not read.
@@ -116,17 +116,17 @@ pub struct Core {
     /// When profiles that wait for Target to have them are looked for.
     look_at: Option<Timestamp>,
     look_promises: Promises,
-    /// Whether all of them are, since they may go another way.
+    /// True if all of them are, since they may go another way.
     looks_at_all: bool,
     store_failures: u32,
     store_wait_until: Duration,
     /// When something that waited may go on.
     wake_at: Option<Duration>,
-    /// Whether a probe may go to a profile that has failed, since all that are pending have.
+    /// True if a probe may go to a profile that has failed, since all that are pending have.
     probes_failed: bool,
-    /// Whether the last claim passed over profiles that have failed.
+    /// True if the last claim passed over profiles that have failed.
     is_careful: bool,
-    /// Whether nothing is begun any more.
+    /// True if nothing is begun any more.
     is_stopping: bool,
     /// Claims that ended without a settlement.
     released: usize,
@@ -244,12 +244,13 @@ impl Core {
         self.reading.len() + self.sending.len()
     }
 
-    /// Whether profiles are shared with others.
+    /// Returns whether profiles are shared with others.
     const fn is_shared(&self) -> bool {
         self.rules.late_after.is_some()
     }
 
-    /// Whether the mode has batches: also where updates go by the Delivery API, which does not take every identity.
+    /// Returns whether the mode has batches: also where updates go by the Delivery API, which does not take every
+    /// identity.
     const fn can_batch(&self) -> bool {
         !matches!(self.rules.routes.mode, Mode::Single)
     }
@@ -259,12 +260,12 @@ impl Core {
         self.rules.late_after.map(|late_after| moment.wall.minus(late_after))
     }
 
-    /// Whether profiles are read before they are sent, and can be now.
+    /// Returns whether profiles are read before they are sent, and can be now.
     fn can_read(&self, moment: Moment) -> bool {
         self.is_shared() && self.reads_open_in(moment).is_none()
     }
 
-    /// How long until profiles can be read, if they cannot be now.
+    /// Time until profiles can be read, if they cannot be now.
     fn reads_open_in(&self, moment: Moment) -> Option<Duration> {
         let denied = self.reads_denied_until.checked_sub(moment.elapsed).filter(|wait| !wait.is_zero());
         denied.into_iter().chain(moment.reads_open_in).max()

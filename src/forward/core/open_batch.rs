@@ -8,10 +8,10 @@ use crate::core::timestamp::Timestamp;
 use crate::forward::judge::Row;
 use crate::store::{BatchHead, BatchState, Ending};
 
-/// How long a batch that was never read may wait to be taken, before its rows are claimed again.
+/// Time that a batch that was never read may wait to be taken, before its rows are claimed again.
 const WAITING_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// How often in a row Target may not know a batch that it took, before it is given up.
+/// Number of times in a row that Target may not know a batch that it took, before it is given up.
 const UNKNOWN_MAX: u32 = 10;
 
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub(super) struct Open {
     pub(super) size: Size,
     /// The oldest reading among its rows.
     pub(super) read_at: Option<Duration>,
-    /// Whether a row was not read.
+    /// True if a row was not read.
     pub(super) has_unread: bool,
     /// The profile, while it is one alone.
     pub(super) sole: Option<i64>,
@@ -53,13 +53,13 @@ pub(super) struct Outlook {
     pub(super) now: Duration,
     /// The quota's clock.
     pub(super) quota: Timestamp,
-    /// Whether the outbox holds nothing more for a batch now.
+    /// True if the outbox holds nothing more for a batch now.
     pub(super) is_read: bool,
     /// Rows above which no time between batches is kept.
     pub(super) bulk_above: usize,
-    /// Whether requests may be sent now.
+    /// True if requests may be sent now.
     pub(super) may_send: bool,
-    /// Whether the mode has batches.
+    /// True if the mode has batches.
     pub(super) can_batch: bool,
     /// When a profile whose batch was lost is read back, on this device's clock.
     pub(super) read_back_at: Timestamp,

@@ -22,13 +22,15 @@ impl Core {
         std::mem::take(&mut self.news)
     }
 
-    /// Whether a request of its own, a note or a settlement is on its way: it comes to its end within a known time.
+    /// Returns whether a request of its own, a note or a settlement is on its way: it comes to its end within a known
+    /// time.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.in_flight() > 0 || self.busy.settling > 0 || self.busy.is_noting || self.adding.is_some()
     }
 
-    /// Gives what is noted of profiles and not on its way: if the process ended now, nobody would know that it was not sent.
+    /// Gives what is noted of profiles and not on its way: if the process ended now, nobody would know that it was not
+    /// sent.
     #[must_use]
     pub fn noted_unsent(&self) -> Vec<(Identity, Vec<(String, String)>)> {
         let is_unsent = |flight: &&Flight| flight.is_noted && !self.sending.contains(&flight.claim.profile_id);
@@ -44,19 +46,19 @@ impl Core {
         self.setbacks.take_changed()
     }
 
-    /// Whether the outbox is known to hold more than was claimed.
+    /// Returns whether the outbox is known to hold more than was claimed.
     #[must_use]
     pub const fn may_have_more(&self) -> bool {
         self.may_have_more
     }
 
-    /// Whether something is to be written down, or is being.
+    /// Returns whether something is to be written down, or is being.
     #[must_use]
     pub const fn is_writing(&self) -> bool {
         !self.settlements.is_empty() || self.busy.settling > 0 || self.void.is_some() || self.busy.is_retracting
     }
 
-    /// Whether something is being done with a batch, which may take its time on a slow line.
+    /// Returns whether something is being done with a batch, which may take its time on a slow line.
     #[must_use]
     pub const fn is_busy_with_batch(&self) -> bool {
         self.batches.is_busy()

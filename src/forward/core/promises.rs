@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::core::timestamp::Timestamp;
 
-/// How long at least a time is remembered, until the store certainly has it.
+/// Least time for which a time is remembered, until the store certainly has it.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
 /// The first of the times that were decided in this span of time and in the one before.

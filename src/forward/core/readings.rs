@@ -24,7 +24,7 @@ const READS_DENIED_TIME: Duration = Duration::from_secs(5 * 60);
 /// How long after a profile was read a refusal is taken as one that passes.
 const READ_OF_LATE: Duration = Duration::from_secs(30);
 
-/// How long a profile that could not be read back waits.
+/// Time that a profile that could not be read back waits.
 pub(super) const POSTPONED: Duration = Duration::from_secs(60 * 60);
 
 impl Core {
@@ -109,7 +109,8 @@ impl Core {
         self.judged(flight, &judgement, read_at, moment, chance);
     }
 
-    /// It is known whether Target has the profile: that may be another way, and needs its place in the quota as it is now.
+    /// It is known whether Target has the profile: that may be another way, and needs its place in the quota as it is
+    /// now.
     fn reroute(&mut self, flight: &mut Flight, existence: Existence, moment: Moment) {
         self.spoken_for -= std::mem::take(&mut flight.reserved);
         let situation = &mut flight.plan.situation;

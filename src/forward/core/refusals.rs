@@ -10,7 +10,8 @@ use crate::adobe::{Outcome, Refused};
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
-/// Profiles in a row with the same refusal, from which on it is everybody's. Source: the forwarding rules that README tells.
+/// Profiles in a row with the same refusal, from which on it is everybody's. Source: the forwarding rules that README
+/// tells.
 const EVERYBODY: usize = 3;
 
 /// Profiles that are remembered as refused together with all others.
@@ -59,7 +60,7 @@ pub(super) struct Refusals {
     status: u16,
     streak: Vec<i64>,
     since: Timestamp,
-    /// Whether the refusals hit everybody, and nothing was accepted since.
+    /// True if the refusals hit everybody, and nothing was accepted since.
     is_everybody: bool,
     /// Profiles that were refused with all others, and how many acceptances there were by then.
     suspects: HashMap<i64, u64>,

@@ -96,7 +96,7 @@ impl Core {
         })
     }
 
-    /// Whether the outbox holds nothing more for a batch.
+    /// Returns whether the outbox holds nothing more for a batch.
     fn is_read(&self) -> bool {
         !self.may_have_more
             && !self.busy.is_claiming

@@ -22,7 +22,7 @@ pub type Waits = HashMap<i64, (&'static str, Duration)>;
 #[derive(Debug, Default)]
 pub(super) struct Setbacks {
     profiles: HashMap<i64, Setback>,
-    /// Whether they have changed since they were last shown.
+    /// True if they have changed since they were last shown.
     is_changed: bool,
 }
 
@@ -39,12 +39,13 @@ struct Setback {
 }
 
 impl Setbacks {
-    /// How often the profile has failed since its last answer.
+    /// Number of times that the profile has failed since its last answer.
     pub(super) fn failures(&self, profile_id: i64) -> u32 {
         self.profiles.get(&profile_id).map_or(0, |setback| setback.failures)
     }
 
-    /// Whether others were accepted since the profile last failed, so that another failure says nothing of them.
+    /// Returns whether others were accepted since the profile last failed, so that another failure says nothing of
+    /// them.
     pub(super) fn is_alone(&self, profile_id: i64, accepted: u64) -> bool {
         self.profiles.get(&profile_id).is_some_and(|setback| setback.failures > 0 && accepted > setback.accepted)
     }
@@ -114,7 +115,7 @@ impl Setbacks {
         self.profiles.keys().copied().collect()
     }
 
-    /// Whether more wait than can be remembered.
+    /// Returns whether more wait than can be remembered.
     pub(super) fn is_full(&self, now: Duration) -> bool {
         let waiting = self.profiles.values().filter(|setback| setback.until > now).take(ASIDE_PROFILES_MAX);
         waiting.count() >= ASIDE_PROFILES_MAX

@@ -187,7 +187,7 @@ impl Core {
         }
     }
 
-    /// Whether what goes singly must wait, since the quota is spent and there is no other way.
+    /// Returns whether what goes singly must wait, since the quota is spent and there is no other way.
     const fn must_wait_for_quota(&self, is_bulk: bool, is_spent: bool) -> bool {
         is_spent && !is_bulk && matches!(self.rules.routes.mode, Mode::Single)
     }

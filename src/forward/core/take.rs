@@ -7,11 +7,11 @@ use super::{Candidate, Core, ForwarderSettings, Input, Moment, News, Settle, Sto
 use crate::core::timestamp::Timestamp;
 use crate::store::{Claims, ReadBacks};
 
-/// How long a delivery may wait to be written down with others. Each commit is a wait for the disk, and wear of a flash
-/// card; a power cut before it means no more than that the same states are sent again.
+/// Time that a delivery may wait to be written down with others. Each commit is a wait for the disk, and wear of a
+/// flash card; a power cut before it means no more than that the same states are sent again.
 const SETTLE_DELAY: Duration = Duration::from_millis(25);
 
-/// How long at least between two looks whether profiles are to be read back.
+/// Least time between two looks whether profiles are to be read back.
 const DUE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Core {

@@ -35,7 +35,7 @@ pub struct ForwarderSettings {
     pub connections: usize,
     /// The device's share of Target's quota.
     pub updates_per_day: u64,
-    /// How long one request may take.
+    /// Time that one request may take.
     pub request_timeout: Duration,
     /// Where updates go: client code and endpoint. With another one, nothing that was heard of the last one counts.
     pub destination: (String, String),
@@ -50,7 +50,7 @@ pub struct Moment {
     pub wall: Timestamp,
     /// The quota's clock, beside the system's.
     pub quota: QuotaTime,
-    /// How long until a profile may be read again, when the reads of a day are spent.
+    /// Time until a profile may be read again, when the reads of a day are spent.
     pub reads_open_in: Option<Duration>,
 }
 
@@ -137,11 +137,11 @@ pub struct Ask {
     pub backlog_max: usize,
     /// Before when a value counts as late, where profiles are shared.
     pub late_before: Option<Timestamp>,
-    /// Whether all that is claimed will go in a batch.
+    /// True if all that is claimed will go in a batch.
     pub goes_in_batch: bool,
-    /// Whether a profile that Target may not have goes in a batch.
+    /// True if a profile that Target may not have goes in a batch.
     pub can_batch: bool,
-    /// Whether it is for a probe, after which nobody knows whether there is more to send.
+    /// True if it is for a probe, after which nobody knows whether there is more to send.
     pub is_probe: bool,
 }
 

@@ -37,7 +37,7 @@ mod view;
 
 use super::sessions::{CODE_TIME, COOKIE_NAME, SESSION_TIME};
 
-/// How often an open page is looked after.
+/// Interval at which an open page is looked after.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Rejected things that the page shows.
@@ -50,7 +50,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 /// What needs no permission: it tells nothing.
 pub(super) const OPEN_PATHS: [&str; 4] = ["/page/style.css", "/page/script.js", "/page/icon.svg", "/page/login"];
 
-/// Whether a path belongs to the page, so that a browser's cookie opens it.
+/// Returns whether a path belongs to the page, so that a browser's cookie opens it.
 pub(super) fn is_of_page(path: &str) -> bool {
     path == "/" || path.starts_with("/page/")
 }

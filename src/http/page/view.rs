@@ -251,7 +251,7 @@ impl From<&ProfileAttribute> for AttributeWords {
     }
 }
 
-/// How long, in the largest unit that fits.
+/// Time, in the largest unit that fits.
 fn span(seconds: u64) -> String {
     let (count, unit) = match seconds {
         0..120 => (seconds, "second"),

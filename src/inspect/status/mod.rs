@@ -33,7 +33,7 @@ const HISTORY_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Events of a profile that are shown with it.
 pub const EVENTS_SHOWN: usize = 20;
 
-/// How long a change of the destination is told.
+/// Time for which a change of the destination is told.
 const DESTINATION_SHOWN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Batches at their end that the status shows.
@@ -100,7 +100,7 @@ impl StatusParts {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the store answers a query.
+    /// Returns whether the store answers a query.
     ///
     /// # Errors
     /// [`StoreError::Read`].

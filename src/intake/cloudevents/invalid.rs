@@ -11,7 +11,7 @@ pub struct Invalid {
     pub field: Option<String>,
     /// What is wrong with it.
     pub problem: String,
-    /// Whether there is simply too much of it.
+    /// True if there is simply too much of it.
     pub is_too_large: bool,
 }
 

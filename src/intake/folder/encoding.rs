@@ -8,7 +8,7 @@ use encoding_rs_io::DecodeReaderBytesBuilder;
 use super::code_pages::{CODE_PAGES, CodePage, Transcoded};
 use crate::intake::cloudevents::Invalid;
 
-/// How much of a file is looked at to recognise how it is written. Units: bytes.
+/// Part of a file that is looked at to recognise how it is written. Units: bytes.
 pub(super) const SAMPLE_BYTES: usize = 64 * 1024;
 
 /// How the characters of a file are written.
@@ -63,8 +63,8 @@ pub fn text_of<'r>(mut file: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
     Ok(Encoding::Recognised.decoded(io::Cursor::new(sample).chain(file), &shown))
 }
 
-/// UTF-16 without a mark: every second byte of usual text is zero, and stands alone. Zeros in a row are what a power cut
-/// leaves.
+/// UTF-16 without a mark: every second byte of usual text is zero, and stands alone. Zeros in a row are what a power
+/// cut leaves.
 fn utf16(sample: &[u8]) -> Option<&'static Charset> {
     let is_alone = |at: usize| {
         let is_zero = |at: usize| sample.get(at) == Some(&0);
@@ -83,7 +83,7 @@ fn utf16(sample: &[u8]) -> Option<&'static Charset> {
 /// Reads the text of one line after another.
 pub(super) struct Decoder<'f> {
     encoding: Encoding,
-    /// Whether another line of the file is UTF-8 for sure; looked for when it is needed.
+    /// True if another line of the file is UTF-8 for sure; looked for when it is needed.
     is_utf8: Option<bool>,
     /// Opens the file once more, to look for that.
     reopen: &'f dyn Fn() -> io::Result<Box<dyn Read>>,
@@ -129,7 +129,7 @@ impl<'f> Decoder<'f> {
     }
 }
 
-/// Whether a line of a file is UTF-8 and more than ASCII.
+/// Returns whether a line of a file is UTF-8 and more than ASCII.
 fn holds_wide_utf8(mut file: impl Read) -> io::Result<bool> {
     const CHUNK: usize = 64 * 1024;
     let (mut buffer, mut kept) = (vec![0; CHUNK], 0);
@@ -149,12 +149,12 @@ fn holds_wide_utf8(mut file: impl Read) -> io::Result<bool> {
     }
 }
 
-/// Whether some bytes hold a character of UTF-8 beyond ASCII.
+/// Returns whether some bytes hold a character of UTF-8 beyond ASCII.
 fn has_wide_utf8(bytes: &[u8]) -> bool {
     bytes.utf8_chunks().any(|chunk| !chunk.valid().is_ascii())
 }
 
-/// Whether a byte is a letter in DOS and a sign in Windows, and stands in a word.
+/// Returns whether a byte is a letter in DOS and a sign in Windows, and stands in a word.
 fn is_ambiguous(bytes: &[u8]) -> bool {
     let is_letter = |at: Option<usize>| {
         at.and_then(|at| bytes.get(at)).is_some_and(|byte| byte.is_ascii_alphabetic() || *byte >= 0xC0)

@@ -17,7 +17,7 @@ const FILES_MAX: usize = 10_000;
 /// How much longer a file is waited for whose last line has no end: who writes it may be in the midst of it.
 const UNENDED_FACTOR: u32 = 4;
 
-/// How long a file is looked at that was read, since who writes it may go on. Source: ours; tills pause for seconds.
+/// Time that a file is looked at that was read, since who writes it may go on. Source: ours; tills pause for seconds.
 const GROWTH_WATCHED: Duration = Duration::from_secs(10 * 60);
 
 /// Longest time until a file is tried again that could not be read or put away.
@@ -115,7 +115,7 @@ pub(super) struct Looked {
     pub(super) complete: Vec<Found>,
     /// Files that wait, and why.
     pub(super) waits: Vec<FolderWait>,
-    /// Whether some of them only have to stay as they are.
+    /// True if some of them only have to stay as they are.
     pub(super) is_unsettled: bool,
 }
 

@@ -16,11 +16,11 @@ use crate::intake::view::{Figure, SharedView, Shown, sentence};
 pub struct FolderRules {
     /// The folder.
     pub path: PathBuf,
-    /// How long a file stays as it is before it counts as complete, unless it was moved in.
+    /// Time that a file stays as it is before it counts as complete, unless it was moved in.
     pub quiet: Duration,
     /// How often to look, where that is set.
     pub poll: Option<Duration>,
-    /// How long files are kept that were read.
+    /// Time that files are kept that were read.
     pub keep_done: Duration,
     /// The source of events that name none.
     pub source: String,

@@ -20,7 +20,7 @@ use crate::intake::view::SharedView;
 use crate::intake::{Answer, Intake};
 use crate::store::StoreError;
 
-/// How long the store may be full before the same lines are tried again.
+/// Time that the store may be full before the same lines are tried again.
 const FULL_WAIT: Duration = Duration::from_secs(5);
 
 /// A file that is read, and counted as it is.

@@ -15,7 +15,7 @@ pub(super) struct TextLine {
 }
 
 impl TextLine {
-    /// Whether there is nothing on it.
+    /// Returns whether there is nothing on it.
     pub(super) fn is_blank(&self) -> bool {
         self.text.as_ref().is_ok_and(|text| text.trim().is_empty())
     }

@@ -11,10 +11,10 @@ use tokio::sync::mpsc;
 
 use super::files::Identity;
 
-/// How often a folder is looked at of which the system tells nothing.
+/// Interval at which a folder is looked at of which the system tells nothing.
 const POLL: Duration = Duration::from_secs(2);
 
-/// How often it is looked at otherwise, should a piece of news be lost.
+/// Interval of the checks otherwise, should a piece of news be lost.
 const POLL_WATCHED: Duration = Duration::from_secs(60);
 
 /// Pieces of news that wait; more are not needed to look.
@@ -29,8 +29,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch, if the folder is there; looks every so often alone where that is told, or where others may write
-    /// unseen.
+    /// Begins to watch, if the folder is there; looks every so often alone where that is told, or where others may
+    /// write unseen.
     pub(super) fn begin(path: &Path, poll: Option<Duration>) -> Option<Self> {
         let identity = identity(path)?;
         if poll.is_some() || is_remote(path) {
@@ -53,7 +53,7 @@ impl Watch {
         Some(Self { identity, watcher: watcher.ok().map(|watcher| (watcher, news)), poll })
     }
 
-    /// Whether it is the folder that has this name now.
+    /// Returns whether it is the folder that has this name now.
     pub(super) fn is_of(&self, path: &Path) -> bool {
         identity(path) == Some(self.identity)
     }
@@ -100,7 +100,7 @@ fn names(event: &Event, folder: &Path) -> Option<Vec<OsString>> {
     }
 }
 
-/// Whether the folder is on a file system on which others write unseen.
+/// Returns whether the folder is on a file system on which others write unseen.
 #[cfg(target_os = "linux")]
 fn is_remote(path: &Path) -> bool {
     /// NFS, SMB, SMB2, CIFS, FUSE and 9P. Source: statfs(2).

@@ -28,7 +28,7 @@ pub use rules::{Checksum, LineRules, LineSource, Parity, PortSettings};
 
 use rules::{Framer, NoEvent, Recent};
 
-/// How often a device that is not there is looked for, and how soon a full store is tried again.
+/// Interval at which a device that is not there is looked for, and how soon a full store is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Bytes that are read at a time.
@@ -39,7 +39,7 @@ const CHUNK: usize = 1_024;
 pub struct LineView {
     /// Its name.
     pub name: String,
-    /// Whether it is there.
+    /// True if it is there.
     pub connected: bool,
     /// Lines that became events since the start.
     pub events: u64,

@@ -82,7 +82,7 @@ pub struct LineRules {
     pub stop: Option<u8>,
     /// Digits that end with their check digit, and by which rule.
     pub checks: Vec<(Checksum, String)>,
-    /// How long the same line is one event.
+    /// Time that the same line is one event.
     pub debounce: Duration,
 }
 
@@ -106,7 +106,7 @@ pub enum Checksum {
 }
 
 impl Checksum {
-    /// Whether some digits are as the rule says.
+    /// Returns whether some digits are as the rule says.
     #[must_use]
     pub fn holds(self, text: &str) -> bool {
         let Some(digits) = text.chars().map(|next| next.to_digit(10)).collect::<Option<Vec<u32>>>() else {
@@ -221,7 +221,7 @@ fn text(bytes: Vec<u8>) -> String {
 pub(super) struct Recent(VecDeque<(Value, Duration)>);
 
 impl Recent {
-    /// Whether the same came within that time before `now`: each sight counts, so that what stays is one.
+    /// Returns whether the same came within that time before `now`: each sight counts, so that what stays is one.
     pub(super) fn is_repeated(&mut self, data: &Value, debounce: Duration, now: Duration) -> bool {
         self.0.retain(|(_, at)| now.saturating_sub(*at) < debounce);
         if let Some((_, at)) = self.0.iter_mut().find(|(held, _)| held == data) {

@@ -14,7 +14,7 @@ pub(super) struct Cells {
     cells: Vec<String>,
     cell: String,
     state: State,
-    /// Whether the last cell had quotes.
+    /// True if the last cell had quotes.
     was_quoted: bool,
 }
 
@@ -75,7 +75,7 @@ impl Cells {
         self.cells.len() + 1
     }
 
-    /// Whether a row that is whole ended with a quote.
+    /// Returns whether a row that is whole ended with a quote.
     pub(super) const fn is_quoted_to_its_end(&self) -> bool {
         self.was_quoted
     }

@@ -23,7 +23,7 @@ pub use time::is_time_format;
 use rows::Row;
 use shape::Shape;
 
-/// How much of a table is looked at to recognise how it is written. Units: bytes.
+/// Part of a table that is looked at to recognise how it is written. Units: bytes.
 const HEAD_BYTES: usize = 16 * 1024;
 
 /// The members of an event that a column may be.
@@ -36,7 +36,7 @@ pub struct TableRules {
     pub delimiter: Option<u8>,
     /// What stands around a cell that holds a delimiter, where it is set; none in it where nothing does.
     pub quote: Option<Option<char>>,
-    /// Whether a row names the columns.
+    /// True if a row names the columns.
     pub has_header: Option<bool>,
     /// Lines before the table.
     pub skip: usize,
@@ -91,7 +91,7 @@ pub enum Column {
 }
 
 impl TableRules {
-    /// Whether a row names the columns: unless told otherwise, where columns have names.
+    /// Returns whether a row names the columns: unless told otherwise, where columns have names.
     fn has_header(&self) -> bool {
         self.has_header.unwrap_or_else(|| self.columns.is_empty() || self.names().next().is_some())
     }

@@ -45,7 +45,7 @@ pub(super) fn read(cell: &str, decimal: Option<char>) -> Result<String, String> 
     if Number::parse(&text).is_some() { Ok(text) } else { Err("it is not a number".to_owned()) }
 }
 
-/// Whether it is below zero, and the rest: without signs, brackets and the currency.
+/// Returns whether it is below zero, and the rest: without signs, brackets and the currency.
 fn unsigned(cell: &str) -> Option<(bool, &str)> {
     let is_blank = |next: char| next.is_whitespace();
     let mut rest = cell.trim_matches(is_blank);
@@ -86,7 +86,8 @@ fn split(body: &str, decimal: char) -> (&str, &str) {
     body.split_once(decimal).unwrap_or((body, ""))
 }
 
-/// Whether a number without a set decimal sign is written in two ways: with a comma, or as thousands with a point.
+/// Returns whether a number without a set decimal sign is written in two ways: with a comma, or as thousands with a
+/// point.
 fn is_doubtful(body: &str) -> bool {
     let is_group = |digits: &str| digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
     let is_thousands = body.split_once('.').is_some_and(|(whole, fraction)| {

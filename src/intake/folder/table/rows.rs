@@ -79,7 +79,7 @@ fn cells(
     Ok(Err(Invalid::new(words)))
 }
 
-/// Whether the next lines are no rows, and close a quote.
+/// Returns whether the next lines are no rows, and close a quote.
 fn goes_on(lines: &mut TextLines<'_, impl Read>, marks: Marks, width: usize) -> io::Result<bool> {
     let (mut taken, mut bytes, mut goes_on) = (Vec::new(), 0, false);
     while bytes <= ROW_BYTES_MAX {

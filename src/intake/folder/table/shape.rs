@@ -143,7 +143,7 @@ fn header(rules: &TableRules, rows: &[(u64, Vec<String>)], first: u64) -> Result
     Ok((*number, cells.clone()))
 }
 
-/// Whether a row may be a header: its cells are names, and what stands below beyond the last of them is empty.
+/// Returns whether a row may be a header: its cells are names, and what stands below beyond the last of them is empty.
 fn is_header(header: &[String], below: &[&[String]]) -> bool {
     let named = header.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
     let is_empty_beyond = below.iter().all(|cells| cells.iter().take(header.len()).skip(named).all(String::is_empty));
@@ -152,14 +152,14 @@ fn is_header(header: &[String], below: &[&[String]]) -> bool {
     header.iter().all(|name| !is_value(name)) && is_empty_beyond && is_cut
 }
 
-/// Whether a cell is a number, a date or a time, and so no name.
+/// Returns whether a cell is a number, a date or a time, and so no name.
 fn is_value(cell: &str) -> bool {
     let is_part = |next: char| next.is_ascii_digit() || " .,:/-+TZ'€$%".contains(next);
     cell.contains(|next: char| next.is_ascii_digit()) && cell.chars().all(is_part)
 }
 
-/// Cells that each row has: as many as the header, unless most rows end with a delimiter more or less than it does. None
-/// where most rows have another number.
+/// Cells that each row has: as many as the header, unless most rows end with a delimiter more or less than it does.
+/// None where most rows have another number.
 fn width(header: &[String], below: &[&[String]]) -> Option<usize> {
     let named = header.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
     let Some(most) = most_frequent(below.iter().map(|cells| cells.len())) else { return Some(header.len()) };

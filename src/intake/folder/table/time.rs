@@ -36,7 +36,7 @@ fn instant(time: DateTime, zone: &TimeZone) -> Option<Timestamp> {
     time.to_zoned_datetime(zone.clone()).ok().map(|time| time.timestamp())
 }
 
-/// Whether a format can be read at all: what it writes is read as the same minute, or the same day.
+/// Returns whether a format can be read at all: what it writes is read as the same minute, or the same day.
 #[must_use]
 pub fn is_time_format(format: &str) -> bool {
     let noon = date(2026, 11, 24).at(18, 42, 10, 0);
