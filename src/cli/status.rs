@@ -10,7 +10,7 @@ use super::{Failure, existing_store, print, small_runtime};
 use crate::agent::data_dir::DataDir;
 use crate::config::Config;
 use crate::http::page::PageCode;
-use crate::inspect::status::{BatchView, RouteCount, Status, status_at_rest};
+use crate::inspect::status::{BatchView, RouteCount, Status, StoreCounts, status_at_rest};
 use crate::intake::view::Shown;
 use crate::store::Reader;
 
@@ -132,12 +132,6 @@ fn table(status: &Status) -> String {
         count => format!(", {count} without consent and not stored"),
     };
     let opens = quota.opens_at.as_deref().map(|at| format!(", spent until {at}")).unwrap_or_default();
-    let full = if store.is_full { "; full, events are refused" } else { "" };
-    let free = store.disk_free_bytes.map(|bytes| format!(", {} free on disk", mebibytes(bytes))).unwrap_or_default();
-    let purged = match store.purged_profiles {
-        0 => String::new(),
-        count => format!("; {count} delivered profiles purged for room"),
-    };
     [
         ("device", format!("{}, outpost {}, up {} s", status.device_id, status.version, status.uptime_seconds)),
         ("link", format!("{}{reason} (since {})", status.link, status.link_since)),
@@ -170,7 +164,7 @@ fn table(status: &Status) -> String {
         ("routes", routes(status)),
         ("rejected", format!("{} events, {} updates kept", rejected.events, rejected.updates)),
         ("quota", format!("{} of {} used in 24 hours{opens}", quota.used, quota.updates_per_day)),
-        ("store", format!("{} of {}{free}{full}{purged}", mebibytes(store.bytes), mebibytes(store.max_bytes))),
+        ("store", room(store)),
     ]
     .map(|(name, value)| format!("{name:<10}{value}"))
     .into_iter()
@@ -179,6 +173,16 @@ fn table(status: &Status) -> String {
     .chain(store.destination_words())
     .collect::<Vec<_>>()
     .join("\n")
+}
+
+fn room(store: &StoreCounts) -> String {
+    let free = store.disk_free_bytes.map(|bytes| format!(", {} free on disk", mebibytes(bytes))).unwrap_or_default();
+    let full = if store.is_full { "; full, events are refused" } else { "" };
+    let purged = match store.purged_profiles {
+        0 => String::new(),
+        count => format!("; {count} delivered profiles purged for room"),
+    };
+    format!("{} of {}{free}{full}{purged}", mebibytes(store.bytes), mebibytes(store.max_bytes))
 }
 
 fn reads(status: &Status) -> String {

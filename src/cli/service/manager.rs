@@ -50,22 +50,7 @@ pub(super) fn install(config: &ConfigArgs, args: &InstallArgs) -> Result<(), Fai
         ServiceManagerAccess::CONNECT | ServiceManagerAccess::CREATE_SERVICE,
     )
     .map_err(as_administrator)?;
-    let info = ServiceInfo {
-        name: OsString::from(NAME),
-        display_name: OsString::from(NAME),
-        service_type: ServiceType::OWN_PROCESS,
-        start_type: ServiceStartType::AutoStart,
-        error_control: ServiceErrorControl::Normal,
-        executable_path: std::env::current_exe().map_err(|error| Failure::failed(&error))?,
-        launch_arguments: ["service", "run", "-c"]
-            .map(OsString::from)
-            .into_iter()
-            .chain([default_path().into()])
-            .collect(),
-        dependencies: Vec::new(),
-        account_name: Some(OsString::from(ACCOUNT)),
-        account_password: None,
-    };
+    let info = service_info()?;
     let service = match manager.create_service(&info, ServiceAccess::ALL_ACCESS) {
         Err(error) if code(&error) == Some(EXISTS) => {
             let service = manager.open_service(NAME, ServiceAccess::ALL_ACCESS).map_err(failed)?;
@@ -74,28 +59,7 @@ pub(super) fn install(config: &ConfigArgs, args: &InstallArgs) -> Result<(), Fai
         }
         created => created.map_err(failed)?,
     };
-    let restart = |delay| ServiceAction { action_type: ServiceActionType::Restart, delay };
-    let recovery = ServiceFailureActions {
-        reset_period: ServiceFailureResetPeriod::After(Duration::from_secs(86_400)),
-        reboot_msg: None,
-        command: None,
-        actions: Some(RESTARTS.map(restart).to_vec()),
-    };
-    // What follows makes it better, and nothing worse if this Windows does not know it.
-    let wishes = [
-        ("description", service.set_description("Records customer events and forwards them to Adobe Target")),
-        ("recovery", service.update_failure_actions(recovery)),
-        ("recovery from errors", service.set_failure_actions_on_non_crash_failures(true)),
-        ("shutdown", service.set_preshutdown_timeout(STOP_TIMEOUT)),
-    ];
-    for (wish, result) in wishes {
-        if let Err(error) = result {
-            warn(&format!("the service's {wish} could not be set: {}", chain(&error)));
-        }
-    }
-    if let Err(error) = eventlog::register(SOURCE) {
-        warn(&format!("the event log shows entries without their words: {}", chain(&error)));
-    }
+    improve(&service);
     protect_folders()?;
     match config.load() {
         Ok(_) => {
@@ -117,6 +81,51 @@ pub(super) fn install(config: &ConfigArgs, args: &InstallArgs) -> Result<(), Fai
                 drop_in(INSTALLED).display()
             ))
         }
+    }
+}
+
+/// Describes the service as it is installed: it starts with the device, under an account of its own.
+fn service_info() -> Result<ServiceInfo, Failure> {
+    Ok(ServiceInfo {
+        name: OsString::from(NAME),
+        display_name: OsString::from(NAME),
+        service_type: ServiceType::OWN_PROCESS,
+        start_type: ServiceStartType::AutoStart,
+        error_control: ServiceErrorControl::Normal,
+        executable_path: std::env::current_exe().map_err(|error| Failure::failed(&error))?,
+        launch_arguments: ["service", "run", "-c"]
+            .map(OsString::from)
+            .into_iter()
+            .chain([default_path().into()])
+            .collect(),
+        dependencies: Vec::new(),
+        account_name: Some(OsString::from(ACCOUNT)),
+        account_password: None,
+    })
+}
+
+/// Sets what makes the service better, and nothing worse if this Windows does not know it.
+fn improve(service: &Service) {
+    let restart = |delay| ServiceAction { action_type: ServiceActionType::Restart, delay };
+    let recovery = ServiceFailureActions {
+        reset_period: ServiceFailureResetPeriod::After(Duration::from_secs(86_400)),
+        reboot_msg: None,
+        command: None,
+        actions: Some(RESTARTS.map(restart).to_vec()),
+    };
+    let wishes = [
+        ("description", service.set_description("Records customer events and forwards them to Adobe Target")),
+        ("recovery", service.update_failure_actions(recovery)),
+        ("recovery from errors", service.set_failure_actions_on_non_crash_failures(true)),
+        ("shutdown", service.set_preshutdown_timeout(STOP_TIMEOUT)),
+    ];
+    for (wish, result) in wishes {
+        if let Err(error) = result {
+            warn(&format!("the service's {wish} could not be set: {}", chain(&error)));
+        }
+    }
+    if let Err(error) = eventlog::register(SOURCE) {
+        warn(&format!("the event log shows entries without their words: {}", chain(&error)));
     }
 }
 
