@@ -30,7 +30,10 @@ impl WallClock {
     #[must_use]
     pub fn new(floor: Option<Timestamp>, system: Timestamp) -> Self {
         let start = floor.map_or(system, |floor| floor.max(system));
-        Self { start, system_start: system, read_at: Duration::ZERO, since: system }
+        // Where it was set back nobody knows when; events that are recorded now were made shortly before the start.
+        let is_set_back = start.since(system) >= JUMP_MIN;
+        let since = if is_set_back { system.minus(JUMP_MIN) } else { system };
+        Self { start, system_start: system, read_at: Duration::ZERO, since }
     }
 
     /// Gives the time, when the system's clock says `system`, and `elapsed` of monotonic time have passed.
@@ -48,13 +51,13 @@ impl WallClock {
     /// Puts an event's own time, which was read from the system's clock, on this one: the order of events.
     ///
     /// Else, once the system's clock was set back, what happens is older than what had happened. What is of before the jump stays
-    /// where it is.
+    /// where it is; what is of shortly before the start is as new as the start.
     #[must_use]
     pub fn place(&self, time: Timestamp) -> Timestamp {
         let ahead = self.start.since(self.system_start);
         let system = self.system_start.plus(self.read_at);
         let is_of_now = time >= self.since && time.since(system) <= EVENT_TIME_AHEAD_MAX;
-        if ahead >= JUMP_MIN && is_of_now { time.plus(ahead) } else { time }
+        if ahead >= JUMP_MIN && is_of_now { time.plus(ahead).max(self.start) } else { time }
     }
 }
 
@@ -117,6 +120,8 @@ mod tests {
         let mut clock = WallClock::new(Some(at(90_000)), at(1_000));
         clock.read(at(1_010), secs(10));
         assert_eq!(clock.place(at(1_005)), at(90_005));
-        assert_eq!(clock.place(at(999)), at(999));
+        // Who records it by itself took the time before the start.
+        assert_eq!(clock.place(at(990)), at(90_000));
+        assert_eq!(clock.place(at(600)), at(600));
     }
 }

@@ -216,10 +216,17 @@ impl Judgement {
         self.attributes.iter().any(|judged| judged.basis.is_pending && judged.decision != Decision::Superseded)
     }
 
-    /// What ours gives way to: attribute, version of ours, and theirs.
-    pub fn gives_way(&self) -> impl Iterator<Item = (&str, i64, &Shown)> {
-        let theirs = self.readings.iter().filter(|reading| reading.decision == Decision::Superseded);
-        theirs.filter_map(|reading| Some((reading.name.as_str(), reading.version, reading.shown.as_ref()?)))
+    /// Notes what ours gives way to while an attempt of ours is lost, which may come over it. Tells whether there was any.
+    pub fn give_way(&self, log: &mut SendLog) -> bool {
+        let mut gave_way = false;
+        for reading in self.readings.iter().filter(|reading| reading.decision == Decision::Superseded) {
+            let Some(theirs) = &reading.shown else { continue };
+            if log.of(&reading.name).iter().any(|sent| sent.is_lost) {
+                log.give_way(&reading.name, reading.version, theirs);
+                gave_way = true;
+            }
+        }
+        gave_way
     }
 
     /// Of a profile that was read back: how many delivered values have arrived, and those that have not; and what ours

@@ -12,7 +12,6 @@ use crate::core::forwarding::route::{Mode, Route, UpdateApi};
 use crate::core::limits::{MISSING_LOOK_MAX, MISSING_LOOK_MIN, MISSING_TIME};
 use crate::core::reason::Reason;
 use crate::forward::judge::Judgement;
-use crate::store::SendLog;
 
 /// Why profiles wait that have no place in the quota.
 pub(super) const QUOTA_SPENT: &str = "the quota of 24 hours is spent";
@@ -28,7 +27,7 @@ impl Core {
         chance: f64,
     ) {
         flight.readings.clone_from(&judgement.readings);
-        flight.gave_way = gives_way(&mut flight.claim.sends, judgement);
+        flight.gave_way = judgement.give_way(&mut flight.claim.sends);
         if !judgement.has_pending() {
             if flight.reads > 0 {
                 // Target was heard, and nothing has to be sent.
@@ -135,16 +134,4 @@ impl Core {
             self.end(profile_id, moment, chance);
         }
     }
-}
-
-/// Notes what ours gives way to while an attempt of ours is lost, which may come over it. Tells whether there was any.
-fn gives_way(log: &mut SendLog, judgement: &Judgement) -> bool {
-    let mut gave_way = false;
-    for (name, version, theirs) in judgement.gives_way() {
-        if log.of(name).iter().any(|sent| sent.is_lost) {
-            log.give_way(name, version, theirs);
-            gave_way = true;
-        }
-    }
-    gave_way
 }

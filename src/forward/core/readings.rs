@@ -9,8 +9,8 @@ use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::link::Signal;
 use crate::core::forwarding::route::route;
 use crate::core::timestamp::Timestamp;
-use crate::forward::judge::{By, Judgement, judge};
-use crate::store::{Claim, ReadBack, SendLog, Verified};
+use crate::forward::judge::{By, judge};
+use crate::store::{Claim, ReadBack, Verified};
 
 /// Profiles that cannot be read, with none between that can, after which it is not them.
 const UNREADABLE_MAX: usize = 10;
@@ -153,21 +153,9 @@ impl Core {
         let again_at = self.read_back_at(&claim.sends, moment);
         let existence = learned.unwrap_or_default();
         // What is still to come late must not stand over theirs.
-        let gave_way = gives_way(&mut claim.sends, &judgement);
+        let gave_way = judgement.give_way(&mut claim.sends);
         let sends = gave_way.then(|| claim.sends.clone());
         let verified = Verified { arrived, lost, existence, at: moment.wall, again_at, reads, sends };
         self.settle(Settle::ReadBack(claim, verified, moment.quota), moment);
     }
-}
-
-/// Notes what ours gives way to while an attempt of ours is lost, which may come over it. Tells whether there was any.
-fn gives_way(log: &mut SendLog, judgement: &Judgement) -> bool {
-    let mut gave_way = false;
-    for (name, version, theirs) in judgement.gives_way() {
-        if log.of(name).iter().any(|sent| sent.is_lost) {
-            log.give_way(name, version, theirs);
-            gave_way = true;
-        }
-    }
-    gave_way
 }

@@ -135,6 +135,13 @@ struct Taken {
     segments: Vec<Segment>,
 }
 
+impl Taken {
+    /// Bytes that were read of it.
+    fn bytes(&self) -> u64 {
+        self.segments.last().map_or(0, |segment| segment.bytes)
+    }
+}
+
 /// What was seen of the files of a folder.
 #[derive(Default)]
 pub(super) struct Files {
@@ -169,8 +176,8 @@ impl Files {
     pub(super) fn taken(&mut self, identity: Identity, path: &Path, segment: Segment, now: Instant) {
         let new = || Taken { path: path.to_owned(), at: now, segments: Vec::new() };
         let taken = self.taken.entry(identity).or_insert_with(new);
-        if taken.path != path {
-            // Somebody has moved it in again.
+        if taken.path != path || segment.bytes < taken.bytes() {
+            // Somebody has moved it in again, or written it anew.
             *taken = new();
         }
         taken.at = now;
@@ -186,9 +193,9 @@ impl Files {
         }
     }
 
-    /// What was read before of a file that is still at its path.
-    pub(super) fn segments(&self, identity: Identity, path: &Path) -> Vec<Segment> {
-        let taken = self.taken.get(&identity).filter(|taken| taken.path == path);
+    /// What was read before of a file that is still at its path, and no shorter: a shorter one was written anew.
+    pub(super) fn segments(&self, identity: Identity, path: &Path, bytes: u64) -> Vec<Segment> {
+        let taken = self.taken.get(&identity).filter(|taken| taken.path == path && taken.bytes() <= bytes);
         taken.map_or_else(Vec::new, |taken| taken.segments.clone())
     }
 
@@ -261,8 +268,7 @@ impl Files {
         for (identity, taken) in &self.taken {
             let is_away = taken.path.parent() != Some(folder);
             let Some(metadata) = fs::symlink_metadata(&taken.path).ok().filter(|_| is_away) else { continue };
-            let read = taken.segments.last().map_or(0, |segment| segment.bytes);
-            if Identity::of(&metadata) == *identity && metadata.len() > read {
+            if Identity::of(&metadata) == *identity && metadata.len() > taken.bytes() {
                 grown.extend(Found::at(taken.path.clone(), &metadata));
             }
         }
@@ -289,4 +295,20 @@ pub(super) fn make(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o770))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_written_anew_and_shorter_was_not_read() {
+        let (mut files, identity, path, now) = (Files::default(), Identity(1, 2), Path::new("a.csv"), Instant::now());
+        let (long, short) = (Segment { bytes: 100, events: 9 }, Segment { bytes: 60, events: 5 });
+        files.taken(identity, path, long, now);
+        assert_eq!(files.segments(identity, path, 120), [long]);
+        assert_eq!(files.segments(identity, path, 60), []);
+        files.taken(identity, path, short, now);
+        assert_eq!(files.segments(identity, path, 120), [short]);
+    }
 }

@@ -156,8 +156,9 @@ impl Folder {
     /// Reads one file, and puts it away.
     fn take(&self, files: &mut Files, found: &Found, stop: &watch::Receiver<bool>) -> io::Result<()> {
         let mut file = files::open(&found.path)?;
-        let identity = Identity::of(&file.metadata()?);
-        let segments = files.segments(identity, &found.path);
+        let metadata = file.metadata()?;
+        let identity = Identity::of(&metadata);
+        let segments = files.segments(identity, &found.path, metadata.len());
         let content = Content::of(&mut file, &segments)?;
         let known = segments.last().map_or(0, |segment| segment.events);
         let reading = FolderReading { file: found.shown(), lines: 0, bytes: 0, total_bytes: content.bytes };
