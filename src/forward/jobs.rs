@@ -11,7 +11,9 @@ use crate::adobe::{BatchOutcome, Client, bulk};
 use crate::core::limits::QUOTA_WINDOW;
 use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
-use crate::store::{BatchHead, BatchState, Ending, Reader, SettledRows, StoreError, StoreFile, Transaction, Writer};
+use crate::store::{
+    BatchHead, BatchState, Ending, PART_ROWS, Reader, SettledRows, StoreError, StoreFile, Transaction, Writer,
+};
 
 /// Bytes of a file that are encoded at a time.
 const CHUNK_BYTES: usize = 32 * 1024;
@@ -93,17 +95,25 @@ impl Jobs {
         Ok(details.map_or_else(BatchCame::Failed, BatchCame::Complete))
     }
 
-    /// Ends all rows in small parts, so that recording never waits long.
+    /// Ends all rows in small parts, so that recording never waits long; in smaller ones where a store that is nearly full has
+    /// room for no more, since what is ended makes room.
     pub(super) async fn end(self, id: i64, ending: Ending, state: BatchState) -> Result<BatchCame, StoreError> {
         let mut settled = SettledRows::default();
+        let mut part_rows = PART_ROWS;
         let ending = Arc::new(ending);
         loop {
             let (ending, at, verify) = (ending.clone(), self.clock.now(), self.verify);
             let part = move |store: &mut Transaction<'_>| {
                 let sampled = || verify.filter(|(part, _)| fastrand::f64() < *part);
-                store.end_rows(id, &ending, at, &mut || sampled().map(|(_, after)| at.plus(after)))
+                store.end_rows((id, part_rows), &ending, at, &mut || sampled().map(|(_, after)| at.plus(after)))
             };
-            let SettledRows { is_more, delivered, failed } = self.writer.act(part).await?;
+            let SettledRows { is_more, delivered, failed } = match self.writer.act(part).await {
+                Err(StoreError::Full(_)) if part_rows > 1 => {
+                    part_rows /= 2;
+                    continue;
+                }
+                ended => ended?,
+            };
             settled.delivered += delivered;
             settled.failed += failed;
             if !is_more {

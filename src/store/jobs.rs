@@ -4,6 +4,8 @@
 //! whoever sends much is served steadily, and nobody waits longer for him than for one of his batches.
 
 use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -38,7 +40,8 @@ pub(super) enum Job {
         reply: Reply<Vec<Recorded>>,
     },
     Settle {
-        settlements: Vec<Settlement>,
+        settlements: Arc<Vec<Settlement>>,
+        part: Range<usize>,
         reply: Reply<()>,
     },
     Other(Box<dyn Other>),
@@ -97,7 +100,7 @@ impl Job {
     fn size(&self) -> usize {
         match self {
             Self::Record { recordings, .. } => recordings.len(),
-            Self::Settle { settlements, .. } => settlements.len(),
+            Self::Settle { part, .. } => part.len(),
             Self::Other(_) | Self::Note(_) | Self::Damage => 0,
         }
     }
@@ -110,8 +113,8 @@ impl Job {
                 }
                 Ok(())
             }
-            Self::Settle { settlements, .. } => {
-                settlements.iter().try_for_each(|settlement| transaction.settle(settlement))
+            Self::Settle { settlements, part, .. } => {
+                settlements[part.clone()].iter().try_for_each(|settlement| transaction.settle(settlement))
             }
             Self::Other(other) | Self::Note(other) => other.apply(transaction),
             Self::Damage => Ok(()),
@@ -122,7 +125,7 @@ impl Job {
     pub(super) fn tell(self, result: Result<(), StoreError>) {
         match self {
             Self::Record { recorded, reply, .. } => drop(reply.send(result.map(|()| recorded))),
-            Self::Settle { settlements, reply } => {
+            Self::Settle { settlements, reply, .. } => {
                 // Released before the forwarder hears of it, so that it can claim what is still pending.
                 drop(settlements);
                 drop(reply.send(result));

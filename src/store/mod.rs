@@ -41,7 +41,7 @@ mod transaction;
 mod verification;
 mod writer;
 
-pub use batches::{BatchEntry, BatchHead, BatchRow, BatchState, Ending, RowAttribute, SettledRows};
+pub use batches::{BatchEntry, BatchHead, BatchRow, BatchState, Ending, PART_ROWS, RowAttribute, SettledRows};
 pub use counters::{Counters, Pending, Totals};
 pub use destination::{Adopted, Destination};
 pub use erase::{ErasedProfile, JournalRow, checkpoint};

@@ -2,7 +2,7 @@
 
 use rusqlite::OptionalExtension;
 
-use super::batches::{self, Ending, PART_ROWS, RowAttribute, SettledRows};
+use super::batches::{self, Ending, RowAttribute, SettledRows};
 use super::stored::{Stored, pending};
 use super::transaction::Transaction;
 use super::verification::{self, ReadBack};
@@ -15,24 +15,24 @@ use crate::core::short_hash::short_hash;
 use crate::core::timestamp::Timestamp;
 
 impl Transaction<'_> {
-    /// Ends some rows of a batch, within a transaction: recording never waits long. `verify` says of each row that was
+    /// Ends so many rows of a batch at most, within a transaction: recording never waits long. `verify` says of each row that was
     /// delivered when it is read back, if it is.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
     pub fn end_rows(
         &mut self,
-        batch_id: i64,
+        (batch_id, rows_max): (i64, usize),
         ending: &Ending,
         at: Timestamp,
         verify: &mut dyn FnMut() -> Option<Timestamp>,
     ) -> Result<SettledRows, StoreError> {
-        self.end_part(batch_id, ending, at, verify).map_err(StoreError::write)
+        self.end_part((batch_id, rows_max), ending, at, verify).map_err(StoreError::write)
     }
 
     fn end_part(
         &mut self,
-        batch_id: i64,
+        (batch_id, rows_max): (i64, usize),
         ending: &Ending,
         at: Timestamp,
         verify: &mut dyn FnMut() -> Option<Timestamp>,
@@ -46,11 +46,11 @@ impl Transaction<'_> {
                  FROM batch_row LEFT JOIN profile ON id = profile_id
                  WHERE batch_row.batch_id = ?1 ORDER BY profile_id LIMIT ?2",
             )?
-            .query_map((batch_id, i64::try_from(PART_ROWS).unwrap_or(i64::MAX)), |row| {
+            .query_map((batch_id, i64::try_from(rows_max).unwrap_or(i64::MAX)), |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?
             .collect::<rusqlite::Result<_>>()?;
-        let mut settled = SettledRows { is_more: rows.len() == PART_ROWS, ..SettledRows::default() };
+        let mut settled = SettledRows { is_more: rows.len() == rows_max, ..SettledRows::default() };
         for (profile_id, key, content) in rows {
             if let Some(key) = key {
                 self.end_row(profile_id, &key, &batches::parse(&content)?, ending, at, &mut settled, verify)?;

@@ -1,5 +1,6 @@
 //! The handle to the writer's thread: jobs go in, and answers come when they are durable.
 
+use std::ops::Range;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -83,13 +84,31 @@ impl Writer {
         Ok(answer)
     }
 
-    /// Settles deliveries, and answers when that is durable.
+    /// Settles deliveries, and answers when that is durable: all at once, or in parts where the store has no room for all.
     ///
     /// # Errors
-    /// [`StoreError`]; then the claims are released unsettled.
+    /// [`StoreError`]; then the claims that are not settled yet are released as they were.
     pub async fn settle(&self, settlements: Vec<Settlement>) -> Result<(), StoreError> {
+        let settlements = Arc::new(settlements);
+        // Ranges are meant.
+        #[allow(clippy::single_range_in_vec_init)]
+        let mut parts = vec![0..settlements.len()];
+        while let Some(part) = parts.pop() {
+            match self.settle_part(settlements.clone(), part.clone()).await {
+                // What is settled makes room: the halves may find what the whole did not.
+                Err(StoreError::Full(_)) if part.len() > 1 => {
+                    let middle = part.start + part.len() / 2;
+                    parts.extend([middle..part.end, part.start..middle]);
+                }
+                settled => settled?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle_part(&self, settlements: Arc<Vec<Settlement>>, part: Range<usize>) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(Job::Settle { settlements, reply }).map_err(|_| StoreError::Stopped)?;
+        self.jobs.send(Job::Settle { settlements, part, reply }).map_err(|_| StoreError::Stopped)?;
         answer.await.unwrap_or(Err(StoreError::Stopped))
     }
 

@@ -24,7 +24,7 @@ use outpost::core::wall_clock::WallClock;
 use outpost::forward::core::{Action, BatchCame, Core, CoreParts, Input, Moment as CoreMoment, Request, Settle, Waits};
 use outpost::forward::{ForwarderRules, ForwarderSettings};
 use outpost::store::{
-    BatchHead, BatchState, Ending, InFlight, Recording, RejectedSubject, SettledRows, Store, StoreLimits,
+    BatchHead, BatchState, Ending, InFlight, PART_ROWS, Recording, RejectedSubject, SettledRows, Store, StoreLimits,
 };
 
 use crate::model::oracle::{BookRow, Finding, State};
@@ -272,7 +272,8 @@ impl Real {
     fn end(&mut self, id: i64, ending: &Ending, state: BatchState, at: CoreMoment) -> Input {
         let mut settled = SettledRows::default();
         loop {
-            let part = self.store().transact(|store| store.end_rows(id, ending, at.wall, &mut || None)).unwrap();
+            let part =
+                self.store().transact(|store| store.end_rows((id, PART_ROWS), ending, at.wall, &mut || None)).unwrap();
             settled.delivered += part.delivered;
             settled.failed += part.failed;
             if !part.is_more {

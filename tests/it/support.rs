@@ -326,15 +326,19 @@ impl Running {
 
     /// Asks for the status until it fulfils a condition: each question is a round trip, so that nothing needs to sleep.
     pub async fn wait_status(&self, condition: impl Fn(&Status) -> bool) -> Status {
+        let mut last = None;
         let asking = async {
             loop {
-                let status = self.status().await;
-                if condition(&status) {
-                    return status;
+                let status = last.insert(self.status().await);
+                if condition(status) {
+                    return;
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, asking).await.expect("the status should have changed")
+        let in_time = tokio::time::timeout(PATIENCE, asking).await.is_ok();
+        let last = last.expect("a status in time");
+        assert!(in_time, "the status should have changed from this: {last:#?}");
+        last
     }
 
     /// Waits until nothing is pending.
