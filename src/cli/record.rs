@@ -70,6 +70,9 @@ fn record_one(recorder: &mut Recorder, args: &Args) -> Result<(), Failure> {
     let event = event(args)?;
     let answers = recorder.record(&[event])?;
     for answer in answers {
+        if let (Some(reason), "duplicate") = (&answer.reason, answer.status.as_str()) {
+            return Err(Failure::because(format!("event {}: {reason}", answer.id)));
+        }
         if let Some(reason) = &answer.reason {
             warn(&format!("{}: {reason}", answer.status));
         } else if answer.status != "recorded" {
@@ -132,8 +135,14 @@ fn record_batch(recorder: &mut Recorder, batch: &str) -> Result<(), Failure> {
         );
         return Err(Failure { message, ..failure });
     }
-    let Counts { recorded, duplicate, unmapped, rejected } = counts;
-    print(&format!("recorded {recorded}, duplicate {duplicate}, unmapped {unmapped}, rejected {rejected}"))
+    let Counts { recorded, duplicate, unmapped, rejected, differing } = counts;
+    print(&format!("recorded {recorded}, duplicate {duplicate}, unmapped {unmapped}, rejected {rejected}"))?;
+    match differing {
+        (0, _) => Ok(()),
+        (count, first) => {
+            Err(Failure::because(format!("{count} of the duplicates differ, and were not recorded: {first}")))
+        }
+    }
 }
 
 fn open(batch: &str) -> Result<(Box<dyn BufRead>, Option<u64>), Failure> {
@@ -236,6 +245,8 @@ struct Counts {
     duplicate: u64,
     unmapped: u64,
     rejected: u64,
+    /// Duplicates whose content differs from what was recorded, and why the first of them was not recorded.
+    differing: (u64, String),
 }
 
 impl Counts {
@@ -243,14 +254,22 @@ impl Counts {
         for answer in answers {
             match answer.status.as_str() {
                 "recorded" => self.recorded += 1,
-                "duplicate" => self.duplicate += 1,
+                "duplicate" => {
+                    self.duplicate += 1;
+                    if let Some(reason) = &answer.reason {
+                        if self.differing.0 == 0 {
+                            self.differing.1 = format!("event {}: {reason}", answer.id);
+                        }
+                        self.differing.0 += 1;
+                    }
+                }
                 "unmapped" => self.unmapped += 1,
                 _ => self.rejected += 1,
             }
         }
     }
 
-    const fn total(&self) -> u64 {
+    fn total(&self) -> u64 {
         self.recorded + self.duplicate + self.unmapped + self.rejected
     }
 }

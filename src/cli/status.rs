@@ -131,6 +131,10 @@ fn table(status: &Status) -> String {
         0 => String::new(),
         count => format!(", {count} without consent and not stored"),
     };
+    let differing = match events.differing {
+        0 => String::new(),
+        count => format!(" ({count} of them with other content than their id had: not recorded)"),
+    };
     let opens = quota.opens_at.as_deref().map(|at| format!(", spent until {at}")).unwrap_or_default();
     [
         ("device", format!("{}, outpost {}, up {} s", status.device_id, status.version, status.uptime_seconds)),
@@ -138,7 +142,7 @@ fn table(status: &Status) -> String {
         (
             "events",
             format!(
-                "{} recorded, {} duplicate, {} unmapped, {} rejected{unconsented}",
+                "{} recorded, {} duplicate{differing}, {} unmapped, {} rejected{unconsented}",
                 events.recorded, events.duplicate, events.unmapped, events.rejected
             ),
         ),

@@ -37,6 +37,9 @@ macro_rules! totals {
 totals! {
     /// Events that were recorded a second time.
     duplicate "events_duplicate" => "events_duplicate_total" "Events that had been recorded before.";
+    /// Events among them whose content was another one.
+    differing "events_differing"
+        => "events_differing_total" "Events with the id of a recorded event and other content, which were not recorded.";
     /// Events that no mapping matched.
     unmapped "events_unmapped" => "events_unmapped_total" "Events that no mapping matched.";
     /// Events whose mapping failed.

@@ -2,6 +2,7 @@
 
 use rusqlite::OptionalExtension;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::StoreError;
 use super::keys::Key;
@@ -55,9 +56,10 @@ impl Transaction<'_> {
             let reason = Some("the person did not agree to it: it was counted, and not stored".to_owned());
             return Ok(Recorded { seq: 0, status: EventStatus::Unconsented, reason });
         }
-        if let Some(seq) = self.find(event)? {
+        if let Some((seq, reason)) = self.find(event)? {
             self.numbers.totals.duplicate += 1;
-            return Ok(Recorded { seq, status: EventStatus::Duplicate, reason: None });
+            self.numbers.totals.differing += i64::from(reason.is_some());
+            return Ok(Recorded { seq, status: EventStatus::Duplicate, reason });
         }
         let (seq, recorded_at) = (self.numbers.next_seq(), self.recorded_at(recording.recorded_at));
         self.happens(recorded_at);
@@ -107,17 +109,31 @@ impl Transaction<'_> {
         self.numbers.recorded_at = Some(recorded_at);
     }
 
-    /// The number of that event, if it was recorded before.
-    fn find(&self, event: &Event) -> rusqlite::Result<Option<i64>> {
+    /// The number of that event, if it was recorded before; and in words that its content was another one, if it was.
+    fn find(&self, event: &Event) -> rusqlite::Result<Option<(i64, Option<String>)>> {
         for seq in self.find_key(Key::of(&event.source, &event.id))? {
-            let held: Option<String> = self
+            let held: Option<(i64, String)> = self
                 .connection
-                .prepare_cached("SELECT open(event, 'journal', seq) FROM journal WHERE seq = ?1 AND event <> ''")?
-                .query_row([seq], |row| row.get(0))
+                .prepare_cached(
+                    "SELECT recorded_at_ms, open(event, 'journal', seq) AS event FROM journal
+                     WHERE seq = ?1 AND event <> ''",
+                )?
+                .query_row([seq], |row| Ok((row.get("recorded_at_ms")?, row.get("event")?)))
                 .optional()?;
             // Of an event that is no longer there the key must do: two of a billion events share one once in 40 times.
-            if held.is_none_or(|held| is_same(&held, event)) {
-                return Ok(Some(seq));
+            let Some((recorded_at_ms, held)) = held else { return Ok(Some((seq, None))) };
+            if held == event.json {
+                return Ok(Some((seq, None)));
+            }
+            if is_same(&held, event) {
+                let recorded_at = Timestamp::from_millis(recorded_at_ms);
+                let differs = || {
+                    format!(
+                        "differs from event {seq}, recorded on {recorded_at} under the same id, and was not recorded; \
+                         each event must have an id of its own"
+                    )
+                };
+                return Ok(Some((seq, (!has_same_content(&held, &event.json)).then(differs))));
             }
         }
         Ok(None)
@@ -182,4 +198,23 @@ fn is_same(held: &str, event: &Event) -> bool {
         source: String,
     }
     serde_json::from_str(held).is_ok_and(|Name { id, source }| id == event.id && source == event.source)
+}
+
+/// Returns whether two events say the same in all that both hold, however it is written: what only one of them holds may be what
+/// the configuration of that time did not keep. What cannot be read is not said to differ.
+fn has_same_content(held: &str, json: &str) -> bool {
+    let read = serde_json::from_str::<Value>;
+    match (read(held), read(json)) {
+        (Ok(held), Ok(json)) => agree(&held, &json),
+        _ => true,
+    }
+}
+
+fn agree(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            one.iter().all(|(name, value)| other.get(name).is_none_or(|other| agree(value, other)))
+        }
+        (one, other) => one == other,
+    }
 }

@@ -125,6 +125,19 @@ async fn the_same_content_once_more_records_nothing_whatever_its_name() {
     assert_eq!(status.intake.folder.unwrap().duplicate_files, 1);
 }
 
+#[tokio::test]
+async fn a_line_under_the_id_of_another_event_is_named_as_not_recorded() {
+    let fixture = start("quiet = \"10ms\"").await;
+    fixture.agent.record(&used("1", "a", "Lund", 1.0)).await;
+    let lines = [used("1", "a", "Lund", 1.0), used("2", "a", "Lund", 1.0), used("1", "b", "Lund", 9.0)];
+    drop_file(&folder(&fixture), "till.ndjson", lines.map(|line| line.to_string()).join("\n"));
+    let status = wait(&fixture, |view| view.failed_files == 1).await;
+    assert_eq!((status.events.recorded, status.events.duplicate, status.events.differing), (2, 2, 1));
+    let said = fs::read_to_string(folder(&fixture).join("failed/till.ndjson.errors")).unwrap();
+    assert!(said.contains("line 3: id: differs from event 1, recorded on 2"), "{said}");
+    assert!(!said.contains("line 1"), "{said}");
+}
+
 #[test]
 fn a_kill_in_the_midst_of_a_file_records_no_line_twice_and_loses_none() {
     const LINES: usize = 30_000;

@@ -21,6 +21,7 @@ mod endings;
 mod folder;
 mod forget;
 mod invariants;
+mod known_ids;
 mod layers;
 mod lines;
 mod merging;

@@ -100,6 +100,10 @@ pub(super) fn numbers(status: &Status) -> Vec<Number> {
         0 => String::new(),
         count => format!(" {} that Target has were purged for room.", counted(count, "profile")),
     };
+    let differing = match events.differing {
+        0 => String::new(),
+        count => format!(" ({} with other content under a known id: not recorded)", grouped(count)),
+    };
     let destination = store.destination_words().map(|words| format!(" {}.", capitalised(&words))).unwrap_or_default();
     let mut numbers = vec![
         Number { name: "Waiting", figure: counted(pending.profiles, "profile"), words: waiting, part: None },
@@ -107,7 +111,11 @@ pub(super) fn numbers(status: &Status) -> Vec<Number> {
         Number {
             name: "Recorded",
             figure: counted(events.recorded, "event"),
-            words: format!("{} came twice, {} fit no mapping.", grouped(events.duplicate), grouped(events.unmapped)),
+            words: format!(
+                "{} came twice{differing}, {} fit no mapping.",
+                grouped(events.duplicate),
+                grouped(events.unmapped)
+            ),
             part: None,
         },
         Number {

@@ -48,6 +48,9 @@ pub struct Status {
 pub struct EventCounts {
     pub recorded: i64,
     pub duplicate: i64,
+    /// Duplicates whose content differs from what was recorded under their id.
+    #[serde(default)]
+    pub differing: i64,
     pub unmapped: i64,
     pub rejected: i64,
     /// Counted and not stored, since the person did not agree.

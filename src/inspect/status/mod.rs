@@ -258,6 +258,7 @@ fn gather(known: Known<'_>, reader: &Reader) -> Result<Status, StoreError> {
         events: EventCounts {
             recorded: counters.recorded,
             duplicate: totals.duplicate,
+            differing: totals.differing,
             unmapped: totals.unmapped,
             rejected: totals.rejected,
             unconsented: totals.unconsented,
