@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::admission::Admission;
+use super::content::Content;
 use super::problem::Problem;
 use super::sessions::Sessions;
 use crate::core::identity::{Identity, IdentityKind};
@@ -25,7 +26,6 @@ use crate::inspect::forget::Forgetting;
 use crate::inspect::rejected::{RejectedItem, Retried, Retry};
 use crate::inspect::status::StatusParts;
 use crate::inspect::verify::{Verifier, VerifyError};
-use crate::intake::cloudevents::{self, Parsed};
 use crate::intake::{Answer, Intake};
 use crate::store::{Reader, RejectedRow, StoreError};
 
@@ -91,73 +91,13 @@ struct Answers {
 
 async fn record(State(api): State<Arc<Api>>, request: Request<Body>) -> Result<Response<Body>, Problem> {
     let (head, body) = request.into_parts();
-    let mode = Mode::of(&head.headers)?;
+    let content = Content::of(&head.headers)?;
     // Held until the answer is given.
     let _place = api.admission.admit(&body)?;
     let body = read_body(body, api.body_timeout).await?;
-    let events = mode.parse(&head.headers, &body)?;
+    let events = content.parse(&head.headers, &body)?;
     let events = api.intake.record(events).await?;
     Ok(json(&Answers { events }))
-}
-
-/// How a request carries its events.
-enum Mode {
-    Structured,
-    Batch,
-    Binary,
-}
-
-impl Mode {
-    fn of(headers: &axum::http::HeaderMap) -> Result<Self, Problem> {
-        let content_type = content_type(headers).unwrap_or_default();
-        if let Some(charset) = charset(content_type)
-            && !charset.eq_ignore_ascii_case("utf-8")
-        {
-            return Err(unsupported("the charset of a body is utf-8"));
-        }
-        match cloudevents::media_type(content_type).as_str() {
-            "application/cloudevents+json" => Ok(Self::Structured),
-            "application/cloudevents-batch+json" => Ok(Self::Batch),
-            media_type if media_type.starts_with("application/cloudevents") => {
-                Err(unsupported("events are taken as JSON, not in another event format"))
-            }
-            _ if headers.keys().any(|name| name.as_str().starts_with("ce-")) => Ok(Self::Binary),
-            _ => Err(unsupported(
-                "send application/cloudevents+json, application/cloudevents-batch+json, or ce-* headers with any body",
-            )),
-        }
-    }
-
-    fn parse(&self, headers: &axum::http::HeaderMap, body: &[u8]) -> Result<Vec<Parsed>, Problem> {
-        match self {
-            Self::Structured => Ok(vec![cloudevents::structured(body)?]),
-            Self::Batch => Ok(cloudevents::batch(body)?),
-            Self::Binary => {
-                let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-                Ok(vec![cloudevents::binary(pairs, content_type(headers), body)?])
-            }
-        }
-    }
-}
-
-fn content_type(headers: &axum::http::HeaderMap) -> Option<&str> {
-    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok())
-}
-
-fn charset(content_type: &str) -> Option<&str> {
-    content_type.split(';').skip(1).find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
-    })
-}
-
-fn unsupported(detail: &str) -> Problem {
-    Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "urn:outpost:problem:unsupported-media-type",
-        "this media type is not understood",
-        detail,
-    )
 }
 
 async fn read_body(body: Body, timeout: Duration) -> Result<Bytes, Problem> {

@@ -18,8 +18,8 @@ use crate::core::tokens::{NamedToken, Right, Tokens};
 use crate::device::clock::Clock;
 use crate::device::live::Live;
 
-/// Paths that tell nothing and need no token: probes of a supervisor.
-const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
+/// Paths that tell nothing of this device and need no token: probes of a supervisor, and the description of the API.
+const OPEN_PATHS: [&str; 3] = ["/healthz", "/readyz", "/openapi.json"];
 
 /// Where events are sent.
 const EVENTS_PATH: &str = "/v1/events";
@@ -62,11 +62,12 @@ impl Guard {
             return Ok(());
         }
         let tokens = tokens.now();
-        if let Some(token) = bearer(request.headers()).and_then(|given| tokens.find(given, Clock::system())) {
+        let given = bearer(request.headers());
+        if let Some(token) = given.as_ref().ok().and_then(|given| tokens.find(given, Clock::system())) {
             return check_right(token, caller, needed(request)).map_err(refuse);
         }
         if !page::is_of_page(path) {
-            return Err(refuse(Problem::unauthorized()));
+            return Err(refuse(given.err().unwrap_or_else(Problem::unknown_token)));
         }
         // Pages of other ports of this device are the same site to a browser: what changes something comes from our
         // own.
@@ -186,11 +187,24 @@ fn has_own_origin(headers: &HeaderMap) -> bool {
     text(ORIGIN).zip(text(HOST)).is_some_and(|(origin, host)| origin.strip_prefix("http://") == Some(host))
 }
 
-/// The bearer token, if there is exactly one.
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+/// The bearer token.
+///
+/// # Errors
+/// 401, unless there is exactly one.
+fn bearer(headers: &HeaderMap) -> Result<&[u8], Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (scheme, given) = values.next()?.as_bytes().split_at_checked("Bearer ".len())?;
-    (values.next().is_none() && scheme.eq_ignore_ascii_case(b"Bearer ")).then_some(given)
+    let first = values.next().ok_or_else(|| Problem::no_token("there is no Authorization header"))?;
+    let more = values.count();
+    if more > 0 {
+        return Err(Problem::no_token(&format!("there are {} Authorization headers, and there must be one", more + 1)));
+    }
+    let (scheme, given) = first.as_bytes().split_at_checked("Bearer".len()).unwrap_or_default();
+    let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer");
+    match given {
+        _ if is_bearer && given.trim_ascii().is_empty() => Err(Problem::no_token("the token is empty")),
+        [b' ', token @ ..] if is_bearer => Ok(token),
+        _ => Err(Problem::no_token("the Authorization header is not of the form \"Bearer TOKEN\"")),
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod api;
+mod content;
 pub mod guard;
 pub mod page;
 pub mod problem;

@@ -1,7 +1,7 @@
 //! Errors as RFC 9457 `application/problem+json`.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use serde::Serialize;
@@ -17,6 +17,8 @@ const RETRY_BUSY_SECONDS: u16 = 1;
 
 const BUSY: &str = "urn:outpost:problem:busy";
 
+const UNKNOWN_TOKEN: &str = "urn:outpost:problem:unknown-token";
+
 /// One problem, in the words of RFC 9457.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -28,14 +30,43 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<Box<str>>,
+    /// All that is wrong, where more than one event is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<EventError>,
+}
+
+/// Error of one event of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct EventError {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    detail: String,
+}
+
+impl From<&Invalid> for EventError {
+    fn from(invalid: &Invalid) -> Self {
+        let field = invalid.field.clone();
+        let detail = field.iter().cloned().chain([invalid.detail()]).collect::<Vec<_>>().join(": ");
+        Self { event: invalid.index, field, detail }
+    }
 }
 
 impl Problem {
     /// A problem of a status. The type names the kind of problem, the title says it in words.
     #[must_use]
     pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind, title, status: status.as_u16(), detail: detail.into(), event: None, field: None }
+        Self {
+            kind,
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            event: None,
+            field: None,
+            errors: Vec::new(),
+        }
     }
 
     /// The body is larger than it may be.
@@ -44,14 +75,29 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "urn:outpost:problem:too-large", "the request is too large", detail)
     }
 
-    /// The token is missing or wrong.
+    /// No token can be read from the request, for this reason.
     #[must_use]
-    pub fn unauthorized() -> Self {
+    pub fn no_token(found: &str) -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "urn:outpost:problem:unauthorized",
-            "the token is missing or wrong",
-            "send the header \"Authorization: Bearer\" with the content of intake.token in the agent's data directory",
+            "the token is missing",
+            format!(
+                "{found}; send the header \"Authorization: Bearer TOKEN\", where TOKEN is the content of intake.token in \
+                 the agent's data directory, or what outpost token create prints"
+            ),
+        )
+    }
+
+    /// A token that this agent does not know.
+    #[must_use]
+    pub fn unknown_token() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            UNKNOWN_TOKEN,
+            "the token is wrong",
+            "the token is not known to this agent: it is mistyped, of another agent, revoked, or replaced; \
+             outpost token list shows the names of those that are good",
         )
     }
 
@@ -85,9 +131,15 @@ impl From<Invalid> for Problem {
         if invalid.is_too_large {
             return Self::too_large(detail);
         }
+        let errors = if invalid.later.is_empty() {
+            Vec::new()
+        } else {
+            std::iter::once(&invalid).chain(&invalid.later).map(EventError::from).collect()
+        };
         Self {
             event: invalid.index,
-            field: invalid.field,
+            field: invalid.field.map(String::into_boxed_str),
+            errors,
             ..Self::new(
                 StatusCode::BAD_REQUEST,
                 "urn:outpost:problem:invalid-event",
@@ -127,6 +179,21 @@ impl IntoResponse for Problem {
         if matches!(self.status, 503 | 507) {
             let seconds = if self.kind == BUSY { RETRY_BUSY_SECONDS } else { RETRY_SECONDS };
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        match self.status {
+            401 if self.kind == UNKNOWN_TOKEN => {
+                let challenge = HeaderValue::from_static("Bearer realm=\"outpost\", error=\"invalid_token\"");
+                headers.insert(WWW_AUTHENTICATE, challenge);
+            }
+            // Without a token, no error is named. Source: RFC 6750, section 3.1.
+            401 => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"outpost\""));
+            }
+            // Source: RFC 9110, section 12.5.3.
+            415 => {
+                headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            }
+            _ => {}
         }
         response
     }

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::header::ALLOW;
+use axum::http::{Method, Response, StatusCode};
+use axum::middleware::map_response;
+use axum::response::IntoResponse;
 
 use super::api::{self, Api};
 use super::page;
@@ -11,16 +15,44 @@ use super::problem::Problem;
 
 /// The routes.
 pub fn router(api: Arc<Api>) -> Router {
-    api::routes()
+    let routes = api::routes()
         .merge(page::routes())
-        .fallback(|| async { Problem::not_found("the paths of this agent are listed in its README") })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "urn:outpost:problem:method-not-allowed",
-                "this path has another method",
-                "events are sent with POST, everything else is read with GET",
+        .fallback(|| async {
+            Problem::not_found(
+                "this agent has no such path: events are sent to /v1/events, and GET /openapi.json describes all paths",
             )
         })
-        .with_state(api)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(api);
+    // Around all routes, since a route adds `Allow` outside its own layers.
+    Router::new().fallback_service(routes).layer(map_response(name_methods))
+}
+
+/// The method of a request that a path does not have.
+#[derive(Clone)]
+struct Refused(Method);
+
+async fn method_not_allowed(method: Method) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.extensions_mut().insert(Refused(method));
+    response
+}
+
+/// Says which methods a path has, as `Allow` does.
+async fn name_methods(response: Response<Body>) -> Response<Body> {
+    let Some(Refused(method)) = response.extensions().get() else { return response };
+    let allowed = response.headers().get(ALLOW).cloned();
+    let names = allowed.as_ref().and_then(|value| value.to_str().ok()).unwrap_or("no other method");
+    let mut answer = Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "urn:outpost:problem:method-not-allowed",
+        "this path has another method",
+        format!("{method} was received; this path takes {names}, and GET /openapi.json describes all paths"),
+    )
+    .into_response();
+    if let Some(allowed) = allowed {
+        answer.headers_mut().insert(ALLOW, allowed);
+    }
+    answer
 }

@@ -102,7 +102,7 @@ async fn what_is_wrong_is_answered_as_a_problem_with_index_and_field_and_nothing
         assert_eq!(response.headers()["content-type"], "application/problem+json");
     };
     check(STRUCTURED, "{".to_owned(), StatusCode::BAD_REQUEST).await;
-    check("application/json", valid.to_string(), StatusCode::UNSUPPORTED_MEDIA_TYPE).await;
+    check("text/json", valid.to_string(), StatusCode::UNSUPPORTED_MEDIA_TYPE).await;
     check("application/cloudevents+xml", "<a/>".to_owned(), StatusCode::UNSUPPORTED_MEDIA_TYPE).await;
     check(&format!("{STRUCTURED}; charset=utf-16"), valid.to_string(), StatusCode::UNSUPPORTED_MEDIA_TYPE).await;
     check(STRUCTURED, "x".repeat(INTAKE_BODY_BYTES_MAX + 1), StatusCode::PAYLOAD_TOO_LARGE).await;

@@ -36,6 +36,7 @@ mod paused_clock;
 mod power_cut;
 mod privacy;
 mod properties;
+mod refusals;
 mod rejected;
 mod retention;
 mod right_values;

@@ -7,28 +7,103 @@ use serde_json::value::RawValue;
 
 use super::Parsed;
 use super::envelope::event;
-use super::invalid::{Invalid, not_json, utf8};
+use super::invalid::{Invalid, utf8};
 use crate::core::limits::BATCH_EVENTS_MAX;
 
 /// Reads a JSON array of events.
 ///
 /// # Errors
-/// [`Invalid`] with the index of the first event that is wrong.
+/// [`Invalid`] with the index of the first event that is wrong, and the later ones that are.
 pub fn batch(body: &[u8]) -> Result<Vec<Parsed>, Invalid> {
     let body = utf8(body)?;
     let mut items = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_str(body);
     let read = Items(&mut items).deserialize(&mut deserializer).and_then(|()| deserializer.end());
-    if let Err(error) = read {
-        let problem = if error.is_data() { "a batch is a JSON array of events".to_owned() } else { not_json(&error) };
-        return Err(Invalid::new(problem).of_event(items.len()));
-    }
+    let broken = read.err().map(|error| {
+        let invalid = if error.is_data() {
+            Invalid::new("a batch is a JSON array of events")
+        } else {
+            Invalid::not_json(&error, body)
+        };
+        invalid.of_event(items.len())
+    });
     if items.len() > BATCH_EVENTS_MAX {
         let problem = format!("the batch has {} events, at most {BATCH_EVENTS_MAX}; send it in parts", items.len());
         return Err(Invalid { is_too_large: true, ..Invalid::new(problem) });
     }
-    let parse = |(index, item): (usize, &RawValue)| event(item.get()).map_err(|invalid| invalid.of_event(index));
-    items.into_iter().enumerate().map(parse).collect()
+    let begun = items.len();
+    let (mut events, mut wrong) = (Vec::with_capacity(begun), Vec::new());
+    for (index, item) in items.iter().enumerate() {
+        match event_in(body, item.get()) {
+            Ok(event) => events.push(event),
+            Err(invalid) => wrong.push(invalid.of_event(index)),
+        }
+    }
+    if let Some(broken) = broken {
+        let end = items.last().map_or(0, |item| offset(body, item.get()) + item.get().len());
+        wrong.push(broken);
+        wrong.extend(behind_broken(body, end, begun));
+    }
+    if wrong.is_empty() {
+        return Ok(events);
+    }
+    let later = wrong.split_off(1);
+    Err(Invalid { later, ..wrong.remove(0) })
+}
+
+/// Reads an event that is a part of the body; its errors have their place in the body.
+fn event_in(body: &str, item: &str) -> Result<Parsed, Invalid> {
+    event(item).map_err(|invalid| invalid.behind(&body[..offset(body, item)]))
+}
+
+/// Byte of the body where a part of it begins.
+fn offset(body: &str, part: &str) -> usize {
+    part.as_ptr() as usize - body.as_ptr() as usize
+}
+
+/// Errors of the events behind one that is not JSON, whose index is `broken`.
+fn behind_broken(body: &str, end: usize, broken: usize) -> Vec<Invalid> {
+    let rest = body[end..].trim_start_matches(|next: char| next.is_ascii_whitespace());
+    let rest = rest.strip_prefix(if broken == 0 { '[' } else { ',' });
+    // Without its comma, nobody can say which event is which.
+    let Some(mut rest) = rest else { return Vec::new() };
+    let mut wrong = Vec::new();
+    for index in broken.. {
+        if index >= BATCH_EVENTS_MAX {
+            break;
+        }
+        let (piece, is_last) = first_piece(rest);
+        let item = piece.trim_matches(|next: char| next.is_ascii_whitespace());
+        if index > broken
+            && let Err(invalid) = event_in(body, item)
+        {
+            wrong.push(invalid.of_event(index));
+        }
+        if is_last {
+            break;
+        }
+        rest = &rest[piece.len() + 1..];
+    }
+    wrong
+}
+
+/// What stands before the next comma of the array, and whether the array ends there.
+fn first_piece(rest: &str) -> (&str, bool) {
+    let (mut depth, mut in_text, mut is_escaped) = (0_usize, false, false);
+    for (at, byte) in rest.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_text => is_escaped = true,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b'{' | b'[' => depth += 1,
+            b',' if depth == 0 => return (&rest[..at], false),
+            b']' if depth == 0 => return (&rest[..at], true),
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    (rest, true)
 }
 
 /// The raw events of a batch; those before an error are there.

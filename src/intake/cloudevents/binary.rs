@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::Parsed;
 use super::data::{is_json, media_type};
 use super::envelope::event;
-use super::invalid::{Invalid, not_json, utf8};
+use super::invalid::{Invalid, utf8};
 
 /// Reads one event in binary mode: its attributes are the headers whose name begins with `ce-`.
 ///
@@ -29,11 +29,21 @@ pub fn binary<'a>(
     if let Some(content_type) = content_type {
         push_member(&mut json, "datacontenttype", &quoted(content_type));
     }
+    let attributes = json.clone();
     if !body.is_empty() {
         push_data(&mut json, content_type, body)?;
     }
     json.push('}');
-    event(&json)
+    event(&json).map_err(|invalid| match invalid.place {
+        // Attributes are written here, so that only data can be no JSON; its place is one in the body.
+        Some(_) => {
+            let before = body.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            let before = std::str::from_utf8(&body[..before]).unwrap_or_default();
+            let separator = if attributes.len() > 1 { "," } else { "" };
+            invalid.without(&format!("{attributes}{separator}\"data\":")).behind(before)
+        }
+        None => invalid,
+    })
 }
 
 fn header_text(name: &str, value: &[u8]) -> Result<String, Invalid> {
@@ -60,8 +70,9 @@ fn unescaped(text: &str) -> String {
 fn push_data(json: &mut String, content_type: Option<&str>, body: &[u8]) -> Result<(), Invalid> {
     let media_type = content_type.map_or_else(String::new, media_type);
     if is_json(content_type) {
-        let data: &RawValue =
-            serde_json::from_str(utf8(body)?).map_err(|error| Invalid::at("data", not_json(&error)))?;
+        let text = utf8(body)?;
+        let not_json = |error| Invalid { field: Some("data".to_owned()), ..Invalid::not_json(&error, text) };
+        let data: &RawValue = serde_json::from_str(text).map_err(not_json)?;
         push_member(json, "data", data.get());
     } else if media_type.starts_with("text/") {
         push_member(json, "data", &quoted(utf8(body)?));

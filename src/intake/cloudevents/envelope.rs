@@ -7,7 +7,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use super::Parsed;
 use super::data::{data_of, exact, refuse_nul};
-use super::invalid::{Invalid, not_json};
+use super::invalid::Invalid;
 use crate::core::event::Hashes;
 use crate::core::limits::{EVENT_KEY_BYTES_MAX, EVENT_SUBJECT_BYTES_MAX, EVENT_TYPE_BYTES_MAX};
 use crate::core::timestamp::Timestamp;
@@ -18,7 +18,7 @@ pub(super) fn event(json: &str) -> Result<Parsed, Invalid> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let read = DeserializeSeed::deserialize(&mut envelope, &mut deserializer).and_then(|()| deserializer.end());
     if let Err(error) = read {
-        return Err(envelope.explain(&error));
+        return Err(envelope.explain(&error, json));
     }
     envelope.validate(json)
 }
@@ -63,14 +63,14 @@ impl Envelope {
         }
     }
 
-    fn explain(&self, error: &serde_json::Error) -> Invalid {
-        let problem = match self.problem {
-            Some(problem) if error.is_data() => problem.to_owned(),
-            _ if error.is_data() => "an event is a JSON object".to_owned(),
-            _ => not_json(error),
+    fn explain(&self, error: &serde_json::Error, json: &str) -> Invalid {
+        let invalid = match self.problem {
+            Some(problem) if error.is_data() => Invalid::new(problem),
+            _ if error.is_data() => Invalid::new("an event is a JSON object"),
+            _ => Invalid::not_json(error, json),
         };
-        let field = Some(self.field.clone()).filter(|field| !field.is_empty());
-        Invalid { field, ..Invalid::new(problem) }
+        let field = Some(self.field.clone()).filter(|field| !field.is_empty() && !error.is_eof());
+        Invalid { field, ..invalid }
     }
 
     fn validate(self, json: &str) -> Result<Parsed, Invalid> {
@@ -157,8 +157,9 @@ impl<'de> Visitor<'de> for &mut Envelope {
         while let Some(field) = map.next_key()? {
             self.field = field;
             self.read_member(&mut map)?;
+            // What is broken behind a member is not the member's fault.
+            self.field.clear();
         }
-        self.field.clear();
         Ok(())
     }
 }

@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_by_field() {
         check("[]", "", "JSON object");
-        check("{", "", "not valid JSON");
+        check("{", "", "not complete");
         check(&PLAIN.replace("\"1.0\"", "\"0.3\""), "specversion", "1.0");
         check(&PLAIN.replace("\"id\":\"1\",", ""), "id", "missing");
         check(&PLAIN.replace("\"id\":\"1\"", "\"id\":\"\""), "id", "empty");
