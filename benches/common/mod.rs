@@ -345,8 +345,8 @@ pub fn recordings(numbers: Range<usize>, profiles: usize) -> Vec<Recording> {
     let (mappings, clock) = (mappings(), Clock::new(None));
     let record = |number| {
         let (event, _) = event_at(cloudevents::structured(event(number, profiles).as_bytes()).unwrap(), &clock);
-        let mapped = mappings.map(&event);
-        Recording { event, recorded_at: clock.now(), meaning: mapped.into() }
+        let meaning = mappings.meaning(&event);
+        Recording { event, recorded_at: clock.now(), meaning }
     };
     numbers.map(record).collect()
 }

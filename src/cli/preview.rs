@@ -47,14 +47,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let meaning = settings.mappings.meaning(&event);
     let profiles = match &meaning {
         Meaning::Changes(profiles) => profiles,
+        Meaning::Unmapped(why) => {
+            return print(&format!("{why}; the event would be recorded as unmapped, and nothing would be sent"));
+        }
         Meaning::Failed(error) => return Err(Failure::failed(error)),
         Meaning::Unconsented => {
             return print("consent of [privacy] is not true; the event would be counted, and neither stored nor sent");
         }
     };
-    if names.is_empty() {
-        return print("no mapping matches; the event would be recorded as unmapped, and nothing would be sent");
-    }
     for name in names {
         print(&format!("mapping \"{name}\" matches"))?;
     }

@@ -116,16 +116,14 @@ impl Example {
         let (event, _) = event_at(parsed, &Clock::new(None));
         let profiles = match mappings.meaning(&event) {
             Meaning::Changes(profiles) => profiles,
+            Meaning::Unmapped(_) if self.identity.is_none() => return Vec::new(),
+            Meaning::Unmapped(why) => return vec![why],
             Meaning::Failed(error) => return vec![error.to_string()],
             Meaning::Unconsented if self.identity.is_none() => return Vec::new(),
             Meaning::Unconsented => return vec!["consent of [privacy] is not true of the event".to_owned()],
         };
         let Some((kind, key)) = &self.identity else {
-            return if profiles.is_empty() {
-                Vec::new()
-            } else {
-                vec!["a mapping matches; expect names no identity".to_owned()]
-            };
+            return vec!["a mapping matches; expect names no identity".to_owned()];
         };
         let is_expected = |identity: &Identity| identity.kind() == *kind && identity.key() == key;
         match profiles.iter().find(|profile| is_expected(&profile.identity)) {

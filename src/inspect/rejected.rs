@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::core::event::EventStatus;
 use crate::core::identity::Identity;
-use crate::core::mapping::{Mappings, Meaning};
+use crate::core::mapping::Mappings;
 use crate::device::clock::Clock;
 use crate::intake::{cloudevents, recording};
 use crate::store::{Recording, RejectedRow, RejectedSubject, StoreError, Transaction};
@@ -125,7 +125,7 @@ impl Retry {
         // The time as it was taken then.
         let event = parsed.at(*time, clock.place(*time));
         // Whoever agreed then need not be asked again.
-        let meaning = Meaning::from(mappings.map(&event));
+        let meaning = mappings.mapped(&event);
         let recording = recording(event, meaning, mappings, clock);
         Ok(Self { id: row.id, recording: Some(recording) })
     }

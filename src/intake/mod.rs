@@ -155,7 +155,8 @@ fn answers(notes: Vec<Note>, recorded: Vec<Recorded>) -> Vec<Answer> {
     let answer = |((id, note), recorded): (Note, Recorded)| {
         // Of a duplicate, nothing was taken in this time.
         let note = note.filter(|_| recorded.status != EventStatus::Duplicate);
-        Answer { id, seq: recorded.seq, status: recorded.status.name(), reason: recorded.reason.or(note) }
+        let reason = [recorded.reason, note].into_iter().flatten().reduce(|reason, note| format!("{reason}; {note}"));
+        Answer { id, seq: recorded.seq, status: recorded.status.name(), reason }
     };
     notes.into_iter().zip(recorded).map(answer).collect()
 }

@@ -33,7 +33,7 @@ pub struct Recorded {
     pub seq: i64,
     /// Its fate.
     pub status: EventStatus,
-    /// Why it was rejected.
+    /// Why it was not recorded as it was meant: why it was rejected, fits no mapping, or differs from what has its id.
     pub reason: Option<String>,
 }
 
@@ -70,7 +70,11 @@ impl Transaction<'_> {
             self.reject(seq, recorded_at, *reason, detail)?;
         }
         self.count(status, seq, recorded_at);
-        Ok(Recorded { seq, status, reason: rejection.map(|(_, detail)| detail) })
+        let reason = match &recording.meaning {
+            Meaning::Unmapped(why) => Some(why.clone()),
+            _ => rejection.map(|(_, detail)| detail),
+        };
+        Ok(Recorded { seq, status, reason })
     }
 
     /// Events are prepared side by side; in the journal their times stand in order.
@@ -88,7 +92,7 @@ impl Transaction<'_> {
     ) -> rusqlite::Result<Applied> {
         let rejected = |reason, detail| (EventStatus::Rejected, Vec::new(), Some((reason, detail)));
         Ok(match meaning {
-            Meaning::Changes(profiles) if profiles.is_empty() => (EventStatus::Unmapped, Vec::new(), None),
+            Meaning::Unmapped(_) => (EventStatus::Unmapped, Vec::new(), None),
             Meaning::Changes(profiles) => match self.coalesce(profiles, stamp, recorded_at)? {
                 Ok(profile_ids) => (EventStatus::Recorded, profile_ids, None),
                 Err(detail) => rejected(Reason::CoalesceFailed, detail),

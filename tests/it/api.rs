@@ -58,7 +58,9 @@ async fn unmapped_and_rejected_events_are_acknowledged_and_counted() {
     let fixture = Setup::default().start().await;
     let mut unmapped = used("1", "7", "Lund", 1.0);
     unmapped["type"] = json!("com.other");
-    assert_eq!(fixture.agent.record(&unmapped).await["status"], "unmapped");
+    let answer = fixture.agent.record(&unmapped).await;
+    assert_eq!(answer["status"], "unmapped");
+    assert_eq!(answer["reason"], "no mapping has its type; the nearest is \"com.acme.note\"");
     let mut failing = used("2", "7", "Lund", 1.0);
     failing["data"].as_object_mut().unwrap().remove("store");
     let answer = fixture.agent.record(&failing).await;

@@ -120,7 +120,10 @@ fn record_tells_what_became_of_the_event() {
     assert_eq!(device.works(&once), "a\n");
     assert_eq!(text(&device.outpost(&once).stderr), "outpost: duplicate\n");
     let unmapped = device.outpost(&["record", "--type", "com.other"]);
-    assert_eq!((unmapped.status.code(), text(&unmapped.stderr)), (Some(0), "outpost: unmapped\n".to_owned()));
+    assert_eq!(
+        (unmapped.status.code(), text(&unmapped.stderr)),
+        (Some(0), "outpost: unmapped: no mapping has its type; the nearest is \"com.acme.note\"\n".to_owned())
+    );
     let rejected = device.outpost(&["record", "--type", "com.acme.note", "--data", "{}"]);
     assert_eq!(rejected.status.code(), Some(0));
     insta::assert_snapshot!(text(&rejected.stderr), @r#"outpost: rejected: mapping "noted", identity.third_party_id = "data.card": data.card is not in the event; use the default filter or a `when` if it may be missing"#);

@@ -6,7 +6,7 @@ use outpost::core::attribute::AttributeName;
 use outpost::core::event::{Event, EventStatus};
 use outpost::core::forwarding::quota::QuotaTime;
 use outpost::core::identity::{Identity, IdentityKind, StoredForms};
-use outpost::core::mapping::{MappingError, ProfileChanges};
+use outpost::core::mapping::{MappingError, Meaning, ProfileChanges};
 use outpost::core::operation::{Change, Operation};
 use outpost::core::reason::Reason;
 use outpost::core::timestamp::Timestamp;
@@ -86,16 +86,16 @@ impl World {
             is_urgent: false,
         };
         let identity = Identity::new(IdentityKind::ThirdPartyId, format!("card {card}")).unwrap();
-        let mapped = match fails {
-            false => Ok(vec![ProfileChanges { identity, changes: vec![change] }]),
-            true => Err(MappingError {
+        let meaning = match fails {
+            false => Meaning::Changes(vec![ProfileChanges { identity, changes: vec![change] }]),
+            true => Meaning::Failed(MappingError {
                 mapping: "m".into(),
                 field: "set.last".to_owned(),
                 expression: String::new(),
                 problem: "told to fail".to_owned(),
             }),
         };
-        let recording = Recording { event, recorded_at: Timestamp::from_millis(1_000), meaning: mapped.into() };
+        let recording = Recording { event, recorded_at: Timestamp::from_millis(1_000), meaning };
         let recorded = self.store().transact(|store| store.record(&recording)).unwrap();
         self.acknowledged.push(Acknowledged { card, time, recorded });
     }

@@ -264,3 +264,24 @@ fn arithmetic_on_a_long_number_is_exact() {
     device.works(&["record", "--type", "twice", "--data", data]);
     assert_eq!(held(&device, "1", "twice").as_deref(), Some("15555555555555555555555554.2"));
 }
+
+#[tokio::test]
+async fn a_text_that_is_a_number_counts_as_one_and_another_text_is_an_error() {
+    let conditions = MAPPING.replace("data.total > -1e300", "data.total > 0");
+    let fixture = Setup { mappings: conditions, ..Setup::default() }.start().await;
+    let record = async |id: &str, total: &str| {
+        let answer =
+            fixture.agent.post(STRUCTURED, event(id, "paid", &format!(r#"{{"card":"7","total":{total}}}"#))).await;
+        let answer: Value = answer.json().await.unwrap();
+        (answer["events"][0]["status"].clone(), answer["events"][0]["reason"].clone())
+    };
+    assert_eq!(record("1", "\"12.50\"").await.0, "recorded");
+    let not_true = json!("`when` of mapping \"paid\" is not true: data.total > 0");
+    assert_eq!(record("2", "\"-5\"").await, (json!("unmapped"), not_true));
+    let (status, reason) = record("3", "\"12,50\"").await;
+    assert_eq!(status, "rejected");
+    assert!(reason.as_str().unwrap().contains("a text that is no number is compared with a number"), "{reason}");
+    let (status, reason) = record("4", "null").await;
+    assert!(status == "rejected" && reason.as_str().unwrap().contains("values of two kinds are compared"), "{reason}");
+    fixture.wait_held("7", "spend", "12.5").await;
+}

@@ -85,10 +85,13 @@ pub(super) enum Operator {
     LessOrEqual,
     Greater,
     GreaterOrEqual,
+    Equal,
+    NotEqual,
+    In,
 }
 
 impl Operator {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 14] = [
         Self::Add,
         Self::Subtract,
         Self::Multiply,
@@ -100,6 +103,9 @@ impl Operator {
         Self::LessOrEqual,
         Self::Greater,
         Self::GreaterOrEqual,
+        Self::Equal,
+        Self::NotEqual,
+        Self::In,
     ];
 
     /// The filter's name, which nobody can write in an expression: only those of the contract pass its check.
@@ -116,6 +122,9 @@ impl Operator {
             Self::LessOrEqual => "_less_or_equal",
             Self::Greater => "_greater",
             Self::GreaterOrEqual => "_greater_or_equal",
+            Self::Equal => "_equal",
+            Self::NotEqual => "_not_equal",
+            Self::In => "_in",
         }
     }
 
@@ -133,10 +142,22 @@ impl Operator {
             Self::LessOrEqual => "a <= b",
             Self::Greater => "a > b",
             Self::GreaterOrEqual => "a >= b",
+            Self::Equal => "a == b",
+            Self::NotEqual => "a != b",
+            Self::In => "a in b",
         }
     }
 
     fn apply(self, state: &State<'_, '_>, a: &Value, b: &Value) -> Result<Value, Error> {
+        match self {
+            Self::Equal if !a.is_undefined() && !b.is_undefined() => return Ok(Value::from(are_equal(a, b))),
+            Self::NotEqual if !a.is_undefined() && !b.is_undefined() => return Ok(Value::from(!are_equal(a, b))),
+            Self::In if matches!(b.kind(), ValueKind::Seq | ValueKind::Iterable) && !a.is_undefined() => {
+                return Ok(Value::from(b.try_iter()?.any(|item| are_equal(a, &item))));
+            }
+            Self::Equal | Self::NotEqual | Self::In => return self.by_the_engine(state, a, b),
+            _ => {}
+        }
         if let (Some(a), Some(b)) = (small_integer(a), small_integer(b))
             && let Some(value) = self.of_integers(a, b)
         {
@@ -155,8 +176,26 @@ impl Operator {
         }
         match (number_of(a), number_of(b)) {
             (Some(a), Some(b)) => self.of_numbers(&a, &b),
-            _ => state.env().compile_expression(self.native())?.eval(context! { a, b }),
+            // The engine orders what is of two kinds by the kind, which says nothing.
+            (a_number, b_number) if self.is_order() && is_text_and_number(a, b) => {
+                let number = |number: Option<Number>, value| number.or_else(|| number_in(value)).ok_or_else(no_number);
+                self.of_numbers(&number(a_number, a)?, &number(b_number, b)?)
+            }
+            _ if self.is_order()
+                && !a.is_undefined()
+                && !b.is_undefined()
+                && a.kind() != b.kind()
+                && !is_bool(a)
+                && !is_bool(b) =>
+            {
+                Err(unlike())
+            }
+            _ => self.by_the_engine(state, a, b),
         }
+    }
+
+    fn by_the_engine(self, state: &State<'_, '_>, a: &Value, b: &Value) -> Result<Value, Error> {
+        state.env().compile_expression(self.native())?.eval(context! { a, b })
     }
 
     /// The result for whole numbers that cannot overflow; none where that is a matter of all digits.
@@ -189,6 +228,10 @@ impl Operator {
         result.map(value_of).ok_or_else(too_long)
     }
 
+    const fn is_order(self) -> bool {
+        matches!(self, Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual)
+    }
+
     fn of_order(self, order: Ordering) -> Option<Value> {
         let is_so = match self {
             Self::Less => order.is_lt(),
@@ -199,6 +242,39 @@ impl Operator {
         };
         Some(Value::from(is_so))
     }
+}
+
+/// Returns whether two values are the same; a text and a number are where the text is that number.
+fn are_equal(a: &Value, b: &Value) -> bool {
+    if !is_text_and_number(a, b) {
+        return a == b;
+    }
+    let number = |value| number_of(value).or_else(|| number_in(value));
+    number(a).is_some_and(|a| number(b) == Some(a))
+}
+
+fn is_text_and_number(a: &Value, b: &Value) -> bool {
+    let is_number = |value: &Value| value.is_number() || exact(value).is_some();
+    let is_text = |value: &Value| value.as_str().is_some();
+    is_number(a) && is_text(b) || is_text(a) && is_number(b)
+}
+
+/// The number that a text is: the cells of a table are texts.
+fn number_in(value: &Value) -> Option<Number> {
+    Number::parse(value.as_str()?.trim())
+}
+
+fn is_bool(value: &Value) -> bool {
+    value.kind() == ValueKind::Bool
+}
+
+fn no_number() -> Error {
+    FilterError::new("a text that is no number is compared with a number").into()
+}
+
+fn unlike() -> Error {
+    FilterError::new("values of two kinds are compared, such as null with a number; use a `when` or the default filter")
+        .into()
 }
 
 fn small_integer(value: &Value) -> Option<i64> {

@@ -386,6 +386,29 @@ mod tests {
     }
 
     #[test]
+    fn a_text_and_a_number_are_compared_as_numbers_or_not_at_all() {
+        check_numbers("'-5' > 0", Ok("false"));
+        check_numbers("'99.5' >= 99.50", Ok("true"));
+        check_numbers("0 < ' 7 '", Ok("true"));
+        check_numbers("data.huge > '5'", Ok("true"));
+        check_numbers("'0.1234567890123456789' == data.fine", Ok("true"));
+        check_numbers("'5' == 5 and 5 == '5.0' and '5' in [4, 5] and 5 in ['5']", Ok("true"));
+        check_numbers("'5' != 5 or 'x' == 5 or '6' in [4, 5]", Ok("false"));
+        check_numbers("'6' not in [4, 5] and '5' not in ['5.0']", Ok("true"));
+        check_numbers("'5' in '456' and 'x' != 5", Ok("true"));
+        check_numbers("'12,50' > 0", Err("a text that is no number is compared with a number"));
+        check_numbers("'' < 1", Err("a text that is no number is compared with a number"));
+        check_numbers("none < 1", Err("values of two kinds are compared"));
+        check_numbers("data.list > 1", Err("values of two kinds are compared"));
+        check_numbers("data.nope == 1", Err("data.nope is not in the event"));
+        check_numbers("data.nope in [1]", Err("data.nope is not in the event"));
+        check_numbers("data.nope != 'x'", Err("data.nope is not in the event"));
+        check_numbers("none == 1", Ok("false"));
+        check_numbers("1 in 2", Err("does not fit"));
+        check_numbers("'5' in ('4,5' | split(',')) and 5 in ('4,5' | split(','))", Ok("true"));
+    }
+
+    #[test]
     fn round_goes_by_decimal_digits() {
         check_numbers("data.cents | round(2)", Ok("1"));
         check_numbers("1.015 | round(2)", Ok("1.02"));

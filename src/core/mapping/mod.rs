@@ -6,7 +6,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use minijinja::Value;
-use minijinja::value::Object;
 use wildmatch::WildMatch;
 
 use crate::core::attribute::{AttributeName, check_value_length};
@@ -17,6 +16,7 @@ use crate::core::number::Number;
 use crate::core::operation::{Change, Operation};
 
 pub mod arithmetic;
+mod event_view;
 pub mod expression;
 pub mod fields;
 mod filter_error;
@@ -24,6 +24,7 @@ mod filters;
 pub mod hash;
 mod rewrite;
 
+use event_view::view;
 use expression::Expression;
 use fields::{Fields, Selection};
 use hash::HashRule;
@@ -81,18 +82,14 @@ pub struct PrivacyRules {
 /// What an event means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// It changes these profiles; none when no mapping matches.
+    /// It changes these profiles, of which there is one at least.
     Changes(Vec<ProfileChanges>),
+    /// No mapping matches, for this reason.
+    Unmapped(String),
     /// A mapping failed on it.
     Failed(MappingError),
     /// The person did not agree that it is kept.
     Unconsented,
-}
-
-impl From<Result<Vec<ProfileChanges>, MappingError>> for Meaning {
-    fn from(mapped: Result<Vec<ProfileChanges>, MappingError>) -> Self {
-        mapped.map_or_else(Self::Failed, Self::Changes)
-    }
 }
 
 /// The changes that an event makes to one profile.
@@ -133,7 +130,34 @@ impl Mappings {
         if !self.privacy.consent.as_ref().is_none_or(agrees) {
             return Meaning::Unconsented;
         }
-        Meaning::from(self.map(event))
+        self.mapped(event)
+    }
+
+    /// What an event means of which it is known that it may be kept.
+    #[must_use]
+    pub fn mapped(&self, event: &Event) -> Meaning {
+        match self.map(event) {
+            Ok(profiles) if profiles.is_empty() => Meaning::Unmapped(self.why_unmapped(event)),
+            Ok(profiles) => Meaning::Changes(profiles),
+            Err(error) => Meaning::Failed(error),
+        }
+    }
+
+    /// Why no mapping matches, in words that hold nothing of the event.
+    fn why_unmapped(&self, event: &Event) -> String {
+        let of_type = self.mappings.iter().filter(|mapping| mapping.event_type.matches(&event.event_type));
+        let not_true = of_type.filter_map(|mapping| Some((&mapping.name, mapping.when.as_ref()?.text())));
+        let not_true: Vec<String> =
+            not_true.map(|(name, when)| format!("`when` of mapping \"{name}\" is not true: {when}")).collect();
+        if !not_true.is_empty() {
+            return not_true.join("; ");
+        }
+        let distance =
+            |pattern: &String| strsim::damerau_levenshtein(&pattern.to_lowercase(), &event.event_type.to_lowercase());
+        match self.mappings.iter().map(|mapping| mapping.event_type.to_string()).min_by_key(distance) {
+            Some(nearest) => format!("no mapping has its type; the nearest is \"{nearest}\""),
+            None => "there is no mapping".to_owned(),
+        }
     }
 
     /// An event as it is journalled: with the fields that mappings use, and hashes in the place of what they hide. None
@@ -344,39 +368,3 @@ impl fmt::Display for MappingError {
 }
 
 impl std::error::Error for MappingError {}
-
-/// An event as expressions see it.
-#[derive(Debug)]
-struct EventView {
-    id: Value,
-    source: Value,
-    event_type: Value,
-    subject: Value,
-    time: Value,
-    data: Value,
-}
-
-fn view(event: &Event) -> Value {
-    Value::from_object(EventView {
-        id: Value::from(event.id.as_str()),
-        source: Value::from(event.source.as_str()),
-        event_type: Value::from(event.event_type.as_str()),
-        subject: event.subject.as_deref().map_or(Value::UNDEFINED, Value::from),
-        time: Value::from(event.time.to_string()),
-        data: event.data.clone(),
-    })
-}
-
-impl Object for EventView {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        match key.as_str()? {
-            "id" => Some(self.id.clone()),
-            "source" => Some(self.source.clone()),
-            "type" => Some(self.event_type.clone()),
-            "subject" => Some(self.subject.clone()),
-            "time" => Some(self.time.clone()),
-            "data" => Some(self.data.clone()),
-            _ => None,
-        }
-    }
-}

@@ -195,7 +195,7 @@ impl Writer<'_> {
         for step in &compare.ops {
             let part = match step.op {
                 CompareOpKind::NotIn => {
-                    format!("not ({} in {})", self.operand(left), self.operand(&step.expr))
+                    format!("not {}", self.binary(BinOpKind::In, left, &step.expr).operand())
                 }
                 op => self.binary(binary_kind(op), left, &step.expr).operand(),
             };
@@ -224,12 +224,12 @@ fn operator(kind: BinOpKind) -> Result<Operator, &'static str> {
         BinOpKind::Lte => Ok(Operator::LessOrEqual),
         BinOpKind::Gt => Ok(Operator::Greater),
         BinOpKind::Gte => Ok(Operator::GreaterOrEqual),
-        BinOpKind::Eq => Err("=="),
-        BinOpKind::Ne => Err("!="),
+        BinOpKind::Eq => Ok(Operator::Equal),
+        BinOpKind::Ne => Ok(Operator::NotEqual),
+        BinOpKind::In => Ok(Operator::In),
         BinOpKind::ScAnd => Err("and"),
         BinOpKind::ScOr => Err("or"),
         BinOpKind::Concat => Err("~"),
-        BinOpKind::In => Err("in"),
     }
 }
 
@@ -261,11 +261,12 @@ mod tests {
         check("1 + 2 * 3 - 4", "1|_add(2|_multiply(3))|_subtract(4)");
         check("(1 + 2) * data.a[0].b", "1|_add(2)|_multiply(data.a[0].b)");
         check("-data.x ** 2", "data.x|_negate|_power(2)");
+        check("data.a == 'x' or data.b != 1", "data.a|_equal(\"x\") or data.b|_not_equal(1)");
         check("1 < data.x <= 5", "1|_less(data.x) and data.x|_less_or_equal(5)");
         check("data.a ~ data.b ~ 'c'", "data.a ~ data.b ~ \"c\"");
         check("a and b and (c or not d)", "a and b and (c or (not d))");
         check("data.a if data.b is defined else 1 + 1", "data.a if (data.b is defined) else 1|_add(1)");
-        check("data.a not in ('x', 'y')", "not (data.a in (\"x\", \"y\"))");
+        check("data.a not in ('x', 'y')", "not data.a|_in((\"x\", \"y\"))");
         check("time | date('%F', tz='Europe/Stockholm')", "time|date(\"%F\", tz=\"Europe/Stockholm\")");
         check("data.a[1:] ~ [1, 2.50][0] ~ {'a': 1}.a", "data.a[1:] ~ [1, 2.50][0] ~ {\"a\": 1}.a");
         check("(data.a + 1) | round(1)", "data.a|_add(1)|round(1)");
