@@ -203,7 +203,7 @@ set = { a = "1" }
     insta::assert_snapshot!(parse(text).unwrap_err().to_string(), @r#"
     agent.toml:5:7: key in [privacy] is 32 bytes or more, in hex or base64url
     agent.toml:6:13: keep_data in [privacy] is "mapped" or "all"
-    agent.toml:7:11: the expression cannot be read: unexpected input after expression
+    agent.toml:7:11: the expression cannot be read: column 14: unexpected input after expression; "==" compares, as in "data.store == 'Lund'"
     agent.toml:12:8: hash needs a key; set key in [privacy]
     agent.toml:18:8: hash needs a key; set key in [privacy]
     "#);

@@ -14,6 +14,7 @@ use super::filter_error::FilterError;
 use super::filters;
 use super::hash::HashKey;
 use super::rewrite::rewrite;
+use super::syntax;
 use crate::core::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_FUEL};
 
 /// The names that an expression may use.
@@ -49,7 +50,7 @@ impl Engine {
         }
         let compiled = rewrite(text)
             .and_then(|rewritten| self.environment.compile_expression_owned(rewritten))
-            .map_err(|error| ExpressionError::Syntax(error.detail().unwrap_or("not an expression").to_owned()))?;
+            .map_err(|error| ExpressionError::Syntax(syntax::explain(text, &error)))?;
         self.check_calls(text)?;
         let unknown = compiled.undeclared_variables(false).into_iter().find(|name| !VARIABLES.contains(&name.as_str()));
         if let Some(name) = unknown {

@@ -23,6 +23,7 @@ mod filter_error;
 mod filters;
 pub mod hash;
 mod rewrite;
+mod syntax;
 
 use event_view::view;
 use expression::Expression;
