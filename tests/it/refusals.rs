@@ -258,6 +258,13 @@ async fn each_event_of_a_batch_that_is_wrong_is_named() {
     );
     assert_eq!(recorded(&fixture).await, 0, "a batch is recorded whole or not at all");
 
+    // Each has its own place, also where several are on one line.
+    let answer = post(&fixture, BATCH, "[{x},{\n  y}, {z}, {z},\n\n {\"ö\": w}]".to_owned()).await;
+    let details: Vec<&Value> = answer.body["errors"].as_array().unwrap().iter().map(|error| &error["detail"]).collect();
+    let ends = ["line 1 column 3", "line 2 column 3", "line 2 column 8", "line 2 column 13", "line 4 column 8"];
+    assert_eq!(details.len(), ends.len(), "{details:?}");
+    assert!(details.iter().zip(ends).all(|(detail, end)| detail.as_str().unwrap().ends_with(end)), "{details:?}");
+
     // The commas between events are JSON too.
     for (body, event) in [
         (format!("[{},]", valid("0")), 1),

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Parsed;
 use super::envelope::event;
-use super::invalid::{Invalid, utf8};
+use super::invalid::{Extent, Invalid, utf8};
 use crate::core::limits::BATCH_EVENTS_MAX;
 
 /// Reads a JSON array of events.
@@ -32,9 +32,10 @@ pub fn batch(body: &[u8]) -> Result<Vec<Parsed>, Invalid> {
         return Err(Invalid { is_too_large: true, ..Invalid::new(problem) });
     }
     let begun = items.len();
+    let mut pieces = Pieces { body, at: 0, before: Extent::default() };
     let (mut events, mut wrong) = (Vec::with_capacity(begun), Vec::new());
     for (index, item) in items.iter().enumerate() {
-        match event_in(body, item.get()) {
+        match pieces.event(item.get()) {
             Ok(event) => events.push(event),
             Err(invalid) => wrong.push(invalid.of_event(index)),
         }
@@ -42,7 +43,7 @@ pub fn batch(body: &[u8]) -> Result<Vec<Parsed>, Invalid> {
     if let Some(broken) = broken {
         let end = items.last().map_or(0, |item| offset(body, item.get()) + item.get().len());
         wrong.push(broken);
-        wrong.extend(behind_broken(body, end, begun));
+        wrong.extend(pieces.behind_broken(end, begun));
     }
     if wrong.is_empty() {
         return Ok(events);
@@ -51,40 +52,54 @@ pub fn batch(body: &[u8]) -> Result<Vec<Parsed>, Invalid> {
     Err(Invalid { later, ..wrong.remove(0) })
 }
 
-/// Reads an event that is a part of the body; its errors have their place in the body.
-fn event_in(body: &str, item: &str) -> Result<Parsed, Invalid> {
-    event(item).map_err(|invalid| invalid.behind(&body[..offset(body, item)]))
-}
-
 /// Byte of the body where a part of it begins.
 fn offset(body: &str, part: &str) -> usize {
     part.as_ptr() as usize - body.as_ptr() as usize
 }
 
-/// Errors of the events behind one that is not JSON, whose index is `broken`.
-fn behind_broken(body: &str, end: usize, broken: usize) -> Vec<Invalid> {
-    let rest = body[end..].trim_start_matches(|next: char| next.is_ascii_whitespace());
-    let rest = rest.strip_prefix(if broken == 0 { '[' } else { ',' });
-    // Without its comma, nobody can say which event is which.
-    let Some(mut rest) = rest else { return Vec::new() };
-    let mut wrong = Vec::new();
-    for index in broken.. {
-        if index >= BATCH_EVENTS_MAX {
-            break;
-        }
-        let (piece, is_last) = first_piece(rest);
-        let item = piece.trim_matches(|next: char| next.is_ascii_whitespace());
-        if index > broken
-            && let Err(invalid) = event_in(body, item)
-        {
-            wrong.push(invalid.of_event(index));
-        }
-        if is_last {
-            break;
-        }
-        rest = &rest[piece.len() + 1..];
+/// Parts of a body that are read as events, from its begin to its end: each byte is counted once, however many are wrong.
+struct Pieces<'b> {
+    body: &'b str,
+    /// What was counted, in bytes and as a place.
+    at: usize,
+    before: Extent,
+}
+
+impl Pieces<'_> {
+    /// Reads an event that is a part of the body; its errors have their place in the body.
+    fn event(&mut self, item: &str) -> Result<Parsed, Invalid> {
+        event(item).map_err(|invalid| {
+            let at = offset(self.body, item);
+            (self.before, self.at) = (self.before.and(&self.body[self.at..at]), at);
+            invalid.behind(self.before)
+        })
     }
-    wrong
+
+    /// Errors of the events behind one that is not JSON, whose index is `broken`.
+    fn behind_broken(&mut self, end: usize, broken: usize) -> Vec<Invalid> {
+        let rest = self.body[end..].trim_start_matches(|next: char| next.is_ascii_whitespace());
+        let rest = rest.strip_prefix(if broken == 0 { '[' } else { ',' });
+        // Without its comma, nobody can say which event is which.
+        let Some(mut rest) = rest else { return Vec::new() };
+        let mut wrong = Vec::new();
+        for index in broken.. {
+            if index >= BATCH_EVENTS_MAX {
+                break;
+            }
+            let (piece, is_last) = first_piece(rest);
+            let item = piece.trim_matches(|next: char| next.is_ascii_whitespace());
+            if index > broken
+                && let Err(invalid) = self.event(item)
+            {
+                wrong.push(invalid.of_event(index));
+            }
+            if is_last {
+                break;
+            }
+            rest = &rest[piece.len() + 1..];
+        }
+        wrong
+    }
 }
 
 /// What stands before the next comma of the array, and whether the array ends there.

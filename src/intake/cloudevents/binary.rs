@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::Parsed;
 use super::data::{is_json, media_type};
 use super::envelope::event;
-use super::invalid::{Invalid, utf8};
+use super::invalid::{Extent, Invalid, utf8};
 
 /// Reads one event in binary mode: its attributes are the headers whose name begins with `ce-`.
 ///
@@ -40,7 +40,7 @@ pub fn binary<'a>(
             let before = body.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             let before = std::str::from_utf8(&body[..before]).unwrap_or_default();
             let separator = if attributes.len() > 1 { "," } else { "" };
-            invalid.without(&format!("{attributes}{separator}\"data\":")).behind(before)
+            invalid.without(&format!("{attributes}{separator}\"data\":")).behind(Extent::default().and(before))
         }
         None => invalid,
     })

@@ -19,6 +19,23 @@ pub struct Invalid {
     pub later: Vec<Self>,
 }
 
+/// Extent of a text: its ends of lines, and the characters behind the last of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Extent {
+    lines: usize,
+    columns: usize,
+}
+
+impl Extent {
+    /// The extent of this text and one that follows it.
+    pub(super) fn and(self, text: &str) -> Self {
+        match text.rsplit_once('\n') {
+            Some((_, last)) => Self { lines: self.lines + text.matches('\n').count(), columns: last.chars().count() },
+            None => Self { columns: self.columns + text.chars().count(), ..self },
+        }
+    }
+}
+
 /// Place in a text: of the last byte that was read before an error. Both count from 1, the column in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -35,10 +52,9 @@ impl Place {
     }
 
     /// The same place in a text of which the parsed one is all that follows `before`.
-    fn behind(self, before: &str) -> Self {
-        let begun = before.rsplit('\n').next().unwrap_or_default().chars().count();
-        let column = if self.line == 1 { self.column + begun } else { self.column };
-        Self { line: self.line + before.matches('\n').count(), column }
+    const fn behind(self, before: Extent) -> Self {
+        let column = if self.line == 1 { self.column + before.columns } else { self.column };
+        Self { line: self.line + before.lines, column }
     }
 
     /// The same place in what remains without a beginning of one line.
@@ -72,7 +88,7 @@ impl Invalid {
     }
 
     /// The same with the place in a text of which the parsed one is all that follows `before`.
-    pub(super) fn behind(self, before: &str) -> Self {
+    pub(super) fn behind(self, before: Extent) -> Self {
         Self { place: self.place.map(|place| place.behind(before)), ..self }
     }
 
