@@ -7,6 +7,12 @@ use serde_json::json;
 use crate::device::{Device, text};
 use crate::support::{Setup, used};
 
+/// Records an event that always has the same id.
+fn record_as_one(device: &Device, data: &str) -> std::process::Output {
+    let named = ["--id", "1", "--source", "/till", "--type", "com.acme.loyalty.used", "--data", data];
+    device.outpost(&[["record"].as_slice(), &named].concat())
+}
+
 #[tokio::test]
 async fn another_event_under_a_known_id_is_a_duplicate_with_a_reason_and_counted() {
     let fixture = Setup::default().start().await;
@@ -44,17 +50,7 @@ fn an_event_of_which_other_fields_are_kept_by_now_does_not_differ() {
     let device = Device::new();
     let record = |store: &str| {
         let data = format!("{{\"card\":\"7\",\"store\":\"{store}\",\"total\":2,\"mail\":\"a@b.c\"}}");
-        device.outpost(&[
-            "record",
-            "--id",
-            "1",
-            "--source",
-            "/till",
-            "--type",
-            "com.acme.loyalty.used",
-            "--data",
-            &data,
-        ])
+        record_as_one(&device, &data)
     };
     let config = fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
     for keep in ["mapped", "all", "mapped"] {
@@ -71,17 +67,7 @@ fn record_fails_where_the_id_is_of_another_event() {
     let device = Device::new();
     let record = |card: &str| {
         let data = format!("{{\"card\":\"{card}\",\"store\":\"Lund\",\"total\":2}}");
-        device.outpost(&[
-            "record",
-            "--id",
-            "1",
-            "--source",
-            "/till",
-            "--type",
-            "com.acme.loyalty.used",
-            "--data",
-            &data,
-        ])
+        record_as_one(&device, &data)
     };
     assert_eq!(record("7").status.code(), Some(0));
     assert_eq!(record("7").status.code(), Some(0), "the same once more");
@@ -96,6 +82,6 @@ fn record_fails_where_the_id_is_of_another_event() {
     assert_eq!(text(&batch.stdout), "recorded 2, duplicate 1, unmapped 0, rejected 0\n");
     assert!(text(&batch.stderr).contains("1 of the duplicates differ"), "{}", text(&batch.stderr));
     let said = device.works(&["status"]);
-    assert!(said.contains("2 duplicate") || said.contains("3 duplicate"), "{said}");
+    assert!(said.contains("3 duplicate"), "{said}");
     assert!(said.contains("(2 of them with other content than their id had: not recorded)"), "{said}");
 }

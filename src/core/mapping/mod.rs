@@ -30,6 +30,9 @@ use expression::Expression;
 use fields::{Fields, Selection};
 use hash::HashRule;
 
+/// Characters of a type by which the nearest pattern is found.
+const TYPE_CHARS_COMPARED: usize = 100;
+
 /// One `[[mapping]]` of the configuration, compiled.
 #[derive(Debug)]
 pub struct Mapping {
@@ -153,8 +156,9 @@ impl Mappings {
         if !not_true.is_empty() {
             return not_true.join("; ");
         }
-        let distance =
-            |pattern: &String| strsim::damerau_levenshtein(&pattern.to_lowercase(), &event.event_type.to_lowercase());
+        // A type may be as long as its event, and the distance costs as much as both lengths multiplied.
+        let event_type: String = event.event_type.chars().take(TYPE_CHARS_COMPARED).collect::<String>().to_lowercase();
+        let distance = |pattern: &String| strsim::damerau_levenshtein(&pattern.to_lowercase(), &event_type);
         match self.mappings.iter().map(|mapping| mapping.event_type.to_string()).min_by_key(distance) {
             Some(nearest) => format!("no mapping has its type; the nearest is \"{nearest}\""),
             None => "there is no mapping".to_owned(),
