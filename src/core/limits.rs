@@ -154,8 +154,16 @@ pub const EVENT_SUBJECT_BYTES_MAX: usize = 1_024;
 /// Source: contract, section 3.
 pub const EVENT_TIME_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// Connections of the intake that are served at once, per listener; more wait in the kernel's queue.
+/// Connections of the intake that have shown that they may call and are served at once, per listener; the next waits for a
+/// place.
 pub const INTAKE_CONNECTIONS_MAX: usize = 256;
+
+/// Connections of the intake that have not shown that they may call, per listener: when another comes, the one that came first
+/// goes.
+///
+/// Limits: with two listeners and all known connections below the 1,024 files that a process may usually have open; and enough
+/// that who sends its request at once is read before a flood of others has sent it away.
+pub const INTAKE_STRANGERS_MAX: usize = 64;
 
 /// Time that a client of the intake may take from one request to the headers of the next.
 ///

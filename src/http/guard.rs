@@ -51,20 +51,20 @@ impl Guard {
     /// # Errors
     /// The answer to give: 403 for a foreign Host or Origin and for a right that the token does not give, 401 without a
     /// token or, on the page, without a browser's permission.
-    pub fn check<B>(&self, request: &Request<B>) -> Result<(), Box<Response<Body>>> {
-        let Self::Tcp { tokens, allowed_origins, sessions } = self else { return Ok(()) };
+    pub fn check<B>(&self, request: &Request<B>) -> Result<Admitted, Box<Response<Body>>> {
+        let Self::Tcp { tokens, allowed_origins, sessions } = self else { return Ok(Admitted::Known) };
         let refuse = |problem: Problem| Box::new(problem.into_response());
         check_host(request.headers()).map_err(refuse)?;
         let caller = caller(request.headers(), &allowed_origins.now()).map_err(refuse)?;
         let path = request.uri().path();
         let is_open = OPEN_PATHS.contains(&path) || page::OPEN_PATHS.contains(&path) || is_preflight(request);
         if is_open {
-            return Ok(());
+            return Ok(Admitted::Open);
         }
         let tokens = tokens.now();
         let given = bearer(request.headers());
         if let Some(token) = given.as_ref().ok().and_then(|given| tokens.find(given, Clock::system())) {
-            return check_right(token, caller, needed(request)).map_err(refuse);
+            return check_right(token, caller, needed(request)).map(|()| Admitted::Known).map_err(refuse);
         }
         if !page::is_of_page(path) {
             return Err(refuse(given.err().unwrap_or_else(Problem::unknown_token)));
@@ -73,7 +73,7 @@ impl Guard {
         // own.
         let is_ours = request.method() == Method::GET || has_own_origin(request.headers());
         if is_ours && sessions.admits(request.headers(), Instant::now()) {
-            return Ok(());
+            return Ok(Admitted::Known);
         }
         Err(Box::new(page::locked("It shows how this device is doing, to those who may know.")))
     }
@@ -99,6 +99,15 @@ impl Guard {
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
         Some(response)
     }
+}
+
+/// What a request that may pass shows of who sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// It has a token that is good for it, a browser's permission, or the socket.
+    Known,
+    /// Nothing: what it asks for is open to everybody.
+    Open,
 }
 
 /// Who calls, by its Origin.

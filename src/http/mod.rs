@@ -5,6 +5,7 @@ pub mod api;
 mod content;
 pub mod guard;
 pub mod page;
+mod places;
 pub mod problem;
 pub mod router;
 pub mod server;

@@ -17,18 +17,23 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::net::UnixListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-use super::guard::{Guard, allow_origin};
-use crate::core::limits::{INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT};
+use super::guard::{Admitted, Guard, allow_origin};
+use super::places::{Place, Places};
+use crate::core::limits::{
+    INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT, INTAKE_STRANGERS_MAX,
+};
 
 /// How patient a server is.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerOptions {
-    /// Connections served at once.
+    /// Connections served at once that have shown that they may call.
     pub connections_max: usize,
+    /// Connections held at once that have not; the one that came first goes when another comes.
+    pub strangers_max: usize,
     /// Time from one request to the headers of the next.
     pub idle_timeout: Duration,
     /// Time from the headers of a request to the end of its body.
@@ -39,6 +44,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             connections_max: INTAKE_CONNECTIONS_MAX,
+            strangers_max: INTAKE_STRANGERS_MAX,
             idle_timeout: INTAKE_IDLE_TIMEOUT,
             body_timeout: INTAKE_BODY_TIMEOUT,
         }
@@ -83,20 +89,23 @@ pub async fn serve<L: Listener>(
     mut stop: watch::Receiver<bool>,
 ) {
     let guard = Arc::new(guard);
-    let places = Arc::new(Semaphore::new(options.connections_max));
+    let places = Places::new(options.connections_max, options.strangers_max);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&mut listener, &places) => accepted,
+            accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         while connections.try_join_next().is_some() {}
         match accepted {
-            Ok((stream, place)) => {
-                let connection = serve_connection(stream, router.clone(), guard.clone(), options, stop.clone());
+            Ok(stream) => {
+                let (place, sent_away) = places.enter();
+                let connection = serve_connection(stream, router.clone(), guard.clone(), place, options, stop.clone());
                 connections.spawn(async move {
-                    connection.await;
-                    drop(place);
+                    tokio::select! {
+                        () = connection => {}
+                        _ = sent_away => {}
+                    }
                 });
             }
             Err(error) => {
@@ -109,22 +118,16 @@ pub async fn serve<L: Listener>(
     while connections.join_next().await.is_some() {}
 }
 
-async fn accept<L: Listener>(
-    listener: &mut L,
-    places: &Arc<Semaphore>,
-) -> io::Result<(L::Stream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    Ok((listener.accept().await?, place))
-}
-
 async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     router: Router,
     guard: Arc<Guard>,
+    place: Place,
     options: ServerOptions,
     mut stop: watch::Receiver<bool>,
 ) {
-    let service = service_fn(move |request| answer(router.clone(), guard.clone(), request));
+    let place = Arc::new(place);
+    let service = service_fn(move |request| answer(router.clone(), guard.clone(), place.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.idle_timeout)
@@ -141,10 +144,13 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 async fn answer(
     router: Router,
     guard: Arc<Guard>,
+    place: Arc<Place>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, std::convert::Infallible> {
-    if let Err(refusal) = guard.check(&request) {
-        return Ok(*refusal);
+    match guard.check(&request) {
+        Ok(Admitted::Known) => place.become_known().await,
+        Ok(Admitted::Open) => {}
+        Err(refusal) => return Ok(*refusal),
     }
     let origin = request.headers().get(ORIGIN).cloned();
     let mut response = match guard.preflight(&request) {

@@ -1,7 +1,9 @@
-//! Clients that never come to an end: timed out, so that the next one gets its place.
+//! Clients that never come to an end: timed out, so that the next one gets its place; and those that show no token keep no
+//! place from one that does.
 
 use std::time::Duration;
 
+use outpost::core::limits::{INTAKE_CONNECTIONS_MAX, INTAKE_STRANGERS_MAX};
 use outpost::http::server::ServerOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -11,7 +13,8 @@ use crate::support::{Fixture, STRUCTURED, Setup, TOKEN, used};
 /// An agent with one place, and little patience.
 async fn start() -> Fixture {
     let patience = Duration::from_millis(50);
-    let server = ServerOptions { connections_max: 1, idle_timeout: patience, body_timeout: patience };
+    let server =
+        ServerOptions { connections_max: 1, strangers_max: 1, idle_timeout: patience, body_timeout: patience };
     Setup { server, ..Setup::default() }.start().await
 }
 
@@ -41,4 +44,60 @@ async fn a_client_that_never_ends_its_body_is_told_and_loses_its_place() {
     );
     assert!(stall(&fixture, &head).await.contains("408"));
     assert_eq!(fixture.agent.record(&used("1", "7", "Lund", 1.0)).await["seq"], 1);
+}
+
+/// Reads an answer with a body that is short.
+async fn answer(stream: &mut TcpStream) -> String {
+    let mut answer = vec![0; 64 * 1024];
+    let read = tokio::time::timeout(Duration::from_secs(30), stream.read(&mut answer)).await;
+    let count = read.expect("an answer").expect("an answer");
+    String::from_utf8_lossy(&answer[..count]).into_owned()
+}
+
+/// Sends a request of a till and reads the first line of its answer.
+async fn swipe(stream: &mut TcpStream, id: &str, token: &str) -> String {
+    let body = used(id, "7", "Lund", 1.0).to_string();
+    let request = format!(
+        "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: {STRUCTURED}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    answer(stream).await.lines().next().unwrap_or_default().to_owned()
+}
+
+/// An agent whose clients have an hour for anything.
+async fn patient() -> Fixture {
+    let hour = Duration::from_secs(3_600);
+    let server = ServerOptions { idle_timeout: hour, body_timeout: hour, ..ServerOptions::default() };
+    Setup { server, ..Setup::default() }.start().await
+}
+
+#[tokio::test]
+async fn silent_connections_without_a_token_do_not_keep_a_till_waiting() {
+    let fixture = patient().await;
+    let mut silent = Vec::new();
+    for _ in 0..INTAKE_CONNECTIONS_MAX + 50 {
+        silent.push(TcpStream::connect(fixture.agent.address).await.unwrap());
+    }
+    let mut till = TcpStream::connect(fixture.agent.address).await.unwrap();
+    assert_eq!(swipe(&mut till, "1", TOKEN).await, "HTTP/1.1 200 OK");
+    // The first of them were sent away for those who came later.
+    let mut byte = [0];
+    assert!(matches!(silent[0].read(&mut byte).await, Ok(0) | Err(_)));
+}
+
+#[tokio::test]
+async fn a_known_connection_is_not_sent_away_by_strangers_with_wrong_tokens() {
+    let fixture = patient().await;
+    let mut till = TcpStream::connect(fixture.agent.address).await.unwrap();
+    assert_eq!(swipe(&mut till, "1", TOKEN).await, "HTTP/1.1 200 OK");
+    let mut strangers = Vec::new();
+    for id in 0..INTAKE_STRANGERS_MAX * 2 {
+        let mut stranger = TcpStream::connect(fixture.agent.address).await.unwrap();
+        assert_eq!(swipe(&mut stranger, &id.to_string(), "wrong").await, "HTTP/1.1 401 Unauthorized");
+        strangers.push(stranger);
+    }
+    assert_eq!(swipe(&mut till, "2", TOKEN).await, "HTTP/1.1 200 OK");
+    let mut byte = [0];
+    assert!(matches!(strangers[0].read(&mut byte).await, Ok(0) | Err(_)), "a wrong token is no token");
 }
