@@ -23,9 +23,7 @@ use tower::ServiceExt;
 
 use super::guard::{Admitted, Guard, allow_origin};
 use super::places::{Place, Places};
-use crate::core::limits::{
-    INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT, INTAKE_STRANGERS_MAX,
-};
+use crate::core::limits::{INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT, INTAKE_STRANGERS_MAX};
 
 /// How patient a server is.
 #[derive(Clone, Copy, Debug)]

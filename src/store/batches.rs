@@ -5,14 +5,14 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::opening::Store;
 use super::readings::Reading;
 use super::sends::SendLog;
-use super::stored::{Stored, state, stored, time};
+use super::stored::{Named, Stored, by_name, state, stored, time};
 use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::route::Route;
 use crate::core::identity::IdentityKind;
@@ -166,12 +166,13 @@ pub(super) fn heads(connection: &Connection, ended: usize) -> rusqlite::Result<V
          FROM batch
          WHERE state < ?2 OR id IN (SELECT id FROM batch WHERE state >= ?2 ORDER BY id DESC LIMIT ?1) ORDER BY id DESC",
     )?;
-    let rows = statement.query_map((i64::try_from(ended).unwrap_or(0), BatchState::Complete.stored()), head)?;
+    let rows =
+        statement.query_map((i64::try_from(ended).unwrap_or(0), BatchState::Complete.stored()), by_name(head))?;
     rows.collect()
 }
 
-fn head(row: &Row<'_>) -> rusqlite::Result<BatchHead> {
-    let count = |name| row.get::<_, i64>(name).map(|count| usize::try_from(count).unwrap_or(0));
+fn head(row: &Named<'_>) -> rusqlite::Result<BatchHead> {
+    let count = |name| row.get::<i64>(name).map(|count| usize::try_from(count).unwrap_or(0));
     Ok(BatchHead {
         id: row.get("id")?,
         kind: state(row, "kind")?,
@@ -203,9 +204,11 @@ pub(super) fn rows(connection: &Connection, batch_id: i64, after: i64) -> rusqli
     )?;
     let part = i64::try_from(PART_ROWS).unwrap_or(i64::MAX);
     let rows = statement.query_map((batch_id, after, part), |row| {
-        let content: Vec<RowAttribute> = parse(&row.get::<_, String>("content")?)?;
+        let row = Named::of(row);
+        let (profile_id, key) = (row.get("profile_id")?, row.get("key")?);
+        let content: Vec<RowAttribute> = parse(&row.get::<String>("content")?)?;
         let attributes = content.into_iter().map(|RowAttribute(name, value, ..)| (name, value)).collect();
-        Ok(BatchRow { profile_id: row.get("profile_id")?, key: row.get("key")?, attributes })
+        Ok(BatchRow { profile_id, key, attributes })
     })?;
     rows.collect()
 }

@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use super::seal::StoreFile;
-use super::stored::pending;
+use super::stored::{Named, pending};
 use super::transaction::Transaction;
 use super::{StoreError, profiles, schema};
 use crate::core::identity::Identity;
@@ -46,6 +46,7 @@ pub(super) fn journal_part(
          FROM journal WHERE seq > ?1 AND event <> '' ORDER BY seq LIMIT ?3",
     )?;
     let rows = statement.query_map((after, profile_id, limit), |row| {
+        let row = Named::of(row);
         Ok(JournalRow {
             seq: row.get("seq")?,
             time: Timestamp::from_millis(row.get("time_ms")?),

@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::stored::Named;
 use super::transaction::Transaction;
 use crate::core::forwarding::quota::Quota;
 use crate::core::timestamp::Timestamp;
@@ -73,6 +74,7 @@ pub(super) fn read(connection: &Connection, since: Timestamp) -> rusqlite::Resul
         "SELECT minute, recorded, delivered, pending FROM history WHERE minute >= ?1 ORDER BY minute",
     )?;
     let rows = statement.query_map([Quota::minute(since)], |row| {
+        let row = Named::of(row);
         Ok(Moment {
             at: Quota::minute_begins(row.get("minute")?),
             recorded: row.get("recorded")?,

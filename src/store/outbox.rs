@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use super::readings::{self, Basis};
 use super::seal::StoreFile;
 use super::sends::{self, SendLog};
-use super::stored::{pending, state, time};
+use super::stored::{Named, pending, state, time};
 use super::{StoreError, profiles, schema};
 use crate::core::forwarding::existence::{Existence, Knowledge};
 use crate::core::identity::Identity;
@@ -265,6 +265,7 @@ fn claim_due(
     let mut rows = statement.query((now.as_millis(), limit))?;
     let mut due = Vec::new();
     while let Some(row) = rows.next()? {
+        let row = &Named::of(row);
         let profile_id: i64 = row.get("id")?;
         if busy.contains(&profile_id) {
             continue;
@@ -343,6 +344,7 @@ fn claim(
     let mut claims: Vec<Claim> = Vec::new();
     let mut passed_over = None;
     while let Some(row) = rows.next()? {
+        let row = &Named::of(row);
         let profile_id: i64 = row.get("id")?;
         if passed_over == Some(profile_id) {
             continue;

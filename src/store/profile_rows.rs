@@ -1,11 +1,11 @@
 //! All that the store holds of one identity, as people ask for it.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
 use serde::Deserialize;
 
 use super::readings::{self, Basis};
 use super::sends::{self, SendLog};
-use super::stored::{Stored, optional_state, time};
+use super::stored::{Named, Stored, by_name, optional_state, time};
 use super::verification::ReadBack;
 use super::{batches, profiles};
 use crate::core::forwarding::existence::Knowledge;
@@ -83,7 +83,8 @@ fn find_form(snapshot: &Connection, identity: &Identity) -> rusqlite::Result<Opt
              WHERE key = seal(?1, 'profile', ?2) AND kind = ?2",
         )?
         .query_row((identity.key(), identity.kind().stored()), |row| {
-            let why = match row.get::<_, Option<bool>>("is_ambiguous")? {
+            let row = &Named::of(row);
+            let why = match row.get::<Option<bool>>("is_ambiguous")? {
                 Some(true) => ReadBack::Ambiguous,
                 _ => ReadBack::Sample,
             };
@@ -114,8 +115,9 @@ fn find_form(snapshot: &Connection, identity: &Identity) -> rusqlite::Result<Opt
     )?;
     let batched = batches::batched_versions(snapshot, profile.id)?;
     let mut log = sends::load(snapshot, profile.id)?;
-    profile.attributes =
-        statement.query_map([profile.id], |row| attribute(row, &log, &batched))?.collect::<rusqlite::Result<_>>()?;
+    profile.attributes = statement
+        .query_map([profile.id], by_name(|row| attribute(row, &log, &batched)))?
+        .collect::<rusqlite::Result<_>>()?;
     drop(statement);
     profile.basis = readings::basis(snapshot, profile.id)?;
     readings::lose_unanswered(&profile.basis, &mut log);
@@ -123,7 +125,7 @@ fn find_form(snapshot: &Connection, identity: &Identity) -> rusqlite::Result<Opt
     Ok(Some(profile))
 }
 
-fn attribute(row: &Row<'_>, log: &SendLog, batched: &[(String, i64)]) -> rusqlite::Result<AttributeRow> {
+fn attribute(row: &Named<'_>, log: &SendLog, batched: &[(String, i64)]) -> rusqlite::Result<AttributeRow> {
     let name: String = row.get("name")?;
     let event: Option<String> = row.get("event")?;
     let (delivered_version, delivered_at) = (row.get("delivered_version")?, time(row, "delivered_at_ms")?);
@@ -131,7 +133,7 @@ fn attribute(row: &Row<'_>, log: &SendLog, batched: &[(String, i64)]) -> rusqlit
     let noted = log.of(&name);
     let unnoted = delivered.filter(|sent| noted.last().is_none_or(|last| last.version < sent.version));
     let modified_at = time(row, "read_modified_at_ms")?;
-    let shown = row.get::<_, Option<String>>("read_value")?.map(|value| Shown { value, modified_at, is_whole: false });
+    let shown = row.get::<Option<String>>("read_value")?.map(|value| Shown { value, modified_at, is_whole: false });
     let decision = optional_state(row, "decision")?;
     Ok(AttributeRow {
         sends: noted.iter().cloned().chain(unnoted).collect(),

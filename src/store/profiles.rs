@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::opening::Repeats;
-use super::stored::{Stored, pending, state, time};
+use super::stored::{Named, Stored, by_name, pending, state, time};
 use super::transaction::Transaction;
 use crate::core::forwarding::existence::{Existence, Knowledge};
 use crate::core::identity::Identity;
@@ -15,14 +15,14 @@ use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
 /// Reads the identity in the columns `kind` and `key`.
-pub(super) fn identity(row: &Row<'_>) -> rusqlite::Result<Identity> {
-    Identity::new(state(row, "kind")?, row.get::<_, String>("key")?).map_err(|error| {
+pub(super) fn identity(row: &Named<'_>) -> rusqlite::Result<Identity> {
+    Identity::new(state(row, "kind")?, row.get::<String>("key")?).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(usize::MAX, rusqlite::types::Type::Text, error.into())
     })
 }
 
 /// Reads what is known of a profile's existence in the columns `existence` and `existence_at_ms`.
-pub(super) fn knowledge(row: &Row<'_>) -> rusqlite::Result<Knowledge> {
+pub(super) fn knowledge(row: &Named<'_>) -> rusqlite::Result<Knowledge> {
     Ok(Knowledge { existence: state(row, "existence")?, at: time(row, "existence_at_ms")?.unwrap_or_default() })
 }
 
@@ -154,9 +154,10 @@ pub(super) fn find(connection: &Connection, identity: &Identity) -> rusqlite::Re
         .prepare_cached(
             "SELECT id, pending_seq IS NOT NULL AS is_pending FROM profile WHERE key = seal(?1, 'profile', ?2) AND kind = ?2",
         )?
-        .query_row((identity.key(), identity.kind().stored()), |row| {
-            Ok(ProfileHead { id: row.get("id")?, is_pending: row.get("is_pending")? })
-        })
+        .query_row(
+            (identity.key(), identity.kind().stored()),
+            by_name(|row| Ok(ProfileHead { id: row.get("id")?, is_pending: row.get("is_pending")? })),
+        )
         .optional()
 }
 
@@ -176,14 +177,16 @@ fn load(
     ))?;
     let mut rows = statement.query((profile_id, repeat_before.as_millis()))?;
     while let Some(row) = rows.next()? {
+        let row = Named::of(row);
         let name = row.get_ref("name")?.as_str()?;
         let Some(plan) = plans.iter_mut().find(|plan| plan.name == name) else { continue };
         let value: String = row.get("value")?;
+        let items = row.get("items")?;
         let stamp = Stamp { time: Timestamp::from_millis(row.get("event_time_ms")?), seq: row.get("event_seq")? };
         plan.before = Some(value.clone());
-        plan.held = Some(Held { value, stamp, items: row.get("items")? });
+        plan.held = Some(Held { value, stamp, items });
         plan.was_pending = row.get("is_pending")?;
-        plan.is_due_again = row.get::<_, Option<bool>>("is_due_again")?.unwrap_or(false);
+        plan.is_due_again = row.get::<Option<bool>>("is_due_again")?.unwrap_or(false);
         plan.exists = true;
     }
     Ok(())

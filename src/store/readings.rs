@@ -5,7 +5,7 @@ use std::fmt;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::sends::SendLog;
-use super::stored::{Stored, pending, state};
+use super::stored::{Named, Stored, pending, state};
 use super::transaction::Transaction;
 use crate::core::operation::{Decision, Operation, Sent, Shown};
 use crate::core::reason::Reason;
@@ -110,18 +110,25 @@ pub(super) fn basis(connection: &Connection, profile_id: i64) -> rusqlite::Resul
          ORDER BY name"
     ))?;
     let rows = statement.query_map((profile_id, Reason::Superseded.label()), |row| {
-        let delivered_version: i64 = row.get("delivered_version")?;
+        let row = Named::of(row);
+        let (name, value, version) = (row.get("name")?, row.get("value")?, row.get("version")?);
+        let (operation, is_own) = (state(&row, "operation")?, row.get("is_own")?);
+        let event_time = Timestamp::from_millis(row.get("event_time_ms")?);
+        let (items, delivered_version) = (row.get("items")?, row.get("delivered_version")?);
+        let (delivered_at_ms, delivered_value) = (row.get("delivered_at_ms")?, row.get("delivered_value")?);
+        let delivered = delivered(delivered_version, delivered_value, delivered_at_ms);
+        let is_pending = row.get("is_pending")?;
         Ok(Basis {
-            name: row.get("name")?,
-            value: row.get("value")?,
-            version: row.get("version")?,
-            operation: state(row, "operation")?,
-            is_own: row.get("is_own")?,
-            event_time: Timestamp::from_millis(row.get("event_time_ms")?),
-            items: row.get("items")?,
-            is_pending: row.get("is_pending")?,
+            name,
+            value,
+            version,
+            operation,
+            is_own,
+            event_time,
+            items,
+            is_pending,
             delivered_version,
-            delivered: delivered(delivered_version, row.get("delivered_value")?, row.get("delivered_at_ms")?),
+            delivered,
         })
     })?;
     rows.collect()

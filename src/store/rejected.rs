@@ -1,12 +1,12 @@
 //! What was rejected: listed, tried again, or dropped. An event is mapped anew by the caller, and takes a new number; an
 //! update becomes pending again, as far as its values are still the newest.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::StoreError;
 use super::journal::{Recorded, Recording};
 use super::profiles;
-use super::stored::time;
+use super::stored::{Named, by_name, time};
 use super::transaction::Transaction;
 use crate::core::identity::Identity;
 use crate::core::operation::Stamp;
@@ -56,30 +56,30 @@ const SELECT: &str = "SELECT r.id, r.rejected_at_ms, r.reason, open(r.detail, 'r
 /// Up to `limit` rows with a greater id, oldest first.
 pub(super) fn list(connection: &Connection, after: i64, limit: usize) -> rusqlite::Result<Vec<RejectedRow>> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE r.id > ?1 ORDER BY r.id LIMIT ?2"))?;
-    let rows = statement.query_map((after, i64::try_from(limit).unwrap_or(i64::MAX)), row)?;
+    let rows = statement.query_map((after, i64::try_from(limit).unwrap_or(i64::MAX)), by_name(row))?;
     rows.collect()
 }
 
 pub(super) fn newest(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<RejectedRow>> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY r.id DESC LIMIT ?1"))?;
-    let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], row)?;
+    let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], by_name(row))?;
     rows.collect()
 }
 
 pub(super) fn find(connection: &Connection, id: i64) -> rusqlite::Result<Option<RejectedRow>> {
-    connection.prepare_cached(&format!("{SELECT} WHERE r.id = ?1"))?.query_row([id], row).optional()
+    connection.prepare_cached(&format!("{SELECT} WHERE r.id = ?1"))?.query_row([id], by_name(row)).optional()
 }
 
-fn row(row: &Row<'_>) -> rusqlite::Result<RejectedRow> {
-    let subject = match row.get::<_, Option<i64>>("seq")? {
+fn row(row: &Named<'_>) -> rusqlite::Result<RejectedRow> {
+    let subject = match row.get::<Option<i64>>("seq")? {
         Some(seq) => RejectedSubject::Event {
             seq,
             time: time(row, "time_ms")?.unwrap_or_default(),
-            json: row.get::<_, Option<String>>("event")?.unwrap_or_default(),
+            json: row.get::<Option<String>>("event")?.unwrap_or_default(),
         },
         None => RejectedSubject::Update {
-            identity: row.get::<_, Option<i64>>("kind")?.map(|_| profiles::identity(row)).transpose()?,
-            attributes: serde_json::from_str(&row.get::<_, String>("attributes")?).unwrap_or_default(),
+            identity: row.get::<Option<i64>>("kind")?.map(|_| profiles::identity(row)).transpose()?,
+            attributes: serde_json::from_str(&row.get::<String>("attributes")?).unwrap_or_default(),
         },
     };
     Ok(RejectedRow {

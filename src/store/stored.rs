@@ -1,9 +1,10 @@
 //! States as they stand in the file: each under a number of its own. One that is not known is refused, never read as another.
 
+use std::cell::Cell;
 use std::fmt;
 
-use rusqlite::Row;
-use rusqlite::types::Type;
+use rusqlite::types::{FromSql, Type, ValueRef};
+use rusqlite::{Row, Statement};
 
 use crate::core::event::EventStatus;
 use crate::core::forwarding::existence::Existence;
@@ -95,22 +96,70 @@ impl fmt::Display for Unknown {
 
 impl std::error::Error for Unknown {}
 
+/// A row, read by the names of its columns.
+///
+/// Columns that are read in the order in which the statement lists them cost one comparison each; for another the names are
+/// searched from the first, as SQLite has them.
+pub(super) struct Named<'r> {
+    row: &'r Row<'r>,
+    /// Column that is expected to be read next.
+    next: Cell<usize>,
+}
+
+impl<'r> Named<'r> {
+    /// The row, from its first column on.
+    pub(super) const fn of(row: &'r Row<'r>) -> Self {
+        Self { row, next: Cell::new(0) }
+    }
+
+    /// Reads the column of that name.
+    ///
+    /// # Errors
+    /// Where there is no such column, or it holds another kind of value.
+    pub(super) fn get<T: FromSql>(&self, name: &str) -> rusqlite::Result<T> {
+        self.row.get(self.place(name)?)
+    }
+
+    /// As [`Named::get`], without a copy.
+    pub(super) fn get_ref(&self, name: &str) -> rusqlite::Result<ValueRef<'r>> {
+        self.row.get_ref(self.place(name)?)
+    }
+
+    fn place(&self, name: &str) -> rusqlite::Result<usize> {
+        let statement: &Statement<'_> = self.row.as_ref();
+        let next = self.next.get();
+        let place = match statement.column_name(next) {
+            Ok(expected) if expected == name => next,
+            _ => statement.column_index(name)?,
+        };
+        self.next.set(place + 1);
+        Ok(place)
+    }
+}
+
+/// Has a function that reads by name read the rows of a query.
+pub(super) fn by_name<T>(
+    mut read: impl FnMut(&Named<'_>) -> rusqlite::Result<T>,
+) -> impl FnMut(&Row<'_>) -> rusqlite::Result<T> {
+    move |row| read(&Named::of(row))
+}
+
 /// Reads a state from the column of that name.
 ///
 /// # Errors
 /// The table, the column and the number, where it is not known.
-pub(super) fn state<T: Stored>(row: &Row<'_>, name: &str) -> rusqlite::Result<T> {
+pub(super) fn state<T: Stored>(row: &Named<'_>, name: &str) -> rusqlite::Result<T> {
     known(row.get(name)?)
 }
 
 /// As [`state`], where there may be none.
-pub(super) fn optional_state<T: Stored>(row: &Row<'_>, name: &str) -> rusqlite::Result<Option<T>> {
-    row.get::<_, Option<i64>>(name)?.map(known).transpose()
+pub(super) fn optional_state<T: Stored>(row: &Named<'_>, name: &str) -> rusqlite::Result<Option<T>> {
+    row.get::<Option<i64>>(name)?.map(known).transpose()
 }
 
 /// Reads a time in milliseconds, where there is one.
-pub(super) fn time(row: &Row<'_>, name: &str) -> rusqlite::Result<Option<Timestamp>> {
-    Ok(row.get::<_, Option<i64>>(name)?.map(Timestamp::from_millis))
+pub(super) fn time(row: &Named<'_>, name: &str) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<Option<i64>>(name)?.map(Timestamp::from_millis))
 }
 
 fn known<T: Stored>(value: i64) -> rusqlite::Result<T> {

@@ -13,8 +13,7 @@ use crate::support::{Fixture, STRUCTURED, Setup, TOKEN, used};
 /// An agent with one place, and little patience.
 async fn start() -> Fixture {
     let patience = Duration::from_millis(50);
-    let server =
-        ServerOptions { connections_max: 1, strangers_max: 1, idle_timeout: patience, body_timeout: patience };
+    let server = ServerOptions { connections_max: 1, strangers_max: 1, idle_timeout: patience, body_timeout: patience };
     Setup { server, ..Setup::default() }.start().await
 }
 
