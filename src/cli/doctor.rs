@@ -12,6 +12,7 @@ use super::{Failure, print, small_runtime};
 use crate::agent::data_dir::DataDir;
 use crate::config::{Config, Sources};
 use crate::core::limits::EVENT_TIME_AHEAD_MAX;
+use crate::core::visible::one_line;
 use crate::device::clock::Clock;
 use crate::device::rights::is_root;
 use crate::inspect::status::Status;
@@ -73,7 +74,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
                 Level::Warn => "warn",
                 Level::Fail => "FAIL",
             };
-            print(&format!("{level:<5}{check:<15}{detail}"))?;
+            print(&format!("{level:<5}{check:<15}{}", one_line(detail)))?;
         }
     }
     match findings.iter().filter(|finding| finding.level == Level::Fail).count() {
@@ -172,7 +173,9 @@ fn disk(config: &Config) -> Finding {
 /// How long it takes until a small file is on the disk.
 fn sync_time(dir: &Path) -> std::io::Result<Duration> {
     let path = dir.join("doctor.tmp");
-    let mut file = std::fs::File::create(&path)?;
+    // Of one that was killed. Made anew and never opened: who owns the folder may have put a link there, and root may ask.
+    let _ = std::fs::remove_file(&path);
+    let mut file = std::fs::File::create_new(&path)?;
     let mut times = Vec::new();
     for _ in 0..SYNCS {
         let begun = Instant::now();

@@ -5,6 +5,7 @@ use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print, profile_path, small_runtime};
 use crate::core::identity::Identity;
 use crate::core::reason::Reason;
+use crate::core::visible::one_line;
 use crate::device::clock::Clock;
 use crate::inspect::status::{
     EVENTS_SHOWN, Profile, ProfileAttribute, ProfileEventView, ProfileSend, ProfileWaitView, profile,
@@ -63,16 +64,18 @@ fn text(profile: &Profile) -> String {
     }
     if let Some(ProfileWaitView { reason, until }) = &profile.waits {
         let until = until.as_deref().map(|at| format!("; tried again on {at}")).unwrap_or_default();
-        lines.push(format!("what is pending waits: {reason}{until}"));
+        lines.push(format!("what is pending waits: {}{until}", one_line(reason)));
     }
     for attribute in &profile.attributes {
         lines.push(String::new());
-        lines.push(format!("{} = {}", attribute.name, attribute.value));
-        lines.extend(details(attribute).into_iter().map(|(name, text)| format!("  {name:<10}{text}")));
+        lines.push(format!("{} = {}", attribute.name, one_line(&attribute.value)));
+        lines.extend(details(attribute).into_iter().map(|(name, text)| format!("  {name:<10}{}", one_line(&text))));
     }
     if !profile.events.is_empty() {
         lines.push("\nlast events".to_owned());
-        let each = |event: &ProfileEventView| format!("  {}  {}  {}", event.time, event.event_type, event.id);
+        let each = |event: &ProfileEventView| {
+            format!("  {}  {}  {}", event.time, one_line(&event.event_type), one_line(&event.id))
+        };
         lines.extend(profile.events.iter().map(each));
     }
     lines.join("\n")

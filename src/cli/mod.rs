@@ -11,6 +11,7 @@ use crate::adobe::ClientOptions;
 use crate::agent::data_dir::DataDir;
 use crate::config::{Config, StoreConfig, TargetConfig};
 use crate::core::identity::Identity;
+use crate::core::visible::visible;
 use crate::device::rights;
 use crate::store::{StoreFile, StoreLimits};
 
@@ -97,7 +98,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // When stderr is closed there is nobody left to tell.
-            let _ = writeln!(io::stderr(), "{failure}");
+            let _ = writeln!(io::stderr(), "{}", visible(&failure.to_string()));
             ExitCode::from(failure.exit_code)
         }
     }
@@ -145,9 +146,10 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// Prints to stdout. A reader that went away, as `head` does, is no failure.
+/// Prints to stdout. A reader that went away, as `head` does, is no failure. Values of others that are part of a line go through
+/// [`one_line`](crate::core::visible::one_line) first.
 fn print(text: &str) -> Result<(), Failure> {
-    match writeln!(io::stdout(), "{text}") {
+    match writeln!(io::stdout(), "{}", visible(text)) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(&error)),
         _ => Ok(()),
     }
@@ -155,7 +157,7 @@ fn print(text: &str) -> Result<(), Failure> {
 
 /// Says something that is no failure, on stderr. When stderr is closed there is nobody left to tell.
 fn warn(text: &str) {
-    let _ = writeln!(io::stderr(), "outpost: {text}");
+    let _ = writeln!(io::stderr(), "outpost: {}", visible(text));
 }
 
 /// The data directory, for a command that has nothing to do without a store.

@@ -15,6 +15,7 @@ use super::{Failure, print, small_runtime, store_limits, warn};
 use crate::agent::data_dir::{DataDir, Lock};
 use crate::config::Config;
 use crate::core::limits::INTAKE_BODY_BYTES_MAX;
+use crate::core::visible::one_line;
 use crate::device::clock::Clock;
 use crate::intake::folder::text_of;
 use crate::intake::{self, cloudevents};
@@ -29,7 +30,7 @@ const PART_BYTES: usize = INTAKE_BODY_BYTES_MAX / 2;
 /// Records events durably: through the running agent, else straight into its store
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    outpost record --type com.acme.loyalty.used --data '{\"card\":\"123456\",\"store\":\"Lund\",\"total\":99.5}'\n  \
+    outpost record --type com.acme.loyalty.used --data @purchase.json\n  \
     outpost record --batch events.ndjson")]
 pub(super) struct Args {
     #[command(flatten)]
@@ -37,7 +38,7 @@ pub(super) struct Args {
     /// The event's type
     #[arg(long = "type", value_name = "TYPE", required_unless_present = "batch", conflicts_with = "batch")]
     event_type: Option<String>,
-    /// The event's data: JSON, @FILE, or - for stdin
+    /// The event's data: @FILE, - for stdin, or JSON, which other users see in the list of processes
     #[arg(long, value_name = "JSON|@FILE|-", conflicts_with = "batch")]
     data: Option<String>,
     /// The event's subject
@@ -71,14 +72,14 @@ fn record_one(recorder: &mut Recorder, args: &Args) -> Result<(), Failure> {
     let answers = recorder.record(&[event])?;
     for answer in answers {
         if let (Some(reason), "duplicate") = (&answer.reason, answer.status.as_str()) {
-            return Err(Failure::because(format!("event {}: {reason}", answer.id)));
+            return Err(Failure::because(format!("event {}: {}", one_line(&answer.id), one_line(reason))));
         }
         if let Some(reason) = &answer.reason {
-            warn(&format!("{}: {reason}", answer.status));
+            warn(&format!("{}: {}", answer.status, one_line(reason)));
         } else if answer.status != "recorded" {
             warn(&answer.status);
         }
-        print(&answer.id)?;
+        print(&one_line(&answer.id))?;
     }
     Ok(())
 }
@@ -258,7 +259,7 @@ impl Counts {
                     self.duplicate += 1;
                     if let Some(reason) = &answer.reason {
                         if self.differing.0 == 0 {
-                            self.differing.1 = format!("event {}: {reason}", answer.id);
+                            self.differing.1 = format!("event {}: {}", one_line(&answer.id), one_line(reason));
                         }
                         self.differing.0 += 1;
                     }

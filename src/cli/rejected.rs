@@ -14,6 +14,7 @@ use crate::agent::data_dir::Lock;
 use crate::config::Config;
 use crate::core::limits::REJECTED_LISTED_MAX;
 use crate::core::mapping::Mappings;
+use crate::core::visible::one_line;
 use crate::device::clock::Clock;
 use crate::inspect::rejected::{RejectedItem, RejectedList, Retried, Retry};
 use crate::store::{Reader, RejectedRow, Store, StoreError};
@@ -101,7 +102,7 @@ fn list(rejected: &Rejected, json: bool) -> Result<(), Failure> {
 
 fn line(item: &RejectedItem) -> String {
     let RejectedItem { id, kind, rejected_at, reason, detail, .. } = item;
-    format!("{id:<6} {rejected_at}  {kind:<6}  {reason:<17}  {detail}")
+    format!("{id:<6} {rejected_at}  {kind:<6}  {reason:<17}  {}", one_line(detail))
 }
 
 fn show(rejected: &Rejected, id: i64, json: bool) -> Result<(), Failure> {
@@ -111,7 +112,7 @@ fn show(rejected: &Rejected, id: i64, json: bool) -> Result<(), Failure> {
     }
     print(&line(&item))?;
     if let Some(identity) = &item.identity {
-        print(&format!("identity    {identity}"))?;
+        print(&format!("identity    {}", one_line(&identity.to_string())))?;
     }
     if !item.attributes.is_empty() {
         print(&format!("attributes  {}", item.attributes.join(", ")))?;
@@ -149,7 +150,7 @@ fn retry(rejected: &mut Rejected, which: &Which) -> Result<(), Failure> {
     let ids = rejected.ids(which)?;
     for id in &ids {
         let retried = rejected.retry(*id)?;
-        let reason = retried.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let reason = retried.reason.as_deref().map(|reason| format!(": {}", one_line(reason))).unwrap_or_default();
         print(&format!("{id}: {}{reason}", retried.status))?;
         still += usize::from(retried.is_rejected());
     }

@@ -200,7 +200,7 @@ impl Start {
 pub(super) fn settings(config: Config) -> Settings {
     let limits = store_limits(&config);
     Settings {
-        allowed_origins: config.intake.allowed_origins,
+        callers: config.intake.callers,
         mappings: config.mappings,
         forwarding: config.target.forwarding.clone(),
         updates_per_day: config.target.updates_per_day,

@@ -9,6 +9,7 @@ use super::watch::Watch;
 use super::{Failure, existing_store, print, small_runtime};
 use crate::agent::data_dir::DataDir;
 use crate::config::Config;
+use crate::core::visible::one_line;
 use crate::http::page::PageCode;
 use crate::inspect::status::{BatchView, RouteCount, Status, StoreCounts, status_at_rest};
 use crate::intake::view::Shown;
@@ -121,7 +122,7 @@ fn json(status: &Status) -> Result<String, Failure> {
 
 fn table(status: &Status) -> String {
     let Status { events, pending, delivered, rejected, quota, store, .. } = status;
-    let reason = status.link_reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let reason = status.link_reason.as_deref().map(|reason| format!(": {}", one_line(reason))).unwrap_or_default();
     let last = delivered.last_at.as_deref().map(|at| format!(", last at {at}")).unwrap_or_default();
     let unconfirmed = match delivered.unconfirmed {
         0 => String::new(),
@@ -172,8 +173,7 @@ fn table(status: &Status) -> String {
     ]
     .map(|(name, value)| format!("{name:<10}{value}"))
     .into_iter()
-    .chain(status.intake.shown().map(Shown::line))
-    .chain(store.salvage.clone())
+    .chain(status.intake.shown().map(Shown::line).chain(store.salvage.clone()).map(|line| one_line(&line).into_owned()))
     .chain(store.destination_words())
     .collect::<Vec<_>>()
     .join("\n")
@@ -191,7 +191,7 @@ fn room(store: &StoreCounts) -> String {
 
 fn reads(status: &Status) -> String {
     let reads = &status.reads;
-    let denied = reads.denied.as_deref().map(|reason| format!("; {reason}")).unwrap_or_default();
+    let denied = reads.denied.as_deref().map(|reason| format!("; {}", one_line(reason))).unwrap_or_default();
     format!(
         "{} of {} used in 24 hours; read back: {} arrived, {} sent again{denied}",
         reads.used, reads.reads_per_day, reads.verified, reads.lost

@@ -9,6 +9,7 @@ use crate::adobe::Client;
 use crate::config::Config;
 use crate::core::forwarding::quota::QuotaClock;
 use crate::core::identity::Identity;
+use crate::core::visible::one_line;
 use crate::device::clock::Clock;
 use crate::forward::shown::ReadQuota;
 use crate::inspect::verify::{Verification, Verifier};
@@ -71,8 +72,8 @@ fn text(verification: &Verification) -> String {
     let exists = if verification.exists { "Target has the profile" } else { "Target does not have the profile" };
     let mut lines = vec![exists.to_owned()];
     for attribute in &verification.attributes {
-        let here = attribute.here.as_deref().unwrap_or("-");
-        let there = attribute.there.as_deref().unwrap_or("-");
+        let here = one_line(attribute.here.as_deref().unwrap_or("-"));
+        let there = one_line(attribute.there.as_deref().unwrap_or("-"));
         let modified = attribute.modified_at.as_deref().map(|at| format!(" (written on {at})")).unwrap_or_default();
         lines.push(format!("\n{}: {}", attribute.name, attribute.verdict.words()));
         lines.push(format!("  here   {here}\n  there  {there}{modified}"));

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use crate::core::visible::one_line;
 use crate::inspect::status::Status;
-use crate::intake::view::Shown;
 
 /// Looks that are kept for rates and sparklines.
 const SAMPLES: usize = 60;
@@ -52,7 +52,7 @@ impl Watch {
             "blocked" => 31,
             _ => 90,
         };
-        let reason = status.link_reason.as_deref().map(|reason| format!("  {reason}")).unwrap_or_default();
+        let reason = status.link_reason.as_deref().map(|reason| format!("  {}", one_line(reason))).unwrap_or_default();
         let quota = &status.quota;
         let mut lines = vec![
             format!("\x1b[1mOutpost\x1b[0m  {}  {}", status.device_id, status.version),
@@ -84,7 +84,7 @@ impl Watch {
                 quota.updates_per_day
             ),
         ];
-        lines.extend(status.intake.shown().map(Shown::line));
+        lines.extend(status.intake.shown().map(|shown| one_line(&shown.line()).into_owned()));
         lines.extend([String::new(), "Ctrl-C ends".to_owned()]);
         let mut screen = "\x1b[H".to_owned();
         for line in lines {

@@ -8,21 +8,24 @@ use toml::Spanned;
 use super::document::Table;
 use super::{DEFAULT_LISTEN, IntakeConfig};
 use super::{folder, lines};
+use crate::core::tokens::{Callers, Right};
 use crate::intake::kinds::Kinds;
 
 pub(super) fn read(top: &Table<'_, '_>, data_dir: &Path) -> IntakeConfig {
     let mut intake =
-        IntakeConfig { listen: DEFAULT_LISTEN, allowed_origins: Vec::new(), socket: None, kinds: Kinds::default() };
+        IntakeConfig { listen: DEFAULT_LISTEN, callers: Callers::default(), socket: None, kinds: Kinds::default() };
     let Some(section) = top.table("intake") else { return intake };
     if let Some(http) = section.table("http") {
         if let Some(listen) = http.text("listen").and_then(|text| listen(&http, &text)) {
             intake.listen = listen;
         }
-        intake.allowed_origins = origins(&http);
+        intake.callers.allowed_origins = origins(&http);
         http.finish();
     }
     if let Some(socket) = section.table("socket") {
         intake.socket = socket.path("path");
+        let right = socket.one_of("right", Right::ALL.map(Right::name)).and_then(Right::of_name);
+        intake.callers.socket_right = right.unwrap_or(intake.callers.socket_right);
         if cfg!(not(unix)) {
             socket.report(socket.span(), "[intake.socket] is there on Unix alone; remove the section");
         }

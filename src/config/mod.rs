@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::adobe::{ProxyOptions, TlsOptions, TokenSource};
 use crate::core::mapping::Mappings;
+use crate::core::tokens::Callers;
 use crate::forward::ForwarderRules;
 use crate::intake::kinds::Kinds;
 use crate::store::StoreKey;
@@ -100,8 +101,8 @@ pub struct TargetConfig {
 pub struct IntakeConfig {
     /// A loopback address.
     pub listen: SocketAddr,
-    /// Origins of web pages that may post.
-    pub allowed_origins: Vec<String>,
+    /// Who may call beside those that have a token.
+    pub callers: Callers,
     /// The Unix socket, if any.
     pub socket: Option<PathBuf>,
     /// The other kinds of intake.

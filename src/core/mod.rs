@@ -14,6 +14,8 @@ pub mod short_hash;
 
 pub mod reason;
 
+pub mod visible;
+
 pub mod attribute;
 
 pub mod event;

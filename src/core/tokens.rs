@@ -35,10 +35,31 @@ impl Right {
         }
     }
 
+    /// Returns the right of that name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|right| right.name() == name)
+    }
+
     /// Returns whether it allows what needs another.
     #[must_use]
     pub fn allows(self, needed: Self) -> bool {
         self == Self::Admin || self == needed
+    }
+}
+
+/// Who may call beside those that have a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callers {
+    /// Origins of web pages that may post events.
+    pub allowed_origins: Vec<String>,
+    /// What a program may do over the Unix socket without a token.
+    pub socket_right: Right,
+}
+
+impl Default for Callers {
+    fn default() -> Self {
+        Self { allowed_origins: Vec::new(), socket_right: Right::Record }
     }
 }
 

@@ -14,7 +14,7 @@ use axum::response::IntoResponse;
 use super::page;
 use super::problem::Problem;
 use super::sessions::Sessions;
-use crate::core::tokens::{NamedToken, Right, Tokens};
+use crate::core::tokens::{Callers, NamedToken, Right, Tokens};
 use crate::device::clock::Clock;
 use crate::device::live::Live;
 
@@ -30,52 +30,36 @@ const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-cont
 /// The answer to it.
 const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// The checks of one listener.
-pub enum Guard {
-    /// On a Unix socket, file permissions are the guard.
-    Socket,
-    /// On loopback TCP: Host, Origin, then the token.
-    Tcp {
-        /// Who may do what.
-        tokens: Live<Tokens>,
-        /// Origins of web pages that may record events.
-        allowed_origins: Live<Vec<String>>,
-        /// Browsers that may look at the page.
-        sessions: Arc<Sessions>,
-    },
+/// What decides who may do what.
+#[derive(Clone)]
+pub struct Guard {
+    /// Those that have a token.
+    pub tokens: Live<Tokens>,
+    /// Those that need none.
+    pub callers: Live<Callers>,
+    /// Browsers that may look at the page.
+    pub sessions: Arc<Sessions>,
 }
 
-impl Guard {
+/// The checks of one listener.
+pub enum Door {
+    /// On a Unix socket, file permissions say who calls; without a token all have one right.
+    Socket(Guard),
+    /// On loopback TCP: Host, Origin, then the token.
+    Tcp(Guard),
+}
+
+impl Door {
     /// Lets a request pass.
     ///
     /// # Errors
     /// The answer to give: 403 for a foreign Host or Origin and for a right that the token does not give, 401 without a
     /// token or, on the page, without a browser's permission.
     pub fn check<B>(&self, request: &Request<B>) -> Result<Admitted, Box<Response<Body>>> {
-        let Self::Tcp { tokens, allowed_origins, sessions } = self else { return Ok(Admitted::Known) };
-        let refuse = |problem: Problem| Box::new(problem.into_response());
-        check_host(request.headers()).map_err(refuse)?;
-        let caller = caller(request.headers(), &allowed_origins.now()).map_err(refuse)?;
-        let path = request.uri().path();
-        let is_open = OPEN_PATHS.contains(&path) || page::OPEN_PATHS.contains(&path) || is_preflight(request);
-        if is_open {
-            return Ok(Admitted::Open);
+        match self {
+            Self::Socket(guard) => guard.check_socket(request).map_err(|problem| Box::new(problem.into_response())),
+            Self::Tcp(guard) => guard.check_tcp(request),
         }
-        let tokens = tokens.now();
-        let given = bearer(request.headers());
-        if let Some(token) = given.as_ref().ok().and_then(|given| tokens.find(given, Clock::system())) {
-            return check_right(token, caller, needed(request)).map(|()| Admitted::Known).map_err(refuse);
-        }
-        if !page::is_of_page(path) {
-            return Err(refuse(given.err().unwrap_or_else(Problem::unknown_token)));
-        }
-        // Pages of other ports of this device are the same site to a browser: what changes something comes from our
-        // own.
-        let is_ours = request.method() == Method::GET || has_own_origin(request.headers());
-        if is_ours && sessions.admits(request.headers(), Instant::now()) {
-            return Ok(Admitted::Known);
-        }
-        Err(Box::new(page::locked("It shows how this device is doing, to those who may know.")))
     }
 
     /// The answer to a browser that asks before it posts; its Origin has been checked.
@@ -101,6 +85,53 @@ impl Guard {
     }
 }
 
+impl Guard {
+    fn check_socket<B>(&self, request: &Request<B>) -> Result<Admitted, Problem> {
+        if is_open(request) {
+            return Ok(Admitted::Open);
+        }
+        let needed = needed(request);
+        if request.headers().contains_key(AUTHORIZATION) {
+            let tokens = self.tokens.now();
+            let token = tokens.find(bearer(request.headers())?, Clock::system()).ok_or_else(Problem::unknown_token)?;
+            return check_right(token, Caller::Program, needed).map(|()| Admitted::Known);
+        }
+        let right = self.callers.now().socket_right;
+        if right.allows(needed) {
+            return Ok(Admitted::Known);
+        }
+        let (has, needs) = (right.name(), needed.name());
+        Err(Problem::forbidden(format!(
+            "without a token a program on the socket has the right to {has}, and this needs the right to {needs}: send a \
+             token that has it, or set right in [intake.socket]"
+        )))
+    }
+
+    fn check_tcp<B>(&self, request: &Request<B>) -> Result<Admitted, Box<Response<Body>>> {
+        let refuse = |problem: Problem| Box::new(problem.into_response());
+        check_host(request.headers()).map_err(refuse)?;
+        let caller = caller(request.headers(), &self.callers.now().allowed_origins).map_err(refuse)?;
+        if is_open(request) {
+            return Ok(Admitted::Open);
+        }
+        let (path, tokens) = (request.uri().path(), self.tokens.now());
+        let given = bearer(request.headers());
+        if let Some(token) = given.as_ref().ok().and_then(|given| tokens.find(given, Clock::system())) {
+            return check_right(token, caller, needed(request)).map(|()| Admitted::Known).map_err(refuse);
+        }
+        if !page::is_of_page(path) {
+            return Err(refuse(given.err().unwrap_or_else(Problem::unknown_token)));
+        }
+        // Pages of other ports of this device are the same site to a browser: what changes something comes from our
+        // own.
+        let is_ours = request.method() == Method::GET || has_own_origin(request.headers());
+        if is_ours && self.sessions.admits(request.headers(), Instant::now()) {
+            return Ok(Admitted::Known);
+        }
+        Err(Box::new(page::locked("It shows how this device is doing, to those who may know.")))
+    }
+}
+
 /// What a request that may pass shows of who sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admitted {
@@ -119,6 +150,12 @@ enum Caller<'c> {
     OwnPage,
     /// A web page of an origin that is allowed.
     Page(&'c str),
+}
+
+/// Returns whether everybody may send this request.
+fn is_open<B>(request: &Request<B>) -> bool {
+    let path = request.uri().path();
+    OPEN_PATHS.contains(&path) || page::OPEN_PATHS.contains(&path) || is_preflight(request)
 }
 
 /// What a request needs.

@@ -1,6 +1,6 @@
 //! Places of a listener's connections: a program that has shown nothing cannot keep out one that has.
 //!
-//! A connection is a stranger until one of its requests was let in by the [`Guard`](super::guard::Guard). Strangers have few
+//! A connection is a stranger until one of its requests was let in by the [`Door`](super::guard::Door). Strangers have few
 //! places, and the one that came first gives its own to who comes next; known connections have places of their own.
 
 use std::collections::VecDeque;

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-use super::guard::{Admitted, Guard, allow_origin};
+use super::guard::{Admitted, Door, allow_origin};
 use super::places::{Place, Places};
 use crate::core::limits::{INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT, INTAKE_STRANGERS_MAX};
 
@@ -82,11 +82,11 @@ impl Listener for UnixListener {
 pub async fn serve<L: Listener>(
     mut listener: L,
     router: Router,
-    guard: Guard,
+    door: Door,
     options: ServerOptions,
     mut stop: watch::Receiver<bool>,
 ) {
-    let guard = Arc::new(guard);
+    let door = Arc::new(door);
     let places = Places::new(options.connections_max, options.strangers_max);
     let mut connections = JoinSet::new();
     loop {
@@ -98,7 +98,7 @@ pub async fn serve<L: Listener>(
         match accepted {
             Ok(stream) => {
                 let (place, sent_away) = places.enter();
-                let connection = serve_connection(stream, router.clone(), guard.clone(), place, options, stop.clone());
+                let connection = serve_connection(stream, router.clone(), door.clone(), place, options, stop.clone());
                 connections.spawn(async move {
                     tokio::select! {
                         () = connection => {}
@@ -119,13 +119,13 @@ pub async fn serve<L: Listener>(
 async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     router: Router,
-    guard: Arc<Guard>,
+    door: Arc<Door>,
     place: Place,
     options: ServerOptions,
     mut stop: watch::Receiver<bool>,
 ) {
     let place = Arc::new(place);
-    let service = service_fn(move |request| answer(router.clone(), guard.clone(), place.clone(), request));
+    let service = service_fn(move |request| answer(router.clone(), door.clone(), place.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.idle_timeout)
@@ -141,17 +141,17 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 
 async fn answer(
     router: Router,
-    guard: Arc<Guard>,
+    door: Arc<Door>,
     place: Arc<Place>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, std::convert::Infallible> {
-    match guard.check(&request) {
+    match door.check(&request) {
         Ok(Admitted::Known) => place.become_known().await,
         Ok(Admitted::Open) => {}
         Err(refusal) => return Ok(*refusal),
     }
     let origin = request.headers().get(ORIGIN).cloned();
-    let mut response = match guard.preflight(&request) {
+    let mut response = match door.preflight(&request) {
         Some(response) => response,
         None => router.oneshot(request.map(Body::new)).await?,
     };

@@ -46,6 +46,7 @@ mod slow_clients;
 mod socket;
 mod store;
 mod target;
+mod terminal;
 mod transactions;
 mod upgrades;
 mod watchdog;

@@ -3,10 +3,12 @@
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
+use outpost::core::tokens::Right;
 use outpost::http::socket::bind;
+use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::{Running, STRUCTURED, Setup, used};
+use crate::support::{Running, STRUCTURED, Setup, TOKEN, used};
 
 #[tokio::test]
 async fn events_come_over_the_socket_without_a_token() {
@@ -25,6 +27,46 @@ async fn events_come_over_the_socket_without_a_token() {
     assert_eq!(answer["events"][0]["status"], "recorded");
     fixture.wait_held("7", "visits", "1").await;
     agent.stop().await;
+}
+
+#[tokio::test]
+async fn over_the_socket_a_program_has_the_right_that_is_set_and_with_a_token_its_own() {
+    let fixture = Setup::default().start().await;
+    let endpoint = format!("http://{}", fixture.sandbox_address);
+    for (right, expected) in [
+        (Right::Record, [200, 403, 403, 403]),
+        (Right::Read, [403, 200, 403, 403]),
+        (Right::Admin, [200, 200, 404, 200]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("intake.sock");
+        let setup = Setup { socket_right: right, ..Setup::default() };
+        let mut agent = Running::start(&setup, dir.path(), &endpoint, Some(&path)).await;
+        let client = reqwest::Client::builder().unix_socket(path.as_path()).tls_certs_only([]).build().unwrap();
+        let ask = async |method: Method, path: &str, token: Option<&str>| {
+            let mut request = client.request(method, format!("http://localhost{path}"));
+            if path == "/v1/events" {
+                request = request.header("content-type", STRUCTURED).body(used("1", "7", "Lund", 1.0).to_string());
+            }
+            if let Some(token) = token {
+                request = request.bearer_auth(token);
+            }
+            request.send().await.unwrap().status().as_u16()
+        };
+        let asked = [
+            (Method::POST, "/v1/events"),
+            (Method::GET, "/v1/status"),
+            (Method::DELETE, "/v1/rejected/1"),
+            (Method::POST, "/v1/page-codes"),
+        ];
+        for ((method, path), expected) in asked.iter().zip(expected) {
+            assert_eq!(ask(method.clone(), path, None).await, expected, "{right:?} {path}");
+        }
+        assert_eq!(ask(Method::GET, "/v1/status", Some(TOKEN)).await, 200);
+        assert_eq!(ask(Method::POST, "/v1/events", Some("wrong")).await, 401, "a wrong token is not taken for none");
+        assert_eq!(ask(Method::GET, "/healthz", None).await, 200);
+        agent.stop().await;
+    }
 }
 
 #[tokio::test]

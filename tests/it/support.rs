@@ -11,7 +11,7 @@ use outpost::config::{Config, Sources};
 use outpost::core::forwarding::route::{Mode, RouteRules};
 use outpost::core::identity::IdentityKind;
 use outpost::core::mapping::Mappings;
-use outpost::core::tokens::{NamedToken, Tokens};
+use outpost::core::tokens::{Callers, NamedToken, Right, Tokens};
 use outpost::device::live::Live;
 use outpost::forward::ForwarderRules;
 use outpost::http::server::ServerOptions;
@@ -89,6 +89,7 @@ pub struct Setup {
     pub limits: StoreLimits,
     pub keep_events: Duration,
     pub allowed_origins: Vec<String>,
+    pub socket_right: Right,
     pub store_key: Option<StoreKey>,
     /// The rules of the folder `drop` in the data directory.
     pub folder: Option<FolderRules>,
@@ -117,6 +118,7 @@ impl Default for Setup {
             limits: StoreLimits { min_free_disk_bytes: 0, ..StoreLimits::default() },
             keep_events: Duration::from_secs(30 * 86_400),
             allowed_origins: Vec::new(),
+            socket_right: Right::Record,
             store_key: sealed_suite(),
             folder: None,
             lines: Vec::new(),
@@ -131,7 +133,7 @@ impl Setup {
     /// What may change while an agent runs that sends there.
     pub fn settings(&self, endpoint: &str) -> Settings {
         Settings {
-            allowed_origins: self.allowed_origins.clone(),
+            callers: Callers { allowed_origins: self.allowed_origins.clone(), socket_right: self.socket_right },
             mappings: mappings(&self.mappings),
             target: ClientOptions {
                 endpoint: endpoint.to_owned(),

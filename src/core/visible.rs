@@ -1,0 +1,83 @@
+//! Text that others wrote, for a terminal or a log: what is not to be seen in it, and would move the cursor, forge a line or turn
+//! the order of letters round, is written as an escape.
+//!
+//! Escapes have the form `\u001b`, so that a JSON document stays one, with the same meaning.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// Text of several lines.
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
+    escape(text, |character| matches!(character, '\n' | '\t'))
+}
+
+/// Text that is part of a line: it cannot begin another.
+#[must_use]
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    escape(text, |_| false)
+}
+
+fn escape(text: &str, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let is_escaped = |character: char| is_hidden(character) && !is_kept(character);
+    if !text.contains(is_escaped) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_escaped(character) {
+            // Writing to a text does not fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Controls of C0 and C1; separators of lines and paragraphs; marks, embeddings, overrides and isolates of the bidirectional
+/// algorithm; the byte order mark, and marks of annotations. Letters that are written from the right are none of these.
+///
+/// Source: Unicode 16, properties `General_Category=Cc, Zl, Zp` and `Bidi_Control`.
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}'
+                | '\u{200e}' | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_to_be_seen_is_written_as_an_escape() {
+        let check = |text: &str, lines: &str, line: &str| {
+            assert_eq!((visible(text).as_ref(), one_line(text).as_ref()), (lines, line));
+        };
+        check(
+            "Malmö 東京 שלום \u{1f44d}\u{200d}",
+            "Malmö 東京 שלום \u{1f44d}\u{200d}",
+            "Malmö 東京 שלום \u{1f44d}\u{200d}",
+        );
+        check("\u{1b}]0;owned\u{7}", "\\u001b]0;owned\\u0007", "\\u001b]0;owned\\u0007");
+        check("a\tb\nc\r", "a\tb\nc\\u000d", "a\\u0009b\\u000ac\\u000d");
+        check("\u{7f}\u{9b}31m", "\\u007f\\u009b31m", "\\u007f\\u009b31m");
+        check("\u{202e}gpj.exe\u{2066}\u{61c}", "\\u202egpj.exe\\u2066\\u061c", "\\u202egpj.exe\\u2066\\u061c");
+    }
+
+    #[test]
+    fn a_document_of_json_stays_the_same() {
+        let document = serde_json::json!({"a": "\u{1b}[2J\u{9b}\u{7f}\u{202e}\n", "\u{85}": ["\u{2028}"]});
+        let text = serde_json::to_string_pretty(&document).expect("JSON");
+        let shown = visible(&text);
+        assert!(shown.contains("\\u009b\\u007f\\u202e"), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("JSON"), document);
+    }
+}

@@ -1,0 +1,88 @@
+//! What others wrote, in a terminal and in the log: it moves no cursor, turns no letters round, and begins no line.
+
+use std::fs;
+
+use crate::device::{Device, outpost, text};
+
+/// Clears the screen, begins a line, turns the rest round, and sets the title of a terminal.
+const HOSTILE: &str = "Lu\u{1b}[2J\nforged\u{202e}\u{9b}31m\u{1b}]0;owned\u{7}nd";
+
+fn check(what: &str, shown: &str) {
+    let is_hostile = |character: char| {
+        (character.is_control() && !matches!(character, '\n' | '\t')) || "\u{202e}\u{2066}".contains(character)
+    };
+    assert!(!shown.contains(is_hostile), "{what}: {shown:?}");
+    assert!(!shown.lines().any(|line| line.trim_start().starts_with("forged")), "{what}: {shown}");
+}
+
+/// A device with a folder, and an agent on it that records what is hostile in all ways.
+fn device() -> Device {
+    let device = Device::new();
+    let config = fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    device.write(
+        "agent.toml",
+        &format!("{config}\n[intake.folder]\npath = \"drop\"\ntype = \"com.acme.loyalty.used\"\n"),
+    );
+    device
+}
+
+#[test]
+fn what_others_wrote_is_escaped_by_each_command() {
+    let device = device();
+    let data = serde_json::json!({"card": "7", "store": HOSTILE, "total": 2}).to_string();
+    let recorded = |data: &str, id: &str, event_type: &str| {
+        let output = device.outpost(&["record", "--type", event_type, "--id", id, "--data", data]);
+        check("record", &(text(&output.stdout) + &text(&output.stderr)));
+    };
+    recorded(&data, "1", "com.acme.loyalty.used");
+    recorded(&data.replace("Lu", "Bo"), "1", "com.acme.loyalty.used");
+    let rejected = serde_json::json!({"card": HOSTILE.repeat(40), "store": "Lund", "total": HOSTILE}).to_string();
+    recorded(&rejected, "2", "com.acme.loyalty.used");
+    recorded(&data, HOSTILE, "com.acme.loyalty.used");
+    recorded(&data, "3", HOSTILE);
+    let explained = device.works(&["explain", "third_party_id:7"]);
+    assert!(explained.contains("lastStore = Lu\\u001b[2J\\u000aforged\\u202e\\u009b31m"), "{explained}");
+    let event = serde_json::json!({
+        "specversion": "1.0", "id": "4", "source": "/till", "type": "com.acme.loyalty.used",
+        "data": {"card": "7", "store": HOSTILE, "total": 2},
+    });
+    let output = outpost(device.dir.path()).arg("preview").write_stdin(event.to_string()).output().unwrap();
+    check("preview", &(text(&output.stdout) + &text(&output.stderr)));
+    for command in [
+        ["explain", "third_party_id:7"].as_slice(),
+        &["explain", "third_party_id:7", "--json"],
+        &["explain", &format!("third_party_id:{HOSTILE}")],
+        &["verify", "third_party_id:7"],
+        &["rejected", "list"],
+        &["rejected", "show", "1"],
+        &["rejected", "retry", "--all"],
+        &["status"],
+        &["doctor"],
+        &["check", "--config", "no\u{1b}[2J.toml"],
+    ] {
+        let output = device.outpost(command);
+        check(&command.join(" "), &(text(&output.stdout) + &text(&output.stderr)));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_name_of_a_file_forges_no_line_of_status() {
+    let device = device();
+    let _agent = device.run();
+    let drop = device.dir.path().join("drop");
+    // What was read cannot be put away.
+    let is_made = || drop.is_dir();
+    while !is_made() {}
+    let _ = fs::remove_dir_all(drop.join("failed"));
+    fs::write(drop.join("failed"), "").unwrap();
+    fs::write(drop.join("a\u{1b}[2J\nforged INFO \u{202e}.csv"), "card;store;total\n7;\"Lund;2\n").unwrap();
+    fs::write(drop.join("b\nforged.csv"), "").unwrap();
+    while device.status()["folder"]["problem"].is_null() {}
+    let status = device.works(&["status"]);
+    assert!(status.contains("b\\u000aforged.csv waits: it is empty"), "{status}");
+    for command in [["status"], ["doctor"]] {
+        let output = device.outpost(&command);
+        check(command[0], &(text(&output.stdout) + &text(&output.stderr)));
+    }
+}
