@@ -1,7 +1,10 @@
 //! What stands in the way of a client: files, secrets and addresses that cannot be used.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::device::rights::{self, SecretError};
 
 /// Why no client could be made.
 #[derive(Debug)]
@@ -58,4 +61,12 @@ impl std::error::Error for ClientError {
             Self::Pem { .. } | Self::Rights(_) | Self::Token | Self::Proxy | Self::Endpoint => None,
         }
     }
+}
+
+/// Opens a file of secrets, which others can neither read nor change.
+pub(super) fn open_secret(path: &Path) -> Result<File, ClientError> {
+    rights::open_secret(path).map_err(|error| match error {
+        SecretError::File(source) => ClientError::File { path: path.to_owned(), source },
+        SecretError::Rights(words) => ClientError::Rights(words),
+    })
 }

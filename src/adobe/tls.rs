@@ -1,6 +1,7 @@
 //! Whom we trust when we speak with Target, and who we are to it: TLS 1.2 and 1.3 by rustls.
 
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,8 +15,7 @@ use rustls_platform_verifier::Verifier;
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::error::ClientError;
-use crate::device::rights::check_secret;
+use super::error::{ClientError, open_secret};
 
 /// Files and keys by which both sides know each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,8 +84,9 @@ impl TlsOptions {
         match &self.client_cert {
             None => Ok(builder.with_no_client_auth()),
             Some((cert, key)) => {
-                check_secret(key).map_err(ClientError::Rights)?;
-                let pem = read(key)?;
+                let mut pem = Vec::new();
+                let read = open_secret(key)?.read_to_end(&mut pem);
+                read.map_err(|source| ClientError::File { path: key.clone(), source })?;
                 let private =
                     PrivateKeyDer::from_pem_slice(&pem).map_err(|_| ClientError::Pem { path: key.clone() })?;
                 builder.with_client_auth_cert(certificates(cert)?, private).map_err(ClientError::Tls)

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::error::ClientError;
+use super::error::{ClientError, open_secret};
 
 /// Where the token comes from.
 #[derive(Clone, Debug)]
@@ -65,8 +65,9 @@ fn read(source: &TokenSource) -> Result<Current, ClientError> {
         TokenSource::Text(secret) => (secret.clone(), None),
         TokenSource::File(path) => {
             let file = |source| ClientError::File { path: path.clone(), source };
-            let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified()).map_err(file)?;
-            (SecretString::from(std::fs::read_to_string(path).map_err(file)?), Some(modified))
+            let opened = open_secret(path)?;
+            let modified = opened.metadata().and_then(|metadata| metadata.modified()).map_err(file)?;
+            (SecretString::from(std::io::read_to_string(opened).map_err(file)?), Some(modified))
         }
     };
     let mut header =

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,11 +12,18 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::core::tokens::{self, NamedToken, Right, TokenHash, Tokens};
-use crate::device::rights::check_secret;
+use crate::device::dir::{self, Dir};
+use crate::device::rights::{SecretError, open_secret};
 use crate::store;
 
 /// Bytes of chance in a token. Limits: 256 bits, as for any key.
 const TOKEN_BYTES: usize = 32;
+
+/// Rights of the lock: who may read it may also take it.
+const LOCK_MODE: u32 = 0o600;
+
+/// Rights of the number of the process.
+const PID_MODE: u32 = 0o640;
 
 /// Interval at which a lock that another process has is tried.
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
@@ -127,11 +134,13 @@ impl DataDir {
         self.create()?;
         let path = self.0.join("outpost.lock");
         let error = |source| DataDirError::File { path: path.clone(), source };
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(error)?;
+        dir::make_file(&path, LOCK_MODE).map_err(error)?;
+        let file = OpenOptions::new().write(true).open(&path).map_err(error)?;
         match file.try_lock() {
             Ok(()) => {
+                self.sync();
                 // For the words of whoever comes second; without it they are less, and nothing else.
-                let _ = std::fs::write(self.pid_path(), std::process::id().to_string());
+                let _ = write(&self.pid_path(), &std::process::id().to_string(), PID_MODE);
                 Ok(Lock { _file: file })
             }
             Err(TryLockError::WouldBlock) => {
@@ -158,11 +167,15 @@ impl DataDir {
 
     /// Makes the directory, for this user alone, if it is not there.
     fn create(&self) -> Result<(), DataDirError> {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o750);
-        builder.create(&self.0).map_err(|source| DataDirError::File { path: self.0.clone(), source })
+        dir::make_dirs(&self.0, 0o750).map_err(|source| DataDirError::File { path: self.0.clone(), source })
+    }
+
+    /// Has the names in the directory, and its own, on the disk: who made them may have been killed before.
+    fn sync(&self) {
+        for path in [self.path(), dir::parent(&self.0)] {
+            // A directory that cannot be opened was made by somebody else.
+            let _ = Dir::open(path).and_then(|dir| dir.sync());
+        }
     }
 
     /// The intake's token; made on the first call.
@@ -171,9 +184,8 @@ impl DataDir {
     /// [`DataDirError::File`].
     pub fn token(&self) -> Result<SecretString, DataDirError> {
         let path = self.token_path();
-        check_secret(&path).map_err(DataDirError::Rights)?;
         // A power cut may have left an empty file, which is no token.
-        if let Some(token) = read_if_there(&path)?.filter(|token| token.len() == 2 * TOKEN_BYTES) {
+        if let Some(token) = read_secret(&path)?.filter(|token| token.len() == 2 * TOKEN_BYTES) {
             return Ok(SecretString::from(token));
         }
         self.rotate_token()
@@ -202,8 +214,7 @@ impl DataDir {
     /// As for [`Self::tokens`].
     pub fn named_tokens(&self) -> Result<Vec<NamedToken>, DataDirError> {
         let path = self.tokens_path();
-        check_secret(&path).map_err(DataDirError::Rights)?;
-        let Some(json) = read_if_there(&path)? else { return Ok(Vec::new()) };
+        let Some(json) = read_secret(&path)? else { return Ok(Vec::new()) };
         serde_json::from_str(&json).map_err(|error| DataDirError::File { path, source: io::Error::other(error) })
     }
 
@@ -342,18 +353,22 @@ fn read_if_there(path: &Path) -> Result<Option<String>, DataDirError> {
     }
 }
 
-/// Writes a file that this user alone may read, whole or not at all.
+/// As [`read_if_there`], for what others must not read or change.
+fn read_secret(path: &Path) -> Result<Option<String>, DataDirError> {
+    let unread = |source| DataDirError::File { path: path.to_owned(), source };
+    match open_secret(path) {
+        Ok(file) => io::read_to_string(file).map(|text| Some(text.trim().to_owned())).map_err(unread),
+        Err(SecretError::File(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(SecretError::File(source)) => Err(unread(source)),
+        Err(SecretError::Rights(words)) => Err(DataDirError::Rights(words)),
+    }
+}
+
+/// Replaces a file that this user alone may read; when this returns, it is on the disk.
 fn write_private(path: &Path, text: &str) -> Result<(), DataDirError> {
-    let new = path.with_extension("new");
-    let write = || {
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(true).write(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&new, path)
-    };
-    write().map_err(|source| DataDirError::File { path: path.to_owned(), source })
+    write(path, text, 0o600)
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), DataDirError> {
+    dir::replace_at(path, text.as_bytes(), mode).map_err(|source| DataDirError::File { path: path.to_owned(), source })
 }

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::document::Table;
 use crate::adobe::TokenSource;
-use crate::device::rights::check_secret;
+use crate::device::rights::{SecretError, open_secret};
 
 /// What a secret may be, for people.
 const KINDS: &str = "a text, { env = \"NAME\" }, { file = \"path\" }, { credential = \"name\" } of systemd or { dpapi = \"path\" } of Windows";
@@ -70,14 +70,12 @@ fn of_environment(name: &str) -> Result<SecretString, String> {
 /// # Errors
 /// A clause for a person: the file cannot be read, or others can read or change it.
 pub fn of_file(path: &Path) -> Result<SecretString, String> {
-    check_secret(path)?;
-    read_file(path)
-}
-
-fn read_file(path: &Path) -> Result<SecretString, String> {
-    std::fs::read_to_string(path)
-        .map(|text| trimmed(&text))
-        .map_err(|error| format!("the file {} cannot be read: {error}", path.display()))
+    let unread = |error| format!("the file {} cannot be read: {error}", path.display());
+    let file = open_secret(path).map_err(|error| match error {
+        SecretError::File(error) => unread(error),
+        SecretError::Rights(words) => words,
+    })?;
+    std::io::read_to_string(file).map(|text| trimmed(&text)).map_err(unread)
 }
 
 /// Source: systemd.exec(5), `LoadCredential=`.
@@ -90,7 +88,10 @@ fn of_systemd(name: &str) -> Result<SecretString, String> {
             "there is no credential {name}, since systemd has not started this; add LoadCredential={name}:… to the unit"
         )
     })?;
-    read_file(&Path::new(&dir).join(name))
+    let path = Path::new(&dir).join(name);
+    std::fs::read_to_string(&path)
+        .map(|text| trimmed(&text))
+        .map_err(|error| format!("the file {} cannot be read: {error}", path.display()))
 }
 
 #[cfg(windows)]

@@ -1,4 +1,5 @@
-//! Presence of a disk: what is written to an empty mount point is hidden once the disk comes.
+//! Disks: whether one is mounted, since what is written to an empty mount point is hidden once the disk comes; and what
+//! kind of file system a path is on.
 
 use std::path::Path;
 
@@ -16,4 +17,42 @@ pub fn is_mounted(path: &Path) -> bool {
     // A drive that is not there has no root.
     #[cfg(not(unix))]
     path.exists()
+}
+
+/// NFS, SMB, SMB2, CIFS, FUSE and 9P. Source: statfs(2).
+#[cfg(target_os = "linux")]
+const REMOTE: [i128; 6] = [0x6969, 0x517B, 0xFE53_4D42, 0xFF53_4D42, 0x6573_5546, 0x0102_1997];
+
+/// FAT, exFAT and NTFS. Source: statfs(2), and `linux/magic.h`.
+#[cfg(target_os = "linux")]
+const OWNERLESS: [i128; 3] = [0x4D44, 0x2011_BAB0, 0x7366_746E];
+
+/// Returns whether a path is on a file system on which other machines may write unseen.
+#[must_use]
+pub fn is_remote(path: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    return rustix::fs::statfs(path).is_ok_and(|found| REMOTE.contains(&magic(&found)));
+    #[cfg(not(target_os = "linux"))]
+    path.as_os_str().to_string_lossy().starts_with(r"\\")
+}
+
+/// Returns whether a file system keeps who owns a file, as this machine knows its users.
+#[cfg(unix)]
+#[must_use]
+pub fn keeps_owners(file: std::os::fd::BorrowedFd<'_>) -> bool {
+    #[cfg(target_os = "linux")]
+    return rustix::fs::fstatfs(file).is_ok_and(|found| {
+        let magic = magic(&found);
+        !REMOTE.contains(&magic) && !OWNERLESS.contains(&magic)
+    });
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        true
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn magic(found: &rustix::fs::StatFs) -> i128 {
+    i128::from(found.f_type) & 0xFFFF_FFFF
 }

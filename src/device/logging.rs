@@ -19,6 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::core::visible::one_line;
+use crate::device::dir::make_dirs;
 use crate::device::log_level::LogLevel;
 
 /// Lines that may wait for the disk; more are dropped rather than waited for.
@@ -38,7 +39,7 @@ pub fn nowhere_else() -> Elsewhere {
 /// # Errors
 /// When the folder cannot be made or written to.
 pub fn start(level: Level, dir: &Path, keep_files: usize, elsewhere: Elsewhere) -> io::Result<(WorkerGuard, LogLevel)> {
-    std::fs::create_dir_all(dir)?;
+    make_dirs(dir, 0o755)?;
     let files = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("outpost")

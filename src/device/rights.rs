@@ -1,5 +1,7 @@
 //! What others on this device may do with our files, and who we are ourselves.
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 /// Has every file that this process makes be one that others cannot read, and that its group cannot change.
@@ -17,19 +19,59 @@ pub fn is_root() -> bool {
     false
 }
 
-/// Refuses a file of secrets that others can read or change. Its group may read it, as a service's may.
-///
-/// # Errors
-/// A clause that says what to type.
-pub fn check_secret(path: &Path) -> Result<(), String> {
+/// Returns the user who made a link, if the path is one and he is neither this user nor root.
+#[must_use]
+pub fn foreign_link(path: &Path) -> Option<u32> {
     #[cfg(unix)]
-    if let Ok(metadata) = std::fs::metadata(path)
-        && std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o027 != 0
     {
-        let path = path.display();
-        return Err(format!("others can read or change the file {path}, which holds a secret; run `chmod 600 {path}`"));
+        let link = std::fs::symlink_metadata(path).ok().filter(|found| found.file_type().is_symlink())?;
+        let owner = std::os::unix::fs::MetadataExt::uid(&link);
+        let is_trusted = [0, rustix::process::geteuid().as_raw()].contains(&owner);
+        (!is_trusted).then_some(owner)
     }
     #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
+    {
+        let _ = path;
+        None
+    }
+}
+
+/// Why a file of secrets cannot be read.
+#[derive(Debug)]
+pub enum SecretError {
+    /// The system's words.
+    File(io::Error),
+    /// Somebody else can read or change it; a clause that says what to type.
+    Rights(String),
+}
+
+/// Opens a file of secrets, which others can neither read nor change. It belongs to this user or root, or, where root
+/// opens it, to the owner of its directory; its group may read it, as a service's may.
+///
+/// # Errors
+/// [`SecretError`].
+pub fn open_secret(path: &Path) -> Result<File, SecretError> {
+    let file = File::open(path).map_err(SecretError::File)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let found = file.metadata().map_err(SecretError::File)?;
+        let shown = path.display();
+        if found.mode() & 0o027 != 0 {
+            let words =
+                format!("others can read or change the file {shown}, which holds a secret; run `chmod 600 {shown}`");
+            return Err(SecretError::Rights(words));
+        }
+        let us = rustix::process::geteuid();
+        let above = std::fs::metadata(super::dir::parent(path)).map_or(0, |above| above.uid());
+        let is_ours = [0, us.as_raw()].contains(&found.uid()) || (us.is_root() && found.uid() == above);
+        if !is_ours {
+            let owner = found.uid();
+            return Err(SecretError::Rights(format!(
+                "the file {shown}, which holds a secret, belongs to the user {owner}, who can change it; run `chown root \
+                 {shown}`"
+            )));
+        }
+    }
+    Ok(file)
 }

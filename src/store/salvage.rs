@@ -16,6 +16,7 @@ use super::seal::{self, StoreFile, StoreKey};
 use super::stored::{Stored, pending};
 use crate::core::operation::Decision;
 use crate::core::timestamp::Timestamp;
+use crate::device::dir;
 
 /// Steps of SQLite's check that a start spends looking for damage. A store that is too large for them is looked at as a
 /// whole when something in it could not be read.
@@ -88,7 +89,7 @@ pub(super) fn is_damaged(file: &StoreFile) -> bool {
 
 /// Notes that something in the file could not be read: the next start looks at all of it.
 pub(super) fn suspect(path: &Path) {
-    let _ = std::fs::write(suspicion_path(path), "something in the store could not be read\n");
+    let _ = dir::replace_at(&suspicion_path(path), b"something in the store could not be read\n", 0o600);
 }
 
 /// Returns whether an error means that the file is damaged.

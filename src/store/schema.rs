@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
 use super::seal::{self, Standing, StoreFile};
+use crate::device::dir;
 
 const MIGRATIONS: [&str; 6] = [
     include_str!("sql/0001_store.sql"),
@@ -80,11 +81,7 @@ pub(super) fn empty_log(connection: &Connection) -> Result<(), StoreError> {
 
 /// Makes the file for this user alone, before SQLite would make it for all. If that fails, so will SQLite, with words.
 fn make_private(path: &Path) {
-    let mut options = std::fs::OpenOptions::new();
-    options.create_new(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    drop(options.open(path));
+    let _ = dir::make_file(path, 0o600);
 }
 
 /// A store that lives in memory, for simulations.

@@ -15,6 +15,7 @@ mod commands;
 mod configuration;
 mod damage;
 mod delivery;
+mod doors;
 mod edge;
 mod empty_values;
 mod endings;

@@ -1,18 +1,23 @@
 //! Where files go that were read, and how long they stay.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::files::{Found, Identity};
+use super::opened::{Opened, Place};
+use crate::device::dir::{self, Dir};
 
 /// Longest name of a file. Units: bytes. Source: ext4, NTFS and APFS allow as much, or more.
 const NAME_BYTES_MAX: usize = 255;
 
 /// What is behind the name of a file in the name of what is wrong with it.
 const ERRORS: &str = ".errors";
+
+/// Rights of what is wrong with a file.
+const ERRORS_MODE: u32 = 0o640;
 
 /// Where a file goes that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,52 +42,45 @@ impl Away<'_> {
 
 /// Moves a file that was read, and gives where it is; none where another has its name by now, which stays.
 pub(super) fn put_away(
-    folder: &Path,
-    found: &Found,
+    opened: &Opened,
+    (found, file): (&Found, &File),
     identity: Identity,
     away: Away<'_>,
-) -> io::Result<Option<PathBuf>> {
-    let is_ours = |path: &Path| fs::symlink_metadata(path).is_ok_and(|metadata| Identity::of(&metadata) == identity);
-    if !is_ours(&found.path) {
+) -> io::Result<Option<Place>> {
+    let is_ours = |place: &Place| opened.metadata(place).is_ok_and(|metadata| Identity::of(&metadata) == identity);
+    if !is_ours(&found.place) {
         return Ok(None);
     }
-    let to = folder.join(away.folder());
-    fs::create_dir_all(&to)?;
-    let is_there = found.path.parent() == Some(&to);
-    let name = if is_there { found.name.clone() } else { free_name(&to, &found.name) };
+    let to = opened.make(away.folder())?;
+    let from = match found.place.kept {
+        None => &opened.dir,
+        Some(kept) => &opened.make(kept)?,
+    };
+    let is_there = found.place.kept == Some(away.folder());
+    let name = if is_there { found.place.name.clone() } else { free_name(&to, &found.place.name) };
     if let Away::Failed(errors) = away {
         // First, so that a file in the folder is always with what is wrong with it.
-        write_errors(&to, &name, errors)?;
+        let mut errors_name = name.clone();
+        errors_name.push(ERRORS);
+        dir::replace(&to, &errors_name, errors.as_bytes(), ERRORS_MODE)?;
     }
-    let path = to.join(&name);
+    let place = Place { kept: Some(away.folder()), name };
     if !is_there {
-        fs::rename(&found.path, &path)?;
-        if !is_ours(&path) {
+        from.rename(&found.place.name, &to, &place.name)?;
+        if !is_ours(&place) {
             // Another was moved over it in this moment: that one is to be read.
-            fs::rename(&path, folder.join(free_name(folder, &found.name)))?;
+            to.rename(&place.name, &opened.dir, &free_name(&opened.dir, &found.place.name))?;
             return Ok(None);
         }
     }
     // From now on it is kept for a while; on a file system without such times it is kept from when it was written.
-    let _ = OpenOptions::new().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
-    Ok(Some(path))
-}
-
-fn write_errors(to: &Path, name: &OsStr, errors: &str) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
-    let mut errors_name = name.to_owned();
-    errors_name.push(ERRORS);
-    let mut file = options.open(to.join(errors_name))?;
-    file.write_all(errors.as_bytes())?;
-    file.sync_all()
+    let _ = to.touch(file, &place.name);
+    Ok(Some(place))
 }
 
 /// A name that nothing has in a folder: the file's own, or with a number; shorter, if what is wrong with it could not have
 /// a name beside it.
-fn free_name(folder: &Path, name: &OsStr) -> OsString {
+fn free_name(folder: &Dir, name: &OsStr) -> OsString {
     let path = Path::new(name);
     let stem = path.file_stem().unwrap_or_default();
     let end = path.extension().unwrap_or_default();
@@ -96,7 +94,7 @@ fn free_name(folder: &Path, name: &OsStr) -> OsString {
         name
     };
     let mut names = (1..).map(numbered);
-    names.find(|name| fs::symlink_metadata(folder.join(name)).is_err()).unwrap_or_else(|| name.to_owned())
+    names.find(|name| folder.metadata_of(name).is_err()).unwrap_or_else(|| name.to_owned())
 }
 
 fn shortened(stem: &OsStr, bytes_max: usize) -> OsString {
@@ -110,8 +108,9 @@ fn shortened(stem: &OsStr, bytes_max: usize) -> OsString {
 
 /// Files that were read and are still there.
 pub(super) fn count_kept(folder: &Path) -> usize {
-    let count = |away: Away<'_>| fs::read_dir(folder.join(away.folder())).map_or(0, Iterator::count);
-    count(Away::Done) + count(Away::Duplicate) + count(Away::Failed(""))
+    let Ok(opened) = Opened::open(folder) else { return 0 };
+    let count = |away: Away<'_>| Some(opened.kept(away.folder()).ok()??.names().ok()?.count());
+    [Away::Done, Away::Duplicate, Away::Failed("")].into_iter().filter_map(count).sum()
 }
 
 /// Deletes what was read so long ago, and goes on past what cannot be deleted.
@@ -119,21 +118,26 @@ pub(super) fn count_kept(folder: &Path) -> usize {
 /// # Errors
 /// The first that the system tells.
 pub(super) fn purge(folder: &Path, keep: Duration) -> io::Result<()> {
+    let opened = Opened::open(folder)?;
     let mut purged = Ok(());
     for away in [Away::Done, Away::Duplicate] {
-        let Ok(entries) = fs::read_dir(folder.join(away.folder())) else { continue };
-        for entry in entries {
-            let one = entry.and_then(|entry| purge_one(&entry, keep));
-            purged = purged.and(one);
-        }
+        let one = opened.kept(away.folder()).and_then(|kept| kept.map_or(Ok(()), |kept| purge_one(&kept, keep)));
+        purged = purged.and(one);
     }
     purged
 }
 
-fn purge_one(entry: &fs::DirEntry, keep: Duration) -> io::Result<()> {
-    let metadata = entry.metadata()?;
-    let age = metadata.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-    if metadata.is_file() && age.is_some_and(|age| age >= keep) { fs::remove_file(entry.path()) } else { Ok(()) }
+fn purge_one(kept: &Dir, keep: Duration) -> io::Result<()> {
+    let mut purged = Ok(());
+    for name in kept.names()? {
+        let is_old = |metadata: std::fs::Metadata| {
+            let age = metadata.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+            metadata.is_file() && age.is_some_and(|age| age >= keep)
+        };
+        let one = kept.metadata_of(&name).and_then(|found| if is_old(found) { kept.remove(&name) } else { Ok(()) });
+        purged = purged.and(one);
+    }
+    purged
 }
 
 #[cfg(test)]
@@ -142,12 +146,13 @@ mod tests {
 
     #[test]
     fn names_leave_room_for_what_is_wrong() {
-        let dir = tempfile::tempdir().expect("a directory");
+        let temporary = tempfile::tempdir().expect("a directory");
+        let dir = Dir::open(temporary.path()).expect("opened");
         let long = format!("{}.csv", "å".repeat(125));
-        let name = free_name(dir.path(), OsStr::new(&long));
+        let name = free_name(&dir, OsStr::new(&long));
         assert!(name.len() <= NAME_BYTES_MAX - ERRORS.len() && name.to_string_lossy().ends_with("å.csv"), "{name:?}");
-        fs::write(dir.path().join("a.csv"), "").expect("written");
-        assert_eq!(free_name(dir.path(), OsStr::new("a.csv")), "a-2.csv");
-        assert_eq!(free_name(dir.path(), OsStr::new("b.csv")), "b.csv");
+        std::fs::write(temporary.path().join("a.csv"), "").expect("written");
+        assert_eq!(free_name(&dir, OsStr::new("a.csv")), "a-2.csv");
+        assert_eq!(free_name(&dir, OsStr::new("b.csv")), "b.csv");
     }
 }

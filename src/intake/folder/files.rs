@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::Metadata;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::content::Segment;
 use super::lines::Kind;
+use super::opened::{LINKED, Opened, Place, links};
 use super::wait::FolderWait;
 
 /// Files that are looked at in one round; the others in the next.
@@ -68,38 +69,33 @@ impl Identity {
 
 /// A file that is to be read.
 pub(super) struct Found {
-    pub(super) path: PathBuf,
-    pub(super) name: OsString,
+    pub(super) place: Place,
     pub(super) kind: Kind,
     look: Look,
     identity: Identity,
+    /// How many names it has.
+    links: u64,
 }
 
 impl Found {
     /// A file of a kind that is read; neither hidden, nor a link to somewhere else.
-    fn at(path: PathBuf, metadata: &Metadata) -> Option<Self> {
-        let name = path.file_name()?.to_owned();
-        let is_hidden = name.as_encoded_bytes().starts_with(b".");
-        let kind = Kind::of(Path::new(&name)).filter(|_| !is_hidden && metadata.is_file())?;
+    fn at(place: Place, metadata: &Metadata) -> Option<Self> {
+        let is_hidden = place.name.as_encoded_bytes().starts_with(b".");
+        let kind = Kind::of(Path::new(&place.name)).filter(|_| !is_hidden && metadata.is_file())?;
         let look = Look { bytes: metadata.len(), modified: metadata.modified().ok(), rights: rights(metadata) };
-        Some(Self { name, kind, look, identity: Identity::of(metadata), path })
-    }
-
-    /// How it is now.
-    pub(super) fn metadata(&self) -> io::Result<Metadata> {
-        fs::symlink_metadata(&self.path)
+        Some(Self { place, kind, look, identity: Identity::of(metadata), links: links(metadata) })
     }
 
     /// Its name, for people.
     pub(super) fn shown(&self) -> String {
-        self.name.to_string_lossy().into_owned()
+        self.place.name.to_string_lossy().into_owned()
     }
 
     /// How long it must stay as it is before it counts as complete.
-    fn patience(&self, quiet: Duration) -> Duration {
+    fn patience(&self, opened: &Opened, quiet: Duration) -> Duration {
         let is_ended = || {
             let mut last = [0];
-            let mut file = open(&self.path)?;
+            let mut file = opened.file(&self.place)?;
             file.seek(SeekFrom::End(-1))?;
             file.read_exact(&mut last)?;
             Ok::<_, io::Error>(matches!(last[0], b'\n' | b'\r' | b'}' | b']' | 0))
@@ -130,7 +126,7 @@ struct Retry {
 
 /// A file that was read, and where it is.
 struct Taken {
-    path: PathBuf,
+    place: Place,
     at: Instant,
     segments: Vec<Segment>,
 }
@@ -146,10 +142,10 @@ impl Taken {
 #[derive(Default)]
 pub(super) struct Files {
     /// How each looked, and since when.
-    seen: HashMap<PathBuf, (Look, Identity, Instant)>,
+    seen: HashMap<Place, (Look, Identity, Instant)>,
     /// Files that were moved in whole.
     whole: HashSet<OsString>,
-    retries: HashMap<PathBuf, Retry>,
+    retries: HashMap<Place, Retry>,
     taken: HashMap<Identity, Taken>,
 }
 
@@ -161,22 +157,22 @@ impl Files {
 
     /// A file could not be read or put away: it is tried again, later each time.
     pub(super) fn failed(&mut self, found: &Found, problem: String, quiet: Duration, now: Instant) {
-        let tries = self.retries.get(&found.path).map_or(0, |retry| retry.tries);
+        let tries = self.retries.get(&found.place).map_or(0, |retry| retry.tries);
         let wait = quiet.saturating_mul(2_u32.saturating_pow(tries)).min(RETRY_MAX);
         let retry = Retry { look: found.look, tries: tries.saturating_add(1), at: now + wait, problem };
-        self.retries.insert(found.path.clone(), retry);
+        self.retries.insert(found.place.clone(), retry);
     }
 
     /// A file was put away.
     pub(super) fn settled(&mut self, found: &Found) {
-        self.retries.remove(&found.path);
+        self.retries.remove(&found.place);
     }
 
-    /// A file was read at its path up to where it ended.
-    pub(super) fn taken(&mut self, identity: Identity, path: &Path, segment: Segment, now: Instant) {
-        let new = || Taken { path: path.to_owned(), at: now, segments: Vec::new() };
+    /// A file was read at its place up to where it ended.
+    pub(super) fn taken(&mut self, identity: Identity, place: &Place, segment: Segment, now: Instant) {
+        let new = || Taken { place: place.clone(), at: now, segments: Vec::new() };
         let taken = self.taken.entry(identity).or_insert_with(new);
-        if taken.path != path || segment.bytes < taken.bytes() {
+        if taken.place != *place || segment.bytes < taken.bytes() {
             // Somebody has moved it in again, or written it anew.
             *taken = new();
         }
@@ -186,16 +182,16 @@ impl Files {
         }
     }
 
-    /// A file that was read is at another path now.
-    pub(super) fn moved(&mut self, identity: Identity, path: PathBuf) {
+    /// A file that was read is at another place now.
+    pub(super) fn moved(&mut self, identity: Identity, place: Place) {
         if let Some(taken) = self.taken.get_mut(&identity) {
-            taken.path = path;
+            taken.place = place;
         }
     }
 
-    /// What was read before of a file that is still at its path, and no shorter: a shorter one was written anew.
-    pub(super) fn segments(&self, identity: Identity, path: &Path, bytes: u64) -> Vec<Segment> {
-        let taken = self.taken.get(&identity).filter(|taken| taken.path == path && taken.bytes() <= bytes);
+    /// What was read before of a file that is still at its place, and no shorter: a shorter one was written anew.
+    pub(super) fn segments(&self, identity: Identity, place: &Place, bytes: u64) -> Vec<Segment> {
+        let taken = self.taken.get(&identity).filter(|taken| taken.place == *place && taken.bytes() <= bytes);
         taken.map_or_else(Vec::new, |taken| taken.segments.clone())
     }
 
@@ -208,8 +204,8 @@ impl Files {
 
     /// What keeps files from being read, for people.
     pub(super) fn problem(&self) -> Option<String> {
-        let (path, retry) = self.retries.iter().min_by_key(|(path, _)| *path)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let (place, retry) = self.retries.iter().min_by_key(|(place, _)| *place)?;
+        let name = place.name.to_string_lossy();
         let more = match self.retries.len() {
             1 => String::new(),
             count => format!(" and {} more files", count - 1),
@@ -218,22 +214,23 @@ impl Files {
     }
 
     /// Looks at a folder, and at the files of it that were read and may have grown.
-    pub(super) fn look(&mut self, folder: &Path, quiet: Duration, now: Instant) -> io::Result<Looked> {
-        let find = |entry: io::Result<fs::DirEntry>| {
-            let entry = entry.ok()?;
-            Found::at(entry.path(), &entry.metadata().ok()?)
+    pub(super) fn look(&mut self, opened: &Opened, quiet: Duration, now: Instant) -> io::Result<Looked> {
+        let find = |name| {
+            let place = Place::dropped(name);
+            let metadata = opened.metadata(&place).ok()?;
+            Found::at(place, &metadata)
         };
-        let here: Vec<Found> = fs::read_dir(folder)?.filter_map(find).take(FILES_MAX).collect();
-        let grown = self.grown(folder, now);
+        let here: Vec<Found> = opened.dir.names()?.filter_map(find).take(FILES_MAX).collect();
+        let grown = self.grown(opened, now);
         let mut looked = Looked::default();
         let mut seen = HashMap::new();
         for found in here.into_iter().chain(grown) {
-            let since = match self.seen.get(&found.path) {
+            let since = match self.seen.get(&found.place) {
                 Some((look, identity, since)) if (*look, *identity) == (found.look, found.identity) => *since,
                 _ => now,
             };
-            seen.insert(found.path.clone(), (found.look, found.identity, since));
-            match self.waits_for(&found, quiet, now.duration_since(since), now) {
+            seen.insert(found.place.clone(), (found.look, found.identity, since));
+            match self.waits_for((opened, &found), quiet, now.duration_since(since), now) {
                 None => looked.complete.push(found),
                 Some(why) => {
                     looked.is_unsettled |= why == WRITTEN;
@@ -241,60 +238,47 @@ impl Files {
                 }
             }
         }
-        self.retries.retain(|path, _| seen.contains_key(path));
+        self.retries.retain(|place, _| seen.contains_key(place));
         self.seen = seen;
         self.whole.clear();
-        looked.complete.sort_by(|a, b| (a.look.modified, &a.name).cmp(&(b.look.modified, &b.name)));
+        looked.complete.sort_by(|a, b| (a.look.modified, &a.place.name).cmp(&(b.look.modified, &b.place.name)));
         Ok(looked)
     }
 
     /// Why a file waits; none if it is complete.
-    fn waits_for(&self, found: &Found, quiet: Duration, unchanged: Duration, now: Instant) -> Option<String> {
-        if let Some(retry) = self.retries.get(&found.path).filter(|retry| retry.at > now && retry.look == found.look) {
+    fn waits_for(
+        &self,
+        (opened, found): (&Opened, &Found),
+        quiet: Duration,
+        unchanged: Duration,
+        now: Instant,
+    ) -> Option<String> {
+        if found.links > 1 {
+            return Some(LINKED.to_owned());
+        }
+        if let Some(retry) = self.retries.get(&found.place).filter(|retry| retry.at > now && retry.look == found.look) {
             return Some(format!("{}; tried again in {} s", retry.problem, (retry.at - now).as_secs()));
         }
         if found.look.bytes == 0 {
             return Some("it is empty".to_owned());
         }
-        let is_complete =
-            self.whole.contains(&found.name) || (unchanged >= quiet && unchanged >= found.patience(quiet));
+        let is_complete = self.whole.contains(&found.place.name)
+            || (unchanged >= quiet && unchanged >= found.patience(opened, quiet));
         (!is_complete).then(|| WRITTEN.to_owned())
     }
 
     /// Files that were put away, and have more than was read of them.
-    fn grown(&mut self, folder: &Path, now: Instant) -> Vec<Found> {
+    fn grown(&mut self, opened: &Opened, now: Instant) -> Vec<Found> {
         self.taken.retain(|_, taken| now.duration_since(taken.at) < GROWTH_WATCHED);
         let mut grown = Vec::new();
-        for (identity, taken) in &self.taken {
-            let is_away = taken.path.parent() != Some(folder);
-            let Some(metadata) = fs::symlink_metadata(&taken.path).ok().filter(|_| is_away) else { continue };
+        for (identity, taken) in self.taken.iter().filter(|(_, taken)| taken.place.kept.is_some()) {
+            let Ok(metadata) = opened.metadata(&taken.place) else { continue };
             if Identity::of(&metadata) == *identity && metadata.len() > taken.bytes() {
-                grown.extend(Found::at(taken.path.clone(), &metadata));
+                grown.extend(Found::at(taken.place.clone(), &metadata));
             }
         }
         grown
     }
-}
-
-/// Opens a file, but not through a link: who may write into the folder need not be one who may read the rest.
-pub(super) fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    #[cfg(target_os = "linux")]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
-    let file = options.open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
-}
-
-/// Makes the folder, if it is not there: whoever is of this user's group may drop files.
-pub(super) fn make(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(folder)?;
-    #[cfg(unix)]
-    fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o770))?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -303,12 +287,13 @@ mod tests {
 
     #[test]
     fn a_file_that_is_written_anew_and_shorter_was_not_read() {
-        let (mut files, identity, path, now) = (Files::default(), Identity(1, 2), Path::new("a.csv"), Instant::now());
+        let (mut files, identity, now) = (Files::default(), Identity(1, 2), Instant::now());
+        let place = &Place::dropped("a.csv".into());
         let (long, short) = (Segment { bytes: 100, events: 9 }, Segment { bytes: 60, events: 5 });
-        files.taken(identity, path, long, now);
-        assert_eq!(files.segments(identity, path, 120), [long]);
-        assert_eq!(files.segments(identity, path, 60), []);
-        files.taken(identity, path, short, now);
-        assert_eq!(files.segments(identity, path, 120), [short]);
+        files.taken(identity, place, long, now);
+        assert_eq!(files.segments(identity, place, 120), [long]);
+        assert_eq!(files.segments(identity, place, 60), []);
+        files.taken(identity, place, short, now);
+        assert_eq!(files.segments(identity, place, 120), [short]);
     }
 }

@@ -26,6 +26,7 @@ mod files;
 mod json;
 mod line;
 mod lines;
+mod opened;
 mod rules;
 mod table;
 mod taking;
@@ -41,6 +42,7 @@ pub use wait::FolderWait;
 use away::Away;
 use content::{Content, Segment};
 use files::{Files, Found, Identity, Looked};
+use opened::Opened;
 use rules::{WAITS_SHOWN, trouble};
 use taking::{Counted, Outcome, Taking};
 use watch_folder::Watch;
@@ -76,7 +78,7 @@ impl Folder {
         while !*stop.borrow() {
             let path = &this.rules.path;
             // One that is gone later is not made: it may be a share that comes again.
-            was_there = was_there || files::make(path).is_ok();
+            was_there = was_there || opened::make(path).is_ok();
             watch = watch.filter(|watch| watch.is_of(path)).or_else(|| Watch::begin(path, this.rules.poll));
             let (folder, seen, stopping) = (this.clone(), std::mem::take(&mut files), stop.clone());
             let round = tokio::task::spawn_blocking(move || folder.round(seen, &stopping));
@@ -112,7 +114,11 @@ impl Folder {
     /// Reads the files that are complete. Tells whether others only have to stay as they are.
     fn round(&self, mut files: Files, stop: &watch::Receiver<bool>) -> (Files, bool) {
         let path = &self.rules.path;
-        let Looked { complete, waits, is_unsettled } = match files.look(path, self.rules.quiet, Instant::now()) {
+        let looked = Opened::open(path).and_then(|opened| {
+            let looked = files.look(&opened, self.rules.quiet, Instant::now())?;
+            Ok((opened, looked))
+        });
+        let (opened, Looked { complete, waits, is_unsettled }) = match looked {
             Ok(looked) => looked,
             Err(error) => {
                 trouble(&self.view, format!("the folder {} cannot be read: {error}", path.display()));
@@ -132,7 +138,7 @@ impl Folder {
             if *stop.borrow() {
                 return (files, false);
             }
-            match self.take(&mut files, found, stop) {
+            match self.take(&mut files, (&opened, found), stop) {
                 Ok(()) => files.settled(found),
                 Err(error) => {
                     failed += 1;
@@ -154,23 +160,28 @@ impl Folder {
     }
 
     /// Reads one file, and puts it away.
-    fn take(&self, files: &mut Files, found: &Found, stop: &watch::Receiver<bool>) -> io::Result<()> {
-        let mut file = files::open(&found.path)?;
+    fn take(
+        &self,
+        files: &mut Files,
+        (opened, found): (&Opened, &Found),
+        stop: &watch::Receiver<bool>,
+    ) -> io::Result<()> {
+        let mut file = opened.file(&found.place)?;
         let metadata = file.metadata()?;
         let identity = Identity::of(&metadata);
-        let segments = files.segments(identity, &found.path, metadata.len());
+        let segments = files.segments(identity, &found.place, metadata.len());
         let content = Content::of(&mut file, &segments)?;
         let known = segments.last().map_or(0, |segment| segment.events);
         let reading = FolderReading { file: found.shown(), lines: 0, bytes: 0, total_bytes: content.bytes };
         self.shown().reading = Some(reading);
         let mut taking = Taking::new(&self.rules, &self.intake, &self.view, (&content, known), stop);
-        if !self.read(file.take(content.bytes), found, &mut taking)? {
+        if !self.read((&file).take(content.bytes), (opened, found), &mut taking)? {
             // The agent stops; the file is read again, and what was recorded is known.
             return Ok(());
         }
         let Outcome { lines, fresh, duplicates, errors } = taking.finish();
         let segment = Segment { bytes: content.bytes, events: lines };
-        files.taken(identity, &found.path, segment, Instant::now());
+        files.taken(identity, &found.place, segment, Instant::now());
         {
             let mut view = self.shown();
             view.lines += fresh;
@@ -182,19 +193,20 @@ impl Folder {
             None if fresh > 0 && duplicates == fresh => Away::Duplicate,
             None => Away::Done,
         };
-        let is_grown = found.metadata().is_ok_and(|now| Identity::of(&now) == identity && now.len() > content.bytes);
+        let now = opened.metadata(&found.place);
+        let is_grown = now.is_ok_and(|now| Identity::of(&now) == identity && now.len() > content.bytes);
         if is_grown {
             // What came since is read when it is complete.
             return Ok(());
         }
-        if let Some(path) = away::put_away(&self.rules.path, found, identity, away)? {
-            files.moved(identity, path);
+        if let Some(place) = away::put_away(opened, (found, &file), identity, away)? {
+            files.moved(identity, place);
         }
         tracing::info!(lines, failed_lines = errors.fresh, "file recorded");
         if away == Away::Duplicate {
             tracing::warn!(lines, "every line of a file had been recorded before; nothing of it was recorded now");
         }
-        let is_first = found.path.parent() == Some(&self.rules.path);
+        let is_first = found.place.kept.is_none();
         let mut view = self.shown();
         view.reading = None;
         view.files += u64::from(is_first);
@@ -204,10 +216,15 @@ impl Folder {
     }
 
     /// Hands over what a file holds. Tells whether it was read to its end.
-    fn read(&self, file: impl io::Read, found: &Found, taking: &mut Taking<'_>) -> io::Result<bool> {
+    fn read(
+        &self,
+        file: impl io::Read,
+        (opened, found): (&Opened, &Found),
+        taking: &mut Taking<'_>,
+    ) -> io::Result<bool> {
         let FolderRules { encoding, table, .. } = &*self.rules;
         let counted = Counted::new(file, &self.view);
-        let reopen = || Ok(Box::new(files::open(&found.path)?) as Box<dyn io::Read>);
+        let reopen = || Ok(Box::new(opened.file(&found.place)?) as Box<dyn io::Read>);
         let mut ended = Ok(());
         let whole = lines::read(counted, found.kind, *encoding, table, &reopen, |line| match taking.line(line) {
             Ok(()) => ControlFlow::Continue(()),

@@ -10,6 +10,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use super::files::Identity;
+use crate::device::disk::is_remote;
 
 /// Interval at which a folder is looked at of which the system tells nothing.
 const POLL: Duration = Duration::from_secs(2);
@@ -98,17 +99,4 @@ fn names(event: &Event, folder: &Path) -> Option<Vec<OsString>> {
         // Of a file that is written to, each write would be news.
         _ => None,
     }
-}
-
-/// Returns whether the folder is on a file system on which others write unseen.
-#[cfg(target_os = "linux")]
-fn is_remote(path: &Path) -> bool {
-    /// NFS, SMB, SMB2, CIFS, FUSE and 9P. Source: statfs(2).
-    const REMOTE: [i128; 6] = [0x6969, 0x517B, 0xFE53_4D42, 0xFF53_4D42, 0x6573_5546, 0x0102_1997];
-    rustix::fs::statfs(path).is_ok_and(|stat| REMOTE.contains(&(i128::from(stat.f_type) & 0xFFFF_FFFF)))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_remote(path: &Path) -> bool {
-    path.as_os_str().to_string_lossy().starts_with(r"\\")
 }

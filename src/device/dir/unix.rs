@@ -1,0 +1,176 @@
+//! By a descriptor of the directory, relative to which the system does everything.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata, Permissions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+
+use super::regular;
+use crate::device::disk;
+
+/// How everything is opened. No terminal becomes that of this process.
+const OPEN: OFlags = OFlags::CLOEXEC.union(OFlags::NOCTTY);
+
+/// Opens what there is only to look at it, and waits for nothing, whatever it is.
+#[cfg(target_os = "linux")]
+const LOOK: OFlags = OFlags::PATH;
+#[cfg(not(target_os = "linux"))]
+const LOOK: OFlags = OFlags::NONBLOCK;
+
+/// A directory that is held open.
+#[derive(Debug)]
+pub struct Dir(File);
+
+impl Dir {
+    /// Opens a directory at a path that is trusted: links in it are followed.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let fd = rustix::fs::open(path, OPEN | OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty())?;
+        Ok(Self(File::from(fd)))
+    }
+
+    /// Opens a directory in this one.
+    ///
+    /// # Errors
+    /// The system's, also for a link.
+    pub fn dir(&self, name: &OsStr) -> io::Result<Self> {
+        self.open_in(name, OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty()).map(Self)
+    }
+
+    /// Makes a directory in this one, and opens it.
+    ///
+    /// # Errors
+    /// The system's, also when there is something of that name.
+    pub fn make_dir(&self, name: &OsStr, mode: u32) -> io::Result<Self> {
+        rustix::fs::mkdirat(&self.0, name, Mode::from_raw_mode(mode as _))?;
+        let dir = self.dir(name)?;
+        self.give(&dir.0)?;
+        Ok(dir)
+    }
+
+    /// The names of what is in it, as far as they can be read.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn names(&self) -> io::Result<impl Iterator<Item = OsString>> {
+        let entries = rustix::fs::Dir::read_from(&self.0)?;
+        let name = |entry: rustix::fs::DirEntry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned();
+        Ok(entries.filter_map(Result::ok).map(name).filter(|name| name != "." && name != ".."))
+    }
+
+    /// What the directory itself is.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        self.0.metadata()
+    }
+
+    /// What has that name in it; of a link, the link itself.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn metadata_of(&self, name: &OsStr) -> io::Result<Metadata> {
+        self.open_in(name, LOOK, Mode::empty())?.metadata()
+    }
+
+    /// Opens a file to be read.
+    ///
+    /// # Errors
+    /// The system's, also for a link; and for what is no file.
+    pub fn file(&self, name: &OsStr) -> io::Result<File> {
+        regular(self.open_in(name, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?)
+    }
+
+    /// Makes a file to be written.
+    ///
+    /// # Errors
+    /// The system's, also when there is something of that name.
+    pub fn create(&self, name: &OsStr, mode: u32) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        let file = self.open_in(name, flags, Mode::from_raw_mode(mode as _))?;
+        self.give(&file)?;
+        Ok(file)
+    }
+
+    /// Gives what has a name another, in this directory or another; what had that name before is gone.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn rename(&self, name: &OsStr, to: &Self, to_name: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.0, name, &to.0, to_name)?)
+    }
+
+    /// Removes a file; of a link, the link itself.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn remove(&self, name: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
+    }
+
+    /// Returns once the names in it are on the disk.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+
+    /// Sets who may do what in it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_mode(&self, mode: u32) -> io::Result<()> {
+        self.0.set_permissions(Permissions::from_mode(mode))
+    }
+
+    /// Has a file of it count as changed now.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn touch(&self, file: &File, _name: &OsStr) -> io::Result<()> {
+        let time = |nanoseconds| Timespec { tv_sec: 0, tv_nsec: nanoseconds };
+        let times = Timestamps { last_access: time(UTIME_OMIT), last_modification: time(UTIME_NOW) };
+        Ok(rustix::fs::futimens(file, &times)?)
+    }
+
+    /// Returns why what is in it may be another's, for people: it belongs neither to this user, nor to root or the owner of the
+    /// directory above; or others may write there. None on a file system that keeps no owners, or those of another
+    /// machine.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn distrust(&self, above: &Self) -> io::Result<Option<String>> {
+        let (found, above) = (self.metadata()?, above.metadata()?);
+        let us = rustix::process::geteuid().as_raw();
+        if !disk::keeps_owners(self.0.as_fd()) {
+            return Ok(None);
+        }
+        if ![us, 0, above.uid()].contains(&found.uid()) {
+            return Ok(Some(format!("belongs to the user {}", found.uid())));
+        }
+        Ok((found.mode() & 0o022 != 0).then(|| "may be written to by others than its owner".to_owned()))
+    }
+
+    fn open_in(&self, name: &OsStr, flags: OFlags, mode: Mode) -> io::Result<File> {
+        let fd = rustix::fs::openat(&self.0, name, OPEN | OFlags::NOFOLLOW | flags, mode)?;
+        Ok(File::from(fd))
+    }
+
+    /// What root makes belongs to the owner of the directory: a service goes on with it.
+    fn give(&self, file: &File) -> io::Result<()> {
+        let owner = self.metadata()?;
+        if rustix::process::geteuid().is_root() && owner.uid() != 0 {
+            std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        Ok(())
+    }
+}

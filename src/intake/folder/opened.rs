@@ -1,0 +1,151 @@
+//! The folder while it is held open: what is done in it is done there, whatever those who may drop files do meanwhile with
+//! its path, with `done` and `failed`, or with a file.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::device::dir::{self, Dir};
+use crate::device::rights;
+
+/// Rights of the folder: whoever is of this user's group may drop files.
+const FOLDER_MODE: u32 = 0o770;
+
+/// Rights of the folders in it, which this user alone writes to.
+const KEPT_MODE: u32 = 0o755;
+
+/// Why a file waits that has another name.
+pub(super) const LINKED: &str =
+    "it has another name elsewhere, a hard link, and may be the file of somebody else; it must be a copy";
+
+/// Where a file is: in the folder itself, or in one of those in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// `done` or the like.
+    pub(super) kept: Option<&'static str>,
+    pub(super) name: OsString,
+}
+
+impl Place {
+    /// In the folder itself.
+    pub(super) const fn dropped(name: OsString) -> Self {
+        Self { kept: None, name }
+    }
+}
+
+/// The folder, held open.
+pub(super) struct Opened {
+    pub(super) dir: Dir,
+    path: PathBuf,
+}
+
+impl Opened {
+    /// Opens the folder.
+    ///
+    /// # Errors
+    /// The system's; and when its path is a link that somebody else made.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        if let Some(owner) = rights::foreign_link(path) {
+            let words = format!("it is a link that the user {owner} made; it must be one of this user or root");
+            return Err(io::Error::other(words));
+        }
+        Ok(Self { dir: Dir::open(path)?, path: path.to_owned() })
+    }
+
+    /// What is at a place; of a link, the link itself.
+    pub(super) fn metadata(&self, place: &Place) -> io::Result<Metadata> {
+        match place.kept {
+            None => self.dir.metadata_of(&place.name),
+            Some(kept) => self.existing(kept)?.metadata_of(&place.name),
+        }
+    }
+
+    /// Opens a file to be read: never through a link, and never one that has another name, which may be the file of
+    /// somebody who keeps it from those who drop files.
+    pub(super) fn file(&self, place: &Place) -> io::Result<File> {
+        let file = match place.kept {
+            None => self.dir.file(&place.name)?,
+            Some(kept) => self.existing(kept)?.file(&place.name)?,
+        };
+        if links(&file.metadata()?) > 1 { Err(io::Error::other(LINKED)) } else { Ok(file) }
+    }
+
+    /// The folder for what was read; made if it is not there.
+    pub(super) fn make(&self, kept: &'static str) -> io::Result<Dir> {
+        match self.kept(kept)? {
+            Some(dir) => Ok(dir),
+            None => {
+                self.dir.make_dir(OsStr::new(kept), KEPT_MODE)?;
+                self.existing(kept)
+            }
+        }
+    }
+
+    /// The folder for what was read, if it is there and this user's own.
+    pub(super) fn kept(&self, kept: &'static str) -> io::Result<Option<Dir>> {
+        let found = match self.dir.dir(OsStr::new(kept)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            found => found,
+        };
+        let error = |words: String| {
+            let path = self.path.join(kept);
+            io::Error::other(format!("{} {words}; remove it, and the agent makes its own", path.display()))
+        };
+        let dir = found.map_err(|source| match self.dir.metadata_of(OsStr::new(kept)) {
+            Ok(metadata) if !metadata.is_dir() => error("must be a folder, not a link or a file".to_owned()),
+            _ => source,
+        })?;
+        match dir.distrust(&self.dir)? {
+            None => Ok(Some(dir)),
+            Some(words) => Err(error(words)),
+        }
+    }
+
+    fn existing(&self, kept: &'static str) -> io::Result<Dir> {
+        self.kept(kept)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+}
+
+/// How many names a file has.
+#[cfg(unix)]
+pub(super) fn links(metadata: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::nlink(metadata)
+}
+
+/// One: on Windows nobody gives a file another name who may not write to it.
+#[cfg(not(unix))]
+pub(super) fn links(_metadata: &Metadata) -> u64 {
+    1
+}
+
+/// Makes the folder, if it is not there.
+pub(super) fn make(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    dir::make_dirs(path, FOLDER_MODE)?;
+    // Whatever the umask is.
+    Dir::open(path)?.set_mode(FOLDER_MODE)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_took_the_place_of_a_file_is_refused_at_once() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let opened = Opened::open(temporary.path()).expect("opened");
+        let at = |name: &str| temporary.path().join(name);
+        std::fs::write(at("there"), "x").expect("written");
+        let made = std::process::Command::new("mkfifo").arg(at("pipe.csv")).status().expect("mkfifo runs");
+        assert!(made.success());
+        std::os::unix::fs::symlink("there", at("link.csv")).expect("linked");
+        std::fs::create_dir(at("folder.csv")).expect("made");
+        for name in ["pipe.csv", "link.csv", "folder.csv", "none.csv"] {
+            assert!(opened.file(&Place::dropped(name.into())).is_err(), "{name}");
+        }
+        assert!(opened.file(&Place::dropped("there".into())).is_ok());
+    }
+}

@@ -1,0 +1,207 @@
+//! Those who may drop files, and nothing more: they get neither the agent's files nor its rights, and cannot stop it.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+
+use outpost::intake::folder::{FolderRules, FolderView};
+use serde_json::json;
+
+use crate::device::Device;
+use crate::support::{Fixture, Setup, config, used};
+
+/// A user who is neither root nor any of a person's. Source: it is `nobody` on Debian and Fedora.
+const STRANGER: u32 = 65_534;
+
+/// A fixture whose folder is there, and a file beside the store that is the agent's own.
+async fn start(prepare: impl FnOnce(&Path)) -> (Fixture, PathBuf) {
+    let mut fixture = Setup::default().start().await;
+    let folder = fixture.dir.path().join("drop");
+    fs::create_dir(&folder).unwrap();
+    fs::write(fixture.dir.path().join("own"), "the agent's own").unwrap();
+    prepare(&folder);
+    fixture.restart_with(Setup { folder: Some(rules("1h")), ..Setup::default() }).await;
+    (fixture, folder)
+}
+
+fn rules(keep_done: &str) -> FolderRules {
+    let section = format!("path = \"drop\"\nquiet = \"10ms\"\npoll = \"10ms\"\nkeep_done = \"{keep_done}\"");
+    let text = format!("[target]\nclient_code = \"acme\"\n[intake.folder]\n{section}");
+    config(&text).intake.kinds.folder.unwrap()
+}
+
+fn drop_file(folder: &Path, name: &str, content: &str) {
+    let partial = folder.join(format!("{name}.part"));
+    fs::write(&partial, content).unwrap();
+    fs::rename(partial, folder.join(name)).unwrap();
+}
+
+fn good(id: &str) -> String {
+    json!([used(id, "a", "Lund", 1.0)]).to_string()
+}
+
+async fn wait(fixture: &Fixture, condition: impl Fn(&FolderView) -> bool) -> FolderView {
+    let status = fixture.agent.wait_status(|status| status.intake.folder.as_ref().is_some_and(&condition)).await;
+    status.intake.folder.unwrap()
+}
+
+/// Waits until the folder says what is in the way, and gives it.
+async fn problem(fixture: &Fixture) -> String {
+    wait(fixture, |view| view.problem.is_some()).await.problem.unwrap()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn has_own(fixture: &Fixture) -> bool {
+    fs::read_to_string(fixture.dir.path().join("own")).is_ok_and(|text| text == "the agent's own")
+}
+
+#[tokio::test]
+async fn a_file_that_was_read_goes_nowhere_through_a_link_in_the_place_of_done() {
+    let (fixture, folder) = start(|folder| symlink("..", folder.join("done")).unwrap()).await;
+    drop_file(&folder, "tokens.json", &good("1"));
+    let problem = problem(&fixture).await;
+    let said = format!("{}/done must be a folder, not a link or a file; remove it", folder.display());
+    assert!(problem.contains(&said), "{problem}");
+    assert!(!fixture.dir.path().join("tokens.json").exists());
+    fs::remove_file(folder.join("done")).unwrap();
+    wait(&fixture, |view| view.files == 1 && view.problem.is_none()).await;
+    assert_eq!(names(&folder.join("done")), ["tokens.json"]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_file_overwrites_nothing_through_a_link() {
+    let (fixture, folder) = start(|folder| symlink("..", folder.join("failed")).unwrap()).await;
+    drop_file(&folder, "bad.ndjson", "nothing\n");
+    let problem = problem(&fixture).await;
+    assert!(problem.contains("/failed must be a folder"), "{problem}");
+    assert!(!names(fixture.dir.path()).iter().any(|name| name.starts_with("bad")));
+
+    fs::remove_file(folder.join("failed")).unwrap();
+    fs::create_dir(folder.join("failed")).unwrap();
+    for planted in ["bad.ndjson.errors", "bad.ndjson.new"] {
+        symlink("../../own", folder.join("failed").join(planted)).unwrap();
+    }
+    wait(&fixture, |view| view.failed_files == 1 && view.problem.is_none()).await;
+    assert!(has_own(&fixture));
+    assert_eq!(names(&folder.join("failed")), ["bad.ndjson", "bad.ndjson.errors"]);
+    let errors = folder.join("failed/bad.ndjson.errors");
+    assert!(fs::symlink_metadata(&errors).unwrap().is_file());
+    assert!(fs::read_to_string(errors).unwrap().contains("line 1"));
+}
+
+#[tokio::test]
+async fn purging_deletes_nothing_behind_a_link() {
+    let (mut fixture, folder) = start(|folder| {
+        symlink("..", folder.join("done")).unwrap();
+        fs::create_dir(folder.join("duplicate")).unwrap();
+        symlink("../../own", folder.join("duplicate/link.json")).unwrap();
+        fs::write(folder.join("duplicate/old.json"), "").unwrap();
+    })
+    .await;
+    fixture.restart_with(Setup { folder: Some(rules("0s")), ..Setup::default() }).await;
+    // It comes after done, and what cannot be deleted there keeps nothing else from being deleted.
+    while folder.join("duplicate/old.json").exists() {
+        tokio::task::yield_now().await;
+    }
+    assert!(has_own(&fixture) && fixture.dir.path().join("outpost.db").exists());
+}
+
+#[tokio::test]
+async fn a_pipe_in_the_place_of_a_file_stops_neither_the_folder_nor_the_agent() {
+    let (mut fixture, folder) = start(|folder| {
+        for name in ["a.ndjson", "done"] {
+            let made = std::process::Command::new("mkfifo").arg(folder.join(name)).status().unwrap();
+            assert!(made.success());
+        }
+        fs::create_dir(folder.join("b.csv")).unwrap();
+    })
+    .await;
+    drop_file(&folder, "z.json", &good("1"));
+    let problem = problem(&fixture).await;
+    assert!(problem.contains("/done must be a folder"), "{problem}");
+    fs::remove_file(folder.join("done")).unwrap();
+    wait(&fixture, |view| view.files == 1).await;
+    fixture.agent.stop().await;
+    assert_eq!(names(&folder), ["a.ndjson", "b.csv", "done"]);
+}
+
+#[tokio::test]
+async fn a_file_of_somebody_else_is_not_read_by_another_name() {
+    let (fixture, _) = start(|folder| {
+        let secret = folder.join("../secret");
+        fs::write(&secret, "{\"card\":\"4711\"}\n").unwrap();
+        fs::hard_link(&secret, folder.join("a.ndjson")).unwrap();
+    })
+    .await;
+    let view = wait(&fixture, |view| view.waits.iter().any(|wait| wait.why.contains("another name"))).await;
+    assert_eq!((view.files, view.waits[0].file.as_str()), (0, "a.ndjson"));
+    fs::remove_file(fixture.dir.path().join("secret")).unwrap();
+    wait(&fixture, |view| view.files == 1).await;
+}
+
+#[tokio::test]
+async fn done_is_the_agent_s_own_or_nothing_is_put_there() {
+    let (fixture, folder) = start(|folder| {
+        fs::create_dir(folder.join("done")).unwrap();
+        fs::set_permissions(folder.join("done"), fs::Permissions::from_mode(0o777)).unwrap();
+    })
+    .await;
+    drop_file(&folder, "a.json", &good("1"));
+    let said = problem(&fixture).await;
+    assert!(said.contains("/done may be written to by others than its owner; remove it"), "{said}");
+    fs::set_permissions(folder.join("done"), fs::Permissions::from_mode(0o755)).unwrap();
+    wait(&fixture, |view| view.files == 1 && view.problem.is_none()).await;
+    if !outpost::device::rights::is_root() {
+        eprintln!("a folder of another user is not tried: that takes root");
+        return;
+    }
+    chown(folder.join("done"), Some(STRANGER), None).unwrap();
+    drop_file(&folder, "b.json", &good("2"));
+    let said = problem(&fixture).await;
+    assert!(said.contains(&format!("/done belongs to the user {STRANGER}")), "{said}");
+}
+
+#[tokio::test]
+async fn the_folder_itself_is_no_link_of_somebody_else() {
+    if !outpost::device::rights::is_root() {
+        eprintln!("a link of another user is not tried: that takes root");
+        return;
+    }
+    let (mut fixture, folder) = start(|folder| {
+        fs::remove_dir(folder).unwrap();
+        fs::write(folder.parent().unwrap().join("agent.json"), "{}").unwrap();
+        symlink(".", folder).unwrap();
+        std::os::unix::fs::lchown(folder, Some(STRANGER), None).unwrap();
+    })
+    .await;
+    let said = problem(&fixture).await;
+    assert!(said.contains(&format!("a link that the user {STRANGER} made")), "{said}");
+    fixture.agent.stop().await;
+    assert!(folder.join("agent.json").exists() && has_own(&fixture));
+}
+
+#[test]
+fn a_secret_of_another_user_is_refused() {
+    if !outpost::device::rights::is_root() {
+        eprintln!("a secret of another user is not tried: that takes root");
+        return;
+    }
+    let device = Device::new();
+    device.write_private("t.token", "secret\n");
+    let config = fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    device.write("agent.toml", &config.replace("[target]\n", "[target]\ntoken = { file = \"t.token\" }\n"));
+    device.works(&["check"]);
+    chown(device.dir.path().join("t.token"), Some(STRANGER), None).unwrap();
+    let (_, said) = device.fails(&["check"]);
+    assert!(
+        said.contains(&format!("belongs to the user {STRANGER}, who can change it; run `chown root t.token`")),
+        "{said}"
+    );
+}
