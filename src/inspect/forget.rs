@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::core::identity::{Identity, StoredForms};
 use crate::core::mapping::Mappings;
 use crate::intake::cloudevents;
-use crate::store::{ErasedProfile, InFlight, JournalRow, Reader, StoreError, StoreFile, Writer, checkpoint};
+use crate::store::{
+    ErasedProfile, InFlight, JournalRow, Reader, StoreError, StoreFile, Transaction, Writer, checkpoint,
+};
 
 /// Events that are looked at, and emptied, at a time.
 const PART_EVENTS: i64 = 500;
@@ -66,6 +68,9 @@ impl Forgetting {
     /// # Errors
     /// [`StoreError`]; what was erased until then is gone, and the same call goes on with the rest.
     pub fn forget(&self, identity: &Identity) -> Result<Forgotten, StoreError> {
+        // Which of the purged events were about this person nobody knows: so nobody shall find out by trying.
+        let forget = |store: &mut Transaction<'_>| store.forget_fingerprints();
+        self.writer.act_blocking(forget)?;
         let mut forgotten = Forgotten::default();
         for stored in self.mappings.stored_forms(identity).iter() {
             forgotten = forgotten.plus(self.forget_form(stored)?);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::fingerprint::FingerprintKey;
 use super::keys::Generations;
 use super::stored::pending;
 use crate::core::forwarding::quota::QuotaTime;
@@ -173,6 +174,7 @@ pub(super) struct Numbers {
     pub(super) totals: Totals,
     pub(super) pending_change: Pending,
     pub(super) generations: Generations,
+    pub(super) fingerprint_key: FingerprintKey,
     /// Uses of the quotas in this transaction.
     pub(super) uses: Uses,
     /// Profiles that were pending when the store was opened, once they are counted.
@@ -213,6 +215,7 @@ impl Numbers {
             totals: Totals::load(connection)?,
             pending_change: Pending::default(),
             generations: Generations::load(connection, last_seq)?,
+            fingerprint_key: FingerprintKey::load(connection)?,
             uses: Uses::default(),
             pending_at_start: None,
             now: Timestamp::default(),

@@ -1,37 +1,39 @@
 //! The keys of events within a transaction: found, remembered, and forgotten.
 
+use super::StoreError;
+use super::fingerprint::{Fingerprint, FingerprintKey};
 use super::keys::{self, Generations, Key, KeyFilter};
 use super::transaction::Transaction;
 
 impl Transaction<'_> {
-    /// Returns the numbers of events with that key, the newest generation first.
-    pub(super) fn find_key(&self, key: Key) -> rusqlite::Result<Vec<i64>> {
+    /// Returns the numbers and fingerprints of events with that key, the newest generation first.
+    pub(super) fn find_key(&self, key: Key) -> rusqlite::Result<Vec<(i64, Option<i64>)>> {
         let Generations { oldest, newest } = self.numbers.generations;
         let mut found = Vec::new();
         for generation in (oldest..=newest).rev() {
             if self.filters.may_hold(generation, key) {
-                let mut statement = self
-                    .connection
-                    .prepare_cached("SELECT seq FROM event_key WHERE generation = ?1 AND key_hash = ?2 ORDER BY seq")?;
+                let mut statement = self.connection.prepare_cached(
+                    "SELECT seq, fingerprint FROM event_key WHERE generation = ?1 AND key_hash = ?2 ORDER BY seq",
+                )?;
                 let mut rows = statement.query((generation, key.0))?;
                 while let Some(row) = rows.next()? {
-                    found.push(row.get("seq")?);
+                    found.push((row.get("seq")?, row.get("fingerprint")?));
                 }
             }
         }
         Ok(found)
     }
 
-    /// Remembers the key of a new event. A rollback leaves it in a filter, which then says "perhaps" once too often.
-    pub(super) fn insert_key(&mut self, key: Key, seq: i64) -> rusqlite::Result<()> {
+    /// Remembers the key of a new event, and what it says. A rollback leaves it in a filter, which then says "perhaps" once too often.
+    pub(super) fn insert_key(&mut self, key: Key, seq: i64, fingerprint: Option<Fingerprint>) -> rusqlite::Result<()> {
         let generation = keys::generation(seq);
         if keys::is_first(seq) {
             self.numbers.generations.newest = generation;
         }
         self.store.filters.insert(key, seq);
         self.connection
-            .prepare_cached("INSERT INTO event_key (generation, key_hash, seq) VALUES (?1, ?2, ?3)")?
-            .execute((generation, key.0, seq))
+            .prepare_cached("INSERT INTO event_key (generation, key_hash, seq, fingerprint) VALUES (?1, ?2, ?3, ?4)")?
+            .execute((generation, key.0, seq, fingerprint.map(Fingerprint::stored)))
             .map(|_| ())
     }
 
@@ -55,6 +57,16 @@ impl Transaction<'_> {
             self.numbers.generations.oldest = keys::oldest_generation(&self.connection)?.unwrap_or(newest);
         }
         Ok(true)
+    }
+
+    /// Has the fingerprints of all events until now say nothing any more, within a transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
+    pub fn forget_fingerprints(&mut self) -> Result<(), StoreError> {
+        let replaced = FingerprintKey::replace(&self.connection, self.numbers.next_seq());
+        self.numbers.fingerprint_key = replaced.map_err(StoreError::write)?;
+        Ok(())
     }
 
     /// Uses a filter over keys that were recorded before this store was opened.

@@ -2,9 +2,9 @@
 
 use rusqlite::OptionalExtension;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::StoreError;
+use super::fingerprint::says_the_same;
 use super::keys::Key;
 use super::profiles::{self, PlanError, ProfilePlan};
 use super::stored::stored_status;
@@ -115,7 +115,8 @@ impl Transaction<'_> {
 
     /// The number of that event, if it was recorded before; and in words that its content was another one, if it was.
     fn find(&self, event: &Event) -> rusqlite::Result<Option<(i64, Option<String>)>> {
-        for seq in self.find_key(Key::of(&event.source, &event.id))? {
+        let mut gone = None;
+        for (seq, fingerprint) in self.find_key(Key::of(&event.source, &event.id))? {
             let held: Option<(i64, String)> = self
                 .connection
                 .prepare_cached(
@@ -124,23 +125,22 @@ impl Transaction<'_> {
                 )?
                 .query_row([seq], |row| Ok((row.get("recorded_at_ms")?, row.get("event")?)))
                 .optional()?;
-            // Of an event that is no longer there the key must do: two of a billion events share one once in 40 times.
-            let Some((recorded_at_ms, held)) = held else { return Ok(Some((seq, None))) };
-            if held == event.json {
-                return Ok(Some((seq, None)));
-            }
-            if is_same(&held, event) {
-                let recorded_at = Timestamp::from_millis(recorded_at_ms);
-                let differs = || {
-                    format!(
-                        "differs from event {seq}, recorded on {recorded_at} under the same id, and was not recorded; \
-                         each event must have an id of its own"
-                    )
-                };
-                return Ok(Some((seq, (!has_same_content(&held, &event.json)).then(differs))));
+            match held {
+                // Of an event that is no longer there the key must do: two of a billion events share one once in 40 times.
+                None => gone = gone.or(Some((seq, fingerprint))),
+                Some((_, held)) if held == event.json => return Ok(Some((seq, None))),
+                Some((at_ms, held)) if is_same(&held, event) => {
+                    let when = format!("recorded on {} under the same id", Timestamp::from_millis(at_ms));
+                    return Ok(Some((seq, (!says_the_same(&held, &event.json)).then(|| differs(seq, &when)))));
+                }
+                Some(_) => {}
             }
         }
-        Ok(None)
+        let purged = |(seq, fingerprint)| {
+            let is_other = self.numbers.fingerprint_key.tells_apart(seq, fingerprint, &event.json);
+            (seq, is_other.then(|| differs(seq, "recorded under the same id and purged since")))
+        };
+        Ok(gone.map(purged))
     }
 
     /// Applies all changes of an event and gives the profiles, or none of them and gives what failed.
@@ -183,7 +183,8 @@ impl Transaction<'_> {
                 .prepare_cached("INSERT INTO journal_profile (seq, profile_id) VALUES (?1, ?2)")?
                 .execute((seq, profile_id))?;
         }
-        self.insert_key(Key::of(&event.source, &event.id), seq)
+        let fingerprint = self.numbers.fingerprint_key.of(&event.json);
+        self.insert_key(Key::of(&event.source, &event.id), seq, fingerprint)
     }
 
     fn reject(&self, seq: i64, at: Timestamp, reason: Reason, detail: &str) -> rusqlite::Result<()> {
@@ -204,21 +205,7 @@ fn is_same(held: &str, event: &Event) -> bool {
     serde_json::from_str(held).is_ok_and(|Name { id, source }| id == event.id && source == event.source)
 }
 
-/// Returns whether two events say the same in all that both hold, however it is written: what only one of them holds may be what
-/// the configuration of that time did not keep. What cannot be read is not said to differ.
-fn has_same_content(held: &str, json: &str) -> bool {
-    let read = serde_json::from_str::<Value>;
-    match (read(held), read(json)) {
-        (Ok(held), Ok(json)) => agree(&held, &json),
-        _ => true,
-    }
-}
-
-fn agree(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Object(one), Value::Object(other)) => {
-            one.iter().all(|(name, value)| other.get(name).is_none_or(|other| agree(value, other)))
-        }
-        (one, other) => one == other,
-    }
+/// The words for another event under the id of one that was recorded.
+fn differs(seq: i64, when: &str) -> String {
+    format!("differs from event {seq}, {when}, and was not recorded; each event must have an id of its own")
 }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::core::limits::KEY_FILTERS_MAX;
 
-/// Events of one generation. Limits: its keys are some 2 MiB, which stay in memory and are written often.
+/// Events of one generation. Limits: its keys are some 3 MiB, which stay in memory and are written often.
 const GENERATION_EVENTS: i64 = 1 << 17;
 
 /// Part of the keys that are not there of which a filter may say "perhaps".

@@ -14,6 +14,7 @@ mod destination;
 mod erase;
 mod event_keys;
 mod filling;
+mod fingerprint;
 mod group_commit;
 mod history;
 mod jobs;

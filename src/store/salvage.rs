@@ -211,6 +211,7 @@ fn save(kept: &StoreFile, new: &Connection, now: Timestamp) -> rusqlite::Result<
     new.execute_batch(concat!(
         "DELETE FROM attribute WHERE profile_id NOT IN (SELECT id FROM profile);
          DELETE FROM sends WHERE profile_id NOT IN (SELECT id FROM profile);
+         UPDATE fingerprint_key SET since_seq = (SELECT coalesce(max(seq), 0) + 1 FROM event_key);
          UPDATE attribute SET batched_version = 0, batched_value = NULL WHERE batched_version > 0;
          UPDATE profile SET batch_id = NULL WHERE batch_id IS NOT NULL;
          UPDATE profile SET (pending_seq, pending_since_ms) = (

@@ -13,13 +13,14 @@ use super::StoreError;
 use super::seal::{self, Standing, StoreFile};
 use crate::device::dir;
 
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("sql/0001_store.sql"),
     include_str!("sql/0002_target.sql"),
     include_str!("sql/0003_history.sql"),
     include_str!("sql/0004_seal.sql"),
     include_str!("sql/0005_sends.sql"),
     include_str!("sql/0006_batch_sent.sql"),
+    include_str!("sql/0007_fingerprint.sql"),
 ];
 
 /// The schema that this program reads and writes.

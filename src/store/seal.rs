@@ -29,7 +29,7 @@ const PURPOSE: &[u8] = b"outpost store 1";
 const PROOF: &str = "outpost";
 
 /// Columns that are sealed, with what binds them to their row; in SQL, by table.
-const SEALED: [(&str, &[&str], &str); 7] = [
+const SEALED: [(&str, &[&str], &str); 8] = [
     ("journal", &["event"], "'journal', seq"),
     ("profile", &["key"], "'profile', kind"),
     ("attribute", &["value", "items", "delivered_value"], "'attribute', profile_id, name"),
@@ -37,6 +37,7 @@ const SEALED: [(&str, &[&str], &str); 7] = [
     ("sends", &["log"], "'sends', profile_id"),
     ("batch_row", &["content"], "'batch_row', profile_id"),
     ("rejected", &["detail"], "'rejected'"),
+    ("fingerprint_key", &["key"], "'fingerprint_key'"),
 ];
 
 /// The key of a store: 32 bytes or more. Cheap to clone.

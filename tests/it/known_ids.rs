@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use outpost::store::FILE_NAME;
 use serde_json::json;
 
 use crate::device::{Device, text};
-use crate::support::{Setup, used};
+use crate::support::{Fixture, MAPPINGS, Setup, store_key, used};
 
 /// Records an event that always has the same id.
 fn record_as_one(device: &Device, data: &str) -> std::process::Output {
@@ -84,4 +85,81 @@ fn record_fails_where_the_id_is_of_another_event() {
     let said = device.works(&["status"]);
     assert!(said.contains("3 duplicate"), "{said}");
     assert!(said.contains("(2 of them with other content than their id had: not recorded)"), "{said}");
+}
+
+/// Purges an event of an agent, which is not the newest.
+fn purge(fixture: &Fixture, seq: i64) {
+    let connection = rusqlite::Connection::open(fixture.dir.path().join(FILE_NAME)).unwrap();
+    assert_eq!(connection.execute("DELETE FROM journal WHERE seq = ?1", [seq]).unwrap(), 1);
+}
+
+/// A fixture in which event 1 was purged.
+async fn purged(setup: Setup) -> Fixture {
+    let fixture = setup.start().await;
+    fixture.agent.record(&used("1", "7", "Lund", 1.0)).await;
+    fixture.agent.record(&used("2", "8", "Lund", 1.0)).await;
+    purge(&fixture, 1);
+    fixture
+}
+
+/// The reason with which another event under the id of event 1 is a duplicate.
+async fn reason_of_another(fixture: &Fixture) -> Option<String> {
+    let answer = fixture.agent.record(&used("1", "9", "Lund", 1.0)).await;
+    assert_eq!((&answer["status"], &answer["seq"]), (&json!("duplicate"), &json!(1)));
+    answer["reason"].as_str().map(str::to_owned)
+}
+
+#[tokio::test]
+async fn another_event_under_the_id_of_a_purged_one_is_told_too() {
+    let fixture = purged(Setup::default()).await;
+    let again = fixture.agent.record(&used("1", "7", "Lund", 1.0)).await;
+    assert_eq!((&again["status"], &again["reason"]), (&json!("duplicate"), &json!(null)));
+    let reason = reason_of_another(&fixture).await.unwrap();
+    assert!(reason.starts_with("differs from event 1, recorded under the same id and purged since"), "{reason}");
+    assert_eq!(fixture.agent.status().await.events.differing, 1);
+}
+
+#[tokio::test]
+async fn a_purged_event_of_which_other_fields_are_kept_by_now_does_not_differ() {
+    let keeping = |keep: &str| {
+        let mappings = format!("{MAPPINGS}\n[privacy]\nkeep_data = \"{keep}\"");
+        Setup { mappings, ..Setup::default() }
+    };
+    let mut event = used("1", "7", "Lund", 1.0);
+    event["data"]["mail"] = json!("a@b.c");
+    let mut fixture = keeping("mapped").start().await;
+    fixture.agent.record(&event).await;
+    fixture.agent.record(&used("2", "8", "Lund", 1.0)).await;
+    purge(&fixture, 1);
+    fixture.restart_with(keeping("all")).await;
+    assert_eq!(fixture.agent.record(&event).await["reason"], json!(null));
+    fixture.restart_with(keeping("mapped")).await;
+    assert!(reason_of_another(&fixture).await.is_some());
+}
+
+#[tokio::test]
+async fn after_somebody_was_forgotten_nobody_can_try_what_a_purged_event_said() {
+    let fixture = purged(Setup::default()).await;
+    assert!(reason_of_another(&fixture).await.is_some());
+    let forget = fixture.agent.request(reqwest::Method::DELETE, "/v1/profiles/third_party_id/7").send().await.unwrap();
+    assert_eq!(forget.status(), reqwest::StatusCode::OK);
+    assert_eq!(reason_of_another(&fixture).await, None);
+    // What is recorded from now on has a fingerprint again.
+    fixture.agent.record(&used("3", "7", "Lund", 1.0)).await;
+    fixture.agent.record(&used("4", "8", "Lund", 1.0)).await;
+    purge(&fixture, 3);
+    assert!(fixture.agent.record(&used("3", "9", "Lund", 1.0)).await["reason"].is_string());
+}
+
+#[tokio::test]
+async fn the_key_of_fingerprints_is_sealed_and_outlives_another_key_of_the_store() {
+    let with = |byte| Setup { store_key: Some(store_key(byte)), ..Setup::default() };
+    let mut fixture = purged(with(1)).await;
+    let stored = || {
+        let connection = rusqlite::Connection::open(fixture.dir.path().join(FILE_NAME)).unwrap();
+        connection.query_row("SELECT key FROM fingerprint_key", [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    assert!(hex::decode(stored()).is_err(), "it is sealed");
+    fixture.restart_with(Setup { old_store_key: Some(store_key(1)), ..with(2) }).await;
+    assert!(reason_of_another(&fixture).await.is_some());
 }

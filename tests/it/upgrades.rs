@@ -1,21 +1,22 @@
 //! Stores that earlier programs have filled: the newest one goes on with them, and loses nothing.
 //!
 //! `stores/schema-N.db` was written by the last program of schema N: cards 1 and 123456 were used (events `a`, `b`), the
-//! simulator knew 123456 alone, the agent was stopped, then cards 1 and 2 were used (`c`, `d`), and `e` was rejected. No
-//! file is ever made anew: a schema that was shipped is what it was.
+//! simulator knew 123456 alone, the agent was stopped, then cards 1 and 2 were used (`c`, `d`), and `e` was rejected. For
+//! schema 7 the simulator made both profiles. No file is ever made again: a schema that was shipped is what it was.
 
 use serde_json::json;
 
 use crate::device::Device;
 use crate::support::{STRUCTURED, Setup};
 
-const STORES: [&[u8]; 6] = [
+const STORES: [&[u8]; 7] = [
     include_bytes!("stores/schema-1.db"),
     include_bytes!("stores/schema-2.db"),
     include_bytes!("stores/schema-3.db"),
     include_bytes!("stores/schema-4.db"),
     include_bytes!("stores/schema-5.db"),
     include_bytes!("stores/schema-6.db"),
+    include_bytes!("stores/schema-7.db"),
 ];
 
 #[test]
