@@ -192,6 +192,16 @@ pub const SMALL_EVENTS_MAX: usize = 64;
 /// Units: bytes. Limits: as for a request to the intake.
 pub const FOLDER_LINE_BYTES_MAX: usize = INTAKE_BODY_BYTES_MAX;
 
+/// Brackets that may be open in one event of a file.
+///
+/// Limits: no more are read by what reads the event. Source: serde_json, its recursion limit.
+pub const FOLDER_EVENT_DEPTH_MAX: usize = 128;
+
+/// Times that the bytes of a file may be read again, on average, to find what is good behind what is broken.
+///
+/// Limits: a whole file that is broken takes some ten times as long as a good one, and not the square of its length.
+pub const FOLDER_READ_AGAIN_MAX: u64 = 8;
+
 /// Events of a file that are recorded in one commit.
 ///
 /// Limits: as many as one commit takes anyway; fewer would wait for the disk more often.

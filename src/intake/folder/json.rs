@@ -4,9 +4,10 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 
+use super::again::ReadAgain;
 use super::encoding::Decoder;
 use super::line::Line;
-use crate::core::limits::FOLDER_LINE_BYTES_MAX;
+use crate::core::limits::{FOLDER_EVENT_DEPTH_MAX, FOLDER_LINE_BYTES_MAX};
 use crate::intake::cloudevents::Invalid;
 
 /// Hands over the events, each with its place.
@@ -48,6 +49,7 @@ struct Cutter<R> {
     input: BufReader<R>,
     /// Bytes that are read again, from behind a piece that was not closed; the last first.
     again: Vec<u8>,
+    work: ReadAgain,
     line: u64,
     column: u64,
     is_array: bool,
@@ -73,7 +75,11 @@ impl Depth {
             b'\\' if self.in_text => self.is_escaped = true,
             b'"' => self.in_text = !self.in_text,
             b'\n' if self.in_text => return Some("a text is not closed at the end of its line"),
-            b'{' | b'[' if !self.in_text => self.open.push(byte),
+            b'{' | b'[' if !self.in_text => {
+                self.open.push(byte);
+                return (self.open.len() > FOLDER_EVENT_DEPTH_MAX)
+                    .then_some("it is deeper than 128 brackets, or not closed");
+            }
             b'}' | b']' if !self.in_text => {
                 let opened = self.open.pop()?;
                 // The codes of two that belong together are two apart. Source: ASCII.
@@ -85,10 +91,29 @@ impl Depth {
     }
 }
 
+/// Where reading goes on behind a piece that is broken.
+enum Resumed {
+    /// At the next event.
+    Behind,
+    /// At a later one: too much would have been read again to find the next.
+    Later,
+    /// There is none.
+    Nowhere,
+}
+
 impl<R: Read> Cutter<R> {
     fn new(input: R) -> Self {
         let input = BufReader::with_capacity(64 * 1024, input);
-        Self { input, again: Vec::new(), line: 1, column: 1, is_array: false, is_begun: false, margin: None }
+        Self {
+            input,
+            again: Vec::new(),
+            work: ReadAgain::default(),
+            line: 1,
+            column: 1,
+            is_array: false,
+            is_begun: false,
+            margin: None,
+        }
     }
 
     fn peek(&mut self) -> io::Result<Option<u8>> {
@@ -99,8 +124,11 @@ impl<R: Read> Cutter<R> {
     }
 
     fn skip(&mut self, byte: u8) {
-        if self.again.pop().is_none() {
+        if self.again.pop().is_some() {
+            self.work.is_again(1);
+        } else {
             self.input.consume(1);
+            self.work.is_new(1);
         }
         if byte == b'\n' {
             (self.line, self.column) = (self.line + 1, 1);
@@ -161,35 +189,40 @@ impl<R: Read> Cutter<R> {
             }
         };
         let Some(problem) = problem else { return Ok(Piece { number, column, bytes, problem: None }) };
-        let problem = if self.resume(&bytes, number, margin)? {
-            problem
-        } else {
-            format!("{problem}, and what follows it in the file was not read")
+        let problem = match self.resume(&bytes, number, margin)? {
+            Resumed::Behind => problem,
+            Resumed::Later => format!("{problem}, and what follows it was not read up to line {}", self.line),
+            Resumed::Nowhere => format!("{problem}, and what follows it in the file was not read"),
         };
         Ok(Piece { number, column, bytes: Vec::new(), problem: Some(problem) })
     }
 
-    /// Goes on at the next line that begins as the first event did; else at the end. Tells whether there is one.
-    fn resume(&mut self, bytes: &[u8], number: u64, margin: u64) -> io::Result<bool> {
+    /// Goes on at the next line that begins as the first event did; else at the end.
+    fn resume(&mut self, bytes: &[u8], number: u64, margin: u64) -> io::Result<Resumed> {
+        let mut resumed = Resumed::Behind;
         let indent = usize::try_from(margin - 1).unwrap_or(usize::MAX);
         let begins =
             |line: &[u8]| line.get(indent) == Some(&b'{') && line[..indent].iter().all(u8::is_ascii_whitespace);
         let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
         for (line, start) in (number + 1..).zip(ends) {
             if begins(&bytes[start..]) {
+                if !self.work.may_repeat(bytes.len() - start) {
+                    resumed = Resumed::Later;
+                    break;
+                }
                 self.again.extend(bytes[start..].iter().rev());
                 (self.line, self.column) = (line, 1);
-                return Ok(true);
+                return Ok(resumed);
             }
         }
         while let Some(byte) = self.peek()? {
             self.skip(byte);
             if byte == b'\n' && self.is_at_margin(indent)? {
-                return Ok(true);
+                return Ok(resumed);
             }
         }
         self.is_array = false;
-        Ok(false)
+        Ok(Resumed::Nowhere)
     }
 
     /// Passes over the blanks before an event. Tells whether it begins with as many as others do.
@@ -232,6 +265,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_broken_throughout_is_named_and_takes_no_square_of_its_length() {
+        for piece in ["{", "{\n", "\"", "\"\n", "[", "{\"\n", "{\n{}\n", "{\"a\":[\n{\"b\":1}\n"] {
+            let bytes = 8 * FOLDER_LINE_BYTES_MAX;
+            let text = piece.repeat(bytes / piece.len());
+            let mut cutter = Cutter::new(text.as_bytes());
+            let mut broken = 0;
+            while let Some(Piece { problem, .. }) = cutter.next().expect("memory can be read") {
+                broken += u64::from(problem.is_some());
+            }
+            let steps = cutter.work.steps();
+            assert!(broken > 0 && steps >= text.len() as u64, "{piece:?}");
+            assert!(steps <= 10 * bytes as u64, "{piece:?}: {steps}");
+        }
+    }
+
+    #[test]
     fn one_that_is_broken_takes_no_other_with_it() {
         check("[{\"a\":1}, {\"a\": }, {\"a\":3}]", &["1:2 {\"a\":1}", "1:11 {\"a\": }", "1:20 {\"a\":3}"]);
         check(
@@ -246,6 +295,8 @@ mod tests {
             "[{\"a\":1},{\"a\":{},{\"a\":3}]",
             &["1:2 {\"a\":1}", "1:10 ! it is not closed, and what follows it in the file was not read"],
         );
+        let deep = "[".repeat(FOLDER_EVENT_DEPTH_MAX + 1);
+        check(&format!("{{\"a\":{deep}\n{{}}"), &["1:1 ! it is deeper than 128 brackets, or not closed", "2:1 {}"]);
         check("[{\"a\":1},", &["1:2 {\"a\":1}", "1:10 ! the array is not closed: events may be missing"]);
     }
 }

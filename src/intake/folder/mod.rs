@@ -15,6 +15,7 @@ use super::Intake;
 use super::kind::{Kind, Work};
 use super::view::SharedView;
 
+mod again;
 mod away;
 #[cfg(test)]
 mod broken;

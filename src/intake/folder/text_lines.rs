@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 
+use super::again::ReadAgain;
 use super::encoding::Decoder;
 use crate::core::limits::FOLDER_LINE_BYTES_MAX;
 use crate::intake::cloudevents::Invalid;
@@ -15,6 +16,11 @@ pub(super) struct TextLine {
 }
 
 impl TextLine {
+    /// Its length with its end, as far as it is known.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.as_ref().map_or(0, String::len) + 1
+    }
+
     /// Returns whether there is nothing on it.
     pub(super) fn is_blank(&self) -> bool {
         self.text.as_ref().is_ok_and(|text| text.trim().is_empty())
@@ -31,13 +37,22 @@ pub(super) struct TextLines<'f, R> {
     /// Lines that were looked at, and are still to come.
     ahead: VecDeque<TextLine>,
     bytes: Vec<u8>,
+    work: ReadAgain,
 }
 
 impl<'f, R: Read> TextLines<'f, R> {
     /// The lines of a text that begins as a sample shows.
     pub(super) fn new(input: R, sample: &[u8], decoder: Decoder<'f>) -> Self {
         let (input, ahead) = (BufReader::with_capacity(64 * 1024, input), VecDeque::new());
-        Self { input, decoder, end: end_of_lines(sample), number: 0, ahead, bytes: Vec::new() }
+        Self {
+            input,
+            decoder,
+            end: end_of_lines(sample),
+            number: 0,
+            ahead,
+            bytes: Vec::new(),
+            work: ReadAgain::default(),
+        }
     }
 
     /// The next line; none at the end.
@@ -46,7 +61,10 @@ impl<'f, R: Read> TextLines<'f, R> {
     /// The system's, when the file cannot be read.
     pub(super) fn next(&mut self) -> io::Result<Option<TextLine>> {
         match self.ahead.pop_front() {
-            Some(line) => Ok(Some(line)),
+            Some(line) => {
+                self.work.is_again(line.bytes());
+                Ok(Some(line))
+            }
             None => self.read(),
         }
     }
@@ -65,6 +83,17 @@ impl<'f, R: Read> TextLines<'f, R> {
         Ok(())
     }
 
+    /// Returns whether a line may be put back, to be taken once more.
+    pub(super) fn may_repeat(&self, line: &TextLine) -> bool {
+        self.work.may_repeat(line.bytes())
+    }
+
+    /// Bytes that were read, each as often as it was.
+    #[cfg(test)]
+    pub(super) const fn steps(&self) -> u64 {
+        self.work.steps()
+    }
+
     /// Lines that come next, in their order, as if they had not been taken.
     pub(super) fn put_back(&mut self, lines: impl DoubleEndedIterator<Item = TextLine>) {
         lines.rev().for_each(|line| self.ahead.push_front(line));
@@ -78,7 +107,7 @@ impl<'f, R: Read> TextLines<'f, R> {
         let mut bytes = 0;
         while bytes < bytes_max {
             let Some(line) = self.read()? else { break };
-            bytes += line.text.as_ref().map_or(0, String::len) + 1;
+            bytes += line.bytes();
             self.ahead.push_back(line);
         }
         Ok(&self.ahead)
@@ -93,6 +122,7 @@ impl<'f, R: Read> TextLines<'f, R> {
             return Ok(None);
         }
         self.number += 1;
+        self.work.is_new(count);
         let text = if count > FOLDER_LINE_BYTES_MAX && self.bytes.last() != Some(&end) {
             self.input.skip_until(end)?;
             Err(Invalid::new(format!("the line is longer than {FOLDER_LINE_BYTES_MAX} bytes")))

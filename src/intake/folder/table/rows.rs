@@ -86,7 +86,8 @@ fn goes_on(lines: &mut TextLines<'_, impl Read>, marks: Marks, width: usize) -> 
         let Some(line) = lines.next()? else { break };
         let text = line.text.as_deref().unwrap_or_default();
         let may_be_rest = line.text.is_ok() && text.split(marks.delimiter).count() < width;
-        bytes += text.len() + 1;
+        bytes += line.bytes();
+        let may_be_rest = may_be_rest && lines.may_repeat(&line);
         goes_on = may_be_rest && text.chars().filter(|next| marks.quote == Some(*next)).count() % 2 == 1;
         taken.push(line);
         if goes_on || !may_be_rest {
@@ -106,4 +107,31 @@ fn of_width(mut cells: Vec<String>, width: usize) -> Result<Vec<String>, Invalid
         return Ok(cells);
     }
     Err(Invalid::new(format!("the row has {} cells, and must have {width}", cells.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::intake::folder::encoding::{Decoder, Encoding};
+
+    #[test]
+    fn what_is_broken_throughout_is_named_and_takes_no_square_of_its_length() {
+        let marks = Marks { delimiter: ';', quote: Some('"') };
+        for piece in ["\"a\"\n", "\"\n", "\"a\n", "\"\"\"\n", "\"", "a;\"b\n\"\"\n", "a\n\"b\"\n"] {
+            let bytes = 100 * ROW_BYTES_MAX;
+            let text = piece.repeat(bytes / piece.len());
+            let owned = text.clone();
+            let reopen = move || Ok(Box::new(Cursor::new(owned.clone())) as Box<dyn Read>);
+            let decoder = Decoder::new(Encoding::Recognised, &reopen);
+            let mut lines = TextLines::new(text.as_bytes(), &text.as_bytes()[..1_000], decoder);
+            let mut broken = 0;
+            while let Some(Row { cells, .. }) = next(&mut lines, marks, 2).expect("memory can be read") {
+                broken += u64::from(cells.is_err());
+            }
+            assert!(broken > 0, "{piece:?}");
+            assert!(lines.steps() <= 12 * bytes as u64, "{piece:?}: {}", lines.steps());
+        }
+    }
 }
