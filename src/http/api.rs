@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::admission::Admission;
 use super::content::Content;
 use super::problem::Problem;
+use super::query::{self, Parameters};
 use super::sessions::Sessions;
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::INTAKE_BODY_BYTES_MAX;
@@ -159,22 +160,17 @@ async fn forget(
     Ok(json(&forgotten))
 }
 
-#[derive(Deserialize)]
-struct VerifyQuery {
-    #[serde(default)]
-    resend: bool,
-}
-
 async fn verify(
     State(api): State<Arc<Api>>,
     Path((kind, key)): Path<(String, String)>,
-    Query(query): Query<VerifyQuery>,
+    Query(given): Query<Parameters>,
 ) -> Result<Response<Body>, Problem> {
+    let resend = query::only(&given, "resend", "true or false")?;
     let identity = identity(&kind, key)?;
     let (forms, reading) = (api.intake.mappings().stored_forms(&identity), api.clone());
     let row = read_store(move || reading.status.profile_row(&forms)).await?;
     let row = row.ok_or_else(|| Problem::not_found("this device holds nothing of that identity"))?;
-    let verified = api.verifier.verify(row, query.resend).await;
+    let verified = api.verifier.verify(row, resend).await;
     Ok(json(&verified.map_err(|error| match error {
         VerifyError::Store(error) => Problem::from(error),
         VerifyError::NotRead(_) => Problem::new(
@@ -192,14 +188,9 @@ fn identity(kind: &str, key: String) -> Result<Identity, Problem> {
     Identity::new(kind, key).map_err(|error| Problem::not_found(error.to_string()))
 }
 
-#[derive(Deserialize)]
-struct After {
-    #[serde(default)]
-    after: i64,
-}
-
-async fn rejected(State(api): State<Arc<Api>>, Query(after): Query<After>) -> Result<Response<Body>, Problem> {
-    let list = read_store(move || api.status.rejected(after.after)).await?;
+async fn rejected(State(api): State<Arc<Api>>, Query(given): Query<Parameters>) -> Result<Response<Body>, Problem> {
+    let after = query::only(&given, "after", "a whole number, such as 0")?;
+    let list = read_store(move || api.status.rejected(after)).await?;
     Ok(json(&list))
 }
 

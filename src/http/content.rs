@@ -102,7 +102,8 @@ fn charset(content_type: &str) -> Option<&str> {
     })
 }
 
-fn shown(text: &str) -> String {
+/// As much of a text as an answer shows.
+pub(super) fn shown(text: &str) -> String {
     text.chars().take(SHOWN_MAX).collect()
 }
 

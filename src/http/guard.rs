@@ -49,15 +49,38 @@ pub enum Door {
     Tcp(Guard),
 }
 
+/// Why a request does not pass, with the answer.
+pub enum Refusal {
+    /// A foreign Host or Origin: 403, which no web page may read.
+    Foreign(Box<Response<Body>>),
+    /// Nobody is known: 401 or, on the page, a page that says so.
+    Unknown(Box<Response<Body>>),
+    /// The caller has no right to what is at a path: 403, if there is anything at it.
+    Right(Box<Problem>),
+}
+
+impl Refusal {
+    fn foreign(problem: Problem) -> Self {
+        Self::Foreign(Box::new(problem.into_response()))
+    }
+
+    fn unknown(problem: Problem) -> Self {
+        Self::Unknown(Box::new(problem.into_response()))
+    }
+
+    fn right(problem: Problem) -> Self {
+        Self::Right(Box::new(problem))
+    }
+}
+
 impl Door {
     /// Lets a request pass.
     ///
     /// # Errors
-    /// The answer to give: 403 for a foreign Host or Origin and for a right that the token does not give, 401 without a
-    /// token or, on the page, without a browser's permission.
-    pub fn check<B>(&self, request: &Request<B>) -> Result<Admitted, Box<Response<Body>>> {
+    /// [`Refusal`].
+    pub fn check<B>(&self, request: &Request<B>) -> Result<Admitted, Refusal> {
         match self {
-            Self::Socket(guard) => guard.check_socket(request).map_err(|problem| Box::new(problem.into_response())),
+            Self::Socket(guard) => guard.check_socket(request),
             Self::Tcp(guard) => guard.check_tcp(request),
         }
     }
@@ -86,41 +109,43 @@ impl Door {
 }
 
 impl Guard {
-    fn check_socket<B>(&self, request: &Request<B>) -> Result<Admitted, Problem> {
+    fn check_socket<B>(&self, request: &Request<B>) -> Result<Admitted, Refusal> {
         if is_open(request) {
             return Ok(Admitted::Open);
         }
         let needed = needed(request);
         if request.headers().contains_key(AUTHORIZATION) {
             let tokens = self.tokens.now();
-            let token = tokens.find(bearer(request.headers())?, Clock::system()).ok_or_else(Problem::unknown_token)?;
-            return check_right(token, Caller::Program, needed).map(|()| Admitted::Known);
+            let given = bearer(request.headers()).map_err(Refusal::unknown)?;
+            let token = tokens.find(given, Clock::system()).ok_or_else(Problem::unknown_token);
+            let token = token.map_err(Refusal::unknown)?;
+            return check_right(token, Caller::Program, needed).map(|()| Admitted::Known).map_err(Refusal::right);
         }
         let right = self.callers.now().socket_right;
         if right.allows(needed) {
             return Ok(Admitted::Known);
         }
         let (has, needs) = (right.name(), needed.name());
-        Err(Problem::forbidden(format!(
+        Err(Refusal::right(Problem::forbidden(format!(
             "without a token a program on the socket has the right to {has}, and this needs the right to {needs}: send a \
              token that has it, or set right in [intake.socket]"
-        )))
+        ))))
     }
 
-    fn check_tcp<B>(&self, request: &Request<B>) -> Result<Admitted, Box<Response<Body>>> {
-        let refuse = |problem: Problem| Box::new(problem.into_response());
-        check_host(request.headers()).map_err(refuse)?;
-        let caller = caller(request.headers(), &self.callers.now().allowed_origins).map_err(refuse)?;
+    fn check_tcp<B>(&self, request: &Request<B>) -> Result<Admitted, Refusal> {
+        check_host(request.headers()).map_err(Refusal::foreign)?;
+        let callers = self.callers.now();
+        let caller = caller(request.headers(), &callers.allowed_origins).map_err(Refusal::foreign)?;
         if is_open(request) {
             return Ok(Admitted::Open);
         }
         let (path, tokens) = (request.uri().path(), self.tokens.now());
         let given = bearer(request.headers());
         if let Some(token) = given.as_ref().ok().and_then(|given| tokens.find(given, Clock::system())) {
-            return check_right(token, caller, needed(request)).map(|()| Admitted::Known).map_err(refuse);
+            return check_right(token, caller, needed(request)).map(|()| Admitted::Known).map_err(Refusal::right);
         }
         if !page::is_of_page(path) {
-            return Err(refuse(given.err().unwrap_or_else(Problem::unknown_token)));
+            return Err(Refusal::unknown(given.err().unwrap_or_else(Problem::unknown_token)));
         }
         // Pages of other ports of this device are the same site to a browser: what changes something comes from our
         // own.
@@ -128,7 +153,8 @@ impl Guard {
         if is_ours && self.sessions.admits(request.headers(), Instant::now()) {
             return Ok(Admitted::Known);
         }
-        Err(Box::new(page::locked("It shows how this device is doing, to those who may know.")))
+        let locked = page::locked("It shows how this device is doing, to those who may know.");
+        Err(Refusal::Unknown(Box::new(locked)))
     }
 }
 

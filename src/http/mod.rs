@@ -7,6 +7,7 @@ pub mod guard;
 pub mod page;
 mod places;
 pub mod problem;
+mod query;
 pub mod router;
 pub mod server;
 pub mod sessions;

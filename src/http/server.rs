@@ -8,7 +8,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::ORIGIN;
-use axum::http::{Request, Response};
+use axum::http::{Method, Request, Response, StatusCode, Uri};
+use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-use super::guard::{Admitted, Door, allow_origin};
+use super::guard::{Admitted, Door, Refusal, allow_origin};
 use super::places::{Place, Places};
 use crate::core::limits::{INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT, INTAKE_STRANGERS_MAX};
 
@@ -145,16 +146,31 @@ async fn answer(
     place: Arc<Place>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, std::convert::Infallible> {
-    match door.check(&request) {
-        Ok(Admitted::Known) => place.become_known().await,
-        Ok(Admitted::Open) => {}
-        Err(refusal) => return Ok(*refusal),
-    }
     let origin = request.headers().get(ORIGIN).cloned();
-    let mut response = match door.preflight(&request) {
-        Some(response) => response,
-        None => router.oneshot(request.map(Body::new)).await?,
+    let checked = door.check(&request);
+    if matches!(checked, Ok(Admitted::Known)) {
+        place.become_known().await;
+    }
+    let mut response = match checked {
+        Err(Refusal::Foreign(answer)) => return Ok(*answer),
+        Err(Refusal::Unknown(answer)) => *answer,
+        Err(Refusal::Right(problem)) => {
+            missing(router, request.uri()).await?.unwrap_or_else(|| problem.into_response())
+        }
+        Ok(_) => match door.preflight(&request) {
+            Some(response) => response,
+            None => router.oneshot(request.map(Body::new)).await?,
+        },
     };
     allow_origin(&mut response, origin);
     Ok(response)
+}
+
+/// The answer to a request for a path that there is not: asked for with a method that no path has.
+async fn missing(router: Router, uri: &Uri) -> Result<Option<Response<Body>>, std::convert::Infallible> {
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = Method::TRACE;
+    *request.uri_mut() = uri.clone();
+    let response = router.oneshot(request).await?;
+    Ok((response.status() == StatusCode::NOT_FOUND).then_some(response))
 }

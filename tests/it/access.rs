@@ -114,6 +114,70 @@ async fn a_browser_that_asks_first_is_answered_for_allowed_origins_alone() {
     assert!(refused.headers().keys().all(|name| !name.as_str().starts_with("access-control")));
 }
 
+#[tokio::test]
+async fn a_mistyped_path_is_not_found_with_a_hint_whatever_the_right() {
+    let fixture = start().await;
+    for (method, path) in [(Method::POST, "/v1/event"), (Method::GET, "/v1/events/"), (Method::POST, "/events")] {
+        let request = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        let request = request.request(method, fixture.agent.url(path)).bearer_auth("till");
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+        let problem: Value = answer.json().await.unwrap();
+        assert!(problem["detail"].as_str().unwrap().contains("events are sent to /v1/events"), "{problem}");
+    }
+    assert_eq!(status(&fixture, Method::DELETE, "/v1/status", "till", None).await, 403);
+    assert_eq!(status(&fixture, Method::POST, "/v1/event", "nobody", None).await, 401);
+}
+
+#[tokio::test]
+async fn a_page_of_an_allowed_origin_can_read_why_it_was_refused() {
+    let fixture = start().await;
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let ask = async |token: &str, path: &str, origin: &str| {
+        let request = client.post(fixture.agent.url(path)).bearer_auth(token).header("origin", origin);
+        let answer = request.send().await.unwrap();
+        let allowed = answer.headers().get("access-control-allow-origin");
+        (answer.status().as_u16(), allowed.map(|value| value.to_str().unwrap().to_owned()))
+    };
+    let kiosk = Some(KIOSK.to_owned());
+    assert_eq!(ask("nobody", "/v1/events", KIOSK).await, (401, kiosk.clone()));
+    assert_eq!(ask("page", "/v1/reload", KIOSK).await, (403, kiosk.clone()));
+    assert_eq!(ask("page", "/v1/event", KIOSK).await, (404, kiosk));
+    assert_eq!(ask("nobody", "/v1/events", "https://evil.example").await, (403, None));
+}
+
+#[tokio::test]
+async fn a_query_parameter_that_is_wrong_is_named_with_what_must_be() {
+    let fixture = Setup::default().start().await;
+    let verify = "/v1/profiles/third_party_id/7/verify";
+    for (method, path, words) in [
+        (Method::GET, "/v1/rejected?after=ten", "parameter after must be a whole number, such as 0; found \"ten\""),
+        (Method::GET, "/v1/rejected?after=", "parameter after must be a whole number, such as 0; found \"\""),
+        (Method::GET, "/v1/rejected?afer=1", "no query parameter \"afer\"; it has after"),
+        (Method::GET, "/v1/rejected?after=1&after=2", "after must be given once; found 2 times"),
+        (Method::POST, &format!("{verify}?resend=yes"), "parameter resend must be true or false; found \"yes\""),
+    ] {
+        let answer = fixture.agent.request(method, path).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{path}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json", "{path}");
+        let problem: Value = answer.json().await.unwrap();
+        assert!(problem["detail"].as_str().unwrap().contains(words), "{path}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_within_base64_says_that_its_place_is_in_the_decoded_text() {
+    let fixture = Setup::default().start().await;
+    let mut event = used("1", "7", "Lund", 1.0);
+    event.as_object_mut().unwrap().remove("data");
+    event["datacontenttype"] = "application/json".into();
+    // {"card": oops}
+    event["data_base64"] = "eyJjYXJkIjogb29wc30=".into();
+    let problem: Value = fixture.agent.post(STRUCTURED, event.to_string()).await.json().await.unwrap();
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("data_base64: ") && detail.contains("line 1 column 10 of the decoded text"), "{detail}");
+}
+
 /// A connection that announces a large body, and sends only its beginning.
 async fn large_one(fixture: &Fixture) -> TcpStream {
     let mut stream = TcpStream::connect(fixture.agent.address).await.unwrap();

@@ -157,7 +157,7 @@ async fn retry_rejected(State(api): State<Arc<Api>>, Path(id): Path<String>) -> 
 #[derive(Deserialize)]
 struct Retried {
     #[serde(default)]
-    id: i64,
+    id: String,
     #[serde(default)]
     status: String,
 }
@@ -165,6 +165,7 @@ struct Retried {
 async fn retried(State(api): State<Arc<Api>>, Query(retried): Query<Retried>) -> Result<Response<Body>, Problem> {
     let Retried { id, status } = retried;
     // Only our own words: whoever made the link may have written anything.
+    let id: i64 = id.parse().unwrap_or_default();
     let words = match status.as_str() {
         "rejected" => "is still rejected; its reason is below",
         "pending" | "recorded" => "was tried again, and goes out by itself",

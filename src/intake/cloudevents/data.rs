@@ -42,7 +42,8 @@ fn base64_data(text: &str, content_type: Option<&str>) -> Result<Value, Invalid>
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| Invalid::at("data_base64", "its JSON is not UTF-8"))?;
     refuse_nul(text)?;
-    numbers::read(text).map_err(|error| Invalid::at("data_base64", not_json(&error)))
+    let decoded = |error| Invalid::at("data_base64", format!("{} of the decoded text", not_json(&error)));
+    numbers::read(text).map_err(decoded)
 }
 
 /// Refuses NUL in any string: neither a profile nor its URL encoding carries one.
