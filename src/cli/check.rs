@@ -25,6 +25,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             ));
         }
     }
+    if let Some(folder) = &config.intake.kinds.folder {
+        for (field, expression, mapping) in config.mappings.compared_with_numbers(folder.table_type()) {
+            if folder.is_text(&field) {
+                warn(&format!(
+                    "mapping \"{mapping}\", \"{expression}\": {field} of a table is compared with a number, and is a text; name it \
+                     in numbers of [intake.folder.csv], so that 1.500 and 12,50 are read as they are meant"
+                ));
+            }
+        }
+    }
     print(&sources.effective())?;
     print(&format!("{} is valid; {} examples passed", sources.path().display(), config.examples.len()))
 }

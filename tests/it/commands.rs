@@ -54,6 +54,32 @@ fn check_warns_of_totals_that_devices_overwrite_for_each_other() {
 }
 
 #[test]
+fn check_warns_of_a_column_that_is_a_text_and_is_compared_with_a_number() {
+    let device = Device::new();
+    let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    let config = config.replace("shared_profiles = false\n", "");
+    let warned = |table: &str, event: &str| {
+        let mapping = "[[mapping]]\nname = \"paid\"\nevent = \"com.acme.receipt\"\nwhen = \"data.total > 0\"\n\
+                       identity = { third_party_id = \"data.card\" }\nset.paid = \"'yes'\"";
+        let folder = format!("[intake.folder]\npath = \"drop\"\ntype = \"{event}\"\n[intake.folder.csv]\n{table}");
+        device.write("agent.toml", &format!("{config}\n{mapping}\n{folder}\n"));
+        let checked = device.outpost(&["check"]);
+        assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
+        text(&checked.stderr)
+    };
+    let columns = "columns = { \"data.card\" = \"Card\", \"data.total\" = \"Total\" }";
+    let said = warned(columns, "com.acme.receipt");
+    assert!(
+        said.contains("mapping \"paid\", \"data.total > 0\": data.total of a table") && said.contains("numbers"),
+        "{said}"
+    );
+    assert!(warned("numbers = [\"data.points\"]", "com.acme.receipt").contains("data.total of a table"));
+    assert_eq!(warned(&format!("{columns}\nnumbers = [\"data.total\"]"), "com.acme.receipt"), "");
+    assert_eq!(warned(columns, "com.acme.other"), "", "its mappings do not match what the folder brings");
+    assert_eq!(warned("", "com.acme.receipt"), "", "which columns there are is not known");
+}
+
+#[test]
 fn explain_says_what_set_an_attribute_and_what_became_of_it() {
     let device = Device::new();
     device.works(&[

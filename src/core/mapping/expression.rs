@@ -95,6 +95,11 @@ impl Expression {
         self.compiled.undeclared_variables(true).into_iter()
     }
 
+    /// The fields of data that it compares with a number just as they are, such as `data.total` in `data.total > 0`.
+    pub fn compared_with_numbers(&self) -> impl Iterator<Item = String> {
+        compared_with_numbers(&self.text).into_iter()
+    }
+
     /// The value over an event.
     ///
     /// # Errors
@@ -220,6 +225,54 @@ fn names_in(text: &str) -> Vec<(Role, &str)> {
         }
     }
     names
+}
+
+/// The fields of data on one side of a comparison that has a number on its other.
+fn compared_with_numbers(text: &str) -> Vec<String> {
+    let tokens = tokens(text);
+    let is_sign = |token: Option<&&str>| token.is_some_and(|token| matches!(*token, "<" | ">" | "=" | "!"));
+    let is_number =
+        |token: Option<&&str>| token.is_some_and(|token| token.starts_with(|first: char| first.is_ascii_digit()));
+    let mut fields = Vec::new();
+    for begin in (1..tokens.len()).filter(|at| is_sign(tokens.get(*at)) && !is_sign(tokens.get(at - 1))) {
+        let end = (begin..tokens.len()).find(|at| !is_sign(tokens.get(*at))).unwrap_or(tokens.len());
+        let is_negative = tokens.get(end) == Some(&"-");
+        if is_number(tokens.get(end + usize::from(is_negative))) {
+            fields.extend(field_before(&tokens[..begin]));
+        } else if is_number(tokens.get(begin - 1)) {
+            fields.extend(field_behind(&tokens[end..]));
+        }
+    }
+    fields
+}
+
+/// The field of data at the end of some tokens, unless it is a part of something larger.
+fn field_before(tokens: &[&str]) -> Option<String> {
+    let start = tokens.iter().rposition(|token| *token == "data")?;
+    let is_alone =
+        start.checked_sub(1).is_none_or(|at| matches!(tokens[at], "(" | "," | "and" | "or" | "not" | "if" | "else"));
+    let (field, length) = field(&tokens[start..])?;
+    (is_alone && start + length == tokens.len()).then_some(field)
+}
+
+/// The field of data at the beginning of some tokens, unless it is a part of something larger.
+fn field_behind(tokens: &[&str]) -> Option<String> {
+    let (field, length) = field(tokens)?;
+    let next = tokens.get(length).copied().unwrap_or(")");
+    matches!(next, ")" | "," | "and" | "or" | "if" | "else" | "<" | ">" | "=" | "!").then_some(field)
+}
+
+/// The field of data with which some tokens begin, and how many of them it is.
+fn field(tokens: &[&str]) -> Option<(String, usize)> {
+    if tokens.first() != Some(&"data") {
+        return None;
+    }
+    let names: Vec<&str> = tokens[1..]
+        .chunks(2)
+        .take_while(|pair| pair.len() == 2 && pair[0] == "." && is_name(pair[1]))
+        .map(|pair| pair[1])
+        .collect();
+    (!names.is_empty()).then(|| (format!("data.{}", names.join(".")), 1 + 2 * names.len()))
 }
 
 fn is_name(token: &str) -> bool {
@@ -497,6 +550,21 @@ mod tests {
         assert_eq!(error("'data.a|nope(' ~ data.a"), None);
         assert_eq!(error("not (data.a in ('x', 'y')) and (data.b is defined)"), None);
         assert!(matches!(error("data.a +"), Some(ExpressionError::Syntax(_))));
+    }
+
+    #[test]
+    fn fields_that_are_compared_with_a_number_are_known_from_the_text() {
+        for (text, expected) in [
+            ("data.total > 0", &["data.total"][..]),
+            ("data.a.b>=-1.5 and 3 != data.c", &["data.a.b", "data.c"]),
+            ("1 if (data.a == 0) else 2", &["data.a"]),
+            ("1 < data.x <= 5", &["data.x"]),
+            ("data.a > data.b or data.c == '0' or data.d in [1]", &[]),
+            ("data.a | float > 0 or data.a + 1 > 0 or 2 * data.b > 1 or 0 < data.b | float", &[]),
+            ("data > 0 or data[0] > 1 or '> 0 data.a > 1'", &[]),
+        ] {
+            assert_eq!(compared_with_numbers(text), expected, "{text}");
+        }
     }
 
     #[test]

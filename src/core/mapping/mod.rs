@@ -202,6 +202,21 @@ impl Mappings {
         rules.filter(|rule| !rule.operation.replaces() && !rule.is_own).map(|rule| rule.name.as_str())
     }
 
+    /// Fields of data that are compared with a number just as they are, each with its expression and the mapping in which it
+    /// stands; of the mappings that match a type, or of all.
+    pub fn compared_with_numbers(&self, event_type: Option<&str>) -> Vec<(String, &str, &str)> {
+        let matches = |mapping: &&Mapping| event_type.is_none_or(|event_type| mapping.event_type.matches(event_type));
+        let mut found = Vec::new();
+        for mapping in self.mappings.iter().filter(matches) {
+            let values = mapping.changes.iter().map(|change| &change.value.expression);
+            for expression in mapping.when.iter().chain([&mapping.identity.expression]).chain(values) {
+                let fields = expression.compared_with_numbers();
+                found.extend(fields.map(|field| (field, expression.text(), &*mapping.name)));
+            }
+        }
+        found
+    }
+
     /// The names of the mappings that match an event, by type and condition.
     ///
     /// # Errors

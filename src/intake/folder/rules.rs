@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::away;
 use super::encoding::Encoding;
-use super::table::TableRules;
+use super::table::{Field, TableRules};
 use super::wait::FolderWait;
 use crate::intake::view::{Figure, SharedView, Shown, sentence};
 
@@ -33,6 +33,24 @@ pub struct FolderRules {
 }
 
 impl FolderRules {
+    /// Returns whether a field such as `data.total` is always a text where a table brings it: it is a column, and `numbers` does
+    /// not name it. Where a header alone names the columns that is known only once some field is a number.
+    #[must_use]
+    pub fn is_text(&self, field: &str) -> bool {
+        let TableRules { columns, numbers, .. } = &self.table;
+        let is_field = |other: &Field| other.text() == field;
+        let is_column =
+            if columns.is_empty() { !numbers.is_empty() } else { columns.iter().any(|(column, _)| is_field(column)) };
+        is_column && !numbers.iter().any(is_field)
+    }
+
+    /// The type of events that tables bring, where it is always the same.
+    #[must_use]
+    pub fn table_type(&self) -> Option<&str> {
+        let has_column = self.table.columns.iter().any(|(field, _)| field.text() == "type");
+        self.event_type.as_deref().filter(|_| !has_column)
+    }
+
     /// Files that were read and are still there.
     #[must_use]
     pub fn files_kept(&self) -> usize {
