@@ -33,7 +33,7 @@
 //! | `sandbox` | the stand-in for Target |
 //! | `intake` | what comes in: CloudEvents, a folder, lines |
 //! | `forward` | from the outbox to Target: the core, and its courier |
-//! | `inspect` | what one asks: status, profiles, what was rejected; and forgetting |
+//! | `inspect` | what one asks: status, profiles, what was rejected; and forgetting; of a running agent or a store at rest |
 //! | `config` | the file, and what overrides it |
 //! | `http` | the API, the page, the socket |
 //! | `agent` | what wires the floors below, and keeps the agent well |

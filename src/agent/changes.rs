@@ -57,7 +57,9 @@ impl Settings {
         }
     }
 
-    pub(super) const fn bounds(&self) -> Bounds {
+    /// Bounds that are shown.
+    #[must_use]
+    pub const fn bounds(&self) -> Bounds {
         let Self { updates_per_day, reads_per_day, limits, .. } = self;
         Bounds { updates_per_day: *updates_per_day, reads_per_day: *reads_per_day, max_bytes: limits.max_bytes }
     }

@@ -30,8 +30,7 @@ use crate::http::api::{Api, ReloadSender};
 use crate::http::guard::Guard;
 use crate::http::server::ServerOptions;
 use crate::http::sessions::Sessions;
-use crate::inspect::status::StatusParts;
-use crate::inspect::verify::Verifier;
+use crate::inspect::books::{Books, Keeper, Running};
 use crate::intake::Intake;
 use crate::intake::kinds::Kinds;
 use crate::store::{InFlight, Reader, Store, StoreError, StoreFile, StoreLimits, Writer};
@@ -164,13 +163,6 @@ pub async fn run(
         interval: INTERVAL,
         link: link.clone(),
     };
-    let verifier = Verifier {
-        client: client.clone(),
-        writer: writer.clone(),
-        clock: clock.clone(),
-        quota_clock,
-        reads: reads.clone(),
-    };
     let route_counts = RouteCounts::default();
     let waits = ProfileWaits::default();
     let sessions = Arc::new(Sessions::default());
@@ -196,22 +188,26 @@ pub async fn run(
     let api = Arc::new(Api {
         intake,
         admission: Admission::default(),
-        status: StatusParts {
-            writer: writer.clone(),
-            reader: Mutex::new(reader),
-            pending_at_start,
-            in_flight: in_flight.clone(),
-            link,
-            clock: clock.clone(),
-            device_id: device_id.clone(),
-            bounds: bounds.clone(),
-            route_counts,
-            intake: intake_views,
-            quota_clock,
-            waits,
+        books: Arc::new(Books {
             store_file,
-        },
-        verifier,
+            reader: Mutex::new(reader),
+            device_id: device_id.clone(),
+            clock: clock.clone(),
+            quota_clock,
+            bounds: bounds.clone(),
+            mappings: mappings.clone(),
+            keeper: Keeper::Agent(Running {
+                writer: writer.clone(),
+                client: client.clone(),
+                reads: reads.clone(),
+                pending_at_start,
+                in_flight,
+                link,
+                intake: intake_views,
+                route_counts,
+                waits,
+            }),
+        }),
         metrics,
         sessions: sessions.clone(),
         target_host,

@@ -4,6 +4,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
+use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
@@ -88,7 +89,7 @@ impl Connection {
 
     /// Reads a document.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.exchange(self.http.get(format!("{}{path}", self.base))).await
+        self.ask(Method::GET, path).await
     }
 
     /// Sends a body and reads the answer.
@@ -102,10 +103,9 @@ impl Connection {
             .await
     }
 
-    /// Removes something; gives what the agent says of it, if anything.
-    pub(super) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {
-        let body = self.answer(self.http.delete(format!("{}{path}", self.base))).await?;
-        if body.is_empty() { Ok(None) } else { read(&body).map(Some) }
+    /// Asks by that method, without a body.
+    pub(super) async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Failure> {
+        self.exchange(self.http.request(method, format!("{}{path}", self.base))).await
     }
 
     async fn exchange<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Failure> {
@@ -127,13 +127,19 @@ impl Connection {
         })?;
         if !status.is_success() {
             let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-            let detail = problem["detail"].as_str().unwrap_or("it did not say why");
-            return Err(Failure::because(format!("the agent answered {}: {detail}", status.as_u16())));
+            // In the agent's words: a store at rest has the same.
+            return Err(Failure::because(match problem["detail"].as_str() {
+                Some(detail) => detail.to_owned(),
+                None => format!("the agent answered {}, and did not say why", status.as_u16()),
+            }));
         }
         Ok(body)
     }
 }
 
+/// Reads a document; an empty answer is the document of what has nothing to say.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(body).map_err(|error| Failure::failed(&error))
+    let body = if body.is_empty() { b"null" } else { body };
+    serde_json::from_slice(body)
+        .map_err(|error| Failure::because(format!("the agent's answer is unknown: {error}; is it another version?")))
 }

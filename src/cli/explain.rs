@@ -1,16 +1,12 @@
 //! `outpost explain`: why a profile's attributes are what they are, and what became of them.
 
-use super::connect::{Holder, holder};
+use super::device::Device;
 use super::load::{ConfigArgs, Loaded};
-use super::{Failure, print, profile_path, small_runtime};
+use super::{Failure, print, print_json};
 use crate::core::identity::Identity;
 use crate::core::reason::Reason;
 use crate::core::visible::one_line;
-use crate::device::clock::Clock;
-use crate::inspect::status::{
-    EVENTS_SHOWN, Profile, ProfileAttribute, ProfileEventView, ProfileSend, ProfileWaitView, profile,
-};
-use crate::store::{Reader, StoreError};
+use crate::inspect::profile::{Profile, ProfileAttribute, ProfileEventView, ProfileSend, ProfileWaitView};
 
 /// Explains one profile: each attribute, what set it, and what became of it
 #[derive(Debug, clap::Args)]
@@ -27,26 +23,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Loaded { config, .. } = args.config.load()?;
-    let data_dir = super::existing_store(&config)?;
-    let found: Profile = match holder(&data_dir)? {
-        Holder::Agent(connection) => small_runtime()?.block_on(connection.get(&profile_path(&args.identity, "")))?,
-        Holder::Us(_lock) => {
-            let read = || {
-                let reader = Reader::open(super::store_file(&config))?;
-                let row = reader.profile(&config.mappings.stored_forms(&args.identity))?;
-                let now = Clock::new(reader.counters()?.recorded_at).now();
-                row.map(|row| Ok((reader.profile_events(row.id, EVENTS_SHOWN)?, row, now))).transpose()
-            };
-            let read = read().map_err(|error: StoreError| Failure::failed(&error))?;
-            let (events, row, now) =
-                read.ok_or_else(|| Failure::because("this device holds nothing of that identity"))?;
-            profile(row, events, None, now)
-        }
-    };
-    if args.json {
-        return print(&serde_json::to_string_pretty(&found).map_err(|error| Failure::failed(&error))?);
-    }
-    print(&text(&found))
+    let found = Device::open(&config)?.profile(&args.identity)?;
+    if args.json { print_json(&found) } else { print(&text(&found)) }
 }
 
 fn text(profile: &Profile) -> String {

@@ -6,17 +6,18 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 use crate::adobe::ClientOptions;
 use crate::agent::data_dir::DataDir;
 use crate::config::{Config, StoreConfig, TargetConfig};
-use crate::core::identity::Identity;
 use crate::core::visible::visible;
 use crate::device::rights;
 use crate::store::{StoreFile, StoreLimits};
 
 mod check;
 mod connect;
+mod device;
 mod doctor;
 mod explain;
 mod forget;
@@ -155,6 +156,11 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Prints a document as JSON.
+fn print_json(document: &impl Serialize) -> Result<(), Failure> {
+    print(&serde_json::to_string_pretty(document).map_err(|error| Failure::failed(&error))?)
+}
+
 /// Says something that is no failure, on stderr. When stderr is closed there is nobody left to tell.
 fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "outpost: {}", visible(text));
@@ -168,12 +174,6 @@ fn existing_store(config: &Config) -> Result<DataDir, Failure> {
     }
     let path = data_dir.path().display();
     Err(Failure::because(format!("there is no store in {path}; start the agent with `outpost run`")))
-}
-
-/// The path of a profile in the local API, with what comes after it.
-fn profile_path(identity: &Identity, rest: &str) -> String {
-    let key = percent_encoding::utf8_percent_encode(identity.key(), percent_encoding::NON_ALPHANUMERIC);
-    format!("/v1/profiles/{}/{key}{rest}", identity.kind().name())
 }
 
 fn client_options(target: TargetConfig) -> ClientOptions {

@@ -3,17 +3,17 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use super::connect::{Connection, Holder, holder};
+use super::connect::{Holder, holder};
+use super::device::Device;
 use super::load::{ConfigArgs, Loaded};
 use super::watch::Watch;
-use super::{Failure, existing_store, print, small_runtime};
+use super::{Failure, existing_store, print, print_json, small_runtime};
 use crate::agent::data_dir::DataDir;
 use crate::config::Config;
 use crate::core::visible::one_line;
 use crate::http::page::PageCode;
-use crate::inspect::status::{BatchView, RouteCount, Status, StoreCounts, status_at_rest};
+use crate::inspect::status::{BatchView, RouteCount, Status, StoreCounts};
 use crate::intake::view::Shown;
-use crate::store::Reader;
 
 /// How often `--watch` looks.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -37,16 +37,15 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Loaded { config, .. } = args.config.load()?;
-    let data_dir = existing_store(&config)?;
     if args.open {
-        return open(&data_dir);
+        return open(&existing_store(&config)?);
     }
     if args.watch && !args.json {
-        return watch(&config, &data_dir);
+        return watch(&config);
     }
     loop {
-        let status = look(&config, &data_dir)?;
-        print(&if args.json { json(&status)? } else { table(&status) })?;
+        let status = Device::open(&config)?.status()?;
+        if args.json { print_json(&status) } else { print(&table(&status)) }?;
         if !args.watch {
             return Ok(());
         }
@@ -54,15 +53,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn look(config: &Config, data_dir: &DataDir) -> Result<Status, Failure> {
-    match holder(data_dir)? {
-        Holder::Agent(connection) => ask(&connection),
-        Holder::Us(_lock) => at_rest(config, data_dir),
-    }
-}
-
 /// Shows it anew every second, until Ctrl-C.
-fn watch(config: &Config, data_dir: &DataDir) -> Result<(), Failure> {
+fn watch(config: &Config) -> Result<(), Failure> {
     let is_terminal = io::stdout().is_terminal();
     let mut watch = Watch::new();
     let mut stdout = io::stdout();
@@ -70,7 +62,7 @@ fn watch(config: &Config, data_dir: &DataDir) -> Result<(), Failure> {
         let _ = write!(stdout, "\x1b[2J");
     }
     loop {
-        let status = look(config, data_dir)?;
+        let status = Device::open(config)?.status()?;
         watch.look(&status, Instant::now());
         let text = if is_terminal { watch.screen(&status) } else { watch.line(&status) };
         // Whoever read it went away.
@@ -97,27 +89,6 @@ fn open(data_dir: &DataDir) -> Result<(), Failure> {
         code.path,
         code.expires_in_seconds / 60
     ))
-}
-
-fn ask(connection: &Connection) -> Result<Status, Failure> {
-    small_runtime()?.block_on(connection.get("/v1/status"))
-}
-
-fn at_rest(config: &Config, data_dir: &DataDir) -> Result<Status, Failure> {
-    let reader = Reader::open(super::store_file(config)).map_err(|error| Failure::failed(&error))?;
-    let device_id = config.agent.device_id.clone().or_else(|| data_dir.existing_device_id()).unwrap_or_default();
-    status_at_rest(
-        &reader,
-        &device_id,
-        (config.target.updates_per_day, config.target.reads_per_day),
-        config.store.max_bytes,
-        data_dir.path(),
-    )
-    .map_err(|error| Failure::failed(&error))
-}
-
-fn json(status: &Status) -> Result<String, Failure> {
-    serde_json::to_string_pretty(status).map_err(|error| Failure::failed(&error))
 }
 
 fn table(status: &Status) -> String {

@@ -40,7 +40,7 @@ pub use sources::{Origin, Place, Sources};
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7717);
 
 /// A valid configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// `[agent]`.
     pub agent: AgentConfig,
@@ -70,7 +70,7 @@ pub struct AgentConfig {
 }
 
 /// `[target]` and the sections below it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TargetConfig {
     /// The client code.
     pub client_code: String,

@@ -23,23 +23,18 @@ use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::INTAKE_BODY_BYTES_MAX;
 use crate::device::log_level::LogLevel;
 use crate::device::metrics::Metrics;
-use crate::inspect::forget::Forgetting;
-use crate::inspect::rejected::{RejectedItem, Retried, Retry};
-use crate::inspect::status::StatusParts;
-use crate::inspect::verify::{Verifier, VerifyError};
+use crate::inspect::books::Books;
 use crate::intake::{Answer, Intake};
-use crate::store::{Reader, RejectedRow, StoreError};
+use crate::store::StoreError;
 
 /// What the routes need.
 pub struct Api {
     /// Where events go.
     pub intake: Intake,
-    /// Where answers about the agent come from.
-    pub status: StatusParts,
+    /// Where answers about the device come from.
+    pub books: Arc<Books>,
     /// What keeps requests from piling up.
     pub admission: Admission,
-    /// What reads profiles back.
-    pub verifier: Verifier,
     /// What is measured.
     pub metrics: Metrics,
     /// Browsers that may look at the page.
@@ -124,13 +119,11 @@ async fn read_body(body: Body, timeout: Duration) -> Result<Bytes, Problem> {
 }
 
 async fn status(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
-    let status = read_store(move || api.status.status()).await?;
-    Ok(json(&status))
+    answer(&api, Books::status).await
 }
 
 async fn history(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
-    let history = read_store(move || api.status.history()).await?;
-    Ok(json(&history))
+    answer(&api, Books::history).await
 }
 
 async fn profile(
@@ -138,10 +131,7 @@ async fn profile(
     Path((kind, key)): Path<(String, String)>,
 ) -> Result<Response<Body>, Problem> {
     let identity = identity(&kind, key)?;
-    let forms = api.intake.mappings().stored_forms(&identity);
-    let profile = read_store(move || api.status.profile(&forms)).await?;
-    let profile = profile.ok_or_else(|| Problem::not_found("this device holds nothing of that identity"))?;
-    Ok(json(&profile))
+    answer(&api, move |books| books.profile(&identity)).await
 }
 
 async fn forget(
@@ -149,15 +139,7 @@ async fn forget(
     Path((kind, key)): Path<(String, String)>,
 ) -> Result<Response<Body>, Problem> {
     let identity = identity(&kind, key)?;
-    let forgetting = Forgetting {
-        writer: api.status.writer.clone(),
-        reader: Reader::open(&api.status.store_file)?,
-        store_file: api.status.store_file.clone(),
-        in_flight: api.status.in_flight.clone(),
-        mappings: api.intake.mappings(),
-    };
-    let forgotten = read_store(move || forgetting.forget(&identity)).await?;
-    Ok(json(&forgotten))
+    answer(&api, move |books| books.forget(&identity)).await
 }
 
 async fn verify(
@@ -166,20 +148,7 @@ async fn verify(
     Query(given): Query<Parameters>,
 ) -> Result<Response<Body>, Problem> {
     let resend = query::only(&given, "resend", "true or false")?;
-    let identity = identity(&kind, key)?;
-    let (forms, reading) = (api.intake.mappings().stored_forms(&identity), api.clone());
-    let row = read_store(move || reading.status.profile_row(&forms)).await?;
-    let row = row.ok_or_else(|| Problem::not_found("this device holds nothing of that identity"))?;
-    let verified = api.verifier.verify(row, resend).await;
-    Ok(json(&verified.map_err(|error| match error {
-        VerifyError::Store(error) => Problem::from(error),
-        VerifyError::NotRead(_) => Problem::new(
-            StatusCode::BAD_GATEWAY,
-            "urn:outpost:problem:not-read",
-            "Target did not show the profile",
-            error.to_string(),
-        ),
-    })?))
+    Ok(json(&api.books.verify(identity(&kind, key)?, resend).await?))
 }
 
 fn identity(kind: &str, key: String) -> Result<Identity, Problem> {
@@ -190,38 +159,27 @@ fn identity(kind: &str, key: String) -> Result<Identity, Problem> {
 
 async fn rejected(State(api): State<Arc<Api>>, Query(given): Query<Parameters>) -> Result<Response<Body>, Problem> {
     let after = query::only(&given, "after", "a whole number, such as 0")?;
-    let list = read_store(move || api.status.rejected(after)).await?;
-    Ok(json(&list))
+    answer(&api, move |books| books.rejected(after)).await
 }
 
 async fn rejected_item(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Response<Body>, Problem> {
-    let row = find_rejected(&api, &id).await?;
-    Ok(json(&RejectedItem::shown(&row)))
-}
-
-async fn find_rejected(api: &Arc<Api>, id: &str) -> Result<RejectedRow, Problem> {
-    let missing = || Problem::not_found("nothing is kept as rejected under that number");
-    let id = id.parse().map_err(|_| missing())?;
-    let api = api.clone();
-    read_store(move || api.status.rejected_row(id)).await?.ok_or_else(missing)
+    let id = rejected_id(&id)?;
+    answer(&api, move |books| books.rejected_item(id)).await
 }
 
 async fn retry_rejected(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Response<Body>, Problem> {
-    Ok(json(&retry(&api, &id).await?))
-}
-
-/// Tries a rejected thing again.
-pub(super) async fn retry(api: &Arc<Api>, id: &str) -> Result<Retried, Problem> {
-    let row = find_rejected(api, id).await?;
-    let retry = Retry::prepare(&row, &api.intake.mappings(), &api.status.clock).map_err(Problem::not_found)?;
-    let retried = api.status.writer.act(move |store| retry.run(store)).await?;
-    retried.ok_or_else(|| Problem::not_found("it was retried or dropped meanwhile"))
+    let id = rejected_id(&id)?;
+    answer(&api, move |books| books.retry_rejected(id)).await
 }
 
 async fn drop_rejected(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
-    let row = find_rejected(&api, &id).await?;
-    let dropped = api.status.writer.act(move |store| store.drop_rejected(row.id)).await?;
-    if dropped { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("it was retried or dropped meanwhile")) }
+    let id = rejected_id(&id)?;
+    ask(&api, move |books| books.drop_rejected(id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn rejected_id(id: &str) -> Result<i64, Problem> {
+    id.parse().map_err(|_| Problem::not_found("the number of a rejected event or update must be whole, such as 17"))
 }
 
 async fn reload(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
@@ -269,8 +227,7 @@ async fn set_log_level(State(api): State<Arc<Api>>, body: Bytes) -> Result<Respo
 }
 
 async fn metrics(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
-    let asked = api.clone();
-    let numbers = read_store(move || asked.status.status().map(|status| status.numbers())).await?;
+    let numbers = ask(&api, |books| books.status().map(|status| status.numbers())).await?;
     let text = api.metrics.text(&numbers);
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"))], text).into_response())
 }
@@ -285,15 +242,35 @@ async fn healthz() -> &'static str {
 }
 
 async fn readyz(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
-    read_store(move || api.status.check_store()).await?;
+    ask(&api, Books::check).await?;
     Ok("ok\n")
 }
 
-/// Queries read from disk, and so run beside the async threads.
-pub(super) async fn read_store<T: Send + 'static>(
-    query: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(query).await.unwrap_or(Err(StoreError::Stopped))
+/// Answers with the document of a question.
+async fn answer<T: Serialize + Send + 'static, E: Into<Problem> + Send + 'static>(
+    api: &Arc<Api>,
+    question: impl FnOnce(&Books) -> Result<T, E> + Send + 'static,
+) -> Result<Response<Body>, Problem> {
+    ask(api, question).await.map(|document| json(&document))
+}
+
+/// Asks the books a question. It may wait for the disk, and so runs beside the async threads.
+async fn ask<T: Send + 'static, E: Into<Problem> + Send + 'static>(
+    api: &Arc<Api>,
+    question: impl FnOnce(&Books) -> Result<T, E> + Send + 'static,
+) -> Result<T, Problem> {
+    let books = api.books.clone();
+    beside(move || question(&books)).await
+}
+
+/// Does what waits for the disk beside the async threads.
+pub(super) async fn beside<T: Send + 'static, E: Into<Problem> + Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, Problem> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(Into::into),
+        Err(_) => Err(Problem::from(StoreError::Stopped)),
+    }
 }
 
 pub(super) fn json(document: &impl Serialize) -> Response<Body> {

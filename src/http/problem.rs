@@ -6,6 +6,7 @@ use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use serde::Serialize;
 
+use crate::inspect::Unanswered;
 use crate::intake::cloudevents::Invalid;
 use crate::store::StoreError;
 
@@ -164,6 +165,21 @@ impl From<StoreError> for Problem {
                 "urn:outpost:problem:store-unavailable",
                 "the store cannot be used now",
                 error.to_string(),
+            ),
+        }
+    }
+}
+
+impl From<Unanswered> for Problem {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::NotFound(detail) => Self::not_found(detail),
+            Unanswered::Store(error) => Self::from(error),
+            Unanswered::NotRead(_) | Unanswered::Client(_) => Self::new(
+                StatusCode::BAD_GATEWAY,
+                "urn:outpost:problem:not-read",
+                "Target did not show the profile",
+                unanswered.to_string(),
             ),
         }
     }

@@ -1,6 +1,5 @@
 //! Reading a profile back from Target: what is there beside what was sent.
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,8 +11,9 @@ use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
 use crate::forward::judge::{By, Skew, judge};
 use crate::forward::shown::ReadQuota;
-use crate::inspect::status::ProfileIdentity;
-use crate::store::{ProfileRow, ReadBack, StoreError, Verified, Writer};
+use crate::inspect::Unanswered;
+use crate::inspect::profile::ProfileIdentity;
+use crate::store::{ProfileRow, ReadBack, Verified, Writer};
 
 /// The document of `POST /v1/profiles/{kind}/{key}/verify`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,33 +68,6 @@ impl Verdict {
     }
 }
 
-/// Why a profile could not be read back.
-#[derive(Debug)]
-pub enum VerifyError {
-    /// Target did not show it.
-    NotRead(String),
-    /// The store failed.
-    Store(StoreError),
-}
-
-impl fmt::Display for VerifyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotRead(reason) => write!(f, "the profile cannot be read from Target: {reason}"),
-            Self::Store(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for VerifyError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::NotRead(_) => None,
-            Self::Store(error) => error.source(),
-        }
-    }
-}
-
 /// Where profiles are read back.
 #[derive(Clone)]
 pub struct Verifier {
@@ -114,12 +87,12 @@ impl Verifier {
     /// Reads a profile back. What has not arrived becomes pending again, if `resends` says so.
     ///
     /// # Errors
-    /// [`VerifyError`]; then nothing was written down.
-    pub async fn verify(&self, row: ProfileRow, resends: bool) -> Result<Verification, VerifyError> {
+    /// [`Unanswered`]; then nothing was written down.
+    pub async fn verify(&self, row: ProfileRow, resends: bool) -> Result<Verification, Unanswered> {
         let now = self.quota_clock.at(self.clock.elapsed());
         if let Some(wait) = self.reads.opens(now) {
             let reason = format!("the reads of 24 hours are spent; there is one again in {} s", wait.as_secs());
-            return Err(VerifyError::NotRead(reason));
+            return Err(Unanswered::NotRead(reason));
         }
         self.reads.spend(now);
         let (client_code, endpoint) = self.client.place();
@@ -127,8 +100,8 @@ impl Verifier {
         let found = match exchange.answer {
             Reply::Found(profile) => Some(profile),
             Reply::Missing => None,
-            Reply::Denied(reason) | Reply::Unreadable(reason) => return Err(VerifyError::NotRead(reason)),
-            Reply::Failed(outcome) => return Err(VerifyError::NotRead(outcome.reason())),
+            Reply::Denied(reason) | Reply::Unreadable(reason) => return Err(Unanswered::NotRead(reason)),
+            Reply::Failed(outcome) => return Err(Unanswered::NotRead(outcome.reason())),
         };
         let wall = self.clock.now();
         let skew = exchange.date.map_or(Skew::None, |date| Skew::between(date, wall));
@@ -156,9 +129,10 @@ impl Verifier {
             }
             Ok(is_there)
         });
-        if !noted.await.map_err(VerifyError::Store)? {
-            let reason = "the configuration has changed to another client_code or endpoint meanwhile; ask again";
-            return Err(VerifyError::NotRead(reason.to_owned()));
+        if !noted.await? {
+            let reason = "what the store delivered went to another client_code or endpoint than it was read from; ask again \
+                          when the agent runs with the new configuration";
+            return Err(Unanswered::NotRead(reason.to_owned()));
         }
         let identity = ProfileIdentity::from(&row.identity);
         Ok(Verification { identity, exists: found.is_some(), attributes, resent })

@@ -50,12 +50,6 @@ impl Intake {
         Self { writer, mappings, clock }
     }
 
-    /// What events mean now.
-    #[must_use]
-    pub fn mappings(&self) -> Arc<Mappings> {
-        self.mappings.now()
-    }
-
     /// Records events, all or none, and answers once they are on disk.
     ///
     /// # Errors

@@ -95,6 +95,7 @@ fn explain_says_what_set_an_attribute_and_what_became_of_it() {
     ]);
     insta::assert_snapshot!(device.works(&["explain", "third_party_id:7"]), @r#"
     whether Target has the profile is not known
+    what is pending waits: the agent is not running
 
     note = hello
       set by    event a of 2026-01-01T00:00:00Z, mapping "noted"

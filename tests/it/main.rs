@@ -10,6 +10,7 @@ mod access;
 mod api;
 mod bad_input;
 mod batch_kills;
+mod books;
 mod cases;
 mod commands;
 mod configuration;

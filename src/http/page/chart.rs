@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::view::counted;
 use crate::core::timestamp::Timestamp;
-use crate::inspect::status::History;
+use crate::inspect::history::History;
 
 /// The picture's size, without a unit: it is stretched.
 const WIDTH: f64 = 600.0;
@@ -127,7 +127,7 @@ fn area(numbers: &[i64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::status::HistoryMoment;
+    use crate::inspect::history::HistoryMoment;
 
     #[test]
     fn a_chart_shows_growth_by_the_step_and_what_is_pending() {

@@ -25,9 +25,10 @@ use minijinja::{Environment, Value, context};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::api::{Api, read_store, retry};
+use super::api::{Api, beside};
 use super::problem::Problem;
 use crate::core::identity::Identity;
+use crate::inspect::Unanswered;
 use crate::inspect::status::Status;
 use crate::store::StoreError;
 use view::{LinkWords, ProfileWords, RejectedLine, RequestLine};
@@ -146,8 +147,9 @@ async fn profile(State(api): State<Arc<Api>>, Query(query): Query<ProfileQuery>)
 
 /// Tries again, and leads to a page that can be loaded again without doing so a second time.
 async fn retry_rejected(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Response<Body> {
-    let status = retry(&api, &id).await.map_or_else(|_| "gone".to_owned(), |retried| retried.status);
     let id: i64 = id.parse().unwrap_or_default();
+    let retried = beside(move || api.books.retry_rejected(id)).await;
+    let status = retried.map_or_else(|_| "gone".to_owned(), |retried| retried.status);
     let mut response = StatusCode::SEE_OTHER.into_response();
     let place = format!("/page/retried?id={id}&status={status}");
     response.headers_mut().insert(LOCATION, HeaderValue::try_from(place).expect("a number and one of our own words"));
@@ -177,13 +179,13 @@ async fn retried(State(api): State<Arc<Api>>, Query(retried): Query<Retried>) ->
 }
 
 async fn page(api: Arc<Api>, asked: Asked) -> Result<Response<Body>, Problem> {
-    Ok(html(read_store(move || whole(&api, &asked)).await?))
+    Ok(html(beside(move || whole(&api, &asked)).await?))
 }
 
 /// The whole page. Reads from disk.
 fn whole(api: &Api, asked: &Asked) -> Result<String, StoreError> {
     let Sections { status, link, sections } = Sections::gather(api)?;
-    let now = api.status.clock.now();
+    let now = api.books.now();
     let profile = if asked.identity.is_empty() { None } else { Some(found(api, &asked.identity)?) };
     Ok(render(
         "page",
@@ -205,12 +207,13 @@ fn whole(api: &Api, asked: &Asked) -> Result<String, StoreError> {
 fn found(api: &Api, written: &str) -> Result<String, StoreError> {
     let words = match written.trim().parse::<Identity>() {
         Err(error) => error.to_string(),
-        Ok(identity) => match api.status.profile(&api.intake.mappings().stored_forms(&identity))? {
-            Some(profile) => {
+        Ok(identity) => match api.books.profile(&identity) {
+            Ok(profile) => {
                 let found = ProfileWords::from(&profile);
                 return Ok(render("profile", context! { found => shown(&found) }));
             }
-            None => "This device holds nothing of that identity.".to_owned(),
+            Err(Unanswered::Store(error)) => return Err(error),
+            Err(unanswered) => format!("{}.", view::capitalised(&unanswered.to_string())),
         },
     };
     Ok(render("profile", context! { words }))
@@ -225,14 +228,14 @@ struct Sections {
 
 impl Sections {
     fn gather(api: &Api) -> Result<Self, StoreError> {
-        let status = api.status.status()?;
-        let history = api.status.history()?;
-        let rejected = api.status.rejected_newest(REJECTED_SHOWN)?;
+        let status = api.books.status()?;
+        let history = api.books.history()?;
+        let rejected = api.books.rejected_newest(REJECTED_SHOWN)?;
         let rejected: Vec<RejectedLine> = rejected.iter().map(RejectedLine::from).collect();
         let all = status.rejected.events + status.rejected.updates;
         let more = (usize::try_from(all).unwrap_or(0) > rejected.len()).then_some(all);
         let requests: Vec<RequestLine> = api.metrics.recent().iter().rev().map(RequestLine::from).collect();
-        let charts = chart::charts(&history, api.status.clock.now());
+        let charts = chart::charts(&history, api.books.now());
         let link = view::link(&status, &api.target_host);
         let sections = [
             ("link", render("link", context! { link => shown(&link) })),
@@ -253,7 +256,7 @@ async fn live(State(api): State<Arc<Api>>) -> Response<Body> {
         let mut last = String::new();
         loop {
             let rendering = api.clone();
-            let Ok(event) = read_store(move || event(&rendering)).await else { return };
+            let Ok(event) = beside(move || event(&rendering)).await else { return };
             // A comment where nothing has changed, so that a page that was closed is noticed.
             let text = if event == last { ": still\n\n".to_owned() } else { event.clone() };
             last = event;
@@ -289,7 +292,7 @@ fn event(api: &Api) -> Result<String, StoreError> {
     let Sections { status, link, sections } = Sections::gather(api)?;
     let event = LiveEvent {
         title: format!("{} · Outpost {}", link.title, status.device_id),
-        now: view::clock_time(&api.status.clock.now().to_string()),
+        now: view::clock_time(&api.books.now().to_string()),
         sections: sections.into_iter().collect(),
     };
     let data = serde_json::to_string(&event).expect("texts are JSON");

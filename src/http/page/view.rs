@@ -7,8 +7,9 @@ use serde::Serialize;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 use crate::device::metrics::RecentRequest;
+use crate::inspect::profile::{Profile, ProfileAttribute};
 use crate::inspect::rejected::RejectedItem;
-use crate::inspect::status::{Profile, ProfileAttribute, Status};
+use crate::inspect::status::Status;
 use crate::intake::view::Figure;
 
 /// The link.
@@ -283,7 +284,7 @@ pub(super) fn clock_time(text: &str) -> String {
     time.minus(second).to_string().replace('T', " ").replace('Z', " UTC")
 }
 
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }

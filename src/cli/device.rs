@@ -1,0 +1,105 @@
+//! Who answers questions about this device: the agent that runs, or else the books of its store at rest. The documents are the
+//! same.
+
+use std::sync::Arc;
+
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+
+use super::connect::{Connection, Holder, holder};
+use super::run::settings;
+use super::{Failure, existing_store, small_runtime, store_file};
+use crate::agent::data_dir::Lock;
+use crate::config::Config;
+use crate::core::identity::Identity;
+use crate::inspect::Unanswered;
+use crate::inspect::books::{Books, StoreAtRest};
+use crate::inspect::forget::Forgotten;
+use crate::inspect::profile::Profile;
+use crate::inspect::rejected::{RejectedItem, RejectedList, Retried};
+use crate::inspect::status::Status;
+use crate::inspect::verify::Verification;
+
+/// Who answers.
+pub(super) enum Device {
+    /// The agent that runs.
+    Agent(Connection),
+    /// Nobody else holds the data directory, as long as the lock lives.
+    AtRest(Arc<Books>, Lock),
+}
+
+impl Device {
+    /// Finds out whether an agent runs, and opens its store if none does.
+    pub(super) fn open(config: &Config) -> Result<Self, Failure> {
+        let data_dir = existing_store(config)?;
+        let lock = match holder(&data_dir)? {
+            Holder::Agent(connection) => return Ok(Self::Agent(connection)),
+            Holder::Us(lock) => lock,
+        };
+        let device_id = config.agent.device_id.clone().or_else(|| data_dir.existing_device_id()).unwrap_or_default();
+        let (store_file, settings) = (store_file(config), settings(config.clone()));
+        let store = StoreAtRest {
+            store_file,
+            device_id,
+            bounds: settings.bounds(),
+            mappings: settings.mappings,
+            limits: settings.limits,
+            target: settings.target,
+        };
+        let books = Books::at_rest(store).map_err(|error| Failure::failed(&error))?;
+        Ok(Self::AtRest(Arc::new(books), lock))
+    }
+
+    pub(super) fn status(&self) -> Result<Status, Failure> {
+        self.ask(Method::GET, "/v1/status", |books| books.status())
+    }
+
+    pub(super) fn profile(&self, identity: &Identity) -> Result<Profile, Failure> {
+        self.ask(Method::GET, &profile_path(identity), |books| books.profile(identity))
+    }
+
+    pub(super) fn verify(&self, identity: &Identity, resends: bool) -> Result<Verification, Failure> {
+        let (path, runtime) = (format!("{}/verify?resend={resends}", profile_path(identity)), small_runtime()?);
+        self.ask(Method::POST, &path, |books| runtime.block_on(books.verify(identity.clone(), resends)))
+    }
+
+    pub(super) fn forget(&self, identity: &Identity) -> Result<Forgotten, Failure> {
+        self.ask(Method::DELETE, &profile_path(identity), |books| books.forget(identity))
+    }
+
+    /// What is rejected, after that number, as much as is listed at once.
+    pub(super) fn rejected(&self, after: i64) -> Result<RejectedList, Failure> {
+        self.ask(Method::GET, &format!("/v1/rejected?after={after}"), |books| books.rejected(after))
+    }
+
+    pub(super) fn rejected_item(&self, id: i64) -> Result<RejectedItem, Failure> {
+        self.ask(Method::GET, &format!("/v1/rejected/{id}"), |books| books.rejected_item(id))
+    }
+
+    pub(super) fn retry_rejected(&self, id: i64) -> Result<Retried, Failure> {
+        self.ask(Method::POST, &format!("/v1/rejected/{id}/retry"), |books| books.retry_rejected(id))
+    }
+
+    pub(super) fn drop_rejected(&self, id: i64) -> Result<(), Failure> {
+        self.ask(Method::DELETE, &format!("/v1/rejected/{id}"), |books| books.drop_rejected(id))
+    }
+
+    /// Asks the agent by HTTP, or the books by the method beside it.
+    fn ask<T: DeserializeOwned, E: Into<Unanswered>>(
+        &self,
+        method: Method,
+        path: &str,
+        at_rest: impl FnOnce(&Arc<Books>) -> Result<T, E>,
+    ) -> Result<T, Failure> {
+        match self {
+            Self::Agent(connection) => small_runtime()?.block_on(connection.ask(method, path)),
+            Self::AtRest(books, _lock) => at_rest(books).map_err(|error| Failure::failed(&error.into())),
+        }
+    }
+}
+
+/// The path of a profile in the local API.
+fn profile_path(identity: &Identity) -> String {
+    let key = percent_encoding::utf8_percent_encode(identity.key(), percent_encoding::NON_ALPHANUMERIC);
+    format!("/v1/profiles/{}/{key}", identity.kind().name())
+}

@@ -1,0 +1,226 @@
+//! The document of `GET /v1/status`. `src/http/openapi.json` describes its fields.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::forwarding::link::LinkState;
+use crate::core::forwarding::route::Route;
+use crate::core::timestamp::Timestamp;
+use crate::device::metrics::Number;
+use crate::intake::kinds::KindViews;
+use crate::store::{BatchHead, Counters, Totals};
+
+/// The document of `GET /v1/status`, as `src/http/openapi.json` describes it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Status {
+    pub link: String,
+    pub link_reason: Option<String>,
+    pub link_since: String,
+    pub events: EventCounts,
+    pub pending: PendingCounts,
+    pub delivered: DeliveredCounts,
+    pub rejected: RejectedCounts,
+    pub quota: QuotaCounts,
+    /// Which way updates went since the agent started, and why.
+    pub routes: Vec<RouteCount>,
+    /// How each kind of intake is doing that is configured.
+    #[serde(flatten)]
+    pub intake: KindViews,
+    /// Batches that are not at their end, and the last that are, newest first.
+    pub batches: Vec<BatchView>,
+    /// Reading profiles: before they are sent, and back.
+    pub reads: ReadCounts,
+    pub store: StoreCounts,
+    pub version: String,
+    pub device_id: String,
+    pub uptime_seconds: u64,
+    /// Totals of the store, for metrics; no part of the document.
+    #[serde(skip)]
+    pub totals: Totals,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct EventCounts {
+    pub recorded: i64,
+    pub duplicate: i64,
+    /// Duplicates whose content differs from what was recorded under their id.
+    #[serde(default)]
+    pub differing: i64,
+    pub unmapped: i64,
+    pub rejected: i64,
+    /// Counted and not stored, since the person did not agree.
+    #[serde(default)]
+    pub unconsented: i64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct PendingCounts {
+    pub profiles: i64,
+    pub attributes: i64,
+    pub oldest_seconds: u64,
+    /// Profiles among them that Target does not have, and that are looked for again: with single updates alone they vanish.
+    #[serde(default)]
+    pub missing_profiles: i64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct DeliveredCounts {
+    pub updates: i64,
+    pub attributes: i64,
+    pub requests: i64,
+    /// Single updates to profiles of which nobody knew whether Target has them: there they may have vanished.
+    pub unconfirmed: i64,
+    /// Values that were left out, since somebody else's were newer.
+    pub superseded: i64,
+    pub last_at: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct RouteCount {
+    pub api: String,
+    pub why: String,
+    pub updates: u64,
+}
+
+impl From<(Route, u64)> for RouteCount {
+    fn from((route, updates): (Route, u64)) -> Self {
+        Self { api: route.api().name().to_owned(), why: route.why().to_owned(), updates }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct BatchView {
+    /// `filling`, `submitting`, `submitted`, `complete` or `given_up`.
+    pub state: String,
+    pub rows: usize,
+    pub submitted_at: Option<String>,
+    pub ended_at: Option<String>,
+}
+
+impl From<BatchHead> for BatchView {
+    fn from(head: BatchHead) -> Self {
+        let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        Self {
+            state: head.state.name().to_owned(),
+            rows: head.rows,
+            submitted_at: text(head.submitted_at),
+            ended_at: text(head.ended_at),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ReadCounts {
+    pub total: i64,
+    pub reads_per_day: u64,
+    pub used: u64,
+    /// Values that were read back and had arrived.
+    pub verified: i64,
+    /// Values that had not, and were sent again.
+    pub lost: i64,
+    /// Why profiles are not read, while they should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub denied: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct RejectedCounts {
+    pub events: i64,
+    pub updates: i64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct QuotaCounts {
+    pub updates_per_day: u64,
+    pub used: u64,
+    pub remaining: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opens_at: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct StoreCounts {
+    pub bytes: u64,
+    pub max_bytes: u64,
+    pub log_bytes: u64,
+    pub is_full: bool,
+    pub disk_free_bytes: Option<u64>,
+    /// Profiles that Target has, and that were purged for room since the store was made.
+    #[serde(default)]
+    pub purged_profiles: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub salvage: Option<String>,
+    /// Until when deliveries went to another client code or endpoint, for a while after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination_changed_at: Option<String>,
+}
+
+impl StoreCounts {
+    /// What is to be said of a change of the destination.
+    #[must_use]
+    pub fn destination_words(&self) -> Option<String> {
+        let at = self.destination_changed_at.as_deref()?;
+        Some(format!(
+            "the store's deliveries were to another client code or endpoint until {at}; everything it holds is sent again"
+        ))
+    }
+}
+
+impl From<&Counters> for EventCounts {
+    fn from(counters: &Counters) -> Self {
+        let Totals { duplicate, differing, unmapped, rejected, unconsented, .. } = counters.totals;
+        Self { recorded: counters.recorded, duplicate, differing, unmapped, rejected, unconsented }
+    }
+}
+
+impl From<&Totals> for DeliveredCounts {
+    fn from(totals: &Totals) -> Self {
+        let Totals { updates, attributes, requests, unconfirmed, superseded, last_delivered_at_ms, .. } = *totals;
+        let last_at = (last_delivered_at_ms > 0).then(|| Timestamp::from_millis(last_delivered_at_ms).to_string());
+        Self { updates, attributes, requests, unconfirmed, superseded, last_at }
+    }
+}
+
+impl Status {
+    /// Returns the numbers that metrics show: the totals of the store, and these. A new one is one line.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<Number> {
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let Self { events, pending, quota, store, .. } = self;
+        let is_up = self.link == LinkState::Online.name();
+        let rejected = self.rejected.events + self.rejected.updates;
+        let disk_free = store.disk_free_bytes.unwrap_or(0);
+        let (total, gauge) = (Number::total, Number::gauge);
+        let mut numbers = self.totals.metrics();
+        numbers.extend([
+            total("events_recorded_total", "Events that were recorded and changed a profile.", events.recorded),
+            gauge("pending_profiles", "Profiles with a value that Target does not have yet.", pending.profiles),
+            gauge("pending_attributes", "Values that Target does not have yet.", pending.attributes),
+            gauge(
+                "oldest_pending_seconds",
+                "For how long the longest waiting profile has been pending.",
+                signed(pending.oldest_seconds),
+            ),
+            gauge(
+                "quota_remaining",
+                "Single updates that the quota of 24 hours still allows.",
+                signed(quota.remaining),
+            ),
+            gauge("store_bytes", "Bytes that the store takes on disk.", signed(store.bytes)),
+            gauge("link_up", "1 while Target answers, else 0.", i64::from(is_up)),
+            gauge("rejected", "Rejected events and updates that wait for a decision.", rejected),
+            gauge("disk_free_bytes", "Bytes that are free on the disk of the store.", signed(disk_free)),
+            gauge("uptime_seconds", "Time since the agent started.", signed(self.uptime_seconds)),
+        ]);
+        numbers
+    }
+}
