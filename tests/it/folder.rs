@@ -43,6 +43,7 @@ async fn wait(fixture: &Fixture, condition: impl Fn(&FolderView) -> bool) -> Sta
 fn names(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name != ".read");
     names.sort();
     names
 }
@@ -264,7 +265,7 @@ async fn a_full_store_makes_a_file_wait_and_says_so() {
     let status = wait(&fixture, |view| view.problem.is_some()).await;
     let problem = status.intake.folder.unwrap().problem.unwrap();
     assert!(problem.starts_with("line 1 and those after it wait: the disk has less"), "{problem}");
-    assert_eq!(names(&folder(&fixture)), ["a.ndjson"]);
+    assert!(folder(&fixture).join("a.ndjson").exists());
     fixture.restart_with(Setup { folder: Some(rules("quiet = \"10ms\"")), ..Setup::default() }).await;
     let status = wait(&fixture, |view| view.files == 1).await;
     assert_eq!((status.events.recorded, status.intake.folder.unwrap().problem), (2, None));
@@ -285,6 +286,95 @@ async fn what_is_written_behind_the_end_of_a_file_that_was_read_is_read_too() {
     writer.write_all(b"5;Lund\n").unwrap();
     let status = wait(&fixture, |view| view.lines == 5).await;
     assert_eq!(status.events.recorded, 4);
+}
+
+/// Writes behind the end of a file.
+fn append(path: &Path, content: &str) {
+    fs::OpenOptions::new().append(true).open(path).unwrap().write_all(content.as_bytes()).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_added_to_a_file_while_the_agent_is_down_is_recorded_and_nothing_twice() {
+    let mut fixture = start("quiet = \"10ms\"\ntype = \"com.acme.loyalty.used\"").await;
+    drop_file(&folder(&fixture), "a.csv", "card;store;total\n1;Lund;1\n2;Lund;1\n");
+    drop_file(&folder(&fixture), "b.csv", "card;store;total\n3;Lund;1\n4;Lund;1\n5;\n");
+    wait(&fixture, |view| view.files == 2).await;
+    let (done, failed) = (folder(&fixture).join("done/a.csv"), folder(&fixture).join("failed/b.csv"));
+    append(&done, "6;Lund;1\n");
+    fixture.agent.wait_status(|status| status.events.recorded == 5).await;
+    fixture.agent.stop().await;
+    append(&done, "7;Lund;1\n8;Lund;1\n");
+    append(&failed, "9;Lund;1\n");
+    fixture.start_again().await;
+    let status = wait(&fixture, |view| view.lines == 3 && view.reading.is_none()).await;
+    assert_eq!((status.events.recorded, status.events.differing), (8, 0));
+    append(&done, "10;Lund;1\n");
+    let status = wait(&fixture, |view| view.lines == 4 && view.reading.is_none()).await;
+    assert_eq!((status.events.recorded, status.intake.folder.unwrap().failed_lines), (9, 0));
+    let errors = fs::read_to_string(folder(&fixture).join("failed/b.csv.errors")).unwrap();
+    assert!(errors.starts_with("1 of 4 were not recorded"), "{errors}");
+    for card in (1..=10).filter(|card| *card != 5) {
+        fixture.wait_held(&card.to_string(), "visits", "1").await;
+    }
+}
+
+#[test]
+fn a_file_that_grows_after_a_kill_in_its_midst_is_recorded_once() {
+    const LINES: usize = 20_000;
+    let device = Device::new();
+    let config = fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    let section = "[intake.folder]\npath = \"drop\"\nquiet = \"10ms\"\n[target]";
+    device.write("agent.toml", &config.replace("[target]", section));
+    let drop_dir = device.dir.path().join("drop");
+    drop_file(&drop_dir, "big.ndjson", lines(LINES));
+    let recorded = || device.status()["events"]["recorded"].as_u64().unwrap();
+    let agent = device.run();
+    while recorded() == 0 {}
+    drop(agent);
+    let here = drop_dir.join("big.ndjson");
+    append(&if here.exists() { here } else { drop_dir.join("done/big.ndjson") }, &lines(70));
+    let agent = device.run();
+    while recorded() < LINES as u64 + 70 {}
+    drop(agent);
+    assert_eq!(recorded(), LINES as u64 + 70);
+    let visits: u64 = (0..7).map(|card| visits(&device, card)).sum();
+    assert_eq!(visits, LINES as u64 + 70);
+}
+
+#[tokio::test]
+async fn a_file_that_is_renamed_over_while_it_is_read_is_lost_as_little_as_the_other() {
+    let folder_rules = || Some(rules("quiet = \"10ms\""));
+    let mut setup = Setup { folder: folder_rules(), ..Setup::default() };
+    setup.limits.min_free_disk_bytes = u64::MAX / 2;
+    let fixture = setup.start().await;
+    drop_file(&folder(&fixture), "a.ndjson", lines(2));
+    wait(&fixture, |view| view.problem.as_ref().is_some_and(|problem| problem.starts_with("line 1 and"))).await;
+    drop_file(&folder(&fixture), "a.ndjson", lines(3));
+    let roomy = Setup { folder: folder_rules(), ..Setup::default() };
+    fixture.agent.change(roomy.settings(&format!("http://{}", fixture.sandbox_address))).await;
+    let status = wait(&fixture, |view| view.files == 2 && view.reading.is_none()).await;
+    assert_eq!((status.events.recorded, status.events.duplicate), (5, 0));
+    assert_eq!(names(&folder(&fixture).join("done")), ["a.ndjson"]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn purging_goes_on_past_what_cannot_be_deleted() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut fixture = start("quiet = \"10ms\"").await;
+    drop_file(&folder(&fixture), "a.ndjson", lines(1));
+    wait(&fixture, |view| view.files == 1).await;
+    drop_file(&folder(&fixture), "b.ndjson", lines(1));
+    wait(&fixture, |view| view.duplicate_files == 1).await;
+    let [done, duplicate] = ["done", "duplicate"].map(|kept| folder(&fixture).join(kept));
+    // What others may write to is not ours, and nothing in it is deleted.
+    fs::set_permissions(&done, fs::Permissions::from_mode(0o777)).unwrap();
+    let rules = FolderRules { keep_done: Duration::ZERO, ..rules("") };
+    fixture.restart_with(Setup { folder: Some(rules), ..Setup::default() }).await;
+    while !names(&duplicate).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(names(&done), ["a.ndjson"]);
 }
 
 #[tokio::test]

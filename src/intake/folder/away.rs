@@ -6,8 +6,9 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::files::{Found, Identity};
-use super::opened::{Opened, Place};
+use super::files::Found;
+use super::notes::is_notes;
+use super::opened::{Identity, KEPT, Opened, Place};
 use crate::device::dir::{self, Dir};
 
 /// Longest name of a file. Units: bytes. Source: ext4, NTFS and APFS allow as much, or more.
@@ -33,9 +34,9 @@ pub(super) enum Away<'e> {
 impl Away<'_> {
     const fn folder(self) -> &'static str {
         match self {
-            Self::Done => "done",
-            Self::Duplicate => "duplicate",
-            Self::Failed(_) => "failed",
+            Self::Done => KEPT[0],
+            Self::Duplicate => KEPT[1],
+            Self::Failed(_) => KEPT[2],
         }
     }
 }
@@ -109,8 +110,8 @@ fn shortened(stem: &OsStr, bytes_max: usize) -> OsString {
 /// Files that were read and are still there.
 pub(super) fn count_kept(folder: &Path) -> usize {
     let Ok(opened) = Opened::open(folder) else { return 0 };
-    let count = |away: Away<'_>| Some(opened.kept(away.folder()).ok()??.names().ok()?.count());
-    [Away::Done, Away::Duplicate, Away::Failed("")].into_iter().filter_map(count).sum()
+    let count = |kept| Some(opened.kept(kept).ok()??.names().ok()?.filter(|name| !is_notes(name)).count());
+    KEPT.into_iter().filter_map(count).sum()
 }
 
 /// Deletes what was read so long ago, and goes on past what cannot be deleted.
@@ -129,7 +130,7 @@ pub(super) fn purge(folder: &Path, keep: Duration) -> io::Result<()> {
 
 fn purge_one(kept: &Dir, keep: Duration) -> io::Result<()> {
     let mut purged = Ok(());
-    for name in kept.names()? {
+    for name in kept.names()?.filter(|name| !is_notes(name)) {
         let is_old = |metadata: std::fs::Metadata| {
             let age = metadata.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
             metadata.is_file() && age.is_some_and(|age| age >= keep)

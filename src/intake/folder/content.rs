@@ -49,12 +49,35 @@ impl Content {
         Ok(Self { bytes, digests })
     }
 
+    /// The digest of all of it, in hexadecimal digits.
+    pub(super) fn digest(&self) -> String {
+        self.digests.last().map_or_else(String::new, |(_, digest)| hex::encode(digest))
+    }
+
     /// The id of an event, by its place from 1: 128 bits of SHA-256 over the content and the place.
     pub(super) fn id(&self, place: u64) -> String {
         let digest = self.digests.iter().find(|(last, _)| place <= *last).map(|(_, digest)| digest);
         let id = Sha256::new().chain_update(digest.unwrap_or(&[0; 32])).chain_update(place.to_be_bytes()).finalize();
         hex::encode(&id[..16])
     }
+}
+
+/// The digest of the first bytes of a file, in hexadecimal digits; goes back to its start.
+///
+/// # Errors
+/// The system's, when the file cannot be read.
+pub(super) fn digest(file: &mut File, bytes: u64) -> io::Result<String> {
+    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; CHUNK]);
+    let mut rest = (&*file).take(bytes);
+    loop {
+        let count = rest.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        hasher.update(&buffer[..count]);
+    }
+    file.rewind()?;
+    Ok(hex::encode(hasher.finalize()))
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::content::Segment;
+use super::content::{Content, Segment};
 use super::lines::Kind;
-use super::opened::{LINKED, Opened, Place, links};
+use super::notes::{Note, Notes};
+use super::opened::{Identity, KEPT, LINKED, Opened, Place, links};
 use super::wait::FolderWait;
 
 /// Files that are looked at in one round; the others in the next.
@@ -45,26 +46,6 @@ fn rights(metadata: &Metadata) -> u64 {
 #[cfg(not(unix))]
 fn rights(metadata: &Metadata) -> u64 {
     u64::from(metadata.permissions().readonly())
-}
-
-/// What a file is, whatever its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Identity(u64, u64);
-
-impl Identity {
-    /// The number of its file system, and its number there.
-    #[cfg(unix)]
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt;
-        Self(metadata.dev(), metadata.ino())
-    }
-
-    /// When it was made.
-    #[cfg(not(unix))]
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        let since = metadata.created().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-        since.map_or(Self(0, 0), |since| Self(since.as_secs(), u64::from(since.subsec_nanos())))
-    }
 }
 
 /// A file that is to be read.
@@ -129,12 +110,14 @@ struct Taken {
     place: Place,
     at: Instant,
     segments: Vec<Segment>,
+    /// Bytes that the last agent has read of it.
+    noted: u64,
 }
 
 impl Taken {
     /// Bytes that were read of it.
     fn bytes(&self) -> u64 {
-        self.segments.last().map_or(0, |segment| segment.bytes)
+        self.segments.last().map_or(self.noted, |segment| segment.bytes)
     }
 }
 
@@ -147,6 +130,8 @@ pub(super) struct Files {
     whole: HashSet<OsString>,
     retries: HashMap<Place, Retry>,
     taken: HashMap<Identity, Taken>,
+    /// None before the folder is looked at.
+    notes: Option<Notes>,
 }
 
 impl Files {
@@ -170,7 +155,7 @@ impl Files {
 
     /// A file was read at its place up to where it ended.
     pub(super) fn taken(&mut self, identity: Identity, place: &Place, segment: Segment, now: Instant) {
-        let new = || Taken { place: place.clone(), at: now, segments: Vec::new() };
+        let new = || Taken { place: place.clone(), at: now, segments: Vec::new(), noted: 0 };
         let taken = self.taken.entry(identity).or_insert_with(new);
         if taken.place != *place || segment.bytes < taken.bytes() {
             // Somebody has moved it in again, or written it anew.
@@ -180,6 +165,45 @@ impl Files {
         if taken.segments.last() != Some(&segment) {
             taken.segments.push(segment);
         }
+    }
+
+    /// The note of a file that the last agent has read.
+    pub(super) fn note_of(&self, identity: Identity) -> Option<Note> {
+        self.notes.as_ref()?.of(identity).cloned()
+    }
+
+    /// Notes how far a file is read now. Without a note, it is read as a new one after a restart.
+    pub(super) fn note(&mut self, opened: &Opened, identity: Identity, content: &Content, segments: &[Segment]) {
+        let mut extents: Vec<u64> = segments.iter().map(|segment| segment.bytes).collect();
+        if extents.last() != Some(&content.bytes) {
+            extents.push(content.bytes);
+        }
+        let noted = self.notes.get_or_insert_default().add(opened, identity, extents, content.digest());
+        if let Err(error) = noted {
+            tracing::debug!(%error, "how far a file was read could not be noted");
+        }
+    }
+
+    /// What the last agent has read of a file.
+    pub(super) fn remember(&mut self, identity: Identity, place: &Place, segments: Vec<Segment>, now: Instant) {
+        self.taken.insert(identity, Taken { place: place.clone(), at: now, segments, noted: 0 });
+    }
+
+    /// Looks for files that the last agent has put away: they may have grown since.
+    fn load_notes(&mut self, opened: &Opened, now: Instant) {
+        let notes = Notes::load(opened);
+        for kept in KEPT {
+            let Ok(Some(dir)) = opened.kept(kept) else { continue };
+            for name in dir.names().into_iter().flatten() {
+                let Ok(metadata) = dir.metadata_of(&name) else { continue };
+                let identity = Identity::of(&metadata);
+                if let Some(note) = notes.of(identity) {
+                    let place = Place { kept: Some(kept), name };
+                    self.taken.insert(identity, Taken { place, at: now, segments: Vec::new(), noted: note.bytes() });
+                }
+            }
+        }
+        self.notes = Some(notes);
     }
 
     /// A file that was read is at another place now.
@@ -220,6 +244,9 @@ impl Files {
             let metadata = opened.metadata(&place).ok()?;
             Found::at(place, &metadata)
         };
+        if self.notes.is_none() {
+            self.load_notes(opened, now);
+        }
         let here: Vec<Found> = opened.dir.names()?.filter_map(find).take(FILES_MAX).collect();
         let grown = self.grown(opened, now);
         let mut looked = Looked::default();

@@ -3,7 +3,8 @@
 //! What has no id gets one from the file's content and the place of the line, so that a crash in the midst of a file, or
 //! the same file once more, records nothing twice. A line that cannot be read is named and the others are recorded.
 
-use std::io::{self, Read as _};
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
 use std::ops::ControlFlow;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ mod files;
 mod json;
 mod line;
 mod lines;
+mod notes;
 mod opened;
 mod rules;
 mod table;
@@ -42,8 +44,8 @@ pub use wait::FolderWait;
 
 use away::Away;
 use content::{Content, Segment};
-use files::{Files, Found, Identity, Looked};
-use opened::Opened;
+use files::{Files, Found, Looked};
+use opened::{Identity, Opened};
 use rules::{WAITS_SHOWN, trouble};
 use taking::{Counted, Outcome, Taking};
 use watch_folder::Watch;
@@ -170,9 +172,15 @@ impl Folder {
         let mut file = opened.file(&found.place)?;
         let metadata = file.metadata()?;
         let identity = Identity::of(&metadata);
-        let segments = files.segments(identity, &found.place, metadata.len());
+        let mut segments = files.segments(identity, &found.place, metadata.len());
+        let mut known = segments.last().map_or(0, |segment| segment.events);
+        if segments.is_empty() {
+            segments = self.noted(files, (opened, found), (&mut file, identity), stop)?;
+            // What was put away was counted as read; what is still here is read.
+            known = segments.last().filter(|_| found.place.kept.is_some()).map_or(0, |segment| segment.events);
+        }
         let content = Content::of(&mut file, &segments)?;
-        let known = segments.last().map_or(0, |segment| segment.events);
+        files.note(opened, identity, &content, &segments);
         let reading = FolderReading { file: found.shown(), lines: 0, bytes: 0, total_bytes: content.bytes };
         self.shown().reading = Some(reading);
         let mut taking = Taking::new(&self.rules, &self.intake, &self.view, (&content, known), stop);
@@ -214,6 +222,37 @@ impl Folder {
         view.failed_files += u64::from(text.is_some() && (is_first || errors.fresh > 0));
         view.duplicate_files += u64::from(away == Away::Duplicate);
         Ok(())
+    }
+
+    /// What the last agent has read of a file, by its notes.
+    fn noted(
+        &self,
+        files: &mut Files,
+        (opened, found): (&Opened, &Found),
+        (file, identity): (&mut File, Identity),
+        stop: &watch::Receiver<bool>,
+    ) -> io::Result<Vec<Segment>> {
+        let Some(note) = files.note_of(identity) else { return Ok(Vec::new()) };
+        if content::digest(file, note.bytes())? != note.digest {
+            return Ok(Vec::new());
+        }
+        let FolderRules { encoding, table, .. } = &*self.rules;
+        let reopen = || Ok(Box::new(opened.file(&found.place)?) as Box<dyn io::Read>);
+        let mut segments = Vec::new();
+        for bytes in note.extents {
+            let mut events = 0;
+            let count = |_: line::Line| {
+                events += 1;
+                if *stop.borrow() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            // A table that cannot be read at all has no events.
+            let _ = lines::read((&*file).take(bytes), found.kind, *encoding, table, &reopen, count)?;
+            file.rewind()?;
+            segments.push(Segment { bytes, events });
+        }
+        // Of an agent that stops, nothing more is recorded.
+        files.remember(identity, &found.place, segments.clone(), Instant::now());
+        Ok(segments)
     }
 
     /// Hands over what a file holds. Tells whether it was read to its end.

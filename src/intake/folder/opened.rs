@@ -5,6 +5,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+#[cfg(not(unix))]
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
 
 use crate::device::dir::{self, Dir};
 use crate::device::rights;
@@ -15,9 +19,35 @@ const FOLDER_MODE: u32 = 0o770;
 /// Rights of the folders in it, which this user alone writes to.
 const KEPT_MODE: u32 = 0o755;
 
+/// The folders in it for what was read: whole, not new, and not whole.
+pub(super) const KEPT: [&str; 3] = [DONE, "duplicate", "failed"];
+
+/// The folder for what was recorded whole.
+pub(super) const DONE: &str = "done";
+
 /// Why a file waits that has another name.
 pub(super) const LINKED: &str =
     "it has another name elsewhere, a hard link, and may be the file of somebody else; it must be a copy";
+
+/// What a file is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Identity(pub(super) u64, pub(super) u64);
+
+impl Identity {
+    /// The number of its file system, and its number there.
+    #[cfg(unix)]
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self(metadata.dev(), metadata.ino())
+    }
+
+    /// When it was made.
+    #[cfg(not(unix))]
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        let since = metadata.created().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        since.map_or(Self(0, 0), |since| Self(since.as_secs(), u64::from(since.subsec_nanos())))
+    }
+}
 
 /// Where a file is: in the folder itself, or in one of those in it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

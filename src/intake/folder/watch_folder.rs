@@ -9,7 +9,7 @@ use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use super::files::Identity;
+use super::opened::Identity;
 use crate::device::disk::is_remote;
 
 /// Interval at which a folder is looked at of which the system tells nothing.
