@@ -4,13 +4,14 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use super::Failure;
 use crate::agent::data_dir::{DataDir, DataDirError, Endpoint, Lock};
+use crate::http::api::Reloaded;
 
 /// Time that the agent may take for an answer. Limits: a full group on a slow flash card is well below.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -108,11 +109,17 @@ impl Connection {
         self.exchange(self.http.request(method, format!("{}{path}", self.base))).await
     }
 
+    /// Has the agent read its tokens and its configuration anew.
+    pub(super) async fn reload(&self) -> Result<Reloaded, Refused> {
+        let body = self.answer(self.http.post(format!("{}/v1/reload", self.base))).await?;
+        read(&body).map_err(|failure| Refused { status: None, failure })
+    }
+
     async fn exchange<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Failure> {
         read(&self.answer(request).await?)
     }
 
-    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Bytes, Failure> {
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Bytes, Refused> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token.expose_secret()),
             None => request,
@@ -122,18 +129,40 @@ impl Connection {
             let status = response.status();
             Ok((status, response.bytes().await?))
         };
-        let (status, body) = answer.await.map_err(|error: reqwest::Error| {
-            Failure::because(format!("the agent did not answer: {}", super::chain(&error.without_url())))
+        let (status, body) = answer.await.map_err(|error: reqwest::Error| Refused {
+            status: None,
+            failure: Failure::because(format!("the agent did not answer: {}", super::chain(&error.without_url()))),
         })?;
         if !status.is_success() {
             let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
             // In the agent's words: a store at rest has the same.
-            return Err(Failure::because(match problem["detail"].as_str() {
+            let failure = Failure::because(match problem["detail"].as_str() {
                 Some(detail) => detail.to_owned(),
                 None => format!("the agent answered {}, and did not say why", status.as_u16()),
-            }));
+            });
+            return Err(Refused { status: Some(status), failure });
         }
         Ok(body)
+    }
+}
+
+/// Why an agent did not do what it was asked to.
+pub(super) struct Refused {
+    /// None where it did not answer.
+    status: Option<StatusCode>,
+    failure: Failure,
+}
+
+impl Refused {
+    /// Returns whether a reload failed by what is wrong with the configuration, after the tokens were read.
+    pub(super) fn is_of_configuration(&self) -> bool {
+        self.status == Some(StatusCode::UNPROCESSABLE_ENTITY)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        refused.failure
     }
 }
 

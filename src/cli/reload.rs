@@ -18,8 +18,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Holder::Agent(connection) = holder(&super::existing_store(&config)?)? else {
         return Err(Failure::because("the agent does not run; `outpost run` reads the configuration when it starts"));
     };
-    let Reloaded { needs_restart } =
-        small_runtime()?.block_on(connection.post("/v1/reload", "application/json", String::new()))?;
+    let Reloaded { needs_restart } = small_runtime()?.block_on(connection.reload())?;
     match needs_restart.as_slice() {
         [] => print("the new configuration holds"),
         settings => {

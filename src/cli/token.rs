@@ -14,7 +14,6 @@ use crate::agent::data_dir::{DataDir, DataDirError, new_token};
 use crate::core::timestamp::Timestamp;
 use crate::core::tokens::{self, NamedToken, Right, TokenHash};
 use crate::device::clock::Clock;
-use crate::http::api::Reloaded;
 
 /// Makes, changes and takes back the tokens of the local API
 #[derive(Debug, clap::Args)]
@@ -102,12 +101,26 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     // One at a time: through the agent that runs, or as long as none does.
     let holder = holder(&data_dir)?;
     let said = change(&data_dir, &args.command)?;
-    if let Holder::Agent(connection) = &holder {
-        let reloaded: Result<Reloaded, Failure> =
-            small_runtime()?.block_on(connection.post("/v1/reload", "application/json", String::new()));
-        if let Err(failure) = reloaded {
-            warn(&format!("the tokens hold, but not all of the configuration: {}", failure.message));
+    let reloaded = match &holder {
+        Holder::Agent(connection) => small_runtime()?.block_on(connection.reload()).map(|_| ()),
+        Holder::Us(_) => Ok(()),
+    };
+    match reloaded {
+        Err(refused) if refused.is_of_configuration() => warn(&format!(
+            "the tokens are effective, but not all of the configuration: {}",
+            Failure::from(refused).message
+        )),
+        Err(refused) => {
+            if !matches!(args.command, Command::Revoke { .. }) {
+                print(&said)?;
+            }
+            return Err(Failure::because(format!(
+                "the tokens were changed in {}, but the agent that runs there still uses those before: {}; restart it",
+                data_dir.path().display(),
+                Failure::from(refused).message
+            )));
         }
+        Ok(()) => {}
     }
     print(&said)
 }

@@ -52,7 +52,16 @@ pub struct Api {
 }
 
 /// Who reads the configuration anew is asked here, and answers what came of it, or what is wrong with it.
-pub type ReloadSender = mpsc::Sender<oneshot::Sender<Result<Reloaded, String>>>;
+pub type ReloadSender = mpsc::Sender<oneshot::Sender<Result<Reloaded, NotReloaded>>>;
+
+/// What could not be read anew, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotReloaded {
+    /// The tokens, and so nothing.
+    Tokens(String),
+    /// The configuration; the tokens were.
+    Configuration(String),
+}
 
 /// The answer to `POST /v1/reload`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,7 +198,13 @@ async fn reload(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> 
     reload.send(answer).await.map_err(|_| gone())?;
     match answered.await.map_err(|_| gone())? {
         Ok(reloaded) => Ok(json(&reloaded)),
-        Err(detail) => Err(Problem::new(
+        Err(NotReloaded::Tokens(detail)) => Err(Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "urn:outpost:problem:tokens-unreadable",
+            "the tokens cannot be read; those before are effective",
+            detail,
+        )),
+        Err(NotReloaded::Configuration(detail)) => Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "urn:outpost:problem:invalid-configuration",
             "the configuration is not valid; the old one holds",

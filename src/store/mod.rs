@@ -111,6 +111,13 @@ pub enum StoreError {
         /// The system's words.
         source: std::io::Error,
     },
+    /// The log was emptied, and the system does not say that this is on the disk.
+    Sync {
+        /// The store's file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
     /// There is no room; nothing of the group was recorded.
     Full(Full),
     /// A transaction failed; nothing of it was recorded.
@@ -196,6 +203,11 @@ impl fmt::Display for StoreError {
                 "{} is damaged and cannot be put aside; check that this user may write in its folder",
                 path.display()
             ),
+            Self::Sync { path, .. } => write!(
+                f,
+                "the log of {} was emptied, and may come back after a power cut; run the same again",
+                path.display()
+            ),
             Self::Full(Full::MaxSize) => f.write_str(
                 "the store has reached max_size of [store], and all in it waits for delivery; nothing was recorded",
             ),
@@ -219,7 +231,7 @@ impl std::error::Error for StoreError {
             Self::Open { source, .. } | Self::Migrate { source, .. } | Self::Write(source) | Self::Read(source) => {
                 Some(source)
             }
-            Self::PutAside { source, .. } => Some(source),
+            Self::PutAside { source, .. } | Self::Sync { source, .. } => Some(source),
             Self::NewerSchema { .. }
             | Self::Sealed { .. }
             | Self::WrongKey { .. }

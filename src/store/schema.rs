@@ -73,11 +73,16 @@ pub(super) fn rekey(file: &StoreFile) -> Result<(), StoreError> {
     empty_log(&connection)
 }
 
-/// Moves the whole log into the database, and empties it.
+/// Moves the whole log into the database, and empties it. SQLite does not sync that: a power cut would bring back what the
+/// log held.
 pub(super) fn empty_log(connection: &Connection) -> Result<(), StoreError> {
     let busy: i64 =
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(StoreError::write)?;
-    if busy == 0 { Ok(()) } else { Err(StoreError::Busy) }
+    if busy != 0 {
+        return Err(StoreError::Busy);
+    }
+    let Some(path) = connection.path().filter(|path| !path.is_empty()) else { return Ok(()) };
+    dir::sync_at(Path::new(&format!("{path}-wal"))).map_err(|source| StoreError::Sync { path: path.into(), source })
 }
 
 /// Makes the file for this user alone, before SQLite would make it for all. If that fails, so will SQLite, with words.

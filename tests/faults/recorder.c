@@ -1,8 +1,8 @@
 /* Records what a process writes, so that a power cut can be played at any moment afterwards.
  *
- * Preloaded into an agent (LD_PRELOAD). For the files below CUT_DIR each write, truncation, sync, rename and removal goes
- * to the log CUT_LOG, in the order in which it was done; so does what is sent to a socket, which holds the
- * acknowledgements. The log is played by the test `power_cuts_at_any_moment`.
+ * Preloaded into an agent (LD_PRELOAD). For what is below CUT_DIR each file and directory that is made, each write,
+ * truncation, sync, rename and removal goes to the log CUT_LOG, in the order in which it was done; so does what is sent to a
+ * socket, which holds the acknowledgements. The log is played by the tests in `power_cut.rs` and `synced_disk.rs`.
  *
  * A record: kind (1 byte), length of the path (2), offset (8), length of the data (4), path, data. Native byte order.
  */
@@ -101,6 +101,73 @@ int ftruncate(int fd, off_t length) {
 }
 int fsync(int fd) { RECORDED(int, REAL(fsync)(fd), fd, 'S', 0, "", 0) }
 int fdatasync(int fd) { RECORDED(int, REAL(fdatasync)(fd), fd, 'S', 0, "", 0) }
+
+/* The path of a name in a directory, if it is below CUT_DIR, else NULL. */
+static const char *path_at(int dir_fd, const char *name, char *buffer) {
+    char link[64];
+    const char *dir = getenv("CUT_DIR");
+    if (!dir) return NULL;
+    if (*name == '/') {
+        snprintf(buffer, PATH_MAX, "%s", name);
+    } else {
+        if (dir_fd == AT_FDCWD) snprintf(link, sizeof link, "/proc/self/cwd");
+        else snprintf(link, sizeof link, "/proc/self/fd/%d", dir_fd);
+        ssize_t length = readlink(link, buffer, PATH_MAX - 1);
+        if (length < 0) return NULL;
+        snprintf(buffer + length, PATH_MAX - (size_t)length, "/%s", name);
+    }
+    return strncmp(buffer, dir, strlen(dir)) ? NULL : buffer;
+}
+
+/* Opens, and records a file that was made and one that was emptied. */
+#define OPENED(call, dir_fd, name)                                                                                     \
+    va_list rest;                                                                                                      \
+    va_start(rest, flags);                                                                                             \
+    mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0;                                            \
+    va_end(rest);                                                                                                      \
+    char buffer[PATH_MAX];                                                                                             \
+    struct stat found;                                                                                                 \
+    const char *path = flags & (O_CREAT | O_TRUNC) ? path_at(dir_fd, name, buffer) : NULL;                             \
+    if (!path) return call;                                                                                            \
+    pthread_mutex_lock(&lock);                                                                                         \
+    int was_there = lstat(path, &found) == 0;                                                                          \
+    int result = call;                                                                                                 \
+    if (result >= 0 && !was_there) record('C', path, 0, "", 0);                                                        \
+    if (result >= 0 && was_there && flags & O_TRUNC) record('T', path, 0, "", 0);                                      \
+    pthread_mutex_unlock(&lock);                                                                                       \
+    return result;
+
+int open(const char *name, int flags, ...) { OPENED(REAL(open)(name, flags, mode), AT_FDCWD, name) }
+int open64(const char *name, int flags, ...) { OPENED(REAL(open64)(name, flags, mode), AT_FDCWD, name) }
+int openat(int dir_fd, const char *name, int flags, ...) {
+    OPENED(REAL(openat)(dir_fd, name, flags, mode), dir_fd, name)
+}
+int openat64(int dir_fd, const char *name, int flags, ...) {
+    OPENED(REAL(openat64)(dir_fd, name, flags, mode), dir_fd, name)
+}
+
+/* Does a call upon a name and records it as one. */
+#define NAMED(call, dir_fd, name, kind, data)                                                                          \
+    char buffer[PATH_MAX];                                                                                             \
+    const char *path = path_at(dir_fd, name, buffer);                                                                  \
+    if (!path) return call;                                                                                            \
+    pthread_mutex_lock(&lock);                                                                                         \
+    int result = call;                                                                                                 \
+    if (result == 0) record(kind, path, 0, data, (uint32_t)strlen(data));                                              \
+    pthread_mutex_unlock(&lock);                                                                                       \
+    return result;
+
+int mkdir(const char *name, mode_t mode) { NAMED(REAL(mkdir)(name, mode), AT_FDCWD, name, 'D', "") }
+int mkdirat(int dir_fd, const char *name, mode_t mode) { NAMED(REAL(mkdirat)(dir_fd, name, mode), dir_fd, name, 'D', "") }
+int unlinkat(int dir_fd, const char *name, int flags) {
+    NAMED(REAL(unlinkat)(dir_fd, name, flags), dir_fd, name, 'U', "")
+}
+int renameat(int from_fd, const char *from, int to_fd, const char *to) {
+    char to_buffer[PATH_MAX];
+    const char *to_path = path_at(to_fd, to, to_buffer);
+    if (!to_path) return REAL(renameat)(from_fd, from, to_fd, to);
+    NAMED(REAL(renameat)(from_fd, from, to_fd, to), from_fd, from, 'R', to_path)
+}
 int rename(const char *from, const char *to) {
     pthread_mutex_lock(&lock);
     int result = REAL(rename)(from, to);

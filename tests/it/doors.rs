@@ -205,3 +205,109 @@ fn a_secret_of_another_user_is_refused() {
         "{said}"
     );
 }
+
+/// The agent of a device as another user, to whom the device belongs.
+struct StrangersAgent(std::process::Child);
+
+impl StrangersAgent {
+    fn run(device: &Device) -> Self {
+        use std::io::BufRead;
+        use std::os::unix::process::CommandExt;
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_outpost"))
+            .arg("run")
+            .current_dir(device.dir.path())
+            .uid(STRANGER)
+            .gid(STRANGER)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let greeting = std::io::BufReader::new(child.stdout.take().unwrap()).lines().next();
+        greeting.expect("the agent should start").unwrap();
+        Self(child)
+    }
+}
+
+impl Drop for StrangersAgent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        self.0.wait().unwrap();
+    }
+}
+
+/// A device whose data directory belongs to another user; none unless this is root.
+fn strangers_device() -> Option<Device> {
+    if !outpost::device::rights::is_root() {
+        eprintln!("root's hand is not tried: that takes root");
+        return None;
+    }
+    let device = Device::new();
+    fs::set_permissions(device.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let data = device.dir.path().join("data");
+    fs::create_dir(&data).unwrap();
+    chown(&data, Some(STRANGER), Some(STRANGER)).unwrap();
+    Some(device)
+}
+
+/// The owners of what is in the data directory, with their names.
+fn foreign(device: &Device) -> Vec<(String, u32)> {
+    use std::os::unix::fs::MetadataExt;
+    let entries = fs::read_dir(device.dir.path().join("data")).unwrap().map(Result::unwrap);
+    let owners = entries
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::symlink_metadata(entry.path()).unwrap().uid()));
+    owners.filter(|(_, owner)| *owner != STRANGER).collect()
+}
+
+#[test]
+fn what_root_writes_belongs_to_the_owner_of_the_data_directory() {
+    let Some(device) = strangers_device() else { return };
+    device.record_use("7");
+    assert_eq!(foreign(&device), []);
+    device.works(&["token", "create", "till", "--right", "record"]);
+    device.write_private("store.key", &"0f".repeat(32));
+    device.works(&["rekey", "--new-key-file", "store.key"]);
+    assert_eq!(foreign(&device), []);
+}
+
+#[test]
+fn a_token_that_root_takes_back_is_no_longer_good() {
+    let Some(device) = strangers_device() else { return };
+    let data = device.dir.path().join("data");
+    let agent = StrangersAgent::run(&device);
+    let till = device.works(&["token", "create", "till", "--right", "record"]);
+    assert_eq!(ask(&device, till.trim()), 403);
+    // A link that the service planted is not followed.
+    fs::write(device.dir.path().join("own"), "root's own").unwrap();
+    symlink("../own", data.join("tokens.new")).unwrap();
+    assert!(device.works(&["token", "revoke", "till"]).contains("no longer good"));
+    assert_eq!(ask(&device, till.trim()), 401);
+    assert_eq!(fs::read_to_string(device.dir.path().join("own")).unwrap(), "root's own");
+    assert_eq!(foreign(&device), []);
+    drop(agent);
+    drop(StrangersAgent::run(&device));
+}
+
+#[test]
+fn a_token_that_the_agent_goes_on_with_is_not_said_to_be_taken_back() {
+    let Some(device) = strangers_device() else { return };
+    let data = device.dir.path().join("data");
+    let _agent = StrangersAgent::run(&device);
+    let till = device.works(&["token", "create", "till", "--right", "record"]);
+    // What root writes there now is root's, and closed to the agent.
+    chown(&data, Some(0), Some(STRANGER)).unwrap();
+    chown(data.join("tokens.json"), Some(0), Some(STRANGER)).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o770)).unwrap();
+    let (code, said) = device.fails(&["token", "revoke", "till"]);
+    assert!(said.contains("the agent that runs there still uses those before"), "{said}");
+    assert_eq!((code, ask(&device, till.trim())), (Some(1), 403));
+}
+
+/// The status of a request to the agent of a device that a token which may record must not make.
+fn ask(device: &Device, token: &str) -> u16 {
+    let endpoint = fs::read(device.dir.path().join("data/agent.json")).unwrap();
+    let endpoint: serde_json::Value = serde_json::from_slice(&endpoint).unwrap();
+    let url = format!("http://{}/v1/status", endpoint["http"].as_str().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let answer = runtime.block_on(crate::process::client_of_one_connection().get(url).bearer_auth(token).send());
+    answer.unwrap().status().as_u16()
+}

@@ -47,6 +47,7 @@ mod simulation;
 mod slow_clients;
 mod socket;
 mod store;
+mod synced_disk;
 mod target;
 mod terminal;
 mod transactions;

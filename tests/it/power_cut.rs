@@ -109,8 +109,8 @@ async fn post_events(
 
 /// What a process wrote, as `tests/faults/recorder.c` recorded it.
 #[cfg(target_os = "linux")]
-mod cut {
-    use std::collections::BTreeMap;
+pub mod cut {
+    use std::collections::{BTreeMap, BTreeSet};
     use std::path::{Path, PathBuf};
     use std::process::Command;
 
@@ -120,6 +120,13 @@ mod cut {
     const SECTOR: usize = 512;
 
     pub enum Record {
+        /// A file was made.
+        Create {
+            path: PathBuf,
+        },
+        MakeDir {
+            path: PathBuf,
+        },
         Write {
             path: PathBuf,
             offset: usize,
@@ -157,9 +164,8 @@ mod cut {
     }
 
     /// The records of a log; the last may be cut off.
-    pub fn read(log: &Path) -> Vec<Record> {
-        let bytes = std::fs::read(log).unwrap();
-        let (mut rest, mut records) = (&bytes[..], Vec::new());
+    pub fn read(log: &[u8]) -> Vec<Record> {
+        let (mut rest, mut records) = (log, Vec::new());
         while let Some((head, after)) = rest.split_first_chunk::<15>() {
             let path_length = usize::from(u16::from_ne_bytes([head[1], head[2]]));
             let offset = i64::from_ne_bytes(head[3..11].try_into().unwrap());
@@ -172,6 +178,8 @@ mod cut {
             let path = PathBuf::from(std::str::from_utf8(path).unwrap());
             let offset = usize::try_from(offset.max(0)).unwrap();
             records.push(match head[0] {
+                b'C' => Record::Create { path },
+                b'D' => Record::MakeDir { path },
                 b'W' => Record::Write { path, offset, data: data.to_vec() },
                 b'T' => Record::Truncate { path, length: offset },
                 b'S' => Record::Sync { path },
@@ -253,7 +261,7 @@ mod cut {
                     files.insert(to.clone(), file);
                 }
                 Record::Unlink { path } => drop(files.remove(path)),
-                Record::Sent(_) => {}
+                Record::Sent(_) | Record::Create { .. } | Record::MakeDir { .. } => {}
             }
         }
         let cut = |(path, mut file): (PathBuf, File)| {
@@ -261,6 +269,72 @@ mod cut {
             (path, file.synced)
         };
         files.into_iter().map(cut).collect()
+    }
+
+    /// Names and files, as programs see them and as the disk has them.
+    #[derive(Default)]
+    struct Names {
+        files: Vec<File>,
+        dirs: BTreeSet<PathBuf>,
+        seen: BTreeMap<PathBuf, usize>,
+        synced: BTreeMap<PathBuf, usize>,
+    }
+
+    impl Names {
+        fn add(&mut self, path: &Path) -> usize {
+            self.files.push(File::default());
+            self.seen.insert(path.to_owned(), self.files.len() - 1);
+            self.files.len() - 1
+        }
+
+        fn file(&mut self, path: &Path) -> &mut File {
+            let number = self.seen.get(path).copied();
+            let number = number.unwrap_or_else(|| self.add(path));
+            &mut self.files[number]
+        }
+
+        /// Syncs what a file holds, or which names a directory has.
+        fn sync(&mut self, path: &Path) {
+            if let Some(number) = self.seen.get(path) {
+                self.files[*number].sync();
+            }
+            let is_in = |name: &Path| name.parent() == Some(path);
+            self.synced.retain(|name, _| !is_in(name));
+            let names = self.seen.iter().filter(|(name, _)| is_in(name));
+            self.synced.extend(names.map(|(name, number)| (name.clone(), *number)));
+        }
+    }
+
+    /// The files below a directory after a power cut behind these records, on a disk that keeps only what was synced: of
+    /// a file its bytes, and of a directory the names in it.
+    pub fn synced_disk(records: &[Record], root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut names = Names::default();
+        for record in records {
+            match record {
+                Record::Create { path } => drop(names.add(path)),
+                Record::MakeDir { path } => {
+                    names.add(path);
+                    names.dirs.insert(path.clone());
+                }
+                Record::Write { path, offset, data } => {
+                    names.file(path).unsynced.push(Change::Write(*offset, data.clone()));
+                }
+                Record::Truncate { path, length } => names.file(path).unsynced.push(Change::Truncate(*length)),
+                Record::Sync { path } => names.sync(path),
+                Record::Rename { from, to } => {
+                    if let Some(number) = names.seen.remove(from) {
+                        names.seen.insert(to.clone(), number);
+                    }
+                }
+                Record::Unlink { path } => drop(names.seen.remove(path)),
+                Record::Sent(_) => {}
+            }
+        }
+        let is_there = |path: &Path| {
+            path.ancestors().take_while(|above| *above != root).all(|above| names.synced.contains_key(above))
+        };
+        let files = names.synced.iter().filter(|(path, _)| !names.dirs.contains(*path) && is_there(path));
+        files.map(|(path, number)| (path.clone(), names.files[*number].synced.clone())).collect()
     }
 }
 
@@ -294,7 +368,7 @@ async fn power_cuts_at_any_moment_lose_nothing_that_was_acknowledged() {
     }
     drop(agent);
 
-    let records = cut::read(&log);
+    let records = cut::read(&std::fs::read(&log).unwrap());
     let mut rng = fastrand::Rng::with_seed(4);
     let mut acknowledged_before_a_cut = 0;
     for _ in 0..CUTS {
@@ -308,7 +382,7 @@ async fn power_cuts_at_any_moment_lose_nothing_that_was_acknowledged() {
 
 /// The ids of the events that were answered as recorded.
 #[cfg(target_os = "linux")]
-fn acknowledged(records: &[cut::Record]) -> Vec<String> {
+pub fn acknowledged(records: &[cut::Record]) -> Vec<String> {
     let answers = records.iter().filter_map(|record| match record {
         cut::Record::Sent(sent) => std::str::from_utf8(sent).ok()?.split_once("{\"events\":"),
         _ => None,

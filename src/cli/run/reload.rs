@@ -18,11 +18,11 @@ use crate::config::{AgentConfig, Config, LogConfig};
 use crate::core::tokens::Tokens;
 use crate::device::live::Live;
 use crate::device::log_level::LogLevel;
-use crate::http::api::Reloaded;
+use crate::http::api::{NotReloaded, Reloaded};
 use crate::intake::kinds::Kinds;
 
 /// How a reload is asked for: whoever asks is told what came of it.
-pub(super) type Request = oneshot::Sender<Result<Reloaded, String>>;
+pub(super) type Request = oneshot::Sender<Result<Reloaded, NotReloaded>>;
 
 /// Reads the configuration anew.
 pub(super) struct Reloader {
@@ -62,16 +62,26 @@ impl Reloader {
                         "configuration reloaded; some of it takes a restart"
                     );
                 }
-                Err(problem) => tracing::error!(problem, "the configuration was not reloaded; the old one holds"),
+                Err(NotReloaded::Tokens(problem)) => {
+                    tracing::error!(problem, "the tokens cannot be read; those before are effective");
+                }
+                Err(NotReloaded::Configuration(problem)) => {
+                    tracing::error!(problem, "the configuration was not reloaded; the old one holds");
+                }
             }
             // One that went away has no use for the answer.
             request.map(|request| request.send(reloaded));
         }
     }
 
-    async fn reload(&mut self) -> Result<Reloaded, String> {
+    async fn reload(&mut self) -> Result<Reloaded, NotReloaded> {
         // First, since a token that was taken back is to be so whatever the configuration says.
-        self.tokens.replace(self.data_dir.tokens().map_err(|error| crate::cli::chain(&error))?);
+        let tokens = self.data_dir.tokens().map_err(|error| NotReloaded::Tokens(crate::cli::chain(&error)))?;
+        self.tokens.replace(tokens);
+        self.reload_configuration().await.map_err(NotReloaded::Configuration)
+    }
+
+    async fn reload_configuration(&mut self) -> Result<Reloaded, String> {
         let args = self.args.clone();
         let loaded = tokio::task::spawn_blocking(move || {
             let Loaded { config, sources } = args.load_and_name_device().map_err(|failure| failure.message)?;

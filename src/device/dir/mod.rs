@@ -70,6 +70,18 @@ pub fn rename_at(path: &Path, to: &OsStr) -> io::Result<()> {
     dir.sync()
 }
 
+/// Returns once what was written to a file, or cut from it, is on the disk; does nothing if it is not there.
+///
+/// # Errors
+/// The system's.
+pub fn sync_at(path: &Path) -> io::Result<()> {
+    match File::options().write(true).open(path) {
+        Ok(file) => file.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Makes a directory and those above it that are not there, each synced in the one above it. As root each belongs to the
 /// owner of the one above.
 ///
