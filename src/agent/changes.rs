@@ -1,7 +1,6 @@
-//! What may change while an agent runs, and how new settings reach its parts: all of them, or none.
+//! New settings for a running agent, and how they reach its parts: all of them, or none.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -9,61 +8,15 @@ use tokio::task::JoinSet;
 
 use super::destination::{destination, tell};
 use super::forwarding::Forwarding;
+use super::open::Connected;
+use super::settings::{LiveSettings, Settings};
 use super::{AgentError, Listeners};
-use crate::adobe::{Client, ClientOptions};
-use crate::core::mapping::Mappings;
-use crate::core::tokens::Callers;
-use crate::device::clock::Clock;
-use crate::device::live::Live;
-use crate::forward::shown::{Bounds, ReadQuota, SharedBounds};
-use crate::forward::{ForwarderRules, ForwarderSettings};
+use crate::adobe::ClientOptions;
 use crate::http::api::Api;
 use crate::http::guard::{Door, Guard};
 use crate::http::router::router;
 use crate::http::server::{ServerOptions, serve};
-use crate::store::{StoreError, StoreLimits, Writer};
-
-/// What may change while an agent runs.
-#[derive(Debug)]
-pub struct Settings {
-    /// Who may call beside those that have a token.
-    pub callers: Callers,
-    /// What events mean.
-    pub mappings: Arc<Mappings>,
-    /// How Target is reached.
-    pub target: ClientOptions,
-    /// How updates are forwarded.
-    pub forwarding: ForwarderRules,
-    /// The device's share of Target's quota.
-    pub updates_per_day: u64,
-    /// The device's share of the calls of the Fetch API.
-    pub reads_per_day: u64,
-    /// How large the store may grow, and when a value is sent again.
-    pub limits: StoreLimits,
-    /// Time that an event is kept after its delivery.
-    pub keep_events: Duration,
-}
-
-impl Settings {
-    /// What an operator decides of forwarding.
-    #[must_use]
-    pub fn forwarder(&self) -> ForwarderSettings {
-        ForwarderSettings {
-            rules: self.forwarding.clone(),
-            connections: self.target.connections,
-            updates_per_day: self.updates_per_day,
-            request_timeout: self.target.timeout,
-            destination: (self.target.client_code.clone(), self.target.endpoint.clone()),
-        }
-    }
-
-    /// Bounds that are shown.
-    #[must_use]
-    pub const fn bounds(&self) -> Bounds {
-        let Self { updates_per_day, reads_per_day, limits, .. } = self;
-        Bounds { updates_per_day: *updates_per_day, reads_per_day: *reads_per_day, max_bytes: limits.max_bytes }
-    }
-}
+use crate::store::{StoreError, StoreLimits};
 
 /// New settings for a running agent, perhaps with new listeners; the answer tells whether they hold.
 pub struct Change {
@@ -100,29 +53,23 @@ pub(super) struct Changing {
 
 /// What new settings reach.
 pub(super) struct LiveParts {
-    pub(super) mappings: Live<Mappings>,
-    pub(super) callers: Live<Callers>,
-    pub(super) bounds: SharedBounds,
-    pub(super) keep: watch::Sender<Duration>,
-    pub(super) reads: ReadQuota,
-    pub(super) client: Client,
-    pub(super) writer: Writer,
-    pub(super) clock: Arc<Clock>,
+    pub(super) connected: Connected,
+    pub(super) live: LiveSettings,
     /// The device's name, which takes a restart to change.
     pub(super) device_id: String,
 }
 
 /// The listeners, which may change.
 pub(super) struct Serving {
-    pub(super) api: Arc<Api>,
+    api: Arc<Api>,
     /// Checks of the present listeners, and of those to come.
-    pub(super) guard: Guard,
-    pub(super) server: ServerOptions,
-    pub(super) servers: JoinSet<()>,
+    guard: Guard,
+    server: ServerOptions,
+    servers: JoinSet<()>,
     /// End the present listeners.
-    pub(super) end_http: Option<watch::Sender<bool>>,
+    end_http: Option<watch::Sender<bool>>,
     #[cfg(unix)]
-    pub(super) end_socket: Option<watch::Sender<bool>>,
+    end_socket: Option<watch::Sender<bool>>,
 }
 
 impl Changing {
@@ -166,8 +113,8 @@ impl LiveParts {
     /// All of it, or nothing: what can fail comes first.
     async fn apply(&self, settings: Settings, forwarding: &mut Forwarding) -> Result<(), AgentError> {
         let limits = settings.limits;
-        let (forwarder, bounds) = (settings.forwarder(), settings.bounds());
-        let next = self.client.prepare(&settings.target).map_err(AgentError::Client)?;
+        let forwarder = settings.forwarder();
+        let next = self.connected.client.prepare(&settings.target).map_err(AgentError::Client)?;
         let goes_elsewhere = forwarder.destination != forwarding.settings().destination;
         if goes_elsewhere {
             // What is on its way to the old place comes to its end first: none of it may be taken for the new one's.
@@ -175,25 +122,23 @@ impl LiveParts {
         }
         let adopted = self.adopt(&settings.target, limits).await;
         if adopted.is_ok() {
-            self.client.install(next);
+            self.connected.client.install(next);
             forwarding.change(forwarder);
         }
         if goes_elsewhere {
             forwarding.begin_again();
         }
         adopted.map_err(AgentError::Store)?;
-        self.mappings.replace(settings.mappings);
-        self.callers.replace(settings.callers);
-        self.bounds.replace(bounds);
-        self.reads.set_limit(settings.reads_per_day);
-        self.keep.send_replace(settings.keep_events);
+        self.connected.reads.set_limit(settings.reads_per_day);
+        self.live.replace(settings);
         Ok(())
     }
 
     /// Takes in where deliveries go from now on, and other limits of the store.
     async fn adopt(&self, target: &ClientOptions, limits: StoreLimits) -> Result<(), StoreError> {
-        let (whose, now) = (destination(target, &self.device_id), self.clock.now());
+        let (whose, now) = (destination(target, &self.device_id), self.connected.clock.now());
         let adopted = self
+            .connected
             .writer
             .act(move |store| {
                 store.set_limits(limits)?;
@@ -201,7 +146,7 @@ impl LiveParts {
             })
             .await?;
         if adopted.voided.is_some() {
-            self.reads.forget();
+            self.connected.reads.forget();
         }
         tell(&adopted, target);
         Ok(())
@@ -209,6 +154,19 @@ impl LiveParts {
 }
 
 impl Serving {
+    /// Serves nothing yet.
+    pub(super) fn new(api: Arc<Api>, guard: Guard, server: ServerOptions) -> Self {
+        Self {
+            api,
+            guard,
+            server,
+            servers: JoinSet::new(),
+            end_http: None,
+            #[cfg(unix)]
+            end_socket: None,
+        }
+    }
+
     /// Serves on this from now on; on the one before, what has begun comes to its end.
     fn listen_http(&mut self, http: TcpListener) {
         let (end, ended) = watch::channel(false);

@@ -2,34 +2,29 @@
 //! of the process.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::adobe::Client;
+use super::open::Connected;
 use crate::core::forwarding::backoff::backoff;
 use crate::core::forwarding::link::Link;
-use crate::core::forwarding::quota::{QuotaClock, QuotaTime};
+use crate::core::forwarding::quota::QuotaTime;
 use crate::core::limits::QUOTA_WINDOW;
 use crate::device::clock::Clock;
 use crate::device::network::NetworkWatch;
 use crate::device::pulse::Pulse;
-use crate::forward::shown::{LinkView, ProfileWaits, ReadQuota, RouteCounts};
+use crate::forward::shown::{LinkView, ProfileWaits, RouteCounts};
 use crate::forward::{Forwarder, ForwarderParts, ForwarderSettings};
-use crate::store::{InFlight, Outbox, StoreError, StoreFile, Writer};
+use crate::store::{InFlight, Outbox, StoreError, StoreFile};
 
 /// What every forwarder of the process is made of.
 #[derive(Clone)]
 pub(super) struct ForwardingParts {
-    pub(super) writer: Writer,
-    pub(super) client: Client,
-    pub(super) clock: Arc<Clock>,
-    pub(super) quota_clock: QuotaClock,
+    pub(super) connected: Connected,
     pub(super) in_flight: InFlight,
     pub(super) store_file: StoreFile,
     pub(super) session_key: Vec<u8>,
-    pub(super) reads: ReadQuota,
     pub(super) pulse: Pulse,
     pub(super) link_view: watch::Sender<LinkView>,
     pub(super) route_counts: RouteCounts,
@@ -65,7 +60,7 @@ impl Forwarding {
 
     /// Begins another one after [`Self::end`].
     pub(super) fn begin_again(&mut self) {
-        self.parts.link_view.send_replace(LinkView::unknown(self.parts.clock.now()));
+        self.parts.link_view.send_replace(LinkView::unknown(self.parts.connected.clock.now()));
         self.parts.waits.replace(HashMap::new());
         self.spawn(Link::default());
     }
@@ -113,16 +108,17 @@ impl ForwardingParts {
         settings: watch::Receiver<ForwarderSettings>,
         link: Link,
     ) -> Result<Forwarder, StoreError> {
+        let Connected { writer, client, clock, quota_clock, reads } = self.connected;
         let updates_per_day = settings.borrow().updates_per_day;
-        let now = self.quota_clock.at(self.clock.elapsed());
+        let now = quota_clock.at(clock.elapsed());
         // What the one before had reserved and did not give back may have been used.
         let time = QuotaTime { at: now, wall: Clock::system() };
-        let counted = self.writer.act(move |store| {
+        let counted = writer.act(move |store| {
             store.count_reserved(time);
             Ok(())
         });
         counted.await?;
-        let known = self.writer.act(move |store| {
+        let known = writer.act(move |store| {
             let quota = store.quota_now(updates_per_day, now)?;
             Ok((quota, store.open_batches()?, store.batch_rows_since(now.minus(QUOTA_WINDOW))?))
         });
@@ -131,18 +127,18 @@ impl ForwardingParts {
         let outbox = tokio::task::spawn_blocking(move || Outbox::open(&store_file, in_flight));
         Ok(Forwarder::new(ForwarderParts {
             outbox: outbox.await.expect("opening does not panic")?,
-            writer: self.writer,
-            client: self.client,
+            writer,
+            client,
             quota,
-            quota_clock: self.quota_clock,
-            clock: self.clock,
+            quota_clock,
+            clock,
             link,
             network: NetworkWatch::begin(),
             pulse: self.pulse,
             link_view: self.link_view,
             settings,
             session_key: self.session_key,
-            reads: self.reads,
+            reads,
             batches,
             rows_sent,
             store_file: self.store_file,

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 pub mod batches;
 mod control;
 pub mod delivery;
+pub mod exchange;
 pub mod faults;
 pub mod profiles;
 mod routes;

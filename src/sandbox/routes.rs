@@ -15,8 +15,8 @@ use percent_encoding::percent_decode_str;
 
 use super::Sandbox;
 use super::delivery::parameter;
+use super::exchange::{Reply, Request as Call};
 use super::faults::{Fault, http_date};
-use super::target::{self, Reply};
 use super::wire::Api;
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::BATCH_FILE_BYTES_MAX;
@@ -81,7 +81,7 @@ pub(super) async fn call(sandbox: &Sandbox, request: Request<Incoming>) -> io::R
         return Ok(text(405, "this path has another method"));
     }
     let body = read(body).await?;
-    let request = target::Request {
+    let request = Call {
         api: route.api,
         client: &route.client,
         fetched: route.fetched,

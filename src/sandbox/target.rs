@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::json;
 
 use super::batches::{self, Batches};
 use super::delivery;
-use super::faults::{Fault, Faults, RetryAfter};
+use super::exchange::{Handled, LoggedRequest, Reply, Request};
+use super::faults::{Fault, Faults};
 use super::profiles::{HeldProfile, Profiles, Write};
 use super::wire::{self, Api, Wrong};
 use crate::core::identity::{Identity, IdentityKind};
@@ -26,117 +26,6 @@ pub enum Unknown {
     Vanish,
     /// The profile is made.
     Accept,
-}
-
-/// A call of one of Target's APIs, as received.
-#[derive(Clone, Debug)]
-pub struct Request<'a> {
-    /// Which API.
-    pub api: Api,
-    /// The client code in the path or the query.
-    pub client: &'a str,
-    /// Whose profile is fetched.
-    pub fetched: Option<Identity>,
-    /// `GET` or `POST`.
-    pub method: &'a str,
-    /// The query, without the question mark.
-    pub query: &'a str,
-    /// The `Content-Type`.
-    pub content_type: &'a str,
-    /// The `Authorization`, if any.
-    pub authorization: Option<&'a str>,
-    /// The body.
-    pub body: &'a [u8],
-}
-
-/// One request as it is shown.
-#[derive(Clone, Debug, Serialize)]
-pub struct LoggedRequest {
-    /// Its number, from 1.
-    pub number: u64,
-    /// When it came.
-    pub at: Timestamp,
-    /// Which API.
-    pub api: &'static str,
-    /// `GET` or `POST`.
-    pub method: String,
-    /// Bytes of query and body.
-    pub bytes: usize,
-    /// Kind and key, as far as the request could be read and is about one.
-    pub identity: Option<(&'static str, String)>,
-    /// What it wrote.
-    pub attributes: BTreeMap<String, String>,
-    /// Rows of a batch.
-    pub rows: usize,
-    /// Whether Target does what it asks for.
-    pub applied: bool,
-    /// What the sandbox thinks of it, in words.
-    pub verdict: String,
-    /// The status of the answer; 0 when there was none.
-    pub status: u16,
-    /// What was wrong with the request.
-    pub wrong: Option<String>,
-    /// The fault that struck it.
-    pub fault: Option<String>,
-}
-
-/// What the sandbox answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// The HTTP status.
-    pub status: u16,
-    /// The `Content-Type`.
-    pub content_type: &'static str,
-    /// `Retry-After`.
-    pub retry_after: Option<RetryAfter>,
-    /// The body.
-    pub body: String,
-    /// What a fault makes of it.
-    pub fault: Option<Fault>,
-}
-
-impl Reply {
-    fn new(status: u16, content_type: &'static str, body: impl Into<String>) -> Self {
-        Self { status, content_type, retry_after: None, body: body.into(), fault: None }
-    }
-
-    fn wrong(wrong: &Wrong) -> Self {
-        Self::new(wrong.status, "text/plain; charset=utf-8", wrong.problem.clone())
-    }
-
-    fn json(status: u16, document: &serde_json::Value) -> Self {
-        Self::new(status, "application/json", document.to_string())
-    }
-}
-
-/// What one call came to, before it is logged.
-struct Handled {
-    reply: Reply,
-    identity: Option<Identity>,
-    attributes: BTreeMap<String, String>,
-    rows: usize,
-    applied: bool,
-    verdict: String,
-    wrong: Option<String>,
-}
-
-impl Handled {
-    fn done(reply: Reply, verdict: impl Into<String>) -> Self {
-        Self {
-            reply,
-            identity: None,
-            attributes: BTreeMap::new(),
-            rows: 0,
-            applied: true,
-            verdict: verdict.into(),
-            wrong: None,
-        }
-    }
-
-    fn wrong(wrong: Wrong) -> Self {
-        let (reply, verdict) = (Reply::wrong(&wrong), format!("refused: {}", wrong.problem));
-        Self { applied: false, wrong: Some(wrong.problem), ..Self::done(reply, verdict) }
-    }
 }
 
 /// The sandbox's Target.
@@ -256,7 +145,7 @@ impl Target {
             .faults
             .strike(request.api, |name| update.as_ref().is_some_and(|update| update.attributes.contains_key(name)));
         let mut handled = match &fault {
-            Some(fault) if !fault.is_done() => struck(fault),
+            Some(fault) if !fault.is_done() => Handled::struck(fault),
             _ => self.handle(request, now),
         };
         self.advance(now);
@@ -292,7 +181,7 @@ impl Target {
 
     fn single(&mut self, request: &Request<'_>, now: Timestamp) -> Result<Handled, Wrong> {
         if let Some(seconds) = spend(&mut self.updates, self.updates_per_day, now) {
-            return Ok(spent(seconds, "updates"));
+            return Ok(Handled::spent(seconds, "updates"));
         }
         let update = read_single(request)?;
         if self.in_progress.contains(&update.identity) {
@@ -355,7 +244,7 @@ impl Target {
     fn fetch(&mut self, request: &Request<'_>, now: Timestamp) -> Result<Handled, Wrong> {
         let Some(identity) = request.fetched.clone() else { return wire::wrong(400, "the path names no identity") };
         if let Some(seconds) = spend(&mut self.reads, self.reads_per_day, now) {
-            return Ok(spent(seconds, "calls"));
+            return Ok(Handled::spent(seconds, "calls"));
         }
         let client = request.client;
         let (kind, key) = (identity.kind(), identity.key());
@@ -447,33 +336,6 @@ impl Target {
     }
 }
 
-/// What a fault answers in the place of Target.
-fn struck(fault: &Fault) -> Handled {
-    let text = |status, body: &str| Reply::new(status, "text/plain; charset=utf-8", body);
-    let reply = match fault.effect() {
-        Fault::Refuse(attribute) => {
-            let problem = format!("the attribute {attribute} is refused");
-            return Handled::wrong(Wrong { status: 400, problem });
-        }
-        Fault::Status(status, retry_after) => {
-            Reply { retry_after: retry_after.clone(), ..text(*status, "the sandbox was told to fail") }
-        }
-        Fault::Gateway(status) => Reply::new(
-            *status,
-            "text/html",
-            "<!doctype html><title>Gateway</title><p>This request was not let through.</p>",
-        ),
-        Fault::Portal => Reply::new(
-            200,
-            "text/html",
-            "<!doctype html><title>Welcome</title><p>Please log in to the guest network.</p>",
-        ),
-        Fault::Redirect => text(302, ""),
-        _ => text(500, ""),
-    };
-    Handled { applied: false, ..Handled::done(reply, format!("struck by the fault {fault}")) }
-}
-
 fn read_single(request: &Request<'_>) -> Result<wire::Update, Wrong> {
     let Request { method, query, content_type, body, .. } = *request;
     wire::read(wire::Request { method, query, content_type, body })
@@ -490,15 +352,6 @@ fn spend(uses: &mut VecDeque<Timestamp>, per_day: Option<usize>, now: Timestamp)
     }
     let opens = uses.front().map_or(QUOTA_WINDOW, |oldest| oldest.plus(QUOTA_WINDOW).since(now));
     Some(opens.as_secs() + 1)
-}
-
-fn spent(seconds: u64, what: &str) -> Handled {
-    let message = format!("the {what} of 24 hours are spent; the next succeeds in {seconds} seconds");
-    let reply = Reply {
-        retry_after: Some(RetryAfter::Seconds(seconds.to_string())),
-        ..Reply::json(429, &json!({ "status": 429, "message": message }))
-    };
-    Handled { applied: false, ..Handled::done(reply, format!("refused: {message}")) }
 }
 
 /// As Target writes a time: UTC, in whole seconds, without saying so. Source: Target Fetch profile API, example.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use outpost::sandbox::exchange::LoggedRequest;
 use outpost::sandbox::faults::Faults;
-use outpost::sandbox::target::{LoggedRequest, Target};
+use outpost::sandbox::target::Target;
 use outpost::store::StoreLimits;
 use serde_json::json;
 

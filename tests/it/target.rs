@@ -8,7 +8,8 @@ use outpost::core::forwarding::route::{Mode, RouteRules};
 use outpost::core::identity::IdentityKind;
 use outpost::forward::ForwarderRules;
 use outpost::inspect::status::Status;
-use outpost::sandbox::target::{LoggedRequest, Unknown};
+use outpost::sandbox::exchange::LoggedRequest;
+use outpost::sandbox::target::Unknown;
 use serde_json::{Value, json};
 
 use crate::support::{Fixture, MAPPINGS, Running, Setup, noted, rules, used};

@@ -1,0 +1,137 @@
+//! Opening: all that can fail before an agent takes events, in the order in which each builds on what is before it.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use super::destination::{destination, tell};
+use super::error::AgentError;
+use super::settings::Settings;
+use crate::adobe::Client;
+use crate::core::forwarding::link::Link;
+use crate::core::forwarding::pace::first_wait;
+use crate::core::forwarding::quota::QuotaClock;
+use crate::device::clock::Clock;
+use crate::device::metrics::Metrics;
+use crate::forward::shown::{PendingAtStart, ReadQuota};
+use crate::store::{Reader, Store, StoreError, StoreFile, StoreLimits, Writer};
+
+/// The store and the way to Target, with their clocks and quotas. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Connected {
+    pub(super) writer: Writer,
+    pub(super) client: Client,
+    pub(super) clock: Arc<Clock>,
+    pub(super) quota_clock: QuotaClock,
+    pub(super) reads: ReadQuota,
+}
+
+/// What is open once nothing can fail any more.
+pub(super) struct Opened {
+    pub(super) connected: Connected,
+    /// Ends when the last [`Writer`] is dropped and everything is committed.
+    pub(super) writer_thread: JoinHandle<()>,
+    pub(super) reader: Reader,
+    pub(super) pending_at_start: Arc<PendingAtStart>,
+    pub(super) metrics: Metrics,
+    pub(super) first_link: Link,
+}
+
+impl Opened {
+    /// Opens the store and the way to Target, and starts the writer.
+    pub(super) fn open(
+        store_file: &StoreFile,
+        device_id: &str,
+        settings: &Settings,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Self, AgentError> {
+        let Connections { mut store, snapshot, reader } = Connections::open(store_file, settings.limits)?;
+        let clock = Arc::new(Clock::new(store.counters().recorded_at));
+        // Before anything is read of what was delivered, used up or is on its way.
+        let whose = destination(&settings.target, device_id);
+        let adopted = store.transact(|store| store.adopt_destination(&whose, clock.now()))?;
+        tell(&adopted, &settings.target);
+        let (_, quota_time) = store.quota(settings.updates_per_day, Clock::system())?;
+        let quota_clock = QuotaClock::new(quota_time.at, clock.elapsed());
+        let reads = ReadQuota::new(store.read_quota(settings.reads_per_day, quota_time.at)?);
+        let metrics = Metrics::new();
+        let client = Client::measured(&settings.target, metrics.clone()).map_err(AgentError::Client)?;
+        let pending_at_start = PendingAtStart::count(snapshot).map_err(AgentError::Thread)?;
+        let (writer, writer_thread) = Writer::start_measured(store, metrics.clone()).map_err(AgentError::Thread)?;
+        tell_pending(pending_at_start.clone(), writer.clone()).map_err(AgentError::Thread)?;
+        load_key_filters(Reader::open(store_file)?, writer.clone(), stop.clone()).map_err(AgentError::Thread)?;
+        let oldest_pending = reader.oldest_pending()?;
+        let backlog_age = oldest_pending.map(|oldest| clock.now().since(oldest));
+        let first_link = first_link(backlog_age, device_id, clock.elapsed());
+        let connected = Connected { writer, client, clock, quota_clock, reads };
+        Ok(Self { connected, writer_thread, reader, pending_at_start, metrics, first_link })
+    }
+}
+
+/// The store's connections: one that writes, and those that read.
+struct Connections {
+    store: Store,
+    /// As the store is now, for what is counted beside the work.
+    snapshot: Reader,
+    reader: Reader,
+}
+
+impl Connections {
+    /// Opens a store, and mends it first if it is damaged.
+    fn open(file: &StoreFile, limits: StoreLimits) -> Result<Self, StoreError> {
+        let is_mended = Store::mend(file, Clock::system())?;
+        let store = Store::open_within(file, limits)?;
+        if is_mended && let Some(salvage) = store.last_salvage()? {
+            tracing::error!(%salvage, "the store was damaged");
+        }
+        Ok(Self { snapshot: Reader::open_snapshot(file)?, reader: Reader::open(file)?, store })
+    }
+}
+
+/// The link at the start. With a backlog that is old, thousands of devices may start in the same minute.
+fn first_link(backlog_age: Option<Duration>, device_id: &str, now: Duration) -> Link {
+    let digest = Sha256::digest(device_id);
+    // From 0 to 1, the device's own.
+    let chance = f64::from(u16::from_be_bytes([digest[0], digest[1]])) / f64::from(u16::MAX);
+    match first_wait(backlog_age.unwrap_or_default(), chance) {
+        Duration::ZERO => Link::default(),
+        wait => {
+            tracing::info!(wait_seconds = wait.as_secs(), "the backlog is old; the first request waits for its turn");
+            Link::after_outage(now + wait)
+        }
+    }
+}
+
+/// Has the store know what was pending at the start, for its history, once that is counted.
+fn tell_pending(pending: Arc<PendingAtStart>, writer: Writer) -> std::io::Result<()> {
+    let tell = move || {
+        let profiles = pending.wait().profiles;
+        // One that stops has no history to write.
+        let _ = writer.note_blocking(move |store| {
+            store.set_pending_at_start(profiles);
+            Ok(())
+        });
+    };
+    thread::Builder::new().name("tell-pending".to_owned()).spawn(tell).map(|_| ())
+}
+
+/// Loads the filters over old events, beside the work: without them recording is right, and slower on a large store.
+fn load_key_filters(reader: Reader, writer: Writer, stop: watch::Receiver<bool>) -> std::io::Result<()> {
+    let load = move || {
+        let mut adopt = |filter| {
+            let adopted = writer.act_blocking(|store| {
+                store.adopt_key_filter(filter);
+                Ok(())
+            });
+            adopted.is_ok() && !*stop.borrow()
+        };
+        let loaded = reader.load_key_filters(&mut adopt);
+        if let Err(error) = loaded {
+            tracing::warn!(%error, "the filters over old events could not be loaded; recording is slower");
+        }
+    };
+    thread::Builder::new().name("key-filters".to_owned()).spawn(load).map(|_| ())
+}

@@ -1,0 +1,112 @@
+//! Wiring: each part of an agent gets what it shares with others. Nothing runs yet.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+
+use super::changes::LiveParts;
+use super::forwarding::ForwardingParts;
+use super::housekeeping::Housekeeping;
+use super::open::Connected;
+use super::settings::LiveSettings;
+use super::watchdog::{INTERVAL, LATE_MAX, Watchdog};
+use crate::device::pulse::Pulse;
+use crate::forward::shown::{LinkView, PendingAtStart, ProfileWaits, RouteCounts};
+use crate::inspect::books::{Books, Keeper, Running};
+use crate::intake::Intake;
+use crate::intake::kinds::SharedKinds;
+use crate::store::{InFlight, Reader, StoreFile};
+
+/// What parts of an agent share.
+pub(super) struct Shared {
+    store_file: StoreFile,
+    device_id: String,
+    pub(super) connected: Connected,
+    pub(super) live: LiveSettings,
+    link: watch::Sender<LinkView>,
+    in_flight: InFlight,
+    pulse: Pulse,
+    route_counts: RouteCounts,
+    waits: ProfileWaits,
+}
+
+impl Shared {
+    pub(super) fn new(connected: Connected, store_file: StoreFile, device_id: String, live: LiveSettings) -> Self {
+        let link = watch::channel(LinkView::unknown(connected.clock.now())).0;
+        Self {
+            store_file,
+            device_id,
+            connected,
+            live,
+            link,
+            in_flight: InFlight::default(),
+            pulse: Pulse::default(),
+            route_counts: RouteCounts::default(),
+            waits: ProfileWaits::default(),
+        }
+    }
+
+    pub(super) fn intake(&self) -> Intake {
+        Intake::new(self.connected.writer.clone(), self.live.mappings.clone(), self.connected.clock.clone())
+    }
+
+    pub(super) fn housekeeping(&self) -> Housekeeping {
+        Housekeeping::new(
+            self.connected.writer.clone(),
+            self.connected.clock.clone(),
+            self.live.keep_events.subscribe(),
+        )
+    }
+
+    pub(super) fn watchdog(&self) -> Watchdog {
+        Watchdog {
+            forwarder: self.pulse.clone(),
+            writer: self.connected.writer.clone(),
+            clock: self.connected.clock.clone(),
+            late_max: LATE_MAX,
+            interval: INTERVAL,
+            link: self.link.subscribe(),
+        }
+    }
+
+    pub(super) fn forwarding(&self, session_key: Vec<u8>) -> ForwardingParts {
+        ForwardingParts {
+            connected: self.connected.clone(),
+            in_flight: self.in_flight.clone(),
+            store_file: self.store_file.clone(),
+            session_key,
+            pulse: self.pulse.clone(),
+            link_view: self.link.clone(),
+            route_counts: self.route_counts.clone(),
+            waits: self.waits.clone(),
+        }
+    }
+
+    pub(super) fn books(&self, reader: Reader, pending_at_start: Arc<PendingAtStart>, intake: SharedKinds) -> Books {
+        Books {
+            store_file: self.store_file.clone(),
+            reader: Mutex::new(reader),
+            device_id: self.device_id.clone(),
+            clock: self.connected.clock.clone(),
+            quota_clock: self.connected.quota_clock,
+            bounds: self.live.bounds.clone(),
+            mappings: self.live.mappings.clone(),
+            keeper: Keeper::Agent(Running {
+                writer: self.connected.writer.clone(),
+                client: self.connected.client.clone(),
+                reads: self.connected.reads.clone(),
+                pending_at_start,
+                in_flight: self.in_flight.clone(),
+                link: self.link.subscribe(),
+                intake,
+                route_counts: self.route_counts.clone(),
+                waits: self.waits.clone(),
+            }),
+        }
+    }
+
+    pub(super) fn into_live_parts(self) -> LiveParts {
+        let Self { device_id, connected, live, .. } = self;
+        LiveParts { connected, live, device_id }
+    }
+}
