@@ -9,7 +9,7 @@ use crate::adobe::ClientOptions;
 use crate::core::mapping::Mappings;
 use crate::core::tokens::Callers;
 use crate::device::live::Live;
-use crate::forward::shown::{Bounds, SharedBounds};
+use crate::forward::shown::Bounds;
 use crate::forward::{ForwarderRules, ForwarderSettings};
 use crate::store::StoreLimits;
 
@@ -59,7 +59,7 @@ impl Settings {
 pub(super) struct LiveSettings {
     pub(super) mappings: Live<Mappings>,
     pub(super) callers: Live<Callers>,
-    pub(super) bounds: SharedBounds,
+    pub(super) bounds: Live<Bounds>,
     pub(super) keep_events: watch::Sender<Duration>,
 }
 
@@ -68,7 +68,7 @@ impl LiveSettings {
         Self {
             mappings: Live::new(settings.mappings.clone()),
             callers: Live::new(settings.callers.clone()),
-            bounds: SharedBounds::new(settings.bounds()),
+            bounds: Live::new(settings.bounds()),
             keep_events: watch::channel(settings.keep_events).0,
         }
     }

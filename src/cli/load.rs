@@ -91,9 +91,9 @@ impl ConfigArgs {
     fn load_with(&self, sources: Sources, device_id: impl FnOnce(&AgentConfig) -> String) -> Result<Loaded, Failure> {
         let mut config = Config::parse(&sources, device_id).map_err(|problems| report(&problems))?;
         if self.sandbox {
-            config.target.endpoint = format!("http://{}", self.sandbox_listen);
-            config.target.token = None;
-            config.target.proxy = None;
+            config.target.client.endpoint = format!("http://{}", self.sandbox_listen);
+            config.target.client.token = None;
+            config.target.client.proxy = None;
         }
         Ok(Loaded { config, sources })
     }

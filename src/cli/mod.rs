@@ -8,9 +8,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
-use crate::adobe::ClientOptions;
 use crate::agent::data_dir::DataDir;
-use crate::config::{Config, StoreConfig, TargetConfig};
+use crate::config::{Config, StoreConfig};
 use crate::core::visible::visible;
 use crate::device::rights;
 use crate::store::{StoreFile, StoreLimits};
@@ -174,18 +173,6 @@ fn existing_store(config: &Config) -> Result<DataDir, Failure> {
     }
     let path = data_dir.path().display();
     Err(Failure::because(format!("there is no store in {path}; start the agent with `outpost run`")))
-}
-
-fn client_options(target: TargetConfig) -> ClientOptions {
-    ClientOptions {
-        endpoint: target.endpoint,
-        client_code: target.client_code,
-        token: target.token,
-        timeout: target.timeout,
-        connections: target.connections,
-        proxy: target.proxy,
-        tls: target.tls,
-    }
 }
 
 /// The store's file, with its key.

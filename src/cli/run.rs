@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use super::load::{self, ConfigArgs, Loaded};
-use super::{Failure, client_options, print, store_limits};
+use super::{Failure, print, store_limits};
 use crate::agent::data_dir::{DataDir, Endpoint};
 use crate::agent::{self, AgentOptions, Change, Listeners, Settings};
 use crate::config::Config;
@@ -173,7 +173,7 @@ impl Start {
 
     async fn start_sandbox(&mut self, address: SocketAddr, stop: watch::Receiver<bool>) -> Result<SocketAddr, Failure> {
         let (listener, address) = bind(address).await?;
-        self.config.target.endpoint = format!("http://{address}");
+        self.config.target.client.endpoint = format!("http://{address}");
         let target = Target::new(known_profiles(), Unknown::Vanish, Faults::default(), SANDBOX_REQUESTS_KEPT);
         tokio::spawn(Sandbox::new(target).serve(listener, stop));
         Ok(address)
@@ -205,7 +205,7 @@ pub(super) fn settings(config: Config) -> Settings {
         forwarding: config.target.forwarding.clone(),
         updates_per_day: config.target.updates_per_day,
         reads_per_day: config.target.reads_per_day,
-        target: client_options(config.target),
+        target: config.target.client,
         limits,
         keep_events: config.store.keep_events,
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::adobe::{ProxyOptions, TlsOptions, TokenSource};
+use crate::adobe::ClientOptions;
 use crate::core::mapping::Mappings;
 use crate::core::tokens::Callers;
 use crate::forward::ForwarderRules;
@@ -72,12 +72,8 @@ pub struct AgentConfig {
 /// `[target]` and the sections below it.
 #[derive(Clone, Debug)]
 pub struct TargetConfig {
-    /// The client code.
-    pub client_code: String,
-    /// Scheme and host, without a slash at the end.
-    pub endpoint: String,
-    /// The bearer token.
-    pub token: Option<TokenSource>,
+    /// How Target is reached, with `[target.http]`.
+    pub client: ClientOptions,
     /// How updates are forwarded.
     pub forwarding: ForwarderRules,
     /// `[target.quota]`.
@@ -86,14 +82,6 @@ pub struct TargetConfig {
     pub reads_per_day: u64,
     /// Time after its delivery until an unchanged value is sent again, when an event brings it.
     pub resend_after: Duration,
-    /// Time that one request may take.
-    pub timeout: Duration,
-    /// Requests in flight.
-    pub connections: usize,
-    /// The proxy on the way.
-    pub proxy: Option<ProxyOptions>,
-    /// Whom we trust, and who we are.
-    pub tls: TlsOptions,
 }
 
 /// The sections of `[intake]`.

@@ -10,7 +10,7 @@ use super::document::Table;
 use super::places::default_data_dir;
 use super::{AgentConfig, LogConfig, StoreConfig, TargetConfig};
 use super::{privacy, secret};
-use crate::adobe::{Pin, ProxyOptions, TlsOptions, single};
+use crate::adobe::{ClientOptions, Pin, ProxyOptions, TlsOptions, single};
 use crate::core::forwarding::route::{Mode, RouteRules};
 use crate::core::limits::{BATCH_ROWS_MAX, QUOTA_WINDOW, READS_PER_DAY, READS_PER_DAY_MAX};
 use crate::forward::ForwarderRules;
@@ -99,17 +99,11 @@ pub(super) fn target(top: &Table<'_, '_>) -> Option<TargetConfig> {
     };
     let Http { timeout, connections, proxy, tls } = http;
     Some(TargetConfig {
-        client_code,
-        endpoint,
-        token,
+        client: ClientOptions { endpoint, client_code, token, timeout, connections, proxy, tls },
         forwarding,
         reads_per_day: reads_per_day.unwrap_or(READS_PER_DAY),
         updates_per_day: updates_per_day.unwrap_or(UPDATES_PER_DAY),
         resend_after: resend_after.unwrap_or(StoreLimits::default().resend_after),
-        timeout,
-        connections,
-        proxy,
-        tls,
     })
 }
 

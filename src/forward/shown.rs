@@ -45,28 +45,6 @@ pub struct Bounds {
     pub max_bytes: u64,
 }
 
-/// Bounds that may change while the agent runs. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct SharedBounds(Arc<Mutex<Bounds>>);
-
-impl SharedBounds {
-    /// Bounds that may change.
-    #[must_use]
-    pub fn new(bounds: Bounds) -> Self {
-        Self(Arc::new(Mutex::new(bounds)))
-    }
-
-    /// Others hold from now on.
-    pub fn replace(&self, bounds: Bounds) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = bounds;
-    }
-
-    /// What holds now.
-    pub fn now(&self) -> Bounds {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Which way updates went since the start, shared with whoever shows it.
 #[derive(Clone, Debug, Default)]
 pub struct RouteCounts(Arc<[AtomicU64; Route::ALL.len()]>);

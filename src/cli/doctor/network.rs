@@ -3,8 +3,8 @@
 use super::{Finding, Level};
 use crate::adobe::diagnose::{self, Issuer};
 use crate::adobe::{Client, ClientOptions, Reply};
-use crate::cli::{client_options, small_runtime};
-use crate::config::{Config, TargetConfig};
+use crate::cli::small_runtime;
+use crate::config::Config;
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
@@ -17,9 +17,8 @@ const PUBLIC_ISSUERS: [&str; 8] =
     ["DigiCert", "Let's Encrypt", "GlobalSign", "Sectigo", "Amazon", "Entrust", "Google Trust", "GeoTrust"];
 
 pub(super) fn examine(config: Config) -> Vec<Finding> {
-    let TargetConfig { token, .. } = &config.target;
-    let has_token = token.is_some();
-    let options = client_options(config.target);
+    let options = config.target.client;
+    let has_token = options.token.is_some();
     let Ok(runtime) = small_runtime() else { return Vec::new() };
     runtime.block_on(async {
         let mut findings = vec![proxy(&options), name(&options).await, tls(&options).await];

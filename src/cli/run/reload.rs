@@ -90,7 +90,7 @@ impl Reloader {
         });
         let mut config = loaded.await.map_err(|error| error.to_string())??;
         if let Some(endpoint) = &self.endpoint {
-            config.target.endpoint.clone_from(endpoint);
+            config.target.client.endpoint.clone_from(endpoint);
         }
         let needs_restart = self.needs_restart(&config);
         let level = config.log.level;

@@ -14,7 +14,7 @@ use crate::core::mapping::Mappings;
 use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
 use crate::device::live::Live;
-use crate::forward::shown::SharedBounds;
+use crate::forward::shown::Bounds;
 use crate::inspect::Unanswered;
 use crate::inspect::forget::{Forgetting, Forgotten};
 use crate::inspect::history::{History, HistoryMoment};
@@ -44,7 +44,7 @@ pub struct Books {
     /// The quota's clock.
     pub quota_clock: QuotaClock,
     /// The configured bounds, which may change.
-    pub bounds: SharedBounds,
+    pub bounds: Live<Bounds>,
     /// What events mean, and how identities are stored.
     pub mappings: Live<Mappings>,
     /// Who keeps them.
@@ -68,7 +68,7 @@ impl Books {
             device_id,
             clock,
             quota_clock,
-            bounds: SharedBounds::new(bounds),
+            bounds: Live::new(bounds),
             mappings: Live::new(mappings),
             keeper: Keeper::nobody(target, limits),
         })
