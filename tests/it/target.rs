@@ -12,7 +12,7 @@ use outpost::sandbox::exchange::LoggedRequest;
 use outpost::sandbox::target::Unknown;
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, MAPPINGS, Running, Setup, noted, rules, used};
+use crate::support::{Fixture, MAPPINGS, Running, Setup, noted, rules, used, write_private};
 
 /// A sandbox like the real one, and an agent with the defaults of the contract.
 pub fn setup() -> Setup {
@@ -445,7 +445,7 @@ async fn the_delivery_api_asks_to_wait_with_420() {
 async fn a_token_that_was_reset_pauses_the_link_until_its_file_changes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("target.token");
-    std::fs::write(&path, "old\n").unwrap();
+    write_private(&path, "old\n");
     let fixture = Setup { token: Some(TokenSource::File(path.clone())), ..setup() }.start().await;
     learn(&fixture, "7");
     fixture.sandbox.target().token = Some("old".to_owned());
