@@ -49,6 +49,9 @@ _outpost() {
             outpost,reload)
                 cmd="outpost__subcmd__reload"
                 ;;
+            outpost,retry-now)
+                cmd="outpost__subcmd__retry__subcmd__now"
+                ;;
             outpost,run)
                 cmd="outpost__subcmd__run"
                 ;;
@@ -99,6 +102,9 @@ _outpost() {
                 ;;
             outpost__subcmd__help,reload)
                 cmd="outpost__subcmd__help__subcmd__reload"
+                ;;
+            outpost__subcmd__help,retry-now)
+                cmd="outpost__subcmd__help__subcmd__retry__subcmd__now"
                 ;;
             outpost__subcmd__help,run)
                 cmd="outpost__subcmd__help__subcmd__run"
@@ -251,7 +257,7 @@ _outpost() {
 
     case "${cmd}" in
         outpost)
-            opts="-h -V --help --version run record status check preview rejected explain verify forget doctor token rekey log reload sandbox service help"
+            opts="-h -V --help --version run record status check preview rejected explain verify forget doctor token rekey log reload retry-now sandbox service help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -373,7 +379,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__help)
-            opts="run record status check preview rejected explain verify forget doctor token rekey log reload sandbox service help"
+            opts="run record status check preview rejected explain verify forget doctor token rekey log reload retry-now sandbox service help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -583,6 +589,20 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__help__subcmd__reload)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__help__subcmd__retry__subcmd__now)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1139,6 +1159,32 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__reload)
+            opts="-c -h --config --sandbox --sandbox-listen --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__retry__subcmd__now)
             opts="-c -h --config --sandbox --sandbox-listen --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

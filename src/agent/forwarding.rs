@@ -2,8 +2,9 @@
 //! of the process.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::open::Connected;
@@ -29,6 +30,7 @@ pub(super) struct ForwardingParts {
     pub(super) link_view: watch::Sender<LinkView>,
     pub(super) route_counts: RouteCounts,
     pub(super) waits: ProfileWaits,
+    pub(super) try_now: Arc<Notify>,
 }
 
 /// The forwarder that runs.
@@ -144,6 +146,7 @@ impl ForwardingParts {
             store_file: self.store_file,
             route_counts: self.route_counts,
             waits: self.waits,
+            try_now: self.try_now,
         }))
     }
 }

@@ -120,13 +120,13 @@ fn start(
     let intake = shared.intake();
     let (intake_views, intake_works) = kinds.open(&intake, stop);
     let sessions = Arc::new(Sessions::default());
+    let books = Arc::new(shared.books(reader, pending_at_start, intake_views));
     let api = Api {
         intake,
         admission: Admission::default(),
-        books: Arc::new(shared.books(reader, pending_at_start, intake_views)),
+        books: books.clone(),
         metrics,
         sessions: sessions.clone(),
-        target_host: settings.target.host(),
         log_level,
         reload,
         stop: stop.clone(),
@@ -135,7 +135,7 @@ fn start(
     let mut tasks = JoinSet::new();
     tasks.spawn(shared.housekeeping().run(stop.clone()));
     tasks.spawn(refresh_certificates(shared.connected.client.clone(), stop.clone()));
-    tasks.spawn(shared.watchdog().run(stop.clone(), || std::process::exit(1)));
+    tasks.spawn(shared.watchdog(books).run(stop.clone(), || std::process::exit(1)));
     for work in intake_works {
         tasks.spawn(work);
     }

@@ -36,8 +36,10 @@ pub struct Watchdog {
     pub late_max: Duration,
     /// Interval of its checks; [`INTERVAL`].
     pub interval: Duration,
-    /// The link, for the line that systemd shows.
+    /// The link: with it the verdict may change.
     pub link: watch::Receiver<LinkView>,
+    /// What systemd is told of the device; asked beside the async threads.
+    pub verdict: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
 enum Wake {
@@ -55,9 +57,8 @@ impl Watchdog {
         // Ticks keep their time, however often the link changes.
         let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
         loop {
-            let view = self.link.borrow_and_update().clone();
-            let reason = view.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            supervisor::tell(News::Status(&format!("{}{reason}", view.state.name())));
+            self.link.mark_unchanged();
+            self.tell_verdict().await;
             let wake = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 _ = self.link.changed() => Wake::Link,
@@ -82,6 +83,13 @@ impl Watchdog {
             }
         }
         supervisor::tell(News::Stopping);
+    }
+
+    async fn tell_verdict(&self) {
+        let verdict = self.verdict.clone();
+        if let Ok(Some(line)) = tokio::task::spawn_blocking(move || verdict()).await {
+            supervisor::tell(News::Status(&line));
+        }
     }
 
     /// Returns whether a part makes no progress, and says which.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::changes::LiveParts;
 use super::forwarding::ForwardingParts;
@@ -28,6 +28,7 @@ pub(super) struct Shared {
     pulse: Pulse,
     route_counts: RouteCounts,
     waits: ProfileWaits,
+    try_now: Arc<Notify>,
 }
 
 impl Shared {
@@ -43,6 +44,7 @@ impl Shared {
             pulse: Pulse::default(),
             route_counts: RouteCounts::default(),
             waits: ProfileWaits::default(),
+            try_now: Arc::default(),
         }
     }
 
@@ -58,7 +60,7 @@ impl Shared {
         )
     }
 
-    pub(super) fn watchdog(&self) -> Watchdog {
+    pub(super) fn watchdog(&self, books: Arc<Books>) -> Watchdog {
         Watchdog {
             forwarder: self.pulse.clone(),
             writer: self.connected.writer.clone(),
@@ -66,6 +68,7 @@ impl Shared {
             late_max: LATE_MAX,
             interval: INTERVAL,
             link: self.link.subscribe(),
+            verdict: Arc::new(move || books.status().ok().map(|status| status.verdict.line())),
         }
     }
 
@@ -79,6 +82,7 @@ impl Shared {
             link_view: self.link.clone(),
             route_counts: self.route_counts.clone(),
             waits: self.waits.clone(),
+            try_now: self.try_now.clone(),
         }
     }
 
@@ -101,6 +105,7 @@ impl Shared {
                 intake,
                 route_counts: self.route_counts.clone(),
                 waits: self.waits.clone(),
+                try_now: self.try_now.clone(),
             }),
         }
     }

@@ -12,6 +12,7 @@ use super::{Failure, print, small_runtime};
 use crate::agent::data_dir::DataDir;
 use crate::config::{Config, Sources};
 use crate::core::limits::EVENT_TIME_AHEAD_MAX;
+use crate::core::verdict;
 use crate::core::visible::one_line;
 use crate::device::clock::Clock;
 use crate::device::rights::is_root;
@@ -232,9 +233,15 @@ fn agent(status: Option<&Status>) -> Vec<Finding> {
     let Some(status) = status else {
         return vec![Finding::new("agent", Level::Fail, "it does not run; start it with `outpost run`")];
     };
+    let verdict = match status.verdict.level {
+        verdict::Level::Well => Level::Ok,
+        verdict::Level::Waiting => Level::Warn,
+        verdict::Level::Attention | verdict::Level::Refusing => Level::Fail,
+    };
     let reason = status.link_reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let link = match status.link.as_str() {
         "online" => Level::Ok,
+        "unknown" if status.pending.profiles == 0 => Level::Ok,
         "unknown" => Level::Warn,
         _ => Level::Fail,
     };
@@ -264,6 +271,7 @@ fn agent(status: Option<&Status>) -> Vec<Finding> {
     };
     vec![
         Finding::new("agent", Level::Ok, format!("runs, version {}", status.version)),
+        Finding::new("verdict", verdict, format!("{} {}", status.verdict.text, status.verdict.what_to_do).trim_end()),
         Finding::new("link", link, format!("{}{reason}", status.link)),
         Finding::new("quota", quota.0, quota.1),
         Finding::new("reading", reads.0, reads.1),

@@ -27,6 +27,7 @@ mod record;
 mod rejected;
 mod rekey;
 mod reload;
+mod retry_now;
 mod run;
 mod sandbox;
 mod service;
@@ -62,6 +63,7 @@ enum Command {
     Rekey(rekey::Args),
     Log(log::Args),
     Reload(reload::Args),
+    RetryNow(retry_now::Args),
     Sandbox(sandbox::Args),
     Service(service::Args),
 }
@@ -91,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Rekey(args) => rekey::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Reload(args) => reload::run(&args),
+        Command::RetryNow(args) => retry_now::run(&args),
         Command::Sandbox(args) => sandbox::run(args),
         Command::Service(args) => service::run(args),
     };

@@ -12,7 +12,7 @@ use crate::agent::data_dir::DataDir;
 use crate::config::Config;
 use crate::core::visible::one_line;
 use crate::http::page::PageCode;
-use crate::inspect::status::{BatchView, RouteCount, Status, StoreCounts};
+use crate::inspect::status::{BatchView, EventCounts, RouteCount, Status, StoreCounts};
 use crate::intake::view::Shown;
 
 /// How often `--watch` looks.
@@ -99,25 +99,12 @@ fn table(status: &Status) -> String {
         0 => String::new(),
         count => format!(", {count} to profiles that Target may not have"),
     };
-    let unconsented = match events.unconsented {
-        0 => String::new(),
-        count => format!(", {count} without consent and not stored"),
-    };
-    let differing = match events.differing {
-        0 => String::new(),
-        count => format!(" ({count} of them with other content than their id had: not recorded)"),
-    };
+    let next = status.next_try_at.as_deref().map(|at| format!(", next try at {at}")).unwrap_or_default();
     let opens = quota.opens_at.as_deref().map(|at| format!(", spent until {at}")).unwrap_or_default();
-    [
+    let rows = [
         ("device", format!("{}, outpost {}, up {} s", status.device_id, status.version, status.uptime_seconds)),
-        ("link", format!("{}{reason} (since {})", status.link, status.link_since)),
-        (
-            "events",
-            format!(
-                "{} recorded, {} duplicate{differing}, {} unmapped, {} rejected{unconsented}",
-                events.recorded, events.duplicate, events.unmapped, events.rejected
-            ),
-        ),
+        ("link", format!("{}{reason} (since {}{next})", status.link, status.link_since)),
+        ("events", recorded(events)),
         (
             "pending",
             format!(
@@ -142,12 +129,26 @@ fn table(status: &Status) -> String {
         ("quota", format!("{} of {} used in 24 hours{opens}", quota.used, quota.updates_per_day)),
         ("store", room(store)),
     ]
-    .map(|(name, value)| format!("{name:<10}{value}"))
-    .into_iter()
-    .chain(status.intake.shown().map(Shown::line).chain(store.salvage.clone()).map(|line| one_line(&line).into_owned()))
-    .chain(store.destination_words())
-    .collect::<Vec<_>>()
-    .join("\n")
+    .map(|(name, value)| format!("{name:<10}{value}"));
+    let verdict = status.verdict.rows().into_iter().map(|(name, words)| format!("{name:<10}{}", one_line(&words)));
+    let intake = status.intake.shown().map(Shown::line).chain(store.salvage.clone());
+    let intake = intake.map(|line| one_line(&line).into_owned());
+    verdict.chain(rows).chain(intake).chain(store.destination_words()).collect::<Vec<_>>().join("\n")
+}
+
+fn recorded(events: &EventCounts) -> String {
+    let unconsented = match events.unconsented {
+        0 => String::new(),
+        count => format!(", {count} without consent and not stored"),
+    };
+    let differing = match events.differing {
+        0 => String::new(),
+        count => format!(" ({count} of them with other content than their id had: not recorded)"),
+    };
+    format!(
+        "{} recorded, {} duplicate{differing}, {} unmapped, {} rejected{unconsented}",
+        events.recorded, events.duplicate, events.unmapped, events.rejected
+    )
 }
 
 fn room(store: &StoreCounts) -> String {

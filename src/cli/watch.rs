@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use crate::core::verdict::Level;
 use crate::core::visible::one_line;
 use crate::inspect::status::Status;
 
@@ -46,18 +47,23 @@ impl Watch {
 
     /// The view of a terminal: each line is cleared to its end, so that nothing flickers.
     pub(super) fn screen(&self, status: &Status) -> String {
-        let colour = match status.link.as_str() {
-            "online" => 32,
-            "offline" | "paused" => 33,
-            "blocked" => 31,
-            _ => 90,
+        let colour = match status.verdict.level {
+            Level::Well => 32,
+            Level::Waiting => 90,
+            Level::Attention => 33,
+            Level::Refusing => 31,
         };
         let reason = status.link_reason.as_deref().map(|reason| format!("  {}", one_line(reason))).unwrap_or_default();
         let quota = &status.quota;
         let mut lines = vec![
             format!("\x1b[1mOutpost\x1b[0m  {}  {}", status.device_id, status.version),
             String::new(),
-            format!("link       \x1b[{colour}m● {}\x1b[0m{reason}", status.link),
+            format!(
+                "verdict    \x1b[{colour}m● {}\x1b[0m  {}",
+                status.verdict.level.name(),
+                one_line(&status.verdict.text)
+            ),
+            format!("link       {}{reason}", status.link),
             format!(
                 "recorded   {:>9}  {:>7.1}/s  {}",
                 status.events.recorded,
@@ -98,7 +104,8 @@ impl Watch {
     /// One line, for a file or another program.
     pub(super) fn line(&self, status: &Status) -> String {
         format!(
-            "link={} recorded={} delivered={} pending={} oldest_seconds={} rejected={} quota_remaining={}",
+            "verdict={} link={} recorded={} delivered={} pending={} oldest_seconds={} rejected={} quota_remaining={}",
+            status.verdict.level.name(),
             status.link,
             status.events.recorded,
             status.delivered.updates,

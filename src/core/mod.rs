@@ -16,6 +16,8 @@ pub mod reason;
 
 pub mod visible;
 
+pub mod verdict;
+
 pub mod attribute;
 
 pub mod event;

@@ -3,20 +3,20 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::core::{Action, Core, CoreParts, ForwarderSettings, Input, Moment, News};
 use super::errands::{Done, Errands};
 use crate::adobe::{Client, Outcome};
-use crate::core::forwarding::link::{Link, LinkState};
+use crate::core::forwarding::link::{Link, LinkState, LinkWait};
 use crate::core::forwarding::quota::{Quota, QuotaClock, QuotaTime};
 use crate::core::limits::STOP_TIMEOUT;
 use crate::device::clock::Clock;
 use crate::device::network::NetworkWatch;
 use crate::device::pulse::Pulse;
-use crate::forward::shown::{LinkView, ProfileWait, ProfileWaits, ReadQuota, RouteCounts};
+use crate::forward::shown::{LinkView, ProfileWait, ProfileWaits, ReadQuota, RouteCounts, ShownWait};
 use crate::store::{BatchHead, Outbox, StoreFile, Writer};
 
 /// Interval at which a token's file is looked at while the link is paused.
@@ -60,6 +60,8 @@ pub struct ForwarderParts {
     pub route_counts: RouteCounts,
     /// Where it is shown why profiles wait, each alone.
     pub waits: ProfileWaits,
+    /// Told when somebody wants it tried now.
+    pub try_now: Arc<Notify>,
 }
 
 /// The forwarder.
@@ -79,6 +81,9 @@ pub struct Forwarder {
     link_view: watch::Sender<LinkView>,
     route_counts: RouteCounts,
     waits: ProfileWaits,
+    try_now: Arc<Notify>,
+    /// The wait of the link that is shown.
+    shown_wait: Option<LinkWait>,
 }
 
 impl Forwarder {
@@ -116,6 +121,8 @@ impl Forwarder {
             link_view: parts.link_view,
             route_counts: parts.route_counts,
             waits: parts.waits,
+            try_now: parts.try_now,
+            shown_wait: None,
         }
     }
 
@@ -131,6 +138,7 @@ impl Forwarder {
                 // Not asked for while there is enough to do: intake need not wake us for every commit.
                 () = outbox_changed.notified(), if !self.core.may_have_more() => Some(Input::OutboxChanged),
                 () = self.network.changed() => Some(Input::NetworkChanged),
+                () = self.try_now.notified() => Some(Input::TryNow),
                 // One that ends means that the agent stops.
                 Ok(()) = self.settings.changed() => Some(self.settings_changed()),
                 () = wait(wake) => None,
@@ -217,6 +225,7 @@ impl Forwarder {
             };
             self.waits.replace(waits.into_iter().map(wait).collect());
         }
+        self.show_wait();
         for news in self.core.take_news() {
             match news {
                 News::Link => self.show_link(),
@@ -243,6 +252,18 @@ impl Forwarder {
         self.link_view.send_modify(|view| {
             (view.state, view.reason, view.since) = (state, reason, since);
         });
+    }
+
+    fn show_wait(&mut self) {
+        let elapsed = self.clock.elapsed();
+        let wait = self.core.link().wait(elapsed);
+        if std::mem::replace(&mut self.shown_wait, wait) != wait {
+            let shown = wait.map(|LinkWait { until, is_told }| ShownWait {
+                until: self.clock.now().plus(until.saturating_sub(elapsed)),
+                is_told,
+            });
+            self.link_view.send_modify(|view| view.wait = shown);
+        }
     }
 
     fn show_quota(&self, opens_in: Option<Duration>) {

@@ -20,17 +20,28 @@ pub struct LinkView {
     pub reason: Option<String>,
     /// Since when it is in this state.
     pub since: Timestamp,
+    /// Until when nothing is sent, while that is so.
+    pub wait: Option<ShownWait>,
     /// When the quota has room again, while it is spent.
     pub quota_opens_at: Option<Timestamp>,
     /// Why profiles are not read, while they should be.
     pub reads_denied: Option<String>,
 }
 
+/// A wait of the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShownWait {
+    /// When the next request is sent.
+    pub until: Timestamp,
+    /// True if Target asked for it.
+    pub is_told: bool,
+}
+
 impl LinkView {
     /// A link of which nothing is known yet.
     #[must_use]
     pub const fn unknown(since: Timestamp) -> Self {
-        Self { state: LinkState::Unknown, reason: None, since, quota_opens_at: None, reads_denied: None }
+        Self { state: LinkState::Unknown, reason: None, since, wait: None, quota_opens_at: None, reads_denied: None }
     }
 }
 

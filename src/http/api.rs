@@ -39,8 +39,6 @@ pub struct Api {
     pub metrics: Metrics,
     /// Browsers that may look at the page.
     pub sessions: Arc<Sessions>,
-    /// Where updates go, for the page's words.
-    pub target_host: String,
     /// The level of log lines; none where somebody else logs.
     pub log_level: Option<LogLevel>,
     /// Where a reload is asked for; none where nobody reloads.
@@ -82,6 +80,7 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/v1/rejected/{id}", get(rejected_item).delete(drop_rejected))
         .route("/v1/rejected/{id}/retry", post(retry_rejected))
         .route("/v1/reload", post(reload))
+        .route("/v1/retry-now", post(retry_now))
         .route("/v1/log", get(log_level).post(set_log_level))
         .route("/metrics", get(metrics))
         .route("/openapi.json", get(openapi))
@@ -191,6 +190,11 @@ fn rejected_id(id: &str) -> Result<i64, Problem> {
     id.parse().map_err(|_| Problem::not_found("the number of a rejected event or update must be whole, such as 17"))
 }
 
+/// The answer to `POST /v1/retry-now`.
+async fn retry_now(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
+    answer(&api, Books::retry_now).await
+}
+
 async fn reload(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
     let reload = api.reload.as_ref().ok_or_else(|| Problem::not_found("this agent has no configuration of its own"))?;
     let (answer, answered) = oneshot::channel();
@@ -256,9 +260,12 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
+/// Ready is who takes events: not one whose store is full, whose disk is low, or whose last write failed.
 async fn readyz(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
-    ask(&api, Books::check).await?;
-    Ok("ok\n")
+    match ask(&api, Books::readiness).await? {
+        None => Ok("ok\n"),
+        Some(why) => Err(Problem::not_ready(&why)),
+    }
 }
 
 /// Answers with the document of a question.

@@ -119,6 +119,17 @@ impl Problem {
         )
     }
 
+    /// Events are refused now.
+    #[must_use]
+    pub fn not_ready(why: &str) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "urn:outpost:problem:not-ready",
+            "new events are refused",
+            format!("new events are refused: {why}"),
+        )
+    }
+
     /// There is nothing at this path.
     #[must_use]
     pub fn not_found(detail: impl Into<String>) -> Self {

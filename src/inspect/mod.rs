@@ -5,6 +5,8 @@ mod unanswered;
 
 pub mod status;
 
+mod verdict;
+
 pub mod history;
 
 pub mod profile;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::forwarding::link::LinkState;
 use crate::core::forwarding::route::Route;
 use crate::core::timestamp::Timestamp;
+use crate::core::verdict::{Level, Verdict};
 use crate::device::metrics::Number;
 use crate::intake::kinds::KindViews;
 use crate::store::{BatchHead, Counters, Totals};
@@ -13,6 +14,18 @@ use crate::store::{BatchHead, Counters, Totals};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Status {
+    /// What is the matter, and what to do about it: the worst of all below.
+    #[serde(default)]
+    pub verdict: Verdict,
+    /// When the next request is sent, while the link waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try_at: Option<String>,
+    /// True while the link waits since Target asked for it.
+    #[serde(default)]
+    pub is_told_to_wait: bool,
+    /// False for a store at rest.
+    #[serde(default = "yes")]
+    pub is_running: bool,
     pub link: String,
     pub link_reason: Option<String>,
     pub link_since: String,
@@ -31,12 +44,40 @@ pub struct Status {
     /// Reading profiles: before they are sent, and back.
     pub reads: ReadCounts,
     pub store: StoreCounts,
+    /// Mappings that are configured.
+    #[serde(default)]
+    pub mappings: usize,
+    /// By how much the system's clock is behind the newest event, where that is more than events may be ahead of it.
+    #[serde(default)]
+    pub clock_behind_seconds: u64,
     pub version: String,
     pub device_id: String,
     pub uptime_seconds: u64,
     /// Totals of the store, for metrics; no part of the document.
     #[serde(skip)]
     pub totals: Totals,
+}
+
+/// The answer of `POST /v1/retry-now`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RetriedNow {
+    /// Profiles that wait.
+    pub pending_profiles: i64,
+    /// Until when nothing is tried all the same, since Target asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_until: Option<String>,
+}
+
+impl RetriedNow {
+    /// What comes of it, in a sentence.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match (&self.waits_until, self.pending_profiles) {
+            (Some(at), _) => format!("Adobe Target asked this device to wait: nothing is tried before {at}."),
+            (None, 0) => "Nothing waits: there is nothing to try.".to_owned(),
+            (None, _) => "It is tried now.".to_owned(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -153,6 +194,9 @@ pub struct StoreCounts {
     pub max_bytes: u64,
     pub log_bytes: u64,
     pub is_full: bool,
+    /// Why new events are refused, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refuses: Option<String>,
     pub disk_free_bytes: Option<u64>,
     /// Profiles that Target has, and that were purged for room since the store was made.
     #[serde(default)]
@@ -162,6 +206,11 @@ pub struct StoreCounts {
     /// Until when deliveries went to another client code or endpoint, for a while after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_changed_at: Option<String>,
+}
+
+/// An agent that does not say so is one that answers.
+const fn yes() -> bool {
+    true
 }
 
 impl StoreCounts {
@@ -196,7 +245,10 @@ impl Status {
     pub fn numbers(&self) -> Vec<Number> {
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let Self { events, pending, quota, store, .. } = self;
-        let is_up = self.link == LinkState::Online.name();
+        // One that has nothing to send has nothing that would show whether Target answers.
+        let is_idle = self.link == LinkState::Unknown.name() && pending.profiles == 0;
+        let is_up = self.link == LinkState::Online.name() || is_idle;
+        let level = Level::ALL.iter().position(|level| *level == self.verdict.level);
         let rejected = self.rejected.events + self.rejected.updates;
         let disk_free = store.disk_free_bytes.unwrap_or(0);
         let (total, gauge) = (Number::total, Number::gauge);
@@ -215,8 +267,20 @@ impl Status {
                 "Single updates that the quota of 24 hours still allows.",
                 signed(quota.remaining),
             ),
+            gauge(
+                "quota_updates_per_day",
+                "Single updates that the quota of 24 hours allows.",
+                signed(quota.updates_per_day),
+            ),
             gauge("store_bytes", "Bytes that the store takes on disk.", signed(store.bytes)),
-            gauge("link_up", "1 while Target answers, else 0.", i64::from(is_up)),
+            gauge("store_max_bytes", "Bytes that the store may take on disk.", signed(store.max_bytes)),
+            gauge("store_full", "1 while new events are refused, else 0.", i64::from(store.refuses.is_some())),
+            gauge("link_up", "1 while Target answers, or nothing is to be sent, else 0.", i64::from(is_up)),
+            gauge(
+                "verdict",
+                "How the device does: 0 well, 1 waiting, 2 needs attention, 3 refuses events.",
+                signed(level.unwrap_or_default() as u64),
+            ),
             gauge("rejected", "Rejected events and updates that wait for a decision.", rejected),
             gauge("disk_free_bytes", "Bytes that are free on the disk of the store.", signed(disk_free)),
             gauge("uptime_seconds", "Time since the agent started.", signed(self.uptime_seconds)),

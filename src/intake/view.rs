@@ -9,6 +9,18 @@ pub trait Shown {
 
     /// The number of the status page.
     fn figure(&self) -> Figure;
+
+    /// What is the matter, if anything is.
+    fn trouble(&self) -> Option<Trouble>;
+}
+
+/// What is the matter with a way in, as clauses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Something waits, and goes on by itself.
+    Waits(String),
+    /// Somebody should do something; what, in sentences.
+    Needs(String, &'static str),
 }
 
 /// A number of the status page, with words below it.

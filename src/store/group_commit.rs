@@ -26,6 +26,8 @@ pub(super) struct Told {
     pub(super) outbox_changed: Arc<Notify>,
     pub(super) room: watch::Sender<Room>,
     pub(super) damaged: watch::Sender<bool>,
+    /// Why the last write failed.
+    pub(super) failure: watch::Sender<Option<String>>,
 }
 
 /// The loop of the writer's thread.
@@ -140,6 +142,9 @@ impl GroupCommit {
         self.room_events += group.size;
         self.queue.committed(&group, took);
         let has_changed = self.publish();
+        if result.is_ok() && has_changed {
+            self.told.failure.send_if_modified(|failure| failure.take().is_some());
+        }
         for (job, failed) in group.jobs {
             let failed = failed.map(|error| self.store.name_bound(error)).inspect(|error| self.failed(error));
             job.tell(failed.map_or_else(|| result.as_ref().copied().map_err(StoreError::repeated), Err));
@@ -151,9 +156,11 @@ impl GroupCommit {
 
     /// Draws from an error what is to be known beyond those who wait.
     fn failed(&self, error: &StoreError) {
-        if let StoreError::Full(full) = error {
+        match error {
             // What is left is too little for these; it is looked at again before the next.
-            self.told.room.send_replace(Room::Full(*full));
+            StoreError::Full(full) => drop(self.told.room.send_replace(Room::Full(*full))),
+            StoreError::Write(source) => drop(self.told.failure.send_replace(Some(source.to_string()))),
+            _ => {}
         }
         if error.is_corruption() {
             self.damaged();

@@ -26,6 +26,7 @@ pub struct Writer {
     outbox_changed: Arc<Notify>,
     room: watch::Receiver<Room>,
     damaged: watch::Receiver<bool>,
+    failure: watch::Receiver<Option<String>>,
 }
 
 impl Writer {
@@ -45,6 +46,7 @@ impl Writer {
         let (jobs, waiting) = channel();
         let (room_sender, room) = watch::channel(Room::Enough);
         let (damaged_sender, damaged) = watch::channel(false);
+        let (failure_sender, failure) = watch::channel(None);
         let counters = Arc::new(Mutex::new(store.counters()));
         let outbox_changed = Arc::new(Notify::new());
         let told = Told {
@@ -52,8 +54,9 @@ impl Writer {
             outbox_changed: outbox_changed.clone(),
             room: room_sender,
             damaged: damaged_sender,
+            failure: failure_sender,
         };
-        let writer = Self { jobs, counters, outbox_changed, room, damaged };
+        let writer = Self { jobs, counters, outbox_changed, room, damaged, failure };
         let writing = GroupCommit::new(store, metrics, Queue::new(waiting), told);
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writing.run())?;
         Ok((writer, thread))
@@ -152,6 +155,12 @@ impl Writer {
     #[must_use]
     pub fn room(&self) -> watch::Receiver<Room> {
         self.room.clone()
+    }
+
+    /// Returns why the last write failed, until one succeeds; that there is no room is told by [`Self::room`].
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.failure.borrow().clone()
     }
 
     /// Takes in an error of somebody who reads: if it means that the file is damaged, the next start mends it.

@@ -13,10 +13,10 @@ const { chromium } = require("playwright-core");
 const [outpost, shots] = process.argv.slice(2);
 const PATIENCE_MS = 60_000;
 const STATES = [
-  ["online", "", "Connected to Adobe Target"],
-  ["offline", "outage", "Not connected"],
-  ["blocked", "portal", "Something stands in the way"],
-  ["paused", "401", "Adobe Target does not accept our token"],
+  ["online", "", "well", "All that was recorded is at Adobe Target"],
+  ["offline", "outage", "waiting", "Adobe Target is not reached"],
+  ["blocked", "portal", "attention", "Something answers in Adobe Target's place"],
+  ["paused", "401", "attention", "Adobe Target does not accept the token"],
 ];
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "outpost-page-"));
@@ -92,30 +92,30 @@ set = { note = "data.note" }
   problems.length = 0; // The browser reports the 401.
   await page.goto(first);
   assert.strictEqual(page.url(), home);
-  assert.strictEqual(await page.locator("h1").textContent(), "Not tried yet");
+  assert.strictEqual(await page.locator("h1").textContent(), "Ready: nothing was recorded yet.");
   const again = await browser.newContext();
   const other = await again.newPage();
   await other.goto(first);
   assert.strictEqual(await other.locator("h1").textContent(), "This page is locked", "a link works once");
   await again.close();
 
-  for (const [state, fault, title] of STATES) {
+  for (const [state, fault, level, title] of STATES) {
     await tell("faults", "PUT", fault);
     record(`${state}-1`, { card: "123456", note: state });
     // The page is live: nobody reloads it.
-    await page.locator(`#link.${state} h1`, { hasText: title }).waitFor();
+    await page.locator(`#link.${level} h1`, { hasText: title }).waitFor();
     await check(page, state);
     await page.screenshot({ path: path.join(shots, `${state}.png`), fullPage: true });
     // Back, so that the next failure is the first in a row.
     await tell("faults", "DELETE");
-    await page.locator("#link.online").waitFor();
+    await page.locator("#link.well").waitFor();
   }
   // From "the kiosk says blocked" to the cause, with the page alone.
   await tell("faults", "PUT", "portal");
   record("blocked-2", { card: "123456", note: "again" });
-  await page.locator("#link.blocked", { hasText: "login page" }).waitFor();
+  await page.locator("#link.attention", { hasText: "login page" }).waitFor();
   await tell("faults", "DELETE");
-  await page.locator("#link.online").waitFor();
+  await page.locator("#link.well").waitFor();
 
   await tell("faults", "PUT", "refuse=note*1");
   record("refused", { card: "7", note: "refused once" });
@@ -149,7 +149,7 @@ set = { note = "data.note" }
   const plain = await browser.newContext({ javaScriptEnabled: false });
   const still = await plain.newPage();
   await still.goto(link());
-  assert.strictEqual(await still.locator("h1").textContent(), "Connected to Adobe Target");
+  assert.match(await still.locator("#link").textContent(), /Connected to Adobe Target since/);
 
   // A page of another port of this device is the same site, and changes nothing all the same.
   const cookies = (await context.cookies(home)).map(({ name, value }) => `${name}=${value}`).join("; ");

@@ -9,9 +9,13 @@ use crate::support::MAPPINGS;
 
 /// What only a running agent knows of the status: the link, which way it sent, and until when the quota is spent. And what
 /// goes on by itself between two looks.
-const OF_ONE_LOOK: [&str; 10] = [
+const OF_ONE_LOOK: [&str; 14] = [
     "/link",
     "/link_reason",
+    "/verdict",
+    "/is_running",
+    "/next_try_at",
+    "/is_told_to_wait",
     "/link_since",
     "/uptime_seconds",
     "/routes",

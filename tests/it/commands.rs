@@ -379,7 +379,7 @@ fn the_log_level_can_be_changed_for_a_while() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn systemd_is_told_when_the_agent_is_ready_and_how_the_link_is() {
+fn systemd_is_told_when_the_agent_is_ready_and_how_it_does() {
     let device = Device::new();
     let path = device.dir.path().join("notify");
     let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
@@ -387,7 +387,7 @@ fn systemd_is_told_when_the_agent_is_ready_and_how_the_link_is() {
     let agent = device.run_with(&[("NOTIFY_SOCKET", path.to_str().unwrap())]);
     let mut told = String::new();
     let mut buffer = [0; 1_024];
-    while !(told.contains("READY=1") && told.contains("STATUS=unknown")) {
+    while !(told.contains("READY=1") && told.contains("STATUS=well: Ready")) {
         let read = socket.recv(&mut buffer).expect("systemd is told");
         told.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
     }
@@ -411,6 +411,8 @@ fn status_is_a_screenful() {
     assert_eq!(
         names,
         [
+            "verdict",
+            "Start",
             "device",
             "link",
             "events",

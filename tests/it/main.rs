@@ -52,4 +52,5 @@ mod target;
 mod terminal;
 mod transactions;
 mod upgrades;
+mod verdict;
 mod watchdog;

@@ -92,6 +92,7 @@ async fn every_path_answers_as_it_is_described() {
     api.ask("GET", "/v1/log", "/v1/log", None).await;
     api.ask("POST", "/v1/log", "/v1/log", Some(("application/json", json!({ "level": "debug" })))).await;
     api.ask("POST", "/v1/reload", "/v1/reload", None).await;
+    api.ask("POST", "/v1/retry-now", "/v1/retry-now", None).await;
     api.ask("POST", "/v1/page-codes", "/v1/page-codes", None).await;
     for path in ["/metrics", "/healthz", "/readyz", "/openapi.json"] {
         api.ask("GET", path, path, None).await;

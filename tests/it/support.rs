@@ -174,7 +174,7 @@ impl Setup {
 
 /// A sandbox, an agent, and the agent's directory.
 pub struct Fixture {
-    setup: Setup,
+    pub setup: Setup,
     pub dir: TempDir,
     pub sandbox: Sandbox,
     pub sandbox_address: SocketAddr,

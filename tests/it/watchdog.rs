@@ -5,7 +5,6 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use outpost::agent::watchdog::Watchdog;
-use outpost::core::forwarding::link::LinkState;
 use outpost::device::clock::Clock;
 use outpost::device::pulse::Pulse;
 use outpost::forward::shown::LinkView;
@@ -26,13 +25,7 @@ fn watched() -> Watched {
     let dir = tempfile::tempdir().unwrap();
     let (writer, _thread) = Writer::start(Store::open(&dir.path().join(FILE_NAME)).unwrap()).unwrap();
     let clock = Arc::new(Clock::new(None));
-    let view = LinkView {
-        state: LinkState::Unknown,
-        reason: None,
-        since: clock.now(),
-        quota_opens_at: None,
-        reads_denied: None,
-    };
+    let view = LinkView::unknown(clock.now());
     let (pulse, (link_sender, link), (stop, stopped), (sender, given_up)) =
         (Pulse::default(), watch::channel(view), watch::channel(false), oneshot::channel());
     let watchdog = Watchdog {
@@ -42,6 +35,7 @@ fn watched() -> Watched {
         late_max: Duration::from_millis(20),
         interval: Duration::from_millis(5),
         link,
+        verdict: Arc::new(|| None),
     };
     let sender = std::sync::Mutex::new(Some(sender));
     let give_up = move || sender.lock().unwrap().take().unwrap().send(()).unwrap();

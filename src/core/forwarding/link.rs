@@ -68,6 +68,15 @@ pub enum Permit {
     WaitUntil(Duration),
 }
 
+/// Time for which nothing is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkWait {
+    /// Time of its end since the start of the clock.
+    pub until: Duration,
+    /// True if Target asked for it: nothing but time lifts it.
+    pub is_told: bool,
+}
+
 /// The largest part by which a wait that Target asked for is spread, so that a whole chain does not come back in one
 /// second.
 const TOLD_SPREAD: f64 = 0.1;
@@ -154,6 +163,13 @@ impl Link {
         }
     }
 
+    /// Returns until when nothing is sent, if that is so; a pause between two requests is none.
+    #[must_use]
+    pub fn wait(&self, now: Duration) -> Option<LinkWait> {
+        let until = self.wait_until.max(self.told_until);
+        (now < until).then_some(LinkWait { until, is_told: now < self.told_until })
+    }
+
     /// A request is sent now.
     pub fn sent(&mut self, now: Duration) {
         self.pace.sent(now);
@@ -171,6 +187,24 @@ impl Link {
         self.failures = 0;
         self.wait_until = now;
         true
+    }
+
+    /// Somebody wants it tried now: our own wait is over. Tells whether that brings a probe forward; a wait that Target asked
+    /// for goes on.
+    pub fn try_now(&mut self, now: Duration) -> bool {
+        let waited = now < self.wait_until;
+        self.failures = 0;
+        self.wait_until = self.wait_until.min(now);
+        waited && now >= self.told_until
+    }
+
+    /// Notes that it is reached in another way from now on: what was found before says nothing. A wait that Target asked for
+    /// goes on.
+    pub fn way_changed(&mut self, now: Duration) -> bool {
+        if self.state != LinkState::Online {
+            (self.state, self.reason) = (LinkState::Unknown, None);
+        }
+        self.try_now(now)
     }
 
     /// Notes that there are new credentials. Tells whether that brings a probe forward. A wait that Target asked for
@@ -303,6 +337,29 @@ mod tests {
         assert_eq!(after(vec![Signal::Answered, failing(), failing(), failing()]).state(), LinkState::Offline);
         assert_eq!(after(vec![Signal::Answered, failing(), Signal::Answered, failing()]).state(), LinkState::Online);
         assert_eq!(after(vec![failing()]).state(), LinkState::Offline);
+    }
+
+    #[test]
+    fn who_wants_it_tried_now_lifts_our_own_wait_and_not_targets() {
+        let mut link = after(vec![unreachable(), unreachable()]);
+        let wait = link.wait(Duration::ZERO).expect("a wait");
+        assert!(!wait.is_told && wait.until > Duration::ZERO);
+        assert!(link.try_now(Duration::ZERO));
+        assert_eq!((link.wait(Duration::ZERO), link.permit(Duration::ZERO)), (None, Permit::Probe));
+        assert_eq!(link.reason(), Some("refused"), "what was found holds until the next answer");
+        let mut told = after(vec![Signal::Throttled(Some(SECOND * 60)), unreachable()]);
+        assert!(!told.try_now(Duration::ZERO));
+        assert!(told.wait(Duration::ZERO).expect("a wait").is_told);
+    }
+
+    #[test]
+    fn of_another_way_nothing_is_known() {
+        let mut link = after(vec![Signal::Foreign("portal".into())]);
+        assert!(link.way_changed(Duration::ZERO));
+        assert_eq!((link.state(), link.reason()), (LinkState::Unknown, None));
+        let mut link = after(vec![Signal::Answered]);
+        assert!(!link.way_changed(Duration::ZERO));
+        assert_eq!(link.state(), LinkState::Online);
     }
 
     #[test]

@@ -126,6 +126,12 @@ impl Mappings {
         Self { mappings, privacy, fields, identity_hashes }
     }
 
+    /// Returns the number of mappings.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.mappings.len()
+    }
+
     /// What an event means: the one way from an event to what is recorded of it.
     #[must_use]
     pub fn meaning(&self, event: &Event) -> Meaning {

@@ -20,6 +20,7 @@ impl Core {
         match input {
             Input::OutboxChanged => (self.may_have_more, self.probes_failed) = (true, false),
             Input::NetworkChanged => self.network_changed(moment),
+            Input::TryNow => self.try_now(moment),
             Input::TokenChanged => self.token_changed(moment),
             Input::Settings(settings) => self.settings_changed(*settings, moment),
             Input::Claimed(claims) => self.claimed(claims, moment, chance),
@@ -38,6 +39,13 @@ impl Core {
     fn network_changed(&mut self, moment: Moment) {
         if self.link.network_changed(moment.elapsed) {
             self.news.push(News::Probing("the network changed"));
+        }
+        self.may_have_more = true;
+    }
+
+    fn try_now(&mut self, moment: Moment) {
+        if self.link.try_now(moment.elapsed) {
+            self.news.push(News::Probing("somebody asked for it"));
         }
         self.may_have_more = true;
     }
@@ -61,6 +69,15 @@ impl Core {
         // The token may be another one.
         (self.denied, self.reads_denied_until) = (0, Duration::ZERO);
         self.quota.set_limit(updates_per_day);
+        // So may be the proxy, certificates, and whatever else was in the way.
+        let before = self.link.state();
+        if self.link.way_changed(moment.elapsed) {
+            self.news.push(News::Probing("the configuration was reloaded"));
+        }
+        if self.link.state() != before {
+            self.news.push(News::Link);
+        }
+        self.may_have_more = true;
         // What was claimed was read for the old rules.
         self.release_unsent(moment);
     }

@@ -70,6 +70,8 @@ pub enum Input {
     OutboxChanged,
     /// The network of the device changed.
     NetworkChanged,
+    /// Somebody wants it tried now.
+    TryNow,
     /// There is another token.
     TokenChanged,
     /// An operator has changed the settings.

@@ -31,7 +31,7 @@ use crate::core::identity::Identity;
 use crate::inspect::Unanswered;
 use crate::inspect::status::Status;
 use crate::store::StoreError;
-use view::{LinkWords, ProfileWords, RejectedLine, RequestLine};
+use view::{Headline, ProfileWords, RejectedLine, RequestLine};
 
 mod chart;
 mod view;
@@ -68,6 +68,8 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/page/profile", get(profile))
         .route("/page/rejected/{id}/retry", post(retry_rejected))
         .route("/page/retried", get(retried))
+        .route("/page/retry-now", post(retry_now))
+        .route("/page/tried", get(tried))
         .route("/page/style.css", file("text/css; charset=utf-8", include_str!("style.css")))
         .route("/page/script.js", file("text/javascript; charset=utf-8", include_str!("script.js")))
         .route("/page/icon.svg", file("image/svg+xml", include_str!("icon.svg")))
@@ -178,19 +180,32 @@ async fn retried(State(api): State<Arc<Api>>, Query(retried): Query<Retried>) ->
     page(api, Asked { notice: Some(format!("Number {id} {words}.")), ..Asked::default() }).await
 }
 
+/// Has what waits tried now, and leads to a page that can be loaded again without doing so a second time.
+async fn retry_now(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
+    let books = api.books.clone();
+    beside(move || books.retry_now()).await?;
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    response.headers_mut().insert(LOCATION, HeaderValue::from_static("/page/tried"));
+    Ok(response)
+}
+
+async fn tried(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
+    page(api, Asked { notice: Some("It is tried now.".to_owned()), ..Asked::default() }).await
+}
+
 async fn page(api: Arc<Api>, asked: Asked) -> Result<Response<Body>, Problem> {
     Ok(html(beside(move || whole(&api, &asked)).await?))
 }
 
 /// The whole page. Reads from disk.
 fn whole(api: &Api, asked: &Asked) -> Result<String, StoreError> {
-    let Sections { status, link, sections } = Sections::gather(api)?;
+    let Sections { status, headline, sections } = Sections::gather(api)?;
     let now = api.books.now();
     let profile = if asked.identity.is_empty() { None } else { Some(found(api, &asked.identity)?) };
     Ok(render(
         "page",
         context! {
-            link => shown(&link),
+            headline => shown(&headline),
             device => status.device_id,
             version => status.version,
             started => view::clock_time(&now.minus(Duration::from_secs(status.uptime_seconds)).to_string()),
@@ -222,7 +237,7 @@ fn found(api: &Api, written: &str) -> Result<String, StoreError> {
 /// The parts of the page that are kept live, by the id of their element.
 struct Sections {
     status: Status,
-    link: LinkWords,
+    headline: Headline,
     sections: [(&'static str, String); 5],
 }
 
@@ -236,15 +251,15 @@ impl Sections {
         let more = (usize::try_from(all).unwrap_or(0) > rejected.len()).then_some(all);
         let requests: Vec<RequestLine> = api.metrics.recent().iter().rev().map(RequestLine::from).collect();
         let charts = chart::charts(&history, api.books.now());
-        let link = view::link(&status, &api.target_host);
+        let headline = Headline::from(&status);
         let sections = [
-            ("link", render("link", context! { link => shown(&link) })),
+            ("link", render("link", context! { headline => shown(&headline) })),
             ("numbers", render("numbers", context! { numbers => shown(&view::numbers(&status)) })),
             ("charts", render("charts", context! { charts => shown(&charts) })),
             ("rejected", render("rejected", context! { rejected => shown(&rejected), rejected_more => more })),
             ("requests", render("requests", context! { requests => shown(&requests) })),
         ];
-        Ok(Self { status, link, sections })
+        Ok(Self { status, headline, sections })
     }
 }
 
@@ -289,9 +304,9 @@ struct LiveEvent {
 }
 
 fn event(api: &Api) -> Result<String, StoreError> {
-    let Sections { status, link, sections } = Sections::gather(api)?;
+    let Sections { status, headline, sections } = Sections::gather(api)?;
     let event = LiveEvent {
-        title: format!("{} · Outpost {}", link.title, status.device_id),
+        title: format!("{} · Outpost {}", headline.title, status.device_id),
         now: view::clock_time(&api.books.now().to_string()),
         sections: sections.into_iter().collect(),
     };

@@ -6,65 +6,49 @@ use serde::Serialize;
 
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
+use crate::core::verdict::Verdict;
 use crate::device::metrics::RecentRequest;
 use crate::inspect::profile::{Profile, ProfileAttribute};
 use crate::inspect::rejected::RejectedItem;
 use crate::inspect::status::Status;
 use crate::intake::view::Figure;
 
-/// The link.
+/// The verdict, and what belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct LinkWords {
-    pub(super) state: String,
-    pub(super) title: &'static str,
-    words: String,
-    advice: Vec<String>,
-    since: String,
+pub(super) struct Headline {
+    level: &'static str,
+    pub(super) title: String,
+    what_to_do: String,
+    also: Vec<String>,
+    link: String,
+    /// True if somebody may want it tried now.
+    can_try: bool,
 }
 
-/// Says how the link stands, why, and what to do about it; `host` is where updates go.
-pub(super) fn link(status: &Status, host: &str) -> LinkWords {
-    let reason = status.link_reason.as_deref().map(capitalised).unwrap_or_default();
-    let (title, words, advice): (_, String, Vec<String>) = match status.link.as_str() {
-        "online" if status.quota.opens_at.is_some() && status.pending.profiles > 0 => (
-            "Connected, and the quota is spent",
-            format!(
-                "Single updates go on at {}.",
-                status.quota.opens_at.as_deref().map(clock_time).unwrap_or_default()
-            ),
-            vec!["Nothing is lost. If this happens often, ask for a larger updates_per_day.".to_owned()],
-        ),
-        "online" => ("Connected to Adobe Target", "Updates arrive; there is nothing to do.".to_owned(), Vec::new()),
-        "offline" => (
-            "Not connected",
-            reason,
-            vec![
-                "Check this device's network: the cable, the Wi-Fi, the router.".to_owned(),
-                format!("If other pages open here, ask the network's owner whether {host} is let through."),
-                "Nothing is lost: what is recorded waits, and goes out by itself.".to_owned(),
-            ],
-        ),
-        "blocked" => (
-            "Something stands in the way",
-            reason,
-            vec![
-                "Open any web page on this device: if a login page of the network shows, log in there.".to_owned(),
-                format!("Else ask the network's owner to let {host} through without a proxy."),
-                "Nothing is lost: what is recorded waits, and goes out by itself.".to_owned(),
-            ],
-        ),
-        "paused" => (
-            "Adobe Target does not accept our token",
-            reason,
-            vec![
-                "Ask whoever runs Adobe Target for a new token, and put it into the token file.".to_owned(),
-                "The agent notices it by itself within seconds; nothing is lost meanwhile.".to_owned(),
-            ],
-        ),
-        _ => ("Not tried yet", "The first update shows whether Adobe Target can be reached.".to_owned(), Vec::new()),
-    };
-    let words = if words.ends_with('.') || words.is_empty() { words } else { format!("{words}.") };
-    LinkWords { state: status.link.clone(), title, words, advice, since: clock_time(&status.link_since) }
+impl From<&Status> for Headline {
+    fn from(status: &Status) -> Self {
+        let Verdict { level, text, what_to_do, also } = status.verdict.clone();
+        let link = match status.link.as_str() {
+            "online" => "Connected to Adobe Target".to_owned(),
+            "offline" => "Not connected".to_owned(),
+            "blocked" => "Something stands in the way to Adobe Target".to_owned(),
+            "paused" => "Waiting for a new token".to_owned(),
+            _ => "Adobe Target was not asked yet".to_owned(),
+        };
+        let next = match (&status.next_try_at, &status.quota.opens_at) {
+            (Some(at), _) => format!("; the next try is at {}", clock_time(at)),
+            (None, Some(at)) => format!("; the quota has room again at {}", clock_time(at)),
+            (None, None) => String::new(),
+        };
+        Self {
+            level: level.name(),
+            title: text,
+            what_to_do,
+            also,
+            link: format!("{link} since {}{next}.", clock_time(&status.link_since)),
+            can_try: status.next_try_at.is_some() && !status.is_told_to_wait && status.pending.profiles > 0,
+        }
+    }
 }
 
 /// One of the large numbers.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::Books;
 use crate::adobe::{Client, ClientOptions};
@@ -42,6 +42,8 @@ pub struct Running {
     pub route_counts: RouteCounts,
     /// Why profiles wait, each alone.
     pub waits: ProfileWaits,
+    /// Told when somebody wants it tried now.
+    pub try_now: Arc<Notify>,
 }
 
 /// A store at rest, and what is configured for it.

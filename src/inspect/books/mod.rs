@@ -19,6 +19,7 @@ use crate::inspect::Unanswered;
 use crate::inspect::forget::{Forgetting, Forgotten};
 use crate::inspect::history::{History, HistoryMoment};
 use crate::inspect::rejected::{RejectedItem, RejectedList, Retried, Retry};
+use crate::inspect::status::{RetriedNow, Status};
 use crate::inspect::verify::Verification;
 use crate::store::{ProfileRow, Reader, RejectedRow, StoreError, StoreFile};
 
@@ -80,12 +81,28 @@ impl Books {
         self.clock.now()
     }
 
-    /// Checks that the store answers a query.
+    /// Returns why new events are refused, if they are; checks that the store answers a query, too.
     ///
     /// # Errors
     /// [`StoreError::Read`].
-    pub fn check(&self) -> Result<(), StoreError> {
-        self.reader().oldest_pending().map(|_| ())
+    pub fn readiness(&self) -> Result<Option<String>, StoreError> {
+        self.reader().oldest_pending()?;
+        Ok(self.refuses())
+    }
+
+    /// Has updates that wait tried now: the answer of `POST /v1/retry-now`.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn retry_now(&self) -> Result<RetriedNow, StoreError> {
+        let Status { pending, next_try_at, is_told_to_wait, .. } = self.status()?;
+        let waits_until = next_try_at.filter(|_| is_told_to_wait);
+        if waits_until.is_none()
+            && let Keeper::Agent(agent) = &self.keeper
+        {
+            agent.try_now.notify_one();
+        }
+        Ok(RetriedNow { pending_profiles: pending.profiles, waits_until })
     }
 
     /// The document of `GET /v1/history`.

@@ -3,15 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Books, Keeper};
+use super::{Books, Keeper, Running};
+use crate::core::limits::EVENT_TIME_AHEAD_MAX;
 use crate::core::timestamp::Timestamp;
+use crate::core::verdict::Verdict;
+use crate::device::clock::Clock;
 use crate::forward::shown::LinkView;
 use crate::inspect::status::{
     BatchView, DeliveredCounts, EventCounts, PendingCounts, QuotaCounts, ReadCounts, RejectedCounts, RouteCount,
     Status, StoreCounts,
 };
+use crate::inspect::verdict::judge;
 use crate::intake::kinds::KindViews;
-use crate::store::{Pending, Reader, Room, StoreError, Totals};
+use crate::store::{Full, Pending, Reader, Room, Salvage, StoreError, Totals};
 
 /// Time for which a change of the destination is told.
 const DESTINATION_SHOWN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -25,7 +29,8 @@ struct Present {
     uptime: Duration,
     routes: Vec<RouteCount>,
     intake: KindViews,
-    is_full: bool,
+    /// Why new events are refused.
+    refuses: Option<String>,
     /// Requests that count as made, since whoever had reserved them has ended.
     abandoned: u64,
 }
@@ -39,12 +44,20 @@ impl Books {
         let (counters, now) = (self.counters()?, self.clock.now());
         let pending = self.pending(counters)?;
         let (totals, bounds) = (counters.totals, self.bounds.now());
-        let Present { link, uptime, routes, intake, is_full, abandoned } = self.present(totals, now);
+        let Present { link, uptime, routes, intake, refuses, abandoned } = self.present(totals, now);
         let quota_now = self.quota_clock.at(self.clock.elapsed());
         let reader = self.reader();
         let (rejected_events, rejected_updates) = reader.count_rejected()?;
         let used = reader.quota_used(quota_now)? + abandoned;
-        Ok(Status {
+        let wait = link.wait.filter(|wait| wait.until > now);
+        let behind = counters.recorded_at.map_or(Duration::ZERO, |newest| newest.since(Clock::system()));
+        let mut status = Status {
+            verdict: Verdict::default(),
+            next_try_at: wait.map(|wait| wait.until.to_string()),
+            is_told_to_wait: wait.is_some_and(|wait| wait.is_told),
+            is_running: matches!(self.keeper, Keeper::Agent(_)),
+            mappings: self.mappings.now().count(),
+            clock_behind_seconds: if behind > EVENT_TIME_AHEAD_MAX { behind.as_secs() } else { 0 },
             link: link.state.name().to_owned(),
             link_reason: link.reason,
             link_since: link.since.to_string(),
@@ -69,12 +82,27 @@ impl Books {
                 lost: totals.lost,
                 denied: link.reads_denied,
             },
-            store: self.store_counts(&reader, totals, now, is_full)?,
+            store: self.store_counts(&reader, totals, now, refuses)?,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             device_id: self.device_id.clone(),
             uptime_seconds: uptime.as_secs(),
             totals,
-        })
+        };
+        status.verdict = judge(&status);
+        Ok(status)
+    }
+
+    /// Returns why new events are refused, if they are: there is no room, or the last write failed.
+    pub(super) fn refuses(&self) -> Option<String> {
+        let Keeper::Agent(Running { writer, .. }) = &self.keeper else { return None };
+        match *writer.room().borrow() {
+            Room::Full(Full::MaxSize) => Some("the store has reached max_size of [store]".to_owned()),
+            Room::Full(Full::DiskLow) => Some("the disk has less than min_free_disk of [store] left".to_owned()),
+            Room::Full(Full::Disk) => Some("the disk is full".to_owned()),
+            Room::Enough | Room::Low => {
+                writer.failure().map(|words| format!("the last write to the store failed: {words}"))
+            }
+        }
     }
 
     fn present(&self, totals: Totals, now: Timestamp) -> Present {
@@ -84,7 +112,7 @@ impl Books {
                 uptime: self.clock.elapsed(),
                 routes: agent.route_counts.counted().into_iter().map(RouteCount::from).collect(),
                 intake: agent.intake.now(),
-                is_full: matches!(*agent.writer.room().borrow(), Room::Full(_)),
+                refuses: self.refuses(),
                 abandoned: 0,
             },
             Keeper::Nobody(_) => {
@@ -94,7 +122,7 @@ impl Books {
                     uptime: Duration::ZERO,
                     routes: Vec::new(),
                     intake: KindViews::default(),
-                    is_full: false,
+                    refuses: None,
                     abandoned: u64::try_from(totals.quota_reserved).unwrap_or(0),
                 }
             }
@@ -106,19 +134,23 @@ impl Books {
         reader: &Reader,
         totals: Totals,
         now: Timestamp,
-        is_full: bool,
+        refuses: Option<String>,
     ) -> Result<StoreCounts, StoreError> {
         let changed_at = Some(Timestamp::from_millis(totals.destination_changed_at_ms));
         let changed_at = changed_at.filter(|at| now.since(*at) < DESTINATION_SHOWN && *at > Timestamp::default());
         let data_dir = self.store_file.path.parent().unwrap_or(Path::new(""));
+        // As long as the damaged file is there, somebody should look at it.
+        let is_there = |salvage: &Salvage| self.store_file.path.with_file_name(&salvage.kept_as).exists();
+        let salvage = reader.last_salvage()?.filter(is_there);
         Ok(StoreCounts {
             bytes: reader.size_bytes(),
             max_bytes: self.bounds.now().max_bytes,
             log_bytes: reader.log_bytes(),
-            is_full,
+            is_full: refuses.is_some(),
+            refuses,
             disk_free_bytes: fs4::available_space(data_dir).ok(),
             purged_profiles: totals.profiles_purged,
-            salvage: reader.last_salvage()?.map(|salvage| salvage.to_string()),
+            salvage: salvage.map(|salvage| salvage.to_string()),
             destination_changed_at: changed_at.map(|at| at.to_string()),
         })
     }

@@ -9,7 +9,7 @@ use super::away;
 use super::encoding::Encoding;
 use super::table::{Field, TableRules};
 use super::wait::FolderWait;
-use crate::intake::view::{Figure, SharedView, Shown, sentence};
+use crate::intake::view::{Figure, SharedView, Shown, Trouble, sentence};
 
 /// How a folder is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +129,21 @@ impl Shown for FolderView {
         }
         let obstacles = sentence(Some(&self.obstacles()));
         Figure { name: "Folder", figure, words: format!("{read}{obstacles}"), part }
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        if let Some(problem) = &self.problem {
+            let what_to_do =
+                "Nothing is lost: it is tried again. Check the folder's rights, and who has the file open.";
+            return Some(Trouble::Needs(problem.clone(), what_to_do));
+        }
+        if self.failed_lines > 0 {
+            let words = format!("{} lines of dropped files could not be recorded", self.failed_lines);
+            let what_to_do =
+                "The files are in failed/, and beside each a list of what is wrong; fix them and drop them again.";
+            return Some(Trouble::Needs(words, what_to_do));
+        }
+        (self.waiting > 0).then(|| Trouble::Waits(format!("{} dropped files wait to be read", self.waiting)))
     }
 }
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::Intake;
 use super::cloudevents::{self, Parsed};
 use super::kind::{Kind, Work};
-use super::view::{Figure, SharedView, Shown, sentence};
+use super::view::{Figure, SharedView, Shown, Trouble, sentence};
 use crate::core::limits::LINES_WAITING_MAX;
 use crate::device::clock::Clock;
 use crate::store::StoreError;
@@ -73,6 +73,16 @@ impl Shown for LineView {
         let problem = sentence(self.problem.as_deref());
         let words = format!("{}: {} events since the start.{problem}", self.name, self.events);
         Figure { name: "Device", figure: figure.to_owned(), words, part: None }
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        if let (false, problem) | (true, problem @ Some(_)) = (self.connected, self.problem.as_deref()) {
+            let problem = problem.unwrap_or("it is not there");
+            let what_to_do = "Check that it is plugged in, and that the agent may open it.";
+            return Some(Trouble::Needs(format!("the device {}: {problem}", self.name), what_to_do));
+        }
+        let words = || format!("{} lines of the device {} were lost while the store was full", self.lost, self.name);
+        (self.lost > 0).then(|| Trouble::Needs(words(), "Make room for the store."))
     }
 }
 
