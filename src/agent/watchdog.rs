@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::device::clock::Clock;
@@ -44,6 +45,8 @@ pub struct Watchdog {
 
 enum Wake {
     Link,
+    /// The verdict that was asked for is there.
+    Told,
     Damage,
     Time,
 }
@@ -56,17 +59,28 @@ impl Watchdog {
         let interval = asked.map_or(self.interval, |within| within / 2);
         // Ticks keep their time, however often the link changes.
         let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
+        // Asked beside the watch: it waits for the disk, at the start until all that is pending is counted.
+        let mut verdicts = JoinSet::new();
+        self.ask(&mut verdicts);
         loop {
-            self.link.mark_unchanged();
-            self.tell_verdict().await;
             let wake = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 _ = self.link.changed() => Wake::Link,
+                Some(line) = verdicts.join_next() => {
+                    if let Ok(Some(line)) = line {
+                        supervisor::tell(News::Status(&line));
+                    }
+                    Wake::Told
+                }
                 damaged = damaged.wait_for(|damaged| *damaged) => damaged.map_or(Wake::Link, |_| Wake::Damage),
                 _ = ticks.tick() => Wake::Time,
             };
             let is_over = match wake {
-                Wake::Link => continue,
+                Wake::Told => continue,
+                Wake::Link => {
+                    self.ask(&mut verdicts);
+                    continue;
+                }
                 Wake::Damage => {
                     tracing::error!("the store is damaged; the agent ends, and mends it at its next start");
                     true
@@ -81,14 +95,16 @@ impl Watchdog {
             if asked.is_some() {
                 supervisor::tell(News::Alive);
             }
+            self.ask(&mut verdicts);
         }
         supervisor::tell(News::Stopping);
     }
 
-    async fn tell_verdict(&self) {
-        let verdict = self.verdict.clone();
-        if let Ok(Some(line)) = tokio::task::spawn_blocking(move || verdict()).await {
-            supervisor::tell(News::Status(&line));
+    /// Asks for the verdict, unless an answer is still awaited.
+    fn ask(&self, verdicts: &mut JoinSet<Option<String>>) {
+        if verdicts.is_empty() {
+            let verdict = self.verdict.clone();
+            verdicts.spawn_blocking(move || verdict());
         }
     }
 
@@ -105,8 +121,8 @@ impl Watchdog {
         if self.forwarder.overdue(self.clock.elapsed()).is_some_and(|late| late > self.late_max) {
             return Some("forwarder");
         }
-        // An empty transaction: it waits for its turn, and writes nothing.
-        let turn = tokio::time::timeout(self.late_max, self.writer.act(|_| Ok(()))).await;
+        // An empty transaction: it waits for its turn, and writes nothing, but after a write that failed.
+        let turn = tokio::time::timeout(self.late_max, self.writer.take_turn()).await;
         turn.is_err().then_some("writer")
     }
 }

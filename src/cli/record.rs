@@ -136,8 +136,14 @@ fn record_batch(recorder: &mut Recorder, batch: &str) -> Result<(), Failure> {
         );
         return Err(Failure { message, ..failure });
     }
-    let Counts { recorded, duplicate, unmapped, rejected, differing } = counts;
-    print(&format!("recorded {recorded}, duplicate {duplicate}, unmapped {unmapped}, rejected {rejected}"))?;
+    let Counts { recorded, duplicate, unmapped, unconsented, rejected, differing } = counts;
+    let unconsented = match unconsented {
+        0 => String::new(),
+        count => format!(", without consent and not stored {count}"),
+    };
+    print(&format!(
+        "recorded {recorded}, duplicate {duplicate}, unmapped {unmapped}, rejected {rejected}{unconsented}"
+    ))?;
     match differing {
         (0, _) => Ok(()),
         (count, first) => {
@@ -245,6 +251,7 @@ struct Counts {
     recorded: u64,
     duplicate: u64,
     unmapped: u64,
+    unconsented: u64,
     rejected: u64,
     /// Duplicates whose content differs from what was recorded, and why the first of them was not recorded.
     differing: (u64, String),
@@ -265,13 +272,14 @@ impl Counts {
                     }
                 }
                 "unmapped" => self.unmapped += 1,
+                "unconsented" => self.unconsented += 1,
                 _ => self.rejected += 1,
             }
         }
     }
 
     fn total(&self) -> u64 {
-        self.recorded + self.duplicate + self.unmapped + self.rejected
+        self.recorded + self.duplicate + self.unmapped + self.unconsented + self.rejected
     }
 }
 

@@ -69,7 +69,7 @@ pub fn open_secret(path: &Path) -> Result<File, SecretError> {
             let owner = found.uid();
             return Err(SecretError::Rights(format!(
                 "the file {shown}, which holds a secret, belongs to the user {owner}, who can change it; run `chown root \
-                 {shown}`"
+                 {shown}`, and let the service's group read it (`chmod 640`)"
             )));
         }
     }

@@ -20,11 +20,16 @@ use tokio::net::TcpListener;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::guard::{Admitted, Door, Refusal, allow_origin};
 use super::places::{Place, Places};
+use super::problem::Problem;
 use crate::core::limits::{INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT, INTAKE_STRANGERS_MAX};
+
+/// Time that a known caller waits for a place, when others hold all of them.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How patient a server is.
 #[derive(Clone, Copy, Debug)]
@@ -148,8 +153,8 @@ async fn answer(
 ) -> Result<Response<Body>, std::convert::Infallible> {
     let origin = request.headers().get(ORIGIN).cloned();
     let checked = door.check(&request);
-    if matches!(checked, Ok(Admitted::Known)) {
-        place.become_known().await;
+    if matches!(checked, Ok(Admitted::Known)) && timeout(PLACE_TIMEOUT, place.become_known()).await.is_err() {
+        return Ok(Problem::busy().into_response());
     }
     let mut response = match checked {
         Err(Refusal::Foreign(answer)) => return Ok(*answer),

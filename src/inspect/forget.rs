@@ -75,6 +75,8 @@ impl Forgetting {
         for stored in self.mappings.stored_forms(identity).iter() {
             forgotten = forgotten.plus(self.forget_form(stored)?);
         }
+        // Some may have been recorded meanwhile, and were erased with the others.
+        self.writer.act_blocking(forget)?;
         checkpoint(&self.store_file)?;
         Ok(forgotten)
     }

@@ -63,19 +63,22 @@ pub struct Status {
 pub struct RetriedNow {
     /// Profiles that wait.
     pub pending_profiles: i64,
-    /// Until when nothing is tried all the same, since Target asked for it.
+    /// Until when nothing is tried all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_until: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl RetriedNow {
     /// What comes of it, in a sentence.
     #[must_use]
     pub fn words(&self) -> String {
-        match (&self.waits_until, self.pending_profiles) {
-            (Some(at), _) => format!("Adobe Target asked this device to wait: nothing is tried before {at}."),
-            (None, 0) => "Nothing waits: there is nothing to try.".to_owned(),
-            (None, _) => "It is tried now.".to_owned(),
+        match (&self.waits_until, &self.reason, self.pending_profiles) {
+            (Some(at), Some(reason), _) => format!("{reason}: nothing is tried before {at}."),
+            (_, _, 0) => "Nothing waits: there is nothing to try.".to_owned(),
+            _ => "It is tried now.".to_owned(),
         }
     }
 }
@@ -274,7 +277,7 @@ impl Status {
             ),
             gauge("store_bytes", "Bytes that the store takes on disk.", signed(store.bytes)),
             gauge("store_max_bytes", "Bytes that the store may take on disk.", signed(store.max_bytes)),
-            gauge("store_full", "1 while new events are refused, else 0.", i64::from(store.refuses.is_some())),
+            gauge("store_full", "1 while there is no room for new events, else 0.", i64::from(store.is_full)),
             gauge("link_up", "1 while Target answers, or nothing is to be sent, else 0.", i64::from(is_up)),
             gauge(
                 "verdict",

@@ -63,8 +63,12 @@ fn agent(status: &Status) -> Option<Finding> {
 
 fn store(status: &Status) -> Option<Finding> {
     let why = status.store.refuses.as_deref()?;
-    let what_to_do = "Events are taken again by themselves once there is room. What waits is kept: see whether updates go out, \
-                      free space on the disk, or raise max_size in [store].";
+    let what_to_do = if status.store.is_full {
+        "Events are taken again by themselves once there is room. What waits is kept: see whether updates go out, free space \
+         on the disk, or raise max_size in [store]."
+    } else {
+        "It is tried again by itself. If it goes on, the disk is failing: see `outpost doctor`, and replace it."
+    };
     Some(Finding::new(Level::Refusing, format!("New events are refused: {why}"), what_to_do))
 }
 
@@ -102,7 +106,7 @@ fn link(status: &Status) -> Option<Finding> {
     } else if status.is_told_to_wait && waits {
         Some(Finding::new(Level::Waiting, "Adobe Target asks this device to wait", kept))
     } else if is(LinkState::Unknown) && waits {
-        Some(Finding::new(Level::Waiting, "Updates wait, and none was tried since the start", kept))
+        Some(Finding::new(Level::Waiting, "Updates wait for their first try", kept))
     } else {
         None
     }

@@ -201,7 +201,7 @@ impl Uses {
 }
 
 impl Numbers {
-    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+    pub(super) fn load(connection: &Connection, fingerprint_key: FingerprintKey) -> rusqlite::Result<Self> {
         let newest: Option<(i64, i64)> = connection
             .query_row("SELECT seq, recorded_at_ms FROM journal ORDER BY seq DESC LIMIT 1", [], |row| {
                 Ok((row.get(0)?, row.get(1)?))
@@ -215,7 +215,7 @@ impl Numbers {
             totals: Totals::load(connection)?,
             pending_change: Pending::default(),
             generations: Generations::load(connection, last_seq)?,
-            fingerprint_key: FingerprintKey::load(connection)?,
+            fingerprint_key,
             uses: Uses::default(),
             pending_at_start: None,
             now: Timestamp::default(),

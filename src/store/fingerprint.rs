@@ -52,6 +52,9 @@ impl Fingerprint {
 }
 
 impl FingerprintKey {
+    /// The key of one who only reads: it tells nothing apart.
+    pub(super) const UNKNOWN: Self = Self { key: [0; 16], since_seq: i64::MAX };
+
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let sql = "SELECT open(key, 'fingerprint_key') AS key, since_seq FROM fingerprint_key";
         connection.query_row(sql, [], |row| {

@@ -27,7 +27,7 @@ pub(super) struct Told {
     pub(super) room: watch::Sender<Room>,
     pub(super) damaged: watch::Sender<bool>,
     /// Why the last write failed.
-    pub(super) failure: watch::Sender<Option<String>>,
+    pub(super) failure: Arc<watch::Sender<Option<String>>>,
 }
 
 /// The loop of the writer's thread.
@@ -137,7 +137,12 @@ impl GroupCommit {
         let result = result.map_err(|error| self.store.name_bound(error));
         match &result {
             Ok(()) => self.metrics.committed(took, group.events()),
-            Err(error) => self.failed(error),
+            Err(error) => {
+                self.failed(error);
+                if let StoreError::Write(source) = error {
+                    self.told.failure.send_replace(Some(source.to_string()));
+                }
+            }
         }
         self.room_events += group.size;
         self.queue.committed(&group, took);
@@ -156,11 +161,9 @@ impl GroupCommit {
 
     /// Draws from an error what is to be known beyond those who wait.
     fn failed(&self, error: &StoreError) {
-        match error {
+        if let StoreError::Full(full) = error {
             // What is left is too little for these; it is looked at again before the next.
-            StoreError::Full(full) => drop(self.told.room.send_replace(Room::Full(*full))),
-            StoreError::Write(source) => drop(self.told.failure.send_replace(Some(source.to_string()))),
-            _ => {}
+            self.told.room.send_replace(Room::Full(*full));
         }
         if error.is_corruption() {
             self.damaged();

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::StoreError;
 use super::counters::{Counters, Numbers};
+use super::fingerprint::FingerprintKey;
 use super::keys::Filters;
 use super::salvage::{self, Salvage};
 use super::schema;
@@ -97,7 +98,8 @@ impl Store {
     }
 
     pub(super) fn with(connection: Connection) -> Result<Self, StoreError> {
-        let committed = Numbers::load(&connection).map_err(StoreError::Read)?;
+        let load = || Numbers::load(&connection, FingerprintKey::load(&connection)?);
+        let committed = load().map_err(StoreError::Read)?;
         Ok(Self { connection, committed, filters: Filters::default(), limits: StoreLimits::default(), dir: None })
     }
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::batches::{self, BatchHead, BatchRow, BatchState};
 use super::counters::{Counters, Numbers, Pending};
 use super::erase::{self, JournalRow};
+use super::fingerprint::FingerprintKey;
 use super::keys::{self, KeyFilter};
 use super::opening::Store;
 use super::profile_rows::{self, ProfileRow};
@@ -61,7 +62,13 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn load_key_filters(&self, adopt: impl FnMut(KeyFilter) -> bool) -> Result<(), StoreError> {
-        let load = || keys::load_filters(&self.connection, Numbers::load(&self.connection)?.last_seq, adopt);
+        let load = || {
+            keys::load_filters(
+                &self.connection,
+                Numbers::load(&self.connection, FingerprintKey::UNKNOWN)?.last_seq,
+                adopt,
+            )
+        };
         load().map_err(StoreError::Read)
     }
 
@@ -81,7 +88,9 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn counters(&self) -> Result<Counters, StoreError> {
-        Numbers::load(&self.connection).map(|numbers| numbers.counters()).map_err(StoreError::Read)
+        Numbers::load(&self.connection, FingerprintKey::UNKNOWN)
+            .map(|numbers| numbers.counters())
+            .map_err(StoreError::Read)
     }
 
     /// Returns how the numbers stood since then, oldest first: at most one for each minute, and none where nothing happened.
@@ -174,6 +183,15 @@ impl Reader {
     /// [`StoreError::Read`].
     pub fn rejected_row(&self, id: i64) -> Result<Option<RejectedRow>, StoreError> {
         rejected::find(&self.connection, id).map_err(StoreError::Read)
+    }
+
+    /// Returns whether the store has the schema of this program; an older one is brought to it by who opens it for writing.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn is_current(&self) -> Result<bool, StoreError> {
+        let version = self.connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+        version.map(|version| version == schema::VERSION).map_err(StoreError::Read)
     }
 
     /// Returns whether SQLite finds no damage in the whole file. It reads all of it.

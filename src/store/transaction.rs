@@ -5,9 +5,9 @@
 
 use std::ops::Deref;
 
-use super::StoreError;
 use super::counters::Numbers;
 use super::opening::{Store, StoreLimits};
+use super::{StoreError, schema};
 use crate::core::timestamp::Timestamp;
 
 /// A transaction of the store. It reads all that the store reads; dropped without [`Self::commit`], nothing of it was done.
@@ -89,6 +89,11 @@ impl Transaction<'_> {
         self.limits_before = self.limits;
         std::mem::swap(&mut self.store.committed, &mut self.numbers);
         Ok(())
+    }
+
+    /// Writes something that changes nothing, to find out whether writing works again.
+    pub(super) fn try_writing(&self) -> Result<(), StoreError> {
+        self.connection.pragma_update(None, "user_version", schema::VERSION).map_err(StoreError::write)
     }
 
     /// Does a part of the transaction, of which nothing is done if it fails: the rest stands.

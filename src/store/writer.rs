@@ -26,7 +26,7 @@ pub struct Writer {
     outbox_changed: Arc<Notify>,
     room: watch::Receiver<Room>,
     damaged: watch::Receiver<bool>,
-    failure: watch::Receiver<Option<String>>,
+    failure: Arc<watch::Sender<Option<String>>>,
 }
 
 impl Writer {
@@ -46,7 +46,7 @@ impl Writer {
         let (jobs, waiting) = channel();
         let (room_sender, room) = watch::channel(Room::Enough);
         let (damaged_sender, damaged) = watch::channel(false);
-        let (failure_sender, failure) = watch::channel(None);
+        let failure = Arc::new(watch::channel(None).0);
         let counters = Arc::new(Mutex::new(store.counters()));
         let outbox_changed = Arc::new(Notify::new());
         let told = Told {
@@ -54,7 +54,7 @@ impl Writer {
             outbox_changed: outbox_changed.clone(),
             room: room_sender,
             damaged: damaged_sender,
-            failure: failure_sender,
+            failure: failure.clone(),
         };
         let writer = Self { jobs, counters, outbox_changed, room, damaged, failure };
         let writing = GroupCommit::new(store, metrics, Queue::new(waiting), told);
@@ -161,6 +161,16 @@ impl Writer {
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         self.failure.borrow().clone()
+    }
+
+    /// Waits for its turn among those who write, and writes nothing; but where the last write failed, it tries whether another
+    /// succeeds.
+    pub async fn take_turn(&self) {
+        let has_failed = self.failure.borrow().is_some();
+        let turn = self.act(move |store| if has_failed { store.try_writing() } else { Ok(()) });
+        if turn.await.is_ok() && has_failed {
+            self.failure.send_replace(None);
+        }
     }
 
     /// Takes in an error of somebody who reads: if it means that the file is damaged, the next start mends it.

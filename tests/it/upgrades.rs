@@ -68,6 +68,26 @@ async fn the_newest_program_goes_on_with_a_store_of_every_schema() {
 }
 
 #[test]
+fn commands_answer_of_an_older_store_before_the_new_program_has_run() {
+    for (schema, store) in (1..).zip(STORES) {
+        for command in [
+            ["status", "--json"].as_slice(),
+            &["explain", "third_party_id:1"],
+            &["rejected", "list"],
+            &["forget", "third_party_id:1"],
+        ] {
+            let device = Device::new();
+            let data = device.dir.path().join("data");
+            std::fs::create_dir(&data).unwrap();
+            std::fs::write(data.join("outpost.db"), store).unwrap();
+            let output = device.outpost(command);
+            let said = crate::device::text(&output.stderr);
+            assert!(output.status.success(), "schema {schema}, {command:?}: {said}");
+        }
+    }
+}
+
+#[test]
 fn an_older_program_refuses_a_newer_store_and_says_what_to_do() {
     let device = Device::new();
     device.works(&["record", "--type", "t"]);

@@ -110,15 +110,17 @@ async fn a_device_without_mappings_says_that_events_change_nothing() {
 
 #[tokio::test]
 async fn what_waits_is_tried_when_somebody_wants_it_unless_target_asked_to_wait() {
-    let fixture = Setup { faults: "outage", ..Setup::default() }.start().await;
-    let ask = async || fixture.agent.request(Method::POST, "/v1/retry-now").send().await.unwrap();
-    let nothing: serde_json::Value = ask().await.json().await.unwrap();
-    assert_eq!(nothing, json!({"pending_profiles": 0}));
-    record(&fixture).await;
-    fixture.agent.wait_status(|status| status.next_try_at.is_some()).await;
-    let requests = fixture.sandbox.target().requests_total();
-    assert_eq!(ask().await.status(), StatusCode::OK);
-    fixture.wait_logged(requests + 1).await;
+    for fault in ["outage", "500", "portal"] {
+        let fixture = Setup { faults: fault, ..Setup::default() }.start().await;
+        let ask = async || fixture.agent.request(Method::POST, "/v1/retry-now").send().await.unwrap();
+        let nothing: serde_json::Value = ask().await.json().await.unwrap();
+        assert_eq!(nothing, json!({"pending_profiles": 0}));
+        record(&fixture).await;
+        fixture.agent.wait_status(|status| status.next_try_at.is_some()).await;
+        let requests = fixture.sandbox.target().requests_total();
+        assert_eq!(ask().await.status(), StatusCode::OK, "{fault}");
+        fixture.wait_logged(requests + 1).await;
+    }
 
     let told = Setup { faults: "single=429=3600", ..Setup::default() }.start().await;
     record(&told).await;

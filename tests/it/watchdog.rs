@@ -22,6 +22,10 @@ struct Watched {
 }
 
 fn watched() -> Watched {
+    watched_with(Arc::new(|| None))
+}
+
+fn watched_with(verdict: Arc<dyn Fn() -> Option<String> + Send + Sync>) -> Watched {
     let dir = tempfile::tempdir().unwrap();
     let (writer, _thread) = Writer::start(Store::open(&dir.path().join(FILE_NAME)).unwrap()).unwrap();
     let clock = Arc::new(Clock::new(None));
@@ -35,7 +39,7 @@ fn watched() -> Watched {
         late_max: Duration::from_millis(20),
         interval: Duration::from_millis(5),
         link,
-        verdict: Arc::new(|| None),
+        verdict,
     };
     let sender = std::sync::Mutex::new(Some(sender));
     let give_up = move || sender.lock().unwrap().take().unwrap().send(()).unwrap();
@@ -66,6 +70,19 @@ async fn a_forwarder_that_is_late_ends_the_agent() {
     let watched = watched();
     watched.pulse.due(Duration::ZERO);
     watched.given_up.await.expect("the watchdog gives up");
+}
+
+#[tokio::test]
+async fn a_verdict_that_does_not_come_keeps_the_watchdog_from_nothing() {
+    let (release, released) = channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let watched = watched_with(Arc::new(move || {
+        let _ = released.lock().unwrap().recv();
+        None
+    }));
+    watched.pulse.due(Duration::ZERO);
+    watched.given_up.await.expect("the watchdog gives up");
+    drop(release);
 }
 
 #[tokio::test]

@@ -167,7 +167,7 @@ impl Link {
     #[must_use]
     pub fn wait(&self, now: Duration) -> Option<LinkWait> {
         let until = self.wait_until.max(self.told_until);
-        (now < until).then_some(LinkWait { until, is_told: now < self.told_until })
+        (now < until).then_some(LinkWait { until, is_told: self.told_until >= self.wait_until })
     }
 
     /// A request is sent now.
@@ -198,10 +198,14 @@ impl Link {
         waited && now >= self.told_until
     }
 
-    /// Notes that it is reached in another way from now on: what was found before says nothing. A wait that Target asked for
-    /// goes on.
+    /// Notes that it may be reached in another way from now on: that nobody or a stranger answered says nothing any more. Tells
+    /// whether that brings a probe forward; a wait that Target asked for goes on, and so does that of the start.
     pub fn way_changed(&mut self, now: Duration) -> bool {
-        if self.state != LinkState::Online {
+        if matches!(self.state, LinkState::Online | LinkState::Unknown) {
+            return false;
+        }
+        // What Target itself said of the credentials holds until it says another thing.
+        if self.state != LinkState::Paused {
             (self.state, self.reason) = (LinkState::Unknown, None);
         }
         self.try_now(now)

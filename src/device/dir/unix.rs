@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::io::Errno;
 
 use super::regular;
 use crate::device::disk;
@@ -25,6 +26,16 @@ const LOOK: OFlags = OFlags::NONBLOCK;
 /// A directory that is held open.
 #[derive(Debug)]
 pub struct Dir(File);
+
+/// User that stands for all that a user namespace does not map. Source: `/proc/sys/kernel/overflowuid`, as it is unless set.
+const OVERFLOW_UID: u32 = 65_534;
+
+/// Returns whether each user of the machine is told from each other here.
+fn sees_all_users() -> bool {
+    // Where there are no such namespaces there is no such file.
+    let Ok(map) = std::fs::read_to_string("/proc/self/uid_map") else { return true };
+    map.split_whitespace().eq(["0", "0", "4294967295"])
+}
 
 impl Dir {
     /// Opens a directory at a path that is trusted: links in it are followed.
@@ -121,7 +132,11 @@ impl Dir {
     /// # Errors
     /// The system's.
     pub fn sync(&self) -> io::Result<()> {
-        self.0.sync_all()
+        match rustix::fs::fsync(&self.0) {
+            // There are file systems whose directories cannot be synced: more than to ask is not to be had there.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
+            synced => synced.map_err(io::Error::from),
+        }
     }
 
     /// Sets who may do what in it.
@@ -154,7 +169,9 @@ impl Dir {
         if !disk::keeps_owners(self.0.as_fd()) {
             return Ok(None);
         }
-        if ![us, 0, above.uid()].contains(&found.uid()) {
+        // In a namespace where a service is alone with root, all others look like one.
+        let is_of_many = found.uid() == OVERFLOW_UID && us != OVERFLOW_UID && !sees_all_users();
+        if is_of_many || ![us, 0, above.uid()].contains(&found.uid()) {
             return Ok(Some(format!("belongs to the user {}", found.uid())));
         }
         Ok((found.mode() & 0o022 != 0).then(|| "may be written to by others than its owner".to_owned()))

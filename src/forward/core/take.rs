@@ -47,7 +47,13 @@ impl Core {
         if self.link.try_now(moment.elapsed) {
             self.news.push(News::Probing("somebody asked for it"));
         }
-        self.may_have_more = true;
+        self.let_all_try();
+    }
+
+    /// Those that failed need not wait any longer.
+    fn let_all_try(&mut self) {
+        self.setbacks.release_all();
+        (self.may_have_more, self.probes_failed) = (true, false);
     }
 
     fn token_changed(&mut self, moment: Moment) {
@@ -73,6 +79,7 @@ impl Core {
         let before = self.link.state();
         if self.link.way_changed(moment.elapsed) {
             self.news.push(News::Probing("the configuration was reloaded"));
+            self.let_all_try();
         }
         if self.link.state() != before {
             self.news.push(News::Link);

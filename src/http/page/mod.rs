@@ -183,14 +183,21 @@ async fn retried(State(api): State<Arc<Api>>, Query(retried): Query<Retried>) ->
 /// Has what waits tried now, and leads to a page that can be loaded again without doing so a second time.
 async fn retry_now(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
     let books = api.books.clone();
-    beside(move || books.retry_now()).await?;
+    let retried = beside(move || books.retry_now()).await?;
+    let place = if retried.waits_until.is_some() { "/page/tried?status=waits" } else { "/page/tried" };
     let mut response = StatusCode::SEE_OTHER.into_response();
-    response.headers_mut().insert(LOCATION, HeaderValue::from_static("/page/tried"));
+    response.headers_mut().insert(LOCATION, HeaderValue::from_static(place));
     Ok(response)
 }
 
-async fn tried(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
-    page(api, Asked { notice: Some("It is tried now.".to_owned()), ..Asked::default() }).await
+async fn tried(State(api): State<Arc<Api>>, Query(retried): Query<Retried>) -> Result<Response<Body>, Problem> {
+    let words = match retried.status.as_str() {
+        "waits" => {
+            "Nothing is tried before the time that is said here: Adobe Target asked to wait, or the quota is spent."
+        }
+        _ => "It is tried now.",
+    };
+    page(api, Asked { notice: Some(words.to_owned()), ..Asked::default() }).await
 }
 
 async fn page(api: Arc<Api>, asked: Asked) -> Result<Response<Body>, Problem> {

@@ -12,7 +12,7 @@ use crate::forward::shown::{Bounds, LinkView, PendingAtStart, ProfileWaits, Read
 use crate::inspect::Unanswered;
 use crate::inspect::verify::Verifier;
 use crate::intake::kinds::SharedKinds;
-use crate::store::{Counters, InFlight, Pending, Store, StoreError, StoreFile, StoreLimits, Writer};
+use crate::store::{Counters, InFlight, Pending, Reader, Store, StoreError, StoreFile, StoreLimits, Writer};
 
 /// Who keeps the books.
 pub enum Keeper {
@@ -77,15 +77,16 @@ impl Keeper {
 }
 
 impl Resting {
-    fn writer(&self, file: &StoreFile) -> Result<Writer, StoreError> {
+    /// What changes the store; and whether it was opened just now.
+    fn writer(&self, file: &StoreFile) -> Result<(Writer, bool), StoreError> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((writer, _)) = &*opened {
-            return Ok(writer.clone());
+            return Ok((writer.clone(), false));
         }
         let store = Store::open_within(file, self.limits)?;
         let (writer, thread) = Writer::start(store).map_err(|_| StoreError::Stopped)?;
         *opened = Some((writer.clone(), thread));
-        Ok(writer)
+        Ok((writer, true))
     }
 }
 
@@ -105,7 +106,14 @@ impl Books {
     pub(super) fn writer(&self) -> Result<Writer, StoreError> {
         match &self.keeper {
             Keeper::Agent(agent) => Ok(agent.writer.clone()),
-            Keeper::Nobody(resting) => resting.writer(&self.store_file),
+            Keeper::Nobody(resting) => {
+                let (writer, is_new) = resting.writer(&self.store_file)?;
+                if is_new {
+                    // With another key of the store the writer has sealed all anew.
+                    *self.reader() = Reader::open(&self.store_file)?;
+                }
+                Ok(writer)
+            }
         }
     }
 

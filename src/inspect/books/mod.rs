@@ -21,7 +21,7 @@ use crate::inspect::history::{History, HistoryMoment};
 use crate::inspect::rejected::{RejectedItem, RejectedList, Retried, Retry};
 use crate::inspect::status::{RetriedNow, Status};
 use crate::inspect::verify::Verification;
-use crate::store::{ProfileRow, Reader, RejectedRow, StoreError, StoreFile};
+use crate::store::{ProfileRow, Reader, RejectedRow, Store, StoreError, StoreFile};
 
 mod keeper;
 mod profile;
@@ -59,7 +59,12 @@ impl Books {
     /// As for [`Reader::open`], and [`StoreError::Read`].
     pub fn at_rest(store: StoreAtRest) -> Result<Self, StoreError> {
         let StoreAtRest { store_file, device_id, mappings, bounds, limits, target } = store;
-        let reader = Reader::open(&store_file)?;
+        let mut reader = Reader::open(&store_file)?;
+        if !reader.is_current()? {
+            // The program was updated and has not run since.
+            drop(Store::open_within(&store_file, limits)?);
+            reader = Reader::open(&store_file)?;
+        }
         let counters = reader.counters()?;
         let clock = Arc::new(Clock::new(counters.recorded_at));
         let quota_clock = QuotaClock::new(counters.totals.quota_time(Clock::system()).at, clock.elapsed());
@@ -95,14 +100,16 @@ impl Books {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn retry_now(&self) -> Result<RetriedNow, StoreError> {
-        let Status { pending, next_try_at, is_told_to_wait, .. } = self.status()?;
-        let waits_until = next_try_at.filter(|_| is_told_to_wait);
-        if waits_until.is_none()
-            && let Keeper::Agent(agent) = &self.keeper
-        {
+        let Status { pending, next_try_at, is_told_to_wait, quota, .. } = self.status()?;
+        if let Keeper::Agent(agent) = &self.keeper {
             agent.try_now.notify_one();
         }
-        Ok(RetriedNow { pending_profiles: pending.profiles, waits_until })
+        let (waits_until, reason) = match (next_try_at.filter(|_| is_told_to_wait), quota.opens_at) {
+            (Some(at), _) => (Some(at), Some("Adobe Target asked this device to wait".to_owned())),
+            (None, Some(at)) => (Some(at), Some("The quota of single updates is spent".to_owned())),
+            (None, None) => (None, None),
+        };
+        Ok(RetriedNow { pending_profiles: pending.profiles, waits_until, reason })
     }
 
     /// The document of `GET /v1/history`.

@@ -105,6 +105,10 @@ impl Books {
         }
     }
 
+    fn is_full(&self) -> bool {
+        matches!(&self.keeper, Keeper::Agent(Running { writer, .. }) if matches!(*writer.room().borrow(), Room::Full(_)))
+    }
+
     fn present(&self, totals: Totals, now: Timestamp) -> Present {
         match &self.keeper {
             Keeper::Agent(agent) => Present {
@@ -146,7 +150,7 @@ impl Books {
             bytes: reader.size_bytes(),
             max_bytes: self.bounds.now().max_bytes,
             log_bytes: reader.log_bytes(),
-            is_full: refuses.is_some(),
+            is_full: self.is_full(),
             refuses,
             disk_free_bytes: fs4::available_space(data_dir).ok(),
             purged_profiles: totals.profiles_purged,
