@@ -92,14 +92,19 @@ async fn a_spent_quota_waits_and_a_rejected_event_needs_somebody() {
 #[tokio::test]
 async fn dropped_files_that_wait_or_were_bad_are_said() {
     let rules = crate::support::config("[target]\nclient_code = \"acme\"\n[intake.folder]\npath = \"drop\"\n");
-    let fixture = Setup { folder: rules.intake.kinds.folder, ..Setup::default() }.start().await;
+    let mut fixture = Setup { folder: rules.intake.kinds.folder, ..Setup::default() }.start().await;
     let drop = fixture.dir.path().join("drop");
     fixture.agent.wait_status(|_| drop.is_dir()).await;
     std::fs::write(drop.join("empty.ndjson"), "").unwrap();
     check(&fixture, "a file that waits", Level::Waiting, "1 dropped files wait to be read").await;
     std::fs::write(drop.join("new.part"), "{\n").unwrap();
     std::fs::rename(drop.join("new.part"), drop.join("bad.ndjson")).unwrap();
-    check(&fixture, "a bad line", Level::Attention, "1 lines of dropped files could not be recorded").await;
+    let text = "1 dropped file has lines that could not be recorded";
+    check(&fixture, "a bad line", Level::Attention, text).await;
+    fixture.restart().await;
+    check(&fixture, "a bad line of before the start", Level::Attention, text).await;
+    std::fs::remove_dir_all(drop.join("failed")).unwrap();
+    check(&fixture, "the file was taken away", Level::Waiting, "1 dropped files wait to be read").await;
 }
 
 #[tokio::test]

@@ -150,7 +150,11 @@ impl Folder {
             }
             self.shown().reading = None;
         }
-        self.shown().waiting = incomplete + failed;
+        let unfixed = opened.unfixed();
+        {
+            let mut view = self.shown();
+            (view.waiting, view.unfixed) = (incomplete + failed, unfixed);
+        }
         match files.problem() {
             Some(problem) => trouble(&self.view, problem),
             None => self.shown().problem = None,

@@ -22,6 +22,9 @@ const KEPT_MODE: u32 = 0o755;
 /// The folders in it for what was read: whole, not new, and not whole.
 pub(super) const KEPT: [&str; 3] = [DONE, "duplicate", "failed"];
 
+/// Most files of `failed` that are counted.
+const UNFIXED_MAX: usize = 10_000;
+
 /// The folder for what was recorded whole.
 pub(super) const DONE: &str = "done";
 
@@ -130,6 +133,16 @@ impl Opened {
             None => Ok(Some(dir)),
             Some(words) => Err(error(words)),
         }
+    }
+
+    /// Returns how many files in `failed` have a list of what is wrong beside them. Limits: as many as are looked at.
+    pub(super) fn unfixed(&self) -> usize {
+        let count = |dir: Dir| {
+            let is_list = |name: &OsString| name.as_encoded_bytes().ends_with(b".errors");
+            Ok::<_, io::Error>(dir.names()?.filter(is_list).take(UNFIXED_MAX).count())
+        };
+        // One that cannot be looked at is told where something is to be put there.
+        self.kept("failed").ok().flatten().and_then(|dir| count(dir).ok()).unwrap_or(0)
     }
 
     fn existing(&self, kept: &'static str) -> io::Result<Dir> {

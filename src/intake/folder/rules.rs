@@ -77,6 +77,9 @@ pub struct FolderView {
     pub lines: u64,
     /// See `lines`.
     pub failed_lines: u64,
+    /// Files in `failed` that have a list of what is wrong with them beside them.
+    #[serde(default)]
+    pub unfixed: usize,
     /// Files that wait, and why; the first of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<FolderWait>,
@@ -137,10 +140,11 @@ impl Shown for FolderView {
                 "Nothing is lost: it is tried again. Check the folder's rights, and who has the file open.";
             return Some(Trouble::Needs(problem.clone(), what_to_do));
         }
-        if self.failed_lines > 0 {
-            let words = format!("{} lines of dropped files could not be recorded", self.failed_lines);
-            let what_to_do =
-                "The files are in failed/, and beside each a list of what is wrong; fix them and drop them again.";
+        if self.unfixed > 0 {
+            let (files, have) = if self.unfixed == 1 { ("file", "has") } else { ("files", "have") };
+            let words = format!("{} dropped {files} {have} lines that could not be recorded", self.unfixed);
+            let what_to_do = "failed/ holds the file, and beside it a list of what is wrong: fix those lines, drop them alone as \
+                              a file of their own, and remove the file and its list from failed/.";
             return Some(Trouble::Needs(words, what_to_do));
         }
         (self.waiting > 0).then(|| Trouble::Waits(format!("{} dropped files wait to be read", self.waiting)))

@@ -110,7 +110,8 @@ fn ungrouped(whole: &str, decimal: Option<char>) -> Option<String> {
     let mut groups = whole.split(sign);
     let first = groups.next()?;
     let is_digits = |group: &str| group.bytes().all(|byte| byte.is_ascii_digit());
-    let is_first = (1..=3).contains(&first.len()) && is_digits(first);
+    // No group begins with a zero: "0.500" was meant as a fraction.
+    let is_first = (1..=3).contains(&first.len()) && is_digits(first) && !first.starts_with('0');
     (is_first && groups.all(|group| group.len() == 3 && is_digits(group))).then(|| whole.replace(sign, ""))
 }
 
@@ -130,6 +131,8 @@ mod tests {
             ("1.234.567,89", Some("1234567.89")),
             ("12,5", Some("12.5")),
             ("1.5", None),
+            ("0.500", None),
+            ("012.500", None),
             ("1,5,0", None),
             ("1.23.456", None),
             ("1 099,50", Some("1099.50")),
