@@ -39,9 +39,12 @@ pub struct Watchdog {
     pub interval: Duration,
     /// The link: with it the verdict may change.
     pub link: watch::Receiver<LinkView>,
-    /// What systemd is told of the device; asked beside the async threads.
-    pub verdict: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    /// What the supervisor is told of the device, if it listens; asked beside the async threads.
+    pub verdict: Option<Verdict>,
 }
+
+/// Asks for the verdict in a line, and waits for the disk; none if it cannot be had.
+pub type Verdict = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 enum Wake {
     Link,
@@ -61,8 +64,13 @@ impl Watchdog {
         let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
         // Asked beside the watch: it waits for the disk, at the start until all that is pending is counted.
         let mut verdicts = JoinSet::new();
-        self.ask(&mut verdicts);
+        // True if something has changed since the verdict was asked for.
+        let mut is_stale = true;
         loop {
+            if is_stale && verdicts.is_empty() {
+                is_stale = false;
+                self.ask(&mut verdicts);
+            }
             let wake = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 _ = self.link.changed() => Wake::Link,
@@ -78,7 +86,7 @@ impl Watchdog {
             let is_over = match wake {
                 Wake::Told => continue,
                 Wake::Link => {
-                    self.ask(&mut verdicts);
+                    is_stale = true;
                     continue;
                 }
                 Wake::Damage => {
@@ -95,15 +103,14 @@ impl Watchdog {
             if asked.is_some() {
                 supervisor::tell(News::Alive);
             }
-            self.ask(&mut verdicts);
+            is_stale = true;
         }
         supervisor::tell(News::Stopping);
     }
 
-    /// Asks for the verdict, unless an answer is still awaited.
+    /// Asks for the verdict.
     fn ask(&self, verdicts: &mut JoinSet<Option<String>>) {
-        if verdicts.is_empty() {
-            let verdict = self.verdict.clone();
+        if let Some(verdict) = self.verdict.clone() {
             verdicts.spawn_blocking(move || verdict());
         }
     }

@@ -9,8 +9,9 @@ use super::forwarding::ForwardingParts;
 use super::housekeeping::Housekeeping;
 use super::open::Connected;
 use super::settings::LiveSettings;
-use super::watchdog::{INTERVAL, LATE_MAX, Watchdog};
+use super::watchdog::{INTERVAL, LATE_MAX, Verdict, Watchdog};
 use crate::device::pulse::Pulse;
+use crate::device::supervisor;
 use crate::forward::shown::{LinkView, PendingAtStart, ProfileWaits, RouteCounts};
 use crate::inspect::books::{Books, Keeper, Running};
 use crate::intake::Intake;
@@ -68,7 +69,8 @@ impl Shared {
             late_max: LATE_MAX,
             interval: INTERVAL,
             link: self.link.subscribe(),
-            verdict: Arc::new(move || books.status().ok().map(|status| status.verdict.line())),
+            verdict: supervisor::listens()
+                .then(|| -> Verdict { Arc::new(move || books.status().ok().map(|status| status.verdict.line())) }),
         }
     }
 

@@ -52,6 +52,17 @@ pub(super) fn holder(data_dir: &DataDir) -> Result<Holder, Failure> {
     }
 }
 
+/// Reaches the agent that runs on a data directory.
+///
+/// # Errors
+/// `otherwise`, where none runs.
+pub(super) fn running(data_dir: &DataDir, otherwise: &str) -> Result<Connection, Failure> {
+    match holder(data_dir)? {
+        Holder::Agent(connection) => Ok(connection),
+        Holder::Us(_lock) => Err(Failure::because(otherwise)),
+    }
+}
+
 /// A connection to a running agent.
 pub(super) struct Connection {
     http: reqwest::Client,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::connect::{Holder, holder};
+use super::connect::running;
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print, small_runtime};
 use crate::http::api::LogDocument;
@@ -29,9 +29,8 @@ struct Changed {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Loaded { config, .. } = args.config.load()?;
-    let Holder::Agent(connection) = holder(&super::existing_store(&config)?)? else {
-        return Err(Failure::because("the agent does not run; set level in [log] and start it with `outpost run`"));
-    };
+    let otherwise = "the agent does not run; set level in [log] and start it with `outpost run`";
+    let connection = running(&super::existing_store(&config)?, otherwise)?;
     let document = LogDocument { level: args.level.as_str().to_lowercase(), for_seconds: args.time.as_secs() };
     let body = serde_json::to_string(&document).map_err(|error| Failure::failed(&error))?;
     let changed: Changed = small_runtime()?.block_on(connection.post("/v1/log", "application/json", body))?;

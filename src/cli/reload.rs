@@ -1,6 +1,6 @@
 //! `outpost reload`: has the running agent read its configuration anew.
 
-use super::connect::{Holder, holder};
+use super::connect::running;
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print, small_runtime};
 use crate::http::api::Reloaded;
@@ -15,9 +15,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Loaded { config, .. } = args.config.load()?;
-    let Holder::Agent(connection) = holder(&super::existing_store(&config)?)? else {
-        return Err(Failure::because("the agent does not run; `outpost run` reads the configuration when it starts"));
-    };
+    let otherwise = "the agent does not run; `outpost run` reads the configuration when it starts";
+    let connection = running(&super::existing_store(&config)?, otherwise)?;
     let Reloaded { needs_restart } = small_runtime()?.block_on(connection.reload())?;
     match needs_restart.as_slice() {
         [] => print("the new configuration holds"),

@@ -1,6 +1,6 @@
 //! `outpost retry-now`: has what waits tried now.
 
-use super::connect::{Holder, holder};
+use super::connect::running;
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print, small_runtime};
 use crate::inspect::status::RetriedNow;
@@ -15,9 +15,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Loaded { config, .. } = args.config.load()?;
-    let Holder::Agent(connection) = holder(&super::existing_store(&config)?)? else {
-        return Err(Failure::because("the agent does not run, and so sends nothing; start it with `outpost run`"));
-    };
+    let otherwise = "the agent does not run, and so sends nothing; start it with `outpost run`";
+    let connection = running(&super::existing_store(&config)?, otherwise)?;
     let retried: RetriedNow =
         small_runtime()?.block_on(connection.post("/v1/retry-now", "application/json", String::new()))?;
     print(&retried.words())

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use super::connect::{Holder, holder};
+use super::connect::running;
 use super::device::Device;
 use super::load::{ConfigArgs, Loaded};
 use super::watch::Watch;
@@ -75,12 +75,8 @@ fn watch(config: &Config) -> Result<(), Failure> {
 
 /// Prints a link to the page.
 fn open(data_dir: &DataDir) -> Result<(), Failure> {
-    let connection = match holder(data_dir)? {
-        Holder::Agent(connection) => connection,
-        Holder::Us(_lock) => {
-            return Err(Failure::because("the agent does not run, and so shows no page; start it with `outpost run`"));
-        }
-    };
+    let otherwise = "the agent does not run, and so shows no page; start it with `outpost run`";
+    let connection = running(data_dir, otherwise)?;
     let code: PageCode =
         small_runtime()?.block_on(connection.post("/v1/page-codes", "application/json", String::new()))?;
     print(&format!(

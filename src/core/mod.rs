@@ -18,6 +18,8 @@ pub mod visible;
 
 pub mod verdict;
 
+pub mod words;
+
 pub mod attribute;
 
 pub mod event;

@@ -15,6 +15,12 @@ pub enum News<'n> {
     Stopping,
 }
 
+/// Returns whether there is a supervisor that asked to be told. Source: `sd_notify(3)`.
+#[must_use]
+pub fn listens() -> bool {
+    cfg!(target_os = "linux") && std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// Tells the supervisor, if there is one that asked to be told.
 #[cfg(target_os = "linux")]
 pub fn tell(news: News<'_>) {

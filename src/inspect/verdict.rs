@@ -4,6 +4,7 @@
 use super::status::Status;
 use crate::core::forwarding::link::LinkState;
 use crate::core::verdict::{Level, Verdict};
+use crate::core::words::capitalised;
 use crate::intake::view::{Shown, Trouble};
 
 /// The verdict on what a status shows.
@@ -176,9 +177,4 @@ fn intake(status: &Status) -> impl Iterator<Item = Finding> + '_ {
 
 fn counted(count: i64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
-}
-
-fn capitalised(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::core::words::capitalised;
+
 /// What people see of a view.
 pub trait Shown {
     /// The line of `outpost status`.
@@ -38,9 +40,10 @@ pub struct Figure {
 
 /// A sentence that says what is in the way, with a space before it; empty where nothing is.
 pub(super) fn sentence(problem: Option<&str>) -> String {
-    let mut characters = problem.unwrap_or_default().chars();
-    let Some(first) = characters.next() else { return String::new() };
-    format!(" {}{}.", first.to_uppercase(), characters.as_str())
+    match problem {
+        Some(problem) if !problem.is_empty() => format!(" {}.", capitalised(problem)),
+        _ => String::new(),
+    }
 }
 
 /// A view that one part changes and others show. Cheap to clone.

@@ -28,6 +28,7 @@ use tokio::sync::mpsc;
 use super::api::{Api, beside};
 use super::problem::Problem;
 use crate::core::identity::Identity;
+use crate::core::words::capitalised;
 use crate::inspect::Unanswered;
 use crate::inspect::status::Status;
 use crate::store::StoreError;
@@ -235,7 +236,7 @@ fn found(api: &Api, written: &str) -> Result<String, StoreError> {
                 return Ok(render("profile", context! { found => shown(&found) }));
             }
             Err(Unanswered::Store(error)) => return Err(error),
-            Err(unanswered) => format!("{}.", view::capitalised(&unanswered.to_string())),
+            Err(unanswered) => format!("{}.", capitalised(&unanswered.to_string())),
         },
     };
     Ok(render("profile", context! { words }))

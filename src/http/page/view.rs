@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 use crate::core::verdict::Verdict;
+use crate::core::words::capitalised;
 use crate::device::metrics::RecentRequest;
 use crate::inspect::profile::{Profile, ProfileAttribute};
 use crate::inspect::rejected::RejectedItem;
@@ -266,11 +267,6 @@ pub(super) fn clock_time(text: &str) -> String {
     let Ok(time) = Timestamp::parse(text) else { return text.to_owned() };
     let second = Duration::from_millis(u64::try_from(time.as_millis().rem_euclid(1_000)).unwrap_or(0));
     time.minus(second).to_string().replace('T', " ").replace('Z', " UTC")
-}
-
-pub(super) fn capitalised(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 fn percent(part: u64, whole: u64) -> u64 {

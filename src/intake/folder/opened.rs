@@ -22,8 +22,8 @@ const KEPT_MODE: u32 = 0o755;
 /// The folders in it for what was read: whole, not new, and not whole.
 pub(super) const KEPT: [&str; 3] = [DONE, "duplicate", "failed"];
 
-/// Most files of `failed` that are counted.
-const UNFIXED_MAX: usize = 10_000;
+/// Most names of `failed` that are looked at in a round.
+const UNFIXED_LOOKED_AT: usize = 10_000;
 
 /// The folder for what was recorded whole.
 pub(super) const DONE: &str = "done";
@@ -135,11 +135,12 @@ impl Opened {
         }
     }
 
-    /// Returns how many files in `failed` have a list of what is wrong beside them. Limits: as many as are looked at.
+    /// Returns how many files in `failed` have a list of what is wrong beside them. Limits: among the first
+    /// [`UNFIXED_LOOKED_AT`] names.
     pub(super) fn unfixed(&self) -> usize {
         let count = |dir: Dir| {
             let is_list = |name: &OsString| name.as_encoded_bytes().ends_with(b".errors");
-            Ok::<_, io::Error>(dir.names()?.filter(is_list).take(UNFIXED_MAX).count())
+            Ok::<_, io::Error>(dir.names()?.take(UNFIXED_LOOKED_AT).filter(is_list).count())
         };
         // One that cannot be looked at is told where something is to be put there.
         self.kept("failed").ok().flatten().and_then(|dir| count(dir).ok()).unwrap_or(0)
