@@ -154,3 +154,25 @@ async fn a_gateway_that_finds_every_update_too_large_is_tried_more_and_more_rare
     assert!(tried < 200, "{tried} requests in an hour");
     assert_eq!(fixture.agent.status().await.rejected.updates, 0);
 }
+
+#[tokio::test]
+async fn a_token_reset_soon_after_a_read_pauses_the_link_within_half_a_minute() {
+    let clock = PausedClock::begin();
+    let fixture = patient().start().await;
+    learn(&fixture, "7");
+    fixture.agent.record(&used("1", "7", "Lund", 1.0)).await;
+    drained(&fixture).await;
+    fixture.sandbox.target().token = Some("another".to_owned());
+    fixture.agent.record(&used("2", "7", "Lund", 1.0)).await;
+    // Reading alone may be refused for a moment: so it is tried again until half a minute after the last good read.
+    clock.pass(&fixture, secs(30)).await;
+    for _ in 0..5_000 {
+        if fixture.agent.status().await.link == "paused" {
+            assert_eq!(fixture.held("7", "visits").as_deref(), Some("1"));
+            return;
+        }
+        tokio::time::advance(Duration::from_millis(1)).await;
+        turn(&fixture).await;
+    }
+    panic!("after 35 s the link is {}", fixture.agent.status().await.link);
+}

@@ -64,10 +64,9 @@ impl Core {
             Reply::Missing => (Some(FetchedProfile::default()), Some(Existence::No)),
             Reply::Denied(reason) => {
                 self.denied += 1;
-                let read_of_late = self.read_at.is_some_and(|at| moment.elapsed < at + READ_OF_LATE);
-                if self.denied < DENIED_MAX || read_of_late {
-                    // Perhaps the token has just expired; then updates are refused too.
-                    return self.step_aside(flight, moment, chance);
+                let passes_until = self.read_at.map(|at| at + READ_OF_LATE).filter(|until| moment.elapsed < *until);
+                if self.denied < DENIED_MAX || passes_until.is_some() {
+                    return self.wait_for_reading(flight, passes_until, moment, chance);
                 }
                 self.deny_reads(reason, moment);
                 (None, None)
@@ -126,6 +125,16 @@ impl Core {
         let why = "the profile cannot be read, and what others wrote would be undone";
         self.setbacks.put(flight.claim.profile_id, moment.elapsed, chance, accepted, why);
         self.end_flight(flight, moment, chance);
+    }
+
+    /// Perhaps the token has just expired; then updates are refused too. No profile waits longer than until it is known
+    /// whether the refusal passes.
+    fn wait_for_reading(&mut self, flight: Flight, known_at: Option<Duration>, moment: Moment, chance: f64) {
+        let profile_id = flight.claim.profile_id;
+        self.step_aside(flight, moment, chance);
+        if let Some(known_at) = known_at {
+            self.setbacks.no_later(profile_id, known_at);
+        }
     }
 
     /// Reading is refused for everybody: updates go on without it.

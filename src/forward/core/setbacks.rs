@@ -75,6 +75,14 @@ impl Setbacks {
         (setback.until, setback.why) = (until, why);
     }
 
+    /// The profile waits until then at most.
+    pub(super) fn no_later(&mut self, profile_id: i64, until: Duration) {
+        if let Some(setback) = self.profiles.get_mut(&profile_id).filter(|setback| setback.until > until) {
+            setback.until = until;
+            self.is_changed = true;
+        }
+    }
+
     fn entry(&mut self, profile_id: i64, until: Duration) -> &mut Setback {
         self.is_changed = true;
         if self.profiles.len() >= ASIDE_PROFILES_MAX && !self.profiles.contains_key(&profile_id) {
@@ -164,6 +172,17 @@ mod tests {
         assert_eq!(setbacks.waiting(SECOND), HashSet::from([1]));
         setbacks.remove(1);
         assert_eq!(setbacks.waiting(SECOND), HashSet::new());
+    }
+
+    #[test]
+    fn a_wait_can_be_shortened_and_is_never_lengthened() {
+        let mut setbacks = Setbacks::default();
+        (0..5).for_each(|_| setbacks.put(1, Duration::ZERO, 1.0, 0, ""));
+        setbacks.no_later(1, 3 * SECOND);
+        assert_eq!(setbacks.next(SECOND), Some(3 * SECOND));
+        setbacks.no_later(1, 9 * SECOND);
+        setbacks.no_later(2, 9 * SECOND);
+        assert_eq!((setbacks.next(SECOND), setbacks.all()), (Some(3 * SECOND), HashSet::from([1])));
     }
 
     #[test]
