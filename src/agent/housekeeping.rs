@@ -2,6 +2,7 @@
 //!
 //! Each step is a small transaction of the writer, so that recording never waits long for it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::sync::watch;
 use crate::core::limits::{PROFILE_UNTOUCHED_FIRST, PROFILE_UNTOUCHED_MIN};
 use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
-use crate::store::{Full, ProfilePurge, Room, StoreError, Writer};
+use crate::store::{Full, ProfilePurge, Room, StoreError, Writer, delete_kept};
 
 /// Interval at which old events are looked for.
 const INTERVAL: Duration = Duration::from_secs(3_600);
@@ -25,6 +26,7 @@ const PROFILES_INTERVAL: Duration = Duration::from_secs(600);
 /// Housekeeping of one store.
 pub struct Housekeeping {
     writer: Writer,
+    store_path: PathBuf,
     clock: Arc<Clock>,
     keep_events: watch::Receiver<Duration>,
     room: watch::Receiver<Room>,
@@ -35,9 +37,9 @@ pub struct Housekeeping {
 impl Housekeeping {
     /// Housekeeping that keeps events for so long after their delivery.
     #[must_use]
-    pub fn new(writer: Writer, clock: Arc<Clock>, keep_events: watch::Receiver<Duration>) -> Self {
+    pub fn new(writer: Writer, store_path: PathBuf, clock: Arc<Clock>, keep_events: watch::Receiver<Duration>) -> Self {
         let room = writer.room();
-        Self { writer, clock, keep_events, room, profiles_rest_until: Duration::ZERO }
+        Self { writer, store_path, clock, keep_events, room, profiles_rest_until: Duration::ZERO }
     }
 
     /// Keeps house until `stop` turns true.
@@ -45,6 +47,7 @@ impl Housekeeping {
         loop {
             let room = *self.room.borrow_and_update();
             self.tell(room);
+            self.delete_kept();
             let begun = self.clock.elapsed();
             if let Err(error) = self.purge(room, &stop).await {
                 tracing::warn!(%error, "old events could not be purged; it is tried again later");
@@ -72,6 +75,15 @@ impl Housekeeping {
             Room::Full(Full::DiskLow | Full::Disk) => {
                 tracing::error!("the disk has less than min_free_disk left; events are refused until there is room");
             }
+        }
+    }
+
+    /// Deletes damaged stores whose time is over.
+    fn delete_kept(&self) {
+        match delete_kept(&self.store_path, Some(self.clock.now())) {
+            Ok(0) => {}
+            Ok(stores) => tracing::info!(stores, "damaged stores that were kept for their time are deleted"),
+            Err(error) => tracing::warn!(%error, "a damaged store is kept beyond its time"),
         }
     }
 

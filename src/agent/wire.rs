@@ -56,6 +56,7 @@ impl Shared {
     pub(super) fn housekeeping(&self) -> Housekeeping {
         Housekeeping::new(
             self.connected.writer.clone(),
+            self.store_file.path.clone(),
             self.connected.clock.clone(),
             self.live.keep_events.subscribe(),
         )

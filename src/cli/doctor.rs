@@ -16,8 +16,8 @@ use crate::core::verdict;
 use crate::core::visible::one_line;
 use crate::device::clock::Clock;
 use crate::device::rights::is_root;
-use crate::inspect::status::Status;
-use crate::store::{Reader, StoreError, StoreFile};
+use crate::inspect::status::{DamagedStore, Status};
+use crate::store::{Reader, Salvage, StoreError, StoreFile, kept_stores};
 
 mod bundle;
 mod network;
@@ -201,10 +201,17 @@ fn store(file: &StoreFile) -> Finding {
         Ok((false, _)) => {
             finding(Level::Fail, "it is damaged; restart the agent, which saves what can be read".to_owned())
         }
-        Ok((true, Some(salvage))) if file.path.with_file_name(&salvage.kept_as).exists() => {
-            finding(Level::Fail, format!("{salvage}; give that file to support, and move it away when that is done"))
+        Ok((true, salvage)) => {
+            let kept: Vec<DamagedStore> = kept_stores(&file.path).into_iter().map(DamagedStore::from).collect();
+            let words: Vec<String> = kept.iter().map(DamagedStore::words).collect();
+            let is_there = |salvage: &Salvage| kept.iter().any(|kept| kept.file == salvage.kept_as);
+            let salvage = salvage.filter(is_there).map(|salvage| format!("{salvage}; ")).unwrap_or_default();
+            if words.is_empty() {
+                finding(Level::Ok, "sound".to_owned())
+            } else {
+                finding(Level::Fail, format!("{salvage}{}", words.join("; ")))
+            }
         }
-        Ok((true, _)) => finding(Level::Ok, "sound".to_owned()),
         Err(error) => finding(Level::Fail, super::chain(&error)),
     }
 }

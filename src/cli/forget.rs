@@ -36,13 +36,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn words(forgotten: Forgotten) -> String {
-    let Forgotten { attributes, pending, events, rejected, was_in_flight } = forgotten;
+    let Forgotten { attributes, pending, events, rejected, was_in_flight, damaged_stores } = forgotten;
+    let damaged = match damaged_stores {
+        0 => String::new(),
+        count => format!("\ndeleted {count} damaged stores that were kept, and may have held more of it"),
+    };
     if (attributes, events, rejected) == (0, 0, 0) {
-        return "this device holds nothing of that identity".to_owned();
+        return format!("this device holds nothing of that identity{damaged}");
     }
     let in_flight = if was_in_flight { "\nan update was in flight, and came to its end before" } else { "" };
     format!(
         "erased {attributes} attributes ({pending} of them not yet delivered), {events} events, {rejected} rejected\
-         {in_flight}\nlog lines hold nobody's data; Target keeps what it was sent, and has no way to remove an attribute"
+         {in_flight}{damaged}\nlog lines hold nobody's data; Target keeps what it was sent, and has no way to remove an attribute"
     )
 }

@@ -292,6 +292,11 @@ pub const REJECTED_LISTED_MAX: usize = 1_000;
 /// Source: our reading of an undocumented answer; a mistaken date must not silence a device for a year.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 
+/// Time for which a damaged store is kept after what could be read of it was saved.
+///
+/// Source: ours; long enough for somebody to look, and no longer than the journal keeps events unless told otherwise.
+pub const DAMAGED_STORE_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// Time that a graceful stop may take.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -12,7 +12,7 @@ use crate::core::identity::{Identity, StoredForms};
 use crate::core::mapping::Mappings;
 use crate::intake::cloudevents;
 use crate::store::{
-    ErasedProfile, InFlight, JournalRow, Reader, StoreError, StoreFile, Transaction, Writer, checkpoint,
+    ErasedProfile, InFlight, JournalRow, Reader, StoreError, StoreFile, Transaction, Writer, checkpoint, delete_kept,
 };
 
 /// Events that are looked at, and emptied, at a time.
@@ -34,6 +34,9 @@ pub struct Forgotten {
     pub rejected: usize,
     /// True if an update was in flight, and was waited for: Target may have it.
     pub was_in_flight: bool,
+    /// Damaged stores that were kept beside the store, and were deleted: they may have held more of it.
+    #[serde(default)]
+    pub damaged_stores: usize,
 }
 
 impl Forgotten {
@@ -44,6 +47,7 @@ impl Forgotten {
             events: self.events + other.events,
             rejected: self.rejected + other.rejected,
             was_in_flight: self.was_in_flight || other.was_in_flight,
+            damaged_stores: self.damaged_stores + other.damaged_stores,
         }
     }
 }
@@ -78,7 +82,9 @@ impl Forgetting {
         // Some may have been recorded meanwhile, and were erased with the others.
         self.writer.act_blocking(forget)?;
         checkpoint(&self.store_file)?;
-        Ok(forgotten)
+        // Nobody can find one person in them.
+        let damaged_stores = delete_kept(&self.store_file.path, None)?;
+        Ok(Forgotten { damaged_stores, ..forgotten })
     }
 
     /// Erases what the store holds of one form of an identity.
@@ -97,7 +103,8 @@ impl Forgetting {
         let profile = self.writer.act_blocking(move |store| store.erase_profile(&wanted))?;
         let ErasedProfile { attributes, pending, rejected: updates } = profile.unwrap_or_default();
         let was_in_flight = was_in_flight || was_in_batch;
-        Ok(Forgotten { attributes, pending, events, rejected: rejected + updates, was_in_flight })
+        let rejected = rejected + updates;
+        Ok(Forgotten { attributes, pending, events, rejected, was_in_flight, damaged_stores: 0 })
     }
 
     /// Keeps the profile from being sent from now on, and waits for what is in flight. Tells whether there was

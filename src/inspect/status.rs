@@ -8,7 +8,7 @@ use crate::core::timestamp::Timestamp;
 use crate::core::verdict::{Level, Verdict};
 use crate::device::metrics::Number;
 use crate::intake::kinds::KindViews;
-use crate::store::{BatchHead, Counters, Totals};
+use crate::store::{BatchHead, Counters, KeptStore, Totals};
 
 /// The document of `GET /v1/status`, as `src/http/openapi.json` describes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -206,9 +206,38 @@ pub struct StoreCounts {
     pub purged_profiles: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub salvage: Option<String>,
+    /// Damaged stores that are kept for a time; they hold people's data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged_stores: Vec<DamagedStore>,
     /// Until when deliveries went to another client code or endpoint, for a while after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_changed_at: Option<String>,
+}
+
+/// A damaged store that is kept beside the store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DamagedStore {
+    /// Its name in the data directory.
+    pub file: String,
+    /// When it is deleted, unless `forget` does so before.
+    pub deleted_at: String,
+}
+
+impl From<KeptStore> for DamagedStore {
+    fn from(kept: KeptStore) -> Self {
+        Self { file: kept.name, deleted_at: kept.until.to_string() }
+    }
+}
+
+impl DamagedStore {
+    /// What it is, and what becomes of it.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let Self { file, deleted_at } = self;
+        format!(
+            "{file} holds people's data: it must not leave this device; it is deleted on {deleted_at}, or by `outpost forget`"
+        )
+    }
 }
 
 /// An agent that does not say so is one that answers.

@@ -1,7 +1,7 @@
 //! One verdict on the device: the worst of all that matters, in words. The page, `status`, `doctor`, `/readyz`, metrics and the
 //! service's status show it, so that none of them says another thing. Pure.
 
-use super::status::Status;
+use super::status::{DamagedStore, Status};
 use crate::core::forwarding::link::LinkState;
 use crate::core::verdict::{Level, Verdict};
 use crate::core::words::capitalised;
@@ -74,9 +74,16 @@ fn store(status: &Status) -> Option<Finding> {
 }
 
 fn salvage(status: &Status) -> Option<Finding> {
-    let words = status.store.salvage.as_deref()?;
-    let what_to_do = "Replace the disk if it fails again. `outpost doctor` says where the damaged file is; delete it when it is \
-                      no longer needed: it holds people's data.";
+    let kept: Vec<String> = status.store.damaged_stores.iter().map(DamagedStore::words).collect();
+    let words = match &status.store.salvage {
+        Some(words) => words,
+        None if kept.is_empty() => return None,
+        None => "A damaged store is kept",
+    };
+    let what_to_do = format!(
+        "Replace the disk if it fails again. {}. Delete it, with its -wal, once nobody needs it.",
+        kept.join(". ")
+    );
     Some(Finding::new(Level::Attention, capitalised(words), what_to_do))
 }
 

@@ -16,9 +16,11 @@ mod event_keys;
 mod filling;
 mod fingerprint;
 mod group_commit;
+mod header;
 mod history;
 mod jobs;
 mod journal;
+mod kept;
 mod keys;
 mod opening;
 mod outbox;
@@ -48,6 +50,7 @@ pub use destination::{Adopted, Destination};
 pub use erase::{ErasedProfile, JournalRow, checkpoint};
 pub use history::Moment;
 pub use journal::{Recorded, Recording};
+pub use kept::{KeptStore, delete_kept, kept_stores};
 pub use keys::KeyFilter;
 pub use opening::{Repeats, Store, StoreLimits};
 pub use outbox::{Claim, ClaimRules, ClaimedAttribute, Claims, InFlight, Outbox, ReadBacks, is_shared};
@@ -111,6 +114,13 @@ pub enum StoreError {
         /// The system's words.
         source: std::io::Error,
     },
+    /// A damaged store that was kept cannot be deleted.
+    Kept {
+        /// Its file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
     /// The log was emptied, and the system does not say that this is on the disk.
     Sync {
         /// The store's file.
@@ -136,7 +146,7 @@ impl StoreError {
     pub fn is_corruption(&self) -> bool {
         match self {
             Self::Open { source, .. } | Self::Migrate { source, .. } | Self::Write(source) | Self::Read(source) => {
-                salvage::is_corruption(source)
+                header::is_corruption(source)
             }
             _ => false,
         }
@@ -200,7 +210,14 @@ impl fmt::Display for StoreError {
             }
             Self::PutAside { path, .. } => write!(
                 f,
-                "{} is damaged and cannot be put aside; check that this user may write in its folder",
+                "{} is damaged, and what can be read of it cannot be saved beside it; check that this user may write in its \
+                 folder and that the disk has room",
+                path.display()
+            ),
+            Self::Kept { path, .. } => write!(
+                f,
+                "the damaged store {} holds people's data and cannot be deleted; delete it, with the file of that name \
+                 and -wal",
                 path.display()
             ),
             Self::Sync { path, .. } => write!(
@@ -231,7 +248,7 @@ impl std::error::Error for StoreError {
             Self::Open { source, .. } | Self::Migrate { source, .. } | Self::Write(source) | Self::Read(source) => {
                 Some(source)
             }
-            Self::PutAside { source, .. } | Self::Sync { source, .. } => Some(source),
+            Self::PutAside { source, .. } | Self::Kept { source, .. } | Self::Sync { source, .. } => Some(source),
             Self::NewerSchema { .. }
             | Self::Sealed { .. }
             | Self::WrongKey { .. }

@@ -83,6 +83,7 @@ impl Store {
     /// As for [`Self::open`].
     pub fn open_within(file: impl Into<StoreFile>, limits: StoreLimits) -> Result<Self, StoreError> {
         let file = file.into();
+        salvage::finish(&file.path)?;
         let mut store = Self::with(schema::open_writer(&file)?)?;
         store.dir = file.path.parent().map(PathBuf::from);
         store.set_limits(limits)?;
@@ -112,22 +113,23 @@ impl Store {
         Self::with(self.connection)
     }
 
-    /// If the store's file is damaged: puts it aside, and begins a new one with what can be read of it. Call it before
-    /// the store is opened, by whoever holds the data directory.
+    /// If the store's file is damaged: saves what can be read of it into a new one, and puts it aside. Call it before the store
+    /// is opened, by whoever holds the data directory.
     ///
     /// # Errors
     /// [`StoreError`], when the file cannot be put aside or a new one cannot be written.
     pub fn mend(file: impl Into<StoreFile>, now: Timestamp) -> Result<bool, StoreError> {
         let file = file.into();
-        let is_damaged = salvage::is_damaged(&file);
+        let is_finished = salvage::finish(&file.path)?;
+        let is_damaged = !is_finished && salvage::is_damaged(&file);
         if is_damaged {
             salvage::salvage(&file, now)?;
         }
-        Ok(is_damaged)
+        Ok(is_finished || is_damaged)
     }
 
     /// Seals a store again with the key of the file, from its old one or from none; or opens it for good, where the file
-    /// has an old key alone. Nothing of what it held before stays in the file or in its log.
+    /// has an old key alone. Nothing of what it held before stays in the file, in its log, or in damaged stores that are kept.
     ///
     /// # Errors
     /// [`StoreError`]; then the store is as it was.

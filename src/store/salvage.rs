@@ -1,8 +1,8 @@
 //! A damaged store: recognised, put aside under another name, and saved from as far as it can be read.
 //!
-//! The damaged file is kept: its events exist nowhere else, and better tools than this may read more of it.
+//! The damaged file is kept for a time (see `kept`): its events exist nowhere else, and better tools than this may read more of
+//! it.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +11,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql};
 
 use super::StoreError;
+use super::header;
+use super::kept;
 use super::schema;
 use super::seal::{self, StoreFile, StoreKey};
 use super::stored::{Stored, pending};
@@ -83,18 +85,13 @@ pub(super) fn is_damaged(file: &StoreFile) -> bool {
     let limit = if suspicion_path(path).exists() { u64::MAX } else { CHECK_STEPS_MAX };
     match check(file, limit) {
         Ok(is_sound) => !is_sound,
-        Err(error) => is_corruption(&error),
+        Err(error) => header::is_corruption(&error),
     }
 }
 
 /// Notes that something in the file could not be read: the next start looks at all of it.
 pub(super) fn suspect(path: &Path) {
     let _ = dir::replace_at(&suspicion_path(path), b"something in the store could not be read\n", 0o600);
-}
-
-/// Returns whether an error means that the file is damaged.
-pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 fn suspicion_path(path: &Path) -> PathBuf {
@@ -142,23 +139,39 @@ fn opens(connection: &Connection, file: &StoreFile, version: i64) -> rusqlite::R
     seal::is_whole(connection)
 }
 
-/// Puts a damaged store aside, begins a new one, and saves what can be read.
+/// Saves what can be read of a damaged store into a new one beside it, and puts the damaged one aside once that is on the disk.
+/// Cut off at any moment, the next start does it again or finishes it.
 pub(super) fn salvage(file: &StoreFile, now: Timestamp) -> Result<(), StoreError> {
     let path = &file.path;
+    let put_aside = |source| StoreError::PutAside { path: path.clone(), source };
+    header::restore(path).map_err(put_aside)?;
     let key = holding(file)?;
-    let kept_as = format!("{}.corrupt-{}", path.display(), now.as_millis() / 1_000);
-    for suffix in ["", "-wal", "-shm"] {
-        let (from, to) = (suffixed(path.as_os_str(), suffix), suffixed(kept_as.as_ref(), suffix));
-        match std::fs::rename(&from, &to) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(StoreError::PutAside { path: from.into(), source }),
-        }
+    let building = kept::clear_building(path).map_err(put_aside)?;
+    let new = schema::open_writer(&StoreFile::new(&building, key.clone()))?;
+    let mut saved = save(&StoreFile::new(path, key), &new).map_err(StoreError::write)?;
+    saved.at = newest(&new).map_err(StoreError::write)?.map_or(now, |newest| newest.max(now));
+    let number = kept::free_number(path, saved.at);
+    saved.kept_as = kept::name(path, number);
+    note(&new, &saved).map_err(StoreError::write)?;
+    schema::empty_log(&new)?;
+    drop(new);
+    kept::build(path, number).map_err(put_aside)?;
+    finish(path).map(|_| ())
+}
+
+/// Finishes a salvage that was cut off after all was saved. Returns whether there was one.
+pub(super) fn finish(path: &Path) -> Result<bool, StoreError> {
+    let is_finished = kept::exchange(path).map_err(|source| StoreError::PutAside { path: path.to_owned(), source })?;
+    if is_finished {
+        let _ = std::fs::remove_file(suspicion_path(path));
     }
-    let _ = std::fs::remove_file(suspicion_path(path));
-    let new = schema::open_writer(&StoreFile::new(path, key.clone()))?;
-    let saved = save(&StoreFile::new(&kept_as, key), &new, now).map_err(StoreError::write)?;
-    note(&new, &saved).map_err(StoreError::write)
+    Ok(is_finished)
+}
+
+/// When the newest event was recorded: a clock that was set back says less.
+fn newest(new: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    let newest: Option<i64> = new.query_row("SELECT max(recorded_at_ms) FROM journal", [], |row| row.get(0))?;
+    Ok(newest.map(Timestamp::from_millis))
 }
 
 /// The key that the rows of a damaged store are sealed with: the one that is handed in, unless they are not sealed.
@@ -178,22 +191,19 @@ fn holding(file: &StoreFile) -> Result<Option<StoreKey>, StoreError> {
     }
 }
 
-fn suffixed(path: &std::ffi::OsStr, suffix: &str) -> OsString {
-    let mut path = path.to_owned();
-    path.push(suffix);
-    path
-}
-
-fn save(kept: &StoreFile, new: &Connection, now: Timestamp) -> rusqlite::Result<Salvage> {
-    let kept_as = kept.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut saved = Salvage { at: now, kept_as, ..Salvage::default() };
+fn save(damaged: &StoreFile, new: &Connection) -> rusqlite::Result<Salvage> {
+    let mut saved = Salvage::default();
     // What cannot even be opened is kept all the same.
-    let Ok(old) = Connection::open_with_flags(&kept.path, OpenFlags::SQLITE_OPEN_READ_WRITE) else { return Ok(saved) };
-    seal::install(&old, kept.key.as_ref())?;
+    let Ok(old) = Connection::open_with_flags(&damaged.path, OpenFlags::SQLITE_OPEN_READ_WRITE) else {
+        return Ok(saved);
+    };
+    // It is kept as it was found.
+    old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    seal::install(&old, damaged.key.as_ref())?;
     new.execute_batch("BEGIN IMMEDIATE")?;
     for (table, order) in TABLES {
         // A sealed value that does not open is as unreadable as a page; it stays in the damaged file.
-        let condition = kept.key.as_ref().and_then(|_| seal::condition(table));
+        let condition = damaged.key.as_ref().and_then(|_| seal::condition(table));
         let rows = copy(&old, new, table, order, condition.as_deref())?;
         match table {
             "profile" => saved.profiles = rows,

@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
+use super::kept;
 use super::seal::{self, Standing, StoreFile};
 use crate::device::dir;
 
@@ -56,6 +57,8 @@ pub(super) fn open_writer(file: &StoreFile) -> Result<Connection, StoreError> {
     if standing != Standing::Fits {
         seal::reseal(&mut connection, standing.key(file), file.key.as_ref()).map_err(StoreError::write)?;
         empty_log(&connection)?;
+        // They are sealed as the store was before.
+        kept::delete_kept(path, None)?;
     }
     seal::install(&connection, file.key.as_ref()).map_err(open)?;
     Ok(connection)
@@ -70,7 +73,8 @@ pub(super) fn rekey(file: &StoreFile) -> Result<(), StoreError> {
     if file.key.is_none() {
         seal::reseal(&mut connection, file.old_key.as_ref(), None).map_err(StoreError::write)?;
     }
-    empty_log(&connection)
+    empty_log(&connection)?;
+    kept::delete_kept(&file.path, None).map(|_| ())
 }
 
 /// Moves the whole log into the database, and empties it. SQLite does not sync that: a power cut would bring back what the

@@ -253,6 +253,7 @@ fn doctor_says_what_is_not_well_and_what_was_saved_from_a_damaged_store() {
     let said = device.works_or_not(&["doctor"]);
     let line = said.lines().find(|line| line.starts_with("FAIL store")).unwrap_or_else(|| panic!("{said}"));
     assert!(line.contains("were saved from it") && line.contains(".corrupt-"), "{line}");
+    assert!(line.contains("must not leave this device") && !line.contains("support"), "{line}");
     for entry in std::fs::read_dir(device.dir.path().join("data")).unwrap() {
         let path = entry.unwrap().path();
         if path.to_str().unwrap().contains(".corrupt-") {

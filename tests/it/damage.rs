@@ -4,14 +4,22 @@ use std::path::{Path, PathBuf};
 
 use outpost::device::clock::Clock;
 use outpost::intake::{cloudevents, record_directly};
-use outpost::store::{FILE_NAME, Reader, Store};
+use outpost::store::{FILE_NAME, Reader, Store, StoreFile};
 
-use crate::support::{MAPPINGS, Setup, mappings, used};
+use crate::process::{Agent, configure};
+use crate::support::{MAPPINGS, Setup, files_with, mappings, store_key, used};
 
 const EVENTS: usize = 2_000;
 
+/// Attributes of a card: each of its events changes the same.
+const OF_A_CARD: i64 = 3;
+
 /// A store with many pages, closed.
 fn filled(dir: &Path) -> PathBuf {
+    filled_with(dir, EVENTS)
+}
+
+fn filled_with(dir: &Path, events: usize) -> PathBuf {
     let path = dir.join(FILE_NAME);
     let mut store = Store::open(&path).unwrap();
     let (mappings, clock) = (mappings(MAPPINGS), Clock::new(None));
@@ -19,7 +27,7 @@ fn filled(dir: &Path) -> PathBuf {
         let event = used(&number.to_string(), &format!("card-{}", number % 500), "Lund", 1.0);
         cloudevents::structured(event.to_string().as_bytes()).unwrap()
     };
-    record_directly(&mut store, (0..EVENTS).map(event).collect(), &mappings, &clock).unwrap();
+    record_directly(&mut store, (0..events).map(event).collect(), &mappings, &clock).unwrap();
     path
 }
 
@@ -92,4 +100,143 @@ async fn an_agent_starts_on_a_damaged_store_and_says_so() {
     fixture.agent.record(&used("new", "card", "Lund", 1.0)).await;
     fixture.wait_held("card", "visits", "1").await;
     assert_eq!(kept(fixture.dir.path()).len(), 1);
+}
+
+#[test]
+fn a_damaged_header_of_the_file_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = filled(dir.path());
+    let before = Reader::open(&path).unwrap().count_pending().unwrap();
+    damage(&path, 0, 100);
+    assert!(Store::mend(&path, Clock::system()).unwrap());
+    let salvage = Store::open(&path).unwrap().last_salvage().unwrap().unwrap();
+    assert_eq!((salvage.profiles, salvage.events), (500, 2_000), "{salvage}");
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.count_pending().unwrap(), before);
+    assert!(reader.is_sound().unwrap());
+}
+
+#[test]
+fn what_is_no_store_of_ours_is_kept_as_it_was_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    let mut bytes = vec![0xa5; 4_096];
+    bytes[100] = 13;
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(Store::mend(&path, Clock::system()).unwrap());
+    assert_eq!(std::fs::read(&kept(dir.path())[0]).unwrap(), bytes);
+}
+
+/// Puts the data directory of an agent where it finds it, with a store whose header is damaged.
+fn put_damaged(dir: &Path, events: usize) {
+    let data = dir.join("data");
+    std::fs::create_dir(&data).unwrap();
+    let path = filled_with(&data, events);
+    damage(&path, 0, 100);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_salvage_that_is_cut_off_at_any_moment_loses_nothing() {
+    use crate::power_cut::cut::{self, Record};
+
+    const CARDS: usize = 40;
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    configure(&root, "127.0.0.1:9".parse().unwrap(), "");
+    put_damaged(&root, CARDS);
+    let data = root.join("data");
+    // What is there before the agent starts is on the disk.
+    let mut records = vec![Record::MakeDir { path: data.clone() }];
+    for entry in std::fs::read_dir(&data).unwrap() {
+        let path = entry.unwrap().path();
+        records.push(Record::Create { path: path.clone() });
+        records.push(Record::Write { path: path.clone(), offset: 0, data: std::fs::read(&path).unwrap() });
+        records.push(Record::Sync { path });
+    }
+    records.extend([Record::Sync { path: data.clone() }, Record::Sync { path: root.clone() }]);
+    let first = records.len();
+
+    let (library, log) = (cut::recorder(&root), root.join("log"));
+    let environment = [("LD_PRELOAD", library.as_path()), ("CUT_DIR", &data), ("CUT_LOG", &log)];
+    drop(Agent::start_with(&root, &environment));
+    records.extend(cut::read(&std::fs::read(&log).unwrap()));
+    assert!(records.iter().any(|record| matches!(record, Record::Rename { to, .. } if to.ends_with(FILE_NAME))));
+
+    for at in first..=records.len() {
+        for disk in [cut::killed_disk(&records[..at]), cut::synced_disk(&records[..at], &root)] {
+            let dir = tempfile::tempdir().unwrap();
+            for (path, bytes) in disk {
+                let name = path.file_name().unwrap().to_str().unwrap();
+                if path.parent() == Some(data.as_path()) && !name.ends_with("-shm") {
+                    std::fs::write(dir.path().join(name), bytes).unwrap();
+                }
+            }
+            let path = dir.path().join(FILE_NAME);
+            Store::mend(&path, Clock::system()).unwrap();
+            assert!(!Store::mend(&path, Clock::system()).unwrap(), "the store is not sound after a cut behind {at}");
+            drop(Store::open(&path).unwrap());
+            let pending = Reader::open(&path).unwrap().count_pending().unwrap();
+            let expected = (CARDS as i64, CARDS as i64 * OF_A_CARD);
+            assert_eq!(
+                (pending.profiles, pending.attributes),
+                expected,
+                "after a cut behind {at} of {}",
+                records.len()
+            );
+            let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert!(!left.iter().any(|name| name.to_str().unwrap().contains("salvag")), "{left:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn forgetting_deletes_damaged_stores_that_are_kept() {
+    let mut fixture = Setup { faults: "outage", store_key: None, ..Setup::default() }.start().await;
+    for number in 0..20 {
+        fixture.agent.record(&used(&number.to_string(), &format!("card-of-{number}"), "Lund", 1.0)).await;
+    }
+    fixture.agent.stop().await;
+    damage(&fixture.dir.path().join(FILE_NAME), 0, 100);
+    fixture.start_again().await;
+    let (_, status) = fixture.agent.get("/v1/status").await;
+    let kept_as = kept(fixture.dir.path())[0].file_name().unwrap().to_str().unwrap().to_owned();
+    assert_eq!(status["store"]["damaged_stores"][0]["file"], kept_as.as_str());
+    let what_to_do = status["verdict"]["what_to_do"].as_str().unwrap();
+    assert!(what_to_do.contains(&kept_as) && what_to_do.contains("must not leave this device"), "{what_to_do}");
+
+    let path = fixture.agent.request(reqwest::Method::DELETE, "/v1/profiles/third_party_id/card-of-7");
+    let forgotten: serde_json::Value = path.send().await.unwrap().json().await.unwrap();
+    assert_eq!((&forgotten["damaged_stores"], &forgotten["attributes"]), (&1.into(), &OF_A_CARD.into()));
+    assert_eq!(files_with(fixture.dir.path(), "card-of-7"), Vec::<String>::new());
+    assert_eq!(kept(fixture.dir.path()), Vec::<PathBuf>::new());
+    let status = fixture.agent.status().await;
+    assert_eq!(status.store.salvage, None);
+}
+
+#[tokio::test]
+async fn a_damaged_store_is_deleted_after_thirty_days_with_its_log() {
+    let mut fixture = Setup::default().start().await;
+    fixture.agent.stop().await;
+    let second = |at: i64| fixture.dir.path().join(format!("{FILE_NAME}.corrupt-{at}"));
+    let (day, now) = (24 * 60 * 60, Clock::system().as_millis() / 1_000);
+    let (old, young) = (second(now - 31 * day), second(now - 29 * day));
+    let log = PathBuf::from(format!("{}-wal", old.display()));
+    for path in [&old, &log, &young] {
+        std::fs::write(path, "people's data").unwrap();
+    }
+    fixture.start_again().await;
+    fixture.agent.wait_status(|_| !old.exists() && !log.exists()).await;
+    assert!(young.exists());
+}
+
+#[test]
+fn another_key_deletes_damaged_stores_that_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = filled_with(dir.path(), 10);
+    damage(&path, 0, 100);
+    assert!(Store::mend(&path, Clock::system()).unwrap());
+    assert_eq!(files_with(dir.path(), "card-7").len(), 2, "it is not sealed");
+    Store::rekey(&StoreFile::new(&path, Some(store_key(1)))).unwrap();
+    assert_eq!(files_with(dir.path(), "card-7"), Vec::<String>::new());
 }

@@ -36,7 +36,8 @@ async fn nothing_of_an_identity_stays_in_any_file_and_its_events_stay_duplicates
     assert!(!files_with(fixture.dir.path(), SECRET).is_empty());
 
     let forgotten = forget(&fixture, SECRET).await;
-    let expected = json!({ "attributes": 5, "pending": 0, "events": 4, "rejected": 1, "was_in_flight": false });
+    let expected = json!({ "attributes": 5, "pending": 0, "events": 4, "rejected": 1, "was_in_flight": false,
+        "damaged_stores": 0 });
     assert_eq!(forgotten, expected);
     assert_eq!(files_with(fixture.dir.path(), SECRET), Vec::<String>::new());
     assert_eq!(fixture.agent.get(&format!("/v1/profiles/third_party_id/{SECRET}")).await.0, StatusCode::NOT_FOUND);

@@ -305,9 +305,8 @@ pub mod cut {
         }
     }
 
-    /// The files below a directory after a power cut behind these records, on a disk that keeps only what was synced: of
-    /// a file its bytes, and of a directory the names in it.
-    pub fn synced_disk(records: &[Record], root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    /// Names and files behind these records.
+    fn names(records: &[Record]) -> Names {
         let mut names = Names::default();
         for record in records {
             match record {
@@ -330,6 +329,21 @@ pub mod cut {
                 Record::Sent(_) => {}
             }
         }
+        names
+    }
+
+    /// The files after the process was killed behind these records.
+    pub fn killed_disk(records: &[Record]) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut names = names(records);
+        names.files.iter_mut().for_each(File::sync);
+        let files = names.seen.iter().filter(|(path, _)| !names.dirs.contains(*path));
+        files.map(|(path, number)| (path.clone(), names.files[*number].synced.clone())).collect()
+    }
+
+    /// The files below a directory after a power cut behind these records, on a disk that keeps only what was synced: of
+    /// a file its bytes, and of a directory the names in it.
+    pub fn synced_disk(records: &[Record], root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let names = names(records);
         let is_there = |path: &Path| {
             path.ancestors().take_while(|above| *above != root).all(|above| names.synced.contains_key(above))
         };

@@ -10,12 +10,12 @@ use crate::core::verdict::Verdict;
 use crate::device::clock::Clock;
 use crate::forward::shown::LinkView;
 use crate::inspect::status::{
-    BatchView, DeliveredCounts, EventCounts, PendingCounts, QuotaCounts, ReadCounts, RejectedCounts, RouteCount,
-    Status, StoreCounts,
+    BatchView, DamagedStore, DeliveredCounts, EventCounts, PendingCounts, QuotaCounts, ReadCounts, RejectedCounts,
+    RouteCount, Status, StoreCounts,
 };
 use crate::inspect::verdict::judge;
 use crate::intake::kinds::KindViews;
-use crate::store::{Full, Pending, Reader, Room, Salvage, StoreError, Totals};
+use crate::store::{Full, Pending, Reader, Room, Salvage, StoreError, Totals, kept_stores};
 
 /// Time for which a change of the destination is told.
 const DESTINATION_SHOWN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -144,7 +144,8 @@ impl Books {
         let changed_at = changed_at.filter(|at| now.since(*at) < DESTINATION_SHOWN && *at > Timestamp::default());
         let data_dir = self.store_file.path.parent().unwrap_or(Path::new(""));
         // As long as the damaged file is there, somebody should look at it.
-        let is_there = |salvage: &Salvage| self.store_file.path.with_file_name(&salvage.kept_as).exists();
+        let kept = kept_stores(&self.store_file.path);
+        let is_there = |salvage: &Salvage| kept.iter().any(|kept| kept.name == salvage.kept_as);
         let salvage = reader.last_salvage()?.filter(is_there);
         Ok(StoreCounts {
             bytes: reader.size_bytes(),
@@ -155,6 +156,7 @@ impl Books {
             disk_free_bytes: fs4::available_space(data_dir).ok(),
             purged_profiles: totals.profiles_purged,
             salvage: salvage.map(|salvage| salvage.to_string()),
+            damaged_stores: kept.into_iter().map(DamagedStore::from).collect(),
             destination_changed_at: changed_at.map(|at| at.to_string()),
         })
     }
