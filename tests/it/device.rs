@@ -70,14 +70,36 @@ impl Device {
 
     /// With further variables of the environment.
     pub fn run_with(&self, environment: &[(&str, &str)]) -> Agent {
-        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_outpost"))
-            .arg("run")
-            .envs(environment.iter().copied())
-            .current_dir(self.dir.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = self.command();
+        command.envs(environment.iter().copied());
+        Self::started(command)
+    }
+
+    /// As a user whom rights bind: of root's tests, one that owns the device.
+    #[cfg(unix)]
+    pub fn run_bound(&self) -> Agent {
+        /// Nobody.
+        const USER: u32 = 65_534;
+        let mut command = self.command();
+        if outpost::device::rights::is_root() {
+            let there = std::fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path());
+            for path in there.chain([self.dir.path().to_owned()]) {
+                std::os::unix::fs::chown(path, Some(USER), Some(USER)).unwrap();
+            }
+            std::os::unix::process::CommandExt::uid(&mut command, USER);
+            std::os::unix::process::CommandExt::gid(&mut command, USER);
+        }
+        Self::started(command)
+    }
+
+    fn command(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_outpost"));
+        command.arg("run").current_dir(self.dir.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+    }
+
+    fn started(mut command: std::process::Command) -> Agent {
+        let mut child = command.spawn().unwrap();
         // The greeting comes when events are taken.
         BufReader::new(child.stdout.take().unwrap()).lines().next().expect("the agent should start").unwrap();
         Agent(child)

@@ -405,6 +405,38 @@ async fn a_file_that_cannot_be_put_away_is_shown_and_tried_again() {
     assert_eq!(names(&folder(&fixture).join("done")), ["a.ndjson"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_that_may_not_be_read_yet_is_shown_and_read_when_it_may() {
+    use std::os::unix::fs::PermissionsExt;
+    let device = Device::new();
+    let config = fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    let section = "[intake.folder]\npath = \"drop\"\nquiet = \"10ms\"\n[target]";
+    device.write("agent.toml", &config.replace("[target]", section));
+    let drop_dir = device.dir.path().join("drop");
+    fs::create_dir(&drop_dir).unwrap();
+    let agent = device.run_bound();
+    let rights = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let partial = drop_dir.join("a.ndjson.part");
+    fs::write(&partial, lines(2)).unwrap();
+    rights(&partial, 0o000);
+    fs::rename(&partial, drop_dir.join("a.ndjson")).unwrap();
+    let folder = || device.status()["folder"].clone();
+    let waits = |view: &serde_json::Value| {
+        let problem = view["problem"].as_str().unwrap_or_default();
+        problem.contains("a.ndjson") && problem.contains("ermission denied") && view["waiting"] == 1
+    };
+    while !waits(&folder()) {}
+    // Another good file does not make it forgotten.
+    drop_file(&drop_dir, "b.ndjson", lines(3));
+    while !(folder()["files"] == 1 && waits(&folder())) {}
+    rights(&drop_dir.join("a.ndjson"), 0o644);
+    while folder()["files"] != 2 {}
+    assert_eq!(device.status()["events"]["recorded"], 5);
+    assert_eq!(folder()["waiting"], 0);
+    drop(agent);
+}
+
 #[tokio::test]
 async fn foreign_files_hide_none_of_ours() {
     let fixture = start("quiet = \"10ms\"\npoll = \"10ms\"").await;
