@@ -346,7 +346,7 @@ pub fn recordings(numbers: Range<usize>, profiles: usize) -> Vec<Recording> {
     let record = |number| {
         let (event, _) = event_at(cloudevents::structured(event(number, profiles).as_bytes()).unwrap(), &clock);
         let meaning = mappings.meaning(&event);
-        Recording { event, recorded_at: clock.now(), meaning }
+        outpost::intake::recording(event, meaning, &mappings, &clock)
     };
     numbers.map(record).collect()
 }

@@ -24,6 +24,8 @@ pub mod attribute;
 
 pub mod event;
 
+pub mod content_digest;
+
 pub mod tokens;
 
 pub mod operation;

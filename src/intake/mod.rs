@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::core::content_digest::ContentDigest;
 use crate::core::event::{Event, EventStatus};
 use crate::core::limits::EVENT_TIME_AHEAD_MAX;
 use crate::core::mapping::{Mappings, Meaning};
@@ -116,13 +117,15 @@ pub fn event_at(parsed: Parsed, clock: &Clock) -> (Event, Option<String>) {
 /// All that recording an event needs, once it is known what the event means.
 #[must_use]
 pub fn recording(mut event: Event, meaning: Meaning, mappings: &Mappings, clock: &Clock) -> Recording {
+    let recorded_at = clock.now();
     // What nobody agreed to goes nowhere, so that nothing of it is to be hidden.
-    if meaning != Meaning::Unconsented
-        && let Some(json) = mappings.journalled(&event)
-    {
-        event.json = json;
+    if meaning == Meaning::Unconsented {
+        return Recording { event, recorded_at, meaning, digest: None };
     }
-    Recording { event, recorded_at: clock.now(), meaning }
+    let kept = mappings.journalled(&event);
+    let digest = ContentDigest::of(&event.json, kept.as_deref().unwrap_or(&event.json));
+    event.json = kept.unwrap_or(event.json);
+    Recording { event, recorded_at, meaning, digest }
 }
 
 /// An event with all that recording it needs.

@@ -1,10 +1,9 @@
 //! What two events say: compared in full, or by a fingerprint when the journal no longer holds the first.
 //!
-//! The same event may be written differently, and the mappings may keep other fields of it by now: so events are compared
-//! in what both hold. A fingerprint is made of what the journal has of an event, not of the event as it came: the store must
-//! not have so much as a hash of what its operator has it hide or leave out. So two fingerprints are compared where they are
-//! of the same fields. Their key is random, and is replaced when a person is forgotten: nobody can find out by trying what an
-//! event said that was purged before.
+//! A field that is missing or new makes another event. But mappings may keep other fields of the same event by now: so values are
+//! compared where the same fields are kept of both. Of a field that is hidden or left out the store has no hash of what it
+//! holds; that it was there is known. The key of fingerprints is random, and is replaced when a person is forgotten: nobody can
+//! find out by trying what an event said that was purged before.
 
 use std::hash::Hasher;
 
@@ -13,20 +12,17 @@ use rusqlite::types::Type;
 use serde_json::Value;
 use siphasher::sip::SipHasher24;
 
+use crate::core::content_digest::ContentDigest;
 use crate::core::mapping::fields::HASHES_MEMBER;
 
-/// Members that are not compared by fingerprint: the key of the event, which is the same, and how it was written.
-const NOTATION: [&str; 5] = ["id", "source", "specversion", "datacontenttype", "dataschema"];
+const CAME_BITS: u32 = 16;
+const KEPT_BITS: u32 = 12;
+const VALUES_BITS: u32 = 20;
 
-const TYPE_BITS: u32 = 8;
-const FIELDS_BITS: u32 = 16;
-const VALUES_BITS: u32 = 24;
-
-/// What an event says, in the 48 bits that SQLite stores in six bytes: a hash of its type, one of the names of its fields, and
-/// one of their values.
+/// What an event says, in the 48 bits that SQLite stores in six bytes: the parts of its digest, each hashed with the key.
 ///
-/// Limits: of events that differ, one of 16 million is taken for the same; of events that are the same and of which other fields
-/// are kept by now, one of 65,536 is taken for another.
+/// Limits: of events with other fields, one of 65,536 is taken for the same, and of those with other values one of a
+/// million; of events that are the same and of which other fields are kept by now, one of 4,096 is taken for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fingerprint(i64);
 
@@ -39,15 +35,24 @@ pub(super) struct FingerprintKey {
 }
 
 impl Fingerprint {
-    /// Returns whether its event and that of another differ for certain.
-    fn differs(self, other: Self) -> bool {
-        let part = |bits: u32, below: u32| {
-            let part = |fingerprint: Self| (fingerprint.0 >> below) & ((1 << bits) - 1);
-            part(self) == part(other)
-        };
-        let same_type = part(TYPE_BITS, FIELDS_BITS + VALUES_BITS);
-        let same_fields = part(FIELDS_BITS, VALUES_BITS);
-        !same_type || (same_fields && !part(VALUES_BITS, 0))
+    /// Returns whether its event and that of another had other fields, or another type, for certain.
+    fn has_other_fields(self, other: Self) -> bool {
+        self.part(CAME_BITS, KEPT_BITS + VALUES_BITS) != other.part(CAME_BITS, KEPT_BITS + VALUES_BITS)
+    }
+
+    /// Returns whether the same fields are kept of both events, and hold something else for certain.
+    fn has_other_values(self, other: Self) -> bool {
+        let are_comparable = self.part(KEPT_BITS, VALUES_BITS) == other.part(KEPT_BITS, VALUES_BITS);
+        are_comparable && self.part(VALUES_BITS, 0) != other.part(VALUES_BITS, 0)
+    }
+
+    const fn part(self, bits: u32, below: u32) -> i64 {
+        (self.0 >> below) & ((1 << bits) - 1)
+    }
+
+    /// Returns the number under which it is stored.
+    pub(super) const fn stored(self) -> i64 {
+        self.0
     }
 }
 
@@ -72,49 +77,52 @@ impl FingerprintKey {
         Self::load(connection)
     }
 
-    /// Returns the fingerprint of a journalled event; none of what cannot be read.
-    pub(super) fn of(&self, json: &str) -> Option<Fingerprint> {
-        let Value::Object(members) = said(json)? else { return None };
-        let [mut event_type, mut fields, mut values] = [0_u8, 1, 2].map(|part| {
+    /// Returns the fingerprint of an event with that digest.
+    pub(super) fn of(&self, digest: ContentDigest) -> Fingerprint {
+        let part = |number: u8, hash: u64, bits: u32| {
             let mut hasher = SipHasher24::new_with_key(&self.key);
-            hasher.write_u8(part);
-            hasher
-        });
-        for (name, value) in sorted(&members) {
-            match name.as_str() {
-                "type" => write_value(value, &mut event_type),
-                name if NOTATION.contains(&name) => {}
-                name => {
-                    write_text(name, &mut fields);
-                    write_fields(value, &mut fields, &mut values);
-                }
-            }
-        }
-        let top = |hasher: &SipHasher24, bits: u32| hasher.finish() >> (u64::BITS - bits);
-        let parts = (top(&event_type, TYPE_BITS) << FIELDS_BITS | top(&fields, FIELDS_BITS)) << VALUES_BITS;
+            hasher.write_u8(number);
+            hasher.write(&hash.to_le_bytes());
+            hasher.finish() >> (u64::BITS - bits)
+        };
+        let ContentDigest { came, kept, values } = digest;
+        let fields = part(0, came, CAME_BITS) << KEPT_BITS | part(1, kept, KEPT_BITS);
+        let parts = fields << VALUES_BITS | part(2, values, VALUES_BITS);
         // The sign is taken from the highest of the 48 bits, so that SQLite needs no more bytes.
-        Some(Fingerprint(((parts | top(&values, VALUES_BITS)) << 16).cast_signed() >> 16))
+        Fingerprint((parts << 16).cast_signed() >> 16)
+    }
+
+    /// Returns the fingerprint of an event that was stored under a number, and is stored again as that digest says; none where the
+    /// first was made with another key.
+    pub(super) fn again(&self, seq: i64, stored: Option<i64>, digest: ContentDigest) -> Option<Fingerprint> {
+        const BELOW: i64 = (1 << (KEPT_BITS + VALUES_BITS)) - 1;
+        let (stored, again) = self.both(seq, stored, Some(digest))?;
+        Some(Fingerprint((stored.0 & !BELOW) | (again.0 & BELOW)))
     }
 
     /// Returns whether an event differs for certain from the one with that number and stored fingerprint.
-    pub(super) fn tells_apart(&self, seq: i64, stored: Option<i64>, json: &str) -> bool {
+    pub(super) fn tells_apart(&self, seq: i64, stored: Option<i64>, digest: Option<ContentDigest>) -> bool {
+        self.both(seq, stored, digest)
+            .is_some_and(|(stored, event)| stored.has_other_fields(event) || stored.has_other_values(event))
+    }
+
+    /// Returns whether an event had other fields, for certain, than the one with that number and stored fingerprint.
+    pub(super) fn tells_fields_apart(&self, seq: i64, stored: Option<i64>, digest: Option<ContentDigest>) -> bool {
+        self.both(seq, stored, digest).is_some_and(|(stored, event)| stored.has_other_fields(event))
+    }
+
+    fn both(&self, seq: i64, stored: Option<i64>, digest: Option<ContentDigest>) -> Option<(Fingerprint, Fingerprint)> {
         let stored = stored.filter(|_| seq >= self.since_seq).map(Fingerprint);
-        stored.zip(self.of(json)).is_some_and(|(stored, event)| stored.differs(event))
+        stored.zip(digest.map(|digest| self.of(digest)))
     }
 }
 
-impl Fingerprint {
-    /// Returns the number under which it is stored.
-    pub(super) const fn stored(self) -> i64 {
-        self.0
-    }
-}
-
-/// Returns whether two events say the same in all that both hold. What cannot be read is not said to differ.
+/// Returns whether what is kept of two events says the same: in all, or in all that both hold, where other fields are kept of
+/// one. What cannot be read is not said to differ.
 pub(super) fn says_the_same(held: &str, json: &str) -> bool {
-    match (said(held), said(json)) {
-        (Some(held), Some(json)) => agree(&held, &json),
-        _ => true,
+    match (ContentDigest::of(held, held), ContentDigest::of(json, json)) {
+        (Some(held), Some(json)) if held.kept == json.kept => held.values == json.values,
+        _ => said(held).zip(said(json)).is_none_or(|(held, json)| agree(&held, &json)),
     }
 }
 
@@ -138,85 +146,34 @@ fn agree(one: &Value, other: &Value) -> bool {
     }
 }
 
-fn sorted(members: &serde_json::Map<String, Value>) -> Vec<(&String, &Value)> {
-    let mut members: Vec<_> = members.iter().collect();
-    members.sort_unstable_by_key(|(name, _)| *name);
-    members
-}
-
-/// Writes the names of the fields below a value to one hash, and what they hold to another. Of a list, mappings keep all or nothing:
-/// it is one field.
-fn write_fields(value: &Value, fields: &mut SipHasher24, values: &mut SipHasher24) {
-    let Value::Object(members) = value else { return write_value(value, values) };
-    fields.write_u8(b'{');
-    for (name, value) in sorted(members) {
-        write_text(name, fields);
-        write_fields(value, fields, values);
-    }
-    fields.write_u8(b'}');
-}
-
-/// Writes a value so that no two are written the same. It never changes: its hash is stored.
-fn write_value(value: &Value, to: &mut SipHasher24) {
-    match value {
-        Value::Null => to.write_u8(b'n'),
-        Value::Bool(value) => to.write(&[b'b', u8::from(*value)]),
-        Value::Number(number) => {
-            let (kind, bits) = match (number.as_i64(), number.as_u64()) {
-                (Some(number), _) => (b'i', number.cast_unsigned()),
-                (None, Some(number)) => (b'u', number),
-                // Zero has no sign when values are compared.
-                (None, None) => (b'f', (number.as_f64().unwrap_or_default() + 0.0).to_bits()),
-            };
-            to.write_u8(kind);
-            to.write(&bits.to_be_bytes());
-        }
-        Value::String(text) => {
-            to.write_u8(b's');
-            write_text(text, to);
-        }
-        Value::Array(items) => {
-            to.write_u8(b'[');
-            items.iter().for_each(|item| write_value(item, to));
-            to.write_u8(b']');
-        }
-        Value::Object(members) => {
-            to.write_u8(b'{');
-            for (name, value) in sorted(members) {
-                write_text(name, to);
-                write_value(value, to);
-            }
-            to.write_u8(b'}');
-        }
-    }
-}
-
-fn write_text(text: &str, to: &mut SipHasher24) {
-    to.write(text.as_bytes());
-    // No UTF-8 has this byte.
-    to.write_u8(0xff);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Whether the fingerprints of two events with these members tell them apart.
-    fn check(one: &str, other: &str, differ: bool) {
-        let key = FingerprintKey { key: *b"0123456789abcdef", since_seq: 1 };
+    const KEY: FingerprintKey = FingerprintKey { key: *b"0123456789abcdef", since_seq: 1 };
+
+    /// Whether the fingerprints of two events tell them apart, each with its members as it came, and with those that are kept.
+    fn check_kept((one, one_kept): (&str, &str), (other, other_kept): (&str, &str), differ: bool) {
         let event = |members: &str| format!("{{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/t\",{members}}}");
-        let stored = key.of(&event(one)).expect("JSON").stored();
+        let digest = |came: &str, kept: &str| ContentDigest::of(&event(came), &event(kept));
+        let stored = KEY.of(digest(one, one_kept).expect("JSON")).stored();
         assert!(stored.abs() < 1 << 47, "six bytes: {stored}");
-        assert_eq!(key.tells_apart(1, Some(stored), &event(other)), differ, "{one}, {other}");
-        assert!(!key.tells_apart(0, Some(stored), &event(other)), "made with another key");
-        assert!(!key.tells_apart(1, None, &event(other)), "not known");
-        if differ {
-            assert!(!says_the_same(&event(one), &event(other)), "{one}, {other}");
-        }
+        let other_digest = digest(other, other_kept);
+        assert!(other_digest.is_some(), "{other}");
+        assert_eq!(KEY.tells_apart(1, Some(stored), other_digest), differ, "{one}, {other}");
+        assert!(!KEY.tells_apart(0, Some(stored), other_digest), "made with another key");
+        assert!(!KEY.tells_apart(1, None, other_digest), "not known");
+        let held = says_the_same(&event(one_kept), &event(other_kept));
+        let is_seen = KEY.tells_fields_apart(1, Some(stored), other_digest) || !held;
+        assert_eq!(is_seen, differ, "held: {one}, {other}");
+    }
+
+    fn check(one: &str, other: &str, differ: bool) {
+        check_kept((one, one), (other, other), differ);
     }
 
     #[test]
-    fn events_differ_in_their_type_or_in_values_of_the_same_fields() {
+    fn events_differ_in_their_type_in_their_fields_or_in_what_these_hold() {
         let event =
             r#""type":"t","time":"2026-11-23T10:00:00Z","data":{"card":"7","total":1.0,"items":[{"a":1,"b":2}]}"#;
         let changed = |from: &str, to: &str| {
@@ -224,44 +181,66 @@ mod tests {
             event.replace(from, to)
         };
         check(event, event, false);
-        check(event, &changed("\"7\"", "\"8\""), true);
-        check(event, &changed("\"7\"", "7"), true);
-        check(event, &changed("1.0", "2.0"), true);
-        check(event, &changed("1.0", "1"), true);
-        check(event, &changed("{\"a\":1,\"b\":2}", "{\"a\":1,\"b\":3}"), true);
-        check(event, &changed("10:00:00Z", "10:00:01Z"), true);
-        check(event, &changed("\"t\"", "\"u\""), true);
-        check(event, &changed("\"card\":\"7\",", "\"card\":\"8\",\"more\":true,"), false);
+        for (from, to) in [
+            ("\"7\"", "\"8\""),
+            ("\"7\"", "7"),
+            ("\"7\"", "null"),
+            ("1.0", "2.0"),
+            ("1.0", "1"),
+            ("{\"a\":1,\"b\":2}", "{\"a\":1,\"b\":3}"),
+            ("{\"a\":1,\"b\":2}", "{\"a\":1}"),
+            ("10:00:00Z", "10:00:01Z"),
+            ("\"t\"", "\"u\""),
+            ("\"card\":\"7\",", ""),
+            ("\"card\":\"7\",", "\"card\":\"7\",\"more\":true,"),
+            ("\"card\":\"7\",", "\"card\":{\"7\":7},"),
+            ("\"time\":\"2026-11-23T10:00:00Z\",", ""),
+            ("\"type\":\"t\",", "\"type\":\"t\",\"subject\":\"s\","),
+        ] {
+            check(event, &changed(from, to), true);
+        }
         check(r#""type":"t","data":{"a":"1","b":"2"}"#, r#""type":"t","data":{"a":"2","b":"1"}"#, true);
+        check(r#""type":"t","data":{"a":{}}"#, r#""type":"t","data":{}"#, true);
+        check(r#""type":"t","data":77777777777777777777"#, r#""type":"t","data":77777777777777777778"#, true);
+        check(r#""type":"t","data":0.12345678901234567891"#, r#""type":"t","data":0.12345678901234567892"#, true);
     }
 
     #[test]
-    fn the_same_event_in_another_notation_or_with_other_fields_kept_does_not_differ() {
-        let event = r#""type":"t","data":{"card":"7","a":-0.0,"list":[{"a":1,"b":2}]}"#;
-        check(event, r#""data": {"list":[{"b":2,"a":1}],"a":0.0, "card":"\u0037"},"type":"t""#, false);
+    fn the_same_event_in_another_notation_does_not_differ() {
+        let event = r#""type":"t","data":{"card":"7","a":-0.0,"list":[{"a":1.5,"b":2}]}"#;
+        check(event, r#""data": {"list":[{"b":2,"a":1.50}],"a":0.0, "card":"\u0037"},"type":"t""#, false);
         check(event, &format!("{event},\"datacontenttype\":\"application/json\""), false);
-        check(event, r#""type":"t""#, false);
-        check(event, r#""type":"t","data":{"card":"7"}"#, false);
-        check(event, r#""type":"t","data":{}"#, false);
+        check(event, &format!("{event},\"subject\":null"), false);
+        check(r#""type":"t","data":1.5e3"#, r#""type":"t","data":150.0e1"#, false);
+    }
+
+    #[test]
+    fn of_what_is_not_kept_of_both_its_presence_counts_alone() {
+        let came = r#""type":"t","data":{"card":"7","mail":"a@b.c"}"#;
+        let other = r#""type":"t","data":{"card":"7","mail":"d@e.f"}"#;
+        let (kept, none) = (r#""type":"t","data":{"card":"7"}"#, r#""type":"t""#);
+        check_kept((came, kept), (other, kept), false);
+        check_kept((came, came), (came, kept), false);
+        check_kept((came, none), (came, came), false);
+        check_kept((came, kept), (kept, kept), true);
+        check_kept((came, none), (none, none), true);
     }
 
     #[test]
     fn hashes_of_what_is_hidden_are_compared_by_their_labels() {
-        let event = |hashes: &str| format!("\"type\":\"t\",\"{HASHES_MEMBER}\":{}", Value::from(hashes));
-        check(&event(r#"{"hex : data.card":"ab"}"#), &event(r#"{"hex : data.card":"cd"}"#), true);
-        check(
-            &event(r#"{"hex : data.card":"ab"}"#),
-            &event(r#"{"hex : data.card":"ab","hex : data.mail":"cd"}"#),
-            false,
-        );
-        let json = |hashes: &str| format!("{{{}}}", event(hashes));
-        assert!(says_the_same(&json(r#"{"hex : data.card":"ab"}"#), &json(r#"{"hex : data.mail":"cd"}"#)));
+        let came = r#""type":"t","data":{"card":"7"}"#;
+        let kept = |hashes: &str| format!("\"type\":\"t\",\"{HASHES_MEMBER}\":{}", Value::from(hashes));
+        let check = |one: &str, other: &str, differ| check_kept((came, &kept(one)), (came, &kept(other)), differ);
+        check(r#"{"hex : data.card":"ab"}"#, r#"{"hex : data.card":"ab"}"#, false);
+        check(r#"{"hex : data.card":"ab"}"#, r#"{"hex : data.card":"cd"}"#, true);
+        check(r#"{"hex : data.card":"ab"}"#, r#"{"hex : data.card":"ab","hex : data.mail":"cd"}"#, false);
+        check(r#"{"hex : data.card":"ab"}"#, r#"{"hex : data.mail":"cd"}"#, false);
     }
 
     #[test]
     fn fingerprints_are_those_that_stores_have() {
-        let key = FingerprintKey { key: *b"0123456789abcdef", since_seq: 1 };
         let event = r#"{"type":"t","data":{"a":[1,-1,18446744073709551615,0.5,null,true,"ö",{"b":{}}]}}"#;
-        assert_eq!(key.of(event).expect("JSON").stored(), -29_758_163_673_898);
+        let digest = ContentDigest::of(event, event).expect("JSON");
+        assert_eq!(KEY.of(digest).stored(), -121_298_963_425_278);
     }
 }

@@ -4,11 +4,12 @@ use rusqlite::OptionalExtension;
 use serde::Deserialize;
 
 use super::StoreError;
-use super::fingerprint::says_the_same;
+use super::fingerprint::{Fingerprint, says_the_same};
 use super::keys::Key;
 use super::profiles::{self, PlanError, ProfilePlan};
 use super::stored::stored_status;
 use super::transaction::Transaction;
+use crate::core::content_digest::ContentDigest;
 use crate::core::event::{Event, EventStatus};
 use crate::core::mapping::{Meaning, ProfileChanges};
 use crate::core::operation::Stamp;
@@ -24,6 +25,8 @@ pub struct Recording {
     pub recorded_at: Timestamp,
     /// Its changes, or why there are none.
     pub meaning: Meaning,
+    /// What it says; none where its JSON cannot be read.
+    pub digest: Option<ContentDigest>,
 }
 
 /// Fate of an event.
@@ -56,7 +59,7 @@ impl Transaction<'_> {
             let reason = Some("the person did not agree to it: it was counted, and not stored".to_owned());
             return Ok(Recorded { seq: 0, status: EventStatus::Unconsented, reason });
         }
-        if let Some((seq, reason)) = self.find(event)? {
+        if let Some((seq, reason)) = self.find(recording)? {
             self.numbers.totals.duplicate += 1;
             self.numbers.totals.differing += i64::from(reason.is_some());
             return Ok(Recorded { seq, status: EventStatus::Duplicate, reason });
@@ -65,7 +68,8 @@ impl Transaction<'_> {
         self.happens(recorded_at);
         let (status, profile_ids, rejection) =
             self.apply(&recording.meaning, Stamp { time: event.ordered_at, seq }, recorded_at)?;
-        self.insert(event, seq, recorded_at, (status, &profile_ids))?;
+        let fingerprint = recording.digest.map(|digest| self.numbers.fingerprint_key.of(digest));
+        self.insert(event, (seq, fingerprint), recorded_at, (status, &profile_ids))?;
         if let Some((reason, detail)) = &rejection {
             self.reject(seq, recorded_at, *reason, detail)?;
         }
@@ -114,7 +118,8 @@ impl Transaction<'_> {
     }
 
     /// The number of that event, if it was recorded before; and in words that its content was another one, if it was.
-    fn find(&self, event: &Event) -> rusqlite::Result<Option<(i64, Option<String>)>> {
+    fn find(&self, recording: &Recording) -> rusqlite::Result<Option<(i64, Option<String>)>> {
+        let (Recording { event, digest, .. }, key) = (recording, &self.numbers.fingerprint_key);
         let mut gone = None;
         for (seq, fingerprint) in self.find_key(Key::of(&event.source, &event.id))? {
             let held: Option<(i64, String)> = self
@@ -128,16 +133,17 @@ impl Transaction<'_> {
             match held {
                 // Of an event that is no longer there the key must do: two of a billion events share one once in 40 times.
                 None => gone = gone.or(Some((seq, fingerprint))),
-                Some((_, held)) if held == event.json => return Ok(Some((seq, None))),
-                Some((at_ms, held)) if is_same(&held, event) => {
+                Some((at_ms, held)) if held == event.json || is_same(&held, event) => {
+                    let is_other = key.tells_fields_apart(seq, fingerprint, *digest)
+                        || (held != event.json && !says_the_same(&held, &event.json));
                     let when = format!("recorded on {} under the same id", Timestamp::from_millis(at_ms));
-                    return Ok(Some((seq, (!says_the_same(&held, &event.json)).then(|| differs(seq, &when)))));
+                    return Ok(Some((seq, is_other.then(|| differs(seq, &when)))));
                 }
                 Some(_) => {}
             }
         }
         let purged = |(seq, fingerprint)| {
-            let is_other = self.numbers.fingerprint_key.tells_apart(seq, fingerprint, &event.json);
+            let is_other = key.tells_apart(seq, fingerprint, *digest);
             (seq, is_other.then(|| differs(seq, "recorded under the same id and purged since")))
         };
         Ok(gone.map(purged))
@@ -167,7 +173,7 @@ impl Transaction<'_> {
     pub(super) fn insert(
         &mut self,
         event: &Event,
-        seq: i64,
+        (seq, fingerprint): (i64, Option<Fingerprint>),
         recorded_at: Timestamp,
         (status, profile_ids): (EventStatus, &[i64]),
     ) -> rusqlite::Result<()> {
@@ -183,7 +189,6 @@ impl Transaction<'_> {
                 .prepare_cached("INSERT INTO journal_profile (seq, profile_id) VALUES (?1, ?2)")?
                 .execute((seq, profile_id))?;
         }
-        let fingerprint = self.numbers.fingerprint_key.of(&event.json);
         self.insert_key(Key::of(&event.source, &event.id), seq, fingerprint)
     }
 

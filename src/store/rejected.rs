@@ -4,7 +4,9 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::StoreError;
+use super::fingerprint::Fingerprint;
 use super::journal::{Recorded, Recording};
+use super::keys::Key;
 use super::profiles;
 use super::stored::{Named, by_name, time};
 use super::transaction::Transaction;
@@ -120,9 +122,19 @@ impl Transaction<'_> {
         }
         self.connection.prepare_cached("DELETE FROM rejected WHERE id = ?1")?.execute([id])?;
         self.connection.prepare_cached("DELETE FROM journal WHERE seq = ?1")?.execute([old])?;
-        self.insert(&recording.event, seq, recorded_at, (status, &profile_ids))?;
+        let fingerprint = self.fingerprint_again(old, recording)?;
+        self.insert(&recording.event, (seq, fingerprint), recorded_at, (status, &profile_ids))?;
         self.count(status, seq, recorded_at);
         Ok(Some(Recorded { seq, status, reason: None }))
+    }
+
+    /// The fingerprint of an event that was journalled before, where not all of it may be kept: which fields it had is known by the
+    /// one of then alone.
+    fn fingerprint_again(&self, old: i64, recording: &Recording) -> rusqlite::Result<Option<Fingerprint>> {
+        let Recording { event, digest, .. } = recording;
+        let found = self.find_key(Key::of(&event.source, &event.id))?;
+        let stored = found.into_iter().find_map(|(seq, stored)| stored.filter(|_| seq == old));
+        Ok(digest.and_then(|digest| self.numbers.fingerprint_key.again(old, stored, digest)))
     }
 
     fn reject_again(&self, id: i64, at: Timestamp, reason: Reason, detail: &str) -> rusqlite::Result<()> {

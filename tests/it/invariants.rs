@@ -95,7 +95,7 @@ impl World {
                 problem: "told to fail".to_owned(),
             }),
         };
-        let recording = Recording { event, recorded_at: Timestamp::from_millis(1_000), meaning };
+        let recording = Recording { event, recorded_at: Timestamp::from_millis(1_000), meaning, digest: None };
         let recorded = self.store().transact(|store| store.record(&recording)).unwrap();
         self.acknowledged.push(Acknowledged { card, time, recorded });
     }

@@ -163,3 +163,51 @@ async fn the_key_of_fingerprints_is_sealed_and_outlives_another_key_of_the_store
     fixture.restart_with(Setup { old_store_key: Some(store_key(1)), ..with(2) }).await;
     assert!(reason_of_another(&fixture).await.is_some());
 }
+
+#[tokio::test]
+async fn a_repeat_with_a_field_missing_or_added_differs_whether_the_first_is_held_or_purged() {
+    let mut full = used("1", "7", "Lund", 1.0);
+    full["data"]["mail"] = json!("a@b.c");
+    let without = |field: &str| {
+        let mut event = full.clone();
+        event["data"].as_object_mut().unwrap().remove(field).unwrap();
+        event
+    };
+    let mut more = full.clone();
+    more["data"]["till"] = json!(4);
+    let mut at = full.clone();
+    at["time"] = json!("2026-11-23T10:00:00Z");
+    for keep in ["all", "mapped"] {
+        let mappings = format!("{MAPPINGS}\n[privacy]\nkeep_data = \"{keep}\"");
+        let fixture = Setup { mappings, ..Setup::default() }.start().await;
+        fixture.agent.record(&full).await;
+        fixture.agent.record(&used("2", "8", "Lund", 1.0)).await;
+        for purged in [false, true] {
+            if purged {
+                purge(&fixture, 1);
+            }
+            assert_eq!(fixture.agent.record(&full).await["reason"], json!(null), "{keep}");
+            for other in [without("store"), without("mail"), more.clone(), at.clone()] {
+                let reason = fixture.agent.record(&other).await["reason"].clone();
+                let reason = reason.as_str().unwrap_or_else(|| panic!("{keep}, purged {purged}: {other}"));
+                assert!(reason.starts_with("differs from event 1"), "{reason}");
+            }
+        }
+        assert_eq!(fixture.agent.status().await.events.differing, 8);
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_with_another_digit_of_a_long_number_differs() {
+    let fixture = Setup::default().start().await;
+    let event = |total: &str| {
+        used("1", "7", "Lund", 1.0)
+            .to_string()
+            .replace("1.0,", &format!("{total},"))
+            .replace("1.0}", &format!("{total}}}"))
+    };
+    let answer = async |total| fixture.agent.post(crate::support::STRUCTURED, event(total)).await.text().await.unwrap();
+    assert!(answer("7777777777777777777777777777").await.contains("recorded"));
+    assert!(!answer("7777777777777777777777777777").await.contains("reason"));
+    assert!(answer("7777777777777777777777777778").await.contains("differs from event 1"));
+}

@@ -90,3 +90,21 @@ async fn what_is_dropped_is_gone_and_the_event_is_still_a_duplicate() {
     assert_eq!(fixture.agent.status().await.rejected.events, 0);
     assert_eq!(fixture.agent.get("/v1/rejected/nonsense").await.0, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn an_event_that_was_rejected_and_is_recorded_since_does_not_differ_from_itself() {
+    let keeping = |mappings: &str| {
+        let mappings = format!("{mappings}\n[privacy]\nkeep_data = \"mapped\"");
+        Setup { mappings, ..Setup::default() }
+    };
+    let mut fixture = keeping(MAPPINGS).start().await;
+    let mut event = without_store("1");
+    event["data"]["mail"] = json!("a@b.c");
+    fixture.agent.record(&event).await;
+    fixture.restart_with(keeping(&MAPPINGS.replace("\"data.store\"", "\"data.store | default('-')\""))).await;
+    assert_eq!(retry(&fixture, &list(&fixture).await[0]["id"]).await.1["status"], "recorded");
+    let again = fixture.agent.record(&event).await;
+    assert_eq!((&again["status"], &again["reason"]), (&json!("duplicate"), &json!(null)));
+    let other = fixture.agent.record(&without_store("1")).await;
+    assert!(other["reason"].as_str().unwrap().contains("differs from event"), "{other}");
+}
