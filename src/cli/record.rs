@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::core::limits::INTAKE_BODY_BYTES_MAX;
 use crate::core::visible::one_line;
 use crate::device::clock::Clock;
+use crate::intake::cloudevents::Invalid;
 use crate::intake::folder::text_of;
 use crate::intake::{self, cloudevents};
 use crate::store::Store;
@@ -200,14 +201,20 @@ fn read_parts(input: Box<dyn BufRead>, mut take: impl FnMut(Part<'_>) -> Result<
         let events: Vec<&RawValue> = serde_json::from_str(&text)
             .map_err(|error| Failure::usage(format!("the batch is not a JSON array: {error}")))?;
         for (index, event) in events.iter().enumerate() {
-            parts.add(&format!("event {index}"), event.get().to_owned(), event.get().len())?;
+            let event = event.get();
+            parts.add(&format!("event {index}"), event.to_owned(), event.len(), |invalid| {
+                let before = &text[..event.as_ptr() as usize - text.as_ptr() as usize];
+                let line = before.rsplit('\n').next().unwrap_or_default();
+                invalid.in_file(before.matches('\n').count() + 1, line.chars().count() + 1)
+            })?;
         }
     } else {
         for (index, line) in input.lines().enumerate() {
             let line = line.map_err(failed)?;
             let bytes = line.len() + 1;
             if !line.trim().is_empty() {
-                parts.add(&format!("line {}", index + 1), line, bytes)?;
+                let number = index + 1;
+                parts.add(&format!("line {number}"), line, bytes, |invalid| invalid.in_file(number, 1))?;
             }
         }
     }
@@ -226,10 +233,16 @@ impl<'t, T: FnMut(Part<'_>) -> Result<(), Failure>> Parts<'t, T> {
     }
 
     /// Adds a valid event. An invalid one is named, after all before it are recorded.
-    fn add(&mut self, place: &str, event: String, bytes: usize) -> Result<(), Failure> {
+    fn add(
+        &mut self,
+        name: &str,
+        event: String,
+        bytes: usize,
+        in_file: impl FnOnce(Invalid) -> Invalid,
+    ) -> Result<(), Failure> {
         if let Err(invalid) = cloudevents::structured(event.as_bytes()) {
             self.flush()?;
-            return Err(Failure::because(format!("{place}: {invalid}")));
+            return Err(Failure::because(format!("{name}: {}", in_file(invalid))));
         }
         if self.events.len() == PART_EVENTS || (self.bytes + bytes > PART_BYTES && !self.events.is_empty()) {
             self.flush()?;

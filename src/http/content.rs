@@ -4,7 +4,7 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 
 use super::problem::Problem;
-use crate::intake::cloudevents::{self, Parsed};
+use crate::intake::cloudevents::{self, Invalid, Parsed};
 
 /// Longest part of a header that is repeated in an error, in characters.
 const SHOWN_MAX: usize = 100;
@@ -29,13 +29,12 @@ impl Content {
     /// The content that headers announce.
     ///
     /// # Errors
-    /// 415, with what was received and what must be.
+    /// 415, with what was received and what must be; 400 where two types were received.
     pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         check_encoding(headers)?;
+        check_one_type(headers)?;
         let content_type = content_type(headers).unwrap_or_default();
-        if let Some(charset) = charset(content_type)
-            && !charset.eq_ignore_ascii_case("utf-8")
-        {
+        if let Some(charset) = charsets(content_type).find(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
             let charset = shown(charset);
             return Err(unsupported(format!("the charset is {charset}, and must be utf-8; nothing was recorded")));
         }
@@ -82,6 +81,21 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Refuses two types, each in a header of its own or both in one: which of them the body has nobody knows.
+fn check_one_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let types = headers.get_all(CONTENT_TYPE).iter();
+    // A list, as some proxies join headers. Source: RFC 9110, section 5.3.
+    let is_list = content_type(headers).is_some_and(|found| cloudevents::media_type(found).contains(','));
+    match types.count() {
+        0 | 1 if !is_list => Ok(()),
+        count => {
+            let count = count.max(2);
+            let words = format!("{count} Content-Type headers were received, and there must be one");
+            Err(Invalid::new(words).into())
+        }
+    }
+}
+
 fn not_taken(headers: &HeaderMap) -> Problem {
     let found = match (headers.get(CONTENT_TYPE), content_type(headers)) {
         (None, _) => "no Content-Type was received".to_owned(),
@@ -95,8 +109,8 @@ fn content_type(headers: &HeaderMap) -> Option<&str> {
     headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok())
 }
 
-fn charset(content_type: &str) -> Option<&str> {
-    content_type.split(';').skip(1).find_map(|parameter| {
+fn charsets(content_type: &str) -> impl Iterator<Item = &str> {
+    content_type.split(';').skip(1).filter_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
     })

@@ -1,4 +1,4 @@
-//! JSON as values for mappings, with all digits of its numbers.
+//! JSON as values for mappings, with all digits of its numbers, and no name twice: which of two values is meant nobody knows.
 //!
 //! The JSON parser hands a fraction over as a binary float, which holds 15 digits for sure. A text without a longer number,
 //! as nearly all are, is read by it alone; of another, each number is taken from the text itself.
@@ -25,19 +25,56 @@ fn is_long(number: &str) -> bool {
     number.len() > PLAIN_BYTES_MAX || number.contains(['e', 'E'])
 }
 
-/// The value of a valid text of JSON.
+/// Why a text of JSON is no value.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// The parser refuses it, or a number is out of range.
+    Json(serde_json::Error),
+    /// A name occurs twice in an object; its path, such as `items[0].price`.
+    Twice(String),
+}
+
+/// Reads the value of a text of JSON.
 ///
 /// # Errors
-/// Those of the JSON parser, and a number that is out of range.
-pub(super) fn read(json: &str) -> serde_json::Result<Value> {
-    if !has_long_number(json) {
-        return serde_json::from_str(json);
-    }
-    let numbers = RefCell::new(Numbers::new(json));
+/// [`Unread`].
+pub(super) fn read(json: &str) -> Result<Value, Unread> {
+    let (numbers, twice) = (RefCell::new(Numbers::new(json)), Twice::default());
+    let numbers = has_long_number(json).then_some(&numbers);
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let value = Exactly(&numbers).deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    Ok(value)
+    let value = Exactly { numbers, twice: &twice }.deserialize(&mut deserializer);
+    let read = value.and_then(|value| deserializer.end().map(|()| value));
+    read.map_err(|error| twice.path().map_or(Unread::Json(error), Unread::Twice))
+}
+
+/// The path of a name that occurs twice, from its last part to its first.
+#[derive(Default)]
+pub(super) struct Twice(RefCell<Vec<String>>);
+
+impl Twice {
+    /// Reads the value of JSON, whose long numbers are not exact yet.
+    pub(super) const fn reader(&self) -> Exactly<'_, '_> {
+        Exactly { numbers: None, twice: self }
+    }
+
+    /// Returns the path of the name that made a reader fail; none where another error did.
+    pub(super) fn path(&self) -> Option<String> {
+        let path: String = self.0.borrow().iter().rev().map(String::as_str).collect();
+        path.strip_prefix('.').map(str::to_owned).or(Some(path)).filter(|path| !path.is_empty())
+    }
+
+    fn begin(&self, name: &Value) {
+        self.0.borrow_mut().push(format!(".{name}"));
+    }
+
+    /// Adds where the object is in which a name occurs twice, if that is why a reader failed.
+    fn within<T, E>(&self, read: Result<T, E>, place: impl FnOnce() -> String) -> Result<T, E> {
+        let mut path = self.0.borrow_mut();
+        if read.is_err() && !path.is_empty() {
+            path.push(place());
+        }
+        read
+    }
 }
 
 /// The numbers of a text of JSON as they are written, in their order.
@@ -84,16 +121,25 @@ impl<'j> Iterator for Numbers<'j> {
 }
 
 /// Reads a value whose numbers are the next of the text.
-struct Exactly<'n, 'j>(&'n RefCell<Numbers<'j>>);
+pub(super) struct Exactly<'n, 'j> {
+    /// None where the parser's are exact, or are to be made exact later.
+    numbers: Option<&'n RefCell<Numbers<'j>>>,
+    twice: &'n Twice,
+}
 
 impl Exactly<'_, '_> {
     /// The number of which the parser has just come to the end: it sees them in their order, too.
     fn number<E: de::Error>(&self, plain: Value) -> Result<Value, E> {
-        let text = self.0.borrow_mut().next().unwrap_or_default();
+        let Some(numbers) = self.numbers else { return Ok(plain) };
+        let text = numbers.borrow_mut().next().unwrap_or_default();
         if plain.is_integer() {
             return Ok(plain);
         }
         Number::parse(text).map(value_of).ok_or_else(|| E::custom("number out of range"))
+    }
+
+    const fn below(&self) -> Self {
+        Self { numbers: self.numbers, twice: self.twice }
     }
 }
 
@@ -138,16 +184,24 @@ impl<'de> Visitor<'de> for Exactly<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut values: Vec<Value> = Vec::new();
-        while let Some(value) = items.next_element_seed(Exactly(self.0))? {
-            values.push(value);
+        loop {
+            let item = items.next_element_seed(self.below());
+            match self.twice.within(item, || format!("[{}]", values.len()))? {
+                Some(value) => values.push(value),
+                None => return Ok(Value::from(values)),
+            }
         }
-        Ok(Value::from(values))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut values: BTreeMap<Value, Value> = BTreeMap::new();
         while let Some(name) = members.next_key::<Value>()? {
-            values.insert(name, members.next_value_seed(Exactly(self.0))?);
+            if values.contains_key(&name) {
+                self.twice.begin(&name);
+                return Err(de::Error::custom("a name occurs twice"));
+            }
+            let value = self.twice.within(members.next_value_seed(self.below()), || format!(".{name}"))?;
+            values.insert(name, value);
         }
         Ok(Value::from_object(values))
     }
@@ -191,7 +245,9 @@ mod tests {
     fn what_cannot_be_written_out_is_refused() {
         for number in ["1e400", "1e-999999999999", &format!("1{}", "0".repeat(6_000))] {
             assert!(
-                read(&format!("[{number}]")).is_err_and(|error| error.to_string().contains("out of range")),
+                read(&format!("[{number}]")).is_err_and(
+                    |error| matches!(error, Unread::Json(error) if error.to_string().contains("out of range"))
+                ),
                 "{number}"
             );
         }
@@ -205,5 +261,18 @@ mod tests {
         assert!(has_long_number(r#"{"data":{"n":[1,12345678901234567.8]}}"#));
         assert!(has_long_number(r#"{"data":1e3}"#));
         assert!(!has_long_number(r#"{"data":"\\\"1e3"}"#));
+    }
+
+    #[test]
+    fn a_name_that_occurs_twice_in_an_object_is_named_by_its_path() {
+        let check = |json: &str, expected: &str| {
+            let found = read(json);
+            assert!(matches!(&found, Err(Unread::Twice(path)) if path == expected), "{json}: {found:?}");
+        };
+        check(r#"{"a":1,"a":1}"#, "a");
+        check(r#"{"b":{"c":[{"a":1},{"a":1,"\u0061":2}]}}"#, "b.c[1].a");
+        check(r#"[[{"a":12345678901234567890123,"a":2}]]"#, "[0][0].a");
+        assert!(read(r#"{"a":{"a":1},"b":[{"a":1},{"a":1}]}"#).is_ok());
+        assert!(matches!(read(r#"{"a":{"b":1,}}"#), Err(Unread::Json(_))));
     }
 }

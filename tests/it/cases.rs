@@ -296,3 +296,69 @@ fn a_setting_that_can_never_be_right_is_refused_by_check() {
     let (_, said) = shop.device.fails(&["check"]);
     assert!(said.contains("encoding in [intake.folder] must be a name such as utf-8"), "{said}");
 }
+
+/// What `record --batch` says of a file that it does not record whole.
+fn batch_error(content: &str) -> String {
+    let device = Device::new();
+    device.write("batch", content);
+    let output = device.outpost(&["record", "--batch", "batch"]);
+    assert_eq!(output.status.code(), Some(1), "{content}");
+    text(&output.stderr)
+}
+
+#[test]
+fn a_batch_names_a_broken_event_by_its_place_in_the_file() {
+    let good = |id: &str| format!("{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/t\",\"type\":\"t\"}}");
+    let said = batch_error(&format!("{}\n\n{{?}}\n", good("1")));
+    assert!(said.contains("line 3: this is not valid JSON: key must be a string at line 3 column 2"), "{said}");
+    let said = batch_error(&format!("[\n{},\n  {{\"id\":7}}]", good("1")));
+    assert!(said.contains("event 1: id: it is not a text\n"), "{said}");
+    let said = batch_error(&format!("{}\n{{\"data\":{{\"a\":1e999}}}}", good("1")));
+    assert!(said.contains("line 2: data: this is not valid JSON: number out of range at line 2 column"), "{said}");
+    let said = batch_error(&format!("[\n{},\n  {{\"data\":{{\"a\":1e999}}}}]", good("1")));
+    assert!(said.contains("event 1: data: this is not valid JSON: number out of range at line 3 column 20"), "{said}");
+}
+
+#[test]
+fn a_name_that_occurs_twice_in_the_data_is_an_error_and_no_guess() {
+    let line = |data: &str| format!("{{\"type\":\"till.sale\",\"data\":{data}}}\n");
+    let content = line("{\"card\":\"1\"}")
+        + &line("{\"card\":\"2\",\"card\":\"3\"}")
+        + &line("{\"card\":\"4\",\"items\":[{},{\"a\":1,\"a\":2}]}");
+    check(
+        "",
+        "a.ndjson",
+        content.as_bytes(),
+        &["1"],
+        &["line 2: data.card: it occurs twice, and must once", "line 3: data.items[1].a: it occurs twice"],
+    );
+    let long = line("{\"card\":\"1\"}") + &line("{\"card\":1e999}");
+    check(
+        "",
+        "a.ndjson",
+        long.as_bytes(),
+        &["1"],
+        &["line 2: data: this is not valid JSON: number out of range at line 2 column 40"],
+    );
+    let device = Device::new();
+    let named = ["record", "--type", "t", "--data", "{\"a\":{\"b\":1,\"b\":2}}"];
+    let (code, said) = device.fails(&named);
+    assert!(code == Some(1) && said.contains("data.a.b: it occurs twice"), "{code:?} {said}");
+}
+
+#[test]
+fn a_time_of_the_wall_clock_that_is_never_there_or_there_twice_is_named() {
+    let settings =
+        "[intake.folder.csv]\ncolumns = { time = \"T\", \"data.card\" = \"card\" }\ntime_zone = \"Europe/Stockholm\"";
+    let content = "T;card\n2026-03-29 01:30;1\n2026-03-29 02:30;2\n2025-10-26 02:30;3\n2025-10-26 03:30;4\n";
+    check(
+        settings,
+        "a.csv",
+        content.as_bytes(),
+        &["1", "4"],
+        &[
+            "line 3: time: the clock of Europe/Stockholm goes forward",
+            "line 4: time: the clock of Europe/Stockholm is set back",
+        ],
+    );
+}

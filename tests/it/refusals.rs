@@ -114,6 +114,42 @@ async fn what_was_received_and_what_must_be_stand_in_a_415() {
 }
 
 #[tokio::test]
+async fn two_content_types_are_refused_whatever_they_say() {
+    let fixture = Setup::default().start().await;
+    let event = used("1", "7", "Lund", 1.0).to_string();
+    for types in [vec![STRUCTURED, "text/plain"], vec![STRUCTURED, STRUCTURED], vec!["application/json, text/plain"]] {
+        let mut request = fixture.agent.request(Method::POST, EVENTS).body(event.clone());
+        for content_type in &types {
+            request = request.header("content-type", *content_type);
+        }
+        let answer = Answered::to(request).await;
+        answer.check(400, &["2 Content-Type headers", "must be one", "nothing was recorded"]);
+    }
+    let request = fixture.agent.request(Method::POST, EVENTS).header("content-type", "text/plain");
+    let request = ["specversion", "id", "source", "type", "id"].iter().fold(request, |request, name| {
+        let value = if *name == "specversion" { "1.0" } else { "a" };
+        request.header(format!("ce-{name}"), value)
+    });
+    Answered::to(request.body("x")).await.check(400, &["id: it occurs twice"]);
+    let twice = post(&fixture, "application/cloudevents+json; charset=utf-8; charset=latin1", event).await;
+    twice.check(415, &["latin1"]);
+    assert_eq!(recorded(&fixture).await, 0);
+}
+
+#[tokio::test]
+async fn a_time_out_of_range_is_told_the_range_and_a_name_twice_its_path() {
+    let fixture = Setup::default().start().await;
+    let mut event = used("1", "7", "Lund", 1.0);
+    event["time"] = json!("9999-12-31T23:59:59Z");
+    post(&fixture, STRUCTURED, event.to_string()).await.check(400, &["time: it must be between -009999-", "9999-12-3"]);
+    let twice = used("1", "7", "Lund", 1.0).to_string().replace("\"card\":\"7\"", "\"card\":\"7\",\"card\":\"8\"");
+    let answer = post(&fixture, BATCH, format!("[{twice}]")).await;
+    answer.check(400, &["event 0: data.card: it occurs twice"]);
+    assert_eq!(answer.body["field"], "data.card");
+    assert_eq!(recorded(&fixture).await, 0);
+}
+
+#[tokio::test]
 async fn a_compressed_body_is_refused_by_the_name_of_its_encoding() {
     let fixture = Setup::default().start().await;
     for (encoding, content_type) in

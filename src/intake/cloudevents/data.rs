@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::invalid::{Invalid, not_json};
-use crate::intake::numbers;
+use crate::intake::numbers::{self, Unread};
 
 /// The data of a valid event with all digits of its numbers, of which the first reading may have lost some.
 pub(super) fn exact(data: Value, json: &str) -> Result<Value, Invalid> {
@@ -19,9 +19,21 @@ pub(super) fn exact(data: Value, json: &str) -> Result<Value, Invalid> {
     if !numbers::has_long_number(json) {
         return Ok(data);
     }
-    let read =
-        serde_json::from_str(json).and_then(|Data { data: raw }| raw.map(|raw| numbers::read(raw.get())).transpose());
-    read.map(|read| read.unwrap_or(data)).map_err(|error| Invalid::at("data", not_json(&error)))
+    let Data { data: raw } = serde_json::from_str(json).map_err(|error| Invalid::at("data", not_json(&error)))?;
+    raw.map_or(Ok(data), |raw| numbers::read(raw.get()).map_err(|unread| unread_data("data", unread)))
+}
+
+fn unread_data(field: &str, unread: Unread) -> Invalid {
+    match unread {
+        Unread::Json(error) => Invalid::at(field, not_json(&error)),
+        Unread::Twice(path) => twice(field, &path),
+    }
+}
+
+/// What is wrong with a name that occurs twice within a field.
+pub(super) fn twice(field: &str, path: &str) -> Invalid {
+    let path = if path.starts_with('[') { format!("{field}{path}") } else { format!("{field}.{path}") };
+    Invalid::at(&path, "it occurs twice, and must once")
 }
 
 pub(super) fn data_of(data: Option<Value>, base64: Option<&str>, content_type: Option<&str>) -> Result<Value, Invalid> {
@@ -42,8 +54,10 @@ fn base64_data(text: &str, content_type: Option<&str>) -> Result<Value, Invalid>
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| Invalid::at("data_base64", "its JSON is not UTF-8"))?;
     refuse_nul(text)?;
-    let decoded = |error| Invalid::at("data_base64", format!("{} of the decoded text", not_json(&error)));
-    numbers::read(text).map_err(decoded)
+    numbers::read(text).map_err(|unread| {
+        let invalid = unread_data("data_base64", unread);
+        Invalid { problem: format!("{} of the decoded text", invalid.problem), ..invalid }
+    })
 }
 
 /// Refuses NUL in any string: neither a profile nor its URL encoding carries one.

@@ -1,16 +1,19 @@
 //! The members of an event: read one by one, each at most once, and checked against their limits.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+use jiff::fmt::temporal::Pieces;
 use minijinja::Value;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use super::Parsed;
-use super::data::{data_of, exact, refuse_nul};
+use super::data::{data_of, exact, refuse_nul, twice};
 use super::invalid::Invalid;
 use crate::core::event::Hashes;
 use crate::core::limits::{EVENT_KEY_BYTES_MAX, EVENT_SUBJECT_BYTES_MAX, EVENT_TYPE_BYTES_MAX};
 use crate::core::timestamp::Timestamp;
+use crate::intake::numbers::Twice;
 
 /// Reads an event of JSON.
 pub(super) fn event(json: &str) -> Result<Parsed, Invalid> {
@@ -36,6 +39,10 @@ struct Envelope {
     dataschema: Option<String>,
     data: Option<Value>,
     data_base64: Option<String>,
+    /// Names of extension attributes.
+    extensions: BTreeSet<String>,
+    /// What occurs twice within the data.
+    twice: Twice,
     /// The member that is being read, for the error.
     field: String,
     problem: Option<&'static str>,
@@ -53,8 +60,12 @@ impl Envelope {
             "datacontenttype" => read_text(&mut self.datacontenttype, &mut self.problem, map),
             "dataschema" => read_text(&mut self.dataschema, &mut self.problem, map),
             "data_base64" => read_text(&mut self.data_base64, &mut self.problem, map),
-            "data" => once(&mut self.data, &mut self.problem, || map.next_value()),
-            _ => {
+            "data" => once(&mut self.data, &mut self.problem, || map.next_value_seed(self.twice.reader())),
+            name => {
+                if !self.extensions.insert(name.to_owned()) {
+                    self.problem = Some("it occurs twice");
+                    return Err(de::Error::custom("twice"));
+                }
                 self.problem = Some("an extension attribute is a text, a number or a boolean");
                 map.next_value::<Scalar>()?;
                 self.problem = None;
@@ -64,6 +75,9 @@ impl Envelope {
     }
 
     fn explain(&self, error: &serde_json::Error, json: &str) -> Invalid {
+        if let Some(path) = self.twice.path() {
+            return twice(&self.field, &path);
+        }
         let invalid = match self.problem {
             Some(problem) if error.is_data() => Invalid::new(problem),
             _ if error.is_data() => Invalid::new("an event is a JSON object"),
@@ -109,8 +123,19 @@ fn bounded(field: &str, value: &str, bytes_max: usize) -> Result<(), Invalid> {
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, Invalid> {
-    Timestamp::parse(text).map_err(|_| Invalid::at("time", "it is not an RFC 3339 time such as 2026-11-23T10:00:00Z"))
+    Timestamp::parse(text).map_err(|_| {
+        let is_whole = Pieces::parse(text).is_ok_and(|pieces| pieces.time().is_some() && pieces.offset().is_some());
+        let (min, max) = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
+        Invalid::at(
+            "time",
+            match is_whole {
+                true => format!("it must be between {min} and {max}"),
+                false => "it is not an RFC 3339 time such as 2026-11-23T10:00:00Z".to_owned(),
+            },
+        )
+    })
 }
+
 fn read_text<'de, A: MapAccess<'de>>(
     place: &mut Option<String>,
     problem: &mut Option<&'static str>,

@@ -87,13 +87,20 @@ impl Invalid {
         Self { place: Some(Place::of(error, text)), ..Self::new(problem) }
     }
 
+    /// The same with its place in a file, of which the parsed text begins at a line and column, from 1.
+    #[must_use]
+    pub fn in_file(self, line: usize, column: usize) -> Self {
+        self.behind(Extent { lines: line.saturating_sub(1), columns: column.saturating_sub(1) })
+    }
+
     /// The same with the place in a text of which the parsed one is all that follows `before`.
     pub(super) fn behind(self, before: Extent) -> Self {
         Self { place: self.place.map(|place| place.behind(before)), ..self }
     }
 
     /// The same with the place in what was sent, where a beginning of one line was put before it.
-    pub(super) fn without(self, beginning: &str) -> Self {
+    #[must_use]
+    pub fn without(self, beginning: &str) -> Self {
         Self { place: self.place.map(|place| place.without(beginning)), ..self }
     }
 

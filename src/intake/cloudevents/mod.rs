@@ -106,6 +106,11 @@ mod tests {
         check(&PLAIN.replace("\"id\":\"1\"", "\"id\":\"1\",\"id\":\"2\""), "id", "twice");
         check(&PLAIN.replace("2026-11-23T10", "yesterday"), "time", "RFC 3339");
         check(&PLAIN.replace("{\"a\":1}", "{\"a\":\"\\u0000\"}"), "data.a", "NUL");
+        check(&PLAIN.replace("{\"a\":1}", "{\"b\":[{\"a\":1,\"a\":2}]}"), "data.b[0].a", "twice");
+        check(&PLAIN.replace("{\"a\":1}", "1,\"x\":1,\"x\":2"), "x", "twice");
+        check(&PLAIN.replace("2026-11-23T10:00:00Z", "9999-12-31T23:59:59Z"), "time", "between");
+        check(&PLAIN.replace("2026-11-23T10:00:00Z", "2026-02-30T10:00:00Z"), "time", "RFC 3339");
+        check(&PLAIN.replace("2026-11-23T10:00:00Z", "2026-02-03T10:00:00"), "time", "RFC 3339");
         check(&PLAIN.replace("{\"a\":1}", "\"\\ud800\""), "data", "not valid JSON");
         check(&PLAIN.replace("{\"a\":1}", "1,\"data_base64\":\"AA==\""), "data_base64", "not both");
         check(&PLAIN.replace("\"data\":{\"a\":1}", "\"data_base64\":\"?\""), "data_base64", "base64");

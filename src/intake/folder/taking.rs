@@ -135,7 +135,9 @@ impl<'t> Taking<'t> {
             "}" => format!("{{{}}}", added.trim_end_matches(',')),
             rest => format!("{{{added}{rest}"),
         };
-        cloudevents::structured(json.as_bytes())
+        // What is wrong stands in the file without what was added.
+        let [line, column] = [place.number, place.column].map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        cloudevents::structured(json.as_bytes()).map_err(|invalid| invalid.without(&added).in_file(line, column))
     }
 
     fn error(&mut self, line: u64, place: u64, invalid: &Invalid) {

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use jiff::civil::{DateTime, date};
 use jiff::fmt::strtime;
-use jiff::tz::TimeZone;
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 
 /// The first year of an event: what is before it was read wrongly, as a year of two digits is.
 const YEAR_MIN: i16 = 2000;
@@ -13,27 +14,50 @@ const YEAR_MIN: i16 = 2000;
 /// # Errors
 /// What is wrong with it.
 pub(super) fn read(cell: &str, format: Option<&str>, zone: &TimeZone) -> Result<String, String> {
+    let words = "it is no time; set time_format in [intake.folder.csv]";
     let (at, text) = match format {
         Some(format) => {
             let parsed =
                 strtime::parse(format, cell).map_err(|_| format!("it is not written as time_format says, {format}"))?;
-            let with_zone = parsed.to_timestamp().ok();
-            (with_zone.or_else(|| parsed.to_datetime().ok().and_then(|time| instant(time, zone))), None)
+            let at = match (parsed.to_timestamp(), parsed.to_datetime()) {
+                (Ok(at), _) => at,
+                (Err(_), Ok(time)) => instant(time, parsed.hour().is_some(), zone)?,
+                (Err(_), Err(_)) => return Err(words.to_owned()),
+            };
+            (at, None)
         }
-        None => match cell.parse::<Timestamp>() {
-            Ok(at) => (Some(at), Some(cell.to_owned())),
-            Err(_) => (cell.parse::<DateTime>().ok().and_then(|time| instant(time, zone)), None),
+        None => match (cell.parse::<Timestamp>(), cell.parse::<DateTime>()) {
+            (Ok(at), _) => (at, Some(cell.to_owned())),
+            (Err(_), Ok(time)) => {
+                let has_hour = Pieces::parse(cell).is_ok_and(|pieces| pieces.time().is_some());
+                (instant(time, has_hour, zone)?, None)
+            }
+            (Err(_), Err(_)) => return Err(words.to_owned()),
         },
     };
-    let at = at.ok_or("it is no time; set time_format in [intake.folder.csv]")?;
     if zone.to_datetime(at).year() < YEAR_MIN {
         return Err(format!("it is before the year {YEAR_MIN}; for a year of two digits, time_format has %y"));
     }
     Ok(text.unwrap_or_else(|| at.to_string()))
 }
 
-fn instant(time: DateTime, zone: &TimeZone) -> Option<Timestamp> {
-    time.to_zoned_datetime(zone.clone()).ok().map(|time| time.timestamp())
+/// The instant of a time of the wall clock; of a day alone, its begin.
+///
+/// # Errors
+/// In words, where the clock is changed: a time that is never there, or there twice.
+fn instant(time: DateTime, has_hour: bool, zone: &TimeZone) -> Result<Timestamp, String> {
+    let ambiguous = zone.to_ambiguous_timestamp(time);
+    let name = || zone.iana_name().map_or_else(|| "its time zone".to_owned(), str::to_owned);
+    match ambiguous.offset() {
+        AmbiguousOffset::Gap { .. } if has_hour => {
+            Err(format!("the clock of {} goes forward over this time, which is never there", name()))
+        }
+        AmbiguousOffset::Fold { .. } if has_hour => Err(format!(
+            "the clock of {} is set back over this time, which is there twice; it must have its offset from UTC",
+            name()
+        )),
+        _ => ambiguous.compatible().map_err(|_| format!("it must be before {}", Timestamp::MAX)),
+    }
 }
 
 /// Returns whether a format can be read at all: what it writes is read as the same minute, or the same day.
@@ -72,5 +96,38 @@ mod tests {
         assert_eq!(read("24.11.26 18:42", "%d.%m.%y %H:%M").as_deref(), Some("2026-11-24T18:42:00Z"));
         assert_eq!(read("24.11.26 18:42", "%d.%m.%Y %H:%M"), None);
         assert_eq!(read("24.11.1999 18:42", "%d.%m.%Y %H:%M"), None);
+    }
+
+    #[test]
+    fn a_time_at_the_change_of_the_clock_is_right_or_an_error() {
+        let stockholm = TimeZone::get("Europe/Stockholm").expect("a zone");
+        let check = |cell: &str, format: Option<&str>, zone: &TimeZone, expected: &str| {
+            let found = read(cell, format, zone).unwrap_or_else(|words| words);
+            assert!(found.contains(expected), "{cell}: {found}");
+        };
+        for (cell, expected) in [
+            ("2026-03-29 01:59", "2026-03-29T00:59:00Z"),
+            ("2026-03-29 02:30", "the clock of Europe/Stockholm goes forward over this time"),
+            ("2026-03-29 03:00", "2026-03-29T01:00:00Z"),
+            ("2026-10-25 02:30", "the clock of Europe/Stockholm is set back over this time, which is there twice"),
+            ("2026-10-25 02:30+01:00", "2026-10-25T01:30:00Z"),
+            ("2026-10-25 03:00", "2026-10-25T02:00:00Z"),
+        ] {
+            let is_plain = !cell.contains('+');
+            if is_plain {
+                check(cell, None, &stockholm, expected);
+            }
+            check(cell, Some(if is_plain { "%F %H:%M" } else { "%F %H:%M%:z" }), &stockholm, expected);
+        }
+        // The day begins when the clock has gone forward.
+        let cairo = TimeZone::get("Africa/Cairo").expect("a zone");
+        check("2026-04-24", None, &cairo, "2026-04-23T22:00:00Z");
+        check("24.04.2026", Some("%d.%m.%Y"), &cairo, "2026-04-23T22:00:00Z");
+        check(
+            "31.12.9999 23:59",
+            Some("%d.%m.%Y %H:%M"),
+            &TimeZone::get("America/New_York").expect("a zone"),
+            "it must be before",
+        );
     }
 }
