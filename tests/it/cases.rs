@@ -297,6 +297,71 @@ fn a_setting_that_can_never_be_right_is_refused_by_check() {
     assert!(said.contains("encoding in [intake.folder] must be a name such as utf-8"), "{said}");
 }
 
+#[test]
+fn a_file_in_which_one_line_may_be_of_dos_is_guessed_nowhere() {
+    let doubt = "others of the file may be of DOS; set encoding in [intake.folder]";
+    let content = b"card;store\n1;Lund\n2;Malm\x94\n3;Caf\xE9\n";
+    let three = format!("line 4: it is not UTF-8, and {doubt}");
+    check(
+        "",
+        "a.csv",
+        content,
+        &["1"],
+        &["line 3: it is not UTF-8, and may be of Windows or of DOS; set encoding", &three],
+    );
+    check("", "a.csv", b"card;store\n1;Stra\xE1e\n2;Lund\n", &["2"], &["line 2: it is not UTF-8, and may be"]);
+    let shop = Shop::new("encoding = \"cp850\"\n", "set = { store = \"data.store\" }\n");
+    assert_eq!(shop.take("a.csv", b"card;store\n1;Stra\xE1e\n"), "");
+    assert_eq!(shop.value("1", "store").as_deref(), Some("Straße"));
+}
+
+#[test]
+fn files_that_were_joined_are_read_each_by_its_own_header() {
+    for content in [
+        "\u{feff}card;store\n1;Lund\n\u{feff}card;store\n2;Kiel\n",
+        "card;store\n\u{200b}1;Lund\ncard;store\n2\u{200b};Kiel\n",
+        "card;store;\n1;Lund;\n\u{feff}Store;Card;\nKiel;2;\n",
+    ] {
+        let shop = Shop::new("", "set = { store = \"data.store\" }\nadd = { visits = \"1\" }\n");
+        assert_eq!(shop.take("a.csv", content.as_bytes()), "", "{content}");
+        shop.check_cards(&["1", "2"]);
+        assert_eq!(shop.value("2", "store").as_deref(), Some("Kiel"), "{content}");
+    }
+    let other = "card;store;total\n1;Lund;5\ncard;total;till\n2;5;7\n\u{feff}card;store;total\n3;Lund;5\n";
+    check(
+        "",
+        "a.csv",
+        other.as_bytes(),
+        &["1", "3"],
+        &["line 3: it is another header", "line 4: it is below the header of line 3"],
+    );
+    let line = |card: &str| format!("\u{feff}{{\"type\":\"t\",\"data\":{{\"card\":\"{card}\"}}}}\n");
+    check("", "a.ndjson", (line("1") + &line("2")).as_bytes(), &["1", "2"], &[]);
+    check("", "a.json", (line("1") + &line("2")).as_bytes(), &["1", "2"], &[]);
+}
+
+#[test]
+fn a_file_of_another_kind_is_one_error() {
+    let page = "\r\n<!DOCTYPE html>\n<html>\n<head><title>404 Not Found</title></head>\n<body>\n<h1>Not Found</h1>\n</body></html>\n";
+    for (settings, name) in [
+        ("", "a.csv"),
+        ("", "a.json"),
+        ("", "a.ndjson"),
+        ("[intake.folder.csv]\ncolumns = { \"data.card\" = 1 }\n", "a.csv"),
+    ] {
+        check(settings, name, page.as_bytes(), &[], &["line 1: it is a page of HTML, and must be what its name says"]);
+    }
+    check("", "a.csv", b"PK\x03\x04\x14\0\x06\0\n1;2\n", &[], &["line 1: it is a ZIP archive or a workbook"]);
+    // Some programs write the names of columns so.
+    check(
+        "[intake.folder.csv]\ncolumns = { \"data.card\" = \"<CARD>\" }\n",
+        "a.csv",
+        b"<CARD>;<TOTAL>\n1;5\n",
+        &["1"],
+        &[],
+    );
+}
+
 /// What `record --batch` says of a file that it does not record whole.
 fn batch_error(content: &str) -> String {
     let device = Device::new();

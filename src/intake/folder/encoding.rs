@@ -83,15 +83,15 @@ fn utf16(sample: &[u8]) -> Option<&'static Charset> {
 /// Reads the text of one line after another.
 pub(super) struct Decoder<'f> {
     encoding: Encoding,
-    /// True if another line of the file is UTF-8 for sure; looked for when it is needed.
-    is_utf8: Option<bool>,
+    /// What the file shows as a whole; looked for when it is needed.
+    shown: Option<Shown>,
     /// Opens the file once more, to look for that.
     reopen: &'f dyn Fn() -> io::Result<Box<dyn Read>>,
 }
 
 impl<'f> Decoder<'f> {
     pub(super) const fn new(encoding: Encoding, reopen: &'f dyn Fn() -> io::Result<Box<dyn Read>>) -> Self {
-        Self { encoding, is_utf8: None, reopen }
+        Self { encoding, shown: None, reopen }
     }
 
     /// The text of a line, or why it cannot be read for sure.
@@ -115,37 +115,56 @@ impl<'f> Decoder<'f> {
         if self.encoding != Encoding::Recognised {
             return invalid("it is not UTF-8");
         }
-        if has_wide_utf8(bytes) || self.is_utf8_elsewhere() {
+        let shown = self.shown();
+        if shown.is_utf8 || has_wide_utf8(bytes) {
             return invalid("it is not UTF-8, and others of the file are");
         }
-        if is_ambiguous(bytes) {
+        if is_ambiguous(bytes) || (has_sharp_s(bytes) && !shown.is_windows) {
             return invalid("it is not UTF-8, and may be of Windows or of DOS");
+        }
+        if shown.may_be_dos {
+            return invalid("it is not UTF-8, and others of the file may be of DOS");
         }
         Ok(WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned())
     }
 
-    fn is_utf8_elsewhere(&mut self) -> bool {
-        *self.is_utf8.get_or_insert_with(|| (self.reopen)().and_then(holds_wide_utf8).unwrap_or(true))
+    fn shown(&mut self) -> Shown {
+        // Of a file that cannot be read again, nothing is guessed.
+        let doubt = Shown { is_utf8: true, ..Shown::default() };
+        *self.shown.get_or_insert_with(|| (self.reopen)().and_then(Shown::of).unwrap_or(doubt))
     }
 }
 
-/// Returns whether a line of a file is UTF-8 and more than ASCII.
-fn holds_wide_utf8(mut file: impl Read) -> io::Result<bool> {
-    const CHUNK: usize = 64 * 1024;
-    let (mut buffer, mut kept) = (vec![0; CHUNK], 0);
-    loop {
-        let count = file.read(&mut buffer[kept..])?;
-        let seen = &buffer[..kept + count];
-        if has_wide_utf8(seen) {
-            return Ok(true);
+/// What a file shows of how it is written.
+#[derive(Clone, Copy, Default)]
+struct Shown {
+    /// Some of it is UTF-8 beyond ASCII.
+    is_utf8: bool,
+    /// A byte stands in a word that is a letter in DOS alone.
+    may_be_dos: bool,
+    /// A byte stands in a word that is a letter in Windows alone.
+    is_windows: bool,
+}
+
+impl Shown {
+    /// Reads a file to its end, or until UTF-8 is seen.
+    fn of(mut file: impl Read) -> io::Result<Self> {
+        const CHUNK: usize = 64 * 1024;
+        let (mut shown, mut buffer, mut kept) = (Self::default(), vec![0; CHUNK], 0);
+        loop {
+            let count = file.read(&mut buffer[kept..])?;
+            let seen = &buffer[..kept + count];
+            shown.is_utf8 |= has_wide_utf8(seen);
+            shown.may_be_dos |= is_ambiguous(seen);
+            shown.is_windows |= is_windows(seen);
+            if count == 0 || shown.is_utf8 {
+                return Ok(shown);
+            }
+            // A character or a word may be cut.
+            let end = seen.len();
+            kept = end.min(3);
+            buffer.copy_within(end - kept..end, 0);
         }
-        if count == 0 {
-            return Ok(false);
-        }
-        // A character may be cut.
-        let end = seen.len();
-        kept = end.min(3);
-        buffer.copy_within(end - kept..end, 0);
     }
 }
 
@@ -154,18 +173,32 @@ fn has_wide_utf8(bytes: &[u8]) -> bool {
     bytes.utf8_chunks().any(|chunk| !chunk.valid().is_ascii())
 }
 
-/// Returns whether a byte is a letter in DOS and a sign in Windows, and stands in a word.
+/// Returns whether a byte is a letter in DOS and none in Windows and stands in a word, or is a capital letter of Windows alone
+/// within a word.
 fn is_ambiguous(bytes: &[u8]) -> bool {
     let is_letter = |at: Option<usize>| {
         at.and_then(|at| bytes.get(at)).is_some_and(|byte| byte.is_ascii_alphabetic() || *byte >= 0xC0)
     };
+    let is_small = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_lowercase);
     let is_doubtful = |at: usize| match bytes[at] {
         // No character of Windows-1252.
         0x81 | 0x8D | 0x8F | 0x90 | 0x9D => true,
         0x80..=0xA5 => is_letter(at.checked_sub(1)) || is_letter(Some(at + 1)),
+        0xC0..=0xDE => is_small(at.checked_sub(1)),
         _ => false,
     };
     (0..bytes.len()).any(is_doubtful)
+}
+
+/// Returns whether a byte in a word is the sharp s of DOS, which is an a with an accent in Windows.
+fn has_sharp_s(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|pair| pair[1] == 0xE1 && pair[0].is_ascii_alphabetic())
+}
+
+/// Returns whether a byte in a word is a letter in Windows and a sign in DOS, but for the sign of a degree.
+fn is_windows(bytes: &[u8]) -> bool {
+    let is_sure = |byte: u8| matches!(byte, 0xDF | 0xF0..=0xF7 | 0xF9..=0xFE);
+    bytes.windows(2).any(|pair| pair[0].is_ascii_alphabetic() && is_sure(pair[1]))
 }
 
 #[cfg(test)]
@@ -185,6 +218,11 @@ mod tests {
         check(guess, b"Malm\xC3\xB6\n\xD6rebro", &[Some("Malmö"), None]);
         check(guess, b"Malm\xF6\n\xD6rebro\n5 \x80", &[Some("Malmö"), Some("Örebro"), Some("5 €")]);
         check(guess, b"Malm\x94\nLund", &[None, Some("Lund")]);
+        check(guess, b"Malm\x94\nG\xF6teborg\n\xE9", &[None, None, None]);
+        check(guess, b"Stra\xE1e\nLund", &[None, Some("Lund")]);
+        check(guess, b"m\xE1s\nma\xF1ana", &[Some("más"), Some("mañana")]);
+        check(guess, b"s\xC6o", &[None]);
+        check(guess, b"\xC5sa, CAF\xC9 20\xF8C", &[Some("Åsa, CAFÉ 20øC")]);
         check(guess, b"Malm\xC3\xB6 \xD6", &[None]);
         check(guess, b"a\0\0\nb", &[None, Some("b")]);
         check(Encoding::named("utf-8").expect("known"), b"Malm\xF6", &[None]);
@@ -213,8 +251,11 @@ mod tests {
     fn a_character_of_utf8_is_found_wherever_a_chunk_ends() {
         for before in 65_530..65_540 {
             let file = ["x".repeat(before), "ö".to_owned(), "y".repeat(70_000)].concat();
-            assert!(holds_wide_utf8(file.as_bytes()).expect("memory can be read"), "{before}");
+            assert!(Shown::of(file.as_bytes()).expect("memory can be read").is_utf8, "{before}");
+            let file = [vec![b'x'; before], b"\x94".to_vec(), vec![b'y'; 70_000]].concat();
+            assert!(Shown::of(&file[..]).expect("memory can be read").may_be_dos, "{before}");
         }
-        assert!(!holds_wide_utf8("x".repeat(200_000).as_bytes()).expect("memory can be read"));
+        let plain = Shown::of("x".repeat(200_000).as_bytes()).expect("memory can be read");
+        assert!(!plain.is_utf8 && !plain.may_be_dos && !plain.is_windows);
     }
 }

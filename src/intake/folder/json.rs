@@ -142,6 +142,8 @@ impl<R: Read> Cutter<R> {
         while let Some(byte) = self.peek()? {
             match byte {
                 b' ' | b'\t' | b'\r' | b'\n' | b',' => self.skip(byte),
+                // The bytes of marks that show nothing, with which a file begins that was joined to another; no event begins so.
+                0xEF | 0xBB | 0xBF | 0xE2 | 0x80 | 0x8B => self.skip(byte),
                 b'[' if !self.is_begun => {
                     (self.is_array, self.is_begun) = (true, true);
                     self.skip(byte);

@@ -50,6 +50,10 @@ pub(super) fn read(
 ) -> io::Result<Result<(), Unreadable>> {
     let mut sample = Vec::new();
     file.by_ref().take(SAMPLE_BYTES as u64).read_to_end(&mut sample)?;
+    if let Some(what) = foreign(&sample) {
+        let problem = format!("it is {what}, and must be what its name says");
+        return Ok(Err(Unreadable { number: 1, problem }));
+    }
     let shown = sample.clone();
     let decoded = encoding.decoded(io::Cursor::new(sample).chain(file), &shown);
     let decoder = Decoder::new(encoding, reopen);
@@ -58,6 +62,27 @@ pub(super) fn read(
         Kind::Lines => read_lines(TextLines::new(decoded, &shown, decoder), each).map(Ok),
         Kind::Table => table.read(TextLines::new(decoded, &shown, decoder), each),
     }
+}
+
+/// What a file begins with that is of another kind than its name says: first of all the page with which a server answers that does not
+/// have the file.
+const FOREIGN: [(&[u8], &str); 9] = [
+    (b"<!doctype", "a page of HTML"),
+    (b"<html", "a page of HTML"),
+    (b"<head", "a page of HTML"),
+    (b"<body", "a page of HTML"),
+    (b"<?xml", "XML"),
+    (b"pk\x03\x04", "a ZIP archive or a workbook"),
+    (b"\xd0\xcf\x11\xe0", "a workbook"),
+    (b"\x1f\x8b", "compressed with gzip"),
+    (b"%pdf-", "a PDF"),
+];
+
+/// What a file is that is none of ours, by its first bytes.
+fn foreign(sample: &[u8]) -> Option<&'static str> {
+    let begin = sample.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(sample).trim_ascii_start();
+    let begins = |with: &[u8]| begin.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
+    FOREIGN.iter().find(|(with, _)| begins(with)).map(|(_, what)| *what)
 }
 
 /// An event in each line; a comma behind it is left out.

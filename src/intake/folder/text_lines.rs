@@ -8,6 +8,10 @@ use super::encoding::Decoder;
 use crate::core::limits::FOLDER_LINE_BYTES_MAX;
 use crate::intake::cloudevents::Invalid;
 
+/// Characters that show nothing: the byte order mark, with which each file begins that was joined to another, and the space of no
+/// width.
+pub(super) const MARKS: [char; 2] = ['\u{feff}', '\u{200b}'];
+
 /// One line, without its end.
 pub(super) struct TextLine {
     /// From 1.
@@ -129,7 +133,7 @@ impl<'f, R: Read> TextLines<'f, R> {
         } else {
             self.bytes.pop_if(|last| *last == end);
             self.bytes.pop_if(|last| *last == b'\r');
-            self.decoder.text(&self.bytes)
+            self.decoder.text(&self.bytes).map(|text| text.trim_start_matches(MARKS).to_owned())
         };
         Ok(Some(TextLine { number: self.number, text }))
     }

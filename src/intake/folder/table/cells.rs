@@ -1,5 +1,7 @@
 //! The cells of a row. A quote that stands where none may is an error: what it closes or opens is not known.
 
+use crate::intake::folder::text_lines::MARKS;
+
 /// What stands between cells, and around them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Marks {
@@ -114,10 +116,15 @@ impl Cells {
     }
 
     fn end_cell(&mut self) {
-        self.cells.push(self.cell.trim().to_owned());
+        self.cells.push(self.cell.trim_matches(is_blank).to_owned());
         self.cell.clear();
         self.state = State::Start;
     }
+}
+
+/// Returns whether a character shows nothing, at the edge of a cell.
+fn is_blank(next: char) -> bool {
+    next.is_whitespace() || MARKS.contains(&next)
 }
 
 #[cfg(test)]
@@ -140,6 +147,7 @@ mod tests {
         check("1;5\" inch", None);
         check("1;\"5\" inch", None);
         check("1;\"5 inch", None);
+        check("\u{200b}1\u{feff};\u{200b}", Some(&["1", ""]));
         check("1;\u{7}", None);
         let plain = Marks { delimiter: ';', quote: None };
         assert_eq!(Cells::of_line(plain, "5\" inch;x"), Some(vec!["5\" inch".to_owned(), "x".to_owned()]));

@@ -13,6 +13,7 @@ use super::text_lines::TextLines;
 use crate::intake::cloudevents::Invalid;
 
 mod cells;
+mod headers;
 mod number;
 mod rows;
 mod shape;
@@ -20,6 +21,7 @@ mod time;
 
 pub use time::is_time_format;
 
+use headers::Headers;
 use rows::Row;
 use shape::Shape;
 
@@ -120,7 +122,12 @@ impl TableRules {
             Err(unreadable) => return Ok(Err(unreadable)),
         };
         lines.skip_to(shape.first_row)?;
+        let mut headers = Headers::new(shape.header.as_deref().unwrap_or_default(), shape.width);
         while let Some(Row { number, cells }) = rows::next(&mut lines, shape.marks, shape.width)? {
+            let Some(cells) = cells.map_or_else(|invalid| Some(Err(invalid)), |cells| headers.take(number, cells))
+            else {
+                continue;
+            };
             let event = cells.and_then(|cells| self.event(&places, &cells));
             if each(Line::new(number, event)).is_break() {
                 break;

@@ -1,0 +1,112 @@
+//! The header of a table, and those behind it, in a file that was joined from several: one with the same names tells the order of the
+//! columns below it.
+
+use crate::intake::cloudevents::Invalid;
+
+/// What a row is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// One of the table.
+    Row,
+    /// Again its header, in this order or another.
+    Header,
+    /// Another header: what stands below it cannot be read.
+    Other,
+}
+
+/// Where the columns stand, as far as the file was read.
+pub(super) struct Headers<'h> {
+    /// The names of the first header; none where a table has no header.
+    names: &'h [String],
+    /// Where each of its columns stands now.
+    order: Vec<usize>,
+    /// The line of another header, if that is the last.
+    other: Option<u64>,
+}
+
+impl<'h> Headers<'h> {
+    pub(super) fn new(names: &'h [String], width: usize) -> Self {
+        Self { names, order: (0..width.max(names.len())).collect(), other: None }
+    }
+
+    /// Takes the next row; gives its cells in the order of the first header, or why it is not known; none for a header.
+    pub(super) fn take(&mut self, number: u64, cells: Vec<String>) -> Option<Result<Vec<String>, Invalid>> {
+        match self.see(&cells) {
+            Seen::Header => {
+                (self.order, self.other) = (order(self.names, &cells), None);
+                return None;
+            }
+            Seen::Other => {
+                self.other = Some(number);
+                let words = "it is another header than the first, and the rows below it are not recorded; drop them as a file of their own";
+                return Some(Err(Invalid::new(words)));
+            }
+            Seen::Row => {}
+        }
+        if let Some(other) = self.other {
+            return Some(Err(Invalid::new(format!("it is below the header of line {other}, which has other columns"))));
+        }
+        if self.order.iter().enumerate().all(|(at, place)| at == *place) {
+            return Some(Ok(cells));
+        }
+        let cell = |place: &usize| cells.get(*place).cloned().unwrap_or_default();
+        Some(Ok(self.order.iter().map(cell).collect()))
+    }
+
+    fn see(&self, cells: &[String]) -> Seen {
+        let is_name = |cell: &&String| self.names.iter().any(|name| name.eq_ignore_ascii_case(cell));
+        let filled = cells.iter().filter(|cell| !cell.is_empty()).count();
+        let named = cells.iter().filter(|cell| !cell.is_empty()).filter(is_name).count();
+        if named == 0 || named * 2 <= filled {
+            return Seen::Row;
+        }
+        let names = self.names.iter().filter(|name| !name.is_empty()).count();
+        let is_whole =
+            order(self.names, cells).iter().zip(self.names).all(|(at, name)| name.is_empty() || *at < cells.len());
+        match is_whole && names == filled {
+            true => Seen::Header,
+            false if named > 1 => Seen::Other,
+            false => Seen::Row,
+        }
+    }
+}
+
+/// Where each name stands in another header; behind its end where it does not.
+fn order(names: &[String], cells: &[String]) -> Vec<usize> {
+    let mut is_taken = vec![false; cells.len()];
+    let mut place = |name: &String| {
+        let free =
+            (0..cells.len()).find(|at| !is_taken[*at] && !name.is_empty() && cells[*at].eq_ignore_ascii_case(name));
+        free.inspect(|at| is_taken[*at] = true).unwrap_or(usize::MAX)
+    };
+    names.iter().map(&mut place).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(cells: &str) -> Vec<String> {
+        cells.split(';').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_header_is_known_again_in_any_order() {
+        let names = texts("card;store;total;");
+        let headers = Headers::new(&names, 4);
+        for (cells, expected) in [
+            ("4711;Lund;5;", Seen::Row),
+            ("card;store;total;", Seen::Header),
+            ("Total;CARD;;store", Seen::Header),
+            ("card;store;total;x", Seen::Other),
+            ("card;total;x;", Seen::Other),
+            ("card;store;;", Seen::Other),
+            ("card;Lund;5;", Seen::Row),
+            ("card;;;", Seen::Row),
+        ] {
+            assert_eq!(headers.see(&texts(cells)), expected, "{cells}");
+        }
+        assert_eq!(Headers::new(&texts("card"), 1).see(&texts("card")), Seen::Header);
+        assert_eq!(Headers::new(&[], 2).see(&texts("a;b")), Seen::Row);
+    }
+}
