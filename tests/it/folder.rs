@@ -118,7 +118,7 @@ async fn the_same_content_once_more_records_nothing_whatever_its_name() {
     drop_file(&folder(&fixture), "b.ndjson", lines(2_500));
     let status = wait(&fixture, |view| view.files == 2).await;
     assert_eq!((status.events.recorded, status.events.duplicate), (2_500, 2_500));
-    drop_file(&folder(&fixture), "a.ndjson", lines(2_501));
+    drop_file(&folder(&fixture), "a.ndjson", "\n".to_owned() + &lines(2_501));
     let status = wait(&fixture, |view| view.files == 3).await;
     assert_eq!(status.events.recorded, 5_001, "another content is another file");
     assert_eq!(names(&folder(&fixture).join("done")), ["a-2.ndjson", "a.ndjson"]);
@@ -288,6 +288,74 @@ async fn what_is_written_behind_the_end_of_a_file_that_was_read_is_read_too() {
     assert_eq!(status.events.recorded, 4);
 }
 
+const SALES: &str = "quiet = \"10ms\"\ntype = \"com.acme.loyalty.used\"";
+
+#[tokio::test]
+async fn a_file_that_is_replaced_by_a_longer_version_counts_no_row_twice() {
+    let mut fixture = start(SALES).await;
+    let mut content = "card;store;total\n1;Lund;1\n".to_owned();
+    drop_file(&folder(&fixture), "day.csv", &content);
+    wait(&fixture, |view| view.files == 1).await;
+    for card in 2..30 {
+        content.push_str(&format!("{card};Lund;1\n"));
+        drop_file(&folder(&fixture), "day.csv", &content);
+        wait(&fixture, |view| view.lines == if card < 15 { card } else { card - 14 }).await;
+        if card == 14 {
+            fixture.restart_with(Setup { folder: Some(rules(SALES)), ..Setup::default() }).await;
+        }
+    }
+    let status = fixture.agent.wait_drained().await;
+    assert_eq!((status.events.recorded, status.events.differing), (29, 0));
+    // The same once more is told as such, whatever its name.
+    drop_file(&folder(&fixture), "copy.csv", &content);
+    let status = wait(&fixture, |view| view.duplicate_files == 1).await;
+    assert_eq!(status.events.recorded, 29);
+    // Another file of that name, or one of another name that begins alike, has rows of its own.
+    drop_file(&folder(&fixture), "day.csv", "card;store;total\n1;Lund;2\n2;Lund;1\n");
+    fixture.agent.wait_status(|status| status.events.recorded == 31).await;
+    drop_file(&folder(&fixture), "till-2.csv", format!("{content}30;Lund;1\n"));
+    fixture.agent.wait_status(|status| status.events.recorded == 61).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_changed_in_failed_counts_no_row_twice_and_is_told() {
+    let fixture = start(&format!("{SALES}\n[intake.folder.csv]\nnumbers = [\"data.total\"]")).await;
+    drop_file(&folder(&fixture), "a.csv", "card;store;total\n1;Lund;1\n2;Lund;x\n3;Lund;1\n");
+    wait(&fixture, |view| view.failed_files == 1 && view.reading.is_none()).await;
+    let failed = folder(&fixture).join("failed");
+    let errors = || fs::read_to_string(failed.join("a.csv.errors")).unwrap();
+    fs::write(failed.join("a.csv"), "card;store;total\n1;Lund;1\n2;Lund;20\n3;Lund;1\n").unwrap();
+    while !errors().starts_with("This file was changed here since it was read, and was not read again") {
+        tokio::task::yield_now().await;
+    }
+    assert!(errors().contains("line 3: data.total: it is not a number"), "{}", errors());
+    drop_file(&folder(&fixture), "fixed.csv", "card;store;total\n2;Lund;20\n");
+    let status = fixture.agent.wait_status(|status| status.events.recorded == 3).await;
+    assert_eq!(status.intake.folder.unwrap().unfixed, 1);
+}
+
+#[tokio::test]
+async fn what_was_wrong_with_a_file_goes_when_the_file_leaves_failed() {
+    let mut fixture = start(SALES).await;
+    drop_file(&folder(&fixture), "a.csv", b"card;store;total\n1;Lund;1\n2;Malm\x94;1\n");
+    wait(&fixture, |view| view.failed_files == 1 && view.reading.is_none()).await;
+    let failed = folder(&fixture).join("failed");
+    assert_eq!(names(&failed), ["a.csv", "a.csv.errors"]);
+    fixture.agent.stop().await;
+    append(&failed.join("a.csv"), "3;Lund;1\n");
+    fixture.setup.folder = Some(rules(&format!("{SALES}\nencoding = \"cp850\"")));
+    fixture.start_again().await;
+    let status = fixture.agent.wait_status(|status| status.events.recorded == 3).await;
+    assert_eq!(status.events.differing, 0);
+    let status = wait(&fixture, |view| view.unfixed == 0 && view.lines > 0).await;
+    assert_eq!(
+        (names(&failed), names(&folder(&fixture).join("done"))),
+        (vec![], vec!["a.csv".to_owned()]),
+        "{:?}",
+        status.intake.folder
+    );
+}
+
 /// Writes behind the end of a file.
 fn append(path: &Path, content: &str) {
     fs::OpenOptions::new().append(true).open(path).unwrap().write_all(content.as_bytes()).unwrap();
@@ -349,7 +417,7 @@ async fn a_file_that_is_renamed_over_while_it_is_read_is_lost_as_little_as_the_o
     let fixture = setup.start().await;
     drop_file(&folder(&fixture), "a.ndjson", lines(2));
     wait(&fixture, |view| view.problem.as_ref().is_some_and(|problem| problem.starts_with("line 1 and"))).await;
-    drop_file(&folder(&fixture), "a.ndjson", lines(3));
+    drop_file(&folder(&fixture), "a.ndjson", "\n".to_owned() + &lines(3));
     let roomy = Setup { folder: folder_rules(), ..Setup::default() };
     fixture.agent.change(roomy.settings(&format!("http://{}", fixture.sandbox_address))).await;
     let status = wait(&fixture, |view| view.files == 2 && view.reading.is_none()).await;

@@ -204,10 +204,34 @@ async fn a_line_that_is_too_long_is_counted_and_a_line_end_before_the_stop_is_no
     let setup = Setup { mappings: MAPPING.to_owned(), lines: rules(&section), ..Setup::default() };
     let fixture = setup.start().await;
     wait(&fixture, |view| view.connected).await;
-    for part in [&b"\x02"[..], &[b'7'; 2_000], &[b'7'; 2_000], &[b'7'; 2_000], b"\x03", b"\x020F008A5D1C4C\r\n\x03"] {
+    for part in [
+        &b"\x02"[..],
+        &[b'7'; 2_000],
+        &[b'7'; 2_000],
+        &[b'7'; 2_000],
+        b"\x03",
+        include_bytes!("cases/reader-crlf-before-stop.bytes"),
+    ] {
         reader.send(part);
     }
     let status = wait(&fixture, |view| view.events == 1).await;
     assert_eq!(status.intake.lines[0].unmatched, 1);
     fixture.wait_held("0F008A5D1C", "visits", "1").await;
+}
+
+#[tokio::test]
+async fn a_card_that_is_held_before_its_reader_is_one_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("reader");
+    let mut reader = CardReader::plug_in(&path);
+    // At which intervals it is read makes no difference: see the rules' own tests.
+    let section = section(&path, "debounce = \"3s\"").replace(r"^;(?<card>\d+)(=(?<until>\d+))?$", r"^(?<card>\d+)$");
+    let setup = Setup { mappings: MAPPING.to_owned(), lines: rules(&section), ..Setup::default() };
+    let fixture = setup.start().await;
+    wait(&fixture, |view| view.connected).await;
+    let held = include_bytes!("cases/held-card.bytes");
+    reader.send(held);
+    let lines = held.iter().filter(|byte| **byte == b'\n').count() as u64;
+    let status = wait(&fixture, |view| view.events + view.repeated == lines).await;
+    assert_eq!((status.events.recorded, status.intake.lines[0].events), (1, 1));
 }

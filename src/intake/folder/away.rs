@@ -2,13 +2,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::files::Found;
 use super::notes::is_notes;
-use super::opened::{Identity, KEPT, Opened, Place};
+use super::opened::{FAILED, Identity, KEPT, Opened, Place};
 use crate::device::dir::{self, Dir};
 
 /// Longest name of a file. Units: bytes. Source: ext4, NTFS and APFS allow as much, or more.
@@ -16,6 +16,9 @@ const NAME_BYTES_MAX: usize = 255;
 
 /// What is behind the name of a file in the name of what is wrong with it.
 const ERRORS: &str = ".errors";
+
+/// Most bytes of what is wrong with a file. Limits: more than as many errors as are written.
+const ERRORS_BYTES_MAX: u64 = 16 << 20;
 
 /// Rights of what is wrong with a file.
 const ERRORS_MODE: u32 = 0o640;
@@ -61,9 +64,7 @@ pub(super) fn put_away(
     let name = if is_there { found.place.name.clone() } else { free_name(&to, &found.place.name) };
     if let Away::Failed(errors) = away {
         // First, so that a file in the folder is always with what is wrong with it.
-        let mut errors_name = name.clone();
-        errors_name.push(ERRORS);
-        dir::replace(&to, &errors_name, errors.as_bytes(), ERRORS_MODE)?;
+        dir::replace(&to, &errors_of(&name), errors.as_bytes(), ERRORS_MODE)?;
     }
     let place = Place { kept: Some(away.folder()), name };
     if !is_there {
@@ -74,9 +75,38 @@ pub(super) fn put_away(
             return Ok(None);
         }
     }
+    if found.place.kept == Some(FAILED) && !is_there {
+        // Nothing is wrong with it any more.
+        let _ = from.remove(&errors_of(&found.place.name));
+    }
     // From now on it is kept for a while; on a file system without such times it is kept from when it was written.
     let _ = to.touch(file, &place.name);
     Ok(Some(place))
+}
+
+fn errors_of(name: &OsStr) -> OsString {
+    let mut name = name.to_owned();
+    name.push(ERRORS);
+    name
+}
+
+/// Says beside a file in `failed` that it was changed there, and is not read again: which of its lines were recorded, nobody could
+/// tell.
+///
+/// # Errors
+/// The system's.
+pub(super) fn tell_changed(opened: &Opened, name: &OsStr) -> io::Result<()> {
+    const CHANGED: &str = "This file was changed here since it was read, and was not read again, so that nothing is counted twice: \
+        drop the lines that you fixed as a file of their own.\n";
+    let (failed, name) = (opened.make(FAILED)?, errors_of(name));
+    let mut text = String::new();
+    if let Ok(errors) = failed.file(&name) {
+        errors.take(ERRORS_BYTES_MAX).read_to_string(&mut text)?;
+    }
+    if text.starts_with(CHANGED) {
+        return Ok(());
+    }
+    dir::replace(&failed, &name, format!("{CHANGED}{text}").as_bytes(), ERRORS_MODE)
 }
 
 /// A name that nothing has in a folder: the file's own, or with a number; shorter, if what is wrong with it could not have

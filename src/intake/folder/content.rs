@@ -3,16 +3,30 @@
 use std::fs::File;
 use std::io::{self, Read, Seek};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 64 * 1024;
 
 /// What was read of a file at one time: bytes from its start, and the events in them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u64, u64)", into = "(u64, u64)")]
 pub(super) struct Segment {
     pub(super) bytes: u64,
     pub(super) events: u64,
+}
+
+impl From<(u64, u64)> for Segment {
+    fn from((bytes, events): (u64, u64)) -> Self {
+        Self { bytes, events }
+    }
+}
+
+impl From<Segment> for (u64, u64) {
+    fn from(Segment { bytes, events }: Segment) -> Self {
+        (bytes, events)
+    }
 }
 
 /// The content of a file up to where it is read now.
@@ -56,28 +70,34 @@ impl Content {
 
     /// The id of an event, by its place from 1: 128 bits of SHA-256 over the content and the place.
     pub(super) fn id(&self, place: u64) -> String {
-        let digest = self.digests.iter().find(|(last, _)| place <= *last).map(|(_, digest)| digest);
+        let digest =
+            self.digests.get(self.digests.partition_point(|(last, _)| *last < place)).map(|(_, digest)| digest);
         let id = Sha256::new().chain_update(digest.unwrap_or(&[0; 32])).chain_update(place.to_be_bytes()).finalize();
         hex::encode(&id[..16])
     }
 }
 
-/// The digest of the first bytes of a file, in hexadecimal digits; goes back to its start.
+/// The digests of the beginnings of a file, of so many bytes each, the shortest first, in hexadecimal digits; goes back to its start.
 ///
 /// # Errors
 /// The system's, when the file cannot be read.
-pub(super) fn digest(file: &mut File, bytes: u64) -> io::Result<String> {
-    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; CHUNK]);
-    let mut rest = (&*file).take(bytes);
-    loop {
-        let count = rest.read(&mut buffer)?;
-        if count == 0 {
-            break;
+pub(super) fn digests(file: &mut File, lengths: &[u64]) -> io::Result<Vec<String>> {
+    let (mut hasher, mut buffer, mut bytes) = (Sha256::new(), vec![0; CHUNK], 0);
+    let mut digests = Vec::new();
+    for length in lengths {
+        while bytes < *length {
+            let most = usize::try_from(length - bytes).unwrap_or(CHUNK).min(CHUNK);
+            let count = file.read(&mut buffer[..most])?;
+            if count == 0 {
+                break;
+            }
+            hasher.update(&buffer[..count]);
+            bytes += count as u64;
         }
-        hasher.update(&buffer[..count]);
+        digests.push(hex::encode(hasher.clone().finalize()));
     }
     file.rewind()?;
-    Ok(hex::encode(hasher.finalize()))
+    Ok(digests)
 }
 
 #[cfg(test)]
@@ -102,5 +122,7 @@ mod tests {
         assert_ne!(before.id(3), after.id(3));
         let again = Content::of(&mut file, &[segment, Segment { bytes: 6, events: 3 }]).expect("read");
         assert_eq!(again.id(3), after.id(3));
+        let begins = digests(&mut file, &[4, 4, 6]).expect("read");
+        assert_eq!(begins, [before.digest(), before.digest(), after.digest()]);
     }
 }

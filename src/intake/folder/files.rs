@@ -112,6 +112,8 @@ struct Taken {
     segments: Vec<Segment>,
     /// Bytes that the last agent has read of it.
     noted: u64,
+    /// SHA-256 over all that was read of it.
+    digest: String,
 }
 
 impl Taken {
@@ -153,40 +155,57 @@ impl Files {
         self.retries.remove(&found.place);
     }
 
-    /// A file was read at its place up to where it ended.
-    pub(super) fn taken(&mut self, identity: Identity, place: &Place, segment: Segment, now: Instant) {
-        let new = || Taken { place: place.clone(), at: now, segments: Vec::new(), noted: 0 };
-        let taken = self.taken.entry(identity).or_insert_with(new);
-        if taken.place != *place || segment.bytes < taken.bytes() {
-            // Somebody has moved it in again, or written it anew.
-            *taken = new();
+    /// A file was read at its place up to where it ended, with that digest, after what was read of it before.
+    pub(super) fn taken(
+        &mut self,
+        (identity, place): (Identity, &Place),
+        mut segments: Vec<Segment>,
+        (last, digest): (Segment, String),
+        now: Instant,
+    ) {
+        if segments.last().is_none_or(|before| before.bytes < last.bytes) {
+            segments.push(last);
         }
-        taken.at = now;
-        if taken.segments.last() != Some(&segment) {
-            taken.segments.push(segment);
-        }
+        self.taken.insert(identity, Taken { place: place.clone(), at: now, segments, noted: 0, digest });
     }
 
-    /// The note of a file that the last agent has read.
-    pub(super) fn note_of(&self, identity: Identity) -> Option<Note> {
-        self.notes.as_ref()?.of(identity).cloned()
+    /// Notes of what a file may begin with, the shortest first.
+    pub(super) fn notes_of(&self, identity: Identity, found: &Found) -> Vec<Note> {
+        let (Some(notes), name) = (&self.notes, found.shown()) else { return Vec::new() };
+        let mut notes: Vec<Note> = notes.candidates(identity, &name, found.look.bytes).cloned().collect();
+        notes.sort_by_key(|note| note.bytes);
+        notes
+    }
+
+    /// Returns whether there is a note of this very file.
+    pub(super) fn is_noted(&self, identity: Identity) -> bool {
+        self.notes.as_ref().is_some_and(|notes| notes.of(identity).is_some())
+    }
+
+    /// How much was read of a file at its place, and the digest of that.
+    pub(super) fn read_of(&self, identity: Identity) -> Option<(u64, String)> {
+        self.taken.get(&identity).map(|taken| (taken.bytes(), taken.digest.clone()))
+    }
+
+    /// Looks at a file no more.
+    pub(super) fn leave(&mut self, identity: Identity) {
+        self.taken.remove(&identity);
     }
 
     /// Notes how far a file is read now. Without a note, it is read as a new one after a restart.
-    pub(super) fn note(&mut self, opened: &Opened, identity: Identity, content: &Content, segments: &[Segment]) {
-        let mut extents: Vec<u64> = segments.iter().map(|segment| segment.bytes).collect();
-        if extents.last() != Some(&content.bytes) {
-            extents.push(content.bytes);
-        }
-        let noted = self.notes.get_or_insert_default().add(opened, identity, extents, content.digest());
+    pub(super) fn note(
+        &mut self,
+        (opened, found): (&Opened, &Found),
+        identity: Identity,
+        content: &Content,
+        segments: &[Segment],
+    ) {
+        let before = segments.len() - usize::from(segments.last().is_some_and(|last| last.bytes == content.bytes));
+        let (file, read) = ((identity, &*found.shown()), (content.bytes, content.digest()));
+        let noted = self.notes.get_or_insert_default().add(opened, file, &segments[..before], read);
         if let Err(error) = noted {
             tracing::debug!(%error, "how far a file was read could not be noted");
         }
-    }
-
-    /// What the last agent has read of a file.
-    pub(super) fn remember(&mut self, identity: Identity, place: &Place, segments: Vec<Segment>, now: Instant) {
-        self.taken.insert(identity, Taken { place: place.clone(), at: now, segments, noted: 0 });
     }
 
     /// Looks for files that the last agent has put away: they may have grown since.
@@ -199,7 +218,8 @@ impl Files {
                 let identity = Identity::of(&metadata);
                 if let Some(note) = notes.of(identity) {
                     let place = Place { kept: Some(kept), name };
-                    self.taken.insert(identity, Taken { place, at: now, segments: Vec::new(), noted: note.bytes() });
+                    let (noted, digest) = (note.bytes, note.digest.clone());
+                    self.taken.insert(identity, Taken { place, at: now, segments: Vec::new(), noted, digest });
                 }
             }
         }
@@ -317,10 +337,10 @@ mod tests {
         let (mut files, identity, now) = (Files::default(), Identity(1, 2), Instant::now());
         let place = &Place::dropped("a.csv".into());
         let (long, short) = (Segment { bytes: 100, events: 9 }, Segment { bytes: 60, events: 5 });
-        files.taken(identity, place, long, now);
+        files.taken((identity, place), Vec::new(), (long, String::new()), now);
         assert_eq!(files.segments(identity, place, 120), [long]);
         assert_eq!(files.segments(identity, place, 60), []);
-        files.taken(identity, place, short, now);
+        files.taken((identity, place), Vec::new(), (short, String::new()), now);
         assert_eq!(files.segments(identity, place, 120), [short]);
     }
 }

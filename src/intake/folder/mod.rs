@@ -45,7 +45,7 @@ pub use wait::FolderWait;
 use away::Away;
 use content::{Content, Segment};
 use files::{Files, Found, Looked};
-use opened::{Identity, Opened};
+use opened::{FAILED, Identity, Opened};
 use rules::{WAITS_SHOWN, trouble};
 use taking::{Counted, Outcome, Taking};
 use watch_folder::Watch;
@@ -63,6 +63,13 @@ impl Kind for FolderRules {
         let folder = Folder { rules: Arc::new(self), intake, view: view.clone() };
         (view, Box::pin(folder.run(stop)))
     }
+}
+
+/// What was read of a file before, and how many of its events were counted then.
+#[derive(Default)]
+struct Earlier {
+    segments: Vec<Segment>,
+    known: u64,
 }
 
 /// Reads a folder as long as the agent runs.
@@ -176,15 +183,14 @@ impl Folder {
         let mut file = opened.file(&found.place)?;
         let metadata = file.metadata()?;
         let identity = Identity::of(&metadata);
-        let mut segments = files.segments(identity, &found.place, metadata.len());
-        let mut known = segments.last().map_or(0, |segment| segment.events);
-        if segments.is_empty() {
-            segments = self.noted(files, (opened, found), (&mut file, identity), stop)?;
-            // What was put away was counted as read; what is still here is read.
-            known = segments.last().filter(|_| found.place.kept.is_some()).map_or(0, |segment| segment.events);
+        if found.place.kept == Some(FAILED) && !self.is_as_read(files, (&mut file, identity))? {
+            files.leave(identity);
+            return away::tell_changed(opened, &found.place.name);
         }
+        let earlier = self.earlier(files, (opened, found), (&mut file, identity), stop)?;
+        let Some(Earlier { segments, known }) = earlier else { return Ok(()) };
         let content = Content::of(&mut file, &segments)?;
-        files.note(opened, identity, &content, &segments);
+        files.note((opened, found), identity, &content, &segments);
         let reading = FolderReading { file: found.shown(), lines: 0, bytes: 0, total_bytes: content.bytes };
         self.shown().reading = Some(reading);
         let mut taking = Taking::new(&self.rules, &self.intake, &self.view, (&content, known), stop);
@@ -194,7 +200,7 @@ impl Folder {
         }
         let Outcome { lines, fresh, duplicates, errors } = taking.finish();
         let segment = Segment { bytes: content.bytes, events: lines };
-        files.taken(identity, &found.place, segment, Instant::now());
+        files.taken((identity, &found.place), segments, (segment, content.digest()), Instant::now());
         {
             let mut view = self.shown();
             view.lines += fresh;
@@ -228,35 +234,59 @@ impl Folder {
         Ok(())
     }
 
-    /// What the last agent has read of a file, by its notes.
-    fn noted(
+    /// Returns whether a file still begins with what was read of it.
+    fn is_as_read(&self, files: &Files, (file, identity): (&mut File, Identity)) -> io::Result<bool> {
+        let Some((bytes, digest)) = files.read_of(identity) else { return Ok(true) };
+        Ok(content::digests(file, &[bytes])? == [digest])
+    }
+
+    /// What was read of a file before: by this agent, by the last one, or of a shorter file of its name. None when the agent
+    /// stops.
+    fn earlier(
         &self,
-        files: &mut Files,
+        files: &Files,
         (opened, found): (&Opened, &Found),
         (file, identity): (&mut File, Identity),
         stop: &watch::Receiver<bool>,
-    ) -> io::Result<Vec<Segment>> {
-        let Some(note) = files.note_of(identity) else { return Ok(Vec::new()) };
-        if content::digest(file, note.bytes())? != note.digest {
-            return Ok(Vec::new());
+    ) -> io::Result<Option<Earlier>> {
+        let bytes = file.metadata()?.len();
+        let segments = files.segments(identity, &found.place, bytes);
+        if let Some(last) = segments.last() {
+            return Ok(Some(Earlier { known: last.events, segments }));
         }
+        let notes = files.notes_of(identity, found);
+        let digests = content::digests(file, &notes.iter().map(|note| note.bytes).collect::<Vec<_>>())?;
+        let fitting = notes.into_iter().zip(digests).rev().find(|(note, digest)| note.digest == *digest);
+        let Some((note, _)) = fitting else { return Ok(Some(Earlier::default())) };
+        let mut segments = note.segments;
+        if segments.last().is_none_or(|last| last.bytes != note.bytes) {
+            segments
+                .push(Segment { bytes: note.bytes, events: self.count((opened, found), (file, note.bytes), stop)? });
+        }
+        // What is dropped whole once more is told as such, and what a kill has left here is counted.
+        let is_new = found.place.kept.is_none() && (note.bytes == bytes || files.is_noted(identity));
+        let known = segments.last().filter(|_| !is_new).map_or(0, |segment| segment.events);
+        Ok(Some(Earlier { segments, known }))
+    }
+
+    /// Counts the events in the first bytes of a file.
+    fn count(
+        &self,
+        (opened, found): (&Opened, &Found),
+        (file, bytes): (&mut File, u64),
+        stop: &watch::Receiver<bool>,
+    ) -> io::Result<u64> {
         let FolderRules { encoding, table, .. } = &*self.rules;
         let reopen = || Ok(Box::new(opened.file(&found.place)?) as Box<dyn io::Read>);
-        let mut segments = Vec::new();
-        for bytes in note.extents {
-            let mut events = 0;
-            let count = |_: line::Line| {
-                events += 1;
-                if *stop.borrow() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            };
-            // A table that cannot be read at all has no events.
-            let _ = lines::read((&*file).take(bytes), found.kind, *encoding, table, &reopen, count)?;
-            file.rewind()?;
-            segments.push(Segment { bytes, events });
-        }
-        // Of an agent that stops, nothing more is recorded.
-        files.remember(identity, &found.place, segments.clone(), Instant::now());
-        Ok(segments)
+        let mut events = 0;
+        let count = |_: line::Line| {
+            events += 1;
+            if *stop.borrow() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        // A table that cannot be read at all has no events.
+        let _ = lines::read((&*file).take(bytes), found.kind, *encoding, table, &reopen, count)?;
+        file.rewind()?;
+        Ok(events)
     }
 
     /// Hands over what a file holds. Tells whether it was read to its end.

@@ -20,10 +20,13 @@ const FOLDER_MODE: u32 = 0o770;
 const KEPT_MODE: u32 = 0o755;
 
 /// The folders in it for what was read: whole, not new, and not whole.
-pub(super) const KEPT: [&str; 3] = [DONE, "duplicate", "failed"];
+pub(super) const KEPT: [&str; 3] = [DONE, "duplicate", FAILED];
 
 /// Most names of `failed` that are looked at in a round.
 const UNFIXED_LOOKED_AT: usize = 10_000;
+
+/// The folder for what was not recorded whole.
+pub(super) const FAILED: &str = "failed";
 
 /// The folder for what was recorded whole.
 pub(super) const DONE: &str = "done";
@@ -42,6 +45,18 @@ impl Identity {
     pub(super) fn of(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
         Self(metadata.dev(), metadata.ino())
+    }
+
+    /// The same without the number of the file system, which may be another after a restart of the machine.
+    #[cfg(unix)]
+    pub(super) const fn in_volume(self) -> Self {
+        Self(0, self.1)
+    }
+
+    /// The same: it is no number of a file system.
+    #[cfg(not(unix))]
+    pub(super) const fn in_volume(self) -> Self {
+        self
     }
 
     /// When it was made.
@@ -143,7 +158,7 @@ impl Opened {
             Ok::<_, io::Error>(dir.names()?.take(UNFIXED_LOOKED_AT).filter(is_list).count())
         };
         // One that cannot be looked at is told where something is to be put there.
-        self.kept("failed").ok().flatten().and_then(|dir| count(dir).ok()).unwrap_or(0)
+        self.kept(FAILED).ok().flatten().and_then(|dir| count(dir).ok()).unwrap_or(0)
     }
 
     fn existing(&self, kept: &'static str) -> io::Result<Dir> {
