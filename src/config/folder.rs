@@ -144,7 +144,16 @@ fn read_columns(section: &Table<'_, '_>) -> Vec<(Field, Vec<Column>)> {
             _ => column(value.get_ref()).map(|column| vec![column]),
         };
         match found {
-            Some(found) => columns.extend(field(section, &Spanned::new(span, key)).map(|field| (field, found))),
+            Some(found) => {
+                let Some(field) = field(section, &Spanned::new(span.clone(), key)) else { continue };
+                let mut others = columns.iter().map(|(other, _): &(Field, _)| other);
+                if let Some(other) = others.find(|other| other.is_within(&field) || field.is_within(other)) {
+                    let words =
+                        format!("{} and {} cannot both be columns: one is a part of the other", other.text(), key);
+                    section.report(span, words);
+                }
+                columns.push((field, found));
+            }
             None => {
                 let words = format!(
                     "the column of {key} must be its name in quotes, or its place from 1; for time also several, as in \

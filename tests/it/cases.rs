@@ -292,6 +292,9 @@ fn a_setting_that_can_never_be_right_is_refused_by_check() {
         assert_eq!(code, Some(2), "{setting}");
         assert!(said.contains(words), "{setting}: {said}");
     }
+    let clash = "columns = { \"data.card\" = 1, \"data.card.number\" = 2 }\n";
+    let (code, said) = Shop::new(&format!("{TABLE}{clash}"), VISITS).device.fails(&["check"]);
+    assert!(code == Some(2) && said.contains("data.card and data.card.number cannot both be columns"), "{said}");
     let shop = Shop::new("encoding = \"latin\"\n", VISITS);
     let (_, said) = shop.device.fails(&["check"]);
     assert!(said.contains("encoding in [intake.folder] must be a name such as utf-8"), "{said}");

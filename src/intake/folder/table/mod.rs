@@ -76,6 +76,12 @@ impl Field {
         }
     }
 
+    /// Returns whether it is a part of another, as `data.card.number` is of `data.card`.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.0.len() > other.0.len() && self.0.starts_with(&other.0)
+    }
+
     /// As it is written in the configuration.
     #[must_use]
     pub fn text(&self) -> String {
