@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -14,8 +13,11 @@ use super::{AgentError, Listeners};
 use crate::adobe::ClientOptions;
 use crate::http::api::Api;
 use crate::http::guard::{Door, Guard};
+use crate::http::loopback::Loopback;
 use crate::http::router::router;
 use crate::http::server::{ServerOptions, serve};
+#[cfg(unix)]
+use crate::http::socket::Socket;
 use crate::store::{StoreError, StoreLimits};
 
 /// New settings for a running agent, perhaps with new listeners; the answer tells whether they hold.
@@ -23,7 +25,7 @@ pub struct Change {
     /// The settings.
     pub settings: Settings,
     /// Loopback TCP, where that is elsewhere from now on.
-    pub http: Option<TcpListener>,
+    pub http: Option<Loopback>,
     /// The Unix socket.
     #[cfg(unix)]
     pub socket: SocketChange,
@@ -41,7 +43,7 @@ pub enum SocketChange {
     /// There is none from now on.
     Ends,
     /// Another one.
-    Is(tokio::net::UnixListener),
+    Is(Socket),
 }
 
 /// Takes in new settings while the agent runs, and serves.
@@ -168,7 +170,7 @@ impl Serving {
     }
 
     /// Serves on this from now on; on the one before, what has begun comes to its end.
-    fn listen_http(&mut self, http: TcpListener) {
+    fn listen_http(&mut self, http: Loopback) {
         let (end, ended) = watch::channel(false);
         self.end_http.replace(end).map(|before| before.send(true));
         let door = Door::Tcp(self.guard.clone());

@@ -120,6 +120,12 @@ impl DataDir {
         self.0.join(store::FILE_NAME)
     }
 
+    /// The lock's file, which belongs to the agent's user.
+    #[must_use]
+    pub fn lock_path(&self) -> PathBuf {
+        self.0.join("outpost.lock")
+    }
+
     /// The token's file.
     #[must_use]
     pub fn token_path(&self) -> PathBuf {
@@ -132,7 +138,7 @@ impl DataDir {
     /// [`DataDirError::InUse`] when another process has it.
     pub fn lock(&self) -> Result<Lock, DataDirError> {
         self.create()?;
-        let path = self.0.join("outpost.lock");
+        let path = self.lock_path();
         let error = |source| DataDirError::File { path: path.clone(), source };
         dir::make_file(&path, LOCK_MODE).map_err(error)?;
         let file = OpenOptions::new().write(true).open(&path).map_err(error)?;

@@ -5,7 +5,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -18,8 +17,11 @@ use crate::device::supervisor::{self, News};
 use crate::http::admission::Admission;
 use crate::http::api::{Api, ReloadSender};
 use crate::http::guard::Guard;
+use crate::http::loopback::Loopback;
 use crate::http::server::ServerOptions;
 use crate::http::sessions::Sessions;
+#[cfg(unix)]
+use crate::http::socket::Socket;
 use crate::intake::kinds::Kinds;
 use crate::store::StoreFile;
 
@@ -74,10 +76,10 @@ pub struct AgentOptions {
 /// Where the agent listens: bound by the caller, so that it knows the addresses.
 pub struct Listeners {
     /// Loopback TCP.
-    pub http: TcpListener,
+    pub http: Loopback,
     /// The Unix socket.
     #[cfg(unix)]
-    pub socket: Option<tokio::net::UnixListener>,
+    pub socket: Option<Socket>,
 }
 
 /// Runs an agent until `stop` turns true, and until all that it began is on disk.

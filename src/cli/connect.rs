@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::Failure;
 use crate::agent::data_dir::{DataDir, DataDirError, Endpoint, Lock};
+use crate::device::listener::foreign_listener;
 use crate::http::api::Reloaded;
 
 /// Time that the agent may take for an answer. Limits: a full group on a slow flash card is well below.
@@ -39,12 +40,19 @@ pub(super) fn holder(data_dir: &DataDir) -> Result<Holder, Failure> {
             Err(DataDirError::InUse { .. }) => {}
             Err(error) => return Err(Failure::failed(&error)),
         }
-        match data_dir.endpoint() {
-            Some(endpoint) if TcpStream::connect(endpoint.http).is_ok() => {
-                return Connection::open(data_dir, &endpoint).map(Holder::Agent);
-            }
+        let answers = data_dir.endpoint().filter(|endpoint| TcpStream::connect(endpoint.http).is_ok());
+        let foreign = answers.as_ref().and_then(|endpoint| foreign_listener(endpoint.http, &data_dir.lock_path()));
+        match (answers, foreign) {
+            (Some(endpoint), None) => return Connection::open(data_dir, &endpoint).map(Holder::Agent),
             _ if begun.elapsed() < PATIENCE => std::thread::sleep(INTERVAL),
-            _ => {
+            (Some(endpoint), Some(user)) => {
+                return Err(Failure::because(format!(
+                    "{} is where the agent last listened, and now the user {user} does, who is not the agent's: nothing was sent \
+                     there; see who that is, and restart the agent",
+                    endpoint.http
+                )));
+            }
+            (None, _) => {
                 let path = data_dir.path().display();
                 return Err(Failure::because(format!("{path} is in use, and no agent answers there; try again")));
             }
@@ -81,13 +89,20 @@ impl Connection {
             (None, Some(socket)) => builder.unix_socket(socket.as_path()),
             _ => builder,
         };
-        if cfg!(not(unix)) || endpoint.socket.is_none() {
+        if token.is_none() {
             let token_path = data_dir.token_path();
-            if token.is_none() {
-                return Err(Failure::because(format!(
-                    "the token {} cannot be read by this user",
-                    token_path.display()
-                )));
+            let shown = token_path.display();
+            let token = match token_path.try_exists() {
+                Ok(false) => format!("the token {shown} is not there: restart the agent, which makes one"),
+                _ => format!("the token {shown} cannot be read by this user: run this as root, or as the agent's user"),
+            };
+            match endpoint.socket.as_ref().filter(|_| cfg!(unix)) {
+                None => return Err(Failure::because(token)),
+                Some(socket) if !socket.exists() => {
+                    let socket = socket.display();
+                    return Err(Failure::because(format!("{token}; and the agent's socket {socket} is not there")));
+                }
+                Some(_) => {}
             }
         }
         let http = builder.build().map_err(|error| Failure::failed(&error))?;

@@ -17,6 +17,7 @@ use crate::core::visible::one_line;
 use crate::device::clock::Clock;
 use crate::device::rights::is_root;
 use crate::inspect::status::{DamagedStore, Status};
+use crate::inspect::verdict::for_support;
 use crate::store::{Reader, Salvage, StoreError, StoreFile, kept_stores};
 
 mod bundle;
@@ -51,7 +52,7 @@ enum Level {
 }
 
 /// What was found of one thing.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Finding {
     check: &'static str,
     level: Level,
@@ -103,8 +104,14 @@ fn examine(args: &Args) -> Result<Vec<Finding>, Failure> {
     // Read again, since the network takes the configuration apart.
     findings.extend(network::examine(args.config.load()?.config));
     if let Some(path) = &args.bundle {
-        let status = status.as_ref();
-        bundle::Bundle { findings: &findings, config: &config, sources: &sources, status }.write(path)?;
+        let status = status.as_ref().map(for_support);
+        // What the agent says of itself may name files that others dropped.
+        let theirs = agent(status.as_ref());
+        let of_bundle =
+            |finding: &Finding| theirs.iter().find(|other| other.check == finding.check).unwrap_or(finding).clone();
+        let findings: Vec<Finding> = findings.iter().map(of_bundle).collect();
+        bundle::Bundle { findings: &findings, config: &config, sources: &sources, status: status.as_ref() }
+            .write(path)?;
     }
     Ok(findings)
 }

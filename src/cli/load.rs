@@ -45,6 +45,23 @@ pub(super) struct Loaded {
 }
 
 impl ConfigArgs {
+    /// The same options for another command, as they are typed in a shell.
+    pub(super) fn typed(&self) -> String {
+        let quoted = |text: &str| format!(" '{}'", text.replace('\'', r"'\''"));
+        let mut typed = String::new();
+        if let Some(config) = &self.config {
+            typed.push_str(" -c");
+            typed.push_str(&quoted(&config.display().to_string()));
+        }
+        if self.sandbox {
+            typed.push_str(" --sandbox");
+        }
+        if self.sandbox_listen.to_string() != SANDBOX_LISTEN {
+            typed.push_str(&format!(" --sandbox-listen {}", self.sandbox_listen));
+        }
+        typed
+    }
+
     /// Reads and validates the configuration, for a command that changes nothing.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
         self.load_with(self.sources()?, |agent| {

@@ -78,6 +78,7 @@ pub fn command() -> clap::Command {
 #[must_use]
 pub fn main() -> ExitCode {
     rights::make_files_private();
+    rights::keep_memory_private();
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Record(args) => record::run(&args),

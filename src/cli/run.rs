@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
@@ -19,6 +19,7 @@ use crate::device::log_level::LogLevel;
 use crate::device::logging;
 use crate::device::rights;
 use crate::http::api::ReloadSender;
+use crate::http::loopback::Loopback;
 use crate::http::server::ServerOptions;
 use crate::sandbox::faults::Faults;
 use crate::sandbox::target::{Target, Unknown};
@@ -114,9 +115,9 @@ impl Start {
         });
         let (changes, reload) = self.start_reloader(&endpoint, sandbox_address, told_to_reload);
         let store_file = super::store_file(&self.config);
-        let Self { config, data_dir, device_id, token, tokens, log_level, .. } = self;
+        let Self { args, config, data_dir, device_id, token, tokens, log_level } = self;
         let announced = endpoint.clone();
-        let greeting = greeting(&endpoint, &data_dir, sandbox_address.map(|address| (address, &token)));
+        let greeting = greeting(&endpoint, &data_dir, sandbox_address.map(|address| (address, &args)));
         let ready = || {
             if let Err(error) = data_dir.announce(&announced) {
                 tracing::warn!(%error, "other commands cannot find this agent");
@@ -130,7 +131,7 @@ impl Start {
             store_file,
             device_id,
             tokens,
-            session_key: token.clone(),
+            session_key: token,
             server: ServerOptions::default(),
             intake: config.intake.kinds.clone(),
             settings: settings(config),
@@ -180,7 +181,7 @@ impl Start {
     }
 
     async fn listen(&self) -> Result<Listeners, Failure> {
-        let (http, _) = bind(self.config.intake.listen).await?;
+        let http = bind_intake(self.config.intake.listen).await?;
         #[cfg(unix)]
         let socket = match &self.config.intake.socket {
             Some(path) => Some(crate::http::socket::bind(path).map_err(|error| {
@@ -225,32 +226,43 @@ pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr
     })
 }
 
-/// What a person sees who started the agent. The token is shown for the sandbox alone, where it guards nothing.
-fn greeting(endpoint: &Endpoint, data_dir: &DataDir, sandbox: Option<(SocketAddr, &SecretString)>) -> String {
+/// Binds the address of the intake, and the other one that `localhost` may lead to.
+async fn bind_intake(address: SocketAddr) -> Result<Loopback, Failure> {
+    Loopback::bind(address).await.map_err(|(address, error)| {
+        Failure::because(format!(
+            "cannot listen on {address}: {error}; is another outpost running, or another program there?"
+        ))
+    })
+}
+
+/// What a person sees who started the agent. The token is in its file alone: what is typed here others see, and it may guard a
+/// store that is no sandbox's.
+fn greeting(endpoint: &Endpoint, data_dir: &DataDir, sandbox: Option<(SocketAddr, &ConfigArgs)>) -> String {
     let http = endpoint.http;
     let mut text = format!("Outpost {} is running; stop it with Ctrl-C\n", super::VERSION);
     let token_path = data_dir.token_path();
-    let Some((sandbox, token)) = sandbox else {
+    let token_path = token_path.display();
+    let Some((sandbox, args)) = sandbox else {
         text.push_str(&format!("  events    POST http://{http}/v1/events\n"));
         text.push_str(&format!("  status    http://{http}/v1/status, or `outpost status`\n"));
-        text.push_str(&format!("  token     in {}", token_path.display()));
+        text.push_str(&format!("  token     in {token_path}"));
         return text;
     };
     let program = std::env::args().next().unwrap_or_else(|| "outpost".to_owned());
-    let token = token.expose_secret();
+    let options = args.typed();
     let id = uuid::Uuid::now_v7();
     text.push_str(&format!(
         "  status    http://{http}/v1/status\n\
-         \x20 token     {token} (kept in {})\n\
+         \x20 token     in {token_path}\n\
          \x20 sandbox   http://{sandbox}/sandbox/profiles and /sandbox/requests\n\n\
          Try it from another terminal:\n\
-         \x20 curl -i http://{http}/v1/events -H 'Authorization: Bearer {token}' -H 'Content-Type: application/cloudevents+json' \
+         \x20 printf 'header = \"Authorization: Bearer %s\"' \"$(cat '{token_path}')\" | curl -i -K - http://{http}/v1/events \
+         -H 'Content-Type: application/cloudevents+json' \
          -d '{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/kiosk/3\",\"type\":\"com.example.loyalty.used\",\
          \"data\":{{\"card\":\"123456\",\"store\":\"Lund\",\"total\":99.5}}}}'\n\
-         \x20 {program} record --sandbox --type com.example.loyalty.used --data '{{\"card\":\"123456\",\"store\":\"Malmö\",\"total\":20}}'\n\
+         \x20 {program} record{options} --type com.example.loyalty.used --data '{{\"card\":\"123456\",\"store\":\"Malmö\",\"total\":20}}'\n\
          \x20 curl http://{sandbox}/sandbox/profiles/third_party_id/123456\n\
-         \x20 {program} status --sandbox\n",
-        token_path.display()
+         \x20 {program} status{options}\n",
     ));
     text
 }

@@ -66,7 +66,11 @@ impl Listing<'_> {
         let shown = match (value.get_ref(), &origin) {
             // There it may stand without quotes.
             (DeValue::String(text), Origin::Variable(_)) if !self.secrets.contains(&span) => format!("{text:?}"),
-            _ => secret::cut(self.sources.text(span.clone()), span.start, self.secrets.clone()),
+            _ => secret::without_comments(&secret::cut(
+                self.sources.text(span.clone()),
+                span.start,
+                self.secrets.clone(),
+            )),
         };
         let key = if is_bare(key) { key.to_owned() } else { format!("{key:?}") };
         let place = match origin {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::adobe::ClientOptions;
 use crate::core::mapping::Mappings;
 use crate::core::tokens::Callers;
+use crate::device::rights;
 use crate::forward::ForwarderRules;
 use crate::intake::kinds::Kinds;
 use crate::store::StoreKey;
@@ -142,6 +143,7 @@ impl Config {
         let table = document.parse();
         let top = document::Table::new(&document, "", &table);
         let agent = sections::agent(&top);
+        rights::name_data_dir(&agent.data_dir);
         let target = sections::target(&top);
         let intake = intake::read(&top, &agent.data_dir);
         let store = sections::store(&top);

@@ -113,15 +113,52 @@ fn trimmed(text: &str) -> SecretString {
     SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// A file of the configuration with its secrets cut out, and else as it is written. What cannot be read is left out as
-/// a whole.
+/// A file of the configuration with its secrets and comments cut out, and else as it is written. What cannot be read is left
+/// out as a whole.
 #[must_use]
 pub fn without_secrets(text: &str) -> String {
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         return "# the configuration is not valid TOML, and may hold secrets\n".to_owned();
     }
-    cut(text, 0, spans(table.get_ref()))
+    without_comments(&cut(text, 0, spans(table.get_ref())))
+}
+
+/// The text of valid TOML without its comments, which may say anything of anybody; lines stay where they are.
+pub(super) fn without_comments(text: &str) -> String {
+    let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(next) = rest.chars().next() {
+        if next == '#' {
+            kept.truncate(kept.trim_end_matches([' ', '\t']).len());
+            rest = &rest[rest.find('\n').unwrap_or(rest.len())..];
+            continue;
+        }
+        let length = if matches!(next, '"' | '\'') { text_length(rest, next) } else { next.len_utf8() };
+        kept.push_str(&rest[..length]);
+        rest = &rest[length..];
+    }
+    kept
+}
+
+/// Bytes of the text that begins here with a quote, up to and with its end.
+fn text_length(text: &str, quote: char) -> usize {
+    let is_long = text.chars().take(3).filter(|next| *next == quote).count() == 3;
+    let quotes = if is_long { 3 } else { 1 };
+    let (mut at, mut found) = (quotes, 0);
+    let mut characters = text[quotes..].chars();
+    while let Some(next) = characters.next() {
+        at += next.len_utf8();
+        found = if next == quote { found + 1 } else { 0 };
+        if next == '\\' && quote == '"' {
+            at += characters.next().map_or(0, char::len_utf8);
+        }
+        if found == quotes {
+            // Up to two quotes before the end of a long text are its own.
+            let more = text[at..].chars().take(2).take_while(|next| is_long && *next == quote).count();
+            return at + more;
+        }
+    }
+    at
 }
 
 /// Where secrets are written in a table, however their sections are written. A name of a file or of a variable is none.
@@ -163,9 +200,22 @@ mod tests {
         let text = "# c\n[target]\nclient_code = \"acme\" # d\ntoken = \"s3cret\"\n[target.http]\nproxy = 'http://u:p@x'\n[privacy]\nkey = \"00\"\n";
         assert_eq!(
             without_secrets(text),
-            "# c\n[target]\nclient_code = \"acme\" # d\ntoken = \"(removed)\"\n[target.http]\nproxy = \"(removed)\"\n[privacy]\nkey = \"(removed)\"\n"
+            "\n[target]\nclient_code = \"acme\"\ntoken = \"(removed)\"\n[target.http]\nproxy = \"(removed)\"\n[privacy]\nkey = \"(removed)\"\n"
         );
         assert_eq!(without_secrets("[target]\ntoken = { env = \"T\" }\n"), "[target]\ntoken = { env = \"T\" }\n");
         assert!(!without_secrets("[target]\ntoken = \"s3cret\"\n = \n").contains("s3cret"));
+    }
+
+    #[test]
+    fn comments_are_cut_out_and_what_looks_like_one_in_a_text_is_not() {
+        let check = |text: &str, expected: &str| assert_eq!(without_comments(text), expected, "{text}");
+        check("a = 1 # of Asa\r\n# more\nb = 2", "a = 1\n\nb = 2");
+        check(r##"a = "x # y" # z"##, r##"a = "x # y""##);
+        check(r##"a = "x \" # y" # z"##, r##"a = "x \" # y""##);
+        check(r##"a = 'x \' # z"##, r##"a = 'x \'"##);
+        check(r##"a = "" # z"##, r##"a = """##);
+        check("a = \"\"\"x\n# y \"\" z\"\"\"\"\" # z", "a = \"\"\"x\n# y \"\" z\"\"\"\"\"");
+        check("a = '''x # y\\''' # z", "a = '''x # y\\'''");
+        check("a = [ # one\n 1, # two\n]", "a = [\n 1,\n]");
     }
 }

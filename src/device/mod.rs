@@ -8,6 +8,8 @@ pub mod disk;
 
 pub mod rights;
 
+pub mod listener;
+
 pub mod dir;
 
 pub mod supervisor;

@@ -203,6 +203,12 @@ fn check_right(token: &NamedToken, caller: Caller<'_>, needed: Right) -> Result<
     if !is_its_own {
         return Err(Problem::forbidden("this token is for the web pages of another origin"));
     }
+    if matches!(caller, Caller::Page(_)) && token.right == Right::Admin {
+        return Err(Problem::forbidden(
+            "a web page needs a token of its own, which may record and nothing else: make one with `outpost token create NAME \
+             --right record --origin ORIGIN`",
+        ));
+    }
     if token.right.allows(needed) {
         return Ok(());
     }

@@ -4,6 +4,7 @@ pub mod admission;
 pub mod api;
 mod content;
 pub mod guard;
+pub mod loopback;
 pub mod page;
 mod places;
 pub mod problem;

@@ -15,9 +15,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-#[cfg(unix)]
-use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -62,26 +59,6 @@ pub trait Listener: Send + 'static {
 
     /// Waits for the next connection.
     fn accept(&mut self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
-}
-
-impl Listener for TcpListener {
-    type Stream = tokio::net::TcpStream;
-
-    async fn accept(&mut self) -> io::Result<Self::Stream> {
-        let (stream, _) = Self::accept(self).await?;
-        // Answers are single small writes: waiting to fill a packet only delays them.
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    }
-}
-
-#[cfg(unix)]
-impl Listener for UnixListener {
-    type Stream = tokio::net::UnixStream;
-
-    async fn accept(&mut self) -> io::Result<Self::Stream> {
-        Self::accept(self).await.map(|(stream, _)| stream)
-    }
 }
 
 /// Serves until `stop` turns true, then lets requests that have begun come to their end.
@@ -153,7 +130,8 @@ async fn answer(
 ) -> Result<Response<Body>, std::convert::Infallible> {
     let origin = request.headers().get(ORIGIN).cloned();
     let checked = door.check(&request);
-    if matches!(checked, Ok(Admitted::Known)) && timeout(PLACE_TIMEOUT, place.become_known()).await.is_err() {
+    if matches!(checked, Ok(Admitted::Known)) && !matches!(timeout(PLACE_TIMEOUT, place.become_known()).await, Ok(true))
+    {
         return Ok(Problem::busy().into_response());
     }
     let mut response = match checked {

@@ -1,11 +1,68 @@
-//! Binding the Unix socket of the intake.
+//! The Unix socket of the intake: bound, and bound again where somebody removed its file.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::net::UnixListener;
+use tokio::time::{Instant, sleep_until};
+
+use super::server::Listener;
+use crate::device::dir;
+
+/// Interval at which the agent looks whether its socket is there.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Rights of a folder that is made for it: its owner and group go in.
+const DIR_MODE: u32 = 0o750;
+
+/// A socket at its path.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+    look_at: Instant,
+    /// True since it was said that it cannot be made again.
+    is_told: bool,
+}
+
+impl Socket {
+    /// Binds it again where nothing is at its path any more: the one before is reached by nobody.
+    fn look(&mut self) {
+        if self.path.symlink_metadata().is_ok() {
+            return;
+        }
+        match listen(&self.path) {
+            Ok(listener) => {
+                tracing::warn!("somebody removed the file of the intake's socket; it is made again");
+                (self.listener, self.is_told) = (listener, false);
+            }
+            Err(error) if !self.is_told => {
+                tracing::error!(%error, "somebody removed the file of the intake's socket, and it cannot be made again");
+                self.is_told = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+impl Listener for Socket {
+    type Stream = tokio::net::UnixStream;
+
+    async fn accept(&mut self) -> io::Result<Self::Stream> {
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => return accepted.map(|(stream, _)| stream),
+                () = sleep_until(self.look_at) => {
+                    self.look_at = Instant::now() + INTERVAL;
+                    self.look();
+                }
+            }
+        }
+    }
+}
 
 /// Binds a socket that owner and group may use (mode 0660). A stale socket is replaced; anything else is left alone.
 ///
@@ -13,10 +70,13 @@ use tokio::net::UnixListener;
 ///
 /// # Errors
 /// When something that is no socket, or a socket that answers, is at that path, and the system's own errors.
-pub fn bind(path: &Path) -> io::Result<UnixListener> {
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
+pub fn bind(path: &Path) -> io::Result<Socket> {
+    let listener = listen(path)?;
+    Ok(Socket { listener, path: path.to_owned(), look_at: Instant::now() + INTERVAL, is_told: false })
+}
+
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    dir::make_dirs(dir::parent(path), DIR_MODE)?;
     refuse_living(path)?;
     // Bound beside its place and moved there, so that it never has other permissions.
     let new = path.with_extension("new");

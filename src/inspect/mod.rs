@@ -5,7 +5,7 @@ mod unanswered;
 
 pub mod status;
 
-mod verdict;
+pub mod verdict;
 
 pub mod history;
 

@@ -5,6 +5,7 @@ use super::status::{DamagedStore, Status};
 use crate::core::forwarding::link::LinkState;
 use crate::core::verdict::{Level, Verdict};
 use crate::core::words::capitalised;
+use crate::intake::folder::FolderView;
 use crate::intake::view::{Shown, Trouble};
 
 /// The verdict on what a status shows.
@@ -25,6 +26,15 @@ pub(super) fn judge(status: &Status) -> Verdict {
             Verdict { level, text, what_to_do, also: findings.map(|finding| finding.text).collect() }
         }
     }
+}
+
+/// A status as support may see it: without names that others gave.
+#[must_use]
+pub fn for_support(status: &Status) -> Status {
+    let mut status = status.clone();
+    status.intake.folder = status.intake.folder.map(FolderView::without_names);
+    status.verdict = judge(&status);
+    status
 }
 
 /// Age from which what waits needs somebody. Units: seconds. Source: ours; a shop is closed for less.

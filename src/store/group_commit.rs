@@ -130,6 +130,7 @@ impl GroupCommit {
             transaction.check_room_for_events()?;
         }
         transaction.commit()?;
+        self.store.presence.check()?;
         Ok(begun)
     }
 
@@ -139,9 +140,12 @@ impl GroupCommit {
             Ok(()) => self.metrics.committed(took, group.events()),
             Err(error) => {
                 self.failed(error);
-                if let StoreError::Write(source) = error {
-                    self.told.failure.send_replace(Some(source.to_string()));
-                }
+                let failure = match error {
+                    StoreError::Write(source) => Some(source.to_string()),
+                    StoreError::Gone { .. } => Some(error.to_string()),
+                    _ => None,
+                };
+                failure.map(|failure| self.told.failure.send_replace(Some(failure)));
             }
         }
         self.room_events += group.size;

@@ -6,7 +6,7 @@
 //! profiles that have such attributes. Time is handed in; nothing here reads a clock.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 mod batches;
 mod counters;
@@ -24,6 +24,7 @@ mod kept;
 mod keys;
 mod opening;
 mod outbox;
+mod presence;
 mod profile_rows;
 mod profiles;
 mod purge;
@@ -130,6 +131,11 @@ pub enum StoreError {
     },
     /// There is no room; nothing of the group was recorded.
     Full(Full),
+    /// The store's file, or its log, was removed or replaced while it was open.
+    Gone {
+        /// The file that is not there.
+        path: PathBuf,
+    },
     /// A transaction failed; nothing of it was recorded.
     Write(rusqlite::Error),
     /// A query failed.
@@ -166,6 +172,7 @@ impl StoreError {
             Self::Read(error) => Self::Read(same(error)),
             Self::Write(error) => Self::Write(same(error)),
             Self::Stopped => Self::Stopped,
+            Self::Gone { path } => Self::Gone { path: path.clone() },
             // Nothing else comes of a group as a whole; if it did, it would be told in its words.
             error => Self::Write(rusqlite::Error::ToSqlConversionFailure(error.to_string().into())),
         }
@@ -178,6 +185,21 @@ fn same(error: &rusqlite::Error) -> rusqlite::Error {
         rusqlite::Error::SqliteFailure(error, message) => rusqlite::Error::SqliteFailure(*error, message.clone()),
         error => rusqlite::Error::ToSqlConversionFailure(error.to_string().into()),
     }
+}
+
+fn kept_words(path: &Path) -> String {
+    format!(
+        "the damaged store {} holds people's data and cannot be deleted; delete it, with the file of that name and -wal",
+        path.display()
+    )
+}
+
+fn gone_words(path: &Path) -> String {
+    format!(
+        "somebody removed or replaced {} while the agent runs; nothing was recorded; put the same file back, or restart the \
+         agent, which begins without what was in it",
+        path.display()
+    )
 }
 
 impl fmt::Display for StoreError {
@@ -214,12 +236,7 @@ impl fmt::Display for StoreError {
                  folder and that the disk has room",
                 path.display()
             ),
-            Self::Kept { path, .. } => write!(
-                f,
-                "the damaged store {} holds people's data and cannot be deleted; delete it, with the file of that name \
-                 and -wal",
-                path.display()
-            ),
+            Self::Kept { path, .. } => f.write_str(&kept_words(path)),
             Self::Sync { path, .. } => write!(
                 f,
                 "the log of {} was emptied, and may come back after a power cut; run the same again",
@@ -232,6 +249,7 @@ impl fmt::Display for StoreError {
                 "the disk has less than min_free_disk of [store] left; nothing was recorded; free some space",
             ),
             Self::Full(Full::Disk) => f.write_str("the disk is full; nothing was recorded; free some space"),
+            Self::Gone { path } => f.write_str(&gone_words(path)),
             Self::Write(_) => f.write_str("writing to the store failed; nothing was recorded"),
             Self::Read(_) => f.write_str("reading from the store failed"),
             Self::Busy => f.write_str(
@@ -253,6 +271,7 @@ impl std::error::Error for StoreError {
             | Self::Sealed { .. }
             | Self::WrongKey { .. }
             | Self::Full(_)
+            | Self::Gone { .. }
             | Self::Busy
             | Self::Stopped => None,
         }

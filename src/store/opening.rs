@@ -9,6 +9,7 @@ use super::StoreError;
 use super::counters::{Counters, Numbers};
 use super::fingerprint::FingerprintKey;
 use super::keys::Filters;
+use super::presence::Presence;
 use super::salvage::{self, Salvage};
 use super::schema;
 use super::seal::StoreFile;
@@ -23,6 +24,7 @@ pub struct Store {
     pub(super) limits: StoreLimits,
     /// Folder of its file; none in memory.
     pub(super) dir: Option<PathBuf>,
+    pub(super) presence: Presence,
 }
 
 /// Limits of a store that an operator may set.
@@ -86,6 +88,7 @@ impl Store {
         salvage::finish(&file.path)?;
         let mut store = Self::with(schema::open_writer(&file)?)?;
         store.dir = file.path.parent().map(PathBuf::from);
+        store.presence = Presence::of(&file.path);
         store.set_limits(limits)?;
         Ok(store)
     }
@@ -101,7 +104,14 @@ impl Store {
     pub(super) fn with(connection: Connection) -> Result<Self, StoreError> {
         let load = || Numbers::load(&connection, FingerprintKey::load(&connection)?);
         let committed = load().map_err(StoreError::Read)?;
-        Ok(Self { connection, committed, filters: Filters::default(), limits: StoreLimits::default(), dir: None })
+        Ok(Self {
+            connection,
+            committed,
+            filters: Filters::default(),
+            limits: StoreLimits::default(),
+            dir: None,
+            presence: Presence::default(),
+        })
     }
 
     /// Opens what a start after a crash finds: the last commit, and nothing of what came after. For simulations of a store

@@ -78,6 +78,9 @@ async fn a_web_page_may_record_with_its_own_key_and_nothing_else() {
     assert_eq!(post("page", Some("https://evil.example")).await, 403);
     assert_eq!(post("page", Some("null")).await, 403);
     assert_eq!(post("till", Some(OTHER)).await, 200);
+    for admin in ["helpdesk", TOKEN] {
+        assert_eq!(post(admin, Some(KIOSK)).await, 403, "a page has no use for all rights");
+    }
     for path in ["/v1/status", "/v1/profiles/third_party_id/7", "/metrics"] {
         assert_eq!(status(&fixture, Method::GET, path, "page", Some(KIOSK)).await, 403, "{path}");
     }

@@ -268,10 +268,15 @@ fn doctor_says_what_is_not_well_and_what_was_saved_from_a_damaged_store() {
 fn a_bundle_for_support_holds_no_secret_and_nothing_of_a_customer() {
     let device = Device::new();
     let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
-    let token = "client_code = \"acme\"\ntoken = \"target-s3cret\"";
+    let token = "client_code = \"acme\" # ask Britta, 0701-23\ntoken = \"target-s3cret\"";
     let key = format!("[privacy]\nkey = \"{}\"\n", "5ec2e7".repeat(11));
     device.write("agent.toml", &format!("{}{key}", config.replace("client_code = \"acme\"", token)));
+    let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    device.write("agent.toml", &format!("{config}\n[intake.folder]\npath = \"drop\" # Britta's\n"));
+    std::fs::create_dir(device.dir.path().join("drop")).unwrap();
+    device.write("drop/greta-svensson.ndjson", "");
     let agent = device.run();
+    while device.status()["folder"]["waits"][0]["file"] != "greta-svensson.ndjson" {}
     for (card, note) in [("4711-0815", "likes-herring"), ("Åsa 7", "calls-often")] {
         let data = serde_json::json!({ "card": card, "note": note }).to_string();
         device.works(&["record", "--type", "com.acme.note", "--id", &format!("id-{note}"), "--data", &data]);
@@ -294,6 +299,8 @@ fn a_bundle_for_support_holds_no_secret_and_nothing_of_a_customer() {
         "unmapped-secret",
         "target-s3cret",
         "5ec2e75ec2e7",
+        "Britta",
+        "greta-svensson",
         intake_token.trim(),
     ];
     let mut whole = String::new();
@@ -598,4 +605,49 @@ fn a_terminated_agent_ends_well_and_leaves_no_announcement() {
     assert_eq!(agent.0.wait().unwrap().code(), Some(0));
     assert!(!device.dir.path().join("data/agent.json").exists());
     assert_eq!(device.status()["pending"]["profiles"], 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_token_that_is_missing_beside_a_socket_that_is_gone_is_said_with_what_to_do() {
+    use outpost::agent::data_dir::{DataDir, Endpoint};
+    let device = Device::new();
+    let agent = device.run();
+    let data_dir = DataDir::new(device.dir.path().join("data"));
+    let endpoint = data_dir.endpoint().unwrap();
+    data_dir.announce(&Endpoint { socket: Some(device.dir.path().join("gone.sock")), ..endpoint }).unwrap();
+    std::fs::remove_file(data_dir.token_path()).unwrap();
+    let (_, said) = device.fails(&["status"]);
+    assert!(said.contains("intake.token is not there: restart the agent, which makes one"), "{said}");
+    assert!(said.contains("the agent's socket DIR/gone.sock is not there"), "{said}");
+    drop(agent);
+}
+
+#[test]
+fn the_lines_to_try_name_the_configuration_and_hold_no_token() {
+    use std::io::{BufRead, BufReader};
+    let device = Device::new();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_outpost"))
+        .args(["run", "--sandbox", "--sandbox-listen", "127.0.0.1:0", "-c", "agent.toml"])
+        .current_dir(device.dir.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut greeting = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        greeting.push(line.unwrap());
+        if greeting.last().unwrap().contains(" status ") && greeting.len() > 5 {
+            break;
+        }
+    }
+    let token = std::fs::read_to_string(device.dir.path().join("data/intake.token")).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let said = greeting.join("\n");
+    assert!(!said.contains(token.trim()), "{said}");
+    for command in [" record ", " status "] {
+        let line = greeting.iter().rfind(|line| line.contains(command)).unwrap();
+        assert!(line.contains("-c 'agent.toml' --sandbox --sandbox-listen 127.0.0.1:0"), "{line}");
+    }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
+use outpost::agent::data_dir::{DataDir, Endpoint};
 use outpost::intake::folder::{FolderRules, FolderView};
 use serde_json::json;
 
@@ -310,4 +311,96 @@ fn ask(device: &Device, token: &str) -> u16 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let answer = runtime.block_on(crate::process::client_of_one_connection().get(url).bearer_auth(token).send());
     answer.unwrap().status().as_u16()
+}
+
+#[test]
+fn what_is_sent_to_localhost_reaches_the_agent_by_both_of_its_addresses() {
+    use std::io::{Read, Write};
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("this machine has no ::1");
+        return;
+    }
+    let device = Device::new();
+    let agent = device.run();
+    let mut stream = std::net::TcpStream::connect(("::1", endpoint(&device).port())).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    drop(agent);
+
+    // Somebody else is there already: what is sent to localhost might be his.
+    let somebody = std::net::TcpListener::bind("[::1]:0").unwrap();
+    let taken = somebody.local_addr().unwrap();
+    let listen = format!("listen = \"127.0.0.1:{}\"", taken.port());
+    let config = fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    device.write("agent.toml", &config.replace("listen = \"127.0.0.1:0\"", &listen));
+    let (code, said) = device.fails(&["run"]);
+    assert!(said.contains(&format!("cannot listen on {taken}")), "{said}");
+    assert_eq!(code, Some(1));
+}
+
+/// Where the agent of a device listens.
+fn endpoint(device: &Device) -> std::net::SocketAddr {
+    DataDir::new(device.dir.path().join("data")).endpoint().unwrap().http
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_token_is_sent_to_somebody_who_listens_where_the_agent_did() {
+    use std::io::BufRead;
+    use std::os::unix::process::CommandExt;
+    let Some(device) = strangers_device() else { return };
+    let data = device.dir.path().join("data");
+    chown(&data, Some(0), Some(0)).unwrap();
+    device.record_use("7");
+    // The agent is about to start, and has not announced itself yet; its last announcement is there.
+    let data_dir = DataDir::new(&data);
+    data_dir.token().unwrap();
+    let _lock = data_dir.lock().unwrap();
+    let mut somebody = std::process::Command::new(env!("CARGO_BIN_EXE_outpost"))
+        .args(["sandbox", "--listen", "127.0.0.1:0"])
+        .uid(STRANGER)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufReader::new(somebody.stdout.take().unwrap()).lines();
+    let greeting = lines.map(Result::unwrap).find(|line| line.contains("http://127.0.0.1:")).unwrap();
+    let (_, address) = greeting.split_once("http://").unwrap();
+    let address = address.split(|next: char| next != '.' && next != ':' && !next.is_ascii_digit()).next().unwrap();
+    data_dir.announce(&Endpoint { http: address.parse().unwrap(), socket: None }).unwrap();
+    let (code, said) = device.fails(&["status"]);
+    somebody.kill().unwrap();
+    somebody.wait().unwrap();
+    assert!(said.contains(&format!("the user {STRANGER} does, who is not the agent's: nothing was sent")), "{said}");
+    assert_eq!(code, Some(1));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_core_file_is_written_of_the_agent_and_nobody_reads_its_memory() {
+    use std::os::unix::fs::MetadataExt;
+    let check = |pid: u32| {
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        let words: Vec<&str> = cores.split_whitespace().collect();
+        assert_eq!(words[4..6], ["0", "0"], "{cores}");
+        // What may not be dumped is root's alone to look into.
+        assert_eq!(fs::metadata(format!("/proc/{pid}/environ")).unwrap().uid(), 0);
+    };
+    match strangers_device() {
+        Some(device) => check(StrangersAgent::run(&device).0.id()),
+        None => check(Device::new().run().0.id()),
+    }
+}
+
+#[test]
+fn a_secret_of_the_service_s_user_is_good_for_root_s_commands() {
+    let Some(device) = strangers_device() else { return };
+    device.write_private("t.token", "secret\n");
+    chown(device.dir.path().join("t.token"), Some(STRANGER), None).unwrap();
+    let config = fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    device.write("agent.toml", &config.replace("[target]\n", "[target]\ntoken = { file = \"t.token\" }\n"));
+    device.works(&["check"]);
 }

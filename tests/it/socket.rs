@@ -8,7 +8,7 @@ use outpost::http::socket::bind;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::{Running, STRUCTURED, Setup, TOKEN, used};
+use crate::support::{PATIENCE, Running, STRUCTURED, Setup, TOKEN, used};
 
 #[tokio::test]
 async fn events_come_over_the_socket_without_a_token() {
@@ -83,4 +83,20 @@ async fn a_stale_socket_is_replaced_a_living_one_and_a_file_are_left_alone() {
     std::fs::write(&file, "precious").unwrap();
     assert!(bind(&file).unwrap_err().to_string().contains("is no socket"));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn a_socket_whose_file_was_removed_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("intake.sock");
+    let mut agent = Running::start(&Setup::default(), dir.path(), "http://127.0.0.1:9", Some(&path)).await;
+    std::fs::remove_file(&path).unwrap();
+    let client = reqwest::Client::builder().unix_socket(path.as_path()).tls_certs_only([]).build().unwrap();
+    let healthy = async {
+        while client.get("http://localhost/healthz").send().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, healthy).await.expect("the socket is there again");
+    agent.stop().await;
 }

@@ -243,7 +243,7 @@ impl Running {
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = http.local_addr().unwrap();
         let listeners = Listeners {
-            http,
+            http: http.into(),
             #[cfg(unix)]
             socket: socket.map(|path| outpost::http::socket::bind(path).unwrap()),
         };

@@ -146,3 +146,29 @@ async fn a_reload_forgets_why_the_link_was_down_and_tries_at_once() {
     let status = fixture.agent.status().await;
     assert_eq!((status.link.as_str(), status.link_reason), ("online", None));
 }
+
+/// What is committed to a file that nobody can open any more is not on the disk.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_store_that_somebody_removed_takes_no_event_and_says_so_until_it_is_back() {
+    for file in ["outpost.db", "outpost.db-wal"] {
+        let fixture = Setup { faults: "outage", ..Setup::default() }.start().await;
+        record(&fixture).await;
+        let (path, aside) = (fixture.dir.path().join(file), fixture.dir.path().join("aside"));
+        std::fs::rename(&path, &aside).unwrap();
+        let event = used("2", "8", "Lund", 1.0).to_string();
+        let answer = fixture.agent.post(crate::support::STRUCTURED, event.clone()).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{file}");
+        let problem: serde_json::Value = answer.json().await.unwrap();
+        let words = format!("somebody removed or replaced {}", path.display());
+        assert!(problem["detail"].as_str().unwrap().contains(&words), "{problem}");
+        let status = fixture.agent.wait_status(|status| status.verdict.level == Level::Refusing).await;
+        assert!(status.verdict.text.contains(&words), "{:?}", status.verdict);
+        assert_eq!(fixture.agent.get("/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+
+        std::fs::rename(&aside, &path).unwrap();
+        let answer = fixture.agent.post(crate::support::STRUCTURED, event).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{file}");
+        fixture.agent.wait_status(|status| status.verdict.level != Level::Refusing).await;
+    }
+}

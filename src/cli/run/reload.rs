@@ -8,7 +8,7 @@ use std::path::Path;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{bind, settings};
+use super::{bind_intake, settings};
 use crate::agent::Change;
 #[cfg(unix)]
 use crate::agent::SocketChange;
@@ -96,14 +96,15 @@ impl Reloader {
         let level = config.log.level;
         let (listen, socket) = (config.intake.listen, config.intake.socket.clone());
         let is_elsewhere = listen != self.listen;
-        let http = if is_elsewhere { Some(bind(listen).await.map_err(|failure| failure.message)?) } else { None };
-        let address = http.as_ref().map_or(self.listens.http, |(_, address)| *address);
+        let http =
+            if is_elsewhere { Some(bind_intake(listen).await.map_err(|failure| failure.message)?) } else { None };
+        let address = http.as_ref().and_then(|http| http.local_addr().ok()).unwrap_or(self.listens.http);
         #[cfg(unix)]
         let socket_change = self.socket_change(socket.as_deref())?;
         let (done, answered) = oneshot::channel();
         let change = Change {
             settings: settings(config),
-            http: http.map(|(listener, _)| listener),
+            http,
             #[cfg(unix)]
             socket: socket_change,
             done,

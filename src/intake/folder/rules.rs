@@ -88,10 +88,23 @@ pub struct FolderView {
     pub problem: Option<String>,
 }
 
+/// What stands for a name that others gave.
+const REMOVED: &str = "(removed)";
+
 /// Files that are shown of those that wait.
 pub(super) const WAITS_SHOWN: usize = 5;
 
 impl FolderView {
+    /// The same without names that others gave, and words that may hold them.
+    #[must_use]
+    pub fn without_names(mut self) -> Self {
+        let removed = || REMOVED.to_owned();
+        self.reading.iter_mut().for_each(|reading| reading.file = removed());
+        self.waits.iter_mut().for_each(|wait| *wait = FolderWait { file: removed(), why: removed() });
+        self.problem = self.problem.map(|_| format!("the folder or a file in it cannot be used: {REMOVED}"));
+        self
+    }
+
     /// What waits and why, and what is in the way.
     fn obstacles(&self) -> String {
         let waits = self.waits.iter().map(|FolderWait { file, why }| format!("{file} waits: {why}"));
