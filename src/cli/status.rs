@@ -141,8 +141,9 @@ fn recorded(events: &EventCounts) -> String {
         0 => String::new(),
         count => format!(" ({count} of them with other content than their id had: not recorded)"),
     };
+    let known = events.ids_known_since.as_ref().map(|at| format!("; ids known since {at}")).unwrap_or_default();
     format!(
-        "{} recorded, {} duplicate{differing}, {} unmapped, {} rejected{unconsented}",
+        "{} recorded, {} duplicate{differing}, {} unmapped, {} rejected{unconsented}{known}",
         events.recorded, events.duplicate, events.unmapped, events.rejected
     )
 }

@@ -96,6 +96,9 @@ pub struct EventCounts {
     /// Counted and not stored, since the person did not agree.
     #[serde(default)]
     pub unconsented: i64,
+    /// When the oldest event was recorded of those whose ids are all known; none where those of all events are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids_known_since: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -258,8 +261,9 @@ impl StoreCounts {
 
 impl From<&Counters> for EventCounts {
     fn from(counters: &Counters) -> Self {
-        let Totals { duplicate, differing, unmapped, rejected, unconsented, .. } = counters.totals;
-        Self { recorded: counters.recorded, duplicate, differing, unmapped, rejected, unconsented }
+        let Totals { duplicate, differing, unmapped, rejected, unconsented, ids_known_since_ms, .. } = counters.totals;
+        let ids_known_since = (ids_known_since_ms > 0).then(|| Timestamp::from_millis(ids_known_since_ms).to_string());
+        Self { recorded: counters.recorded, duplicate, differing, unmapped, rejected, unconsented, ids_known_since }
     }
 }
 

@@ -83,6 +83,8 @@ totals! {
     destination_changed_at_ms "destination_changed_at_ms";
     /// Profiles that Target has, and that were purged for room.
     profiles_purged "profiles_purged";
+    /// When the oldest event was recorded of those whose ids are all known, in milliseconds since 1970; 0 is from the start.
+    ids_known_since_ms "ids_known_since_ms";
 }
 
 impl Totals {

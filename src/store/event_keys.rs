@@ -44,6 +44,9 @@ impl Transaction<'_> {
         if oldest >= keys::generation(seq) {
             return Ok(false);
         }
+        let known_since = self.recorded_before(keys::first_of(oldest + 1))?;
+        let totals = &mut self.numbers.totals;
+        totals.ids_known_since_ms = totals.ids_known_since_ms.max(known_since);
         let forgotten = self
             .connection
             .prepare_cached(
@@ -57,6 +60,18 @@ impl Transaction<'_> {
             self.numbers.generations.oldest = keys::oldest_generation(&self.connection)?.unwrap_or(newest);
         }
         Ok(true)
+    }
+
+    /// A time by which all events before that number were recorded, in milliseconds since 1970; the earliest that the store knows.
+    fn recorded_before(&self, seq: i64) -> rusqlite::Result<i64> {
+        self.connection
+            .prepare_cached(
+                "SELECT coalesce(
+                     (SELECT min(at_ms) FROM settled_mark WHERE seq >= ?1),
+                     (SELECT recorded_at_ms FROM journal WHERE seq >= ?1 ORDER BY seq LIMIT 1),
+                     0)",
+            )?
+            .query_row([seq], |row| row.get(0))
     }
 
     /// Has the fingerprints of all events until now say nothing any more, within a transaction.

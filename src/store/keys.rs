@@ -145,7 +145,12 @@ pub(super) const fn generation(seq: i64) -> i64 {
     seq.div_euclid(GENERATION_EVENTS)
 }
 
+/// The number of the first event of a generation.
+pub(super) const fn first_of(generation: i64) -> i64 {
+    generation * GENERATION_EVENTS
+}
+
 /// Returns whether an event is the first of its generation.
 pub(super) fn is_first(seq: i64) -> bool {
-    seq == (generation(seq) * GENERATION_EVENTS).max(1)
+    seq == first_of(generation(seq)).max(1)
 }

@@ -366,3 +366,43 @@ async fn an_agent_on_a_store_full_of_delivered_profiles_makes_room_by_itself() {
     let recorded = async { while agent.post(STRUCTURED, event.to_string()).await.status() != StatusCode::OK {} };
     tokio::time::timeout(crate::support::PATIENCE, recorded).await.expect("there is room again");
 }
+
+/// A store that has no room for the keys of old events says since when ids are known.
+// A method of one lifetime is no closure over all.
+#[allow(clippy::redundant_closure_for_method_calls)]
+#[test]
+fn a_store_that_forgot_old_ids_says_since_when_they_are_known() {
+    /// Source: `keys.rs`, `GENERATION_EVENTS`: keys are forgotten together.
+    const FORGOTTEN: usize = 1 << 17;
+    let device = crate::device::Device::new();
+    let data = device.dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let mut store = Store::open(&data.join(FILE_NAME)).unwrap();
+    let (mappings, clock) = (mappings(MAPPINGS), Clock::new(None));
+    let event = |number: usize| {
+        let event = used(&number.to_string(), &format!("card-{}", number % 50), "Lund", 1.0);
+        cloudevents::structured(event.to_string().as_bytes()).unwrap()
+    };
+    let mut record = |store: &mut Store, numbers: std::ops::Range<usize>| {
+        record_directly(store, numbers.map(event).collect(), &mappings, &clock).unwrap()
+    };
+    for begin in (0..FORGOTTEN).step_by(4_096) {
+        record(&mut store, begin..begin + 4_096);
+    }
+    deliver(&mut store);
+    let settled = clock.now();
+    store.transact(|store| store.mark_settled(settled, Timestamp::default())).unwrap();
+    record(&mut store, FORGOTTEN..FORGOTTEN + 100);
+    deliver(&mut store);
+    purge(&mut store, i64::MAX);
+    assert_eq!(store.counters().totals.ids_known_since_ms, 0, "all are known");
+    while store.transact(|store| store.purge_keys()).unwrap() {}
+    let answers = record(&mut store, 0..1);
+    assert_eq!(answers[0].status, "recorded", "its id was forgotten");
+    let answers = record(&mut store, FORGOTTEN + 50..FORGOTTEN + 51);
+    assert_eq!(answers[0].status, "duplicate");
+    drop(store);
+    let status: serde_json::Value = serde_json::from_str(&device.works(&["status", "--json"])).unwrap();
+    assert_eq!(status["events"]["ids_known_since"], settled.to_string());
+    assert!(device.works(&["status"]).contains(&format!("; ids known since {settled}")));
+}

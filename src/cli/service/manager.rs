@@ -43,6 +43,7 @@ const CONFIGURATION: &str = include_str!("../../../packaging/windows/agent.toml"
 
 /// Makes the service, or brings the one that is there to how it shall be.
 pub(super) fn install(config: &ConfigArgs, args: &InstallArgs) -> Result<(), Failure> {
+    refuse_foreign_places()?;
     make_folders(args)?;
     let failed = |error: Error| Failure::because(format!("the service cannot be installed: {}", chain(&error)));
     let manager = ServiceManager::local_computer(
@@ -234,6 +235,50 @@ fn protect_folders() -> Result<(), Failure> {
     let write = format!("{ACCOUNT}:(OI)(CI)M");
     grant(home, &[OWNERS[0], OWNERS[1], &read])?;
     grant(&default_data_dir(), &[OWNERS[0], OWNERS[1], &write])
+}
+
+/// Those to whom folders and files that were there before may belong: the system and its administrators. Source: well-known
+/// security identifiers.
+const TRUSTED_OWNERS: [&str; 2] = ["S-1-5-18", "S-1-5-32-544"];
+
+/// Says by an identifier who owns what the variable names; fails where that cannot be read. PowerShell comes with every Windows.
+const SAY_OWNER: &str = "$ErrorActionPreference = 'Stop'; (Get-Acl -LiteralPath $env:OUTPOST_PATH).GetOwner(\
+                         [System.Security.Principal.SecurityIdentifier]).Value";
+
+/// Refuses what another user has made in the places of Outpost: anybody may make folders in `%ProgramData%`, and the owner of one
+/// may change what is in it, whatever rights it gets.
+fn refuse_foreign_places() -> Result<(), Failure> {
+    let (config, drop_ins) = (default_path(), drop_in(INSTALLED));
+    let home = config.parent().expect("the configuration has a folder");
+    let drop_ins = drop_ins.parent().expect("a drop-in file has a folder");
+    for path in [home, config.as_path(), drop_ins, &default_data_dir()] {
+        if path.symlink_metadata().is_ok() {
+            refuse_foreign(path)?;
+        }
+    }
+    Ok(())
+}
+
+fn refuse_foreign(path: &Path) -> Result<(), Failure> {
+    let shown = path.display();
+    let mut command = Command::new("powershell");
+    let output =
+        command.args(["-NoProfile", "-NonInteractive", "-Command", SAY_OWNER]).env("OUTPOST_PATH", path).output();
+    let owner = match &output {
+        Ok(output) if !output.status.success() => "somebody who hides it".to_owned(),
+        Ok(output) => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        Err(_) => String::new(),
+    };
+    if owner.is_empty() {
+        // No PowerShell of Windows says nothing.
+        warn(&format!("PowerShell does not say who owns {shown}; it must be an administrator"));
+    } else if !TRUSTED_OWNERS.contains(&owner.as_str()) {
+        return Err(Failure::because(format!(
+            "{shown} was there before, and belongs to {owner}, who is no administrator: it is not trusted; look at what is in \
+             it, remove it, and install again"
+        )));
+    }
+    Ok(())
 }
 
 /// Grants these rights and no others. `icacls` comes with every Windows.
