@@ -383,7 +383,7 @@ fn a_store_that_forgot_old_ids_says_since_when_they_are_known() {
         let event = used(&number.to_string(), &format!("card-{}", number % 50), "Lund", 1.0);
         cloudevents::structured(event.to_string().as_bytes()).unwrap()
     };
-    let mut record = |store: &mut Store, numbers: std::ops::Range<usize>| {
+    let record = |store: &mut Store, numbers: std::ops::Range<usize>| {
         record_directly(store, numbers.map(event).collect(), &mappings, &clock).unwrap()
     };
     for begin in (0..FORGOTTEN).step_by(4_096) {
