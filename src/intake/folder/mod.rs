@@ -183,9 +183,8 @@ impl Folder {
         let mut file = opened.file(&found.place)?;
         let metadata = file.metadata()?;
         let identity = Identity::of(&metadata);
-        if found.place.kept == Some(FAILED) && !self.is_as_read(files, (&mut file, identity))? {
-            files.leave(identity);
-            return away::tell_changed(opened, &found.place.name);
+        if is_left(files, (opened, found), (&mut file, identity))? {
+            return Ok(());
         }
         let earlier = self.earlier(files, (opened, found), (&mut file, identity), stop)?;
         let Some(Earlier { segments, known }) = earlier else { return Ok(()) };
@@ -221,7 +220,7 @@ impl Folder {
         if let Some(place) = away::put_away(opened, (found, &file), identity, away)? {
             files.moved(identity, place);
         }
-        tracing::info!(lines, failed_lines = errors.fresh, "file recorded");
+        tracing::info!(lines, known_lines = known, failed_lines = errors.fresh, "file recorded");
         if away == Away::Duplicate {
             tracing::warn!(lines, "every line of a file had been recorded before; nothing of it was recorded now");
         }
@@ -232,12 +231,6 @@ impl Folder {
         view.failed_files += u64::from(text.is_some() && (is_first || errors.fresh > 0));
         view.duplicate_files += u64::from(away == Away::Duplicate);
         Ok(())
-    }
-
-    /// Returns whether a file still begins with what was read of it.
-    fn is_as_read(&self, files: &Files, (file, identity): (&mut File, Identity)) -> io::Result<bool> {
-        let Some((bytes, digest)) = files.read_of(identity) else { return Ok(true) };
-        Ok(content::digests(file, &[bytes])? == [digest])
     }
 
     /// What was read of a file before: by this agent, by the last one, or of a shorter file of its name. None when the agent
@@ -312,4 +305,22 @@ impl Folder {
         }
         Ok(ended.and_then(|()| taking.record()).is_ok())
     }
+}
+
+/// Returns whether a file was changed in `failed`, where it is not read again: it is told. Elsewhere, one that was written anew was
+/// not read.
+fn is_left(
+    files: &mut Files,
+    (opened, found): (&Opened, &Found),
+    (file, identity): (&mut File, Identity),
+) -> io::Result<bool> {
+    let Some((bytes, digest)) = files.read_of(identity) else { return Ok(false) };
+    if content::digests(file, &[bytes])? == [digest] {
+        return Ok(false);
+    }
+    files.leave(identity);
+    if found.place.kept != Some(FAILED) {
+        return Ok(false);
+    }
+    away::tell_changed(opened, &found.place.name).map(|()| true)
 }
