@@ -327,7 +327,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__explain)
-            opts="-c -h --config --sandbox --sandbox-listen --json --help"
+            opts="-c -h --config --sandbox --sandbox-listen --url --token-file --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -342,6 +342,14 @@ _outpost() {
                     return 0
                     ;;
                 --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -353,7 +361,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__forget)
-            opts="-c -h --config --sandbox --sandbox-listen --json --help"
+            opts="-c -h --config --sandbox --sandbox-listen --url --token-file --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -368,6 +376,14 @@ _outpost() {
                     return 0
                     ;;
                 --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -813,7 +829,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__log)
-            opts="-c -h --config --sandbox --sandbox-listen --for --help"
+            opts="-c -h --config --sandbox --sandbox-listen --url --token-file --for --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -828,6 +844,14 @@ _outpost() {
                     return 0
                     ;;
                 --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -869,7 +893,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__record)
-            opts="-c -h --config --sandbox --sandbox-listen --type --data --subject --source --id --time --batch --help"
+            opts="-c -h --config --sandbox --sandbox-listen --url --token-file --type --data --subject --source --id --time --batch --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -884,6 +908,14 @@ _outpost() {
                     return 0
                     ;;
                 --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -937,7 +969,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__rejected__subcmd__drop)
-            opts="-c -h --config --sandbox --sandbox-listen --all --yes --help"
+            opts="-c -h --config --sandbox --sandbox-listen --url --token-file --all --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -952,6 +984,14 @@ _outpost() {
                     return 0
                     ;;
                 --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1047,7 +1087,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__rejected__subcmd__list)
-            opts="-c -h --config --sandbox --sandbox-listen --json --help"
+            opts="-c -h --config --sandbox --sandbox-listen --url --token-file --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1062,6 +1102,14 @@ _outpost() {
                     return 0
                     ;;
                 --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1073,7 +1121,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__rejected__subcmd__retry)
-            opts="-c -h --config --sandbox --sandbox-listen --all --help"
+            opts="-c -h --config --sandbox --sandbox-listen --url --token-file --all --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1088,6 +1136,14 @@ _outpost() {
                     return 0
                     ;;
                 --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1099,7 +1155,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__rejected__subcmd__show)
-            opts="-c -h --config --sandbox --sandbox-listen --json --help"
+            opts="-c -h --config --sandbox --sandbox-listen --url --token-file --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1114,6 +1170,14 @@ _outpost() {
                     return 0
                     ;;
                 --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1159,7 +1223,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__reload)
-            opts="-c -h --config --sandbox --sandbox-listen --help"
+            opts="-c -h --config --sandbox --sandbox-listen --url --token-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1174,6 +1238,14 @@ _outpost() {
                     return 0
                     ;;
                 --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1185,7 +1257,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__retry__subcmd__now)
-            opts="-c -h --config --sandbox --sandbox-listen --help"
+            opts="-c -h --config --sandbox --sandbox-listen --url --token-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1200,6 +1272,14 @@ _outpost() {
                     return 0
                     ;;
                 --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1524,7 +1604,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__status)
-            opts="-c -h --config --sandbox --sandbox-listen --watch --json --open --help"
+            opts="-c -h --config --sandbox --sandbox-listen --url --token-file --watch --json --open --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1539,6 +1619,14 @@ _outpost() {
                     return 0
                     ;;
                 --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1776,7 +1864,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__verify)
-            opts="-c -h --config --sandbox --sandbox-listen --resend --json --help"
+            opts="-c -h --config --sandbox --sandbox-listen --url --token-file --resend --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1791,6 +1879,14 @@ _outpost() {
                     return 0
                     ;;
                 --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -50,6 +50,8 @@ complete -c outpost -n "__fish_outpost_using_subcommand run" -l sandbox -d 'Use 
 complete -c outpost -n "__fish_outpost_using_subcommand run" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand record" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand record" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand record" -l url -d 'Ask the agent that listens there, such as http://127.0.0.1:7717; no configuration is read' -r
+complete -c outpost -n "__fish_outpost_using_subcommand record" -l token-file -d 'The file of a token of that agent, which others cannot read' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand record" -l type -d 'The event\'s type' -r
 complete -c outpost -n "__fish_outpost_using_subcommand record" -l data -d 'The event\'s data: @FILE, - for stdin, or JSON, which other users see in the list of processes' -r
 complete -c outpost -n "__fish_outpost_using_subcommand record" -l subject -d 'The event\'s subject' -r
@@ -61,6 +63,8 @@ complete -c outpost -n "__fish_outpost_using_subcommand record" -l sandbox -d 'U
 complete -c outpost -n "__fish_outpost_using_subcommand record" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand status" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand status" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand status" -l url -d 'Ask the agent that listens there, such as http://127.0.0.1:7717; no configuration is read' -r
+complete -c outpost -n "__fish_outpost_using_subcommand status" -l token-file -d 'The file of a token of that agent, which others cannot read' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand status" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand status" -l watch -d 'Show it anew every second, until Ctrl-C'
 complete -c outpost -n "__fish_outpost_using_subcommand status" -l json -d 'Print the document of GET /v1/status'
@@ -82,21 +86,29 @@ complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -l url -d 'Ask the agent that listens there, such as http://127.0.0.1:7717; no configuration is read' -r
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -l token-file -d 'The file of a token of that agent, which others cannot read' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -l url -d 'Ask the agent that listens there, such as http://127.0.0.1:7717; no configuration is read' -r
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -l token-file -d 'The file of a token of that agent, which others cannot read' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -l json -d 'Print JSON'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -l url -d 'Ask the agent that listens there, such as http://127.0.0.1:7717; no configuration is read' -r
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -l token-file -d 'The file of a token of that agent, which others cannot read' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -l all -d 'All that there are'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l url -d 'Ask the agent that listens there, such as http://127.0.0.1:7717; no configuration is read' -r
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l token-file -d 'The file of a token of that agent, which others cannot read' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l all -d 'All that there are'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l yes -d 'Do not ask'
@@ -108,17 +120,23 @@ complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_see
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c outpost -n "__fish_outpost_using_subcommand explain" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand explain" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand explain" -l url -d 'Ask the agent that listens there, such as http://127.0.0.1:7717; no configuration is read' -r
+complete -c outpost -n "__fish_outpost_using_subcommand explain" -l token-file -d 'The file of a token of that agent, which others cannot read' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand explain" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand explain" -l json -d 'Print the document of GET /v1/profiles/{kind}/{key}'
 complete -c outpost -n "__fish_outpost_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand verify" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand verify" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand verify" -l url -d 'Ask the agent that listens there, such as http://127.0.0.1:7717; no configuration is read' -r
+complete -c outpost -n "__fish_outpost_using_subcommand verify" -l token-file -d 'The file of a token of that agent, which others cannot read' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand verify" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand verify" -l resend -d 'Send again what has not arrived'
 complete -c outpost -n "__fish_outpost_using_subcommand verify" -l json -d 'Print JSON'
 complete -c outpost -n "__fish_outpost_using_subcommand verify" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand forget" -l url -d 'Ask the agent that listens there, such as http://127.0.0.1:7717; no configuration is read' -r
+complete -c outpost -n "__fish_outpost_using_subcommand forget" -l token-file -d 'The file of a token of that agent, which others cannot read' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -l json -d 'Print JSON'
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -s h -l help -d 'Print help'
@@ -173,15 +191,21 @@ complete -c outpost -n "__fish_outpost_using_subcommand rekey" -l remove -d 'Dec
 complete -c outpost -n "__fish_outpost_using_subcommand rekey" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c outpost -n "__fish_outpost_using_subcommand log" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand log" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand log" -l url -d 'Ask the agent that listens there, such as http://127.0.0.1:7717; no configuration is read' -r
+complete -c outpost -n "__fish_outpost_using_subcommand log" -l token-file -d 'The file of a token of that agent, which others cannot read' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand log" -l for -d 'For how long, at most 24h; then the configured level holds again' -r
 complete -c outpost -n "__fish_outpost_using_subcommand log" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand log" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand reload" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand reload" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand reload" -l url -d 'Ask the agent that listens there, such as http://127.0.0.1:7717; no configuration is read' -r
+complete -c outpost -n "__fish_outpost_using_subcommand reload" -l token-file -d 'The file of a token of that agent, which others cannot read' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand reload" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand reload" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand retry-now" -s c -l config -d 'The configuration, with the drop-in files beside it; without it ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand retry-now" -l sandbox-listen -d 'Where the simulator listens' -r
+complete -c outpost -n "__fish_outpost_using_subcommand retry-now" -l url -d 'Ask the agent that listens there, such as http://127.0.0.1:7717; no configuration is read' -r
+complete -c outpost -n "__fish_outpost_using_subcommand retry-now" -l token-file -d 'The file of a token of that agent, which others cannot read' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand retry-now" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand retry-now" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l listen -d 'Where to listen' -r

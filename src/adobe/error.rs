@@ -1,72 +1,68 @@
 //! What stands in the way of a client: files, secrets and addresses that cannot be used.
 
 use std::fmt;
-use std::fs::File;
-use std::path::{Path, PathBuf};
 
-use crate::device::rights::{self, SecretError};
-
-/// Why no client could be made.
-#[derive(Debug)]
-pub enum ClientError {
-    /// A file cannot be read.
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The system's words.
-        source: std::io::Error,
-    },
-    /// A file holds something else than it should.
-    Pem {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A secret file is open to others.
-    Rights(String),
-    /// The certificates and keys do not go together, or the system has none.
-    Tls(rustls::Error),
-    /// The token cannot stand in a header.
-    Token,
-    /// The proxy's URL cannot be used; it is not shown, as it may hold a password.
-    Proxy,
-    /// The endpoint and the client code make no URL.
+/// The setting of `[target]` that a client cannot be set up with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// `endpoint`.
     Endpoint,
-    /// TLS cannot be set up.
-    Setup(reqwest::Error),
+    /// `token`.
+    Token,
+    /// `proxy`.
+    Proxy,
+    /// `proxy_password`.
+    ProxyPassword,
+    /// `ca_file`.
+    CaFile,
+    /// `client_cert`.
+    ClientCert,
+    /// `client_key`.
+    ClientKey,
+    /// None of them alone: what the system brings along.
+    System,
+}
+
+impl Setting {
+    /// The sections and the key, from the outermost.
+    #[must_use]
+    pub const fn path(self) -> &'static [&'static str] {
+        match self {
+            Self::Endpoint => &["target", "endpoint"],
+            Self::Token => &["target", "token"],
+            Self::Proxy => &["target", "http", "proxy"],
+            Self::ProxyPassword => &["target", "http", "proxy_password"],
+            Self::CaFile => &["target", "http", "ca_file"],
+            Self::ClientCert => &["target", "http", "client_cert"],
+            Self::ClientKey => &["target", "http", "client_key"],
+            Self::System => &["target"],
+        }
+    }
+
+    /// The error that words say of this setting.
+    pub(super) fn error(self, words: impl Into<String>) -> ClientError {
+        ClientError { setting: self, words: words.into() }
+    }
+}
+
+/// Why no client could be made. Prints as `token in [target]: words`; never with a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientError {
+    /// The setting that is in the way.
+    pub setting: Setting,
+    /// Why, as a clause for a person that says what must be.
+    pub words: String,
 }
 
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { path, .. } => write!(f, "{} cannot be read", path.display()),
-            Self::Rights(words) => f.write_str(words),
-            Self::Tls(_) => {
-                f.write_str("TLS cannot be set up with the files of [target.http] and the certificates of the system")
+        match self.setting.path() {
+            [sections @ .., key] if !sections.is_empty() => {
+                write!(f, "{key} in [{}]: {}", sections.join("."), self.words)
             }
-            Self::Pem { path } => write!(f, "{} is not a PEM file of the kind that is needed", path.display()),
-            Self::Token => f.write_str("the token of [target] holds characters that a header cannot carry"),
-            Self::Proxy => f.write_str("the proxy of [target.http] is not a URL such as http://proxy.example:3128"),
-            Self::Endpoint => f.write_str("the endpoint of [target] is not a URL such as https://gateway.example"),
-            Self::Setup(_) => f.write_str("the HTTP client cannot be set up"),
+            _ => f.write_str(&self.words),
         }
     }
 }
 
-impl std::error::Error for ClientError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::File { source, .. } => Some(source),
-            Self::Setup(source) => Some(source),
-            Self::Tls(source) => Some(source),
-            Self::Pem { .. } | Self::Rights(_) | Self::Token | Self::Proxy | Self::Endpoint => None,
-        }
-    }
-}
-
-/// Opens a file of secrets, which others can neither read nor change.
-pub(super) fn open_secret(path: &Path) -> Result<File, ClientError> {
-    rights::open_secret(path).map_err(|error| match error {
-        SecretError::File(source) => ClientError::File { path: path.to_owned(), source },
-        SecretError::Rights(words) => ClientError::Rights(words),
-    })
-}
+impl std::error::Error for ClientError {}

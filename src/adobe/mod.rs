@@ -13,13 +13,12 @@ pub mod outcome;
 pub mod proxy;
 pub mod single;
 pub mod tls;
-pub mod token;
+mod token;
 
 pub use bulk::{BatchOutcome, BatchStatus};
 pub use client::{Client, ClientOptions, Exchange};
-pub use error::ClientError;
+pub use error::{ClientError, Setting};
 pub use fetch::{FetchedProfile, Reply};
 pub use outcome::{Outcome, Refused};
 pub use proxy::ProxyOptions;
 pub use tls::{Pin, TlsOptions};
-pub use token::TokenSource;

@@ -30,6 +30,8 @@ pub enum Outcome {
     Foreign(String),
     /// Our credentials were not accepted.
     Unauthorized(String),
+    /// Nothing can be sent with what is configured, and nothing was.
+    NotSetUp(String),
 }
 
 /// A refusal in Target's words. Prints as `400: words`.
@@ -67,6 +69,7 @@ impl Outcome {
             Self::Lost(_) => "lost",
             Self::Foreign(_) => "foreign",
             Self::Unauthorized(_) => "unauthorized",
+            Self::NotSetUp(_) => "not_set_up",
         }
     }
 
@@ -82,7 +85,8 @@ impl Outcome {
             | Self::Unreachable(words)
             | Self::Lost(words)
             | Self::Foreign(words)
-            | Self::Unauthorized(words) => words.clone(),
+            | Self::Unauthorized(words)
+            | Self::NotSetUp(words) => words.clone(),
         }
     }
 
@@ -95,7 +99,7 @@ impl Outcome {
     /// Returns whether Target may have counted the request against its quota.
     #[must_use]
     pub const fn reached_target(&self) -> bool {
-        !matches!(self, Self::Unreachable(_) | Self::Foreign(_))
+        !matches!(self, Self::Unreachable(_) | Self::Foreign(_) | Self::NotSetUp(_))
     }
 }
 

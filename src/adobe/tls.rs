@@ -15,7 +15,8 @@ use rustls_platform_verifier::Verifier;
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::error::{ClientError, open_secret};
+use super::error::{ClientError, Setting};
+use crate::device::rights::{SecretError, open_secret};
 
 /// Files and keys by which both sides know each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,49 +72,90 @@ impl TlsOptions {
     pub(super) fn config(&self) -> Result<ClientConfig, ClientError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let extra = match &self.ca_file {
-            Some(path) => certificates(path)?,
+            Some(path) => certificates(Setting::CaFile, path)?,
             None => Vec::new(),
         };
-        let verifier = Verifier::new_with_extra_roots(extra, provider.clone()).map_err(ClientError::Tls)?;
+        let system = |error| Setting::System.error(format!("the certificates of the system cannot be used: {error}"));
+        let verifier = Verifier::new_with_extra_roots(extra, provider.clone()).map_err(system)?;
         let verifier: Arc<dyn ServerCertVerifier> = match self.pins.as_slice() {
             [] => Arc::new(verifier),
             pins => Arc::new(Pinned { trusted: verifier, pins: pins.to_vec() }),
         };
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let builder = builder.map_err(ClientError::Tls)?.dangerous().with_custom_certificate_verifier(verifier);
-        match &self.client_cert {
-            None => Ok(builder.with_no_client_auth()),
-            Some((cert, key)) => {
-                let mut pem = Vec::new();
-                let read = open_secret(key)?.read_to_end(&mut pem);
-                read.map_err(|source| ClientError::File { path: key.clone(), source })?;
-                let private =
-                    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| ClientError::Pem { path: key.clone() })?;
-                builder.with_client_auth_cert(certificates(cert)?, private).map_err(ClientError::Tls)
-            }
-        }
+        let builder = builder.map_err(system)?.dangerous().with_custom_certificate_verifier(verifier);
+        let Some((cert, key)) = &self.client_cert else { return Ok(builder.with_no_client_auth()) };
+        let (chain, key) = (certificates(Setting::ClientCert, cert)?, private_key(key)?);
+        builder.with_client_auth_cert(chain, key).map_err(|error| {
+            Setting::ClientKey.error(match error {
+                rustls::Error::InconsistentKeys(_) => "it is not the key of client_cert".to_owned(),
+                error => format!("it cannot be used with client_cert: {error}"),
+            })
+        })
     }
 
-    /// What tells whether one of its files has changed. They are small, and times of files are not to be relied on.
-    pub(super) fn fingerprint(&self) -> [u8; 32] {
+    /// The number of certificates in `ca_file`, if it is set.
+    ///
+    /// # Errors
+    /// [`ClientError`], which names the certificate that is wrong.
+    pub fn extra_roots(&self) -> Result<Option<usize>, ClientError> {
+        self.ca_file.as_ref().map(|path| Ok(certificates(Setting::CaFile, path)?.len())).transpose()
+    }
+
+    /// Its files.
+    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
         let (cert, key) = self.client_cert.as_ref().map(|(cert, key)| (cert, key)).unzip();
-        let mut hasher = Sha256::new();
-        for path in self.ca_file.iter().chain(cert).chain(key) {
-            hasher.update(std::fs::read(path).unwrap_or_default());
-        }
-        hasher.finalize().into()
+        self.ca_file.iter().chain(cert).chain(key)
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
-    std::fs::read(path).map_err(|source| ClientError::File { path: path.to_owned(), source })
+/// The certificates of a PEM file, each of which is one.
+fn certificates(setting: Setting, path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
+    let wrong = |words: String| setting.error(format!("{}: {words}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| wrong(format!("it cannot be read: {error}")))?;
+    let pem = pem(&bytes).map_err(|words| wrong(words.to_owned()))?;
+    let mut certificates = Vec::new();
+    for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
+        let certificate = certificate.ok().filter(|der| X509Certificate::from_der(der).is_ok());
+        let damaged = || wrong(format!("certificate {} in it is damaged; it must be as it was issued", index + 1));
+        certificates.push(certificate.ok_or_else(damaged)?);
+    }
+    if certificates.is_empty() {
+        return Err(wrong("it holds no certificate; it must have one from BEGIN CERTIFICATE on".to_owned()));
+    }
+    Ok(certificates)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
-    let pem = read(path)?;
-    let all = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
-    let pem = || ClientError::Pem { path: path.to_owned() };
-    all.ok().filter(|all| !all.is_empty()).ok_or_else(pem)
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, ClientError> {
+    let wrong = |words: String| Setting::ClientKey.error(format!("{}: {words}", path.display()));
+    let mut bytes = Vec::new();
+    let read = open_secret(path).map_err(|error| match error {
+        SecretError::File(error) => wrong(format!("it cannot be read: {error}")),
+        SecretError::Rights(words) => Setting::ClientKey.error(words),
+    });
+    read?.read_to_end(&mut bytes).map_err(|error| wrong(format!("it cannot be read: {error}")))?;
+    let pem = pem(&bytes).map_err(|words| wrong(words.to_owned()))?;
+    PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
+        let is_encrypted = [b"ENCRYPTED PRIVATE KEY".as_slice(), b"Proc-Type: 4,ENCRYPTED"];
+        let is_encrypted = is_encrypted.iter().any(|words| pem.windows(words.len()).any(|part| part == *words));
+        let words = if is_encrypted {
+            "it is encrypted, and nobody is there to type its passphrase; it must be a key without one, as `openssl pkey -in … \
+             -out …` writes it"
+        } else {
+            "it holds no private key; it must have one from BEGIN PRIVATE KEY on"
+        };
+        wrong(words.to_owned())
+    })
+}
+
+/// The text of a PEM file without a byte order mark.
+fn pem(bytes: &[u8]) -> Result<&[u8], &'static str> {
+    match bytes {
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => Err("it is UTF-16; save it as plain text"),
+        [0x30, length, ..] if *length >= 0x80 => {
+            Err("it is DER; it must be PEM, as `openssl … -inform der -in … -out …` writes it")
+        }
+        bytes => Ok(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)),
+    }
 }
 
 /// Trusts who is trusted anyway, if the key is one that we know.

@@ -1,77 +1,93 @@
-//! The bearer token, which may change while the agent runs: from a file it is read again when that has changed.
+//! The bearer token, which may change while the agent runs: where it is kept, it is read again.
 
-use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
-use std::time::SystemTime;
 
 use reqwest::header::HeaderValue;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
-use super::error::{ClientError, open_secret};
-
-/// Where the token comes from.
-#[derive(Clone, Debug)]
-pub enum TokenSource {
-    /// It stands in the configuration or in the environment.
-    Text(SecretString),
-    /// It stands in a file.
-    File(PathBuf),
-}
+use super::error::{ClientError, Setting};
+use crate::device::secret::Secret;
 
 /// A token as a header.
 #[derive(Debug)]
 pub(super) struct Token {
-    source: TokenSource,
-    current: RwLock<Current>,
-}
-
-#[derive(Clone, Debug)]
-struct Current {
-    header: HeaderValue,
-    modified: Option<SystemTime>,
+    source: Secret,
+    header: RwLock<HeaderValue>,
 }
 
 impl Token {
-    pub(super) fn new(source: &TokenSource) -> Result<Self, ClientError> {
-        Ok(Self { current: RwLock::new(read(source)?), source: source.clone() })
+    pub(super) fn new(source: &Secret) -> Result<Self, ClientError> {
+        Ok(Self { header: RwLock::new(read(source)?), source: source.clone() })
     }
 
-    pub(super) const fn is_file(&self) -> bool {
-        matches!(self.source, TokenSource::File(_))
+    pub(super) const fn can_change(&self) -> bool {
+        self.source.can_change()
     }
 
     pub(super) fn header(&self) -> HeaderValue {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).header.clone()
+        self.header.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the file again if it has changed. Tells whether there is another token now.
+    /// Reads it again. Tells whether it is another token now.
     pub(super) fn refresh(&self) -> bool {
-        let TokenSource::File(path) = &self.source else { return false };
-        let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-        if modified == self.current.read().unwrap_or_else(PoisonError::into_inner).modified {
-            return false;
-        }
         // A file that is just being written is read at the next look.
-        let Ok(next) = read(&self.source) else { return false };
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let is_new = current.header != next.header;
-        *current = next;
-        is_new
+        let Some(next) = self.can_change().then(|| read(&self.source).ok()).flatten() else { return false };
+        let mut header = self.header.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *header, next.clone()) != next
     }
 }
 
-fn read(source: &TokenSource) -> Result<Current, ClientError> {
-    let (text, modified) = match source {
-        TokenSource::Text(secret) => (secret.clone(), None),
-        TokenSource::File(path) => {
-            let file = |source| ClientError::File { path: path.clone(), source };
-            let opened = open_secret(path)?;
-            let modified = opened.metadata().and_then(|metadata| metadata.modified()).map_err(file)?;
-            (SecretString::from(std::io::read_to_string(opened).map_err(file)?), Some(modified))
-        }
-    };
+fn read(source: &Secret) -> Result<HeaderValue, ClientError> {
+    let secret = source.read().map_err(|words| Setting::Token.error(words))?;
+    let token = secret.expose_secret().trim();
+    if let Some(words) = wrong(token) {
+        return Err(Setting::Token.error(words));
+    }
+    let header = HeaderValue::try_from(format!("Bearer {token}"));
     let mut header =
-        HeaderValue::try_from(format!("Bearer {}", text.expose_secret().trim())).map_err(|_| ClientError::Token)?;
+        header.map_err(|_| Setting::Token.error("it holds characters that no token has; it must be plain ASCII"))?;
     header.set_sensitive(true);
-    Ok(Current { header, modified })
+    Ok(header)
+}
+
+/// What is no token, though it was meant as one.
+fn wrong(token: &str) -> Option<&'static str> {
+    let is_quoted = token.starts_with(['"', '\'', '\u{201c}']) || token.ends_with(['"', '\'', '\u{201d}']);
+    let (first, rest) = token.split_once(char::is_whitespace).unwrap_or((token, ""));
+    if token.is_empty() {
+        Some("it is empty; it must hold the token")
+    } else if is_quoted {
+        Some("it stands in quotes; it must be the token alone")
+    } else if first.eq_ignore_ascii_case("bearer") || first.eq_ignore_ascii_case("authorization:") {
+        Some("it begins with the words of a header; it must be the token alone")
+    } else if !rest.is_empty() {
+        Some("it holds a space or a line break; it must be the token alone")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_token_is_named() {
+        let words = |token: &str| read(&Secret::Text(SecretString::from(token))).map_err(|error| error.words);
+        assert!(words(" eyJ0eXAiOiJKV1QifQ.e30.x ").is_ok());
+        for (token, said) in [
+            ("", "empty"),
+            (" \n", "empty"),
+            ("\"t\"", "quotes"),
+            ("'t'", "quotes"),
+            ("Bearer t", "words of a header"),
+            ("authorization: Bearer t", "words of a header"),
+            ("one\ntwo", "line break"),
+            ("tökén", "plain ASCII"),
+        ] {
+            assert!(words(token).is_err_and(|words| words.contains(said)), "{token:?}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ use crate::core::limits::STOP_TIMEOUT;
 use crate::core::tokens::Tokens;
 use crate::device::live::Live;
 use crate::device::log_level::LogLevel;
+use crate::device::notices::Notices;
 use crate::device::supervisor::{self, News};
 use crate::http::admission::Admission;
 use crate::http::api::{Api, ReloadSender};
@@ -71,6 +72,8 @@ pub struct AgentOptions {
     pub intake: Kinds,
     /// The level of log lines; none where the caller logs for itself.
     pub log_level: Option<LogLevel>,
+    /// What is not as it is configured.
+    pub notices: Notices,
 }
 
 /// Where the agent listens: bound by the caller, so that it knows the addresses.
@@ -115,10 +118,10 @@ fn start(
     changes: mpsc::Receiver<Change>,
     stop: &watch::Receiver<bool>,
 ) -> (JoinSet<()>, JoinHandle<()>) {
-    let AgentOptions { store_file, device_id, tokens, session_key, server, settings, intake: kinds, reload, log_level } =
-        options;
+    let AgentOptions { store_file, device_id, tokens, session_key, server, settings, intake: kinds, .. } = options;
+    let (reload, log_level) = (options.reload, options.log_level);
     let Opened { writer_thread, reader, pending_at_start, metrics, first_link, connected } = opened;
-    let shared = Shared::new(connected, store_file, device_id, LiveSettings::of(&settings));
+    let shared = Shared::new(connected, store_file, device_id, LiveSettings::of(&settings), options.notices);
     let intake = shared.intake();
     let (intake_views, intake_works) = kinds.open(&intake, stop);
     let sessions = Arc::new(Sessions::default());
@@ -152,7 +155,7 @@ fn start(
     (tasks, writer_thread)
 }
 
-/// Has certificates and keys that change in their files hold soon after.
+/// Has certificates, keys and secrets of the proxy that change in their files hold soon after.
 async fn refresh_certificates(client: Client, mut stop: watch::Receiver<bool>) {
     let mut refused = false;
     loop {
@@ -164,12 +167,12 @@ async fn refresh_certificates(client: Client, mut stop: watch::Receiver<bool>) {
             Ok(false) => {}
             Ok(true) => {
                 refused = false;
-                tracing::info!("the certificates of [target.http] have changed and hold now");
+                tracing::info!("the files of [target.http] have changed and hold now");
             }
             // One that is just being written is read at the next look.
             Err(error) => {
                 if !std::mem::replace(&mut refused, true) {
-                    tracing::warn!(%error, "the certificates of [target.http] have changed and cannot be used");
+                    tracing::warn!(%error, "the files of [target.http] have changed and cannot be used");
                 }
             }
         }

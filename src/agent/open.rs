@@ -58,7 +58,10 @@ impl Opened {
         let quota_clock = QuotaClock::new(quota_time.at, clock.elapsed());
         let reads = ReadQuota::new(store.read_quota(settings.reads_per_day, quota_time.at)?);
         let metrics = Metrics::new();
-        let client = Client::measured(&settings.target, metrics.clone()).map_err(AgentError::Client)?;
+        let client = Client::measured(&settings.target, metrics.clone());
+        if let Some(error) = client.fault() {
+            tracing::error!(%error, "nothing can be sent; events are recorded, and what is in the way is tried again");
+        }
         let pending_at_start = PendingAtStart::count(snapshot).map_err(AgentError::Thread)?;
         let (writer, writer_thread) = Writer::start_measured(store, metrics.clone()).map_err(AgentError::Thread)?;
         tell_pending(pending_at_start.clone(), writer.clone()).map_err(AgentError::Thread)?;

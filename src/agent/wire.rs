@@ -10,6 +10,7 @@ use super::housekeeping::Housekeeping;
 use super::open::Connected;
 use super::settings::LiveSettings;
 use super::watchdog::{INTERVAL, LATE_MAX, Verdict, Watchdog};
+use crate::device::notices::Notices;
 use crate::device::pulse::Pulse;
 use crate::device::supervisor;
 use crate::forward::shown::{LinkView, PendingAtStart, ProfileWaits, RouteCounts};
@@ -30,10 +31,17 @@ pub(super) struct Shared {
     route_counts: RouteCounts,
     waits: ProfileWaits,
     try_now: Arc<Notify>,
+    notices: Notices,
 }
 
 impl Shared {
-    pub(super) fn new(connected: Connected, store_file: StoreFile, device_id: String, live: LiveSettings) -> Self {
+    pub(super) fn new(
+        connected: Connected,
+        store_file: StoreFile,
+        device_id: String,
+        live: LiveSettings,
+        notices: Notices,
+    ) -> Self {
         let link = watch::channel(LinkView::unknown(connected.clock.now())).0;
         Self {
             store_file,
@@ -46,6 +54,7 @@ impl Shared {
             route_counts: RouteCounts::default(),
             waits: ProfileWaits::default(),
             try_now: Arc::default(),
+            notices,
         }
     }
 
@@ -109,6 +118,7 @@ impl Shared {
                 route_counts: self.route_counts.clone(),
                 waits: self.waits.clone(),
                 try_now: self.try_now.clone(),
+                notices: self.notices.clone(),
             }),
         }
     }

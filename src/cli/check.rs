@@ -2,6 +2,8 @@
 
 use super::load::{ConfigArgs, Loaded, report};
 use super::{Failure, print, warn};
+use crate::adobe::proxy;
+use crate::config::{Config, Problems};
 
 /// Validates the configuration, runs every [[mapping.example]], and shows where each value comes from
 #[derive(Debug, clap::Args)]
@@ -13,7 +15,11 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Loaded { config, sources } = args.config.load()?;
-    config.run_examples(&sources).map_err(|problems| report(&problems))?;
+    let mut problems = Problems::default();
+    problems.add(config.run_examples(&sources));
+    problems.add(config.check_client(&sources));
+    problems.into_result().map_err(|problems| report(&problems))?;
+    warn_of_proxies(&config);
     if config.target.forwarding.late_after.is_none() {
         let mut totals: Vec<&str> = config.mappings.shared_totals().collect();
         totals.sort_unstable();
@@ -37,4 +43,22 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     print(&sources.effective())?;
     print(&format!("{} is valid; {} examples passed", sources.path().display(), config.examples.len()))
+}
+
+/// Says what of the environment and of the exceptions does not count, though somebody may rely on it.
+fn warn_of_proxies(config: &Config) {
+    let Some(proxy) = &config.target.client.proxy else {
+        for name in proxy::unused_variables() {
+            warn(&format!(
+                "{name} is set, and not used: where Target is reached through that proxy, set proxy = {{ env = \"{name}\" }} in \
+                 [target.http]"
+            ));
+        }
+        return;
+    };
+    for entry in proxy.strange_exceptions() {
+        warn(&format!(
+            "{entry} in no_proxy is no host: it must be as in localhost, .acme.example, *.acme.example, host:443, 10.0.0.0/8"
+        ));
+    }
 }

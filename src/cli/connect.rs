@@ -60,17 +60,6 @@ pub(super) fn holder(data_dir: &DataDir) -> Result<Holder, Failure> {
     }
 }
 
-/// Reaches the agent that runs on a data directory.
-///
-/// # Errors
-/// `otherwise`, where none runs.
-pub(super) fn running(data_dir: &DataDir, otherwise: &str) -> Result<Connection, Failure> {
-    match holder(data_dir)? {
-        Holder::Agent(connection) => Ok(connection),
-        Holder::Us(_lock) => Err(Failure::because(otherwise)),
-    }
-}
-
 /// A connection to a running agent.
 pub(super) struct Connection {
     http: reqwest::Client,
@@ -107,6 +96,14 @@ impl Connection {
         }
         let http = builder.build().map_err(|error| Failure::failed(&error))?;
         Ok(Self { http, base: format!("http://{}", endpoint.http), token })
+    }
+
+    /// A connection to an agent of this device that is known by its URL, without a slash at its end, and a token.
+    pub(super) fn to(base: String, token: SecretString) -> Result<Self, Failure> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).tls_certs_only([]);
+        let http = builder.build().map_err(|error| Failure::failed(&error))?;
+        Ok(Self { http, base, token: Some(token) })
     }
 
     /// Where the agent answers, such as `http://127.0.0.1:7717`.

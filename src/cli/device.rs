@@ -6,11 +6,12 @@ use std::sync::Arc;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 
-use super::connect::{Connection, Holder, holder};
+use super::connect::Connection;
+use super::load::Loaded;
+use super::reach::{AgentArgs, Reached};
 use super::run::settings;
-use super::{Failure, existing_store, small_runtime, store_file};
+use super::{Failure, small_runtime, store_file};
 use crate::agent::data_dir::Lock;
-use crate::config::Config;
 use crate::core::identity::Identity;
 use crate::inspect::Unanswered;
 use crate::inspect::books::{Books, StoreAtRest};
@@ -30,14 +31,14 @@ pub(super) enum Device {
 
 impl Device {
     /// Finds out whether an agent runs, and opens its store if none does.
-    pub(super) fn open(config: &Config) -> Result<Self, Failure> {
-        let data_dir = existing_store(config)?;
-        let lock = match holder(&data_dir)? {
-            Holder::Agent(connection) => return Ok(Self::Agent(connection)),
-            Holder::Us(lock) => lock,
+    pub(super) fn open(args: &AgentArgs) -> Result<Self, Failure> {
+        let (data_dir, lock) = match args.reach()? {
+            Reached::Agent(connection) => return Ok(Self::Agent(connection)),
+            Reached::AtRest(data_dir, lock) => (data_dir, lock),
         };
+        let Loaded { config, .. } = args.config.load()?;
         let device_id = config.agent.device_id.clone().or_else(|| data_dir.existing_device_id()).unwrap_or_default();
-        let (store_file, settings) = (store_file(config), settings(config.clone()));
+        let (store_file, settings) = (store_file(&config), settings(config));
         let store = StoreAtRest {
             store_file,
             device_id,

@@ -1,7 +1,7 @@
 //! `outpost explain`: why a profile's attributes are what they are, and what became of them.
 
 use super::device::Device;
-use super::load::{ConfigArgs, Loaded};
+use super::reach::AgentArgs;
 use super::{Failure, print, print_json};
 use crate::core::identity::Identity;
 use crate::core::reason::Reason;
@@ -13,7 +13,7 @@ use crate::inspect::profile::{Profile, ProfileAttribute, ProfileEventView, Profi
 #[command(after_help = "Example:\n  outpost explain third_party_id:123456")]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArgs,
+    agent: AgentArgs,
     /// Whose profile, such as third_party_id:123456 or pc_id:1368007744041-575948.01_00
     identity: Identity,
     /// Print the document of GET /v1/profiles/{kind}/{key}
@@ -22,8 +22,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let Loaded { config, .. } = args.config.load()?;
-    let found = Device::open(&config)?.profile(&args.identity)?;
+    let found = Device::open(&args.agent)?.profile(&args.identity)?;
     if args.json { print_json(&found) } else { print(&text(&found)) }
 }
 

@@ -1,18 +1,17 @@
 //! `outpost forget`: erases all that the device holds of one identity.
 
 use super::device::Device;
-use super::load::{ConfigArgs, Loaded};
+use super::reach::AgentArgs;
 use super::{Failure, print, print_json};
 use crate::core::identity::Identity;
 use crate::inspect::forget::Forgotten;
-use crate::intake::folder::FolderRules;
 
 /// Erases all that this device holds of one identity, and says what it erased
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost forget third_party_id:123456")]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArgs,
+    agent: AgentArgs,
     /// Whom to forget, such as third_party_id:123456 or pc_id:1368007744041-575948.01_00
     identity: Identity,
     /// Print JSON
@@ -21,13 +20,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let Loaded { config, .. } = args.config.load()?;
-    let forgotten = Device::open(&config)?.forget(&args.identity)?;
+    let forgotten = Device::open(&args.agent)?.forget(&args.identity)?;
     if args.json {
         return print_json(&forgotten);
     }
     print(&words(forgotten))?;
-    match config.intake.kinds.folder.as_ref().map_or(0, FolderRules::files_kept) {
+    let folder = args.agent.folder();
+    match folder.map_or(0, |folder| folder.files_kept()) {
         0 => Ok(()),
         count => print(&format!(
             "{count} files in done and failed of the folder were not looked at: other software wrote them"

@@ -8,8 +8,9 @@ use clap::Args;
 
 use super::{Failure, warn};
 use crate::agent::data_dir::{DataDir, DeviceId};
-use crate::config::{AgentConfig, Config, Problems, Sources, default_path};
+use crate::config::{AgentConfig, Config, Problems, Sources, default_environment, default_path};
 use crate::device::disk::is_mounted;
+use crate::device::environment;
 use crate::device::supervisor::{self, News};
 
 /// The configuration of `--sandbox` without a file.
@@ -72,7 +73,7 @@ impl ConfigArgs {
 
     /// Waits until the disk of the data directory is mounted, where the configuration says that it has one of its own.
     pub(super) fn wait_for_disk(&self) -> Result<(), Failure> {
-        let disk = Config::agent(&self.sources()?).data_disk;
+        let disk = self.agent()?.data_disk;
         let Some(disk) = disk.filter(|disk| !is_mounted(disk)) else { return Ok(()) };
         let words = format!("waiting until the disk of the data directory is mounted at {}", disk.display());
         warn(&words);
@@ -83,15 +84,27 @@ impl ConfigArgs {
         Ok(())
     }
 
-    /// Reads and validates the configuration, for a command that may give the device its name, and make a store.
-    pub(super) fn load_and_name_device(&self) -> Result<Loaded, Failure> {
-        let sources = self.sources()?;
-        if let Some(disk) = Config::agent(&sources).data_disk.filter(|disk| !is_mounted(disk)) {
-            return Err(Failure::because(format!(
+    /// Reads `[agent]` alone, for a command that asks an agent.
+    pub(super) fn agent(&self) -> Result<AgentConfig, Failure> {
+        Config::agent(&self.sources()?).map_err(|problems| report(&problems))
+    }
+
+    /// As [`Self::agent`], for a command that may make a store: its disk must be there.
+    pub(super) fn mounted_agent(&self) -> Result<AgentConfig, Failure> {
+        let agent = self.agent()?;
+        match agent.data_disk.as_ref().filter(|disk| !is_mounted(disk)) {
+            None => Ok(agent),
+            Some(disk) => Err(Failure::because(format!(
                 "the disk of the data directory is not mounted at {}; mount it, or remove data_disk from [agent]",
                 disk.display()
-            )));
+            ))),
         }
+    }
+
+    /// Reads and validates the configuration, for a command that may give the device its name, and make a store.
+    pub(super) fn load_and_name_device(&self) -> Result<Loaded, Failure> {
+        self.mounted_agent()?;
+        let sources = self.sources()?;
         let mut failure = None;
         let loaded = self.load_with(sources, |agent| {
             device_id(agent).unwrap_or_else(|error| {
@@ -118,7 +131,10 @@ impl ConfigArgs {
     /// The files, and the variables of the environment over them.
     fn sources(&self) -> Result<Sources, Failure> {
         let mut sources = self.read()?;
-        sources.add_variables(std::env::vars_os()).map_err(|name| {
+        if sources.path() == default_path() {
+            environment::adopt(&default_environment());
+        }
+        sources.add_variables(environment::variables().into_iter()).map_err(|name| {
             Failure::usage(format!("the environment variable {name} is no text in UTF-8; set it anew, or unset it"))
         })?;
         Ok(sources)

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::connect::running;
-use super::load::{ConfigArgs, Loaded};
+use super::reach::AgentArgs;
 use super::{Failure, print, small_runtime};
 use crate::http::api::LogDocument;
 
@@ -14,7 +13,7 @@ use crate::http::api::LogDocument;
 #[command(after_help = "Example:\n  outpost log debug --for 10m")]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArgs,
+    agent: AgentArgs,
     /// error, warn, info, debug or trace
     level: tracing::Level,
     /// For how long, at most 24h; then the configured level holds again
@@ -28,9 +27,8 @@ struct Changed {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let Loaded { config, .. } = args.config.load()?;
     let otherwise = "the agent does not run; set level in [log] and start it with `outpost run`";
-    let connection = running(&super::existing_store(&config)?, otherwise)?;
+    let connection = args.agent.running(otherwise)?;
     let document = LogDocument { level: args.level.as_str().to_lowercase(), for_seconds: args.time.as_secs() };
     let body = serde_json::to_string(&document).map_err(|error| Failure::failed(&error))?;
     let changed: Changed = small_runtime()?.block_on(connection.post("/v1/log", "application/json", body))?;

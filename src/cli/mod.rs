@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -23,6 +24,7 @@ mod forget;
 mod load;
 mod log;
 mod preview;
+mod reach;
 mod record;
 mod rejected;
 mod rekey;
@@ -170,8 +172,8 @@ fn warn(text: &str) {
 }
 
 /// The data directory, for a command that has nothing to do without a store.
-fn existing_store(config: &Config) -> Result<DataDir, Failure> {
-    let data_dir = DataDir::new(&config.agent.data_dir);
+fn existing_store(data_dir: &Path) -> Result<DataDir, Failure> {
+    let data_dir = DataDir::new(data_dir);
     if data_dir.store_path().exists() {
         return Ok(data_dir);
     }

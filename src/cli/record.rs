@@ -9,10 +9,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::connect::{Connection, Holder, holder};
-use super::load::{ConfigArgs, Loaded};
+use super::connect::Connection;
+use super::load::Loaded;
+use super::reach::{AgentArgs, Reached};
 use super::{Failure, print, small_runtime, store_limits, warn};
-use crate::agent::data_dir::{DataDir, Lock};
+use crate::agent::data_dir::Lock;
 use crate::config::Config;
 use crate::core::limits::INTAKE_BODY_BYTES_MAX;
 use crate::core::visible::one_line;
@@ -35,7 +36,7 @@ const PART_BYTES: usize = INTAKE_BODY_BYTES_MAX / 2;
     outpost record --batch events.ndjson")]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArgs,
+    agent: AgentArgs,
     /// The event's type
     #[arg(long = "type", value_name = "TYPE", required_unless_present = "batch", conflicts_with = "batch")]
     event_type: Option<String>,
@@ -60,8 +61,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let Loaded { config, .. } = args.config.load_and_name_device()?;
-    let mut recorder = Recorder::open(config)?;
+    let mut recorder = Recorder::open(&args.agent)?;
     match &args.batch {
         Some(batch) => record_batch(&mut recorder, batch),
         None => record_one(&mut recorder, args),
@@ -315,11 +315,11 @@ enum Recorder {
 }
 
 impl Recorder {
-    fn open(config: Config) -> Result<Self, Failure> {
-        let data_dir = DataDir::new(&config.agent.data_dir);
-        match holder(&data_dir)? {
-            Holder::Agent(connection) => Ok(Self::Agent { connection, runtime: small_runtime()? }),
-            Holder::Us(lock) => {
+    fn open(args: &AgentArgs) -> Result<Self, Failure> {
+        match args.reach_or_make()? {
+            Reached::Agent(connection) => Ok(Self::Agent { connection, runtime: small_runtime()? }),
+            Reached::AtRest(_, lock) => {
+                let Loaded { config, .. } = args.config.load_and_name_device()?;
                 let store = Store::open_within(super::store_file(&config), store_limits(&config))
                     .map_err(|error| Failure::failed(&error))?;
                 let clock = Clock::new(store.counters().recorded_at);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::device::Device;
-use super::load::ConfigArgs;
+use super::reach::AgentArgs;
 use super::{Failure, print, print_json, warn};
 use crate::core::limits::REJECTED_LISTED_MAX;
 use crate::core::visible::one_line;
@@ -27,7 +27,7 @@ enum Action {
     #[command(after_help = "Example:\n  outpost rejected list --json")]
     List {
         #[command(flatten)]
-        config: ConfigArgs,
+        agent: AgentArgs,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -36,7 +36,7 @@ enum Action {
     #[command(after_help = "Example:\n  outpost rejected show 17")]
     Show {
         #[command(flatten)]
-        config: ConfigArgs,
+        agent: AgentArgs,
         /// The number that `list` shows
         id: i64,
         /// Print JSON
@@ -47,7 +47,7 @@ enum Action {
     #[command(after_help = "Example:\n  outpost rejected retry 17 18")]
     Retry {
         #[command(flatten)]
-        config: ConfigArgs,
+        agent: AgentArgs,
         #[command(flatten)]
         which: Which,
     },
@@ -55,7 +55,7 @@ enum Action {
     #[command(after_help = "Example:\n  outpost rejected drop 17 --yes")]
     Drop {
         #[command(flatten)]
-        config: ConfigArgs,
+        agent: AgentArgs,
         #[command(flatten)]
         which: Which,
         /// Do not ask
@@ -75,12 +75,11 @@ struct Which {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let open = |config: &ConfigArgs| Device::open(&config.load()?.config);
     match &args.action {
-        Action::List { config, json } => list(&open(config)?, *json),
-        Action::Show { config, id, json } => show(&open(config)?, *id, *json),
-        Action::Retry { config, which } => retry(&open(config)?, which),
-        Action::Drop { config, which, yes } => drop_all(&open(config)?, which, *yes),
+        Action::List { agent, json } => list(&Device::open(agent)?, *json),
+        Action::Show { agent, id, json } => show(&Device::open(agent)?, *id, *json),
+        Action::Retry { agent, which } => retry(&Device::open(agent)?, which),
+        Action::Drop { agent, which, yes } => drop_all(&Device::open(agent)?, which, *yes),
     }
 }
 

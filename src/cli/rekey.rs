@@ -36,7 +36,7 @@ struct Change {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Loaded { config, .. } = args.config.load()?;
-    let data_dir = existing_store(&config)?;
+    let data_dir = existing_store(&config.agent.data_dir)?;
     let _lock =
         data_dir.lock().map_err(|error| Failure::because(format!("{}; stop the agent first", super::chain(&error))))?;
     let StoreFile { path, key, .. } = store_file(&config);

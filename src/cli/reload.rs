@@ -1,7 +1,6 @@
 //! `outpost reload`: has the running agent read its configuration anew.
 
-use super::connect::running;
-use super::load::{ConfigArgs, Loaded};
+use super::reach::AgentArgs;
 use super::{Failure, print, small_runtime};
 use crate::http::api::Reloaded;
 
@@ -10,13 +9,12 @@ use crate::http::api::Reloaded;
 #[command(after_help = "Example:\n  outpost reload -c /etc/outpost/agent.toml")]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArgs,
+    agent: AgentArgs,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let Loaded { config, .. } = args.config.load()?;
     let otherwise = "the agent does not run; `outpost run` reads the configuration when it starts";
-    let connection = running(&super::existing_store(&config)?, otherwise)?;
+    let connection = args.agent.running(otherwise)?;
     let Reloaded { needs_restart } = small_runtime()?.block_on(connection.reload())?;
     match needs_restart.as_slice() {
         [] => print("the new configuration holds"),

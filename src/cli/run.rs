@@ -17,6 +17,7 @@ use crate::core::tokens::Tokens;
 use crate::device::live::Live;
 use crate::device::log_level::LogLevel;
 use crate::device::logging;
+use crate::device::notices::{Area, Notices};
 use crate::device::rights;
 use crate::http::api::ReloadSender;
 use crate::http::loopback::Loopback;
@@ -65,8 +66,14 @@ pub(super) fn run_under(
     let token = data_dir.token().map_err(|error| Failure::failed(&error))?;
     let tokens = Live::new(data_dir.tokens().map_err(|error| Failure::failed(&error))?);
     let log = &config.log;
-    let (guard, log_level) = logging::start(log.level, &log.dir, log.keep_files, elsewhere)
-        .map_err(|error| Failure::because(format!("the log folder {} cannot be used: {error}", log.dir.display())))?;
+    let logging = logging::start(log.level, &log.dir, log.keep_files, elsewhere);
+    let logging = logging.map_err(|error| Failure::failed(&error))?;
+    let notices = Notices::default();
+    if let Some(error) = &logging.fault {
+        let why = format!("the folder {} cannot be used: {}", log.dir.display(), super::chain(error));
+        tracing::error!(why, "no log files are written");
+        notices.set(Area::Log, &why);
+    }
     if rights::is_root() && !sandbox {
         tracing::warn!("running as root, which the agent does not need: run it as a user of its own");
     }
@@ -77,11 +84,12 @@ pub(super) fn run_under(
         .build()
         .map_err(|error| Failure::failed(&error))?;
     let args = args.clone();
-    let start = Start { args, config, data_dir: data_dir.clone(), device_id, token, tokens, log_level };
+    let log_level = logging.level.clone();
+    let start = Start { args, config, data_dir: data_dir.clone(), device_id, token, tokens, log_level, notices };
     let result = runtime.block_on(async { start.run(sandbox.then_some(sandbox_listen), orders()).await });
     data_dir.withdraw();
     drop(lock);
-    drop(guard);
+    drop(logging);
     result
 }
 
@@ -94,6 +102,7 @@ struct Start {
     token: SecretString,
     tokens: Live<Tokens>,
     log_level: LogLevel,
+    notices: Notices,
 }
 
 impl Start {
@@ -115,7 +124,7 @@ impl Start {
         });
         let (changes, reload) = self.start_reloader(&endpoint, sandbox_address, told_to_reload);
         let store_file = super::store_file(&self.config);
-        let Self { args, config, data_dir, device_id, token, tokens, log_level } = self;
+        let Self { args, config, data_dir, device_id, token, tokens, log_level, notices } = self;
         let announced = endpoint.clone();
         let greeting = greeting(&endpoint, &data_dir, sandbox_address.map(|address| (address, &args)));
         let ready = || {
@@ -137,6 +146,7 @@ impl Start {
             settings: settings(config),
             reload: Some(reload),
             log_level: Some(log_level),
+            notices,
         };
         let result =
             agent::run(options, listeners, changes, stop, ready).await.map_err(|error| Failure::failed(&error));
@@ -160,6 +170,7 @@ impl Start {
             data_dir: self.data_dir.clone(),
             tokens: self.tokens.clone(),
             log_level: self.log_level.clone(),
+            notices: self.notices.clone(),
             changes,
             endpoint: sandbox.map(|address| format!("http://{address}")),
             agent: self.config.agent.clone(),

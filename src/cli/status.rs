@@ -3,13 +3,10 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use super::connect::running;
 use super::device::Device;
-use super::load::{ConfigArgs, Loaded};
+use super::reach::AgentArgs;
 use super::watch::Watch;
-use super::{Failure, existing_store, print, print_json, small_runtime};
-use crate::agent::data_dir::DataDir;
-use crate::config::Config;
+use super::{Failure, print, print_json, small_runtime};
 use crate::core::visible::one_line;
 use crate::http::page::PageCode;
 use crate::inspect::status::{BatchView, EventCounts, RouteCount, Status, StoreCounts};
@@ -23,7 +20,7 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 #[command(after_help = "Example:\n  outpost status --watch")]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArgs,
+    agent: AgentArgs,
     /// Show it anew every second, until Ctrl-C
     #[arg(long)]
     watch: bool,
@@ -36,15 +33,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let Loaded { config, .. } = args.config.load()?;
     if args.open {
-        return open(&existing_store(&config)?);
+        return open(&args.agent);
     }
     if args.watch && !args.json {
-        return watch(&config);
+        return watch(&args.agent);
     }
     loop {
-        let status = Device::open(&config)?.status()?;
+        let status = Device::open(&args.agent)?.status()?;
         if args.json { print_json(&status) } else { print(&table(&status)) }?;
         if !args.watch {
             return Ok(());
@@ -54,7 +50,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Shows it anew every second, until Ctrl-C.
-fn watch(config: &Config) -> Result<(), Failure> {
+fn watch(agent: &AgentArgs) -> Result<(), Failure> {
     let is_terminal = io::stdout().is_terminal();
     let mut watch = Watch::new();
     let mut stdout = io::stdout();
@@ -62,7 +58,7 @@ fn watch(config: &Config) -> Result<(), Failure> {
         let _ = write!(stdout, "\x1b[2J");
     }
     loop {
-        let status = Device::open(config)?.status()?;
+        let status = Device::open(agent)?.status()?;
         watch.look(&status, Instant::now());
         let text = if is_terminal { watch.screen(&status) } else { watch.line(&status) };
         // Whoever read it went away.
@@ -74,9 +70,9 @@ fn watch(config: &Config) -> Result<(), Failure> {
 }
 
 /// Prints a link to the page.
-fn open(data_dir: &DataDir) -> Result<(), Failure> {
+fn open(agent: &AgentArgs) -> Result<(), Failure> {
     let otherwise = "the agent does not run, and so shows no page; start it with `outpost run`";
-    let connection = running(data_dir, otherwise)?;
+    let connection = agent.running(otherwise)?;
     let code: PageCode =
         small_runtime()?.block_on(connection.post("/v1/page-codes", "application/json", String::new()))?;
     print(&format!(

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::connect::{Holder, holder};
-use super::load::{ConfigArgs, Loaded};
+use super::load::ConfigArgs;
 use super::{Failure, print, small_runtime, warn};
 use crate::agent::data_dir::{DataDir, DataDirError, new_token};
 use crate::core::timestamp::Timestamp;
@@ -93,8 +93,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let Loaded { config, .. } = args.config.load()?;
-    let data_dir = DataDir::new(&config.agent.data_dir);
+    let data_dir = DataDir::new(&args.config.agent()?.data_dir);
     if let Command::List { json } = &args.command {
         return list(&data_dir, *json);
     }

@@ -1,7 +1,7 @@
 //! `outpost verify`: a profile here and in Target, attribute by attribute.
 
 use super::device::Device;
-use super::load::{ConfigArgs, Loaded};
+use super::reach::AgentArgs;
 use super::{Failure, print, print_json};
 use crate::core::identity::Identity;
 use crate::core::visible::one_line;
@@ -12,7 +12,7 @@ use crate::inspect::verify::Verification;
 #[command(after_help = "Example:\n  outpost verify third_party_id:123456")]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArgs,
+    agent: AgentArgs,
     /// Whose profile, such as third_party_id:123456 or pc_id:1368007744041-575948.01_00
     identity: Identity,
     /// Send again what has not arrived
@@ -24,8 +24,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let Loaded { config, .. } = args.config.load()?;
-    let verification = Device::open(&config)?.verify(&args.identity, args.resend)?;
+    let verification = Device::open(&args.agent)?.verify(&args.identity, args.resend)?;
     if args.json { print_json(&verification) } else { print(&text(&verification)) }
 }
 

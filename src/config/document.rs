@@ -13,7 +13,7 @@ use jiff::Span;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::layers::lay;
+use super::layers::{is_section, lay};
 use super::sources::{Place, Sources};
 
 /// One thing that is wrong in a configuration, and where.
@@ -26,7 +26,7 @@ pub struct Problem {
 }
 
 /// All that is wrong in a configuration, in the order of its sources and their lines; at least one problem.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
 impl fmt::Display for Problems {
@@ -40,6 +40,35 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+impl Problems {
+    /// Adds what another check found.
+    pub fn add(&mut self, found: Result<(), Self>) {
+        self.0.extend(found.err().into_iter().flat_map(|problems| problems.0));
+    }
+
+    /// Nothing, or all of them.
+    ///
+    /// # Errors
+    /// Itself, if it holds any.
+    pub fn into_result(self) -> Result<(), Self> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+
+    /// One problem, with what stands under these sections and this key; else with the file that the others are laid over.
+    pub(super) fn of_setting(sources: &Sources, path: &[&str], message: String) -> Self {
+        let (table, _) = lay(sources);
+        let mut at = 0;
+        let mut inner = Some(table.get_ref());
+        for name in path {
+            let found = inner.and_then(|table| table.iter().find(|(key, _)| key.get_ref() == name));
+            let Some((key, value)) = found else { break };
+            at = if is_section(value, sources) { key.span().start } else { value.span().start };
+            inner = value.get_ref().as_table();
+        }
+        Self(vec![Problem { place: sources.place(at), message }])
+    }
+}
 
 /// Sources that are being read.
 pub(super) struct Document<'a> {

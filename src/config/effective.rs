@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::layers::{are_sections, is_section, lay};
-use super::secret;
+use super::secret_places;
 use super::sources::{Origin, Place, Sources};
 
 impl Sources {
@@ -16,7 +16,8 @@ impl Sources {
     #[must_use]
     pub fn effective(&self) -> String {
         let (table, _) = lay(self);
-        let mut listing = Listing { sources: self, secrets: secret::spans(table.get_ref()), text: String::new() };
+        let mut listing =
+            Listing { sources: self, secrets: secret_places::spans(table.get_ref()), text: String::new() };
         listing.table(&[], table.get_ref());
         listing.text.trim_start().to_owned()
     }
@@ -66,7 +67,7 @@ impl Listing<'_> {
         let shown = match (value.get_ref(), &origin) {
             // There it may stand without quotes.
             (DeValue::String(text), Origin::Variable(_)) if !self.secrets.contains(&span) => format!("{text:?}"),
-            _ => secret::without_comments(&secret::cut(
+            _ => secret_places::without_comments(&secret_places::cut(
                 self.sources.text(span.clone()),
                 span.start,
                 self.secrets.clone(),

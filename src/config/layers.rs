@@ -10,6 +10,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::secret_places;
 use super::sources::{Source, Sources};
 
 type Value<'a> = Spanned<DeValue<'a>>;
@@ -41,15 +42,17 @@ fn read(source: &Source) -> (DeTable<'_>, Vec<toml::de::Error>) {
             (table.into_inner(), errors)
         }
         Some(path) => {
-            let (value, errors) = variable(&source.text);
+            let (value, errors) = variable(&source.text, secret_places::is_secret(&path));
             (nested(path, value, source.text.len()), errors)
         }
     }
 }
 
-/// The value of a variable: TOML where it begins as a list, a table or a text in quotes does, and else a text.
-fn variable(text: &str) -> (Value<'_>, Vec<toml::de::Error>) {
-    if text.starts_with(['[', '{', '"', '\'']) {
+/// The value of a variable: TOML where it begins as a list, a table or a text in quotes does, and else a text. A secret may
+/// begin as anything: it is TOML only where it says where the secret is kept.
+fn variable(text: &str, is_secret: bool) -> (Value<'_>, Vec<toml::de::Error>) {
+    let is_toml = if is_secret { secret_places::is_source(text) } else { text.starts_with(['[', '{', '"', '\'']) };
+    if is_toml {
         return DeValue::parse_recoverable(text);
     }
     (Spanned::new(0..text.len(), DeValue::String(Cow::Borrowed(text))), Vec::new())

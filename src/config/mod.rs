@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::adobe::ClientOptions;
+use crate::adobe::{Client, ClientOptions};
 use crate::core::mapping::Mappings;
 use crate::core::tokens::Callers;
 use crate::device::rights;
@@ -27,14 +27,15 @@ mod mappings;
 mod places;
 mod privacy;
 mod secret;
+mod secret_places;
 mod sections;
 mod sources;
 
 pub use document::{Problem, Problems};
 pub use examples::Example;
-pub use places::{default_data_dir, default_path};
+pub use places::{default_data_dir, default_environment, default_path};
 pub use privacy::read_key;
-pub use secret::without_secrets;
+pub use secret_places::without_secrets;
 pub use sources::{Origin, Place, Sources};
 
 /// Where the intake listens unless told otherwise.
@@ -125,12 +126,16 @@ pub struct LogConfig {
 }
 
 impl Config {
-    /// What `[agent]` says, whatever is wrong with it or elsewhere.
-    #[must_use]
-    pub fn agent(sources: &Sources) -> AgentConfig {
+    /// What `[agent]` says, whatever is wrong in other sections.
+    ///
+    /// # Errors
+    /// [`Problems`] of this section, and of what is no TOML.
+    pub fn agent(sources: &Sources) -> Result<AgentConfig, Problems> {
         let document = document::Document::new(sources);
         let table = document.parse();
-        sections::agent(&document::Table::new(&document, "", &table))
+        let agent = sections::agent(&document::Table::new(&document, "", &table));
+        document.finish()?;
+        Ok(agent)
     }
 
     /// Reads a configuration. `device_id` gives the device's name, as configured or as kept in the data directory, for
@@ -164,5 +169,15 @@ impl Config {
             mappings: Arc::new(Mappings::new(mappings, privacy.rules)),
             examples,
         })
+    }
+
+    /// Sets up the client that sends, with the files and secrets as they are now; nothing is sent. Without it an agent records
+    /// and sends nothing.
+    ///
+    /// # Errors
+    /// [`Problems`]: the setting that is in the way.
+    pub fn check_client(&self, sources: &Sources) -> Result<(), Problems> {
+        let checked = Client::new(&self.target.client).map(|_| ());
+        checked.map_err(|error| Problems::of_setting(sources, error.setting.path(), error.to_string()))
     }
 }

@@ -11,6 +11,12 @@ pub fn default_path() -> PathBuf {
     program_data().join("agent.toml")
 }
 
+/// The file of variables that the service's unit reads.
+#[must_use]
+pub fn default_environment() -> PathBuf {
+    default_path().with_file_name("environment")
+}
+
 /// Where data is kept unless told otherwise.
 #[must_use]
 pub fn default_data_dir() -> PathBuf {

@@ -14,6 +14,7 @@ use super::secret;
 use crate::core::mapping::PrivacyRules;
 use crate::core::mapping::expression::Engine;
 use crate::core::mapping::hash::{Encoding, HashKey, HashRule, Normalisation};
+use crate::device::secret::Secret;
 
 /// Shortest key. Units: bytes. Limits: 256 bits, the output of SHA-256, as RFC 2104 advises.
 const KEY_BYTES_MIN: usize = 32;
@@ -64,7 +65,7 @@ pub fn read_key(path: &Path) -> Result<SecretSlice<u8>, String> {
     let words = || {
         format!("the file {} holds no key: it is {KEY_BYTES_MIN} bytes or more, in hex or base64url", path.display())
     };
-    decode_key(&secret::of_file(path)?).ok_or_else(words)
+    decode_key(&Secret::File(path.to_owned()).read()?).ok_or_else(words)
 }
 
 /// The bytes of a key, unless it is too short or of another spelling.

@@ -82,7 +82,7 @@ pub(super) fn target(top: &Table<'_, '_>) -> Option<TargetConfig> {
     let client_code = section.required_text("client_code").and_then(|text| client_code(&section, &text));
     let endpoint = section.text("endpoint").map(|text| endpoint(&section, &text));
     let forwarding = forwarding(&section);
-    let token = secret::token(&section, "token");
+    let token = secret::source(&section, "token");
     let resend_after = section.duration("resend_after", Duration::from_secs(60)..RESEND_AFTER_MAX);
     let (updates_per_day, reads_per_day) = section.table("quota").map_or((None, None), |quota| {
         let updates = quota.integer("updates_per_day", 1..UPDATES_PER_DAY_MAX + 1);
@@ -245,9 +245,9 @@ fn http(section: Option<Table<'_, '_>>) -> Http {
 }
 
 fn proxy(section: &Table<'_, '_>) -> Option<ProxyOptions> {
-    let url = secret::read(section, "proxy");
+    let url = secret::source(section, "proxy");
     let user = section.text("proxy_user");
-    let password = secret::read(section, "proxy_password");
+    let password = secret::source(section, "proxy_password");
     let exceptions = section.text("no_proxy");
     let needs_url = user.is_some() || password.is_some() || exceptions.is_some();
     if url.is_none() && needs_url && section.value("proxy").is_none() {

@@ -34,28 +34,36 @@ pub fn nowhere_else() -> Elsewhere {
     None
 }
 
-/// Starts logging. Lines that wait are written when the guard is dropped.
+/// Logging that has begun. Lines that wait are written when it is dropped.
+pub struct Logging {
+    _guard: Option<WorkerGuard>,
+    /// The level of lines.
+    pub level: LogLevel,
+    /// Why no files are written, if so: then lines go to stderr alone.
+    pub fault: Option<io::Error>,
+}
+
+/// Starts logging.
 ///
 /// # Errors
-/// When the folder cannot be made or written to.
-pub fn start(level: Level, dir: &Path, keep_files: usize, elsewhere: Elsewhere) -> io::Result<(WorkerGuard, LogLevel)> {
-    make_dirs(dir, 0o755)?;
-    let files = RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix("outpost")
-        .filename_suffix("log")
-        .max_log_files(keep_files)
-        .build(dir)
-        .map_err(io::Error::other)?;
-    let (files, guard) = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES_MAX).finish(files);
+/// When it has been started before.
+pub fn start(level: Level, dir: &Path, keep_files: usize, elsewhere: Elsewhere) -> io::Result<Logging> {
+    let (files, fault) = match files(dir, keep_files) {
+        Ok(files) => (Some(files), None),
+        Err(error) => (None, Some(error)),
+    };
+    let non_blocking = |files| NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES_MAX).finish(files);
+    let (files, guard) = files.map(non_blocking).unzip();
     let (to_files_filter, files_level) = reload::Layer::new(is_ours(level));
     let (to_stderr_filter, stderr_level) = reload::Layer::new(is_ours(level));
-    let to_files = fmt::layer()
-        .fmt_fields(fields())
-        .with_ansi(false)
-        .with_target(false)
-        .with_writer(files)
-        .with_filter(to_files_filter);
+    let to_files = files.map(|files| {
+        fmt::layer()
+            .fmt_fields(fields())
+            .with_ansi(false)
+            .with_target(false)
+            .with_writer(files)
+            .with_filter(to_files_filter)
+    });
     let to_stderr = fmt::layer()
         .fmt_fields(fields())
         .with_ansi(io::stderr().is_terminal())
@@ -73,7 +81,19 @@ pub fn start(level: Level, dir: &Path, keep_files: usize, elsewhere: Elsewhere) 
         let _ = files_level.reload(is_ours(level));
         let _ = stderr_level.reload(is_ours(level));
     };
-    Ok((guard, LogLevel::new(level, set)))
+    Ok(Logging { _guard: guard, level: LogLevel::new(level, set), fault })
+}
+
+/// A file a day in a folder.
+fn files(dir: &Path, keep_files: usize) -> io::Result<RollingFileAppender> {
+    make_dirs(dir, 0o755)?;
+    RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("outpost")
+        .filename_suffix("log")
+        .max_log_files(keep_files)
+        .build(dir)
+        .map_err(io::Error::other)
 }
 
 /// Has the message and the fields of a line say on that line what others wrote.

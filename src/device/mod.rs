@@ -10,6 +10,10 @@ pub mod rights;
 
 pub mod listener;
 
+pub mod environment;
+
+pub mod secret;
+
 pub mod dir;
 
 pub mod supervisor;
@@ -17,6 +21,8 @@ pub mod supervisor;
 pub mod pulse;
 
 pub mod live;
+
+pub mod notices;
 
 pub mod metrics;
 

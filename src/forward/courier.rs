@@ -152,7 +152,7 @@ impl Forwarder {
 
     /// Has everything started that is due now, and says when to look again if nothing happens before.
     fn start(&mut self) -> Option<Instant> {
-        if self.core.link().state() == LinkState::Paused && self.errands.client.refresh_token() {
+        if self.core.link().state() == LinkState::Paused && self.errands.client.refresh_credentials() {
             self.take(Input::TokenChanged);
         }
         loop {
@@ -161,9 +161,10 @@ impl Forwarder {
             self.tell();
             match action {
                 Action::Wait(until) => {
-                    let token = (self.core.link().state() == LinkState::Paused && self.errands.client.has_token_file())
-                        .then(|| moment.elapsed + TOKEN_INTERVAL);
-                    let until = until.into_iter().chain(token).min();
+                    let credentials = (self.core.link().state() == LinkState::Paused
+                        && self.errands.client.can_change())
+                    .then(|| moment.elapsed + TOKEN_INTERVAL);
+                    let until = until.into_iter().chain(credentials).min();
                     return until.map(|until| self.clock.instant(until));
                 }
                 action => self.begin(action, moment.quota),

@@ -7,6 +7,7 @@ use crate::core::forwarding::route::Route;
 use crate::core::timestamp::Timestamp;
 use crate::core::verdict::{Level, Verdict};
 use crate::device::metrics::Number;
+use crate::device::notices::Notice;
 use crate::intake::kinds::KindViews;
 use crate::store::{BatchHead, Counters, KeptStore, Totals};
 
@@ -29,6 +30,12 @@ pub struct Status {
     pub link: String,
     pub link_reason: Option<String>,
     pub link_since: String,
+    /// Why nothing can be sent with what is configured in `[target]`, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_set_up: Option<String>,
+    /// What is not as it is configured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<Notice>,
     pub events: EventCounts,
     pub pending: PendingCounts,
     pub delivered: DeliveredCounts,

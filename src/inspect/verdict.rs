@@ -5,6 +5,7 @@ use super::status::{DamagedStore, Status};
 use crate::core::forwarding::link::LinkState;
 use crate::core::verdict::{Level, Verdict};
 use crate::core::words::capitalised;
+use crate::device::notices::Notice;
 use crate::intake::folder::FolderView;
 use crate::intake::view::{Shown, Trouble};
 
@@ -12,6 +13,8 @@ use crate::intake::view::{Shown, Trouble};
 pub(super) fn judge(status: &Status) -> Verdict {
     let mut findings: Vec<Finding> =
         [store(status), agent(status), link(status), clock(status)].into_iter().flatten().collect();
+    let notice = |notice: &Notice| Finding::new(Level::Attention, notice.text.as_str(), notice.what_to_do.as_str());
+    findings.extend(status.notices.iter().map(notice));
     findings.extend(intake(status));
     findings.extend(
         [rejected(status), age(status), salvage(status), reads(status), mappings(status)].into_iter().flatten(),
@@ -104,6 +107,12 @@ fn link(status: &Status) -> Option<Finding> {
     let kept = "Nothing is lost: what is recorded waits, and goes out by itself.";
     if !status.is_running {
         None
+    } else if let Some(why) = &status.not_set_up {
+        let what_to_do = format!(
+            "Correct it: the agent notices a file that changes by itself; after a change of the configuration run `outpost \
+             reload`. {kept}"
+        );
+        Some(Finding::new(Level::Attention, format!("Nothing can be sent to Adobe Target: {why}"), what_to_do))
     } else if is(LinkState::Offline) {
         let what_to_do = format!(
             "Check this device's network, and ask the network's owner whether Adobe Target is let through. {kept}"

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use outpost::adobe::TokenSource;
 use outpost::config::{Config, Sources, StoreConfig};
 use outpost::core::forwarding::route::{Mode, RouteRules};
+use outpost::device::secret::Secret;
 use outpost::forward::ForwarderRules;
 
 use crate::support::write_private;
@@ -170,13 +170,14 @@ fn secrets_come_from_a_file_and_are_never_shown() {
     write_private(&path, "s3cret\n");
     let with = |source: &str| parse(&format!("[target]\nclient_code = \"acme\"\ntoken = {source}"));
     let config = with(&format!("{{ file = '{}' }}", path.display())).unwrap();
-    assert!(matches!(config.target.client.token.as_ref().unwrap(), TokenSource::File(found) if *found == path));
+    assert!(matches!(config.target.client.token.as_ref().unwrap(), Secret::File(found) if *found == path));
     let text = with("'s3cret'").unwrap();
     assert!(!format!("{text:?}").contains("s3cret"));
     assert!(!format!("{config:?}").contains("s3cret"));
-    let missing = with("{ env = \"OUTPOST_TEST_NO_SUCH_VARIABLE\" }").map(|_| ()).unwrap_err();
+    let missing = "[target]\nclient_code = \"acme\"\ntoken = { env = \"OUTPOST_TEST_NO_SUCH_VARIABLE\" }";
+    let unset = parse(missing).unwrap().check_client(&Sources::of_text(Path::new("agent.toml"), missing)).unwrap_err();
     assert_eq!(
-        missing,
+        unset.to_string(),
         "agent.toml:3:9: token in [target]: the environment variable OUTPOST_TEST_NO_SUCH_VARIABLE is not set"
     );
     assert!(with("{ }").is_err() && with("7").is_err());

@@ -6,13 +6,14 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use outpost::adobe::{Outcome, Refused, TokenSource};
+use outpost::adobe::{Outcome, Refused};
 use outpost::core::forwarding::link::{Link, LinkState};
 use outpost::core::forwarding::quota::{Quota, QuotaTime};
 use outpost::core::forwarding::route::Mode;
 use outpost::core::identity::IdentityKind;
 use outpost::core::timestamp::Timestamp;
 use outpost::device::clock::Clock;
+use outpost::device::secret::Secret;
 use outpost::forward::core::{Action, BatchCame, Core, CoreParts, Input, Moment};
 use outpost::forward::{ForwarderRules, ForwarderSettings};
 use outpost::inspect::status::Status;
@@ -583,7 +584,7 @@ async fn after_a_new_token_a_total_is_read_before_it_is_sent() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");
     write_private(&path, "old");
-    let token = Some(TokenSource::File(path.clone()));
+    let token = Some(Secret::File(path.clone()));
     let fixture = Setup { token, faults: "401", ..setup() }.start().await;
     visit(&fixture, "7", "visits", "11");
     fixture.agent.record(&used("1", "7", "Lund", 1.0)).await;

@@ -53,10 +53,11 @@ fn mappings_of_all_files_hold_and_their_names_differ() {
             "[[mapping]]\nname = \"{name}\"\nevent = \"x\"\nidentity = {{ pc_id = \"data.p\" }}\nset = {{ a = \"data.a\" }}\n"
         )
     };
-    let config = Config::parse(&laid(&[&mapping("visit")]), |_| String::new());
+    let sources = laid(&[&mapping("visit")]);
+    let config = Config::parse(&sources, |_| String::new()).unwrap();
     // The token of the base is not there, and that is all.
     assert_eq!(
-        config.unwrap_err().to_string(),
+        config.check_client(&sources).unwrap_err().to_string(),
         "agent.toml:4:9: token in [target]: the environment variable NOT_SET is not set"
     );
     let sources = laid(&["[target]\ntoken = \"t\"\n", &mapping("visit")]);

@@ -29,6 +29,7 @@ mod lines;
 mod merging;
 mod model;
 mod network_faults;
+mod not_set_up;
 mod numbers;
 mod openapi;
 mod outage;

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use outpost::adobe::{Pin, ProxyOptions, TlsOptions};
 use outpost::core::forwarding::route::Mode;
+use outpost::device::secret::Secret;
 use outpost::forward::ForwarderRules;
 use rcgen::{CertificateParams, CertifiedKey, KeyPair, PublicKeyData, date_time_ymd};
 use rustls::ServerConfig;
@@ -338,9 +339,9 @@ async fn a_proxy_is_told_who_we_are_and_hosts_that_are_excepted_do_without_it() 
     })
     .await;
     let options = |exceptions: &str| ProxyOptions {
-        url: SecretString::from(format!("http://{proxy}")),
+        url: Secret::Text(SecretString::from(format!("http://{proxy}"))),
         user: Some("kiosk".to_owned()),
-        password: Some(SecretString::from("s3cret")),
+        password: Some(Secret::Text(SecretString::from("s3cret"))),
         exceptions: Some(exceptions.to_owned()),
     };
     let dir = tempfile::tempdir().unwrap();

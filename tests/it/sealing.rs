@@ -197,7 +197,7 @@ fn a_key_may_come_from_the_environment_or_from_systemd() {
     assert_eq!(check("{ credential = \"store-key\" }", &[("CREDENTIALS_DIRECTORY", here)]), "");
     insta::assert_snapshot!(check("{ credential = \"store-key\" }", &[]), @"agent.toml:23:7: key in [store]: there is no credential store-key, since systemd has not started this; add LoadCredential=store-key:… to the unit");
     insta::assert_snapshot!(check("{ credential = \"../store-key\" }", &[("CREDENTIALS_DIRECTORY", here)]), @"agent.toml:23:7: key in [store]: a credential has a plain name, as in LoadCredential= of the unit");
-    insta::assert_snapshot!(check("{ env = \"A\", file = \"b\" }", &[]), @r#"agent.toml:23:7: key in [store]: it is one of a text, { env = "NAME" }, { file = "path" }, { credential = "name" } of systemd or { dpapi = "path" } of Windows"#);
+    insta::assert_snapshot!(check("{ env = \"A\", file = \"b\" }", &[]), @r#"agent.toml:23:7: key in [store] must be one of a text, { env = "NAME" }, { file = "path" }, { credential = "name" } of systemd or { dpapi = "path" } of Windows"#);
     #[cfg(not(windows))]
     insta::assert_snapshot!(check("{ dpapi = \"store.key\" }", &[]), @"agent.toml:23:7: key in [store]: dpapi is there on Windows alone; use file, env or credential");
 }

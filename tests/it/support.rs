@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outpost::adobe::{ClientOptions, ProxyOptions, TlsOptions, TokenSource};
+use outpost::adobe::{ClientOptions, ProxyOptions, TlsOptions};
 use outpost::agent::{self, AgentOptions, Change, Listeners, Settings};
 use outpost::config::{Config, Sources};
 use outpost::core::forwarding::route::{Mode, RouteRules};
@@ -13,6 +13,8 @@ use outpost::core::identity::IdentityKind;
 use outpost::core::mapping::Mappings;
 use outpost::core::tokens::{Callers, NamedToken, Right, Tokens};
 use outpost::device::live::Live;
+use outpost::device::notices::Notices;
+use outpost::device::secret::Secret;
 use outpost::forward::ForwarderRules;
 use outpost::http::server::ServerOptions;
 use outpost::inspect::status::Status;
@@ -80,7 +82,7 @@ pub struct Setup {
     pub unknown: Unknown,
     pub connections: usize,
     pub timeout: Duration,
-    pub token: Option<TokenSource>,
+    pub token: Option<Secret>,
     pub forwarding: ForwarderRules,
     pub reads_per_day: u64,
     pub tls: TlsOptions,
@@ -260,6 +262,7 @@ impl Running {
             },
             reload: None,
             log_level: None,
+            notices: Notices::default(),
         };
         let (stop, stopped) = watch::channel(false);
         let (changes, changed) = mpsc::channel(1);

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use outpost::adobe::TokenSource;
 use outpost::core::forwarding::route::{Mode, RouteRules};
 use outpost::core::identity::IdentityKind;
+use outpost::device::secret::Secret;
 use outpost::forward::ForwarderRules;
 use outpost::inspect::status::Status;
 use outpost::sandbox::exchange::LoggedRequest;
@@ -446,7 +446,7 @@ async fn a_token_that_was_reset_pauses_the_link_until_its_file_changes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("target.token");
     write_private(&path, "old\n");
-    let fixture = Setup { token: Some(TokenSource::File(path.clone())), ..setup() }.start().await;
+    let fixture = Setup { token: Some(Secret::File(path.clone())), ..setup() }.start().await;
     learn(&fixture, "7");
     fixture.sandbox.target().token = Some("old".to_owned());
     fixture.agent.record(&used("1", "7", "Lund", 1.0)).await;

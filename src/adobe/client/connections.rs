@@ -14,7 +14,7 @@ use super::explain::explain;
 use super::options::{ClientOptions, builder};
 use super::received::{Exchange, Received, date, fetched, receive, submitted, told};
 use crate::adobe::bulk::{self, BatchOutcome, BatchStatus};
-use crate::adobe::error::ClientError;
+use crate::adobe::error::{ClientError, Setting};
 use crate::adobe::fetch::{self, Reply};
 use crate::adobe::outcome::{Outcome, classify, classify_with};
 use crate::adobe::token::Token;
@@ -44,38 +44,25 @@ pub(super) struct Connections {
     update: Url,
     pub(super) token: Option<Token>,
     timeout: Duration,
-    pub(super) metrics: Metrics,
-    pub(super) options: ClientOptions,
-    /// What the files of TLS held.
-    pub(super) fingerprint: [u8; 32],
+    metrics: Metrics,
 }
 
 impl Connections {
     pub(super) fn new(options: &ClientOptions, metrics: Metrics) -> Result<Self, ClientError> {
-        // First: what changes from now on is seen as a change.
-        let fingerprint = options.tls.fingerprint();
         let mut builder = builder(options)?;
         // Plain HTTP to loopback needs none of the system's certificates, which cost a megabyte to read.
         builder = match options.endpoint.starts_with("http://") {
             true => builder.tls_certs_only([]),
             false => builder.tls_backend_preconfigured(options.tls.config()?),
         };
-        let http = builder.build().map_err(ClientError::Setup)?;
-        let endpoint = Url::parse(&options.endpoint).map_err(|_| ClientError::Endpoint)?;
-        let update = endpoint.join(&single::path(&options.client_code)).map_err(|_| ClientError::Endpoint)?;
+        let http = builder.build();
+        let http = http.map_err(|error| Setting::System.error(format!("no HTTP client: {error}")))?;
+        let wrong = |_| Setting::Endpoint.error("it must be a URL such as https://gateway.example");
+        let endpoint = Url::parse(&options.endpoint).map_err(wrong)?;
+        let update = endpoint.join(&single::path(&options.client_code)).map_err(wrong)?;
         let token = options.token.as_ref().map(Token::new).transpose()?;
         let client_code = options.client_code.as_str().into();
-        Ok(Self {
-            http,
-            endpoint,
-            client_code,
-            update,
-            token,
-            timeout: options.timeout,
-            metrics,
-            options: options.clone(),
-            fingerprint,
-        })
+        Ok(Self { http, endpoint, client_code, update, token, timeout: options.timeout, metrics })
     }
 
     fn measure<T>(

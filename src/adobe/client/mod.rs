@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use tokio::sync::mpsc;
 
 use super::bulk::{BatchOutcome, BatchStatus};
-use super::error::ClientError;
+use super::error::{ClientError, Setting};
 use super::fetch::Reply;
 use super::outcome::Outcome;
 use super::token::Token;
@@ -27,11 +27,37 @@ pub(super) use options::builder;
 pub use received::Exchange;
 
 /// A client of Target with kept-alive connections. Cheap to clone; all clones change together when it is set up anew.
+///
+/// One that cannot be set up sends nothing, and answers [`Outcome::NotSetUp`]: what stands in the way of forwarding must
+/// not keep a device from recording.
 #[derive(Clone, Debug)]
-pub struct Client(Arc<RwLock<Arc<Connections>>>);
+pub struct Client(Arc<RwLock<Arc<Setup>>>);
 
 /// A client that is set up, and does not hold yet.
-pub struct Prepared(Connections);
+pub struct Prepared(Setup);
+
+/// How it is set up now.
+#[derive(Debug)]
+struct Setup {
+    options: ClientOptions,
+    metrics: Metrics,
+    /// What the files held that connections are made with.
+    fingerprint: [u8; 32],
+    connections: Result<Connections, ClientError>,
+}
+
+impl Setup {
+    fn new(options: &ClientOptions, metrics: Metrics) -> Self {
+        // First: what changes from now on is seen as a change.
+        let fingerprint = options.fingerprint();
+        let connections = Connections::new(options, metrics.clone());
+        Self { options: options.clone(), metrics, fingerprint, connections }
+    }
+
+    fn connections(&self) -> Result<&Connections, Outcome> {
+        self.connections.as_ref().map_err(|error| Outcome::NotSetUp(error.to_string()))
+    }
+}
 
 impl Client {
     /// Sets the client up; nothing is sent.
@@ -39,23 +65,33 @@ impl Client {
     /// # Errors
     /// [`ClientError`], which names the file or the setting.
     pub fn new(options: &ClientOptions) -> Result<Self, ClientError> {
-        Self::measured(options, Metrics::new())
+        let client = Self::measured(options, Metrics::new());
+        client.fault().map_or(Ok(client), Err)
     }
 
-    /// As [`Self::new`], with its requests measured.
-    ///
-    /// # Errors
-    /// As for [`Self::new`].
-    pub fn measured(options: &ClientOptions, metrics: Metrics) -> Result<Self, ClientError> {
-        Ok(Self(Arc::new(RwLock::new(Arc::new(Connections::new(options, metrics)?)))))
+    /// Sets the client up as far as that is possible, with its requests measured.
+    #[must_use]
+    pub fn measured(options: &ClientOptions, metrics: Metrics) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(Setup::new(options, metrics)))))
+    }
+
+    /// Returns why it is not set up, if so.
+    #[must_use]
+    pub fn fault(&self) -> Option<ClientError> {
+        self.now().connections.as_ref().err().cloned()
     }
 
     /// Makes ready how Target is reached with other options; nothing changes.
     ///
     /// # Errors
-    /// As for [`Self::new`].
+    /// As for [`Self::new`], where it is set up now: it must not become worse.
     pub fn prepare(&self, options: &ClientOptions) -> Result<Prepared, ClientError> {
-        Ok(Prepared(Connections::new(options, self.now().metrics.clone())?))
+        let now = self.now();
+        let next = Setup::new(options, now.metrics.clone());
+        match &next.connections {
+            Err(error) if now.connections.is_ok() => Err(error.clone()),
+            _ => Ok(Prepared(next)),
+        }
     }
 
     /// Has what was made ready hold, for all clones. What is on its way comes to its end as it began.
@@ -70,29 +106,52 @@ impl Client {
         (now.options.client_code.clone(), now.options.endpoint.clone())
     }
 
-    fn now(&self) -> Arc<Connections> {
+    fn now(&self) -> Arc<Setup> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the token again where it stands in a file. Tells whether it is another one now.
+    /// Reads the token again where it may be another one, or sets a client up that was not. Tells whether requests are made
+    /// in another way now.
     #[must_use]
-    pub fn refresh_token(&self) -> bool {
-        self.now().token.as_ref().is_some_and(Token::refresh)
+    pub fn refresh_credentials(&self) -> bool {
+        let now = self.now();
+        match &now.connections {
+            Ok(connections) => connections.token.as_ref().is_some_and(Token::refresh),
+            Err(error) if !self.may_be_set_up(&now, error) => false,
+            Err(_) => {
+                let next = Setup::new(&now.options, now.metrics.clone());
+                let is_set_up = next.connections.is_ok();
+                self.install(Prepared(next));
+                is_set_up
+            }
+        }
     }
 
-    /// Returns whether the token can change while the agent runs.
-    #[must_use]
-    pub fn has_token_file(&self) -> bool {
-        self.now().token.as_ref().is_some_and(Token::is_file)
+    /// Returns whether what stood in the way may be out of it: setting up for nothing costs more than a look.
+    fn may_be_set_up(&self, now: &Setup, error: &ClientError) -> bool {
+        match error.setting {
+            Setting::Token => now.options.token.as_ref().is_some_and(|token| Token::new(token).is_ok()),
+            Setting::System => true,
+            _ => now.fingerprint != now.options.fingerprint(),
+        }
     }
 
-    /// Sets all clones up anew if a certificate or a key has changed in its file. Tells whether that was so.
+    /// Returns whether credentials can change while the agent runs.
+    #[must_use]
+    pub fn can_change(&self) -> bool {
+        let now = self.now();
+        now.connections.as_ref().map_or(true, |now| now.token.as_ref().is_some_and(Token::can_change))
+    }
+
+    /// Sets all clones up anew if a certificate, a key or a secret of the proxy has changed in its file. Tells whether that was
+    /// so.
     ///
     /// # Errors
     /// As for [`Self::new`]; then nothing changes.
     pub fn refresh_certificates(&self) -> Result<bool, ClientError> {
         let now = self.now();
-        if now.fingerprint == now.options.tls.fingerprint() {
+        // One that is not set up tries that again by itself.
+        if now.connections.is_err() || now.fingerprint == now.options.fingerprint() {
             return Ok(false);
         }
         self.install(self.prepare(&now.options)?);
@@ -101,27 +160,42 @@ impl Client {
 
     /// Sends one single update, and reads the answer as far as it is needed.
     pub async fn send(&self, body: String) -> Exchange<Outcome> {
-        self.now().send(body).await
+        match self.now().connections() {
+            Ok(now) => now.send(body).await,
+            Err(outcome) => Exchange::unsent(outcome),
+        }
     }
 
     /// Sends one call of the Delivery API in a session.
     pub async fn deliver(&self, session: &str, body: String) -> Exchange<Outcome> {
-        self.now().deliver(session, body).await
+        match self.now().connections() {
+            Ok(now) => now.deliver(session, body).await,
+            Err(outcome) => Exchange::unsent(outcome),
+        }
     }
 
     /// Reads one profile.
     pub async fn fetch(&self, identity: &Identity) -> Exchange<Reply> {
-        self.now().fetch(identity).await
+        match self.now().connections() {
+            Ok(now) => now.fetch(identity).await,
+            Err(outcome) => Exchange::unsent(Reply::Failed(outcome)),
+        }
     }
 
     /// Submits the file of a batch, of so many bytes.
     pub async fn submit(&self, version: i64, bytes: u64, chunks: mpsc::Receiver<Bytes>) -> Exchange<BatchOutcome> {
-        self.now().submit(version, bytes, chunks).await
+        match self.now().connections() {
+            Ok(now) => now.submit(version, bytes, chunks).await,
+            Err(outcome) => Exchange::unsent(BatchOutcome::Failed(outcome)),
+        }
     }
 
     /// Asks how a batch stands, under the path and query that its submission gave; with details, what failed is listed.
     pub async fn batch_status(&self, path: &str, has_details: bool) -> Exchange<Result<BatchStatus, Outcome>> {
-        self.now().batch_status(path, has_details).await
+        match self.now().connections() {
+            Ok(now) => now.batch_status(path, has_details).await,
+            Err(outcome) => Exchange::unsent(Err(outcome)),
+        }
     }
 }
 

@@ -1,14 +1,16 @@
 //! What the client needs to know, and the HTTP client of it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
+use sha2::{Digest, Sha256};
 
 use super::resolver::Resolver;
 use crate::adobe::error::ClientError;
 use crate::adobe::proxy::ProxyOptions;
 use crate::adobe::tls::TlsOptions;
-use crate::adobe::token::TokenSource;
+use crate::device::secret::Secret;
 
 /// The part of a request's time that connecting may take: the rest is for the answer.
 ///
@@ -24,7 +26,7 @@ pub struct ClientOptions {
     /// The client code.
     pub client_code: String,
     /// The bearer token, where Target requires one.
-    pub token: Option<TokenSource>,
+    pub token: Option<Secret>,
     /// Time that one request may take.
     pub timeout: Duration,
     /// Requests in flight, and connections kept.
@@ -41,6 +43,17 @@ impl ClientOptions {
     pub fn host(&self) -> String {
         let url = Url::parse(&self.endpoint).ok();
         url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// What tells whether a file has changed that a connection is made with. They are small, and times of files are not to
+    /// be relied on. The token is no part of it: it changes without a new connection.
+    pub(super) fn fingerprint(&self) -> [u8; 32] {
+        let secrets = self.proxy.iter().flat_map(|proxy| std::iter::once(&proxy.url).chain(&proxy.password));
+        let mut hasher = Sha256::new();
+        for path in self.tls.files().map(PathBuf::as_path).chain(secrets.filter_map(Secret::file)) {
+            hasher.update(std::fs::read(path).unwrap_or_default());
+        }
+        hasher.finalize().into()
     }
 }
 
@@ -59,7 +72,7 @@ pub(in crate::adobe) fn builder(options: &ClientOptions) -> Result<reqwest::Clie
         .dns_resolver(Resolver)
         .no_proxy();
     if let Some(proxy) = &options.proxy {
-        builder = builder.proxy(proxy.proxy()?);
+        builder = builder.proxy(proxy.proxy(&options.endpoint)?);
     }
     Ok(builder)
 }

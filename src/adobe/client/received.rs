@@ -21,6 +21,13 @@ pub struct Exchange<T> {
     pub date: Option<Timestamp>,
 }
 
+impl<T> Exchange<T> {
+    /// What stands for the answer to a request that was not sent.
+    pub(super) const fn unsent(answer: T) -> Self {
+        Self { answer, date: None }
+    }
+}
+
 /// The head of an answer, and as much of its body as is needed.
 pub(super) struct Received {
     pub(super) status: u16,

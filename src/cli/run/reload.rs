@@ -18,6 +18,7 @@ use crate::config::{AgentConfig, Config, LogConfig};
 use crate::core::tokens::Tokens;
 use crate::device::live::Live;
 use crate::device::log_level::LogLevel;
+use crate::device::notices::{Area, Notices};
 use crate::http::api::{NotReloaded, Reloaded};
 use crate::intake::kinds::Kinds;
 
@@ -30,6 +31,7 @@ pub(super) struct Reloader {
     pub(super) data_dir: DataDir,
     pub(super) tokens: Live<Tokens>,
     pub(super) log_level: LogLevel,
+    pub(super) notices: Notices,
     pub(super) changes: mpsc::Sender<Change>,
     /// Where updates go in the place of what is configured: to the embedded sandbox.
     pub(super) endpoint: Option<String>,
@@ -76,9 +78,20 @@ impl Reloader {
 
     async fn reload(&mut self) -> Result<Reloaded, NotReloaded> {
         // First, since a token that was taken back is to be so whatever the configuration says.
-        let tokens = self.data_dir.tokens().map_err(|error| NotReloaded::Tokens(crate::cli::chain(&error)))?;
+        let tokens = self.data_dir.tokens().map_err(|error| crate::cli::chain(&error));
+        let tokens = self.told(Area::Tokens, tokens).map_err(NotReloaded::Tokens)?;
         self.tokens.replace(tokens);
-        self.reload_configuration().await.map_err(NotReloaded::Configuration)
+        let reloaded = self.reload_configuration().await;
+        self.told(Area::Configuration, reloaded).map_err(NotReloaded::Configuration)
+    }
+
+    /// Has it shown as long as it is so what could not be reloaded.
+    fn told<T>(&self, area: Area, reloaded: Result<T, String>) -> Result<T, String> {
+        match &reloaded {
+            Ok(_) => self.notices.clear(area),
+            Err(why) => self.notices.set(area, why),
+        }
+        reloaded
     }
 
     async fn reload_configuration(&mut self) -> Result<Reloaded, String> {

@@ -359,6 +359,6 @@ fn signal(outcome: &Outcome) -> Signal {
         Outcome::Failing(reason) | Outcome::Lost(reason) => Signal::Failing(reason.clone()),
         Outcome::Unreachable(reason) => Signal::Unreachable(reason.clone()),
         Outcome::Foreign(reason) => Signal::Foreign(reason.clone()),
-        Outcome::Unauthorized(reason) => Signal::Unauthorized(reason.clone()),
+        Outcome::Unauthorized(reason) | Outcome::NotSetUp(reason) => Signal::Unauthorized(reason.clone()),
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use super::Books;
 use crate::adobe::{Client, ClientOptions};
 use crate::core::mapping::Mappings;
+use crate::device::notices::Notices;
 use crate::forward::shown::{Bounds, LinkView, PendingAtStart, ProfileWaits, ReadQuota, RouteCounts};
 use crate::inspect::Unanswered;
 use crate::inspect::verify::Verifier;
@@ -44,6 +45,8 @@ pub struct Running {
     pub waits: ProfileWaits,
     /// Told when somebody wants it tried now.
     pub try_now: Arc<Notify>,
+    /// What is not as it is configured.
+    pub notices: Notices,
 }
 
 /// A store at rest, and what is configured for it.

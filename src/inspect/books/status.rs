@@ -8,6 +8,7 @@ use crate::core::limits::EVENT_TIME_AHEAD_MAX;
 use crate::core::timestamp::Timestamp;
 use crate::core::verdict::Verdict;
 use crate::device::clock::Clock;
+use crate::device::notices::Notice;
 use crate::forward::shown::LinkView;
 use crate::inspect::status::{
     BatchView, DamagedStore, DeliveredCounts, EventCounts, PendingCounts, QuotaCounts, ReadCounts, RejectedCounts,
@@ -31,6 +32,8 @@ struct Present {
     intake: KindViews,
     /// Why new events are refused.
     refuses: Option<String>,
+    not_set_up: Option<String>,
+    notices: Vec<Notice>,
     /// Requests that count as made, since whoever had reserved them has ended.
     abandoned: u64,
 }
@@ -44,7 +47,8 @@ impl Books {
         let (counters, now) = (self.counters()?, self.clock.now());
         let pending = self.pending(counters)?;
         let (totals, bounds) = (counters.totals, self.bounds.now());
-        let Present { link, uptime, routes, intake, refuses, abandoned } = self.present(totals, now);
+        let Present { link, uptime, routes, intake, refuses, not_set_up, notices, abandoned } =
+            self.present(totals, now);
         let quota_now = self.quota_clock.at(self.clock.elapsed());
         let reader = self.reader();
         let (rejected_events, rejected_updates) = reader.count_rejected()?;
@@ -61,6 +65,8 @@ impl Books {
             link: link.state.name().to_owned(),
             link_reason: link.reason,
             link_since: link.since.to_string(),
+            not_set_up,
+            notices,
             events: EventCounts::from(&counters),
             pending: pending_counts(&reader, pending, now)?,
             delivered: DeliveredCounts::from(&totals),
@@ -117,6 +123,8 @@ impl Books {
                 routes: agent.route_counts.counted().into_iter().map(RouteCount::from).collect(),
                 intake: agent.intake.now(),
                 refuses: self.refuses(),
+                not_set_up: agent.client.fault().map(|error| error.to_string()),
+                notices: agent.notices.now(),
                 abandoned: 0,
             },
             Keeper::Nobody(_) => {
@@ -127,6 +135,8 @@ impl Books {
                     routes: Vec::new(),
                     intake: KindViews::default(),
                     refuses: None,
+                    not_set_up: None,
+                    notices: Vec::new(),
                     abandoned: u64::try_from(totals.quota_reserved).unwrap_or(0),
                 }
             }
