@@ -8,6 +8,9 @@ use secrecy::ExposeSecret;
 use super::error::{ClientError, Setting};
 use crate::device::secret::Secret;
 
+/// What is said of characters that no header can carry.
+const NOT_ASCII: &str = "it holds characters that no token has; it must be plain ASCII";
+
 /// A token as a header.
 #[derive(Debug)]
 pub(super) struct Token {
@@ -44,8 +47,7 @@ fn read(source: &Secret) -> Result<HeaderValue, ClientError> {
         return Err(Setting::Token.error(words));
     }
     let header = HeaderValue::try_from(format!("Bearer {token}"));
-    let mut header =
-        header.map_err(|_| Setting::Token.error("it holds characters that no token has; it must be plain ASCII"))?;
+    let mut header = header.map_err(|_| Setting::Token.error(NOT_ASCII))?;
     header.set_sensitive(true);
     Ok(header)
 }
@@ -60,6 +62,8 @@ fn wrong(token: &str) -> Option<&'static str> {
         Some("it stands in quotes; it must be the token alone")
     } else if first.eq_ignore_ascii_case("bearer") || first.eq_ignore_ascii_case("authorization:") {
         Some("it begins with the words of a header; it must be the token alone")
+    } else if !token.is_ascii() {
+        Some(NOT_ASCII)
     } else if !rest.is_empty() {
         Some("it holds a space or a line break; it must be the token alone")
     } else {

@@ -1,6 +1,6 @@
 //! `outpost check`: validates the configuration, runs its examples, and shows what holds and where it comes from.
 
-use super::load::{ConfigArgs, Loaded, report};
+use super::load::{ConfigArgs, Loaded, report, warn_of_variables};
 use super::{Failure, print, warn};
 use crate::adobe::proxy;
 use crate::config::{Config, Problems};
@@ -20,6 +20,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     problems.add(config.check_client(&sources));
     problems.into_result().map_err(|problems| report(&problems))?;
     warn_of_proxies(&config);
+    warn_of_variables();
     if config.target.forwarding.late_after.is_none() {
         let mut totals: Vec<&str> = config.mappings.shared_totals().collect();
         totals.sort_unstable();

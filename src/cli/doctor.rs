@@ -15,6 +15,7 @@ use crate::core::limits::EVENT_TIME_AHEAD_MAX;
 use crate::core::verdict;
 use crate::core::visible::one_line;
 use crate::device::clock::Clock;
+use crate::device::machine;
 use crate::device::rights::is_root;
 use crate::inspect::status::{DamagedStore, Status};
 use crate::inspect::verdict::for_support;
@@ -99,6 +100,7 @@ fn examine(args: &Args) -> Result<Vec<Finding>, Failure> {
     } else {
         findings.push(Finding::new("store", Level::Warn, "there is none yet; start the agent with `outpost run`"));
     }
+    findings.push(machine(&config));
     findings.push(user());
     findings.push(service());
     // Read again, since the network takes the configuration apart.
@@ -114,6 +116,19 @@ fn examine(args: &Args) -> Result<Vec<Finding>, Failure> {
             .write(path)?;
     }
     Ok(findings)
+}
+
+/// Whether a copy of this disk would have the device's name.
+fn machine(config: &Config) -> Finding {
+    let finding = |level, detail| Finding::new("machine", level, detail);
+    match (&config.agent.device_id, machine::id()) {
+        (Some(_), _) => finding(Level::Ok, "named by device_id in [agent]"),
+        (None, Some(_)) => finding(Level::Ok, "known by its machine-id"),
+        (None, None) => finding(
+            Level::Warn,
+            "its system has no machine-id that lasts: a copy of this disk would have the same name; set device_id in [agent]",
+        ),
+    }
 }
 
 /// Whether this user has more rights than the agent needs.

@@ -11,6 +11,7 @@ use crate::agent::data_dir::{DataDir, DeviceId};
 use crate::config::{AgentConfig, Config, Problems, Sources, default_environment, default_path};
 use crate::device::disk::is_mounted;
 use crate::device::environment;
+use crate::device::machine;
 use crate::device::supervisor::{self, News};
 
 /// The configuration of `--sandbox` without a file.
@@ -161,12 +162,19 @@ impl ConfigArgs {
     }
 }
 
+/// Says which variables of the environment were meant for the configuration, and are no part of it.
+pub(super) fn warn_of_variables() {
+    for (name, meant) in Sources::misspelled(environment::variables().into_keys()) {
+        warn(&format!("the variable {name} is no part of the configuration; if it is meant to be, name it {meant}"));
+    }
+}
+
 /// The device's name: as configured, else as kept, else made now.
 pub(super) fn device_id(agent: &AgentConfig) -> Result<String, Failure> {
     match &agent.device_id {
         Some(name) => Ok(name.clone()),
         None => {
-            let machine_id = machine_uid::get().ok();
+            let machine_id = machine::id();
             let id = DataDir::new(&agent.data_dir).device_id(machine_id.as_deref());
             let DeviceId { name, is_cloned } = id.map_err(|error| Failure::failed(&error))?;
             if is_cloned {

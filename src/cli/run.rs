@@ -1,5 +1,6 @@
 //! `outpost run`: the agent in the foreground.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -59,6 +60,7 @@ pub(super) fn run_under(
 ) -> Result<(), Failure> {
     let ConfigArgs { sandbox, sandbox_listen, .. } = *args;
     args.wait_for_disk()?;
+    load::warn_of_variables();
     let Loaded { config, .. } = args.load_and_name_device()?;
     let device_id = load::device_id(&config.agent)?;
     let data_dir = DataDir::new(&config.agent.data_dir);
@@ -230,20 +232,25 @@ pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr
         let address = listener.local_addr()?;
         Ok((listener, address))
     };
-    bound.await.map_err(|error: std::io::Error| {
-        Failure::because(format!(
-            "cannot listen on {address}: {error}; is another outpost running, or another program there?"
-        ))
-    })
+    bound.await.map_err(|error: std::io::Error| cannot_listen(address, &error, "another address"))
 }
 
 /// Binds the address of the intake, and the other one that `localhost` may lead to.
 async fn bind_intake(address: SocketAddr) -> Result<Loopback, Failure> {
-    Loopback::bind(address).await.map_err(|(address, error)| {
-        Failure::because(format!(
-            "cannot listen on {address}: {error}; is another outpost running, or another program there?"
-        ))
-    })
+    let bound = Loopback::bind(address).await;
+    bound.map_err(|(address, error)| cannot_listen(address, &error, "listen in [intake.http]"))
+}
+
+/// Why nobody can be served there; `setting` says where the address is set.
+fn cannot_listen(address: SocketAddr, error: &std::io::Error, setting: &str) -> Failure {
+    let advice = match error.kind() {
+        ErrorKind::AddrInUse => {
+            format!("another program listens there, perhaps another outpost: end it, or set {setting}")
+        }
+        ErrorKind::PermissionDenied => format!("this user may not: set {setting} to a port of 1024 or more"),
+        _ => format!("set {setting} to a loopback address of this device, such as 127.0.0.1:7717"),
+    };
+    Failure::because(format!("cannot listen on {address}: {error}; {advice}"))
 }
 
 /// What a person sees who started the agent. The token is in its file alone: what is typed here others see, and it may guard a

@@ -137,6 +137,6 @@ mod tests {
         );
         let sources = Sources::of_text(std::path::Path::new("10-install.toml"), &args("ac\"me\n", "").drop_in());
         let problems = Config::parse(&sources, |_| String::new()).expect_err("it is no client code").to_string();
-        assert!(problems.starts_with("10-install.toml:3:15: client_code in [target] has letters"), "{problems}");
+        assert!(problems.starts_with("10-install.toml:3:15: client_code in [target] must be letters"), "{problems}");
     }
 }

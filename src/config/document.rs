@@ -158,8 +158,8 @@ impl<'d, 'a> Table<'d, 'a> {
 
     pub(super) fn wrong_kind(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
         let message = match self.name.as_str() {
-            "" => format!("{key} is {expected}, not {}", kind(value.get_ref())),
-            name => format!("{key} in {name} is {expected}, not {}", kind(value.get_ref())),
+            "" => format!("{key} must be {expected}, not {}", kind(value.get_ref())),
+            name => format!("{key} in {name} must be {expected}, not {}", kind(value.get_ref())),
         };
         self.report(value.span(), message);
     }
@@ -181,7 +181,7 @@ impl<'d, 'a> Table<'d, 'a> {
         let word = words.into_iter().find(|word| word == text.get_ref());
         if word.is_none() {
             let known = words.map(|word| format!("\"{word}\"")).join(" or ");
-            self.report(text.span(), format!("{key} in {} is {known}", self.name));
+            self.report(text.span(), format!("{key} in {} must be {known}; found \"{}\"", self.name, text.get_ref()));
         }
         word
     }
@@ -192,7 +192,10 @@ impl<'d, 'a> Table<'d, 'a> {
         match text.get_ref().as_bytes() {
             [byte] if byte.is_ascii() => Some(*byte),
             _ => {
-                self.report(text.span(), format!("{key} in {} is one character, such as \";\" or \"\\t\"", self.name));
+                self.report(
+                    text.span(),
+                    format!("{key} in {} must be one character, such as \";\" or \"\\t\"", self.name),
+                );
                 None
             }
         }
@@ -210,7 +213,7 @@ impl<'d, 'a> Table<'d, 'a> {
     pub(super) fn path(&self, key: &'static str) -> Option<PathBuf> {
         let text = self.text(key)?;
         if text.get_ref().is_empty() {
-            self.report(text.span(), format!("{key} in {} is empty", self.name));
+            self.report(text.span(), format!("{key} in {} must be a path, and is empty", self.name));
             return None;
         }
         Some(PathBuf::from(text.into_inner()))
@@ -220,7 +223,8 @@ impl<'d, 'a> Table<'d, 'a> {
         let value = self.value(key)?;
         let number = match (value.get_ref().as_integer(), self.of_variable(value)) {
             (Some(integer), _) => u64::from_str_radix(integer.as_str(), integer.radix()).ok(),
-            (None, Some(text)) => text.parse().ok(),
+            // As TOML has them: the digits may be in groups.
+            (None, Some(text)) => text.trim().replace('_', "").parse().ok(),
             (None, None) => {
                 self.wrong_kind(key, value, "a whole number");
                 return None;
@@ -228,7 +232,9 @@ impl<'d, 'a> Table<'d, 'a> {
         };
         let number = number.filter(|number| allowed.contains(number));
         if number.is_none() {
-            let message = format!("{key} in {} is from {} to {}", self.name, allowed.start, allowed.end - 1);
+            let (least, most, found) = (allowed.start, allowed.end - 1, self.document.sources.text(value.span()));
+            let message =
+                format!("{key} in {} must be a whole number from {least} to {most}; found {found}", self.name);
             self.report(value.span(), message);
         }
         number
@@ -237,12 +243,26 @@ impl<'d, 'a> Table<'d, 'a> {
     pub(super) fn duration(&self, key: &'static str, allowed: Range<Duration>) -> Option<Duration> {
         let text = self.text(key)?;
         let Some(duration) = parse_duration(text.get_ref()) else {
-            self.report(text.span(), format!("{key} in {} is a duration such as \"30s\" or \"5m\"", self.name));
+            self.report(
+                text.span(),
+                format!(
+                    "{key} in {} must be a duration such as \"30s\" or \"5m\"; found \"{}\"",
+                    self.name,
+                    text.get_ref()
+                ),
+            );
             return None;
         };
         if !allowed.contains(&duration) {
             let (least, most) = (allowed.start, allowed.end);
-            self.report(text.span(), format!("{key} in {} is at least {least:?} and below {most:?}", self.name));
+            self.report(
+                text.span(),
+                format!(
+                    "{key} in {} must be at least {least:?} and below {most:?}; found {}",
+                    self.name,
+                    text.get_ref()
+                ),
+            );
             return None;
         }
         Some(duration)
@@ -263,12 +283,22 @@ impl<'d, 'a> Table<'d, 'a> {
     pub(super) fn size(&self, key: &'static str, allowed: RangeInclusive<u64>) -> Option<u64> {
         let text = self.text(key)?;
         let Ok(ByteSize(bytes)) = text.get_ref().parse() else {
-            self.report(text.span(), format!("{key} in {} is a size such as \"64KiB\" or \"1GiB\"", self.name));
+            self.report(
+                text.span(),
+                format!(
+                    "{key} in {} must be a size such as \"64KiB\" or \"1GiB\"; found \"{}\"",
+                    self.name,
+                    text.get_ref()
+                ),
+            );
             return None;
         };
         if !allowed.contains(&bytes) {
             let (least, most) = (ByteSize(*allowed.start()), ByteSize(*allowed.end()));
-            self.report(text.span(), format!("{key} in {} is from {least} to {most}", self.name));
+            self.report(
+                text.span(),
+                format!("{key} in {} must be from {least} to {most}; found {}", self.name, text.get_ref()),
+            );
             return None;
         }
         Some(bytes)

@@ -43,9 +43,13 @@ fn listen(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<SocketAddr> {
     let address: Option<SocketAddr> = text.get_ref().parse().ok();
     match address {
         Some(address) if address.ip().is_loopback() => return Some(address),
-        Some(_) => section
-            .report(text.span(), "listen in [intake.http] is a loopback address: nothing else may reach the intake"),
-        None => section.report(text.span(), "listen in [intake.http] is an address such as 127.0.0.1:7717"),
+        _ => section.report(
+            text.span(),
+            format!(
+                "listen in [intake.http] must be a loopback address such as 127.0.0.1:7717; found {}",
+                text.get_ref()
+            ),
+        ),
     }
     None
 }
@@ -57,7 +61,7 @@ fn origins(section: &Table<'_, '_>) -> Vec<String> {
         if origin.as_deref() == Some(*text.get_ref()) {
             origins.push(text.into_inner().to_owned());
         } else {
-            section.report(text.span(), "an origin is a scheme and a host, as in https://kiosk.acme.example");
+            section.report(text.span(), "an origin must be a scheme and a host, as in https://kiosk.acme.example");
         }
     }
     origins

@@ -27,12 +27,38 @@ pub(super) fn lay(sources: &Sources) -> (Spanned<DeTable<'_>>, Vec<Fault>) {
         let begin = source.begin;
         let fault = |error: toml::de::Error| {
             let span = error.span().unwrap_or(0..0);
-            (span.start + begin..span.end + begin, error.message().to_owned())
+            let hint = hint(&source.text, span.start, error.message());
+            (span.start + begin..span.end + begin, format!("{}{hint}", error.message()))
         };
         faults.extend(errors.into_iter().map(fault));
         over(&mut all, moved(table, begin), sources);
     }
     (Spanned::new(0..0, all), faults)
+}
+
+/// What somebody probably meant who wrote what is no TOML.
+fn hint(text: &str, at: usize, message: &str) -> String {
+    let before = &text[..text.floor_char_boundary(at)];
+    let begin = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[begin..].lines().next().unwrap_or_default();
+    if line.contains(['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}']) {
+        return "; quotes must be straight, as in \"acme\"".to_owned();
+    }
+    if message.contains("escape") && line.contains('\\') {
+        return "; a path of Windows must stand in single quotes, as in 'C:\\Outpost'".to_owned();
+    }
+    if !message.contains("duplicate") {
+        return String::new();
+    }
+    let is_header = line.trim_start().starts_with('[');
+    let name = |line: &str| match is_header {
+        true => line.split('#').next().unwrap_or_default().replace(' ', ""),
+        false => line.split('=').next().unwrap_or_default().trim().to_owned(),
+    };
+    let earlier: Vec<(usize, &str)> = before[..begin].lines().enumerate().collect();
+    let in_section = earlier.iter().rev().take_while(|(_, line)| is_header || !line.trim_start().starts_with('['));
+    let first = in_section.filter(|(_, other)| name(other) == name(line)).last();
+    first.map_or_else(String::new, |(index, _)| format!("; the first is in line {}", index + 1))
 }
 
 fn read(source: &Source) -> (DeTable<'_>, Vec<toml::de::Error>) {

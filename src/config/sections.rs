@@ -52,7 +52,10 @@ pub(super) fn agent(top: &Table<'_, '_>) -> AgentConfig {
     let device_id = section.text("device_id").and_then(|text| {
         let is_valid = is_device_id(text.get_ref());
         if !is_valid {
-            section.report(text.span(), "device_id has 1 to 64 letters, digits, dots, hyphens and underscores");
+            section.report(
+                text.span(),
+                "device_id in [agent] must be 1 to 64 letters, digits, dots, hyphens and underscores",
+            );
         }
         is_valid.then(|| text.into_inner().to_owned())
     });
@@ -60,7 +63,7 @@ pub(super) fn agent(top: &Table<'_, '_>) -> AgentConfig {
     if let (Some(disk), Some(text)) = (&data_disk, section.text("data_disk"))
         && !data_dir.starts_with(disk)
     {
-        section.report(text.span(), "data_disk in [agent] is where the disk is mounted that data_dir is on");
+        section.report(text.span(), "data_disk in [agent] must be where the disk is mounted that data_dir is on");
     }
     section.finish();
     AgentConfig { data_dir, device_id, data_disk }
@@ -114,8 +117,10 @@ fn client_code(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<String> 
         && code.chars().all(|next| next.is_ascii_alphanumeric() || next == '-')
         && !code.starts_with('-');
     if !is_valid {
-        let message =
-            format!("client_code in [target] has letters, digits and hyphens, as in {}", single::endpoint("acme"));
+        let message = format!(
+            "client_code in [target] must be letters, digits and hyphens, as acme in {}",
+            single::endpoint("acme")
+        );
         section.report(text.span(), message);
     }
     is_valid.then(|| (*code).to_owned())
@@ -124,16 +129,16 @@ fn client_code(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<String> 
 fn endpoint(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<String> {
     let url = reqwest::Url::parse(text.get_ref()).ok();
     let problem = match &url {
-        None => Some("endpoint in [target] is a URL such as https://gateway.example"),
+        None => Some("endpoint in [target] must be a URL such as https://gateway.example"),
         Some(url) if url.scheme() == "http" && !is_loopback(url) => {
-            Some("endpoint in [target] has https; http is for loopback addresses alone")
+            Some("endpoint in [target] must begin with https://; http:// is for loopback addresses alone")
         }
-        Some(url) if !matches!(url.scheme(), "http" | "https") => Some("endpoint in [target] has https"),
+        Some(url) if !matches!(url.scheme(), "http" | "https") => Some("endpoint in [target] must begin with https://"),
         Some(url) if url.path() != "/" || url.query().is_some() || url.fragment().is_some() => {
-            Some("endpoint in [target] is a scheme and a host, without a path")
+            Some("endpoint in [target] must be a scheme and a host, without a path, such as https://gateway.example")
         }
         Some(url) if !url.username().is_empty() || url.password().is_some() => {
-            Some("endpoint in [target] holds no credentials; use token")
+            Some("endpoint in [target] must hold no credentials; use token")
         }
         Some(_) => None,
     };
@@ -177,7 +182,7 @@ fn mode(section: &Table<'_, '_>) -> Option<Mode> {
     let mode = Mode::ALL.into_iter().find(|mode| mode.name() == *text.get_ref());
     if mode.is_none() {
         let known = Mode::ALL.map(Mode::name).join(", ");
-        section.report(text.span(), format!("unknown mode \"{}\" in [target]; there are {known}", text.get_ref()));
+        section.report(text.span(), format!("mode in [target] must be one of {known}; found \"{}\"", text.get_ref()));
     }
     mode
 }
@@ -187,7 +192,7 @@ fn creates_missing(section: &Table<'_, '_>) -> bool {
     match *text.get_ref() {
         "create" => return true,
         "send" => {}
-        _ => section.report(text.span(), "missing_profiles in [target] is \"create\" or \"send\""),
+        _ => section.report(text.span(), "missing_profiles in [target] must be \"create\" or \"send\""),
     }
     false
 }
@@ -199,7 +204,10 @@ fn verify_sample(section: &Table<'_, '_>) -> Option<f64> {
     match percent {
         Some(percent) if (0.0..=100.0).contains(&percent) => (percent > 0.0).then_some(percent / 100.0),
         _ => {
-            section.report(text.span(), "verify_sample in [target] is a part of the profiles such as \"1%\"");
+            section.report(
+                text.span(),
+                "verify_sample in [target] must be a part of the profiles, from \"0%\" to \"100%\"",
+            );
             None
         }
     }
@@ -227,7 +235,7 @@ fn http(section: Option<Table<'_, '_>>) -> Http {
         (Some(cert), Some(key)) => Some((cert, key)),
         (None, None) => None,
         _ => {
-            section.report(section.span(), "client_cert and client_key in [target.http] go together");
+            section.report(section.span(), "client_cert and client_key in [target.http] must both be set, or neither");
             None
         }
     };
@@ -236,7 +244,7 @@ fn http(section: Option<Table<'_, '_>>) -> Http {
             Some(pin) => http.tls.pins.push(pin),
             None => section.report(
                 text.span(),
-                "a pin is sha256/ and 44 characters of base64; `outpost doctor` shows the one of today",
+                "a pin must be sha256/ and 44 characters of base64; `outpost doctor` shows the one of today",
             ),
         }
     }
@@ -251,10 +259,13 @@ fn proxy(section: &Table<'_, '_>) -> Option<ProxyOptions> {
     let exceptions = section.text("no_proxy");
     let needs_url = user.is_some() || password.is_some() || exceptions.is_some();
     if url.is_none() && needs_url && section.value("proxy").is_none() {
-        section.report(section.span(), "proxy_user, proxy_password and no_proxy in [target.http] go with proxy");
+        section.report(
+            section.span(),
+            "proxy_user, proxy_password and no_proxy in [target.http] need proxy, which must be set too",
+        );
     }
     if password.is_some() && user.is_none() {
-        section.report(section.span(), "proxy_password in [target.http] goes with proxy_user");
+        section.report(section.span(), "proxy_password in [target.http] needs proxy_user, which must be set too");
     }
     let text = |text: Spanned<&str>| text.into_inner().to_owned();
     Some(ProxyOptions { url: url?, user: user.map(text), password, exceptions: exceptions.map(text) })
@@ -291,7 +302,7 @@ pub(super) fn log(top: &Table<'_, '_>, data_dir: &Path) -> LogConfig {
     if let Some(text) = section.text("level") {
         match text.get_ref().parse() {
             Ok(level) => log.level = level,
-            Err(_) => section.report(text.span(), "level in [log] is error, warn, info, debug or trace"),
+            Err(_) => section.report(text.span(), "level in [log] must be error, warn, info, debug or trace"),
         }
     }
     if let Some(dir) = section.path("dir") {

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 /// Prefix of the environment variables that override the configuration. Described in README.md, "Install".
 const PREFIX: &str = "OUTPOST_";
 
+/// The sections, as variables name them.
+const SECTIONS: [&str; 6] = ["AGENT", "TARGET", "INTAKE", "STORE", "LOG", "PRIVACY"];
+
 /// What stands between the sections and the key in the name of a variable.
 const SEPARATOR: &str = "__";
 
@@ -79,12 +82,25 @@ impl Sources {
     pub fn read(path: &Path) -> Result<Self, (PathBuf, io::Error)> {
         let mut sources = Self::default();
         for path in std::iter::once(path.to_owned()).chain(drop_ins(&path.with_extension("d"))?) {
-            match std::fs::read_to_string(&path) {
+            match std::fs::read(&path).and_then(text) {
                 Ok(text) => sources.push(Origin::File(path), text),
                 Err(error) => return Err((path, error)),
             }
         }
         Ok(sources)
+    }
+
+    /// The variables that name a section and a key with one underscore between them, which is no part of the configuration, each
+    /// with the name that was meant.
+    pub fn misspelled(variables: impl Iterator<Item = OsString>) -> Vec<(String, String)> {
+        let meant = |name: OsString| {
+            let name = name.into_string().ok()?;
+            let rest = name.strip_prefix(PREFIX).filter(|rest| !rest.contains(SEPARATOR))?;
+            let (section, key) = rest.split_once('_').filter(|(section, _)| SECTIONS.contains(section))?;
+            let meant = format!("{PREFIX}{section}{SEPARATOR}{key}");
+            Some((name, meant))
+        };
+        variables.filter_map(meant).collect()
     }
 
     /// Adds the variables that name a section and a key, such as `OUTPOST_TARGET__CLIENT_CODE`, in the order of their
@@ -165,6 +181,18 @@ impl Source {
         let name = name.strip_prefix(PREFIX)?.to_lowercase();
         Some(name.split(SEPARATOR).map(str::to_owned).collect())
     }
+}
+
+/// A file as text.
+fn text(bytes: Vec<u8>) -> io::Result<String> {
+    if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
+        return Err(io::Error::other("it is UTF-16; it must be saved as UTF-8"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        io::Error::other(format!("line {line} is not UTF-8; the file must be saved as UTF-8"))
+    })
 }
 
 /// The drop-in files of a directory, in the order of their names; none where there is no directory.

@@ -36,6 +36,22 @@ pub fn is_remote(path: &Path) -> bool {
     path.as_os_str().to_string_lossy().starts_with(r"\\")
 }
 
+/// tmpfs. Source: statfs(2).
+#[cfg(target_os = "linux")]
+const TMPFS: i128 = 0x0102_1994;
+
+/// Returns whether a path is in memory, and gone with the next start.
+#[must_use]
+pub fn is_in_memory(path: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    return rustix::fs::statfs(path).is_ok_and(|found| magic(&found) == TMPFS);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = path;
+        false
+    }
+}
+
 /// Returns whether a file system keeps who owns a file, as this machine knows its users.
 #[cfg(unix)]
 #[must_use]

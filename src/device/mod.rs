@@ -6,6 +6,8 @@ pub mod network;
 
 pub mod disk;
 
+pub mod machine;
+
 pub mod rights;
 
 pub mod listener;

@@ -96,19 +96,19 @@ fn forwarding_is_as_configured_or_as_the_contract_says() {
     let told = |line: &str| rules(line).map(|_| ()).unwrap_err();
     assert_eq!(
         told("mode = \"fast\""),
-        "agent.toml:3:8: unknown mode \"fast\" in [target]; there are single, bulk, delivery, auto"
+        "agent.toml:3:8: mode in [target] must be one of single, bulk, delivery, auto; found \"fast\""
     );
     assert_eq!(
         told("missing_profiles = \"drop\""),
-        "agent.toml:3:20: missing_profiles in [target] is \"create\" or \"send\""
+        "agent.toml:3:20: missing_profiles in [target] must be \"create\" or \"send\""
     );
     assert_eq!(
         told("verify_sample = \"all\""),
-        "agent.toml:3:17: verify_sample in [target] is a part of the profiles such as \"1%\""
+        "agent.toml:3:17: verify_sample in [target] must be a part of the profiles, from \"0%\" to \"100%\""
     );
     assert_eq!(
         told("shared_profiles = \"no\""),
-        "agent.toml:3:19: shared_profiles in [target] is true or false, not a text"
+        "agent.toml:3:19: shared_profiles in [target] must be true or false, not a text"
     );
 }
 
@@ -119,10 +119,13 @@ fn sizes_have_units_and_bounds() {
     assert_eq!(store("max_size = \"64MiB\"").unwrap().max_bytes, 64 << 20);
     assert_eq!(store("min_free_disk = \"0B\"").unwrap().min_free_disk_bytes, 0);
     let told = |line: &str| store(line).map(|_| ()).unwrap_err();
-    assert_eq!(told("max_size = \"1KiB\""), "agent.toml:4:12: max_size in [store] is from 4.0 MiB to 1.0 TiB");
+    assert_eq!(
+        told("max_size = \"1KiB\""),
+        "agent.toml:4:12: max_size in [store] must be from 4.0 MiB to 1.0 TiB; found 1KiB"
+    );
     assert_eq!(
         told("max_size = \"much\""),
-        "agent.toml:4:12: max_size in [store] is a size such as \"64KiB\" or \"1GiB\""
+        "agent.toml:4:12: max_size in [store] must be a size such as \"64KiB\" or \"1GiB\"; found \"much\""
     );
 }
 
@@ -130,8 +133,11 @@ fn sizes_have_units_and_bounds() {
 fn a_missing_section_a_broken_line_and_a_wrong_kind_are_told() {
     check("", "agent.toml:1:1: the section [target] with client_code is missing");
     check("[target]", "agent.toml:1:1: client_code is missing in [target]");
-    check("[target]\nclient_code = 7", "agent.toml:2:15: client_code in [target] is a text in quotes, not a number");
-    check("target = 7", "agent.toml:1:10: target is a section, not a number");
+    check(
+        "[target]\nclient_code = 7",
+        "agent.toml:2:15: client_code in [target] must be a text in quotes, not a number",
+    );
+    check("target = 7", "agent.toml:1:10: target must be a section, not a number");
     assert!(parse("[target]\nclient_code = \"acme").unwrap_err().starts_with("agent.toml:2:"));
 }
 

@@ -138,7 +138,12 @@ fn check_shows_what_holds_and_where_it_comes_from() {
     }
     let said = text(&check(&[("OUTPOST_TARGET__COLOUR", "red"), ("OUTPOST_TARGET__HTTP__CONNECTIONS", "many")]).stderr);
     assert!(said.contains("OUTPOST_TARGET__COLOUR: unknown key \"colour\" in [target]"), "{said}");
-    assert!(said.contains("OUTPOST_TARGET__HTTP__CONNECTIONS: connections in [target.http] is from 1 to 64"), "{said}");
+    assert!(
+        said.contains(
+            "OUTPOST_TARGET__HTTP__CONNECTIONS: connections in [target.http] must be a whole number from 1 to 64"
+        ),
+        "{said}"
+    );
 }
 
 /// What is shown can be used: it is one file that means the same.
@@ -178,7 +183,9 @@ fn nothing_is_written_while_the_disk_of_the_data_is_not_there() {
     let (code, said) = device.fails(&["check"]);
     assert_eq!(code, Some(2));
     assert!(
-        said.contains("agent.d/10.toml:2:13: data_disk in [agent] is where the disk is mounted that data_dir is on")
+        said.contains(
+            "agent.d/10.toml:2:13: data_disk in [agent] must be where the disk is mounted that data_dir is on"
+        )
     );
     // The root is always there.
     agent("/", &format!("{disk}/data"));

@@ -200,3 +200,48 @@ fn who_asks_an_agent_needs_neither_a_valid_target_nor_its_secrets() {
     }
     drop(agent);
 }
+
+#[test]
+fn what_is_no_configuration_is_told_with_what_was_meant() {
+    let device = Device::new();
+    std::fs::create_dir(device.dir.path().join("agent.d")).unwrap();
+    for (toml, words) in [
+        ("[log]\nlevel = \u{201c}info\u{201d}\n", "1.toml:2:9: "),
+        ("[log]\nlevel = \u{201c}info\u{201d}\n", "quotes must be straight"),
+        ("[log]\ndir = \"C:\\logs\"\n", "must stand in single quotes"),
+        ("[log]\n\n[store]\n[log]\n", "1.toml:4:2: duplicate key; the first is in line 1"),
+        ("[log]\nlevel = \"info\"\n\nlevel = \"warn\"\n", "1.toml:4:1: duplicate key; the first is in line 2"),
+        ("[intake.http]\nlisten = \"0.0.0.0:37717\"\n", "such as 127.0.0.1:7717; found 0.0.0.0:37717"),
+        ("[target.http]\nconnections = 100\n", "must be a whole number from 1 to 64; found 100"),
+    ] {
+        device.write("agent.d/1.toml", toml);
+        let said = said(&device, 2, &[]);
+        assert!(said.contains(words), "{toml}: {said}");
+    }
+    let utf16: Vec<u8> = "\u{feff}[log]\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, words) in
+        [(utf16.as_slice(), "it is UTF-16; it must be saved as UTF-8"), (b"\n#\xE4\n", "line 2 is not UTF-8")]
+    {
+        std::fs::write(device.dir.path().join("agent.d/1.toml"), bytes).unwrap();
+        let said = said(&device, 2, &[]);
+        assert!(said.contains("1.toml cannot be read") && said.contains(words), "{said}");
+    }
+    device.write("agent.d/1.toml", "\u{feff}[log]\n");
+    let variables = [("OUTPOST_TARGET_CLIENT_CODE", "other"), ("OUTPOST_TARGET__QUOTA__UPDATES_PER_DAY", "10_000")];
+    let said = said(&device, 0, &variables);
+    assert!(
+        said.contains("OUTPOST_TARGET_CLIENT_CODE is no part of the configuration")
+            && said.contains("OUTPOST_TARGET__CLIENT_CODE"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_port_that_cannot_be_had_is_told_apart() {
+    let device = Device::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    device.write("agent.toml", &config.replace("127.0.0.1:0", &taken.local_addr().unwrap().to_string()));
+    let (code, words) = device.fails(&["run"]);
+    assert!(code == Some(1) && words.contains("another program listens there"), "{words}");
+}

@@ -202,20 +202,20 @@ set = { a = "1" }
         |text: &str| Config::parse(&Sources::of_text(Path::new("agent.toml"), text), |_| String::new()).map(|_| ());
     insta::assert_snapshot!(parse(text).unwrap_err().to_string(), @r#"
     agent.toml:5:7: key in [privacy] is 32 bytes or more, in hex or base64url
-    agent.toml:6:13: keep_data in [privacy] is "mapped" or "all"
+    agent.toml:6:13: keep_data in [privacy] must be "mapped" or "all"; found "some"
     agent.toml:7:11: the expression cannot be read: column 14: unexpected input after expression; "==" compares, as in "data.store == 'Lund'"
     agent.toml:12:8: hash needs a key; set key in [privacy]
     agent.toml:18:8: hash needs a key; set key in [privacy]
     "#);
     let text = text.replace("\"abcd\"", &format!("\"{KEY}\"")).replace("consent = ", "# ");
     insta::assert_snapshot!(parse(&text).unwrap_err().to_string(), @r#"
-    agent.toml:6:13: keep_data in [privacy] is "mapped" or "all"
+    agent.toml:6:13: keep_data in [privacy] must be "mapped" or "all"; found "some"
     agent.toml:11:31: id is kept with every event, and so cannot be hidden by hash; use a field of data
     agent.toml:12:23: unknown step "upcase"; there are trim, lower, digits
     agent.toml:12:49: hash names the attribute mail, which this mapping does not change
-    agent.toml:12:85: encoding in hash of [[mapping]] "a" is "hex" or "base64url"
+    agent.toml:12:85: encoding in hash of [[mapping]] "a" must be "hex" or "base64url"; found "hexx"
     agent.toml:13:9: a hash is no number, and add needs one
     agent.toml:17:22: a pc_id is Target's own, which it would not know again as a hash
-    agent.toml:18:8: hash in [[mapping]] "b" is "hmac-sha256"
+    agent.toml:18:8: hash in [[mapping]] "b" must be "hmac-sha256"; found "md5"
     "#);
 }
