@@ -66,7 +66,7 @@ complete -c outpost -n "__fish_outpost_using_subcommand status" -l sandbox-liste
 complete -c outpost -n "__fish_outpost_using_subcommand status" -l url -d 'Ask the agent that listens there, such as http://127.0.0.1:7717; no configuration is read' -r
 complete -c outpost -n "__fish_outpost_using_subcommand status" -l token-file -d 'The file of a token of that agent, which others cannot read' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand status" -l sandbox -d 'Use the embedded Target simulator, with a configuration of its own unless one is named'
-complete -c outpost -n "__fish_outpost_using_subcommand status" -l watch -d 'Show it anew every second, until Ctrl-C'
+complete -c outpost -n "__fish_outpost_using_subcommand status" -l watch -d 'Show it anew every second, until Ctrl-C; with --json one document a line'
 complete -c outpost -n "__fish_outpost_using_subcommand status" -l json -d 'Print the document of GET /v1/status'
 complete -c outpost -n "__fish_outpost_using_subcommand status" -l open -d 'Print a link that opens the status page in a browser on this device, once'
 complete -c outpost -n "__fish_outpost_using_subcommand status" -s h -l help -d 'Print help'

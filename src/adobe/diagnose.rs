@@ -6,7 +6,7 @@ use reqwest::Url;
 use reqwest::tls::TlsInfo;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
-use super::client::{ClientOptions, builder, explain};
+use super::client::{ClientOptions, Way, builder};
 use super::error::ClientError;
 use super::tls;
 use crate::core::timestamp::Timestamp;
@@ -54,7 +54,11 @@ pub async fn issuer(options: &ClientOptions) -> Result<Option<Issuer>, String> {
     let client = builder(options).map_err(|error: ClientError| error.to_string())?;
     let client = client.timeout(TIMEOUT).tls_info(true).tls_danger_accept_invalid_certs(true);
     let client = client.build().map_err(|error| error.to_string())?;
-    let response = client.head(&options.endpoint).send().await.map_err(|error| explain(&error).reason())?;
+    let response = client.head(&options.endpoint).send().await;
+    let response = match response {
+        Ok(response) => response,
+        Err(error) => return Err(Way::new(options).explain(&error).await.reason()),
+    };
     let info = response.extensions().get::<TlsInfo>();
     Ok(info.and_then(TlsInfo::peer_certificate).and_then(read))
 }

@@ -41,6 +41,37 @@ impl ProxyOptions {
         Ok(proxy.no_proxy(self.exceptions().and_then(|text| NoProxy::from_string(&hosts(&text, port)))))
     }
 
+    /// Host and port of a proxy that is reached without TLS, and the name and password that it wants.
+    pub(super) fn address(&self) -> Option<((String, u16), Option<String>)> {
+        let url = self.url.read().ok()?;
+        let url = Url::parse(url.expose_secret().trim()).ok().filter(|url| url.scheme() == "http")?;
+        let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let credentials = match &self.user {
+            Some(user) => {
+                let password = self.password.as_ref().and_then(|password| password.read().ok());
+                Some(format!("{user}:{}", password.as_ref().map_or("", |password| password.expose_secret())))
+            }
+            None if url.username().is_empty() => None,
+            None => Some(format!("{}:{}", decoded(url.username()), decoded(url.password().unwrap_or_default()))),
+        };
+        Some(((host, url.port_or_known_default()?), credentials))
+    }
+
+    /// Returns whether a host is reached without it, by its name; networks of addresses are not looked at.
+    pub(super) fn excepts(&self, url: &Url) -> bool {
+        let text = self.exceptions().unwrap_or_default();
+        let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = url.port_or_known_default();
+        entries(&text).filter_map(Exception::read).filter(|entry| entry.port.is_none() || entry.port == port).any(
+            |entry| {
+                let name = entry.host.trim_start_matches('.');
+                let is_below = host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+                entry.host == "*" || is_below
+            },
+        )
+    }
+
     fn exceptions(&self) -> Option<String> {
         let variable = |name| environment::variable(name).ok().map(|text| text.expose_secret().to_owned());
         let of_variable = || ["NO_PROXY", "no_proxy"].into_iter().find_map(variable);

@@ -32,6 +32,8 @@ pub struct Housekeeping {
     room: watch::Receiver<Room>,
     /// Until when no profile can go, on the monotonic clock.
     profiles_rest_until: Duration,
+    /// True while it was last told that events are refused.
+    refuses: bool,
 }
 
 impl Housekeeping {
@@ -39,7 +41,7 @@ impl Housekeeping {
     #[must_use]
     pub fn new(writer: Writer, store_path: PathBuf, clock: Arc<Clock>, keep_events: watch::Receiver<Duration>) -> Self {
         let room = writer.room();
-        Self { writer, store_path, clock, keep_events, room, profiles_rest_until: Duration::ZERO }
+        Self { writer, store_path, clock, keep_events, room, profiles_rest_until: Duration::ZERO, refuses: false }
     }
 
     /// Keeps house until `stop` turns true.
@@ -65,7 +67,11 @@ impl Housekeeping {
         }
     }
 
-    fn tell(&self, room: Room) {
+    fn tell(&mut self, room: Room) {
+        let refuses = matches!(room, Room::Full(_));
+        if std::mem::replace(&mut self.refuses, refuses) && !refuses {
+            tracing::info!("there is room again; events are accepted again");
+        }
         match room {
             Room::Enough => tracing::debug!("the store has room"),
             Room::Low => tracing::info!("the store is nearly full; what was delivered is purged, oldest first"),

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::reach::AgentArgs;
 use super::{Failure, print, small_runtime};
+use crate::device::log_level::FOR_MAX;
 use crate::http::api::LogDocument;
 
 /// Changes the log level of the running agent for a while
@@ -17,8 +18,16 @@ pub(super) struct Args {
     /// error, warn, info, debug or trace
     level: tracing::Level,
     /// For how long, at most 24h; then the configured level holds again
-    #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = crate::sandbox::duration)]
+    #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = time)]
     time: Duration,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let time = crate::sandbox::duration(text)?;
+    if time.is_zero() || time > FOR_MAX {
+        return Err("it must be more than 0s and at most 24h".to_owned());
+    }
+    Ok(time)
 }
 
 #[derive(Deserialize)]

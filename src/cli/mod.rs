@@ -43,7 +43,10 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("OUTPOST_COM
 
 /// Records customer events on this device, durably, and forwards them to Adobe Target.
 #[derive(Debug, Parser)]
-#[command(version = VERSION, after_help = "Example:\n  outpost run --sandbox")]
+#[command(
+    version = VERSION,
+    after_help = "Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong\n\nExample:\n  outpost run --sandbox"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -21,7 +21,7 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Args {
     #[command(flatten)]
     agent: AgentArgs,
-    /// Show it anew every second, until Ctrl-C
+    /// Show it anew every second, until Ctrl-C; with --json one document a line
     #[arg(long)]
     watch: bool,
     /// Print the document of GET /v1/status
@@ -41,9 +41,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     loop {
         let status = Device::open(&args.agent)?.status()?;
-        if args.json { print_json(&status) } else { print(&table(&status)) }?;
-        if !args.watch {
-            return Ok(());
+        match (args.json, args.watch) {
+            (false, _) => return print(&table(&status)),
+            (true, false) => return print_json(&status),
+            // One document a line, for programs that read on.
+            (true, true) => {
+                let line = serde_json::to_string(&status).map_err(|error| Failure::failed(&error))?;
+                if writeln!(io::stdout(), "{line}").is_err() {
+                    return Ok(());
+                }
+            }
         }
         std::thread::sleep(WATCH_INTERVAL);
     }

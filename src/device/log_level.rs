@@ -46,10 +46,13 @@ impl LogLevel {
         *self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the configuration say another level, which holds from now on.
+    /// Has the configuration say a level. Another one than before holds from now on; the same one leaves a level that holds for
+    /// a while as it is.
     pub fn configure(&self, level: Level) {
-        *self.0.configured.lock().unwrap_or_else(PoisonError::into_inner) = level;
-        self.change(level);
+        let before = std::mem::replace(&mut *self.0.configured.lock().unwrap_or_else(PoisonError::into_inner), level);
+        if before != level {
+            self.change(level);
+        }
     }
 
     /// Has another level hold for a while; call it within a runtime.

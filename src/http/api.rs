@@ -21,7 +21,7 @@ use super::query::{self, Parameters};
 use super::sessions::Sessions;
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::INTAKE_BODY_BYTES_MAX;
-use crate::device::log_level::LogLevel;
+use crate::device::log_level::{FOR_MAX, LogLevel};
 use crate::device::metrics::Metrics;
 use crate::inspect::books::Books;
 use crate::intake::{Answer, Intake};
@@ -241,7 +241,11 @@ async fn set_log_level(State(api): State<Arc<Api>>, body: Bytes) -> Result<Respo
     let document: LogDocument = serde_json::from_slice(&body).map_err(|error| invalid(error.to_string()))?;
     let level =
         document.level.parse().map_err(|_| invalid("a level is error, warn, info, debug or trace".to_owned()))?;
-    log_level.change_for(level, Duration::from_secs(document.for_seconds));
+    let time = Duration::from_secs(document.for_seconds);
+    if time > FOR_MAX {
+        return Err(invalid(format!("for_seconds must be at most {}; found {}", FOR_MAX.as_secs(), time.as_secs())));
+    }
+    log_level.change_for(level, time);
     Ok(json(&document))
 }
 

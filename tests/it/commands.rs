@@ -651,3 +651,55 @@ fn the_lines_to_try_name_the_configuration_and_hold_no_token() {
         assert!(line.contains("-c 'agent.toml' --sandbox --sandbox-listen 127.0.0.1:0"), "{line}");
     }
 }
+
+#[test]
+fn a_level_that_holds_for_a_while_outlasts_a_reload_and_is_bounded() {
+    let device = Device::new();
+    let agent = device.run();
+    let level = || {
+        let token = std::fs::read_to_string(device.dir.path().join("data/intake.token")).unwrap();
+        let link = device.works(&["status", "--open"]);
+        let base = reqwest::Url::parse(link.lines().next().unwrap()).unwrap().origin().ascii_serialization();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        runtime.block_on(async {
+            let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+            let answer = http.get(format!("{base}/v1/log")).bearer_auth(token.trim()).send().await.unwrap();
+            answer.json::<Value>().await.unwrap()["level"].as_str().unwrap().to_owned()
+        })
+    };
+    device.works(&["log", "debug", "--for", "10m"]);
+    device.works(&["reload"]);
+    device.works(&["token", "create", "till", "--right", "record"]);
+    assert_eq!(level(), "debug");
+    let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    device.write("agent.toml", &format!("{config}\n[log]\nlevel = \"warn\"\n"));
+    device.works(&["reload"]);
+    assert_eq!(level(), "warn");
+    for time in ["48h", "0s"] {
+        let (code, words) = device.fails(&["log", "debug", "--for", time]);
+        assert!(code == Some(2) && words.contains("at most 24h"), "{words}");
+    }
+    drop(agent);
+}
+
+#[test]
+fn a_watched_status_is_one_document_a_line() {
+    use std::io::BufRead;
+    let device = Device::new();
+    let agent = device.run();
+    let mut watching = std::process::Command::new(env!("CARGO_BIN_EXE_outpost"))
+        .args(["status", "--json", "--watch"])
+        .current_dir(device.dir.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufReader::new(watching.stdout.take().unwrap()).lines();
+    for line in lines.take(2) {
+        let status: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        assert_eq!(status["is_running"], true);
+    }
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+    drop(agent);
+}

@@ -292,7 +292,8 @@ async fn a_server_that_wants_a_certificate_gets_ours_and_its_key_is_closed_to_ot
     let tls = TlsOptions { ca_file: Some(ca.path().into()), ..TlsOptions::default() };
     let ours = TlsOptions { client_cert: Some((cert, key.clone())), ..tls.clone() };
     delivers(ours.clone(), &endpoint).await;
-    check_with(Setup { tls, ..Setup::default() }, &endpoint, "offline", "").await;
+    let words = "does not accept this device's certificate";
+    check_with(Setup { tls, ..Setup::default() }, &endpoint, "offline", words).await;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -377,7 +378,8 @@ async fn older_tls_is_refused() {
         }
     })
     .await;
-    check(&format!("https://localhost:{}", address.port()), None, "offline", "ServerDoesNotSupportTls12Or13").await;
+    check(&format!("https://localhost:{}", address.port()), None, "offline", "speaks neither TLS 1.2 nor TLS 1.3")
+        .await;
 }
 
 #[tokio::test]
@@ -409,4 +411,52 @@ async fn a_total_that_target_shows_as_nothing_that_can_be_read_is_not_overwritte
     assert_eq!((status.pending.profiles, status.link.as_str()), (1, "online"));
     assert_eq!(updates.load(Ordering::Relaxed), 0, "its sum would undo others'");
     agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_opens_no_tunnel_is_named_with_its_status() {
+    let through = |url: String| {
+        let proxy = ProxyOptions {
+            url: Secret::Text(SecretString::from(url)),
+            user: None,
+            password: None,
+            exceptions: Some(String::new()),
+        };
+        Setup { proxy: Some(proxy), ..Setup::default() }
+    };
+    for (status, words) in [
+        ("403 Forbidden", "the proxy refuses to let Target's host pass (403)"),
+        ("407 Proxy Authentication Required", "the proxy wants credentials (407)"),
+        ("502 Bad Gateway", "the proxy does not reach Target's host (502)"),
+        ("418 No", "the proxy does not let Target's host pass (it answers 418)"),
+    ] {
+        let answered = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").into_bytes();
+        let proxy = server(move |stream| answer(stream, vec![answered.clone()])).await;
+        check_with(through(format!("http://{proxy}")), "https://target.example", "blocked", words).await;
+    }
+    let unknown = through("http://proxy.invalid:3128".to_owned());
+    check_with(unknown, "https://target.example", "offline", "the name of the proxy of [target.http] is not found")
+        .await;
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let words = "no connection to the proxy of [target.http]: it is refused";
+    check_with(through(format!("http://{nobody}")), "https://target.example", "offline", words).await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_tls_is_said_without_words_of_a_library() {
+    // A proxy that shows the certificate of its own authority in the place of each host's.
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let signing_key = KeyPair::generate().unwrap();
+    let authority = CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key };
+    let (address, ca) = tls_server(authority).await;
+    let endpoint = format!("https://localhost:{}", address.port());
+    check(&endpoint, Some(ca.path()), "offline", "the certificate is not one of a server").await;
+    let plain = server(async |mut stream: TcpStream| {
+        let _ = stream.write_all(YES).await;
+        let _ = stream.shutdown().await;
+    })
+    .await;
+    let endpoint = format!("https://localhost:{}", plain.port());
+    check(&endpoint, None, "offline", "what answers does not speak TLS").await;
 }

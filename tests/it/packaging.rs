@@ -14,16 +14,46 @@ fn files() -> Vec<(PathBuf, Vec<u8>)> {
         clap_complete::generate(shell, &mut command(), "outpost", &mut script);
         files.push((Path::new("completions").join(name), script));
     }
-    let mut command = command();
+    // There are no pages of `help`, to which others would refer.
+    let mut command = without_help(command());
     command.build();
-    let pages = command.get_subcommands().filter(|it| it.get_name() != "help").cloned().collect::<Vec<_>>();
-    for page in std::iter::once(command).chain(pages) {
+    for page in all(&command) {
         let name = page.get_display_name().unwrap_or("outpost").to_owned();
         let mut text = Vec::new();
         clap_mangen::Man::new(page).title(name.clone()).render(&mut text).unwrap();
         files.push((Path::new("man").join(format!("{name}.1")), text));
     }
     files
+}
+
+fn without_help(command: clap::Command) -> clap::Command {
+    let names: Vec<String> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
+    names
+        .into_iter()
+        .fold(command.disable_help_subcommand(true), |command, name| command.mut_subcommand(name, without_help))
+}
+
+/// A command and all below it.
+fn all(command: &clap::Command) -> Vec<clap::Command> {
+    std::iter::once(command.clone())
+        .chain(command.get_subcommands().filter(|it| !it.is_hide_set()).flat_map(all))
+        .collect()
+}
+
+#[test]
+fn man_pages_refer_to_pages_that_there_are() {
+    let man = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/man");
+    let pages = std::fs::read_dir(&man).unwrap().map(|page| page.unwrap().path());
+    let mut references = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap().replace('\\', "");
+        for line in text.lines().filter(|line| line.starts_with("outpost-") && line.ends_with("(1)")) {
+            references += 1;
+            let name = line.trim_end_matches("(1)");
+            assert!(man.join(format!("{name}.1")).exists(), "{}: {line}", page.display());
+        }
+    }
+    assert!(references > 20);
 }
 
 #[test]

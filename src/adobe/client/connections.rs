@@ -10,7 +10,7 @@ use reqwest::{RequestBuilder, Url};
 use tokio::sync::mpsc;
 
 use super::chunks::{ChunkReader, FileBody};
-use super::explain::explain;
+use super::explain::Way;
 use super::options::{ClientOptions, builder};
 use super::received::{Exchange, Received, date, fetched, receive, submitted, told};
 use crate::adobe::bulk::{self, BatchOutcome, BatchStatus};
@@ -45,6 +45,8 @@ pub(super) struct Connections {
     pub(super) token: Option<Token>,
     timeout: Duration,
     metrics: Metrics,
+    /// Who is asked, for words.
+    way: Way,
 }
 
 impl Connections {
@@ -62,7 +64,16 @@ impl Connections {
         let update = endpoint.join(&single::path(&options.client_code)).map_err(wrong)?;
         let token = options.token.as_ref().map(Token::new).transpose()?;
         let client_code = options.client_code.as_str().into();
-        Ok(Self { http, endpoint, client_code, update, token, timeout: options.timeout, metrics })
+        Ok(Self {
+            http,
+            endpoint,
+            client_code,
+            update,
+            token,
+            timeout: options.timeout,
+            metrics,
+            way: Way::new(options),
+        })
     }
 
     fn measure<T>(
@@ -125,7 +136,7 @@ impl Connections {
         let begun = Instant::now();
         let exchange = match self.read_status(request).await {
             Ok(exchange) => exchange,
-            Err(error) => Exchange { answer: Err(explain(&error)), date: None },
+            Err(error) => Exchange { answer: Err(self.way.explain(&error).await), date: None },
         };
         let label = |answer: &Result<BatchStatus, Outcome>| answer.as_ref().map_or_else(Outcome::label, |_| "told");
         self.measure("batch_status", begun, &exchange, label);
@@ -180,7 +191,14 @@ impl Connections {
     }
 
     /// Fails only without an answer, or with half of one.
-    async fn exchange(&self, request: RequestBuilder, bytes_max: usize) -> Result<Received, reqwest::Error> {
-        receive(self.request(request).send().await?, bytes_max).await
+    async fn exchange(&self, request: RequestBuilder, bytes_max: usize) -> Result<Received, Outcome> {
+        let received = match self.request(request).send().await {
+            Ok(response) => receive(response, bytes_max).await,
+            Err(error) => Err(error),
+        };
+        match received {
+            Ok(received) => Ok(received),
+            Err(error) => Err(self.way.explain(&error).await),
+        }
     }
 }

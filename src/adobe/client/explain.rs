@@ -1,38 +1,111 @@
-//! Words for a request that got no answer.
+//! Words for a request that got no answer: who did not answer or refused, and what to do. Never with the URL or the body.
 
+use std::io::ErrorKind;
+
+use reqwest::Url;
+
+use super::options::ClientOptions;
 use super::resolver::NameError;
+use super::tunnel;
 use crate::adobe::outcome::Outcome;
+use crate::adobe::proxy::ProxyOptions;
 
-/// Explains to a technician why there is no answer, and never with the URL or the body.
-pub(in crate::adobe) fn explain(error: &reqwest::Error) -> Outcome {
-    if let Some(tls) = cause::<rustls::Error>(error) {
-        return Outcome::Unreachable(explain_tls(tls));
-    }
-    if cause::<NameError>(error).is_some() {
-        return Outcome::Unreachable(
-            "the name of Target's host is not found (DNS); check the network cable, the Wi-Fi and the DNS server"
-                .to_owned(),
-        );
-    }
-    if error.is_connect() && !error.is_timeout() {
-        return Outcome::Unreachable(format!("no connection to Target: {}", root_cause(error)));
-    }
-    if error.is_connect() {
-        return Outcome::Unreachable(
-            "no connection to Target in time; a firewall may drop it, or the DNS server is slow".to_owned(),
-        );
-    }
-    if error.is_timeout() {
-        return Outcome::Lost("Target did not answer in time".to_owned());
-    }
-    Outcome::Lost("the connection to Target broke off before an answer".to_owned())
+/// Who is asked, and through whom: so that words name who is meant.
+#[derive(Debug)]
+pub(in crate::adobe) struct Way {
+    endpoint: Option<Url>,
+    proxy: Option<ProxyOptions>,
 }
+
+impl Way {
+    pub(in crate::adobe) fn new(options: &ClientOptions) -> Self {
+        Self { endpoint: Url::parse(&options.endpoint).ok(), proxy: options.proxy.clone() }
+    }
+
+    /// Explains to a technician why there is no answer.
+    pub(in crate::adobe) async fn explain(&self, error: &reqwest::Error) -> Outcome {
+        if let Some(tls) = cause::<rustls::Error>(error) {
+            return Outcome::Unreachable(explain_tls(tls));
+        }
+        if let Some(NameError { name, .. }) = cause(error) {
+            let whose = if self.is_target(name) { "Target's host" } else { "the proxy of [target.http]" };
+            return Outcome::Unreachable(format!(
+                "the name of {whose} is not found (DNS); check the network cable, the Wi-Fi and the DNS server"
+            ));
+        }
+        if root_cause(error).starts_with(TUNNEL) {
+            return self.refused_by_proxy().await;
+        }
+        let whom = if self.is_through_proxy() { "the proxy of [target.http]" } else { "Target" };
+        if error.is_connect() && !error.is_timeout() {
+            return Outcome::Unreachable(format!("no connection to {whom}: {}", explain_connection(error)));
+        }
+        if error.is_connect() {
+            return Outcome::Unreachable(format!(
+                "no connection to {whom} in time; a firewall may drop it, or the DNS server is slow"
+            ));
+        }
+        if error.is_timeout() {
+            return Outcome::Lost("Target did not answer in time".to_owned());
+        }
+        Outcome::Lost("the connection to Target broke off before an answer".to_owned())
+    }
+
+    fn is_through_proxy(&self) -> bool {
+        let is_excepted = |proxy: &ProxyOptions| self.endpoint.as_ref().is_some_and(|url| proxy.excepts(url));
+        self.proxy.as_ref().is_some_and(|proxy| !is_excepted(proxy))
+    }
+
+    fn is_target(&self, name: &str) -> bool {
+        self.endpoint.as_ref().and_then(Url::host_str).is_some_and(|host| host.eq_ignore_ascii_case(name))
+    }
+
+    /// What the proxy says to being asked for Target, which it is asked once more.
+    async fn refused_by_proxy(&self) -> Outcome {
+        let status = match (&self.endpoint, &self.proxy) {
+            (Some(endpoint), Some(proxy)) => tunnel::status(endpoint, proxy).await,
+            _ => None,
+        };
+        Outcome::Foreign(match status {
+            Some(407) => {
+                "the proxy wants credentials (407); set proxy_user and proxy_password in [target.http]".to_owned()
+            }
+            Some(403) => {
+                "the proxy refuses to let Target's host pass (403); have it let Target's host through".to_owned()
+            }
+            Some(status @ 502..=504) => format!(
+                "the proxy does not reach Target's host ({status}); have it let Target's host through, and check its own network"
+            ),
+            Some(status) => {
+                format!("the proxy does not let Target's host pass (it answers {status}); ask whoever runs it")
+            }
+            None => "the proxy does not let Target's host pass; ask whoever runs it".to_owned(),
+        })
+    }
+}
+
+/// How the errors begin of a proxy that does not open a tunnel; the library does not let their type be seen.
+const TUNNEL: &str = "tunnel error";
 
 /// What a failed TLS handshake means for whoever stands beside the device.
 fn explain_tls(error: &rustls::Error) -> String {
     use rustls::CertificateError as Certificate;
-    let rustls::Error::InvalidCertificate(problem) = error else {
-        return format!("no secure connection to Target: {error}");
+    let problem = match error {
+        rustls::Error::InvalidCertificate(problem) => problem,
+        rustls::Error::AlertReceived(alert) => return explain_alert(*alert).to_owned(),
+        rustls::Error::InvalidMessage(_) | rustls::Error::InappropriateMessage { .. } => {
+            return "what answers does not speak TLS: a proxy or a login page may answer in Target's place, or endpoint in \
+                    [target] has the wrong port"
+                .to_owned();
+        }
+        rustls::Error::PeerIncompatible(_) => {
+            return "the server speaks neither TLS 1.2 nor TLS 1.3 with a cipher that is safe: an old proxy on the network may \
+                    open TLS; have Target's host let through"
+                .to_owned();
+        }
+        _ => {
+            return "no secure connection to Target: the handshake failed; see `outpost doctor`".to_owned();
+        }
     };
     match problem {
         Certificate::UnknownIssuer | Certificate::BadSignature => {
@@ -52,9 +125,55 @@ fn explain_tls(error: &rustls::Error) -> String {
         Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
             "the certificate is for another host: something on the network answers in Target's place, perhaps a login page"
         }
-        _ => return format!("the certificate is not accepted: {problem}"),
+        Certificate::Revoked => "the certificate was revoked: something on the network may answer in Target's place",
+        Certificate::InvalidPurpose | Certificate::InvalidPurposeContext { .. } | Certificate::Other(_) => {
+            "the certificate is not one of a server, such as an authority's own: a proxy on the network may open TLS; let \
+             Target's host pass, or have the proxy issue certificates of its own for hosts"
+        }
+        _ => {
+            "the certificate is not accepted: it is damaged, or signed in a way that is not safe; `outpost doctor` says who \
+             issued it"
+        }
     }
     .to_owned()
+}
+
+/// What the other side says as it ends the handshake.
+const fn explain_alert(alert: rustls::AlertDescription) -> &'static str {
+    use rustls::AlertDescription as Alert;
+    match alert {
+        Alert::CertificateRequired | Alert::BadCertificate | Alert::UnknownCA | Alert::CertificateUnknown => {
+            "the server does not accept this device's certificate; check client_cert and client_key in [target.http]"
+        }
+        Alert::CertificateExpired => {
+            "the server finds this device's certificate expired; renew client_cert in [target.http], or check the clock"
+        }
+        Alert::UnrecognisedName => {
+            "the server does not know Target's host: something on the network may answer in its place; check endpoint in [target]"
+        }
+        Alert::ProtocolVersion | Alert::InsufficientSecurity | Alert::HandshakeFailure => {
+            "the server ended the handshake: an old proxy on the network may open TLS, or the server wants a certificate of this \
+             device; have Target's host let through"
+        }
+        _ => "the server ended the handshake; a proxy on the network may open TLS: have Target's host let through",
+    }
+}
+
+/// Why nobody could be connected to, in words that fit what the system says.
+fn explain_connection(error: &reqwest::Error) -> String {
+    let words = match cause::<std::io::Error>(error).map(std::io::Error::kind) {
+        Some(ErrorKind::ConnectionRefused) => "it is refused: nobody listens there, or a firewall forbids it",
+        Some(ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown | ErrorKind::AddrNotAvailable) => {
+            "this device has no network; check the network cable and the Wi-Fi"
+        }
+        Some(ErrorKind::HostUnreachable) => "no way leads there; check the network cable, the Wi-Fi and the router",
+        Some(ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::UnexpectedEof) => {
+            "it was cut off at once; a firewall may do that: have Target's host let through"
+        }
+        Some(ErrorKind::PermissionDenied) => "a firewall of this device forbids it",
+        _ => return root_cause(error),
+    };
+    words.to_owned()
 }
 
 /// The first cause of a type, also within the system's errors.

@@ -19,9 +19,10 @@ mod explain;
 mod options;
 mod received;
 mod resolver;
+mod tunnel;
 
 use connections::Connections;
-pub(super) use explain::explain;
+pub(super) use explain::Way;
 pub use options::ClientOptions;
 pub(super) use options::builder;
 pub use received::Exchange;

@@ -5,7 +5,6 @@ use std::time::SystemTime;
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
 
-use super::explain::explain;
 use crate::adobe::bulk::{self, BatchOutcome};
 use crate::adobe::fetch::{self, Reply};
 use crate::adobe::outcome::{Answer, Outcome, classify_with};
@@ -65,13 +64,13 @@ pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
 
 /// An answer, or why there is none.
 pub(super) fn told<T>(
-    received: Result<Received, reqwest::Error>,
+    received: Result<Received, Outcome>,
     answer: impl FnOnce(&Received) -> T,
     failed: impl FnOnce(Outcome) -> T,
 ) -> Exchange<T> {
     match received {
         Ok(received) => Exchange { answer: answer(&received), date: received.date() },
-        Err(error) => Exchange { answer: failed(explain(&error)), date: None },
+        Err(outcome) => Exchange { answer: failed(outcome), date: None },
     }
 }
 

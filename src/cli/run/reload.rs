@@ -128,9 +128,7 @@ impl Reloader {
         if is_elsewhere || socket != self.listens.socket {
             self.moved(listen, Endpoint { http: address, socket });
         }
-        if self.log_level.current() != level {
-            self.log_level.configure(level);
-        }
+        self.log_level.configure(level);
         Ok(Reloaded { needs_restart })
     }
 
