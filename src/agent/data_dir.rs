@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::core::tokens::{self, NamedToken, Right, TokenHash, Tokens};
 use crate::device::dir::{self, Dir};
+use crate::device::machine;
 use crate::device::rights::{SecretError, open_secret};
 use crate::store;
 
@@ -262,7 +263,7 @@ impl DataDir {
     /// [`DataDirError::File`].
     pub fn device_id(&self, machine_id: Option<&str>) -> Result<DeviceId, DataDirError> {
         let machine = machine_id
-            .filter(|id| is_machine_id(id))
+            .filter(|id| machine::is_id(id))
             .map(|id| hex::encode(&Sha256::digest(format!("outpost {}", id.trim()))[..8]));
         let (name, named_on) = self.kept_device_id().unwrap_or_default();
         let is_cloned = machine.is_some() && named_on.is_some() && machine != named_on;
@@ -332,19 +333,6 @@ pub fn new_token() -> io::Result<SecretString> {
     let mut bytes = [0; TOKEN_BYTES];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(SecretString::from(hex::encode(bytes)))
-}
-
-/// Returns whether a text names one machine: 16 hexadecimal digits or more, with or without hyphens, and not all the
-/// same.
-///
-/// Source: `/etc/machine-id` is "uninitialized" until the first boot has ended, and firmware without a number of its
-/// own gives zeros or ones.
-fn is_machine_id(text: &str) -> bool {
-    const DIGITS_MIN: usize = 16;
-    let digits: Vec<char> = text.trim().chars().filter(|next| *next != '-').collect();
-    digits.len() >= DIGITS_MIN
-        && digits.iter().all(char::is_ascii_hexdigit)
-        && digits.iter().any(|digit| Some(digit) != digits.first())
 }
 
 fn new_device_id() -> String {

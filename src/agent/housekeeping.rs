@@ -32,6 +32,8 @@ pub struct Housekeeping {
     room: watch::Receiver<Room>,
     /// Until when no profile can go, on the monotonic clock.
     profiles_rest_until: Duration,
+    /// Until when no damaged store is looked for, on the monotonic clock.
+    kept_rest_until: Duration,
     /// True while it was last told that events are refused.
     refuses: bool,
 }
@@ -41,7 +43,17 @@ impl Housekeeping {
     #[must_use]
     pub fn new(writer: Writer, store_path: PathBuf, clock: Arc<Clock>, keep_events: watch::Receiver<Duration>) -> Self {
         let room = writer.room();
-        Self { writer, store_path, clock, keep_events, room, profiles_rest_until: Duration::ZERO, refuses: false }
+        let rest = Duration::ZERO;
+        Self {
+            writer,
+            store_path,
+            clock,
+            keep_events,
+            room,
+            profiles_rest_until: rest,
+            kept_rest_until: rest,
+            refuses: false,
+        }
     }
 
     /// Keeps house until `stop` turns true.
@@ -49,7 +61,7 @@ impl Housekeeping {
         loop {
             let room = *self.room.borrow_and_update();
             self.tell(room);
-            self.delete_kept();
+            self.delete_kept().await;
             let begun = self.clock.elapsed();
             if let Err(error) = self.purge(room, &stop).await {
                 tracing::warn!(%error, "old events could not be purged; it is tried again later");
@@ -85,8 +97,14 @@ impl Housekeeping {
     }
 
     /// Deletes damaged stores whose time is over.
-    fn delete_kept(&self) {
-        match delete_kept(&self.store_path, Some(self.clock.now())) {
+    async fn delete_kept(&mut self) {
+        if self.clock.elapsed() < self.kept_rest_until {
+            return;
+        }
+        self.kept_rest_until = self.clock.elapsed() + INTERVAL;
+        let (path, now) = (self.store_path.clone(), self.clock.now());
+        let deleted = tokio::task::spawn_blocking(move || delete_kept(&path, Some(now)));
+        match deleted.await.expect("deleting does not panic") {
             Ok(0) => {}
             Ok(stores) => tracing::info!(stores, "damaged stores that were kept for their time are deleted"),
             Err(error) => tracing::warn!(%error, "a damaged store is kept beyond its time"),

@@ -23,6 +23,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Interval of the checks meanwhile.
 const INTERVAL: Duration = Duration::from_millis(20);
 
+/// A client of this device alone: no proxy, and no going on to where an answer points.
+fn builder() -> reqwest::ClientBuilder {
+    // It fails only if there is a provider already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(TIMEOUT)
+        .tls_certs_only([])
+        .redirect(reqwest::redirect::Policy::none())
+}
+
 /// Who holds the data directory.
 pub(super) enum Holder {
     /// Nobody did; we do, as long as the lock lives.
@@ -69,10 +80,8 @@ pub(super) struct Connection {
 
 impl Connection {
     fn open(data_dir: &DataDir, endpoint: &Endpoint) -> Result<Self, Failure> {
-        // It fails only if there is a provider already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let token = data_dir.existing_token();
-        let builder = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).tls_certs_only([]);
+        let builder = builder();
         #[cfg(unix)]
         let builder = match (&token, &endpoint.socket) {
             (None, Some(socket)) => builder.unix_socket(socket.as_path()),
@@ -100,9 +109,7 @@ impl Connection {
 
     /// A connection to an agent of this device that is known by its URL, without a slash at its end, and a token.
     pub(super) fn to(base: String, token: SecretString) -> Result<Self, Failure> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).tls_certs_only([]);
-        let http = builder.build().map_err(|error| Failure::failed(&error))?;
+        let http = builder().build().map_err(|error| Failure::failed(&error))?;
         Ok(Self { http, base, token: Some(token) })
     }
 

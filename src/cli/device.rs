@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::connect::Connection;
 use super::load::Loaded;
-use super::reach::{AgentArgs, Reached};
+use super::reach::{AgentArgs, Reached, check_same};
 use super::run::settings;
 use super::{Failure, small_runtime, store_file};
 use crate::agent::data_dir::Lock;
@@ -37,6 +37,7 @@ impl Device {
             Reached::AtRest(data_dir, lock) => (data_dir, lock),
         };
         let Loaded { config, .. } = args.config.load()?;
+        check_same(&config, &data_dir)?;
         let device_id = config.agent.device_id.clone().or_else(|| data_dir.existing_device_id()).unwrap_or_default();
         let (store_file, settings) = (store_file(&config), settings(config));
         let store = StoreAtRest {

@@ -25,12 +25,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return print_json(&forgotten);
     }
     print(&words(forgotten))?;
-    let folder = args.agent.folder();
-    match folder.map_or(0, |folder| folder.files_kept()) {
-        0 => Ok(()),
-        count => print(&format!(
-            "{count} files in done and failed of the folder were not looked at: other software wrote them"
-        )),
+    match args.agent.folder() {
+        Err(_) => {
+            print("whether done and failed of a folder hold files was not looked up, since no configuration was read")
+        }
+        Ok(folder) => match folder.map_or(0, |folder| folder.files_kept()) {
+            0 => Ok(()),
+            count => print(&format!(
+                "{count} files in done and failed of the folder were not looked at: other software wrote them"
+            )),
+        },
     }
 }
 

@@ -46,13 +46,17 @@ pub(super) struct Loaded {
     pub(super) sources: Sources,
 }
 
+/// A text as it is typed in a shell.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 impl ConfigArgs {
     /// The same options for another command, as they are typed in a shell.
     pub(super) fn typed(&self) -> String {
-        let quoted = |text: &str| format!(" '{}'", text.replace('\'', r"'\''"));
         let mut typed = String::new();
         if let Some(config) = &self.config {
-            typed.push_str(" -c");
+            typed.push_str(" -c ");
             typed.push_str(&quoted(&config.display().to_string()));
         }
         if self.sandbox {

@@ -11,6 +11,8 @@ use super::Failure;
 use super::connect::{Connection, Holder, holder};
 use super::load::ConfigArgs;
 use crate::agent::data_dir::{DataDir, Lock};
+use crate::config::{Config, default_data_dir};
+use crate::device::listener::foreign_listener;
 use crate::device::secret::Secret;
 use crate::intake::folder::FolderRules;
 
@@ -48,7 +50,14 @@ impl AgentArgs {
     pub(super) fn reach_or_make(&self) -> Result<Reached, Failure> {
         match self.named()? {
             Some(connection) => Ok(Reached::Agent(connection)),
-            None => reach(DataDir::new(&self.config.mounted_agent()?.data_dir)),
+            None => {
+                let data_dir = self.config.mounted_agent()?.data_dir;
+                if !data_dir.exists() {
+                    // A configuration that is wrong makes none.
+                    self.config.load()?;
+                }
+                reach(DataDir::new(&data_dir))
+            }
         }
     }
 
@@ -67,19 +76,39 @@ impl AgentArgs {
     fn named(&self) -> Result<Option<Connection>, Failure> {
         let (Some(url), Some(path)) = (&self.url, &self.token_file) else { return Ok(None) };
         let token = Secret::File(path.clone()).read().map_err(Failure::usage)?;
+        // The owner of the system's data directory is the agent's user; where there is none, nobody can tell.
+        let foreign = url.socket_addrs(|| None).ok().and_then(|addresses| addresses.first().copied());
+        let foreign = foreign.filter(|_| default_data_dir().exists());
+        if let Some(user) = foreign.and_then(|address| foreign_listener(address, &default_data_dir())) {
+            return Err(Failure::because(format!(
+                "the user {user} listens at {url}, who is not the agent's: nothing was sent there; see who that is"
+            )));
+        }
         Connection::to(url.as_str().trim_end_matches('/').to_owned(), token).map(Some)
     }
 
-    /// The folder that is configured beside the agent, as far as this user can read that.
-    pub(super) fn folder(&self) -> Option<FolderRules> {
-        let is_elsewhere = self.url.is_some();
-        let loaded = (!is_elsewhere).then(|| self.config.load().ok()).flatten();
-        loaded.and_then(|loaded| loaded.config.intake.kinds.folder)
+    /// The folder that is configured beside the agent, if any; an error where this user cannot read that.
+    pub(super) fn folder(&self) -> Result<Option<FolderRules>, Failure> {
+        if self.url.is_some() {
+            return Err(Failure::because("no configuration was read"));
+        }
+        Ok(self.config.load()?.config.intake.kinds.folder)
     }
 
     fn existing_store(&self) -> Result<DataDir, Failure> {
         super::existing_store(&self.config.agent()?.data_dir)
     }
+}
+
+/// Checks that a configuration is still of the data directory that is held.
+///
+/// # Errors
+/// When it was changed meanwhile: the store of one is not opened under the lock of another.
+pub(super) fn check_same(config: &Config, held: &DataDir) -> Result<(), Failure> {
+    if config.agent.data_dir == held.path() {
+        return Ok(());
+    }
+    Err(Failure::because("the configuration was changed meanwhile; try again"))
 }
 
 fn reach(data_dir: DataDir) -> Result<Reached, Failure> {
@@ -95,6 +124,7 @@ fn local_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|_| words())?;
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let is_local = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    let is_bare = url.path() == "/" && url.query().is_none() && url.username().is_empty();
+    let has_credentials = !url.username().is_empty() || url.password().is_some();
+    let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && !has_credentials;
     if url.scheme() == "http" && is_local && is_bare { Ok(url) } else { Err(words()) }
 }

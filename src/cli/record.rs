@@ -11,7 +11,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::connect::Connection;
 use super::load::Loaded;
-use super::reach::{AgentArgs, Reached};
+use super::reach::{AgentArgs, Reached, check_same};
 use super::{Failure, print, small_runtime, store_limits, warn};
 use crate::agent::data_dir::Lock;
 use crate::config::Config;
@@ -318,8 +318,9 @@ impl Recorder {
     fn open(args: &AgentArgs) -> Result<Self, Failure> {
         match args.reach_or_make()? {
             Reached::Agent(connection) => Ok(Self::Agent { connection, runtime: small_runtime()? }),
-            Reached::AtRest(_, lock) => {
+            Reached::AtRest(data_dir, lock) => {
                 let Loaded { config, .. } = args.config.load_and_name_device()?;
+                check_same(&config, &data_dir)?;
                 let store = Store::open_within(super::store_file(&config), store_limits(&config))
                     .map_err(|error| Failure::failed(&error))?;
                 let clock = Clock::new(store.counters().recorded_at);

@@ -1,8 +1,10 @@
 //! `outpost reload`: has the running agent read its configuration anew.
 
 use super::reach::AgentArgs;
-use super::{Failure, print, small_runtime};
+use super::{Failure, print, small_runtime, warn};
+use crate::core::visible::one_line;
 use crate::http::api::Reloaded;
+use crate::inspect::status::Status;
 
 /// Has the running agent read its configuration anew
 #[derive(Debug, clap::Args)]
@@ -15,7 +17,13 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let otherwise = "the agent does not run; `outpost run` reads the configuration when it starts";
     let connection = args.agent.running(otherwise)?;
-    let Reloaded { needs_restart } = small_runtime()?.block_on(connection.reload())?;
+    let (Reloaded { needs_restart }, status): (_, Status) = small_runtime()?.block_on(async {
+        let reloaded = connection.reload().await?;
+        Ok::<_, Failure>((reloaded, connection.get("/v1/status").await?))
+    })?;
+    if let Some(why) = status.not_set_up {
+        warn(&format!("nothing can be sent to Adobe Target: {}", one_line(&why)));
+    }
     match needs_restart.as_slice() {
         [] => print("the new configuration holds"),
         settings => {

@@ -267,14 +267,15 @@ fn greeting(endpoint: &Endpoint, data_dir: &DataDir, sandbox: Option<(SocketAddr
         return text;
     };
     let program = std::env::args().next().unwrap_or_else(|| "outpost".to_owned());
-    let options = args.typed();
+    let (options, typed_path) = (args.typed(), load::quoted(&token_path.to_string()));
+    let program = if program.contains([' ', '\'']) { load::quoted(&program) } else { program };
     let id = uuid::Uuid::now_v7();
     text.push_str(&format!(
         "  status    http://{http}/v1/status\n\
          \x20 token     in {token_path}\n\
          \x20 sandbox   http://{sandbox}/sandbox/profiles and /sandbox/requests\n\n\
          Try it from another terminal:\n\
-         \x20 printf 'header = \"Authorization: Bearer %s\"' \"$(cat '{token_path}')\" | curl -i -K - http://{http}/v1/events \
+         \x20 printf 'header = \"Authorization: Bearer %s\"' \"$(cat {typed_path})\" | curl -i -K - http://{http}/v1/events \
          -H 'Content-Type: application/cloudevents+json' \
          -d '{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/kiosk/3\",\"type\":\"com.example.loyalty.used\",\
          \"data\":{{\"card\":\"123456\",\"store\":\"Lund\",\"total\":99.5}}}}'\n\

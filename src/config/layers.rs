@@ -77,7 +77,7 @@ fn read(source: &Source) -> (DeTable<'_>, Vec<toml::de::Error>) {
 /// The value of a variable: TOML where it begins as a list, a table or a text in quotes does, and else a text. A secret may
 /// begin as anything: it is TOML only where it says where the secret is kept.
 fn variable(text: &str, is_secret: bool) -> (Value<'_>, Vec<toml::de::Error>) {
-    let is_toml = if is_secret { secret_places::is_source(text) } else { text.starts_with(['[', '{', '"', '\'']) };
+    let is_toml = if is_secret { secret_places::is_table(text) } else { text.starts_with(['[', '{', '"', '\'']) };
     if is_toml {
         return DeValue::parse_recoverable(text);
     }

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use toml::Spanned;
 
 use super::document::Table;
-use super::secret_places::SOURCES;
+use super::secret_places::{self, SOURCES};
 use crate::device::secret::Secret;
 
 /// What a secret may be, for people.
@@ -18,6 +18,11 @@ pub(super) fn source(section: &Table<'_, '_>, key: &'static str) -> Option<Secre
     }
     if value.get_ref().as_table().is_none() {
         section.wrong_kind(key, value, KINDS);
+        return None;
+    }
+    // Its keys are not named: it may be a secret that begins with a brace.
+    if value.get_ref().as_table().is_some_and(|table| !secret_places::is_source(table)) {
+        section.report(value.span(), format!("{key} in {} must be {KINDS}", section.name()));
         return None;
     }
     let source = section.table(key)?;

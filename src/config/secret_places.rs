@@ -1,6 +1,5 @@
 //! Where secrets stand in the configuration, so that none is shown or taken for something else.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -19,14 +18,18 @@ const SECRETS: [&[&str]; 6] = [
     &["store", "old_key"],
 ];
 
-/// Returns whether a text is a table that says where a secret is kept, and not a secret that begins with a brace.
-pub(super) fn is_source(text: &str) -> bool {
+/// Returns whether a text is a table of texts, as that is which says where a secret is kept, and not a secret that begins with a
+/// brace.
+pub(super) fn is_table(text: &str) -> bool {
     let (value, errors) = DeValue::parse_recoverable(text);
-    let is_source = |(key, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
-        SOURCES.contains(&key.get_ref().as_ref()) && value.get_ref().is_str()
-    };
     let table = value.get_ref().as_table();
-    errors.is_empty() && table.is_some_and(|table| !table.is_empty() && table.iter().all(is_source))
+    let is_text = |value: &Spanned<DeValue<'_>>| value.get_ref().is_str();
+    errors.is_empty() && table.is_some_and(|table| !table.is_empty() && table.values().all(is_text))
+}
+
+/// Returns whether a table has keys that say where a secret is kept, and no others.
+pub(super) fn is_source(table: &DeTable<'_>) -> bool {
+    table.keys().all(|key| SOURCES.contains(&key.get_ref().as_ref()))
 }
 
 /// Returns whether a secret stands under these sections and this key.

@@ -1,5 +1,6 @@
 //! A secret, and where it is kept: it is read when it is needed, and never shown.
 
+use std::env::VarError;
 use std::path::{Path, PathBuf};
 
 use secrecy::{SecretBox, SecretString};
@@ -30,9 +31,10 @@ impl Secret {
     pub fn read(&self) -> Result<SecretString, String> {
         match self {
             Self::Text(secret) => Ok(secret.clone()),
-            Self::Environment(name) => {
-                environment::variable(name).map_err(|_| format!("the environment variable {name} is not set"))
-            }
+            Self::Environment(name) => environment::variable(name).map_err(|error| match error {
+                VarError::NotPresent => format!("the environment variable {name} is not set"),
+                VarError::NotUnicode(_) => format!("the environment variable {name} is not UTF-8"),
+            }),
             Self::File(path) => of_file(path),
             Self::Credential(name) => of_systemd(name),
             Self::Protected(path) => of_windows(path),

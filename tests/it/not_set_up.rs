@@ -1,12 +1,13 @@
 //! What only serves forwarding, or only logging, never keeps a device from recording: it is said, and noticed once it is
 //! corrected. `check` says it before.
 
+use outpost::adobe::TlsOptions;
 use outpost::core::verdict::Level;
 use outpost::device::secret::Secret;
 use serde_json::{Value, json};
 
 use crate::device::{Device, outpost, text};
-use crate::support::{Setup, noted, write_private};
+use crate::support::{Running, Setup, noted, write_private};
 
 fn verdict(device: &Device) -> (String, Value) {
     let status = device.status();
@@ -36,6 +37,26 @@ async fn without_its_token_an_agent_records_and_sends_once_it_is_there() {
     write_private(&path, "\u{feff}t0ken\r\n");
     let status = fixture.agent.wait_drained().await;
     assert_eq!((status.verdict.level, status.not_set_up), (Level::Well, None));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_key_whose_rights_are_corrected_is_noticed() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (dir.path().join("client.pem"), dir.path().join("client.key"));
+    std::fs::write(&cert, issued.cert.pem()).unwrap();
+    std::fs::write(&key, issued.signing_key.serialize_pem()).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let tls = TlsOptions { client_cert: Some((cert, key.clone())), ..TlsOptions::default() };
+    let mut agent = Running::start(&Setup { tls, ..Setup::default() }, dir.path(), "https://127.0.0.1:9", None).await;
+    agent.record(&noted("1", "7", "a")).await;
+    let status = agent.wait_status(|status| status.link == "paused").await;
+    assert!(status.not_set_up.unwrap().contains("run `chmod 600 "));
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    agent.wait_status(|status| status.not_set_up.is_none() && status.link == "offline").await;
+    agent.stop().await;
 }
 
 #[test]
@@ -145,9 +166,7 @@ fn check_names_proxies_that_are_not_used_and_exceptions_that_are_none() {
 #[test]
 fn a_secret_in_a_variable_may_begin_as_anything_and_is_never_quoted_back() {
     let device = Device::new();
-    for secret in
-        ["{Sommar2026}", "[Sommar2026", "\"Sommar2026", "{ file = Sommar2026 }", "{ colour = \"Sommar2026\" }"]
-    {
+    for secret in ["{Sommar2026}", "[Sommar2026", "\"Sommar2026", "{ file = Sommar2026 }"] {
         let password = ("OUTPOST_TARGET__HTTP__PROXY_PASSWORD", secret);
         let variables = [
             password,
@@ -159,6 +178,8 @@ fn a_secret_in_a_variable_may_begin_as_anything_and_is_never_quoted_back() {
         let shown = outpost(device.dir.path()).arg("check").envs(variables).output().unwrap();
         assert!(!text(&shown.stdout).contains("Sommar2026"), "{}", text(&shown.stdout));
     }
+    let words = said(&device, 2, &[("OUTPOST_TARGET__TOKEN", "{fiel=\"Sommar2026\"}")]);
+    assert!(words.contains("token in [target] must be a text, { env = ") && !words.contains("Sommar2026"), "{words}");
     let words = said(&device, 2, &[("OUTPOST_TARGET__TOKEN", "{ file = \"none\" }")]);
     assert!(words.contains("OUTPOST_TARGET__TOKEN: token in [target]: the file none cannot be read"), "{words}");
 }

@@ -100,6 +100,16 @@ impl Client {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next.0);
     }
 
+    /// As [`Self::install`], unless another one was installed since `now` was looked at: a reload is not undone by it.
+    fn replace(&self, now: &Arc<Setup>, next: Setup) -> bool {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let is_same = Arc::ptr_eq(&current, now);
+        if is_same {
+            *current = Arc::new(next);
+        }
+        is_same
+    }
+
     /// Gives the client code and the endpoint that requests go to now.
     #[must_use]
     pub fn place(&self) -> (String, String) {
@@ -122,8 +132,7 @@ impl Client {
             Err(_) => {
                 let next = Setup::new(&now.options, now.metrics.clone());
                 let is_set_up = next.connections.is_ok();
-                self.install(Prepared(next));
-                is_set_up
+                self.replace(&now, next) && is_set_up
             }
         }
     }
@@ -155,8 +164,8 @@ impl Client {
         if now.connections.is_err() || now.fingerprint == now.options.fingerprint() {
             return Ok(false);
         }
-        self.install(self.prepare(&now.options)?);
-        Ok(true)
+        let next = self.prepare(&now.options)?;
+        Ok(self.replace(&now, next.0))
     }
 
     /// Sends one single update, and reads the answer as far as it is needed.

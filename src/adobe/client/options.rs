@@ -10,6 +10,7 @@ use super::resolver::Resolver;
 use crate::adobe::error::ClientError;
 use crate::adobe::proxy::ProxyOptions;
 use crate::adobe::tls::TlsOptions;
+use crate::device::rights::open_secret;
 use crate::device::secret::Secret;
 
 /// The part of a request's time that connecting may take: the rest is for the answer.
@@ -52,6 +53,8 @@ impl ClientOptions {
         let mut hasher = Sha256::new();
         for path in self.tls.files().map(PathBuf::as_path).chain(secrets.filter_map(Secret::file)) {
             hasher.update(std::fs::read(path).unwrap_or_default());
+            // Rights that are set right make a difference, too.
+            hasher.update([u8::from(open_secret(path).is_ok())]);
         }
         hasher.finalize().into()
     }

@@ -1,7 +1,7 @@
 //! Installing, removing and showing the service, with its folders and who may open them.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -200,7 +200,7 @@ fn code(error: &Error) -> Option<i32> {
 /// The drop-in file that an installation writes.
 const INSTALLED: &str = "10-install.toml";
 
-fn drop_in(name: &str) -> std::path::PathBuf {
+fn drop_in(name: &str) -> PathBuf {
     default_path().with_extension("d").join(name)
 }
 
@@ -252,16 +252,26 @@ fn refuse_foreign_places() -> Result<(), Failure> {
     let home = config.parent().expect("the configuration has a folder");
     let drop_ins = drop_ins.parent().expect("a drop-in file has a folder");
     for path in [home, config.as_path(), drop_ins, &default_data_dir()] {
-        if path.symlink_metadata().is_ok() {
-            refuse_foreign(path)?;
+        let Ok(found) = path.symlink_metadata() else { continue };
+        if std::os::windows::fs::MetadataExt::file_attributes(&found) & REPARSE_POINT != 0 {
+            return Err(Failure::because(format!(
+                "{} leads elsewhere: it is not trusted; see who made it, remove it, and install again",
+                path.display()
+            )));
         }
+        refuse_foreign(path)?;
     }
     Ok(())
 }
 
+/// What marks a file that leads elsewhere, such as a junction. Source: `FILE_ATTRIBUTE_REPARSE_POINT` of Windows.
+const REPARSE_POINT: u32 = 0x400;
+
 fn refuse_foreign(path: &Path) -> Result<(), Failure> {
     let shown = path.display();
-    let mut command = Command::new("powershell");
+    // By its place: whatever is first on the search path may be somebody's own.
+    let system = std::env::var_os("SystemRoot").map_or_else(|| PathBuf::from(r"C:\Windows"), PathBuf::from);
+    let mut command = Command::new(system.join(r"System32\WindowsPowerShell\v1.0\powershell.exe"));
     let output =
         command.args(["-NoProfile", "-NonInteractive", "-Command", SAY_OWNER]).env("OUTPOST_PATH", path).output();
     let owner = match &output {
