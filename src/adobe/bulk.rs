@@ -1,4 +1,4 @@
-//! The Bulk Profile Update API: the lines of a file, and the words of its answers. Pure but for the reader it is given.
+//! The Bulk Profile Update API: lines of the file, and its answers. Pure but for the reader it is given.
 //!
 //! Source: Target Bulk Profile Update API, and the release notes of May 2020 for the status of a batch.
 
@@ -14,8 +14,8 @@ use crate::core::identity::IdentityKind;
 use crate::core::limits::BATCH_ROWS_MAX;
 use crate::core::short_hash::short_hash;
 
-/// The version of the API for a kind of identity. Source: Target Bulk Profile Update API: a pc id goes by version 2 only where
-/// the customer does not use ECID.
+/// Returns the version of the API for a kind of identity. Source: Target Bulk Profile Update API: a pc id can use
+/// version 2 only if the customer does not use ECID.
 #[must_use]
 pub const fn version(kind: IdentityKind, has_ecid: bool) -> i64 {
     match kind {
@@ -24,7 +24,7 @@ pub const fn version(kind: IdentityKind, has_ecid: bool) -> i64 {
     }
 }
 
-/// The path of submissions; version 2 creates profiles, version 1 does not.
+/// Returns the path of submissions. Version 2 creates profiles, version 1 does not.
 #[must_use]
 pub fn path(client_code: &str, version: i64) -> String {
     match version {
@@ -33,7 +33,7 @@ pub fn path(client_code: &str, version: i64) -> String {
     }
 }
 
-/// The first line of a file, with its end.
+/// Returns the first line of a file, with its line end.
 #[must_use]
 pub fn head(kind: IdentityKind, names: &[String]) -> String {
     let mut line = match kind {
@@ -48,8 +48,8 @@ pub fn head(kind: IdentityKind, names: &[String]) -> String {
     line
 }
 
-/// Appends a row with its end; `names` are those of the first line, in order. Empty fields are ignored by Target, and those at
-/// the end left out.
+/// Appends a row with its line end; `names` are those of the first line, in order. Target ignores empty fields;
+/// trailing ones are left out.
 pub fn append_row(file: &mut String, names: &[String], key: &str, attributes: &[(String, String)]) {
     file.extend(utf8_percent_encode(key, ENCODED));
     let mut written = 0;
@@ -68,23 +68,23 @@ pub fn append_row(file: &mut String, names: &[String], key: &str, attributes: &[
     file.push('\n');
 }
 
-/// Bytes that a text takes in a file.
+/// Returns the size of a text in a file. Units: bytes.
 #[must_use]
 pub fn encoded_bytes(text: &str) -> usize {
     utf8_percent_encode(text, ENCODED).map(str::len).sum()
 }
 
-/// What became of a submission.
+/// The result of a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BatchOutcome {
-    /// Target took it; its status is asked for under this path and query.
+    /// Target accepted the batch; its status is at this path and query.
     Submitted(String),
-    /// Target has not taken it, or did not say so.
+    /// Target has not accepted the batch, or did not say so.
     Failed(Outcome),
 }
 
 impl BatchOutcome {
-    /// The name in metrics.
+    /// Returns the name used in metrics.
     #[must_use]
     pub const fn label(&self) -> &'static str {
         match self {
@@ -94,7 +94,7 @@ impl BatchOutcome {
     }
 }
 
-/// Reads the body of a 200 to a submission; none if it is not Target's.
+/// Reads the body of a 200 to a submission; `None` if it is not Target's.
 #[must_use]
 pub fn read_submission(body: &[u8]) -> Option<BatchOutcome> {
     let mut reader = Elements::new(body);
@@ -114,33 +114,34 @@ pub fn read_submission(body: &[u8]) -> Option<BatchOutcome> {
     }
 }
 
-/// The path and query of a status URL, whose host is not followed: it is another one, and without TLS.
+/// Returns the path and query of a status URL. Its host is ignored: it is a different one, without TLS.
 fn status_path(url: &str) -> Option<String> {
     let url = reqwest::Url::parse(url).ok().filter(|url| url.path().starts_with('/'))?;
     let query = url.query().filter(|query| query.contains("batchId="))?;
     Some(format!("{}?{query}", url.path()))
 }
 
-/// How Target says that a batch stands.
+/// The status of a batch as Target reports it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchStatus {
     /// `complete`, `incomplete` or `stuck`.
     pub status: String,
-    /// Rows that were looked at, where Target says so.
+    /// Rows processed, if Target says so.
     pub consumed: Option<u64>,
-    /// Rows that were applied, where Target says so.
+    /// Rows applied, if Target says so.
     pub successful: Option<u64>,
-    /// Rows that failed, or whose profile was not found, as Target counts them.
+    /// Rows that failed or whose profile was not found, by Target's count.
     pub failed_count: u64,
-    /// Rows that failed and are listed, each once.
+    /// Failed rows that are listed, each counted once.
     pub named: u64,
-    /// Their keys by [`short_hash`], as they are written and percent-decoded: nothing says which of the two Target writes.
+    /// Keys of the failed rows as [`short_hash`], both as written and percent-decoded: it is not documented which of
+    /// the two Target writes.
     pub failed: HashSet<u64>,
 }
 
 impl BatchStatus {
-    /// How many of a batch's `rows` rows failed without being named, by the least favourable of Target's counts. None of the
-    /// rows that are not named is known to be delivered then.
+    /// Returns how many of a batch's `rows` rows failed without being named, by the least favourable of Target's
+    /// counts. If there are any, none of the rows that are not named is known to be delivered.
     #[must_use]
     pub fn unnamed_failures(&self, rows: u64) -> u64 {
         let missing = |done: Option<u64>| done.map_or(0, |done| rows.saturating_sub(done));
@@ -148,10 +149,10 @@ impl BatchStatus {
         failed.saturating_sub(self.named)
     }
 
-    /// Notes a row that failed; a key that is listed both ways is one row.
+    /// Records a failed row; a key that is listed in both forms is one row.
     fn name(&mut self, key: &str) {
         if self.named >= BATCH_ROWS_MAX as u64 {
-            // More than a batch holds: that is no list of ours.
+            // More keys than a batch has: this is not a list of our rows.
             return;
         }
         let mut is_new = self.failed.insert(short_hash(key));
@@ -164,7 +165,7 @@ impl BatchStatus {
     }
 }
 
-/// Reads a status; none if it is not Target's. It may be long: rows that failed are listed.
+/// Reads a status; `None` if it is not Target's. It may be long, because it lists the failed rows.
 pub fn read_status(body: impl BufRead) -> Option<BatchStatus> {
     let mut reader = Elements::new(body);
     let mut found = BatchStatus::default();
@@ -252,9 +253,9 @@ mod tests {
         assert!(encoded.failed.contains(&short_hash("Malmö C")) && encoded.named == 1);
         let raw = status(&row("100% more"));
         assert!(raw.failed.contains(&short_hash("100% more")) && raw.named == 1);
-        // What looks encoded may be the key itself.
+        // Text that looks encoded may be the key itself.
         assert!(encoded.failed.contains(&short_hash("Malm%C3%B6%20C")));
-        // The same row twice is one, in whichever form.
+        // The same row twice counts once, in either form.
         assert_eq!(status(&[row("a b"), row("a%20b"), row("a b"), row("c")].concat()).named, 2);
         let in_another_order = "<profile><status>failed</status><id><![CDATA[a&b]]></id></profile>";
         assert!(status(in_another_order).failed.contains(&short_hash("a&b")));
@@ -275,7 +276,7 @@ mod tests {
         check("<consumedCount>10</consumedCount><successfulUpdates>7</successfulUpdates>", 10, 3);
         check(&format!("<successfulUpdates>9</successfulUpdates>{one}"), 10, 0);
         check(&format!("<consumedCount>9</consumedCount><failedUpdates>4</failedUpdates>{one}"), 10, 3);
-        // More than there are says nothing, and neither does what is no number.
+        // A count above the number of rows is meaningless, and so is text that is not a number.
         check("<consumedCount>11</consumedCount><successfulUpdates>many</successfulUpdates>", 10, 0);
         check(&one, 10, 0);
         let most = u64::MAX;

@@ -10,22 +10,22 @@ use super::outcome::Outcome;
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::{DELIVERY_ID_CHARS_MAX, DELIVERY_PARAMETERS_MAX};
 
-/// The mbox that carries the attributes.
+/// Name of the mbox that carries the attributes.
 const MBOX: &str = "outpost-offline-event";
 
-/// Returns whether the API takes an identity.
+/// Returns true if the API accepts an identity.
 #[must_use]
 pub fn fits(identity: &Identity) -> bool {
     identity.key().chars().count() <= DELIVERY_ID_CHARS_MAX
 }
 
-/// The path and the query of a call.
+/// Returns the path and query of a call.
 #[must_use]
 pub fn path(client_code: &str, session: &str) -> String {
     format!("/rest/v1/delivery?client={client_code}&sessionId={session}")
 }
 
-/// The session of an identity, made from a keyed hash of it: it is the same each time, and names nobody.
+/// Returns the session id of an identity: a keyed hash, which is the same each time and reveals nobody.
 #[must_use]
 pub fn session(key: &[u8], identity: &Identity) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length is taken");
@@ -33,16 +33,16 @@ pub fn session(key: &[u8], identity: &Identity) -> String {
     hex::encode(&mac.finalize().into_bytes()[..16])
 }
 
-/// One call's body, and the attributes that it carries.
+/// One call: its body, and the attributes in it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Call {
-    /// The document.
+    /// JSON document.
     pub body: String,
-    /// The attributes, by the index that was given.
+    /// Attributes in the body, by the index given by the caller.
     pub attributes: Vec<usize>,
 }
 
-/// Encodes attributes of one profile, each with its index, in calls of at most [`DELIVERY_PARAMETERS_MAX`];
+/// Encodes attributes of one profile, each with its index, as calls of at most [`DELIVERY_PARAMETERS_MAX`];
 /// `request_id` names each call.
 pub fn encode<'a>(
     identity: &Identity,
@@ -76,7 +76,7 @@ pub fn encode<'a>(
     attributes.chunks(DELIVERY_PARAMETERS_MAX).map(call).collect()
 }
 
-/// Reads the body of a 200; none if it is not Target's.
+/// Reads the body of a 200; `None` if it is not Target's.
 #[must_use]
 pub fn read(body: &[u8]) -> Option<Outcome> {
     let document: Value = serde_json::from_slice(body).ok()?;

@@ -1,4 +1,4 @@
-//! Looking at the way to Target piece by piece, for a person who wants to know where it ends.
+//! Checks the way to Target step by step, to show a person where it fails.
 
 use std::time::Duration;
 
@@ -11,26 +11,26 @@ use super::error::ClientError;
 use super::tls;
 use crate::core::timestamp::Timestamp;
 
-/// Time that each piece may take.
+/// Longest time for each step.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Who vouches for whoever answers in Target's name.
+/// The certificate of whoever answers in Target's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer {
-    /// Whom the certificate names.
+    /// Subject of the certificate.
     pub subject: String,
-    /// Who issued it: of an intercepting proxy, the proxy.
+    /// Issuer of the certificate; an intercepting proxy names itself here.
     pub issuer: String,
-    /// The pin of its public key.
+    /// Pin of its public key.
     pub pin: Option<String>,
-    /// Until when it is valid.
+    /// End of its validity.
     pub not_after: Timestamp,
 }
 
-/// How many addresses the name of Target's host has; none where a proxy looks it up.
+/// Resolves the name of Target's host and returns the number of addresses; `None` if a proxy resolves it.
 ///
 /// # Errors
-/// The system's words.
+/// The system's message.
 pub async fn resolve(options: &ClientOptions) -> Result<Option<usize>, String> {
     if options.proxy.is_some() {
         return Ok(None);
@@ -42,11 +42,11 @@ pub async fn resolve(options: &ClientOptions) -> Result<Option<usize>, String> {
     Ok(Some(addresses.count()))
 }
 
-/// The certificate of whoever answers at Target's endpoint, whether or not it is to be trusted; none without TLS.
-/// Nothing but an empty request is sent, and no token.
+/// Returns the certificate presented at Target's endpoint, trusted or not; `None` without TLS. Sends nothing but an
+/// empty request, and no token.
 ///
 /// # Errors
-/// Why nobody answers.
+/// The reason why nobody answers.
 pub async fn issuer(options: &ClientOptions) -> Result<Option<Issuer>, String> {
     if options.endpoint.starts_with("http://") {
         return Ok(None);
@@ -74,7 +74,7 @@ fn read(der: &[u8]) -> Option<Issuer> {
     })
 }
 
-/// The common name, with the organisation where there is one.
+/// Returns the common name, with the organisation if there is one.
 fn name(name: &X509Name<'_>) -> String {
     let common = name.iter_common_name().filter_map(|part| part.as_str().ok());
     let organisation = name.iter_organization().filter_map(|part| part.as_str().ok());

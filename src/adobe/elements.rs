@@ -5,25 +5,25 @@ use std::io::{self, BufRead};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-/// How deep Target's documents go, with room. What goes deeper is not Target's. Units: elements.
+/// Deepest nesting of elements, above what Target's documents have. A deeper document is not Target's.
 const DEPTH_MAX: usize = 8;
 
-/// Part of the text of an element that is kept. Units: bytes. Limits: an encoded key is at most 3,072.
+/// Longest part of an element's text that is kept. Units: bytes. Limits: an encoded key has at most 3,072.
 const TEXT_BYTES_MAX: usize = 4 * 1024;
 
-/// Part of the name of an element that is kept. Units: bytes. Limits: the longest that means something has 17.
+/// Longest part of an element's name that is kept. Units: bytes. Limits: the longest relevant name has 17.
 const NAME_BYTES_MAX: usize = 64;
 
-/// The longest piece, a tag or a text, of a document that is Target's: a piece is held whole. Units: bytes.
+/// Longest tag or text in a document of Target's; each is buffered as a whole. Units: bytes.
 const PIECE_BYTES_MAX: usize = 256 * 1024;
 
-/// The elements of a document that hold a text, by their path.
+/// The elements with text in a document, by their path.
 pub(super) struct Elements<R: BufRead> {
     reader: Reader<Pieces<R>>,
     buffer: Vec<u8>,
-    /// The names of the open elements, each with a slash before it but the first.
+    /// Names of the open elements, joined by slashes.
     path: String,
-    /// Where in the path the name of each open element begins.
+    /// Position in the path where the name of each open element begins.
     open: Vec<usize>,
     text: String,
 }
@@ -34,7 +34,7 @@ impl<R: BufRead> Elements<R> {
         Self { reader, buffer: Vec::new(), path: String::new(), open: Vec::new(), text: String::new() }
     }
 
-    /// The next one; the inner none is the end, the outer one says that this is no such document.
+    /// Returns the next element. `Some(None)` is the end; `None` means that this is not such a document.
     #[allow(clippy::option_option, clippy::should_implement_trait)]
     pub(super) fn next(&mut self) -> Option<Option<(String, String)>> {
         loop {
@@ -52,7 +52,7 @@ impl<R: BufRead> Elements<R> {
                 Event::Start(_) => return None,
                 Event::Text(text) => push_text(&mut self.text, &text),
                 Event::CData(text) => push_text(&mut self.text, &text),
-                // Only the five that XML brings along, and characters by number: nothing grows by expansion.
+                // Only the five entities that XML defines, and characters by number: nothing grows by expansion.
                 Event::GeneralRef(entity) => match entity.resolve_char_ref() {
                     Ok(Some(character)) => push_text(&mut self.text, character.encode_utf8(&mut [0; 4])),
                     _ => push_text(&mut self.text, quick_xml::escape::resolve_predefined_entity(&entity)?),
@@ -70,17 +70,17 @@ impl<R: BufRead> Elements<R> {
     }
 }
 
-/// Appends to the text of an element as much as is kept of it.
+/// Appends to the text of an element, up to the part that is kept.
 fn push_text(text: &mut String, more: &str) {
     push_within(text, more, TEXT_BYTES_MAX.saturating_sub(text.len()));
 }
 
-/// Appends whole characters of a text up to so many bytes.
+/// Appends whole characters of a text, up to `bytes_max` bytes.
 fn push_within(text: &mut String, more: &str, bytes_max: usize) {
     text.push_str(&more[..more.floor_char_boundary(bytes_max)]);
 }
 
-/// A body that fails where one piece of it is longer than what is left. Reset before each piece.
+/// A body that fails if a single piece is longer than the limit. Reset before each piece.
 struct Pieces<R> {
     body: R,
     left: usize,
@@ -114,7 +114,7 @@ impl<R: BufRead> io::Read for Pieces<R> {
 mod tests {
     use super::*;
 
-    /// The elements of a document, up to the first that is not Target's; and whether it was read to its end.
+    /// Reads the elements of a document up to the first error; returns true if it reached the end.
     fn read(document: &str) -> (Vec<(String, String)>, bool) {
         let mut elements = Elements::new(document.as_bytes());
         let mut found = Vec::new();

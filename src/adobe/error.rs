@@ -1,8 +1,8 @@
-//! What stands in the way of a client: files, secrets and addresses that cannot be used.
+//! Errors of setting up a client: files, secrets and addresses that cannot be used.
 
 use std::fmt;
 
-/// The setting of `[target]` that a client cannot be set up with.
+/// A setting of `[target]` that prevents a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting {
     /// `endpoint`.
@@ -19,12 +19,12 @@ pub enum Setting {
     ClientCert,
     /// `client_key`.
     ClientKey,
-    /// None of them alone: what the system brings along.
+    /// No single setting: the system's own configuration.
     System,
 }
 
 impl Setting {
-    /// The sections and the key, from the outermost.
+    /// Returns the sections and the key, from the outermost.
     #[must_use]
     pub const fn path(self) -> &'static [&'static str] {
         match self {
@@ -39,18 +39,18 @@ impl Setting {
         }
     }
 
-    /// The error that words say of this setting.
+    /// Returns an error about this setting.
     pub(super) fn error(self, words: impl Into<String>) -> ClientError {
         ClientError { setting: self, words: words.into() }
     }
 }
 
-/// Why no client could be made. Prints as `token in [target]: words`; never with a secret.
+/// A reason why no client could be made. Prints as `token in [target]: words`; never contains a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientError {
-    /// The setting that is in the way.
+    /// Setting that causes the error.
     pub setting: Setting,
-    /// Why, as a clause for a person that says what must be.
+    /// Description of the error: a clause for a person that says what is required.
     pub words: String,
 }
 

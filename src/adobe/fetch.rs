@@ -1,4 +1,4 @@
-//! The Fetch profile API: what Target shows of one profile. Pure.
+//! The Fetch profile API: the attributes of one profile at Target. Pure.
 //!
 //! Source: Target Fetch profile API.
 
@@ -15,7 +15,7 @@ use crate::core::identity::{Identity, IdentityKind};
 use crate::core::operation::Shown;
 use crate::core::timestamp::Timestamp;
 
-/// The path and the query of a profile.
+/// Returns the path and query of a profile.
 #[must_use]
 pub fn path(client_code: &str, identity: &Identity) -> String {
     let key = utf8_percent_encode(identity.key(), ENCODED);
@@ -25,34 +25,34 @@ pub fn path(client_code: &str, identity: &Identity) -> String {
     }
 }
 
-/// What reading a profile gave.
+/// The result of reading a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// The profile.
+    /// The profile was found.
     Found(FetchedProfile),
-    /// Target does not know it.
+    /// Target does not have the profile.
     Missing,
-    /// Our credentials may not read, which says nothing of updates.
+    /// Our credentials do not allow reading; this says nothing about updates.
     Denied(String),
-    /// This profile cannot be read, or none can, which says nothing of updates either.
+    /// This profile cannot be read, or none can; this says nothing about updates either.
     Unreadable(String),
-    /// Nothing that says anything of the profile.
+    /// No answer about the profile.
     Failed(Outcome),
 }
 
 impl Reply {
-    /// What an answer without a profile says, with the reason in words.
+    /// Returns the result of an answer without a profile, with the reason in words.
     #[must_use]
     pub fn without_profile(outcome: Outcome, reason: String) -> Self {
         match outcome {
             Outcome::Unauthorized(_) => Self::Denied(reason),
-            // A path that is too long is a matter of this profile's key.
+            // A path that is too long is caused by this profile's key.
             Outcome::Refused(_) | Outcome::TooLarge => Self::Unreadable(reason),
             outcome => Self::Failed(outcome),
         }
     }
 
-    /// The name in metrics.
+    /// Returns the name used in metrics.
     #[must_use]
     pub const fn label(&self) -> &'static str {
         match self {
@@ -65,24 +65,24 @@ impl Reply {
     }
 }
 
-/// Attributes of a profile as Target shows them, by name without a prefix.
+/// The attributes of a profile as Target shows them, by name without a prefix.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct FetchedProfile {
     /// Attributes that have a value.
     pub attributes: BTreeMap<String, Shown>,
-    /// Names of attributes that have one which cannot be read: it is unknown, and not absent.
+    /// Names of attributes with an unreadable value: it is unknown rather than absent.
     pub unreadable: BTreeSet<String>,
 }
 
 impl FetchedProfile {
-    /// Attributes of which all can be read.
+    /// Returns a profile whose attributes can all be read.
     #[must_use]
     pub fn of(attributes: BTreeMap<String, Shown>) -> Self {
         Self { attributes, unreadable: BTreeSet::new() }
     }
 }
 
-// Nobody's values may reach a log.
+// Values are personal data and must not reach a log.
 impl std::fmt::Debug for FetchedProfile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FetchedProfile").field("attributes", &self.attributes.len()).finish_non_exhaustive()
@@ -106,7 +106,7 @@ struct Attribute<'a> {
     modified_at: Option<Value>,
 }
 
-/// Reads the document of a profile; none if it is not Target's. An attribute that cannot be read is named, and the others are read.
+/// Reads the document of a profile; `None` if it is not Target's. An attribute that cannot be read is only named.
 #[must_use]
 pub fn read(body: &[u8]) -> Option<FetchedProfile> {
     let document: Document<'_> = serde_json::from_slice(body).ok()?;
@@ -126,10 +126,10 @@ pub fn read(body: &[u8]) -> Option<FetchedProfile> {
     Some(profile)
 }
 
-/// An attribute that is there, and nobody can tell its value.
+/// Marks an attribute that exists but has no known value.
 struct Unreadable;
 
-/// Reads an attribute; none where it has no value. Its object is documented; a plain value is read as what it says.
+/// Reads an attribute; `None` if it has no value. Its object form is documented; a plain value is read as it is.
 fn shown(raw: &RawValue, whole: Option<Timestamp>) -> Result<Option<Shown>, Unreadable> {
     let attribute = match raw.get().starts_with('{') {
         true => serde_json::from_str(raw.get()).map_err(|_| Unreadable)?,
@@ -141,8 +141,8 @@ fn shown(raw: &RawValue, whole: Option<Timestamp>) -> Result<Option<Shown>, Unre
     Ok(value.map(|value| Shown { value, modified_at, is_whole }))
 }
 
-/// The attributes by name; an empty list is how some tools write an empty object. None of anything else: taken for no
-/// attributes, it would have the others' values overwritten.
+/// Returns the attributes by name; an empty list counts as an empty object, as some tools write it. `None` for anything
+/// else: reading it as "no attributes" would overwrite the others' values.
 fn attributes(raw: Option<&RawValue>) -> Option<BTreeMap<String, &RawValue>> {
     match raw {
         None => Some(BTreeMap::new()),
@@ -153,7 +153,7 @@ fn attributes(raw: Option<&RawValue>) -> Option<BTreeMap<String, &RawValue>> {
     }
 }
 
-/// A value as text; none of `null`. A number keeps its digits: through a binary float it would lose some.
+/// Returns a value as text; `None` for `null`. A number keeps its digits, some of which a binary float would lose.
 fn text(raw: &RawValue) -> Result<Option<String>, Unreadable> {
     match raw.get() {
         "null" => Ok(None),
@@ -163,19 +163,19 @@ fn text(raw: &RawValue) -> Result<Option<String>, Unreadable> {
     }
 }
 
-/// Returns whether a body is Target's own word that there is no such profile. It may come with a 404 or with a 200: only the
-/// body is documented.
+/// Returns true if a body is Target's own statement that the profile does not exist. It may come with a 404 or a 200:
+/// only the body is documented.
 #[must_use]
 pub fn is_missing(body: &[u8]) -> bool {
     serde_json::from_slice::<Value>(body).is_ok_and(|document| document["status"].as_i64() == Some(404))
 }
 
-/// A name without the prefix that it may come with. Source: public client code.
+/// Returns a name without the prefix that it may have. Source: public client code.
 fn bare(name: &str) -> &str {
     name.strip_prefix("profile.").or_else(|| name.strip_prefix("user.")).unwrap_or(name)
 }
 
-/// A time as Target writes it: without an offset it is UTC; some tools write milliseconds.
+/// Reads a time as Target writes it: UTC if there is no offset; some tools write milliseconds.
 fn time(value: &Value) -> Option<Timestamp> {
     match value {
         Value::String(text) => Timestamp::parse(text).or_else(|_| Timestamp::parse(&format!("{text}Z"))).ok(),

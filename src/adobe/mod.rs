@@ -1,6 +1,6 @@
-//! Adobe Target on the wire: what is sent, how answers are read, and the client that does it.
+//! Adobe Target on the wire: requests, answers, and the client for both.
 //!
-//! The only place that knows Target's hosts, paths and words.
+//! The only place that knows Target's hosts, paths and messages.
 
 pub mod bulk;
 pub mod client;

@@ -1,6 +1,6 @@
-//! What an answer of Target means: one table, one function. Pure.
+//! The meaning of Target's answers: one table, one function. Pure.
 //!
-//! Source: the forwarding rules of the contract; Target Single Profile Update API for the words of a success.
+//! Source: README, what is promised; Target Single Profile Update API for the text of a success.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -9,28 +9,28 @@ use crate::core::limits::ANSWER_WORDS_CHARS_MAX;
 
 /// The outcome of one attempt.
 ///
-/// All but [`Self::Lost`] are definite: Target has the update, or it has not.
+/// All but [`Self::Lost`] are definite: Target either has the update or does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Target said yes.
+    /// Target accepted the update.
     Delivered,
-    /// Target refused this update for good.
+    /// Target refused this update permanently.
     Refused(Refused),
-    /// The request is larger than Target takes: split it.
+    /// The request is larger than Target accepts: split it.
     TooLarge,
-    /// Target asks all of this device to wait; none is "as long as you think right".
+    /// Target asks the whole device to wait; `None` leaves the time to us.
     Throttled(Option<Duration>),
-    /// Target itself answered with an error of its own: to be tried again.
+    /// Target answered with an error of its own: try again.
     Failing(String),
     /// No connection could be made, and nothing was sent.
     Unreachable(String),
-    /// The request was sent and no answer came: Target may have taken the update, or may take it later.
+    /// The request was sent but no answer came: Target may have accepted the update, or may accept it later.
     Lost(String),
-    /// The answer is not Target's own: a portal, a proxy, a gateway, a redirect.
+    /// The answer is not Target's: a portal, a proxy, a gateway, a redirect.
     Foreign(String),
     /// Our credentials were not accepted.
     Unauthorized(String),
-    /// Nothing can be sent with what is configured, and nothing was.
+    /// The configuration does not allow sending, and nothing was sent.
     NotSetUp(String),
 }
 
@@ -39,7 +39,7 @@ pub enum Outcome {
 pub struct Refused {
     /// The HTTP status.
     pub status: u16,
-    /// The first words of the answer, without control characters.
+    /// Beginning of the answer, without control characters.
     pub words: String,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for Refused {
 }
 
 impl Outcome {
-    /// The name in metrics and logs.
+    /// Returns the name used in metrics and logs.
     #[must_use]
     pub const fn label(&self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ impl Outcome {
         }
     }
 
-    /// The outcome as a clause for a person.
+    /// Returns the outcome as a clause for a person.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
@@ -90,37 +90,38 @@ impl Outcome {
         }
     }
 
-    /// Returns whether nobody knows if Target has the update. Anything else is a definite yes or no.
+    /// Returns true if it is unknown whether Target has the update. Any other outcome is definite.
     #[must_use]
     pub const fn is_lost(&self) -> bool {
         matches!(self, Self::Lost(_))
     }
 
-    /// Returns whether Target may have counted the request against its quota.
+    /// Returns true if Target may have counted the request against its quota.
     #[must_use]
     pub const fn reached_target(&self) -> bool {
         !matches!(self, Self::Unreachable(_) | Self::Foreign(_) | Self::NotSetUp(_))
     }
 }
 
-/// What classification needs of an answer.
+/// The parts of an answer that decide its outcome.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
     /// The HTTP status.
     pub status: u16,
     /// The `Retry-After` header, if any.
     pub retry_after: Option<&'a str>,
-    /// The `Date` header, if any: the clock that a `Retry-After` was written by.
+    /// The `Date` header, if any: the clock behind a date in `Retry-After`.
     pub date: Option<&'a str>,
     /// The `Content-Type` header, if any.
     pub content_type: Option<&'a str>,
-    /// Where a redirect goes, if it says so.
+    /// Target of a redirect, if any.
     pub location: Option<&'a str>,
-    /// The first bytes of the body.
+    /// Beginning of the body.
     pub body: &'a [u8],
 }
 
-/// Reads an answer to a single update. `now` is for a `Retry-After` that is a date, where the answer has none of its own.
+/// Classifies an answer to a single update. `now` is needed for a `Retry-After` with a date, if the answer has no
+/// `Date`.
 #[must_use]
 pub fn classify(answer: Answer<'_>, now: SystemTime) -> Outcome {
     classify_with(answer, now, |body| match body {
@@ -130,7 +131,7 @@ pub fn classify(answer: Answer<'_>, now: SystemTime) -> Outcome {
     })
 }
 
-/// Reads an answer of any API. `success` reads the body of a 200, and gives nothing where the words are not Target's own.
+/// Classifies an answer of any API. `success` reads the body of a 200, and returns `None` if it is not Target's.
 pub fn classify_with(answer: Answer<'_>, now: SystemTime, success: impl FnOnce(&[u8]) -> Option<Outcome>) -> Outcome {
     let body = answer.body.trim_ascii_start();
     match answer.status {
@@ -139,7 +140,7 @@ pub fn classify_with(answer: Answer<'_>, now: SystemTime, success: impl FnOnce(&
         }
         300..=399 => Outcome::Foreign(redirected(answer)),
         201..=299 => Outcome::Foreign(format!("the answer was status {}, which is not Target's", answer.status)),
-        // These ask for the same, to send less or later, no matter who answers and in which form.
+        // These ask to send less or later, whoever answers and in whatever form.
         408 => Outcome::Failing("Target answered 408 Request Timeout".to_owned()),
         413 | 414 => Outcome::TooLarge,
         420 | 429 => Outcome::Throttled(asked(answer, now)),
@@ -160,7 +161,7 @@ pub fn classify_with(answer: Answer<'_>, now: SystemTime, success: impl FnOnce(&
     }
 }
 
-/// Names who answers with a status that is none of Target's, and what to do about it.
+/// Returns who answers with a status that Target never sends, and what to do about it.
 const fn intermediary(status: u16) -> &'static str {
     match status {
         405 => {
@@ -179,7 +180,8 @@ const fn intermediary(status: u16) -> &'static str {
     }
 }
 
-/// Returns whether an answer is a page for people, which none of Target's APIs sends. The XML of its Bulk API is none.
+/// Returns true if an answer is a page for people, which none of Target's APIs sends. The XML of its Bulk API does not
+/// count.
 fn is_page(answer: Answer<'_>) -> bool {
     let body = answer.body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(answer.body).trim_ascii_start();
     is_html(answer.content_type.unwrap_or_default()) || (body.starts_with(b"<") && !body.starts_with(b"<response"))
@@ -190,7 +192,8 @@ fn is_html(content_type: &str) -> bool {
     kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
 }
 
-/// Names who answers a 200 instead of Target. The words of a portal may repeat what was sent to it, so that they are not kept.
+/// Describes who answers a 200 instead of Target. The text of a portal may repeat what was sent to it, so it is not
+/// kept.
 fn foreign(content_type: &str, body: &[u8]) -> String {
     if body.is_empty() {
         return "something on the network answers in Target's place, with nothing".to_owned();
@@ -215,8 +218,8 @@ fn redirected(answer: Answer<'_>) -> String {
 
 /// Reads how long Target asks to wait: seconds, or an HTTP date.
 ///
-/// A date counts from the answer's own `Date`, since the device's clock may be wrong by hours; a past one is no wait. None is
-/// "as long as you think right", and so is a number that is negative or too large to be meant.
+/// A date is relative to the answer's own `Date`, since the device's clock may be wrong by hours; a past one means no
+/// wait. `None` leaves the time to us, as does a number that is negative or absurdly large.
 fn asked(answer: Answer<'_>, now: SystemTime) -> Option<Duration> {
     let text = answer.retry_after?.trim();
     if let Ok(seconds) = text.parse() {
@@ -227,7 +230,7 @@ fn asked(answer: Answer<'_>, now: SystemTime) -> Option<Duration> {
     Some(until.duration_since(sent).unwrap_or(Duration::ZERO))
 }
 
-/// The first words of an answer, with control characters escaped.
+/// Returns the beginning of an answer, with control characters escaped.
 pub(super) fn words(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let escaped = text.trim().chars().flat_map(|next| {
@@ -299,11 +302,11 @@ mod tests {
                 "{told:?}"
             );
         }
-        // What is asked for is the same, no matter who asks.
+        // The request means the same, whoever makes it.
         check(429, "<html>", "throttled");
         check(413, "<html>", "too_large");
         check(408, "<html>", "failing");
-        // The Bulk API speaks XML.
+        // The Bulk API answers in XML.
         check(400, "<response><success>false</success></response>", "refused");
     }
 
@@ -387,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_date_in_retry_after_counts_from_the_answer_s_own_clock() {
-        // The device's clock stands at 1970: by it both are decades ahead.
+        // The device's clock is at 1970: by it both dates are decades ahead.
         let sent = Some("Wed, 25 Nov 2026 10:00:00 GMT");
         check_wait("Wed, 25 Nov 2026 10:00:30 GMT", sent, Some(30));
         check_wait("Wed, 25 Nov 2026 09:59:30 GMT", sent, Some(0));

@@ -1,4 +1,4 @@
-//! The proxy through which Target is reached, with what it wants to know of us.
+//! The proxy through which Target is reached, with our credentials for it.
 
 use reqwest::{NoProxy, Proxy, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -7,21 +7,21 @@ use super::error::{ClientError, Setting};
 use crate::device::environment;
 use crate::device::secret::Secret;
 
-/// A proxy.
+/// The settings of a proxy.
 #[derive(Clone, Debug)]
 pub struct ProxyOptions {
-    /// Its URL, perhaps with credentials.
+    /// URL of the proxy, possibly with credentials.
     pub url: Secret,
-    /// Who we are to it, if the URL does not say.
+    /// User name, if the URL has none.
     pub user: Option<String>,
-    /// The password that goes with it.
+    /// Password for that user.
     pub password: Option<Secret>,
-    /// Hosts that are reached without it, as in the variable `NO_PROXY`, which counts where this is not set.
+    /// Hosts that are reached directly, in the syntax of the variable `NO_PROXY`, which applies if this is not set.
     pub exceptions: Option<String>,
 }
 
 impl ProxyOptions {
-    /// The proxy for requests to an endpoint.
+    /// Returns the proxy for requests to an endpoint.
     pub(super) fn proxy(&self, endpoint: &str) -> Result<Proxy, ClientError> {
         let url = self.url.read().map_err(|words| Setting::Proxy.error(words))?;
         if let Some(words) = wrong(&url) {
@@ -41,7 +41,7 @@ impl ProxyOptions {
         Ok(proxy.no_proxy(self.exceptions().and_then(|text| NoProxy::from_string(&hosts(&text, port)))))
     }
 
-    /// Host and port of a proxy that is reached without TLS, and the name and password that it wants.
+    /// Returns host and port of a proxy that is reached without TLS, with the credentials that it requires.
     pub(super) fn address(&self) -> Option<((String, u16), Option<String>)> {
         let url = self.url.read().ok()?;
         let url = Url::parse(url.expose_secret().trim()).ok().filter(|url| url.scheme() == "http")?;
@@ -58,7 +58,7 @@ impl ProxyOptions {
         Some(((host, url.port_or_known_default()?), credentials))
     }
 
-    /// Returns whether a host is reached without it, by its name; networks of addresses are not looked at.
+    /// Returns true if a host is reached directly, by its name; address ranges are not considered.
     pub(super) fn excepts(&self, url: &Url) -> bool {
         let text = self.exceptions().unwrap_or_default();
         let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -78,7 +78,7 @@ impl ProxyOptions {
         self.exceptions.clone().or_else(of_variable)
     }
 
-    /// The exceptions that name no host, and are not heeded.
+    /// Returns the exceptions that do not name a host, which are ignored.
     #[must_use]
     pub fn strange_exceptions(&self) -> Vec<String> {
         let text = self.exceptions().unwrap_or_default();
@@ -86,14 +86,14 @@ impl ProxyOptions {
     }
 }
 
-/// The variables that name a proxy for other programs: none of them is used unless `proxy` names it.
+/// Returns the variables that name a proxy for other programs: they are ignored unless `proxy` names one of them.
 #[must_use]
 pub fn unused_variables() -> Vec<&'static str> {
     let is_set = |name: &&str| environment::variable(name).is_ok_and(|value| !value.expose_secret().is_empty());
     ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().filter(is_set).collect()
 }
 
-/// What is no URL of a proxy that can be used. The URL is not shown, as it may hold a password.
+/// Returns what is wrong with a proxy URL, if anything. The URL itself is not shown, because it may contain a password.
 fn wrong(url: &SecretString) -> Option<&'static str> {
     let url = url.expose_secret().trim().to_ascii_lowercase();
     let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
@@ -110,9 +110,9 @@ fn wrong(url: &SecretString) -> Option<&'static str> {
     }
 }
 
-/// A host that is reached without the proxy, as people write it.
+/// An exception from the proxy, as written.
 struct Exception<'t> {
-    /// A name, which stands for all below it, an address, or a network of addresses.
+    /// Name, which includes all names below it, or an address, or an address range.
     host: &'t str,
     port: Option<u16>,
 }
@@ -137,7 +137,7 @@ fn entries(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ';']).flat_map(str::split_whitespace)
 }
 
-/// The exceptions that count for a port, as the client takes them.
+/// Returns the exceptions that apply to a port, in the client's syntax.
 fn hosts(text: &str, port: Option<u16>) -> String {
     let read = entries(text).filter_map(Exception::read);
     let hosts: Vec<&str> =

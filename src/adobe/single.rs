@@ -7,22 +7,22 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::UPDATE_BODY_BYTES_MAX;
 
-/// Everything but what RFC 3986 calls unreserved.
+/// Characters to encode: all except those that RFC 3986 calls unreserved.
 pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The host of a client code.
+/// Returns the host of a client code.
 #[must_use]
 pub fn endpoint(client_code: &str) -> String {
     format!("https://{client_code}.tt.omtrdc.net")
 }
 
-/// The path of profile updates.
+/// Returns the path of profile updates.
 #[must_use]
 pub fn path(client_code: &str) -> String {
     format!("/m2/{client_code}/profile/update")
 }
 
-/// The name of the parameter that carries an identity.
+/// Returns the name of the parameter with the identity.
 #[must_use]
 pub const fn identity_parameter(kind: IdentityKind) -> &'static str {
     match kind {
@@ -31,27 +31,27 @@ pub const fn identity_parameter(kind: IdentityKind) -> &'static str {
     }
 }
 
-/// One request body, and the attributes that it carries.
+/// One request: its body, and the attributes in it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Update {
-    /// The form, URL-encoded.
+    /// URL-encoded form.
     pub body: String,
-    /// The attributes, by the index that was given.
+    /// Attributes in the body, by the index given by the caller.
     pub attributes: Vec<usize>,
 }
 
 impl Update {
-    /// Returns whether the body is within what Target takes; only an update of one attribute may be not.
+    /// Returns true if Target accepts a body of this size; only an update of one attribute can be too large.
     #[must_use]
     pub const fn fits(&self) -> bool {
         self.body.len() <= UPDATE_BODY_BYTES_MAX
     }
 }
 
-/// Encodes attributes of one profile, each with its index: one body if they fit, else several, split between them.
+/// Encodes attributes of one profile, each with its index: one body if they fit, otherwise several.
 ///
-/// Limits: each body has at most [`UPDATE_BODY_BYTES_MAX`] bytes, except that an attribute that alone is larger gets
-/// a body of its own, which then does not [fit](Update::fits).
+/// Limits: each body has at most [`UPDATE_BODY_BYTES_MAX`] bytes, except for a single attribute that is larger: it gets
+/// its own body, which does not [fit](Update::fits).
 #[must_use]
 pub fn encode<'a>(
     identity: &Identity,

@@ -1,4 +1,4 @@
-//! The bearer token, which may change while the agent runs: where it is kept, it is read again.
+//! The bearer token, which may change while the agent runs: its source is read again.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -8,10 +8,10 @@ use secrecy::ExposeSecret;
 use super::error::{ClientError, Setting};
 use crate::device::secret::Secret;
 
-/// What is said of characters that no header can carry.
+/// Message about characters that a header cannot contain.
 const NOT_ASCII: &str = "it holds characters that no token has; it must be plain ASCII";
 
-/// A token as a header.
+/// The token as a header.
 #[derive(Debug)]
 pub(super) struct Token {
     source: Secret,
@@ -31,9 +31,9 @@ impl Token {
         self.header.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads it again. Tells whether it is another token now.
+    /// Reads the token again. Returns true if it has changed.
     pub(super) fn refresh(&self) -> bool {
-        // A file that is just being written is read at the next look.
+        // A file that is being written is read next time.
         let Some(next) = self.can_change().then(|| read(&self.source).ok()).flatten() else { return false };
         let mut header = self.header.write().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *header, next.clone()) != next
@@ -52,14 +52,14 @@ fn read(source: &Secret) -> Result<HeaderValue, ClientError> {
     Ok(header)
 }
 
-/// What is no token, though it was meant as one.
+/// Returns why a text is not a valid token, if so.
 fn wrong(token: &str) -> Option<&'static str> {
     let is_quoted = token.starts_with(['"', '\'', '\u{201c}']) || token.ends_with(['"', '\'', '\u{201d}']);
     let (first, rest) = token.split_once(char::is_whitespace).unwrap_or((token, ""));
     if token.is_empty() {
         Some("it is empty; it must hold the token")
     } else if is_quoted {
-        Some("it stands in quotes; it must be the token alone")
+        Some("it is in quotes; it must be the token alone")
     } else if first.eq_ignore_ascii_case("bearer") || first.eq_ignore_ascii_case("authorization:") {
         Some("it begins with the words of a header; it must be the token alone")
     } else if !token.is_ascii() {

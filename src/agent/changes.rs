@@ -1,4 +1,4 @@
-//! New settings for a running agent, and how they reach its parts: all of them, or none.
+//! New settings for a running agent: applied to all its parts, or to none.
 
 use std::sync::Arc;
 
@@ -20,55 +20,55 @@ use crate::http::server::{ServerOptions, serve};
 use crate::http::socket::Socket;
 use crate::store::{StoreError, StoreLimits};
 
-/// New settings for a running agent, perhaps with new listeners; the answer tells whether they hold.
+/// New settings for a running agent, possibly with new listeners; the answer tells whether they are in effect.
 pub struct Change {
-    /// The settings.
+    /// The settings themselves.
     pub settings: Settings,
-    /// Loopback TCP, where that is elsewhere from now on.
+    /// Loopback listener, if the address changes.
     pub http: Option<Loopback>,
-    /// The Unix socket.
+    /// Change of the Unix socket.
     #[cfg(unix)]
     pub socket: SocketChange,
-    /// Answered when they hold, or with why nothing has changed.
+    /// Answered once they are in effect, or with the reason why nothing has changed.
     pub done: oneshot::Sender<Result<(), AgentError>>,
 }
 
-/// What becomes of the Unix socket.
+/// The change of the Unix socket.
 #[cfg(unix)]
 #[derive(Debug, Default)]
 pub enum SocketChange {
-    /// It stays.
+    /// The socket stays.
     #[default]
     Stays,
-    /// There is none from now on.
+    /// The socket is closed.
     Ends,
-    /// Another one.
+    /// The socket is replaced.
     Is(Socket),
 }
 
-/// Takes in new settings while the agent runs, and serves.
+/// The part that takes new settings while the agent runs, and serves.
 pub(super) struct Changing {
     pub(super) parts: LiveParts,
     pub(super) forwarding: Forwarding,
     pub(super) serving: Serving,
 }
 
-/// What new settings reach.
+/// The parts that new settings affect.
 pub(super) struct LiveParts {
     pub(super) connected: Connected,
     pub(super) live: LiveSettings,
-    /// The device's name, which takes a restart to change.
+    /// Name of the device, which only a restart can change.
     pub(super) device_id: String,
 }
 
-/// The listeners, which may change.
+/// The listeners, which may be replaced.
 pub(super) struct Serving {
     api: Arc<Api>,
-    /// Checks of the present listeners, and of those to come.
+    /// Checks of present and future listeners.
     guard: Guard,
     server: ServerOptions,
     servers: JoinSet<()>,
-    /// End the present listeners.
+    /// Channels that end the present listeners.
     end_http: Option<watch::Sender<bool>>,
     #[cfg(unix)]
     end_socket: Option<watch::Sender<bool>>,
@@ -99,7 +99,7 @@ impl Changing {
                 #[cfg(unix)]
                 self.serving.change_socket(change.socket);
             }
-            // One that went away has no use for the answer.
+            // A caller that went away needs no answer.
             let _ = change.done.send(applied);
         }
         self.forwarding.stop();
@@ -112,14 +112,14 @@ impl Changing {
 }
 
 impl LiveParts {
-    /// All of it, or nothing: what can fail comes first.
+    /// Applies everything or nothing: the steps that can fail come first.
     async fn apply(&self, settings: Settings, forwarding: &mut Forwarding) -> Result<(), AgentError> {
         let limits = settings.limits;
         let forwarder = settings.forwarder();
         let next = self.connected.client.prepare(&settings.target).map_err(AgentError::Client)?;
         let goes_elsewhere = forwarder.destination != forwarding.settings().destination;
         if goes_elsewhere {
-            // What is on its way to the old place comes to its end first: none of it may be taken for the new one's.
+            // Requests to the old destination are completed first: none may be taken for one to the new destination.
             forwarding.end().await;
         }
         let adopted = self.adopt(&settings.target, limits).await;
@@ -136,7 +136,7 @@ impl LiveParts {
         Ok(())
     }
 
-    /// Takes in where deliveries go from now on, and other limits of the store.
+    /// Applies the destination of deliveries, and the limits of the store.
     async fn adopt(&self, target: &ClientOptions, limits: StoreLimits) -> Result<(), StoreError> {
         let (whose, now) = (destination(target, &self.device_id), self.connected.clock.now());
         let adopted = self
@@ -156,7 +156,7 @@ impl LiveParts {
 }
 
 impl Serving {
-    /// Serves nothing yet.
+    /// Returns the listeners' state before anything is served.
     pub(super) fn new(api: Arc<Api>, guard: Guard, server: ServerOptions) -> Self {
         Self {
             api,
@@ -169,7 +169,7 @@ impl Serving {
         }
     }
 
-    /// Serves on this from now on; on the one before, what has begun comes to its end.
+    /// Serves on a new listener; requests in progress on the old one are completed.
     fn listen_http(&mut self, http: Loopback) {
         let (end, ended) = watch::channel(false);
         self.end_http.replace(end).map(|before| before.send(true));

@@ -1,4 +1,4 @@
-//! The data directory: its lock, the intake's token, the device's name, and how to reach the agent that runs there.
+//! The data directory: its lock, the intake's token, the device's name, and the address of the agent that runs there.
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -17,34 +17,34 @@ use crate::device::machine;
 use crate::device::rights::{SecretError, open_secret};
 use crate::store;
 
-/// Bytes of chance in a token. Limits: 256 bits, as for any key.
+/// Random bytes in a token. Limits: 256 bits, as for any key.
 const TOKEN_BYTES: usize = 32;
 
-/// Rights of the lock: who may read it may also take it.
+/// Permissions of the lock: whoever can read it can also take it.
 const LOCK_MODE: u32 = 0o600;
 
-/// Rights of the number of the process.
+/// Permissions of the file with the process id.
 const PID_MODE: u32 = 0o640;
 
-/// Interval at which a lock that another process has is tried.
+/// Time between two tries for a lock that another process has.
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A data directory.
 #[derive(Clone, Debug)]
 pub struct DataDir(PathBuf);
 
-/// The right to write to the data directory; it ends when this is dropped, or with the process.
+/// The right to write to the data directory; it ends when dropped, or with the process.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// How to reach the agent that runs on a data directory.
+/// The addresses of the agent that runs on a data directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// Where its HTTP intake listens.
+    /// Address of its HTTP intake.
     pub http: SocketAddr,
-    /// Its Unix socket, if it has one.
+    /// Path of its Unix socket, if it has one.
     pub socket: Option<PathBuf>,
 }
 
@@ -53,27 +53,27 @@ pub struct Endpoint {
 pub struct DeviceId {
     /// The name.
     pub name: String,
-    /// True if it was made anew, since the disk is that of another machine.
+    /// True if it was created again because the disk comes from another machine.
     pub is_cloned: bool,
 }
 
-/// What went wrong with the data directory.
+/// A failure to use the data directory.
 #[derive(Debug)]
 pub enum DataDirError {
-    /// Another process writes there.
+    /// Another process is using it.
     InUse {
         /// The directory.
         path: PathBuf,
-        /// The process, if it has said so.
+        /// Id of that process, if known.
         pid: Option<u32>,
     },
     /// A file of secrets is open to others.
     Rights(String),
-    /// A file cannot be made, read or written.
+    /// A file cannot be created, read or written.
     File {
         /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The error of the system.
         source: io::Error,
     },
 }
@@ -103,40 +103,40 @@ impl std::error::Error for DataDirError {
 }
 
 impl DataDir {
-    /// The directory at that path, whether it is there or not.
+    /// Returns the directory at a path, whether or not it exists.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
-    /// Its path.
+    /// Returns its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// The store's file.
+    /// Returns the path of the store's file.
     #[must_use]
     pub fn store_path(&self) -> PathBuf {
         self.0.join(store::FILE_NAME)
     }
 
-    /// The lock's file, which belongs to the agent's user.
+    /// Returns the path of the lock, which belongs to the agent's user.
     #[must_use]
     pub fn lock_path(&self) -> PathBuf {
         self.0.join("outpost.lock")
     }
 
-    /// The token's file.
+    /// Returns the path of the token.
     #[must_use]
     pub fn token_path(&self) -> PathBuf {
         self.0.join("intake.token")
     }
 
-    /// Makes the directory if needed, and takes the right to write there.
+    /// Creates the directory if needed, and takes the right to write there.
     ///
     /// # Errors
-    /// [`DataDirError::InUse`] when another process has it.
+    /// [`DataDirError::InUse`] if another process has it.
     pub fn lock(&self) -> Result<Lock, DataDirError> {
         self.create()?;
         let path = self.lock_path();
@@ -146,7 +146,7 @@ impl DataDir {
         match file.try_lock() {
             Ok(()) => {
                 self.sync();
-                // For the words of whoever comes second; without it they are less, and nothing else.
+                // Only for the error message of a second process, which otherwise says less.
                 let _ = write(&self.pid_path(), &std::process::id().to_string(), PID_MODE);
                 Ok(Lock { _file: file })
             }
@@ -158,10 +158,10 @@ impl DataDir {
         }
     }
 
-    /// As [`Self::lock`], but waits a while for another process to end.
+    /// Takes the lock as [`Self::lock`] does, but waits a while for another process to end.
     ///
     /// # Errors
-    /// As [`Self::lock`].
+    /// As for [`Self::lock`].
     pub fn lock_within(&self, patience: Duration) -> Result<Lock, DataDirError> {
         let begun = Instant::now();
         loop {
@@ -172,36 +172,36 @@ impl DataDir {
         }
     }
 
-    /// Makes the directory, for this user alone, if it is not there.
+    /// Creates the directory, for this user only, if it does not exist.
     fn create(&self) -> Result<(), DataDirError> {
         dir::make_dirs(&self.0, 0o750).map_err(|source| DataDirError::File { path: self.0.clone(), source })
     }
 
-    /// Has the names in the directory, and its own, on the disk: who made them may have been killed before.
+    /// Syncs the names in the directory, and its own: a process that created them may have been killed since.
     fn sync(&self) {
         for path in [self.path(), dir::parent(&self.0)] {
-            // A directory that cannot be opened was made by somebody else.
+            // A directory that cannot be opened was created by somebody else.
             let _ = Dir::open(path).and_then(|dir| dir.sync());
         }
     }
 
-    /// The intake's token; made on the first call.
+    /// Returns the intake's token, creating it on the first call.
     ///
     /// # Errors
     /// [`DataDirError::File`].
     pub fn token(&self) -> Result<SecretString, DataDirError> {
         let path = self.token_path();
-        // A power cut may have left an empty file, which is no token.
+        // A power cut may have left an empty file, which is not a token.
         if let Some(token) = read_secret(&path)?.filter(|token| token.len() == 2 * TOKEN_BYTES) {
             return Ok(SecretString::from(token));
         }
         self.rotate_token()
     }
 
-    /// All tokens: the intake's, made on the first call, and those by name.
+    /// Returns all tokens: the intake's, created on the first call, and the named ones.
     ///
     /// # Errors
-    /// [`DataDirError::File`], also for a file of tokens that cannot be understood.
+    /// [`DataDirError::File`], also for a file of tokens that cannot be parsed.
     pub fn tokens(&self) -> Result<Tokens, DataDirError> {
         let intake = self.token()?;
         let mut tokens = self.named_tokens()?;
@@ -215,7 +215,7 @@ impl DataDir {
         Ok(Tokens::new(tokens))
     }
 
-    /// The tokens by name.
+    /// Returns the named tokens.
     ///
     /// # Errors
     /// As for [`Self::tokens`].
@@ -225,7 +225,7 @@ impl DataDir {
         serde_json::from_str(&json).map_err(|error| DataDirError::File { path, source: io::Error::other(error) })
     }
 
-    /// Keeps other tokens by name.
+    /// Stores the named tokens.
     ///
     /// # Errors
     /// [`DataDirError::File`].
@@ -234,7 +234,7 @@ impl DataDir {
         write_private(&self.tokens_path(), &json)
     }
 
-    /// Makes another intake's token. Those who have the one before need the new one.
+    /// Replaces the intake's token. Callers with the old one need the new one.
     ///
     /// # Errors
     /// [`DataDirError::File`].
@@ -248,16 +248,15 @@ impl DataDir {
         self.0.join("tokens.json")
     }
 
-    /// The token, if there is one that this user may read.
+    /// Returns the token, if there is one that this user may read.
     #[must_use]
     pub fn existing_token(&self) -> Option<SecretString> {
         read_if_there(&self.token_path()).ok().flatten().map(SecretString::from)
     }
 
-    /// The device's name; made on the first call, and made anew on another machine: two that were installed from one
-    /// disk image must not share it. `machine_id` is what the system calls the machine, where it has a name for it;
-    /// what is no machine's name, such as a placeholder of the first seconds after a start, says nothing and changes
-    /// nothing.
+    /// Returns the device's name, creating it on the first call, and again on another machine: two machines installed
+    /// from one disk image must not share it. `machine_id` is the system's identifier of the machine, if it has one; a
+    /// value that identifies no machine, such as a placeholder in the first seconds after a start, changes nothing.
     ///
     /// # Errors
     /// [`DataDirError::File`].
@@ -277,13 +276,13 @@ impl DataDir {
         Ok(DeviceId { name, is_cloned })
     }
 
-    /// The device's name, if one was made.
+    /// Returns the device's name, if one was created.
     #[must_use]
     pub fn existing_device_id(&self) -> Option<String> {
         self.kept_device_id().map(|(name, _)| name)
     }
 
-    /// The name, and the machine that it was made on, if that was known.
+    /// Returns the name, and the machine on which it was created, if known.
     fn kept_device_id(&self) -> Option<(String, Option<String>)> {
         let text = read_if_there(&self.device_id_path()).ok().flatten()?;
         let mut lines = text.lines().map(str::to_owned);
@@ -308,12 +307,12 @@ impl DataDir {
         write_private(&self.endpoint_path(), &json)
     }
 
-    /// Takes the announcement back; that of an agent that was killed stays, and is not believed.
+    /// Removes the announcement; that of an agent that was killed stays but is not trusted.
     pub fn withdraw(&self) {
         let _ = std::fs::remove_file(self.endpoint_path());
     }
 
-    /// How to reach the agent, if one announced itself.
+    /// Returns how to reach the agent, if one has announced itself.
     #[must_use]
     pub fn endpoint(&self) -> Option<Endpoint> {
         let json = read_if_there(&self.endpoint_path()).ok().flatten()?;
@@ -325,10 +324,10 @@ impl DataDir {
     }
 }
 
-/// A token of 64 digits.
+/// Creates a token of 64 hexadecimal digits.
 ///
 /// # Errors
-/// The system's, when it has no random numbers.
+/// The system's, if it has no random numbers.
 pub fn new_token() -> io::Result<SecretString> {
     let mut bytes = [0; TOKEN_BYTES];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
@@ -347,7 +346,7 @@ fn read_if_there(path: &Path) -> Result<Option<String>, DataDirError> {
     }
 }
 
-/// As [`read_if_there`], for what others must not read or change.
+/// Reads a file as [`read_if_there`] does; others must not be able to read or change it.
 fn read_secret(path: &Path) -> Result<Option<String>, DataDirError> {
     let unread = |source| DataDirError::File { path: path.to_owned(), source };
     match open_secret(path) {
@@ -358,7 +357,7 @@ fn read_secret(path: &Path) -> Result<Option<String>, DataDirError> {
     }
 }
 
-/// Replaces a file that this user alone may read; when this returns, it is on the disk.
+/// Replaces a file that only this user may read, and syncs it to the disk.
 fn write_private(path: &Path, text: &str) -> Result<(), DataDirError> {
     write(path, text, 0o600)
 }

@@ -1,4 +1,4 @@
-//! Whose deliveries the agent makes, and what it says when the store notes those of another.
+//! The destination of the agent's deliveries, and the messages when it has changed.
 
 use std::net::IpAddr;
 
@@ -13,8 +13,8 @@ pub(super) fn destination(target: &ClientOptions, device_id: &str) -> Destinatio
     }
 }
 
-/// Says what a new destination has made void, if anything. A sandbox that starts again holds nothing, and may listen
-/// elsewhere: that surprises nobody.
+/// Logs what a new destination has made void, if anything. Nothing is said for a sandbox: after a restart it has no
+/// data and may have another address.
 pub(super) fn tell(adopted: &Adopted, target: &ClientOptions) {
     match adopted.voided {
         Some(pending) if is_loopback(&target.host()) => {

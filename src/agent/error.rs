@@ -1,16 +1,16 @@
-//! Why an agent could not start, or could not take new settings.
+//! Errors of starting an agent or changing its settings.
 
 use std::fmt;
 
 use crate::adobe::ClientError;
 use crate::store::StoreError;
 
-/// Why an agent could not start.
+/// A reason why an agent could not start or change its settings.
 #[derive(Debug)]
 pub enum AgentError {
     /// The store cannot be used.
     Store(StoreError),
-    /// Target cannot be reached as configured.
+    /// The client for Target cannot be set up as configured.
     Client(ClientError),
     /// The system has no more threads.
     Thread(std::io::Error),

@@ -1,5 +1,5 @@
-//! The forwarder of a running agent. It can be ended and begun again: what it knows then comes from the store, as after a start
-//! of the process.
+//! The forwarder of a running agent. It can be ended and started again: it then continues from the store, as after a
+//! start of the process.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::forward::shown::{LinkView, ProfileWaits, RouteCounts};
 use crate::forward::{Forwarder, ForwarderParts, ForwarderSettings};
 use crate::store::{InFlight, Outbox, StoreError, StoreFile};
 
-/// What every forwarder of the process is made of.
+/// The resources of every forwarder of the process.
 #[derive(Clone)]
 pub(super) struct ForwardingParts {
     pub(super) connected: Connected,
@@ -33,7 +33,7 @@ pub(super) struct ForwardingParts {
     pub(super) try_now: Arc<Notify>,
 }
 
-/// The forwarder that runs.
+/// The running forwarder.
 pub(super) struct Forwarding {
     parts: ForwardingParts,
     settings: watch::Sender<ForwarderSettings>,
@@ -42,7 +42,7 @@ pub(super) struct Forwarding {
 }
 
 impl Forwarding {
-    /// Begins the first one.
+    /// Starts the first one.
     pub(super) fn begin(parts: ForwardingParts, settings: ForwarderSettings, link: Link) -> Self {
         let (stop, _) = watch::channel(false);
         let mut forwarding = Self { parts, settings: watch::channel(settings).0, stop, running: JoinSet::new() };
@@ -50,17 +50,17 @@ impl Forwarding {
         forwarding
     }
 
-    /// The settings that hold.
+    /// Returns the effective settings.
     pub(super) fn settings(&self) -> ForwarderSettings {
         self.settings.borrow().clone()
     }
 
-    /// Has other settings hold from now on, with the same destination.
+    /// Changes the settings, but not the destination.
     pub(super) fn change(&self, settings: ForwarderSettings) {
         self.settings.send_replace(settings);
     }
 
-    /// Begins another one after [`Self::end`].
+    /// Starts another one after [`Self::end`].
     pub(super) fn begin_again(&mut self) {
         self.parts.link_view.send_replace(LinkView::unknown(self.parts.connected.clock.now()));
         self.parts.waits.replace(HashMap::new());
@@ -72,7 +72,7 @@ impl Forwarding {
         self.stop.send_replace(true);
     }
 
-    /// Ends the forwarder, and waits until what was on its way has ended and is written down.
+    /// Ends the forwarder, and waits until requests in progress have ended and are recorded.
     pub(super) async fn end(&mut self) {
         self.stop();
         while self.running.join_next().await.is_some() {}
@@ -104,7 +104,7 @@ impl Forwarding {
 }
 
 impl ForwardingParts {
-    /// A forwarder that goes on from what the store knows.
+    /// Returns a forwarder that continues from the store.
     async fn forwarder(
         self,
         settings: watch::Receiver<ForwarderSettings>,
@@ -113,7 +113,7 @@ impl ForwardingParts {
         let Connected { writer, client, clock, quota_clock, reads } = self.connected;
         let updates_per_day = settings.borrow().updates_per_day;
         let now = quota_clock.at(clock.elapsed());
-        // What the one before had reserved and did not give back may have been used.
+        // Quota that the previous one had reserved and not returned may have been used.
         let time = QuotaTime { at: now, wall: Clock::system() };
         let counted = writer.act(move |store| {
             store.count_reserved(time);

@@ -1,4 +1,4 @@
-//! Housekeeping: purges what was delivered long ago, and more of it when the store runs out of room.
+//! Housekeeping: purges data that was delivered long ago, and more of it when the store runs out of room.
 //!
 //! Each step is a small transaction of the writer, so that recording never waits long for it.
 
@@ -13,33 +13,32 @@ use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
 use crate::store::{Full, ProfilePurge, Room, StoreError, Writer, delete_kept};
 
-/// Interval at which old events are looked for.
+/// Time between two looks for old events.
 const INTERVAL: Duration = Duration::from_secs(3_600);
 
-/// Time until the next look while there is no room: deliveries make some.
+/// Time until the next look while there is no room: deliveries free some.
 const INTERVAL_FULL: Duration = Duration::from_secs(2);
 
-/// Time until the next look at all profiles, when none of them could go: those that were delivered since must rest
-/// first.
+/// Time until the next look at all profiles if none could be removed: those delivered since must rest first.
 const PROFILES_INTERVAL: Duration = Duration::from_secs(600);
 
-/// Housekeeping of one store.
+/// The housekeeping of one store.
 pub struct Housekeeping {
     writer: Writer,
     store_path: PathBuf,
     clock: Arc<Clock>,
     keep_events: watch::Receiver<Duration>,
     room: watch::Receiver<Room>,
-    /// Until when no profile can go, on the monotonic clock.
+    /// Time, on the monotonic clock, before which no profile can be removed.
     profiles_rest_until: Duration,
-    /// Until when no damaged store is looked for, on the monotonic clock.
+    /// Time, on the monotonic clock, until which no damaged store is looked for.
     kept_rest_until: Duration,
-    /// True while it was last told that events are refused.
+    /// True while events are refused, as last logged.
     refuses: bool,
 }
 
 impl Housekeeping {
-    /// Housekeeping that keeps events for so long after their delivery.
+    /// Returns the housekeeping of a store; `keep_events` is the time for which events are kept after their delivery.
     #[must_use]
     pub fn new(writer: Writer, store_path: PathBuf, clock: Arc<Clock>, keep_events: watch::Receiver<Duration>) -> Self {
         let room = writer.room();
@@ -56,7 +55,7 @@ impl Housekeeping {
         }
     }
 
-    /// Keeps house until `stop` turns true.
+    /// Runs until `stop` turns true.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         loop {
             let room = *self.room.borrow_and_update();
@@ -66,13 +65,13 @@ impl Housekeeping {
             if let Err(error) = self.purge(room, &stop).await {
                 tracing::warn!(%error, "old events could not be purged; it is tried again later");
             }
-            // A look through a large journal takes its time: it must not follow the last one at once.
+            // A look through a large journal takes time: the next must not follow at once.
             let took = self.clock.elapsed().saturating_sub(begun);
             let pause = if room == Room::Enough { INTERVAL } else { INTERVAL_FULL.max(20 * took).min(INTERVAL) };
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
                 _ = self.room.changed() => {}
-                // One that ends means that the agent stops.
+                // If the channel ends, the agent is stopping.
                 Ok(()) = self.keep_events.changed() => {}
                 () = tokio::time::sleep(pause) => {}
             }
@@ -96,7 +95,7 @@ impl Housekeeping {
         }
     }
 
-    /// Deletes damaged stores whose time is over.
+    /// Deletes damaged stores that are due.
     async fn delete_kept(&mut self) {
         if self.clock.elapsed() < self.kept_rest_until {
             return;
@@ -118,7 +117,7 @@ impl Housekeeping {
         purged
     }
 
-    // A method of one lifetime is no closure over all.
+    // A method with a lifetime of its own cannot be passed as a closure over all lifetimes.
     #[allow(clippy::redundant_closure_for_method_calls)]
     async fn purge_all(&mut self, room: Room, stop: &watch::Receiver<bool>) -> Result<(), StoreError> {
         let now = self.clock.now();
@@ -127,7 +126,7 @@ impl Housekeeping {
         self.purge_events(old, false, stop).await?;
         if matches!(room, Room::Low | Room::Full(Full::MaxSize)) {
             self.purge_events(i64::MAX, true, stop).await?;
-            // Only when the events are gone do their keys go.
+            // Keys are removed only once their events are.
             while !*stop.borrow()
                 && !self.is_purged().await?
                 && self.writer.act(|transaction| transaction.purge_keys()).await?
@@ -139,7 +138,7 @@ impl Housekeeping {
         Ok(())
     }
 
-    /// Purges what is settled before that event; until there is room, if that is the purpose.
+    /// Purges settled events before a number; if the purpose is room, only until there is enough.
     async fn purge_events(
         &self,
         before: i64,
@@ -162,7 +161,7 @@ impl Housekeeping {
         Ok(())
     }
 
-    /// Purges profiles that Target has until there is room, the longest untouched first, in steps of their age.
+    /// Purges profiles that Target has until there is room, the longest untouched first, in steps of age.
     async fn purge_profiles(&mut self, now: Timestamp, stop: &watch::Receiver<bool>) -> Result<(), StoreError> {
         let mut age = Some(PROFILE_UNTOUCHED_FIRST);
         let mut purged = 0;
@@ -180,7 +179,7 @@ impl Housekeeping {
         Ok(())
     }
 
-    /// Looks at all profiles once, and purges those that nobody touched for so long.
+    /// Goes through all profiles once, and purges those untouched for that long.
     async fn purge_untouched(
         &self,
         now: Timestamp,
@@ -209,18 +208,18 @@ impl Housekeeping {
     }
 }
 
-/// What one look at all profiles came to.
+/// The result of going through all profiles once.
 #[derive(Default)]
 struct Pass {
     purged: usize,
-    /// When the longest untouched was last touched of those that may still go.
+    /// Earliest time of last touch among the profiles that may still be removed.
     oldest_left: Option<Timestamp>,
-    /// There is room, or the agent stops.
+    /// True if there is room, or the agent is stopping.
     is_enough: bool,
 }
 
-/// The age of profiles that go next, when the oldest that are left have that age: the half of the last one, as often as
-/// it takes to reach somebody. None when nobody may go any more.
+/// Returns the age of the profiles to remove next, given the age of the oldest that are left: half of the last age,
+/// halved as often as needed to reach one. `None` if no more may be removed.
 fn next_age(last: Duration, oldest_left: Option<Duration>) -> Option<Duration> {
     let oldest = oldest_left?;
     let mut age = last;

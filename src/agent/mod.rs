@@ -1,4 +1,4 @@
-//! The agent: wires intake, store and forwarder together, and takes them down in order.
+//! The agent: wires intake, store and forwarder together, and stops them in order.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -26,7 +26,7 @@ use crate::http::socket::Socket;
 use crate::intake::kinds::Kinds;
 use crate::store::StoreFile;
 
-/// Interval at which to check whether a certificate has changed in its file.
+/// Time between two checks for changed certificate files.
 const CERTIFICATES_INTERVAL: Duration = Duration::from_secs(2);
 
 pub mod data_dir;
@@ -52,45 +52,45 @@ use settings::LiveSettings;
 pub use settings::Settings;
 use wire::Shared;
 
-/// What an agent needs; each part gets what is its own.
+/// The options of an agent; each part gets its own.
 pub struct AgentOptions {
-    /// The store's file and its key; its directory is locked by the caller.
+    /// Path of the store's file with its key; the caller has locked its directory.
     pub store_file: StoreFile,
-    /// The device's name.
+    /// Name of the device.
     pub device_id: String,
-    /// Who may do what through the local API.
+    /// Tokens of the local API.
     pub tokens: Live<Tokens>,
-    /// What the names of sessions of the Delivery API are made with.
+    /// Key for naming sessions of the Delivery API.
     pub session_key: SecretString,
-    /// How patient the intake is.
+    /// Limits and timeouts of the intake.
     pub server: ServerOptions,
-    /// What may change while the agent runs.
+    /// Settings that may change while the agent runs.
     pub settings: Settings,
-    /// How to ask for a reload; none where nobody reloads.
+    /// Channel to ask for a reload; `None` if there is none.
     pub reload: Option<ReloadSender>,
     /// The kinds of intake beside the API.
     pub intake: Kinds,
-    /// The level of log lines; none where the caller logs for itself.
+    /// Level of log lines; `None` if the caller logs for itself.
     pub log_level: Option<LogLevel>,
-    /// What is not as it is configured.
+    /// Settings that could not take effect.
     pub notices: Notices,
 }
 
-/// Where the agent listens: bound by the caller, so that it knows the addresses.
+/// The agent's listeners, bound by the caller, which therefore knows the addresses.
 pub struct Listeners {
-    /// Loopback TCP.
+    /// Loopback TCP listener.
     pub http: Loopback,
-    /// The Unix socket.
+    /// Unix socket, if any.
     #[cfg(unix)]
     pub socket: Option<Socket>,
 }
 
-/// Runs an agent until `stop` turns true, and until all that it began is on disk.
+/// Runs an agent until `stop` turns true and everything it has begun is on disk.
 ///
-/// `ready` is called once events are taken.
+/// `ready` is called once events are accepted.
 ///
 /// # Errors
-/// [`AgentError`], before anything is taken.
+/// [`AgentError`], before any event is accepted.
 pub async fn run(
     options: AgentOptions,
     listeners: Listeners,
@@ -104,13 +104,13 @@ pub async fn run(
     ready();
     supervisor::tell(News::Ready);
     finish(tasks, stop).await;
-    // With the last task the last writer is gone; its thread ends when everything is committed.
+    // The last task drops the last writer; its thread ends once everything is committed.
     let _ = tokio::task::spawn_blocking(|| writer_thread.join()).await;
     tracing::info!("agent stopped");
     Ok(())
 }
 
-/// Wires the parts of an agent together, and starts them. Gives its tasks, and the writer's thread.
+/// Wires the parts of an agent together and starts them. Returns its tasks, and the writer's thread.
 fn start(
     options: AgentOptions,
     opened: Opened,
@@ -155,7 +155,7 @@ fn start(
     (tasks, writer_thread)
 }
 
-/// Has certificates, keys and secrets of the proxy that change in their files hold soon after.
+/// Puts changed files of certificates, keys and proxy secrets into effect.
 async fn refresh_certificates(client: Client, mut stop: watch::Receiver<bool>) {
     let mut refused = false;
     loop {
@@ -169,7 +169,7 @@ async fn refresh_certificates(client: Client, mut stop: watch::Receiver<bool>) {
                 refused = false;
                 tracing::info!("the files of [target.http] have changed and hold now");
             }
-            // One that is just being written is read at the next look.
+            // A file that is being written is read next time.
             Err(error) => {
                 if !std::mem::replace(&mut refused, true) {
                     tracing::warn!(%error, "the files of [target.http] have changed and cannot be used");
@@ -179,7 +179,7 @@ async fn refresh_certificates(client: Client, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Waits for the stop, and then for the tasks, as long as a stop may take.
+/// Waits for the stop, and then for the tasks, for as long as a stop may take.
 async fn finish(mut tasks: JoinSet<()>, mut stop: watch::Receiver<bool>) {
     let all = async { while tasks.join_next().await.is_some() {} };
     let deadline = async {

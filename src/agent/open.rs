@@ -1,4 +1,4 @@
-//! Opening: all that can fail before an agent takes events, in the order in which each builds on what is before it.
+//! Opening: everything that can fail before an agent accepts events, each step building on the previous ones.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -19,7 +19,7 @@ use crate::device::metrics::Metrics;
 use crate::forward::shown::{PendingAtStart, ReadQuota};
 use crate::store::{Reader, Store, StoreError, StoreFile, StoreLimits, Writer};
 
-/// The store and the way to Target, with their clocks and quotas. Cheap to clone.
+/// The store and the client for Target, with their clocks and quotas. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Connected {
     pub(super) writer: Writer,
@@ -29,10 +29,10 @@ pub(super) struct Connected {
     pub(super) reads: ReadQuota,
 }
 
-/// What is open once nothing can fail any more.
+/// The open resources; nothing can fail after this.
 pub(super) struct Opened {
     pub(super) connected: Connected,
-    /// Ends when the last [`Writer`] is dropped and everything is committed.
+    /// Thread that ends once the last [`Writer`] is dropped and everything is committed.
     pub(super) writer_thread: JoinHandle<()>,
     pub(super) reader: Reader,
     pub(super) pending_at_start: Arc<PendingAtStart>,
@@ -41,7 +41,7 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Opens the store and the way to Target, and starts the writer.
+    /// Opens the store and the client for Target, and starts the writer.
     pub(super) fn open(
         store_file: &StoreFile,
         device_id: &str,
@@ -50,7 +50,7 @@ impl Opened {
     ) -> Result<Self, AgentError> {
         let Connections { mut store, snapshot, reader } = Connections::open(store_file, settings.limits)?;
         let clock = Arc::new(Clock::new(store.counters().recorded_at));
-        // Before anything is read of what was delivered, used up or is on its way.
+        // Before deliveries, quotas and batches are read.
         let whose = destination(&settings.target, device_id);
         let adopted = store.transact(|store| store.adopt_destination(&whose, clock.now()))?;
         tell(&adopted, &settings.target);
@@ -74,16 +74,16 @@ impl Opened {
     }
 }
 
-/// The store's connections: one that writes, and those that read.
+/// The connections to the store: one that writes, and several that read.
 struct Connections {
     store: Store,
-    /// As the store is now, for what is counted beside the work.
+    /// View of the store as it is now, for counting in the background.
     snapshot: Reader,
     reader: Reader,
 }
 
 impl Connections {
-    /// Opens a store, and mends it first if it is damaged.
+    /// Opens a store, repairing it first if it is damaged.
     fn open(file: &StoreFile, limits: StoreLimits) -> Result<Self, StoreError> {
         let is_mended = Store::mend(file, Clock::system())?;
         let store = Store::open_within(file, limits)?;
@@ -94,10 +94,10 @@ impl Connections {
     }
 }
 
-/// The link at the start. With a backlog that is old, thousands of devices may start in the same minute.
+/// Returns the link at the start. With an old backlog, thousands of devices may start in the same minute.
 fn first_link(backlog_age: Option<Duration>, device_id: &str, now: Duration) -> Link {
     let digest = Sha256::digest(device_id);
-    // From 0 to 1, the device's own.
+    // From 0 to 1, specific to the device.
     let chance = f64::from(u16::from_be_bytes([digest[0], digest[1]])) / f64::from(u16::MAX);
     match first_wait(backlog_age.unwrap_or_default(), chance) {
         Duration::ZERO => Link::default(),
@@ -108,11 +108,11 @@ fn first_link(backlog_age: Option<Duration>, device_id: &str, now: Duration) -> 
     }
 }
 
-/// Has the store know what was pending at the start, for its history, once that is counted.
+/// Records in the store's history how much was pending at the start, once that is counted.
 fn tell_pending(pending: Arc<PendingAtStart>, writer: Writer) -> std::io::Result<()> {
     let tell = move || {
         let profiles = pending.wait().profiles;
-        // One that stops has no history to write.
+        // If the writer has stopped, there is no history to write.
         let _ = writer.note_blocking(move |store| {
             store.set_pending_at_start(profiles);
             Ok(())
@@ -121,7 +121,7 @@ fn tell_pending(pending: Arc<PendingAtStart>, writer: Writer) -> std::io::Result
     thread::Builder::new().name("tell-pending".to_owned()).spawn(tell).map(|_| ())
 }
 
-/// Loads the filters over old events, beside the work: without them recording is right, and slower on a large store.
+/// Loads the filters over old events in the background: without them recording is right, but slower on a large store.
 fn load_key_filters(reader: Reader, writer: Writer, stop: watch::Receiver<bool>) -> std::io::Result<()> {
     let load = move || {
         let mut adopt = |filter| {

@@ -1,4 +1,4 @@
-//! What may change while an agent runs, and where its parts look it up.
+//! Settings that may change while an agent runs, and how its parts look them up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,29 +13,29 @@ use crate::forward::shown::Bounds;
 use crate::forward::{ForwarderRules, ForwarderSettings};
 use crate::store::StoreLimits;
 
-/// What may change while an agent runs.
+/// The settings that may change while an agent runs.
 #[derive(Debug)]
 pub struct Settings {
-    /// Who may call beside those that have a token.
+    /// Callers allowed without a token.
     pub callers: Callers,
-    /// What events mean.
+    /// Mappings of events.
     pub mappings: Arc<Mappings>,
-    /// How Target is reached.
+    /// Settings of the client for Target.
     pub target: ClientOptions,
-    /// How updates are forwarded.
+    /// Rules for forwarding.
     pub forwarding: ForwarderRules,
-    /// The device's share of Target's quota.
+    /// This device's share of Target's quota. Units: single updates in 24 hours.
     pub updates_per_day: u64,
-    /// The device's share of the calls of the Fetch API.
+    /// This device's share of the calls of the Fetch API. Units: calls in 24 hours.
     pub reads_per_day: u64,
-    /// How large the store may grow, and when a value is sent again.
+    /// Limits of the store, and rules for sending a value again.
     pub limits: StoreLimits,
-    /// Time that an event is kept after its delivery.
+    /// Time for which an event is kept after its delivery.
     pub keep_events: Duration,
 }
 
 impl Settings {
-    /// What an operator decides of forwarding.
+    /// Returns the settings of forwarding.
     #[must_use]
     pub fn forwarder(&self) -> ForwarderSettings {
         ForwarderSettings {
@@ -47,7 +47,7 @@ impl Settings {
         }
     }
 
-    /// Bounds that are shown.
+    /// Returns the limits for display.
     #[must_use]
     pub const fn bounds(&self) -> Bounds {
         let Self { updates_per_day, reads_per_day, limits, .. } = self;
@@ -55,7 +55,7 @@ impl Settings {
     }
 }
 
-/// Settings that their parts look up whenever they need them.
+/// The settings as their parts look them up.
 pub(super) struct LiveSettings {
     pub(super) mappings: Live<Mappings>,
     pub(super) callers: Live<Callers>,
@@ -73,7 +73,7 @@ impl LiveSettings {
         }
     }
 
-    /// Has other settings hold from now on.
+    /// Replaces the settings.
     pub(super) fn replace(&self, settings: Settings) {
         self.bounds.replace(settings.bounds());
         self.mappings.replace(settings.mappings);

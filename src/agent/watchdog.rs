@@ -1,7 +1,7 @@
-//! The watchdog: ends the process when a part of it makes no progress while it should, or when the store is found damaged,
-//! so that its supervisor starts it again; and tells the supervisor that the agent is alive, and how it is.
+//! The watchdog: ends the process if a part makes no progress although it should, or if the store is found damaged, so
+//! that the supervisor starts it again. It also tells the supervisor that the agent is alive, and its verdict.
 //!
-//! What was acknowledged is on disk, and what was not is sent again: an end costs nothing.
+//! Acknowledged events are on disk, and others are sent again, so ending the process loses nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,39 +16,39 @@ use crate::device::supervisor::{self, News};
 use crate::forward::shown::LinkView;
 use crate::store::Writer;
 
-/// How late a part may be. Limits: a worn flash card may keep a sync waiting for half a minute.
+/// Longest delay of a part. Limits: a worn flash card may delay a sync for half a minute.
 pub const LATE_MAX: Duration = Duration::from_secs(120);
 
-/// Until then the line that says why is in its file.
+/// Time for the log line with the reason to reach its file.
 const LOG_TIME: Duration = Duration::from_secs(1);
 
-/// Interval of its checks, unless the supervisor asks for more.
+/// Time between its checks, unless the supervisor asks for more.
 pub const INTERVAL: Duration = Duration::from_secs(30);
 
-/// What the watchdog watches.
+/// The parts that the watchdog checks, and its settings.
 pub struct Watchdog {
-    /// The forwarder says by when it will have gone on.
+    /// Signs of life of the forwarder.
     pub forwarder: Pulse,
-    /// The writer is asked.
+    /// Writer, which is asked for a sign of life.
     pub writer: Writer,
-    /// The device's clock.
+    /// Clock of the device.
     pub clock: Arc<Clock>,
-    /// How late a part may be; [`LATE_MAX`].
+    /// Longest delay of a part; usually [`LATE_MAX`].
     pub late_max: Duration,
-    /// Interval of its checks; [`INTERVAL`].
+    /// Time between its checks; usually [`INTERVAL`].
     pub interval: Duration,
-    /// The link: with it the verdict may change.
+    /// Link; a change may change the verdict.
     pub link: watch::Receiver<LinkView>,
-    /// What the supervisor is told of the device, if it listens; asked beside the async threads.
+    /// Source of the verdict for the supervisor, if it listens; runs on a blocking thread.
     pub verdict: Option<Verdict>,
 }
 
-/// Asks for the verdict in a line, and waits for the disk; none if it cannot be had.
+/// A function that returns the verdict in one line and waits for the disk; `None` if there is no answer.
 pub type Verdict = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 enum Wake {
     Link,
-    /// The verdict that was asked for is there.
+    /// The verdict has arrived.
     Told,
     Damage,
     Time,
@@ -60,9 +60,9 @@ impl Watchdog {
         let mut damaged = self.writer.damaged();
         let asked = supervisor::alive_within();
         let interval = asked.map_or(self.interval, |within| within / 2);
-        // Ticks keep their time, however often the link changes.
+        // Ticks keep their rhythm, however often the link changes.
         let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
-        // Asked beside the watch: it waits for the disk, at the start until all that is pending is counted.
+        // Asked in the background: it waits for the disk and, at the start, until everything pending is counted.
         let mut verdicts = JoinSet::new();
         // True if something has changed since the verdict was asked for.
         let mut is_stale = true;
@@ -90,7 +90,7 @@ impl Watchdog {
                     continue;
                 }
                 Wake::Damage => {
-                    tracing::error!("the store is damaged; the agent ends, and mends it at its next start");
+                    tracing::error!("the store is damaged; the agent ends, and repairs it at its next start");
                     true
                 }
                 Wake::Time => self.is_stuck().await,
@@ -115,7 +115,7 @@ impl Watchdog {
         }
     }
 
-    /// Returns whether a part makes no progress, and says which.
+    /// Returns true, and logs which, if a part makes no progress.
     async fn is_stuck(&self) -> bool {
         let stuck = self.stuck().await;
         if let Some(part) = stuck {
@@ -128,7 +128,7 @@ impl Watchdog {
         if self.forwarder.overdue(self.clock.elapsed()).is_some_and(|late| late > self.late_max) {
             return Some("forwarder");
         }
-        // An empty transaction: it waits for its turn, and writes nothing, but after a write that failed.
+        // An empty transaction: it waits for its turn and writes nothing, unless the last write failed.
         let turn = tokio::time::timeout(self.late_max, self.writer.take_turn()).await;
         turn.is_err().then_some("writer")
     }

@@ -1,4 +1,4 @@
-//! Wiring: each part of an agent gets what it shares with others. Nothing runs yet.
+//! Wiring: gives each part of an agent what it shares with others. Nothing runs yet.
 
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +19,7 @@ use crate::intake::Intake;
 use crate::intake::kinds::SharedKinds;
 use crate::store::{InFlight, Reader, StoreFile};
 
-/// What parts of an agent share.
+/// The state that parts of an agent share.
 pub(super) struct Shared {
     store_file: StoreFile,
     device_id: String,

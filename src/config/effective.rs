@@ -1,4 +1,4 @@
-//! The configuration that holds, with where each value of it comes from, for people to read.
+//! The effective configuration, with the source of each value, for people to read.
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -11,8 +11,8 @@ use super::secret_places;
 use super::sources::{Origin, Place, Sources};
 
 impl Sources {
-    /// What holds of all sources together, as TOML, with a comment behind each value that says where it comes from. A
-    /// secret is not shown. Sources that are no TOML have come to nothing before: their problems are what counts.
+    /// Returns the effective configuration of all sources as TOML, with a comment after each value that names its
+    /// source. Secrets are not shown. The sources must have been parsed without errors.
     #[must_use]
     pub fn effective(&self) -> String {
         let (table, _) = lay(self);
@@ -25,7 +25,7 @@ impl Sources {
 
 struct Listing<'s> {
     sources: &'s Sources,
-    /// Where secrets stand among all sources.
+    /// Positions of secrets in the sources.
     secrets: Vec<Range<usize>>,
     text: String,
 }
@@ -36,7 +36,7 @@ impl Listing<'_> {
         entries.sort_by_key(|(key, _)| key.span().start);
         let is_below =
             |value: &Spanned<DeValue<'_>>| is_section(value, self.sources) || are_sections(value, self.sources);
-        // A key after the header of a section would be that section's.
+        // A key after the header of a section would belong to that section.
         let (sections, values): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(_, value)| is_below(value));
         for (key, value) in values {
             self.value(key.get_ref(), value);
@@ -65,7 +65,7 @@ impl Listing<'_> {
         let span = value.span();
         let Place { origin, line, .. } = self.sources.place(span.start);
         let shown = match (value.get_ref(), &origin) {
-            // There it may stand without quotes.
+            // Such a value may be written without quotes.
             (DeValue::String(text), Origin::Variable(_)) if !self.secrets.contains(&span) => format!("{text:?}"),
             _ => secret_places::without_comments(&secret_places::cut(
                 self.sources.text(span.clone()),
@@ -82,12 +82,12 @@ impl Listing<'_> {
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // A text takes what it is given.
+        // Writing to a string does not fail.
         let _ = writeln!(self.text, "{line}");
     }
 }
 
-/// Returns whether a key needs no quotes.
+/// Returns true if a key needs no quotes.
 fn is_bare(key: &str) -> bool {
     !key.is_empty() && key.chars().all(|next| next.is_ascii_alphanumeric() || matches!(next, '_' | '-'))
 }

@@ -1,4 +1,4 @@
-//! `[[mapping.example]]`: an event and what it is expected to become, run through the live code.
+//! The sections `[[mapping.example]]`: an event and its expected result, run through the live code.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,11 +20,11 @@ use crate::intake::{cloudevents, event_at};
 /// One example.
 #[derive(Clone, Debug)]
 pub struct Example {
-    /// Where it stands in the file.
+    /// Position in the file.
     span: Range<usize>,
     /// The event as CloudEvents JSON.
     event: String,
-    /// The expected identity; none expects that no mapping matches.
+    /// Expected identity; `None` if no mapping should match.
     identity: Option<(IdentityKind, String)>,
     /// Expected attributes.
     attributes: Vec<(String, String)>,
@@ -53,7 +53,7 @@ pub(super) fn read(table: Table<'_, '_>) -> Option<Example> {
     Some(example)
 }
 
-/// The event with what every event has, where the example does not say.
+/// Returns the event with defaults for the members that the example leaves out.
 fn event_json(event: &Table<'_, '_>) -> String {
     let mut members: BTreeMap<String, Box<RawValue>> =
         event.entries().map(|(key, _, value)| (key.to_owned(), json_of(value))).collect();
@@ -84,7 +84,7 @@ fn json_of(value: &Spanned<DeValue<'_>>) -> Box<RawValue> {
     }
 }
 
-/// A number with the digits that it has in the file; null where JSON has none such.
+/// Returns a number with its digits in the file; null if JSON cannot represent it.
 fn number_json(text: &str) -> Box<RawValue> {
     let number = text.replace('_', "").trim_start_matches('+').to_owned();
     RawValue::from_string(number).unwrap_or_else(|_| raw(&()))
@@ -94,7 +94,7 @@ impl Config {
     /// Runs every example. `sources` are those that were parsed.
     ///
     /// # Errors
-    /// [`Problems`], one for each example that came out otherwise.
+    /// [`Problems`], one for each example with a different result.
     pub fn run_examples(&self, sources: &Sources) -> Result<(), Problems> {
         let document = Document::new(sources);
         for example in &self.examples {
@@ -107,7 +107,7 @@ impl Config {
 }
 
 impl Example {
-    /// The differences between what was expected and what came out.
+    /// Returns the differences between the expected and the actual result.
     fn run(&self, mappings: &Mappings) -> Vec<String> {
         let parsed = match cloudevents::structured(self.event.as_bytes()) {
             Ok(parsed) => parsed,

@@ -1,4 +1,4 @@
-//! `[intake.folder]` and `[intake.folder.csv]`: files, and how tables are written.
+//! The sections `[intake.folder]` and `[intake.folder.csv]`: files, and the notation of tables.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use toml::de::DeValue;
 use super::document::Table;
 use crate::intake::folder::{Column, Encoding, Field, FolderRules, TableRules, is_time_format};
 
-/// Time that a file stays as it is before it counts as complete, unless told otherwise.
+/// Default time that a file must stay unchanged to count as complete.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Time that files are kept that were read, unless told otherwise.
+/// Default time for which files are kept after they were read.
 const KEEP_DONE: Duration = Duration::from_secs(7 * 86_400);
 
-/// Lines that may stand before a table.
+/// Bound on the lines that may precede a table.
 const SKIP_MAX: u64 = 1_001;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -86,7 +86,7 @@ fn read_table(section: Table<'_, '_>) -> TableRules {
     rules
 }
 
-/// The quote; an empty text where a quote is a character like others.
+/// Reads the quote; an empty text means that a quote is an ordinary character.
 fn quote(section: &Table<'_, '_>) -> Option<Option<char>> {
     let text = section.text("quote")?;
     let mut rest = text.get_ref().chars();
@@ -133,7 +133,7 @@ fn field(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<Field> {
     field
 }
 
-/// `columns = { time = ["Date", "Time"], "data.card" = 3 }`: for each field the column by its name, or by its place
+/// Reads `columns = { time = ["Date", "Time"], "data.card" = 3 }`: for each field its column by name, or by position
 /// from 1; for the time several, which are joined.
 fn read_columns(section: &Table<'_, '_>) -> Vec<(Field, Vec<Column>)> {
     let mut columns = Vec::new();

@@ -1,4 +1,4 @@
-//! `[intake]`: the API, and the other kinds.
+//! The section `[intake]`: the API, and the other kinds.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(super) fn read(top: &Table<'_, '_>, data_dir: &Path) -> IntakeConfig {
         let right = socket.one_of("right", Right::ALL.map(Right::name)).and_then(Right::of_name);
         intake.callers.socket_right = right.unwrap_or(intake.callers.socket_right);
         if cfg!(not(unix)) {
-            socket.report(socket.span(), "[intake.socket] is there on Unix alone; remove the section");
+            socket.report(socket.span(), "[intake.socket] exists only on Unix; remove the section");
         }
         socket.finish();
     }

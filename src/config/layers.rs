@@ -1,8 +1,8 @@
-//! All sources of a configuration as one table: what a later source says is laid over what the earlier ones said.
+//! Merges all sources of a configuration into one table, in which later sources override earlier ones.
 //!
-//! Sections are laid over each other key by key; a list of sections, as of `[[mapping]]`, grows; everything else is
-//! one value, and the last one holds. A table in braces is a value: a secret from one place is not mixed with
-//! another's.
+//! Sections are merged key by key; a list of sections, such as `[[mapping]]`, grows; anything else is a single value,
+//! of which the last one counts. A table in braces is a value: a secret from one source is not mixed with that from
+//! another.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -15,10 +15,10 @@ use super::sources::{Source, Sources};
 
 type Value<'a> = Spanned<DeValue<'a>>;
 
-/// What is no TOML, and where.
+/// An error of TOML syntax, with its position.
 pub(super) type Fault = (Range<usize>, String);
 
-/// The table of all sources; its spans are offsets among all of them.
+/// Merges all sources into one table; its spans are offsets in all of them together.
 pub(super) fn lay(sources: &Sources) -> (Spanned<DeTable<'_>>, Vec<Fault>) {
     let mut faults = Vec::new();
     let mut all = DeTable::new();
@@ -36,7 +36,7 @@ pub(super) fn lay(sources: &Sources) -> (Spanned<DeTable<'_>>, Vec<Fault>) {
     (Spanned::new(0..0, all), faults)
 }
 
-/// What somebody probably meant who wrote what is no TOML.
+/// Guesses what the author of invalid TOML probably meant.
 fn hint(text: &str, at: usize, message: &str) -> String {
     let before = &text[..text.floor_char_boundary(at)];
     let begin = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -45,7 +45,7 @@ fn hint(text: &str, at: usize, message: &str) -> String {
         return "; quotes must be straight, as in \"acme\"".to_owned();
     }
     if message.contains("escape") && line.contains('\\') {
-        return "; a path of Windows must stand in single quotes, as in 'C:\\Outpost'".to_owned();
+        return "; a Windows path must be in single quotes, as in 'C:\\Outpost'".to_owned();
     }
     if !message.contains("duplicate") {
         return String::new();
@@ -74,8 +74,8 @@ fn read(source: &Source) -> (DeTable<'_>, Vec<toml::de::Error>) {
     }
 }
 
-/// The value of a variable: TOML where it begins as a list, a table or a text in quotes does, and else a text. A secret may
-/// begin as anything: it is TOML only where it says where the secret is kept.
+/// Returns the value of a variable: TOML if it begins like a list, a table or a quoted text, otherwise a text. A secret
+/// may begin with anything: it is TOML only if it says where the secret is kept.
 fn variable(text: &str, is_secret: bool) -> (Value<'_>, Vec<toml::de::Error>) {
     let is_toml = if is_secret { secret_places::is_table(text) } else { text.starts_with(['[', '{', '"', '\'']) };
     if is_toml {
@@ -84,7 +84,7 @@ fn variable(text: &str, is_secret: bool) -> (Value<'_>, Vec<toml::de::Error>) {
     (Spanned::new(0..text.len(), DeValue::String(Cow::Borrowed(text))), Vec::new())
 }
 
-/// The sections around a variable's value. They stand nowhere: at its end.
+/// Wraps a variable's value in its sections. They have no position of their own, and get that of its end.
 fn nested<'a>(path: Vec<String>, value: Value<'a>, end: usize) -> DeTable<'a> {
     let place = |name| Spanned::new(0..end, Cow::Owned(name));
     let mut names = path.into_iter().rev();
@@ -97,7 +97,7 @@ fn nested<'a>(path: Vec<String>, value: Value<'a>, end: usize) -> DeTable<'a> {
     table
 }
 
-/// The same table with its spans further on.
+/// Returns the same table with shifted spans.
 fn moved(table: DeTable<'_>, by: usize) -> DeTable<'_> {
     table.into_iter().map(|(key, value)| (moved_span(key, by), moved_value(value, by))).collect()
 }
@@ -117,10 +117,10 @@ fn moved_span<T>(it: Spanned<T>, by: usize) -> Spanned<T> {
     Spanned::new(span.start + by..span.end + by, it.into_inner())
 }
 
-/// Lays one table over another.
+/// Merges a table into another one, which it overrides.
 fn over<'a>(below: &mut DeTable<'a>, above: DeTable<'a>, sources: &Sources) {
     for (key, value) in above {
-        // Keys are compared by their names, wherever they stand.
+        // Keys are compared by name, wherever they are.
         match below.get_mut(&key) {
             Some(held) if is_section(held, sources) && is_section(&value, sources) => {
                 if let (DeValue::Table(held), DeValue::Table(value)) = (held.get_mut(), value.into_inner()) {
@@ -132,7 +132,7 @@ fn over<'a>(below: &mut DeTable<'a>, above: DeTable<'a>, sources: &Sources) {
                     value.into_iter().for_each(|item| held.push(item));
                 }
             }
-            // With its key, which is where problems are shown.
+            // Replaced with its key, where problems are shown.
             _ => {
                 below.remove(&key);
                 below.insert(key, value);
@@ -141,12 +141,12 @@ fn over<'a>(below: &mut DeTable<'a>, above: DeTable<'a>, sources: &Sources) {
     }
 }
 
-/// Returns whether it is a section, such as `[target]`, and not a table in braces.
+/// Returns true for a section, such as `[target]`, but not for a table in braces.
 pub(super) fn is_section(value: &Value<'_>, sources: &Sources) -> bool {
     value.get_ref().is_table() && !sources.text(value.span()).starts_with('{')
 }
 
-/// Returns whether it is a list of sections, such as those of `[[mapping]]`.
+/// Returns true for a list of sections, such as those of `[[mapping]]`.
 pub(super) fn are_sections(value: &Value<'_>, sources: &Sources) -> bool {
     let items = value.get_ref().as_array();
     items.is_some_and(|items| !items.is_empty() && items.iter().all(|item| is_section(item, sources)))

@@ -1,4 +1,4 @@
-//! `[[intake.line]]`: devices that send lines.
+//! The sections `[[intake.line]]`: devices that send lines.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,13 +10,14 @@ use super::document::Table;
 use crate::core::limits::{EVENT_KEY_BYTES_MAX, EVENT_TYPE_BYTES_MAX};
 use crate::intake::line::{Checksum, LineRules, LineSource, Parity, PortSettings};
 
-/// Time that the same line is one event, unless told otherwise. Source: ours; a card is lifted within that time.
+/// Default time within which a repeated line is not another event. Source: our choice; a card is lifted within that
+/// time.
 const DEBOUNCE: Duration = Duration::from_secs(3);
 
-/// What a port is set to, unless told otherwise: what most readers are sold with.
+/// Default speed of a port, at which most readers are delivered. Units: bits per second.
 const BAUD: u64 = 9_600;
 
-/// All devices.
+/// Reads all devices.
 pub(super) fn read_all(section: &Table<'_, '_>) -> Vec<LineRules> {
     let lines: Vec<LineRules> = section.tables("line").into_iter().filter_map(read).collect();
     check(section, &lines);
@@ -88,7 +89,7 @@ fn settings(section: &Table<'_, '_>) -> PortSettings {
     }
 }
 
-/// Reports devices of one name, and more than one that reads standard input.
+/// Reports devices with the same name, and more than one that reads standard input.
 fn check(section: &Table<'_, '_>, lines: &[LineRules]) {
     for (index, rules) in lines.iter().enumerate() {
         let before = &lines[..index];

@@ -1,4 +1,4 @@
-//! `[[mapping]]`: names and expressions become mappings that run.
+//! The sections `[[mapping]]`: compiles names and expressions to mappings.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -18,7 +18,7 @@ use crate::core::mapping::hash::{HashKey, HashRule};
 use crate::core::mapping::{ChangeRule, Mapping, TextRule};
 use crate::core::operation::Operation;
 
-/// What stands for the device's name in the name of an attribute.
+/// Placeholder for the device's name in the name of an attribute.
 pub(super) const DEVICE_ID: &str = "{device_id}";
 
 /// Reads all mappings and their examples.
@@ -47,7 +47,7 @@ struct Reader<'r> {
     engine: Engine,
     key: Option<&'r HashKey>,
     device_id: &'r str,
-    /// With which operation each attribute is used, over all mappings.
+    /// Operation of each attribute, over all mappings.
     operations: HashMap<AttributeName, Operation>,
 }
 
@@ -127,7 +127,8 @@ impl Reader<'_> {
         identity
     }
 
-    /// An expression whose text may be hashed: then it cannot use what every journalled event shows.
+    /// Reads an expression whose text may be hashed, in which case it cannot use members that every journalled event
+    /// keeps.
     fn text_rule(
         &self,
         section: &Table<'_, '_>,

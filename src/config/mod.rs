@@ -1,7 +1,8 @@
-//! The configuration: from `agent.toml` as written to values that are valid.
+//! The configuration: from `agent.toml` as written to valid values.
 //!
-//! `sources` are read and laid over each other by `layers`; `document` reads with positions, `sections` and `mappings`
-//! say what each key means, `effective` shows what holds. All problems are reported at once. Parts below take the few values they need, never a [`Config`].
+//! `sources` are read, and merged by `layers`; `document` reads with positions, `sections` and `mappings` define the
+//! meaning of each key, `effective` shows the result. All problems are reported at once. Parts below take the few
+//! values they need, never a [`Config`].
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -38,98 +39,98 @@ pub use privacy::read_key;
 pub use secret_places::without_secrets;
 pub use sources::{Origin, Place, Sources};
 
-/// Where the intake listens unless told otherwise.
+/// Default address of the intake.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7717);
 
 /// A valid configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `[agent]`.
+    /// The section `[agent]`.
     pub agent: AgentConfig,
-    /// `[target]` and the sections below it.
+    /// The section `[target]` and those below it.
     pub target: TargetConfig,
     /// The sections of `[intake]`.
     pub intake: IntakeConfig,
-    /// `[store]`.
+    /// The section `[store]`.
     pub store: StoreConfig,
-    /// `[log]`.
+    /// The section `[log]`.
     pub log: LogConfig,
-    /// `[[mapping]]`, compiled.
+    /// The sections `[[mapping]]`, compiled.
     pub mappings: Arc<Mappings>,
-    /// `[[mapping.example]]`.
+    /// The sections `[[mapping.example]]`.
     pub examples: Vec<Example>,
 }
 
-/// `[agent]`.
+/// The section `[agent]`.
 #[derive(Clone, Debug)]
 pub struct AgentConfig {
-    /// Where the store, the token and the device's name are kept.
+    /// Directory of the store, the token and the device's name.
     pub data_dir: PathBuf,
     /// The device's name, if configured.
     pub device_id: Option<String>,
-    /// Where the disk of the data directory is mounted: while it is not, there is nothing to write to.
+    /// Mount point of the data directory's disk; without the disk there is nowhere to write.
     pub data_disk: Option<PathBuf>,
 }
 
-/// `[target]` and the sections below it.
+/// The section `[target]` and those below it.
 #[derive(Clone, Debug)]
 pub struct TargetConfig {
-    /// How Target is reached, with `[target.http]`.
+    /// Settings of the client, with `[target.http]`.
     pub client: ClientOptions,
-    /// How updates are forwarded.
+    /// Rules for forwarding.
     pub forwarding: ForwarderRules,
-    /// `[target.quota]`.
+    /// Single updates per 24 hours, from `[target.quota]`.
     pub updates_per_day: u64,
-    /// `[target.quota]`: calls of the Fetch API.
+    /// Calls of the Fetch API per 24 hours, from `[target.quota]`.
     pub reads_per_day: u64,
-    /// Time after its delivery until an unchanged value is sent again, when an event brings it.
+    /// Time after a delivery from which an unchanged value is sent again when an event repeats it.
     pub resend_after: Duration,
 }
 
 /// The sections of `[intake]`.
 #[derive(Clone, Debug)]
 pub struct IntakeConfig {
-    /// A loopback address.
+    /// Loopback address of the API.
     pub listen: SocketAddr,
-    /// Who may call beside those that have a token.
+    /// Callers allowed without a token.
     pub callers: Callers,
-    /// The Unix socket, if any.
+    /// Path of the Unix socket, if any.
     pub socket: Option<PathBuf>,
     /// The other kinds of intake.
     pub kinds: Kinds,
 }
 
-/// `[store]`.
+/// The section `[store]`.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
-    /// Bytes that the store may take on disk.
+    /// Largest size of the store on disk. Units: bytes.
     pub max_bytes: u64,
-    /// Bytes that stay free on its disk.
+    /// Space kept free on its disk. Units: bytes.
     pub min_free_disk_bytes: u64,
-    /// Time that an event is kept after its delivery.
+    /// Time for which an event is kept after its delivery.
     pub keep_events: Duration,
-    /// What seals the columns that hold people's data.
+    /// Key that encrypts the columns with personal data.
     pub key: Option<StoreKey>,
-    /// What sealed them before.
+    /// Previous key.
     pub old_key: Option<StoreKey>,
 }
 
-/// `[log]`.
+/// The section `[log]`.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
-    /// From which level on lines are written.
+    /// Lowest level of lines that are written.
     pub level: tracing::Level,
-    /// Where files are written.
+    /// Directory of the log files.
     pub dir: PathBuf,
-    /// Number of daily files that are kept.
+    /// Number of daily files to keep.
     pub keep_files: usize,
 }
 
 impl Config {
-    /// What `[agent]` says, whatever is wrong in other sections.
+    /// Reads `[agent]`, regardless of errors in other sections.
     ///
     /// # Errors
-    /// [`Problems`] of this section, and of what is no TOML.
+    /// [`Problems`] of this section, and errors of TOML syntax.
     pub fn agent(sources: &Sources) -> Result<AgentConfig, Problems> {
         let document = document::Document::new(sources);
         let table = document.parse();
@@ -138,8 +139,8 @@ impl Config {
         Ok(agent)
     }
 
-    /// Reads a configuration. `device_id` gives the device's name, as configured or as kept in the data directory, for
-    /// attribute names that hold `{device_id}`.
+    /// Reads a configuration. `device_id` returns the device's name, as configured or as kept in the data directory,
+    /// for attribute names with `{device_id}`.
     ///
     /// # Errors
     /// [`Problems`], all of them.
@@ -171,11 +172,11 @@ impl Config {
         })
     }
 
-    /// Sets up the client that sends, with the files and secrets as they are now; nothing is sent. Without it an agent records
-    /// and sends nothing.
+    /// Sets up the client for updates with the present files and secrets, without sending anything. An agent without a
+    /// client still records events.
     ///
     /// # Errors
-    /// [`Problems`]: the setting that is in the way.
+    /// [`Problems`]: the setting that prevents it.
     pub fn check_client(&self, sources: &Sources) -> Result<(), Problems> {
         let checked = Client::new(&self.target.client).map(|_| ());
         checked.map_err(|error| Problems::of_setting(sources, error.setting.path(), error.to_string()))

@@ -1,8 +1,8 @@
-//! Where this system keeps configuration and data, unless told otherwise.
+//! The default places of configuration and data on this system.
 
 use std::path::PathBuf;
 
-/// The configuration of the system's agent.
+/// Returns the path of the system-wide agent's configuration.
 #[must_use]
 pub fn default_path() -> PathBuf {
     #[cfg(not(windows))]
@@ -11,13 +11,13 @@ pub fn default_path() -> PathBuf {
     program_data().join("agent.toml")
 }
 
-/// The file of variables that the service's unit reads.
+/// Returns the path of the file of variables that the service's unit reads.
 #[must_use]
 pub fn default_environment() -> PathBuf {
     default_path().with_file_name("environment")
 }
 
-/// Where data is kept unless told otherwise.
+/// Returns the default data directory.
 #[must_use]
 pub fn default_data_dir() -> PathBuf {
     #[cfg(not(windows))]
@@ -26,7 +26,7 @@ pub fn default_data_dir() -> PathBuf {
     program_data().join("data")
 }
 
-/// Windows keeps what belongs to no user there.
+/// Returns the directory in which Windows keeps data that belongs to no user.
 #[cfg(windows)]
 pub(crate) fn program_data() -> PathBuf {
     let base = std::env::var_os("ProgramData").map_or_else(|| PathBuf::from(r"C:\ProgramData"), PathBuf::from);

@@ -1,4 +1,4 @@
-//! `[privacy]`, and `hash` of a mapping: what is kept of people, and what takes its place.
+//! The section `[privacy]`, and `hash` of a mapping: which personal data is kept, and what replaces it.
 
 use std::ops::Range;
 use std::path::Path;
@@ -19,12 +19,12 @@ use crate::device::secret::Secret;
 /// Shortest key. Units: bytes. Limits: 256 bits, the output of SHA-256, as RFC 2104 advises.
 const KEY_BYTES_MIN: usize = 32;
 
-/// The one kind of hash.
+/// The only kind of hash.
 const ALGORITHM: &str = "hmac-sha256";
 
-/// `[privacy]`, read.
+/// The section `[privacy]`.
 pub(super) struct Privacy {
-    /// What compiles expressions; it has the key.
+    /// Compiler of expressions, with the key.
     pub(super) engine: Engine,
     pub(super) key: Option<HashKey>,
     pub(super) rules: PrivacyRules,
@@ -45,7 +45,7 @@ pub(super) fn read(top: &Table<'_, '_>) -> Privacy {
     Privacy { engine, key, rules: PrivacyRules { keeps_all: keep == Some("all"), consent } }
 }
 
-/// A key of 32 bytes or more, in hex or base64url.
+/// Reads a key of 32 bytes or more, in hex or base64url.
 pub(super) fn key(section: &Table<'_, '_>, key: &'static str) -> Option<SecretSlice<u8>> {
     let span = section.value(key).map(Spanned::span);
     let secret = secret::read(section, key)?;
@@ -57,25 +57,28 @@ pub(super) fn key(section: &Table<'_, '_>, key: &'static str) -> Option<SecretSl
     decoded
 }
 
-/// The key that a file holds: 32 bytes or more, in hex or base64url.
+/// Reads a key from a file: 32 bytes or more, in hex or base64url.
 ///
 /// # Errors
-/// A clause for a person, which says what is wrong with the file.
+/// A clause for a person that says what is wrong with the file.
 pub fn read_key(path: &Path) -> Result<SecretSlice<u8>, String> {
     let words = || {
-        format!("the file {} holds no key: it is {KEY_BYTES_MIN} bytes or more, in hex or base64url", path.display())
+        format!(
+            "the file {} contains no key; it must be {KEY_BYTES_MIN} bytes or more, in hex or base64url",
+            path.display()
+        )
     };
     decode_key(&Secret::File(path.to_owned()).read()?).ok_or_else(words)
 }
 
-/// The bytes of a key, unless it is too short or of another spelling.
+/// Decodes a key; `None` if it is too short or neither hex nor base64url.
 fn decode_key(text: &SecretString) -> Option<SecretSlice<u8>> {
     let text = text.expose_secret().trim().trim_end_matches('=');
     let key = hex::decode(text).or_else(|_| BASE64_URL_SAFE_NO_PAD.decode(text)).ok()?;
     (key.len() >= KEY_BYTES_MIN).then(|| SecretSlice::from(key))
 }
 
-/// What one mapping hides.
+/// The values that one mapping hashes.
 #[derive(Default)]
 pub(super) struct Hiding {
     identity: Option<Arc<HashRule>>,
@@ -83,8 +86,8 @@ pub(super) struct Hiding {
 }
 
 impl Hiding {
-    /// `hash = "hmac-sha256"` for the identity as it is, or
-    /// `hash = { normalise = ["digits"], attributes = { mail = ["trim", "lower"] } }`.
+    /// Reads `hash = "hmac-sha256"`, for the identity as it is, or `hash = { normalise = ["digits"], attributes = {
+    /// mail = ["trim", "lower"] } }`.
     pub(super) fn read(mapping: &Table<'_, '_>, key: Option<&HashKey>) -> Self {
         let Some(value) = mapping.value("hash") else { return Self::default() };
         let Some(key) = key else {

@@ -1,4 +1,4 @@
-//! Where a secret is kept: in the configuration itself, the environment, a file, systemd or Windows. It is never shown.
+//! Secrets in the configuration itself, the environment, a file, systemd or Windows. They are never shown.
 
 use secrecy::SecretString;
 use toml::Spanned;
@@ -7,10 +7,10 @@ use super::document::Table;
 use super::secret_places::{self, SOURCES};
 use crate::device::secret::Secret;
 
-/// What a secret may be, for people.
+/// Allowed forms of a secret, for people.
 const KINDS: &str = "a text, { env = \"NAME\" }, { file = \"path\" }, { credential = \"name\" } of systemd or { dpapi = \"path\" } of Windows";
 
-/// A secret, by where it is kept; it is not read.
+/// Reads where a secret is kept, but not the secret.
 pub(super) fn source(section: &Table<'_, '_>, key: &'static str) -> Option<Secret> {
     let value = section.value(key)?;
     if let Some(text) = value.get_ref().as_str() {
@@ -41,7 +41,7 @@ pub(super) fn source(section: &Table<'_, '_>, key: &'static str) -> Option<Secre
     secret
 }
 
-/// A secret, if it is there and can be read.
+/// Reads a secret, if it is set and readable.
 pub(super) fn read(section: &Table<'_, '_>, key: &'static str) -> Option<SecretString> {
     let secret = source(section, key)?.read();
     let report = |message: &String| {

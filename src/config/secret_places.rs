@@ -1,14 +1,14 @@
-//! Where secrets stand in the configuration, so that none is shown or taken for something else.
+//! The positions of secrets in the configuration, so that none is shown or mistaken for something else.
 
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The keys of a table that says where a secret is kept.
+/// Keys of a table that says where a secret is kept.
 pub(super) const SOURCES: [&str; 4] = ["env", "file", "credential", "dpapi"];
 
-/// Where secrets stand in the configuration.
+/// Settings that are secrets, by section and key.
 const SECRETS: [&[&str]; 6] = [
     &["target", "token"],
     &["target", "http", "proxy"],
@@ -18,8 +18,8 @@ const SECRETS: [&[&str]; 6] = [
     &["store", "old_key"],
 ];
 
-/// Returns whether a text is a table of texts, as that is which says where a secret is kept, and not a secret that begins with a
-/// brace.
+/// Returns true if a text is a table of texts, as one that says where a secret is kept, rather than a secret that
+/// begins with a brace.
 pub(super) fn is_table(text: &str) -> bool {
     let (value, errors) = DeValue::parse_recoverable(text);
     let table = value.get_ref().as_table();
@@ -27,18 +27,17 @@ pub(super) fn is_table(text: &str) -> bool {
     errors.is_empty() && table.is_some_and(|table| !table.is_empty() && table.values().all(is_text))
 }
 
-/// Returns whether a table has keys that say where a secret is kept, and no others.
+/// Returns true if all keys of a table say where a secret is kept.
 pub(super) fn is_source(table: &DeTable<'_>) -> bool {
     table.keys().all(|key| SOURCES.contains(&key.get_ref().as_ref()))
 }
 
-/// Returns whether a secret stands under these sections and this key.
+/// Returns true if the setting at this path is a secret.
 pub(super) fn is_secret(path: &[String]) -> bool {
     SECRETS.iter().any(|secret| secret.iter().copied().eq(path.iter().map(String::as_str)))
 }
 
-/// A file of the configuration with its secrets and comments cut out, and else as it is written. What cannot be read is left
-/// out as a whole.
+/// Returns a configuration file without its secrets and comments. A file that cannot be parsed is left out as a whole.
 #[must_use]
 pub fn without_secrets(text: &str) -> String {
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -48,7 +47,7 @@ pub fn without_secrets(text: &str) -> String {
     without_comments(&cut(text, 0, spans(table.get_ref())))
 }
 
-/// The text of valid TOML without its comments, which may say anything of anybody; lines stay where they are.
+/// Returns valid TOML without its comments, which may contain anything about anybody; line numbers stay the same.
 pub(super) fn without_comments(text: &str) -> String {
     let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(next) = rest.chars().next() {
@@ -64,7 +63,7 @@ pub(super) fn without_comments(text: &str) -> String {
     kept
 }
 
-/// Bytes of the text that begins here with a quote, up to and with its end.
+/// Returns the length of the quoted text at the beginning, including the quotes. Units: bytes.
 fn text_length(text: &str, quote: char) -> usize {
     let is_long = text.chars().take(3).filter(|next| *next == quote).count() == 3;
     let quotes = if is_long { 3 } else { 1 };
@@ -77,7 +76,7 @@ fn text_length(text: &str, quote: char) -> usize {
             at += characters.next().map_or(0, char::len_utf8);
         }
         if found == quotes {
-            // Up to two quotes before the end of a long text are its own.
+            // Up to two quotes before the end of a multi-line text belong to it.
             let more = text[at..].chars().take(2).take_while(|next| is_long && *next == quote).count();
             return at + more;
         }
@@ -85,7 +84,8 @@ fn text_length(text: &str, quote: char) -> usize {
     at
 }
 
-/// Where secrets are written in a table, however their sections are written. A name of a file or of a variable is none.
+/// Returns the positions of secrets in a table, in whichever way its sections are written. The name of a file or of a
+/// variable is not secret.
 pub(super) fn spans(table: &DeTable<'_>) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     for path in SECRETS {
@@ -106,7 +106,7 @@ pub(super) fn spans(table: &DeTable<'_>) -> Vec<Range<usize>> {
     spans
 }
 
-/// The text without what stands in these spans, which are of a whole that the text begins in at that offset.
+/// Removes spans from a text. They are offsets in a larger text, in which this one starts at `begin`.
 pub(super) fn cut(text: &str, begin: usize, mut spans: Vec<Range<usize>>) -> String {
     spans.retain(|span| begin <= span.start && span.end <= begin + text.len());
     spans.sort_by_key(|span| std::cmp::Reverse(span.start));

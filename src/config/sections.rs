@@ -1,4 +1,4 @@
-//! The sections of the configuration but for mappings: keys, defaults, and what is allowed.
+//! The sections of the configuration except mappings: keys, defaults and limits.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -16,32 +16,30 @@ use crate::core::limits::{BATCH_ROWS_MAX, QUOTA_WINDOW, READS_PER_DAY, READS_PER
 use crate::forward::ForwarderRules;
 use crate::store::{StoreKey, StoreLimits};
 
-/// This device's share of Target's quota unless told otherwise. Units: single updates in 24 hours. Shown in
-/// `agent.toml.example`.
+/// Default share of Target's quota for this device. Units: single updates in 24 hours. Also in `agent.toml.example`.
 const UPDATES_PER_DAY: u64 = 10_000;
 
-/// The quota of all devices of a client together. Source: Target Single Profile Update API.
+/// Quota of all devices of a client code together. Source: Target Single Profile Update API.
 const UPDATES_PER_DAY_MAX: u64 = 1_000_000;
 
-/// Time that an event is kept after its delivery unless told otherwise. Shown in `agent.toml.example`.
+/// Default time for which an event is kept after its delivery. Also in `agent.toml.example`.
 const KEEP_EVENTS: Duration = Duration::from_secs(30 * 86_400);
 
 const KEEP_EVENTS_MAX: Duration = Duration::from_secs(3_650 * 86_400);
 
-/// An unchanged value is to be sent again before Target forgets the profile. Source: Target, lifetime of profiles.
+/// Longest time until an unchanged value is sent again: Target forgets the profile then. Source: Target, lifetime of
+/// profiles.
 const RESEND_AFTER_MAX: Duration = Duration::from_secs(14 * 86_400);
 
-/// Age of an event above which its value is late as it is about to be sent, unless told otherwise. Shown in
-/// `agent.toml.example`.
+/// Default age of an event from which its value counts as late when it is sent. Also in `agent.toml.example`.
 const LATE_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// Time after its delivery until a profile is read back unless told otherwise: Target says that most writes show within
-/// an hour.
+/// Default time after a delivery at which a profile is read back: Target says that most writes show within an hour.
 const VERIFY_AFTER: Duration = Duration::from_secs(6 * 60 * 60);
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Room for some thousand events. Units: bytes.
+/// Smallest size of the store, with room for some thousand events. Units: bytes.
 const STORE_BYTES_MIN: u64 = 4 << 20;
 
 pub(super) fn agent(top: &Table<'_, '_>) -> AgentConfig {
@@ -69,7 +67,7 @@ pub(super) fn agent(top: &Table<'_, '_>) -> AgentConfig {
     AgentConfig { data_dir, device_id, data_disk }
 }
 
-/// Returns whether a text can name a device.
+/// Returns true if a text can be the name of a device.
 pub(super) fn is_device_id(text: &str) -> bool {
     let is_allowed = |next: char| next.is_ascii_alphanumeric() || matches!(next, '.' | '-' | '_');
     (1..=64).contains(&text.len()) && text.chars().all(is_allowed)
@@ -112,7 +110,7 @@ pub(super) fn target(top: &Table<'_, '_>) -> Option<TargetConfig> {
 
 fn client_code(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<String> {
     let code = text.get_ref();
-    // It becomes a host name and a part of a path.
+    // It becomes part of a host name and of a path.
     let is_valid = (1..=63).contains(&code.len())
         && code.chars().all(|next| next.is_ascii_alphanumeric() || next == '-')
         && !code.starts_with('-');
@@ -197,7 +195,7 @@ fn creates_missing(section: &Table<'_, '_>) -> bool {
     false
 }
 
-/// A part of the profiles, such as `1%`. From 0 to 1.
+/// Reads a fraction of the profiles, such as `1%`, as a number from 0 to 1.
 fn verify_sample(section: &Table<'_, '_>) -> Option<f64> {
     let text = section.text("verify_sample")?;
     let percent = text.get_ref().strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());

@@ -1,7 +1,7 @@
-//! What a configuration is made of: a file, the drop-in files beside it, and variables of the environment.
+//! The sources of a configuration: a file, the drop-in files beside it, and variables of the environment.
 //!
-//! All of them stand one after the other in one text, so that a place in it says which source it is of. What their
-//! keys mean is not known here.
+//! All of them are joined to one text, so that an offset in it identifies the source. The meaning of their keys is not
+//! known here.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -9,37 +9,37 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Prefix of the environment variables that override the configuration. Described in README.md, "Install".
+/// Prefix of environment variables that override the configuration. Described in README, "Install".
 const PREFIX: &str = "OUTPOST_";
 
-/// The sections, as variables name them.
+/// Names of the sections in variables.
 const SECTIONS: [&str; 6] = ["AGENT", "TARGET", "INTAKE", "STORE", "LOG", "PRIVACY"];
 
-/// What stands between the sections and the key in the name of a variable.
+/// Separator of sections and key in the name of a variable.
 const SEPARATOR: &str = "__";
 
-/// Where a text comes from.
+/// The origin of a text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
-    /// A file, as it was named.
+    /// A file, by the path given.
     File(PathBuf),
-    /// A variable of the environment, by its name.
+    /// An environment variable, by its name.
     Variable(String),
 }
 
 /// A place in a source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The source.
+    /// Origin of the source.
     pub origin: Origin,
-    /// Line, from 1.
+    /// Line number, from 1.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
 }
 
 impl fmt::Display for Place {
-    /// A variable has one short value: its name says enough.
+    /// A variable has a single short value: its name is enough.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
             Origin::File(path) => write!(f, "{}:{}:{}", path.display(), self.line, self.column),
@@ -48,7 +48,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// One text, and where it begins among all of them.
+/// One text, with its offset in all of them.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) origin: Origin,
@@ -56,12 +56,12 @@ pub(super) struct Source {
     pub(super) begin: usize,
 }
 
-/// The sources of a configuration: what a later one says holds.
+/// The sources of a configuration; a later one overrides earlier ones.
 #[derive(Clone, Debug, Default)]
 pub struct Sources(Vec<Source>);
 
 impl Sources {
-    /// One text, named as a file.
+    /// Returns a single text, named as a file.
     #[must_use]
     pub fn of_text(path: &Path, text: &str) -> Self {
         let mut sources = Self::default();
@@ -69,16 +69,16 @@ impl Sources {
         sources
     }
 
-    /// Lays a text over those before, as a drop-in file is.
+    /// Adds a text that overrides the others, as a drop-in file does.
     pub fn add_text(&mut self, path: &Path, text: &str) {
         self.push(Origin::File(path.to_owned()), text.to_owned());
     }
 
-    /// A file, and after it the drop-in files: for `agent.toml` those are `agent.d/*.toml`, in the order of their
+    /// Reads a file and then its drop-in files: for `agent.toml` those are `agent.d/*.toml`, in the order of their
     /// names.
     ///
     /// # Errors
-    /// The file that cannot be read, and the system's words.
+    /// The file that cannot be read, and the system's error.
     pub fn read(path: &Path) -> Result<Self, (PathBuf, io::Error)> {
         let mut sources = Self::default();
         for path in std::iter::once(path.to_owned()).chain(drop_ins(&path.with_extension("d"))?) {
@@ -90,8 +90,8 @@ impl Sources {
         Ok(sources)
     }
 
-    /// The variables that name a section and a key with one underscore between them, which is no part of the configuration, each
-    /// with the name that was meant.
+    /// Returns the variables that name a section and a key with a single underscore in between, which has no effect;
+    /// each with the name that was probably meant.
     pub fn misspelled(variables: impl Iterator<Item = OsString>) -> Vec<(String, String)> {
         let meant = |name: OsString| {
             let name = name.into_string().ok()?;
@@ -107,7 +107,7 @@ impl Sources {
     /// names.
     ///
     /// # Errors
-    /// The name of a variable that is no Unicode.
+    /// The name of a variable that is not valid Unicode.
     pub fn add_variables(&mut self, variables: impl Iterator<Item = (OsString, OsString)>) -> Result<(), String> {
         let is_ours = |name: &str| name.strip_prefix(PREFIX).is_some_and(|rest| rest.contains(SEPARATOR));
         let named = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
@@ -121,7 +121,7 @@ impl Sources {
     }
 
     fn push(&mut self, origin: Origin, text: String) {
-        // One further, so that the end of one is not the begin of the next.
+        // One byte apart, so that the end of one is not the beginning of the next.
         let begin = self.0.last().map_or(0, |last| last.begin + last.text.len() + 1);
         self.0.push(Source { origin, text, begin });
     }
@@ -130,7 +130,7 @@ impl Sources {
         self.0.iter()
     }
 
-    /// The files as they are written, each with how it was named.
+    /// Returns the files as they are written, each with the path given.
     pub fn files(&self) -> impl Iterator<Item = (&Path, &str)> {
         self.0.iter().filter_map(|source| match &source.origin {
             Origin::File(path) => Some((path.as_path(), source.text.as_str())),
@@ -138,18 +138,18 @@ impl Sources {
         })
     }
 
-    /// The file that the others are laid over.
+    /// Returns the path of the main file, which the others override.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.files().next().map_or(Path::new(""), |(path, _)| path)
     }
 
-    /// Returns whether any of them holds a text.
+    /// Returns true if any source contains a text.
     pub(super) fn contains(&self, text: &str) -> bool {
         self.0.iter().any(|source| source.text.contains(text))
     }
 
-    /// The source that an offset falls in.
+    /// Returns the source at an offset.
     fn at(&self, offset: usize) -> &Source {
         let after = self.0.partition_point(|source| source.begin <= offset);
         &self.0[after.saturating_sub(1)]
@@ -161,21 +161,21 @@ impl Sources {
         Place { origin: source.origin.clone(), line, column }
     }
 
-    /// What is written there. A span never leaves its source.
+    /// Returns the text of a span. A span never leaves its source.
     pub(super) fn text(&self, span: Range<usize>) -> &str {
         let Source { text, begin, .. } = self.at(span.start);
         text.get(span.start - begin..span.end - begin).unwrap_or_default()
     }
 
-    /// Returns whether it stands in a variable of the environment, where everything is text.
+    /// Returns true if the offset is in an environment variable, where everything is text.
     pub(super) fn is_variable(&self, offset: usize) -> bool {
         matches!(self.at(offset).origin, Origin::Variable(_))
     }
 }
 
 impl Source {
-    /// Sections and key of a variable, from the outermost: of `OUTPOST_TARGET__CLIENT_CODE` they are `target` and
-    /// `client_code`. None for a file.
+    /// Returns sections and key of a variable, from the outermost: for `OUTPOST_TARGET__CLIENT_CODE` they are `target`
+    /// and `client_code`. `None` for a file.
     pub(super) fn variable_path(&self) -> Option<Vec<String>> {
         let Origin::Variable(name) = &self.origin else { return None };
         let name = name.strip_prefix(PREFIX)?.to_lowercase();
@@ -183,7 +183,7 @@ impl Source {
     }
 }
 
-/// A file as text.
+/// Returns the text of a file.
 fn text(bytes: Vec<u8>) -> io::Result<String> {
     if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
         return Err(io::Error::other("it is UTF-16; it must be saved as UTF-8"));
@@ -195,7 +195,7 @@ fn text(bytes: Vec<u8>) -> io::Result<String> {
     })
 }
 
-/// The drop-in files of a directory, in the order of their names; none where there is no directory.
+/// Returns the drop-in files of a directory, in the order of their names; none if there is no directory.
 fn drop_ins(dir: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
     let failed = |error| (dir.to_owned(), error);
     let entries = match std::fs::read_dir(dir) {
@@ -208,7 +208,7 @@ fn drop_ins(dir: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(failed)?.path();
-        // Editors and package managers leave files of other names, and hidden ones.
+        // Editors and package managers leave files with other names, and hidden ones.
         let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if path.extension().is_some_and(|extension| extension == "toml") && !is_hidden {
             paths.push(path);

@@ -10,10 +10,10 @@ use crate::core::limits::{ATTRIBUTE_NAME_CHARS_MAX, ATTRIBUTE_VALUE_CHARS_MAX};
 pub struct AttributeName(Arc<str>);
 
 impl AttributeName {
-    /// Checks the name.
+    /// Checks and wraps a name.
     ///
     /// # Errors
-    /// A clause that says what is wrong with it.
+    /// The problem with the name.
     pub fn new(name: &str) -> Result<Self, AttributeNameError> {
         let found = name.chars().count();
         if found == 0 {
@@ -31,26 +31,26 @@ impl AttributeName {
         Ok(Self(name.into()))
     }
 
-    /// The name.
+    /// Returns the name without its prefix.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Why a text is no attribute name.
+/// A reason why a text is not a valid attribute name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttributeNameError {
-    /// There is nothing in it.
+    /// The text is empty.
     Empty,
-    /// It has more than [`ATTRIBUTE_NAME_CHARS_MAX`] characters.
+    /// The name has more than [`ATTRIBUTE_NAME_CHARS_MAX`] characters.
     TooLong {
-        /// Number that was found.
+        /// Characters found.
         found: usize,
     },
-    /// It begins with `profile.`, which is added on the wire.
+    /// The name begins with `profile.`, which the wire format adds itself.
     Prefix,
-    /// It holds a control character.
+    /// The name contains a control character.
     Control,
 }
 
@@ -72,12 +72,12 @@ impl fmt::Display for AttributeNameError {
 
 impl std::error::Error for AttributeNameError {}
 
-/// Returns whether a value is short enough for Target, and what is wrong if not.
+/// Checks that a value is short enough for Target.
 ///
 /// # Errors
-/// The number of characters, when it is above [`ATTRIBUTE_VALUE_CHARS_MAX`].
+/// The number of characters, if it is above [`ATTRIBUTE_VALUE_CHARS_MAX`].
 pub fn check_value_length(value: &str) -> Result<(), usize> {
-    // Bytes bound characters from above, so that the usual short value is not counted.
+    // A value has at most as many characters as bytes, so the usual short value needs no count.
     if value.len() <= ATTRIBUTE_VALUE_CHARS_MAX {
         return Ok(());
     }

@@ -1,7 +1,8 @@
-//! What an event says, as numbers that are compared: made of its JSON where the event is read, so that who compares it later need not
-//! read it again.
+//! The content of an event as numbers that can be compared. They are computed where the event is parsed, so that a
+//! later
+//! comparison does not parse it again.
 //!
-//! The same content in another notation (order, blanks, escapes) has the same digest, and each digit of a number counts.
+//! The same content in another notation (order, blanks, escapes) has the same digest; every digit of a number counts.
 
 use std::hash::Hasher;
 
@@ -9,26 +10,27 @@ use siphasher::sip::SipHasher13;
 
 use super::mapping::fields::HASHES_MEMBER;
 
-/// Members that are no content: the key of the event, which is the same, and how it was written.
+/// Members that are not content: the key of the event, which is the same anyway, and its notation.
 const NOTATION: [&str; 5] = ["id", "source", "specversion", "datacontenttype", "dataschema"];
 
-/// Most brackets that may be open. Source: more than the JSON parser allows, which has read the text before.
+/// Deepest nesting of brackets. More than the JSON parser, which has read the text before, allows.
 const DEPTH_MAX: usize = 256;
 
-/// What an event says, in three hashes without a key. They are not to be stored as they are: who guesses an event could
-/// try it.
+/// The content of an event as three unkeyed hashes. Never store them as they are: anyone could guess events and
+/// compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentDigest {
-    /// Its type and the names of all its fields, as it came.
+    /// The type and all field names, as received.
     pub came: u64,
-    /// The names of the fields that are kept of it.
+    /// The names of the fields that are kept.
     pub kept: u64,
-    /// What these fields hold.
+    /// The values of those fields.
     pub values: u64,
 }
 
 impl ContentDigest {
-    /// Returns the digest of an event as it came and of what is kept of it, both as JSON; none if one of them is not JSON.
+    /// Returns the digest of an event as received and of the part that is kept, both as JSON; `None` if either is not
+    /// JSON.
     #[must_use]
     pub fn of(came: &str, kept: &str) -> Option<Self> {
         let all = Members::of(came)?;
@@ -37,7 +39,7 @@ impl ContentDigest {
     }
 }
 
-/// The members of an event, whatever their order.
+/// Members of an event, in any order.
 #[derive(Clone, Copy, Default)]
 struct Members {
     event_type: u64,
@@ -56,11 +58,11 @@ impl Members {
     fn add(&mut self, scanner: &mut Scanner<'_>, name: &str) -> Option<()> {
         let start = scanner.rest;
         let value = scanner.value()?;
-        // A null stands for what is not set. Source: CloudEvents JSON format, section 2.1.
+        // A null means that a member is not set. Source: CloudEvents JSON format, section 2.1.
         if NOTATION.contains(&name) || start.trim_ascii_start().starts_with(b"null") {
             return Some(());
         }
-        // The hashes of what is hidden stand in a text of JSON.
+        // The hashes of hidden fields are JSON inside a string.
         let text = (name == HASHES_MEMBER)
             .then(|| serde_json::from_slice::<String>(&start[..start.len() - scanner.rest.len()]));
         let hidden = text.and_then(Result::ok).and_then(|text| Scanner { rest: text.as_bytes(), depth: 0 }.value());
@@ -74,7 +76,7 @@ impl Members {
     }
 }
 
-/// A value: the names in it, and all that it says.
+/// A JSON value: the names in it, and its whole content.
 #[derive(Clone, Copy)]
 struct Value {
     names: u64,
@@ -82,20 +84,20 @@ struct Value {
 }
 
 impl Value {
-    /// One without names. Of a list, mappings keep all or nothing: it is one field.
+    /// Returns a value without names. Mappings keep a list as one field, all or nothing.
     const fn of(content: u64) -> Self {
         Self { names: 0, content }
     }
 }
 
-/// Reads JSON that was read before, so that it is valid.
+/// A scanner of JSON that was parsed before and is therefore valid.
 struct Scanner<'j> {
     rest: &'j [u8],
     depth: usize,
 }
 
 impl Scanner<'_> {
-    /// The next byte that is no blank.
+    /// Returns the next byte that is not blank, without consuming it.
     fn next(&mut self) -> Option<u8> {
         self.rest = self.rest.trim_ascii_start();
         self.rest.first().copied()
@@ -169,7 +171,7 @@ impl Scanner<'_> {
         serde_json::from_slice::<String>(quoted).ok().map(|text| read(&text))
     }
 
-    /// A number, or true, false or null.
+    /// Reads a number, `true`, `false` or `null`.
     fn word(&mut self) -> Option<u64> {
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
         let length = self.rest.iter().take_while(|byte| is_part(byte)).count();
@@ -181,7 +183,7 @@ impl Scanner<'_> {
     }
 }
 
-/// A number with a point or an exponent, however many zeros it is written with.
+/// Hashes a number that has a point or an exponent; trailing zeros make no difference.
 fn fraction(word: &str) -> Option<u64> {
     let (number, exponent) = word.split_once(['e', 'E']).unwrap_or((word, "0"));
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
@@ -210,7 +212,7 @@ fn text_hash(kind: u8, text: &str) -> u64 {
     hasher.finish()
 }
 
-/// It never changes: hashes of it are stored.
+/// Hashes the parts of one kind of value. Must never change, since its results are stored.
 fn hash(kind: u8, parts: &[u64]) -> u64 {
     let mut hasher = SipHasher13::new();
     hasher.write_u8(kind);

@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::core::timestamp::Timestamp;
 
-/// What took the place of texts that are not kept, by the rule that hides them; empty for an event that was just received.
+/// Hashes that replace values which are not kept, keyed by the rule that hides them; empty for an event just received.
 pub type Hashes = BTreeMap<String, String>;
 
 /// One valid CloudEvent.
@@ -15,48 +15,48 @@ pub type Hashes = BTreeMap<String, String>;
 pub struct Event {
     /// The producer's id; unique together with `source`.
     pub id: String,
-    /// Who produced it.
+    /// The producer of the event.
     pub source: String,
     /// The CloudEvents `type`, which mappings match.
     pub event_type: String,
     /// The CloudEvents `subject`, if any.
     pub subject: Option<String>,
-    /// When it happened, as far as this device believes it.
+    /// Time of the event by the producer's clock, or the time of receipt where that is missing or too far ahead.
     pub time: Timestamp,
-    /// The same on the device's clock, which never runs backwards: the order of events.
+    /// The same time on the device's clock, which never runs backwards; it orders events.
     pub ordered_at: Timestamp,
     /// The payload as a dynamic value; undefined when there is none.
     pub data: minijinja::Value,
     /// The whole event as CloudEvents JSON, as it goes to the journal.
     pub json: String,
-    /// What a journalled event holds in the place of what is hidden.
+    /// Hashes that replace the hidden values of a journalled event.
     pub hashes: Hashes,
 }
 
-// The payload and the ids are personal data, so that only what cannot be is shown.
+// The payload and the ids are personal data; only the rest is shown.
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Event").field("type", &self.event_type).field("time", &self.time).finish_non_exhaustive()
     }
 }
 
-/// What became of an event when it was recorded: exactly one of these.
+/// The result of recording one event: exactly one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventStatus {
     /// At least one mapping matched, and its changes are in the store.
     Recorded,
-    /// The journal held it already; nothing changed.
+    /// The journal already had the event; nothing changed.
     Duplicate,
-    /// Journalled; no mapping matched.
+    /// Journalled, but no mapping matched.
     Unmapped,
-    /// Journalled and kept as rejected, with the reason; none of its changes was made.
+    /// Journalled and kept as rejected, with the reason; none of its changes was applied.
     Rejected,
-    /// Counted and not stored, since the person did not agree to it.
+    /// Counted but not stored, because the person did not consent.
     Unconsented,
 }
 
 impl EventStatus {
-    /// The name in answers and metrics.
+    /// Returns the name used in answers and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

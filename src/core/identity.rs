@@ -1,13 +1,13 @@
-//! Whose profile it is: a key under which Target knows a person.
+//! The identity of a profile: a key under which Target knows a person.
 //!
-//! A key is personal data: nothing here prints one by accident. `Debug` shows the kind alone.
+//! A key is personal data, and nothing here prints one by accident. `Debug` shows only the kind.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::core::limits::IDENTITY_CHARS_MAX;
 
-/// Which of Target's keys an identity is.
+/// The kind of key that an identity is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum IdentityKind {
     /// A key of the retailer's own, such as a loyalty card's number (`mbox3rdPartyId`).
@@ -20,7 +20,7 @@ impl IdentityKind {
     /// All kinds, in the order in which they are stored.
     pub const ALL: [Self; 2] = [Self::ThirdPartyId, Self::PcId];
 
-    /// The name in configuration, command line and HTTP API.
+    /// Returns the name used in configuration, command line and HTTP API.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -29,7 +29,7 @@ impl IdentityKind {
         }
     }
 
-    /// The kind with that name.
+    /// Returns the kind with that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
@@ -44,7 +44,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Checks the key.
+    /// Checks a key and makes it an identity.
     ///
     /// # Errors
     /// [`IdentityError`], which says what is wrong without repeating the key.
@@ -56,7 +56,7 @@ impl Identity {
         if key.contains('\0') {
             return Err(IdentityError::Nul);
         }
-        // Bytes bound characters from above, so that the usual short key is not counted.
+        // A key has at most as many characters as bytes, so the usual short key needs no count.
         if key.len() > IDENTITY_CHARS_MAX {
             let found = key.chars().count();
             if found > IDENTITY_CHARS_MAX {
@@ -66,19 +66,19 @@ impl Identity {
         Ok(Self { kind, key })
     }
 
-    /// Which key it is.
+    /// Returns the kind of key.
     #[must_use]
     pub const fn kind(&self) -> IdentityKind {
         self.kind
     }
 
-    /// As people write it, such as `third_party_id:123456`: personal data.
+    /// Returns the identity as people write it, such as `third_party_id:123456`. This is personal data.
     #[must_use]
     pub fn to_written(&self) -> String {
         format!("{}:{}", self.kind.name(), self.key)
     }
 
-    /// The key itself: personal data, for the wire and the store alone.
+    /// Returns the key itself. This is personal data, for the wire and the store only.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
@@ -101,19 +101,19 @@ impl FromStr for Identity {
     }
 }
 
-/// Why a text is no identity.
+/// A reason why a text is not a valid identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentityError {
-    /// There is nothing in it.
+    /// The key is empty.
     Empty,
-    /// It holds a NUL character.
+    /// The key contains a NUL character.
     Nul,
-    /// It has more than [`IDENTITY_CHARS_MAX`] characters.
+    /// The key has more than [`IDENTITY_CHARS_MAX`] characters.
     TooLong {
-        /// Number that was found.
+        /// Characters found.
         found: usize,
     },
-    /// It does not begin with the name of a kind and a colon.
+    /// The text does not begin with the name of a kind and a colon.
     NoKind,
 }
 
@@ -134,24 +134,24 @@ impl fmt::Display for IdentityError {
 
 impl std::error::Error for IdentityError {}
 
-/// The forms under which a store may hold one person: as the identity is written, and hashed as the mappings say.
+/// All forms under which a store may know one person: the identity as written, and hashed as the mappings say.
 #[derive(Clone)]
 pub struct StoredForms(Vec<Identity>);
 
 impl StoredForms {
-    /// An identity, and its hashes.
+    /// Returns the forms of an identity and its hashes.
     #[must_use]
     pub fn new(identity: Identity, hashed: impl IntoIterator<Item = Identity>) -> Self {
         Self(std::iter::once(identity).chain(hashed).collect())
     }
 
-    /// An identity that stands in the store like that, and is not hashed once more.
+    /// Returns a single form, for an identity that is in the store exactly like that and is not hashed again.
     #[must_use]
     pub fn exactly(identity: Identity) -> Self {
         Self(vec![identity])
     }
 
-    /// Each of them, the identity as it is written first.
+    /// Iterates over all forms, the identity as written first.
     pub fn iter(&self) -> impl Iterator<Item = &Identity> {
         self.0.iter()
     }

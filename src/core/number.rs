@@ -1,4 +1,4 @@
-//! A decimal number with all its digits, however many a text writes.
+//! A decimal number with all its digits, however many were written.
 //!
 //! Pure: reading, writing, comparing, and arithmetic that is exact or refused. Nothing here rounds unless it says so.
 
@@ -13,7 +13,7 @@ use crate::core::limits::{NUMBER_DIGITS_MAX, NUMBER_EXPONENT_MAX};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Number {
     is_negative: bool,
-    /// Digits without a zero at either end; none of zero.
+    /// Digits without zeros at either end; empty for zero.
     digits: Vec<u8>,
     /// Power of ten by which the digits, read as a whole number, are multiplied.
     exponent: i32,
@@ -23,8 +23,8 @@ impl Number {
     /// Zero.
     pub const ZERO: Self = Self { is_negative: false, digits: Vec::new(), exponent: 0 };
 
-    /// The number that a text writes, such as `-12.50` or `1e-28`; none of anything else, and of a number that is
-    /// further from 1 than [`NUMBER_EXPONENT_MAX`] places.
+    /// Reads a number such as `-12.50` or `1e-28`; `None` for anything else, and for a number more than
+    /// [`NUMBER_EXPONENT_MAX`] places away from 1.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (is_negative, unsigned) = match text.strip_prefix('-') {
@@ -44,13 +44,13 @@ impl Number {
         Self::new(is_negative, digits.iter().map(|digit| digit - b'0').collect(), exponent - places)
     }
 
-    /// The number as which a binary float is written with the fewest digits; none of one that is not finite.
+    /// Returns the number with the fewest digits that is read as this binary float; `None` if the float is not finite.
     #[must_use]
     pub fn of_float(float: f64) -> Option<Self> {
         Self::parse(&format!("{float:e}"))
     }
 
-    /// A number in the one form that it has.
+    /// Returns a number in its one normal form; `None` if it is out of range.
     fn new(is_negative: bool, mut digits: Vec<u8>, mut exponent: i64) -> Option<Self> {
         while digits.last() == Some(&0) {
             digits.pop();
@@ -66,32 +66,32 @@ impl Number {
         Some(Self { is_negative, digits, exponent })
     }
 
-    /// Returns whether it has no fraction.
+    /// Returns true if the number has no fraction.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         self.exponent >= 0
     }
 
-    /// Returns whether it is zero.
+    /// Returns true for zero.
     #[must_use]
     pub const fn is_zero(&self) -> bool {
         self.digits.is_empty()
     }
 
-    /// The nearest binary float; infinite for a number beyond its range.
+    /// Returns the nearest binary float; infinite for a number beyond its range.
     #[must_use]
     pub fn to_float(&self) -> f64 {
         self.to_string().parse().unwrap_or(f64::NAN)
     }
 
-    /// The same number as a decimal of at most 28 digits; none if it has more.
+    /// Returns the number as a decimal of at most 28 digits; `None` if it has more.
     #[must_use]
     pub fn to_decimal(&self) -> Option<Decimal> {
         let scale = u32::try_from(-self.exponent).unwrap_or(0);
         Decimal::try_from_i128_with_scale(self.scaled(self.exponent.min(0))?, scale).ok()
     }
 
-    /// How many of ten to that power it is; none if that is no whole number, or too large.
+    /// Returns the number divided by ten to the power of `exponent`; `None` if that is not whole, or too large.
     fn scaled(&self, exponent: i32) -> Option<i128> {
         let zeros = u32::try_from(self.exponent.checked_sub(exponent)?).ok()?;
         let mut sum: i128 = 0;
@@ -102,19 +102,19 @@ impl Number {
         Some(if self.is_negative { -scaled } else { scaled })
     }
 
-    /// The same number as an integer; none if it has a fraction or more than 38 digits.
+    /// Returns the number as an integer; `None` if it has a fraction or more than 38 digits.
     #[must_use]
     pub fn to_integer(&self) -> Option<i128> {
         self.scaled(0)
     }
 
-    /// The number with the other sign.
+    /// Returns the number with the opposite sign.
     #[must_use]
     pub fn negated(self) -> Self {
         Self { is_negative: !self.is_negative && !self.digits.is_empty(), ..self }
     }
 
-    /// The exact sum; none if it is too much work or has more than [`NUMBER_DIGITS_MAX`] digits.
+    /// Returns the exact sum; `None` if it has more than [`NUMBER_DIGITS_MAX`] digits.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Option<Self> {
         if self.is_zero() || other.is_zero() {
@@ -134,13 +134,13 @@ impl Number {
         Self::new(is_negative, digits, i64::from(exponent))?.bounded()
     }
 
-    /// The exact difference, as [`Self::plus`].
+    /// Returns the exact difference, as [`Self::plus`] does the sum.
     #[must_use]
     pub fn minus(&self, other: &Self) -> Option<Self> {
         self.plus(&other.clone().negated())
     }
 
-    /// The exact product, as [`Self::plus`].
+    /// Returns the exact product, as [`Self::plus`] does the sum.
     #[must_use]
     pub fn times(&self, other: &Self) -> Option<Self> {
         let (a, b) = (self.padded(self.exponent)?, other.padded(other.exponent)?);
@@ -156,8 +156,8 @@ impl Number {
         Self::new(self.is_negative != other.is_negative, digits, exponent)?.bounded()
     }
 
-    /// The quotient: exact if it has at most 28 digits, else rounded to 15. None of a division by zero, and of a
-    /// rounded quotient of numbers that have more than 28 digits themselves.
+    /// Returns the quotient: exact with at most 28 digits, otherwise rounded to 15. `None` for a division by zero, and
+    /// for a quotient to be rounded of numbers that have more than 28 digits themselves.
     #[must_use]
     pub fn divided_by(&self, other: &Self) -> Option<Self> {
         if other.is_zero() {
@@ -173,14 +173,14 @@ impl Number {
         exact.or(Some(rounded))
     }
 
-    /// A float to 15 digits, which hides the noise of binary fractions; none of one that is not finite.
+    /// Returns a float rounded to 15 digits, which removes the noise of binary fractions; `None` if it is not finite.
     #[must_use]
     pub fn rounded_float(float: f64) -> Option<Self> {
         Self::parse(&format!("{float:.14e}"))
     }
 
-    /// The whole quotient towards minus infinity and what remains, with the divisor's sign; none of a division by zero,
-    /// or of more than 38 digits.
+    /// Returns the quotient rounded down and the remainder, which has the divisor's sign; `None` for a division by zero
+    /// or more than 38 digits.
     #[must_use]
     pub fn divided_whole(&self, other: &Self) -> Option<(Self, Self)> {
         let exponent = self.exponent.min(other.exponent);
@@ -193,7 +193,8 @@ impl Number {
         Some((Self::parse(&quotient.to_string())?, rest))
     }
 
-    /// The exact power of a small whole exponent; none of others, and as [`Self::plus`].
+    /// Returns the exact power for a small whole exponent; `None` for other exponents, and where [`Self::plus`] gives
+    /// none.
     #[must_use]
     pub fn to_the(&self, exponent: &Self) -> Option<Self> {
         let times = usize::try_from(exponent.to_integer()?).ok().filter(|times| *times <= NUMBER_DIGITS_MAX)?;
@@ -205,7 +206,7 @@ impl Number {
         (self.digits.len() <= NUMBER_DIGITS_MAX).then_some(self)
     }
 
-    /// Its digits as multiples of ten to that power, the last first.
+    /// Returns the digits as multiples of ten to the power of `exponent`, the last first.
     fn padded(&self, exponent: i32) -> Option<Vec<u8>> {
         let zeros = usize::try_from(self.exponent - exponent).ok()?;
         if self.digits.len() > NUMBER_DIGITS_MAX || zeros > 2 * NUMBER_DIGITS_MAX {
@@ -226,19 +227,19 @@ impl Number {
 fn parse_exponent(text: &str) -> Option<i64> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let is_number = !unsigned.is_empty() && unsigned.bytes().all(|byte| byte.is_ascii_digit());
-    // Of a zero any exponent is one, and of others one of ten digits is too far.
+    // Zero can have any exponent; for other numbers one of ten digits is out of range.
     let digits = unsigned.trim_start_matches('0');
     let size: i64 = if digits.len() > 9 { 1_000_000_000 } else { format!("0{digits}").parse().ok()? };
     is_number.then_some(if text.starts_with('-') { -size } else { size })
 }
 
-/// Sum of digits, the last first.
+/// Adds digits, given with the last first.
 fn sum(a: &[u8], b: &[u8]) -> Vec<u8> {
     let at = |digits: &[u8], place: usize| u32::from(digits.get(place).copied().unwrap_or(0));
     carried((0..a.len().max(b.len())).map(|place| at(a, place) + at(b, place)))
 }
 
-/// Digits of columns that may hold more than nine.
+/// Carries over from columns that may be greater than nine.
 fn carried(columns: impl Iterator<Item = u32>) -> Vec<u8> {
     let mut carry = 0;
     let mut digits: Vec<u8> = columns
@@ -255,7 +256,7 @@ fn carried(columns: impl Iterator<Item = u32>) -> Vec<u8> {
     digits
 }
 
-/// Difference of digits, the last first, of which the second is not the larger.
+/// Subtracts digits, given with the last first; `b` must not be the larger.
 fn difference(a: &[u8], b: &[u8]) -> Vec<u8> {
     let mut borrowed = 0;
     let digit = |(place, digit): (usize, &u8)| {

@@ -1,25 +1,25 @@
-//! The bounded list of reasons for which something is rejected. A label never holds data.
+//! The fixed list of reasons for a rejection. A label never contains data.
 
-/// Why an event or an update was rejected.
+/// The reason why an event or an update was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// An expression of a mapping failed on the event.
     MappingFailed,
-    /// A value that a mapping made cannot be combined with what the profile holds.
+    /// A value from a mapping cannot be combined with the present value of the attribute.
     CoalesceFailed,
-    /// Target refused the update for good.
+    /// Target refused the update permanently.
     RefusedByTarget,
     /// One attribute alone is larger than a request may be.
     TooLarge,
     /// The value is empty, which Target ignores.
     EmptyValue,
-    /// Target has a newer value, or a better number, from somebody else.
+    /// Somebody else wrote a newer value, or a better number, to Target.
     Superseded,
-    /// Target does not know the profile, and a single update would vanish there.
+    /// Target does not have the profile, and a single update would have no effect.
     ProfileMissing,
-    /// Its row failed in several batches.
+    /// The row failed in several batches.
     BatchFailed,
-    /// The attribute carries the name of another device, whose store this was.
+    /// The attribute's name belongs to another device, which used this store before.
     OtherDevice,
 }
 
@@ -37,7 +37,7 @@ impl Reason {
         Self::OtherDevice,
     ];
 
-    /// The name in the store, in answers and in logs.
+    /// Returns the name used in the store, in answers and in logs.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Reason {
         }
     }
 
-    /// More than the label says, in words.
+    /// Returns an explanation where the label is not enough.
     #[must_use]
     pub const fn words(self) -> Option<&'static str> {
         match self {
@@ -69,7 +69,7 @@ impl Reason {
         }
     }
 
-    /// The reason of a label.
+    /// Returns the reason with a label.
     #[must_use]
     pub fn of_label(label: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.label() == label)

@@ -1,12 +1,12 @@
-//! A text in 64 bits, where very many must be known again.
+//! A 64-bit hash of a text, for recognising very many of them.
 
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-/// Hashes a text, with SipHash-1-3 and no key, over the text and a byte 0xff. It never changes: it is stored.
+/// Hashes a text with SipHash-1-3, without a key, over the text and a byte 0xff. Must never change, since it is stored.
 ///
-/// Limits: two of a million texts are the same once in some 40 million times.
+/// Limits: among a million texts, two have the same hash once in some 40 million times.
 #[must_use]
 pub fn short_hash(text: &str) -> u64 {
     let mut hasher = SipHasher13::new();

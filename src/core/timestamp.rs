@@ -1,6 +1,6 @@
 //! A point in time as the agent keeps it: milliseconds since 1970, UTC.
 //!
-//! Reading a clock has no place here; see `clock`.
+//! No clock is read here; see `device::clock`.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,39 +12,39 @@ use serde::{Serialize, Serializer};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The time that many milliseconds after 1970-01-01T00:00:00Z.
+    /// Returns the time that many milliseconds after 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since 1970-01-01T00:00:00Z.
+    /// Returns the milliseconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// Reads an RFC 3339 time; parts of a millisecond are cut.
+    /// Reads an RFC 3339 time, cut to whole milliseconds.
     ///
     /// # Errors
-    /// A time without an offset, out of the calendar, or not RFC 3339 at all.
+    /// The text is not RFC 3339, has no offset, or names a time outside the calendar.
     pub fn parse(text: &str) -> Result<Self, jiff::Error> {
         text.parse::<jiff::Timestamp>().map(|time| Self(time.as_millisecond()))
     }
 
-    /// How much later `self` is than `earlier`; zero if it is not.
+    /// Returns how much later `self` is than `earlier`; zero if it is not later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// This time, moved back.
+    /// Returns an earlier time.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// This time, moved on.
+    /// Returns a later time.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))

@@ -1,4 +1,4 @@
-//! Who may do what through the local API: tokens by name, each with a right. Of a token only its hash is kept.
+//! Permissions of the local API: named tokens, each with a right. Only the hash of a token is kept.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -6,26 +6,26 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::core::timestamp::Timestamp;
 
-/// The name of the token that the first start makes.
+/// Name of the token created at the first start.
 pub const INTAKE: &str = "intake";
 
-/// What a caller may do.
+/// The actions allowed to a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Right {
     /// Record events, and nothing else.
     Record,
-    /// Read how the agent is doing and what it holds, and nothing else.
+    /// Read the agent's status and data, and nothing else.
     Read,
-    /// All of it.
+    /// Everything.
     Admin,
 }
 
 impl Right {
-    /// All of them.
+    /// All rights.
     pub const ALL: [Self; 3] = [Self::Record, Self::Read, Self::Admin];
 
-    /// The name on the command line and in the file.
+    /// Returns the name used on the command line and in the file.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -35,25 +35,25 @@ impl Right {
         }
     }
 
-    /// Returns the right of that name.
+    /// Returns the right with that name.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|right| right.name() == name)
     }
 
-    /// Returns whether it allows what needs another.
+    /// Returns true if this right covers `needed`.
     #[must_use]
     pub fn allows(self, needed: Self) -> bool {
         self == Self::Admin || self == needed
     }
 }
 
-/// Who may call beside those that have a token.
+/// The callers allowed without a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callers {
     /// Origins of web pages that may post events.
     pub allowed_origins: Vec<String>,
-    /// What a program may do over the Unix socket without a token.
+    /// Right of a program that uses the Unix socket without a token.
     pub socket_right: Right,
 }
 
@@ -63,12 +63,12 @@ impl Default for Callers {
     }
 }
 
-/// SHA-256 of a token, which has 256 bits of chance itself: nothing is to be guessed from it.
+/// SHA-256 of a token. The token has 256 random bits, so that the hash does not help to guess it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    /// The hash of a token.
+    /// Hashes a token.
     #[must_use]
     pub fn of(token: &[u8]) -> Self {
         Self(Sha256::digest(token).into())
@@ -90,25 +90,25 @@ impl<'de> Deserialize<'de> for TokenHash {
     }
 }
 
-/// A token, as it is kept.
+/// A token as stored.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedToken {
     /// Its name.
     pub name: String,
-    /// What it is good for.
+    /// The right that it grants.
     pub right: Right,
-    /// What tells it from others.
+    /// Hash of the token itself.
     pub hash: TokenHash,
-    /// The only web page that may use it; it is good for no other caller.
+    /// The only web page that may use it; no other caller may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
-    /// Until when it is good, in milliseconds since 1970, where another has taken its place.
+    /// End of its validity in milliseconds since 1970, once another token has replaced it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_ms: Option<i64>,
 }
 
 impl NamedToken {
-    /// Returns whether it is still good.
+    /// Returns true if the token is still valid.
     #[must_use]
     pub fn is_good(&self, now: Timestamp) -> bool {
         self.until_ms.is_none_or(|until_ms| now.as_millis() < until_ms)
@@ -120,27 +120,28 @@ impl NamedToken {
 pub struct Tokens(Vec<NamedToken>);
 
 impl Tokens {
-    /// Tokens; of two that are the same the later counts.
+    /// Wraps tokens; of two equal ones the later counts.
     #[must_use]
     pub const fn new(tokens: Vec<NamedToken>) -> Self {
         Self(tokens)
     }
 
-    /// One token that is good for everything.
+    /// Returns a single token with the right to everything.
     #[must_use]
     pub fn of_admin(token: &str) -> Self {
         let hash = TokenHash::of(token.as_bytes());
         Self(vec![NamedToken { name: INTAKE.to_owned(), right: Right::Admin, hash, origin: None, until_ms: None }])
     }
 
-    /// With others beside them.
+    /// Adds more tokens.
     #[must_use]
     pub fn with(mut self, others: Vec<NamedToken>) -> Self {
         self.0.extend(others);
         self
     }
 
-    /// The token that a caller has. How long it takes says nothing of which it is, nor how much of it is right.
+    /// Returns the token that a caller presents. The time it takes reveals neither which token it is nor how much of it
+    /// is right.
     #[must_use]
     pub fn find(&self, given: &[u8], now: Timestamp) -> Option<&NamedToken> {
         let hash = TokenHash::of(given);

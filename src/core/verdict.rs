@@ -1,27 +1,27 @@
-//! How a device does, in one verdict; `inspect` decides it from the status.
+//! The condition of a device in one verdict; `inspect` decides it from the status.
 
 use serde::{Deserialize, Serialize};
 
-/// How well the device does, the best first.
+/// The condition of a device, best first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// There is nothing to do.
+    /// Nothing needs doing.
     #[default]
     Well,
-    /// Something waits, and goes on by itself.
+    /// Something is waiting and will continue by itself.
     Waiting,
-    /// Somebody should do something; events are recorded meanwhile.
+    /// Somebody should act; events are still recorded.
     Attention,
     /// New events are refused.
     Refusing,
 }
 
 impl Level {
-    /// All of them, the best first.
+    /// All levels, best first.
     pub const ALL: [Self; 4] = [Self::Well, Self::Waiting, Self::Attention, Self::Refusing];
 
-    /// The name in documents.
+    /// Returns the name used in documents.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -36,25 +36,25 @@ impl Level {
 /// The verdict, as `GET /v1/status` shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// The worst of all.
+    /// The worst level of all findings.
     pub level: Level,
-    /// What is the matter, in a sentence.
+    /// The most important finding, in a sentence.
     pub text: String,
-    /// What somebody may do about it, in sentences; empty where there is nothing to do.
+    /// The action to take, in sentences; empty if there is none.
     pub what_to_do: String,
-    /// What else is the matter, the worst first.
+    /// The other findings, worst first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<String>,
 }
 
 impl Verdict {
-    /// In a line, without what is to be done.
+    /// Returns the verdict in one line, without the action to take.
     #[must_use]
     pub fn line(&self) -> String {
         format!("{}: {}", self.level.name(), self.text)
     }
 
-    /// In rows of a table: the name of each, and its words.
+    /// Returns the verdict as rows of a table, each with a name and its text.
     #[must_use]
     pub fn rows(&self) -> Vec<(&'static str, String)> {
         let mut rows = vec![("verdict", self.line())];

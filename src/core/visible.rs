@@ -1,18 +1,18 @@
-//! Text that others wrote, for a terminal or a log: what is not to be seen in it, and would move the cursor, forge a line or turn
-//! the order of letters round, is written as an escape.
+//! Text from outside, made safe for a terminal or a log: invisible characters, and those that would move the cursor,
+//! forge a line or reverse the order of letters, become escapes.
 //!
-//! Escapes have the form `\u001b`, so that a JSON document stays one, with the same meaning.
+//! Escapes have the form `\u001b`, so that a JSON document stays valid and keeps its meaning.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Text of several lines.
+/// Makes a text of several lines visible.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     escape(text, |character| matches!(character, '\n' | '\t'))
 }
 
-/// Text that is part of a line: it cannot begin another.
+/// Makes a text visible as part of one line; it cannot begin another.
 #[must_use]
 pub fn one_line(text: &str) -> Cow<'_, str> {
     escape(text, |_| false)
@@ -26,7 +26,7 @@ fn escape(text: &str, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
     let mut escaped = String::with_capacity(text.len() + 16);
     for character in text.chars() {
         if is_escaped(character) {
-            // Writing to a text does not fail.
+            // Writing to a string does not fail.
             let _ = write!(escaped, "\\u{:04x}", u32::from(character));
         } else {
             escaped.push(character);
@@ -35,8 +35,9 @@ fn escape(text: &str, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Controls of C0 and C1; separators of lines and paragraphs; marks, embeddings, overrides and isolates of the bidirectional
-/// algorithm; the byte order mark, and marks of annotations. Letters that are written from the right are none of these.
+/// Controls of C0 and C1; separators of lines and paragraphs; marks, embeddings, overrides and isolates of the
+/// bidirectional algorithm; the byte order mark, and marks of annotations. Letters of scripts written from right to
+/// left are not affected.
 ///
 /// Source: Unicode 16, properties `General_Category=Cc, Zl, Zp` and `Bidi_Control`.
 fn is_hidden(character: char) -> bool {

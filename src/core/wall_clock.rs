@@ -1,46 +1,47 @@
-//! The device's wall clock, which never runs backwards though the system's may, and the place of an event's own time on it.
-//! Pure.
+//! The device's wall clock, which never runs backwards even if the system's does, and the position of an event's own
+//! time on it. Pure.
 
 use std::time::Duration;
 
 use crate::core::limits::EVENT_TIME_AHEAD_MAX;
 use crate::core::timestamp::Timestamp;
 
-/// Change of the system's clock that is a jump. What is smaller puts in a wrong order only what happened within it.
+/// Smallest change of the system's clock that counts as a jump. A smaller one can misorder only events that lie within
+/// it.
 const JUMP_MIN: Duration = Duration::from_secs(5 * 60);
 
 /// A wall clock beside the system's.
 ///
-/// If the system's goes back, this one goes on from the newest time that it ever gave, at its own pace: a clock that stood still
-/// for years would never open a quota again.
+/// When the system's clock goes back, this one continues from the newest time it ever showed, at its own pace: a clock
+/// that stood still for years would never open a quota again.
 #[derive(Clone, Copy, Debug)]
 pub struct WallClock {
-    /// This clock when none of the monotonic time had passed, by the reading that is furthest ahead: it only grows.
+    /// Time of this clock at zero monotonic time, from the reading that is furthest ahead; it only grows.
     start: Timestamp,
-    /// The system's clock at that moment, by its last reading.
+    /// Time of the system's clock at that moment, from its last reading.
     system_start: Timestamp,
     /// Monotonic time of the last reading.
     read_at: Duration,
-    /// Earliest time that the system's clock can have shown since it last jumped, or since the start.
+    /// Earliest time that the system's clock can have shown since its last jump, or since the start.
     since: Timestamp,
 }
 
 impl WallClock {
-    /// A clock that starts no earlier than `floor`: when the newest event was recorded.
+    /// Returns a clock that starts no earlier than `floor`, the time when the newest event was recorded.
     #[must_use]
     pub fn new(floor: Option<Timestamp>, system: Timestamp) -> Self {
         let start = floor.map_or(system, |floor| floor.max(system));
-        // Where it was set back nobody knows when; events that are recorded now were made shortly before the start.
+        // If it was set back, nobody knows when; events recorded now were made shortly before the start.
         let is_set_back = start.since(system) >= JUMP_MIN;
         let since = if is_set_back { system.minus(JUMP_MIN) } else { system };
         Self { start, system_start: system, read_at: Duration::ZERO, since }
     }
 
-    /// Gives the time, when the system's clock says `system`, and `elapsed` of monotonic time have passed.
+    /// Returns the time, given the system's clock and the elapsed monotonic time.
     pub fn read(&mut self, system: Timestamp, elapsed: Duration) -> Timestamp {
         let system_start = system.minus(elapsed);
         if system_start.since(self.system_start).max(self.system_start.since(system_start)) >= JUMP_MIN {
-            // It may have jumped as soon as it was read last.
+            // It may have jumped right after the last reading.
             self.since = system_start.plus(self.read_at);
         }
         (self.system_start, self.read_at) = (system_start, elapsed);
@@ -48,10 +49,10 @@ impl WallClock {
         self.start.plus(elapsed)
     }
 
-    /// Puts an event's own time, which was read from the system's clock, on this one: the order of events.
+    /// Converts an event's own time, read from the system's clock, to this clock, which orders events.
     ///
-    /// Else, once the system's clock was set back, what happens is older than what had happened. What is of before the jump stays
-    /// where it is; what is of shortly before the start is as new as the start.
+    /// Without it, an event after the system's clock was set back would be older than an event before. Times before the
+    /// jump stay as they are; times shortly before the start count as the start.
     #[must_use]
     pub fn place(&self, time: Timestamp) -> Timestamp {
         let ahead = self.start.since(self.system_start);
@@ -91,7 +92,7 @@ mod tests {
         clock.read(at(6_560), secs(160));
         assert_eq!(clock.place(at(6_555)), at(10_155));
         assert_eq!(clock.place(at(6_501)), at(10_101));
-        // What is late is of before.
+        // A late event belongs before the jump.
         assert_eq!(clock.place(at(6_000)), at(6_000));
         assert_eq!(clock.place(at(10_099)), at(10_099));
     }
@@ -100,7 +101,7 @@ mod tests {
     fn what_is_late_after_a_wrong_time_of_an_hour_keeps_its_place() {
         let mut clock = WallClock::new(None, at(1_000));
         assert_eq!(clock.read(at(4_610), secs(10)), at(4_610));
-        // It was right before, and is again.
+        // The clock was right before, and is again.
         clock.read(at(1_020), secs(20));
         assert_eq!(clock.place(at(990)), at(990));
         assert_eq!(clock.place(at(1_015)), at(4_615));
@@ -120,7 +121,7 @@ mod tests {
         let mut clock = WallClock::new(Some(at(90_000)), at(1_000));
         clock.read(at(1_010), secs(10));
         assert_eq!(clock.place(at(1_005)), at(90_005));
-        // Who records it by itself took the time before the start.
+        // A client that records by itself took the time before the start.
         assert_eq!(clock.place(at(990)), at(90_000));
         assert_eq!(clock.place(at(600)), at(600));
     }

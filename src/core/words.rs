@@ -1,6 +1,6 @@
-//! Words of our own, for people.
+//! Small functions on texts for people.
 
-/// A text with a capital letter at its beginning.
+/// Returns a text with its first letter capitalised.
 #[must_use]
 pub fn capitalised(text: &str) -> String {
     let mut characters = text.chars();

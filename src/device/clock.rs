@@ -1,4 +1,4 @@
-//! The device's clocks: the one place where time is read.
+//! The device's clocks: the only place where time is read.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,18 +16,19 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that starts no earlier than `floor`: when the newest event was recorded.
+    /// Returns a clock that starts no earlier than `floor`, the time when the newest event was recorded.
     #[must_use]
     pub fn new(floor: Option<Timestamp>) -> Self {
         Self { wall: Mutex::new(WallClock::new(floor, Self::system())), started: Instant::now() }
     }
 
-    /// The wall-clock time. If the system's clock went back, time goes on from the newest that was ever given.
+    /// Returns the wall-clock time. If the system's clock went back, time continues from the newest value ever
+    /// returned.
     pub fn now(&self) -> Timestamp {
         self.read(|_, now| now)
     }
 
-    /// Puts an event's own time on this clock, for the order of events.
+    /// Converts an event's own time to this clock, which orders events.
     pub fn place(&self, time: Timestamp) -> Timestamp {
         self.read(|wall, _| wall.place(time))
     }
@@ -38,19 +39,19 @@ impl Clock {
         of(&wall, now)
     }
 
-    /// The system's wall clock as it is, which may jump either way.
+    /// Returns the system's wall clock as it is; it may jump either way.
     #[must_use]
     pub fn system() -> Timestamp {
         Timestamp::from_millis(system_millis())
     }
 
-    /// Time since the clock was made; monotonic.
+    /// Returns the monotonic time since the clock was made.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// The instant that much after the clock was made.
+    /// Returns the instant `elapsed` after the clock was made.
     #[must_use]
     pub fn instant(&self, elapsed: Duration) -> Instant {
         self.started + elapsed
@@ -60,7 +61,7 @@ impl Clock {
 fn system_millis() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-        // A device that believes to live before 1970 has lost its clock.
+        // A system time before 1970 means that the clock was lost.
         Err(_) => 0,
     }
 }

@@ -1,9 +1,9 @@
-//! Disks: whether one is mounted, since what is written to an empty mount point is hidden once the disk comes; and what
-//! kind of file system a path is on.
+//! Disks: whether one is mounted, because files written to an empty mount point are hidden once the disk is mounted;
+//! and the kind of file system at a path.
 
 use std::path::Path;
 
-/// Returns true if a disk is mounted at that path. A directory of the disk above it is none, nor is a path that is not there.
+/// Returns true if a disk is mounted at a path. A directory on the disk above does not count, nor does a missing path.
 #[must_use]
 pub fn is_mounted(path: &Path) -> bool {
     #[cfg(unix)]
@@ -14,7 +14,7 @@ pub fn is_mounted(path: &Path) -> bool {
         // The root is its own parent.
         here.0 != above.0 || here == above
     }
-    // A drive that is not there has no root.
+    // A missing drive has no root.
     #[cfg(not(unix))]
     path.exists()
 }
@@ -27,7 +27,7 @@ const REMOTE: [i128; 6] = [0x6969, 0x517B, 0xFE53_4D42, 0xFF53_4D42, 0x6573_5546
 #[cfg(target_os = "linux")]
 const OWNERLESS: [i128; 3] = [0x4D44, 0x2011_BAB0, 0x7366_746E];
 
-/// Returns whether a path is on a file system on which other machines may write unseen.
+/// Returns true if a path is on a file system to which other machines may write unseen.
 #[must_use]
 pub fn is_remote(path: &Path) -> bool {
     #[cfg(target_os = "linux")]
@@ -40,7 +40,7 @@ pub fn is_remote(path: &Path) -> bool {
 #[cfg(target_os = "linux")]
 const TMPFS: i128 = 0x0102_1994;
 
-/// Returns whether a path is in memory, and gone with the next start.
+/// Returns true if a path is in memory and lost at the next start.
 #[must_use]
 pub fn is_in_memory(path: &Path) -> bool {
     #[cfg(target_os = "linux")]
@@ -52,7 +52,7 @@ pub fn is_in_memory(path: &Path) -> bool {
     }
 }
 
-/// Returns whether a file system keeps who owns a file, as this machine knows its users.
+/// Returns true if a file system records the owner of a file in terms of this machine's users.
 #[cfg(unix)]
 #[must_use]
 pub fn keeps_owners(file: std::os::fd::BorrowedFd<'_>) -> bool {

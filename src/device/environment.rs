@@ -1,5 +1,5 @@
-//! The environment: the process's own variables, and below them those of the file that the service's unit reads. So a
-//! command that a person types sees what the service sees.
+//! The environment: the variables of the process and, below them, those in the file that the service's unit reads. So a
+//! command on the command line sees the same variables as the service.
 
 use std::collections::BTreeMap;
 use std::env::VarError;
@@ -9,11 +9,11 @@ use std::sync::OnceLock;
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// The variables of the unit's file, once it is adopted.
+/// Variables from the unit's file, once it has been read.
 static UNIT: OnceLock<BTreeMap<String, SecretString>> = OnceLock::new();
 
-/// Has the variables of a file count below those of the process, from now on. A file that this user cannot read has none: the
-/// process may have all that it needs.
+/// Reads a file of variables, which rank below those of the process. A file that this user cannot read counts as empty:
+/// the process may have all the variables it needs.
 pub fn adopt(path: &Path) {
     let _ = UNIT.set(std::fs::read_to_string(path).map_or_else(|_| BTreeMap::new(), |text| read(&text)));
 }
@@ -29,7 +29,7 @@ pub fn variable(name: &str) -> Result<SecretString, VarError> {
     }
 }
 
-/// Returns all variables, by their names.
+/// Returns all variables by name.
 #[must_use]
 pub fn variables() -> BTreeMap<OsString, OsString> {
     let unit = UNIT.get().into_iter().flatten();
@@ -37,8 +37,8 @@ pub fn variables() -> BTreeMap<OsString, OsString> {
     unit.chain(std::env::vars_os()).collect()
 }
 
-/// Reads a file of variables. Source: systemd.exec(5), `EnvironmentFile=`: a variable a line, `#` and `;` begin comments, a value
-/// may stand in quotes, and a backslash takes the next character as it is, or continues the line.
+/// Reads a file of variables. Source: systemd.exec(5), `EnvironmentFile=`: one variable per line, `#` and `;` begin
+/// comments, a value may be quoted, and a backslash takes the next character literally or continues the line.
 fn read(text: &str) -> BTreeMap<String, SecretString> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut variables = BTreeMap::new();
@@ -60,11 +60,12 @@ fn read(text: &str) -> BTreeMap<String, SecretString> {
     variables
 }
 
-/// Reads a value, to the end of its line. Quotes open at its begin, or after others; elsewhere they stand for themselves.
+/// Reads a value up to the end of its line. A quote opens at the beginning or after another quoted part; elsewhere it
+/// is an ordinary character.
 fn value(rest: &mut std::str::Chars<'_>) -> String {
     let mut value = String::new();
     let (mut quote, mut may_quote) = (None, true);
-    // How much of it stands, since what was quoted is not trimmed.
+    // Length that must stay: quoted characters are not trimmed.
     let mut kept = 0;
     while let Some(next) = rest.next() {
         match (next, quote) {

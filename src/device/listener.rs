@@ -1,16 +1,16 @@
-//! Whose process listens at an address of this device.
+//! The owner of the process that listens at an address of this device.
 //!
-//! Linux alone says it to everybody. Between the look and a request another process may take the place of one that ends; so it
-//! keeps a token from who waits for an agent's place, and from nobody quicker than that.
+//! Only Linux tells every user. Between the check and a request another process may take the address of one that ends.
+//! So this keeps a token from a process that waits for the agent's address, but not from one that is quicker.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-/// State of a socket that listens. Source: `net/tcp_states.h`.
+/// State of a listening socket. Source: `net/tcp_states.h`.
 const LISTEN: &str = "0A";
 
-/// Returns the user whose process listens at an address, if he is neither root, nor this user, nor the owner of `file`. None
-/// where the system does not say.
+/// Returns the user whose process listens at an address, unless that is root, this user or the owner of `file`. `None`
+/// if the system does not say.
 #[must_use]
 pub fn foreign_listener(address: SocketAddr, file: &Path) -> Option<u32> {
     #[cfg(target_os = "linux")]
@@ -28,7 +28,8 @@ pub fn foreign_listener(address: SocketAddr, file: &Path) -> Option<u32> {
     }
 }
 
-/// Users of those that listen at an address, as the tables of the kernel have them; of those at every address, if there are none.
+/// Returns the users of the processes that listen at an address, from the kernel's tables; if there are none, of those
+/// that listen at every address.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 fn listeners(table: &str, address: SocketAddr) -> Vec<u32> {
     let all: Vec<(IpAddr, u32)> = table.lines().filter_map(|line| listener(line, address.port())).collect();
@@ -39,7 +40,7 @@ fn listeners(table: &str, address: SocketAddr) -> Vec<u32> {
     if exact.is_empty() { at(&|ip| ip.is_unspecified()) } else { exact }
 }
 
-/// Address and user of a line that is of one that listens at a port.
+/// Reads the address and the user from a line about a socket that listens at `port`.
 fn listener(line: &str, port: u16) -> Option<(IpAddr, u32)> {
     let mut fields = line.split_whitespace();
     let (ip, at) = fields.nth(1)?.split_once(':')?;
@@ -49,7 +50,7 @@ fn listener(line: &str, port: u16) -> Option<(IpAddr, u32)> {
     Some((ip_address(ip)?, fields.nth(3)?.parse().ok()?))
 }
 
-/// An address as the kernel writes it: words of four bytes, each as the machine reads it.
+/// Reads an address as the kernel writes it: words of four bytes, each in the machine's byte order.
 fn ip_address(text: &str) -> Option<IpAddr> {
     let word = |at: usize| Some(u32::from_str_radix(text.get(at..at + 8)?, 16).ok()?.to_ne_bytes());
     match text.len() {

@@ -1,4 +1,4 @@
-//! The level of log lines, which can be changed while the agent runs, for a while.
+//! The level of log lines, which can be changed for a while as the agent runs.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use tracing::Level;
 
-/// The longest time for which another level holds: a forgotten one must not fill a flash card.
+/// Longest time for which a changed level applies: a forgotten one must not fill a flash card.
 pub const FOR_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Changes the level. Cheap to clone.
+/// The log level, which can be changed. Cheap to clone.
 #[derive(Clone)]
 pub struct LogLevel(Arc<Inner>);
 
 struct Inner {
     set: Box<dyn Fn(Level) + Send + Sync>,
-    /// What the configuration says.
+    /// Level in the configuration.
     configured: Mutex<Level>,
     current: Mutex<Level>,
-    /// Counts the changes, so that the end of an older one changes nothing.
+    /// Number of changes so far, so that the end of an older one changes nothing.
     changes: AtomicU64,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Debug for LogLevel {
 }
 
 impl LogLevel {
-    /// A level as configured; `set` makes another one hold.
+    /// Returns a level as configured; `set` puts another one into effect.
     pub fn new(configured: Level, set: impl Fn(Level) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             set: Box::new(set),
@@ -40,14 +40,14 @@ impl LogLevel {
         }))
     }
 
-    /// The level that holds now.
+    /// Returns the effective level.
     #[must_use]
     pub fn current(&self) -> Level {
         *self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the configuration say a level. Another one than before holds from now on; the same one leaves a level that holds for
-    /// a while as it is.
+    /// Applies the level of the configuration. A different level takes effect at once; the same one leaves a temporary
+    /// change in effect.
     pub fn configure(&self, level: Level) {
         let before = std::mem::replace(&mut *self.0.configured.lock().unwrap_or_else(PoisonError::into_inner), level);
         if before != level {
@@ -55,7 +55,7 @@ impl LogLevel {
         }
     }
 
-    /// Has another level hold for a while; call it within a runtime.
+    /// Changes the level for a while. Call it within a tokio runtime.
     pub fn change_for(&self, level: Level, time: Duration) {
         let change = self.change(level);
         let log_level = self.clone();
@@ -71,7 +71,7 @@ impl LogLevel {
     fn change(&self, level: Level) -> u64 {
         *self.0.current.lock().unwrap_or_else(PoisonError::into_inner) = level;
         (self.0.set)(level);
-        // At the level that shows it to everybody who reads the log afterwards.
+        // Logged at a level that appears for everyone who reads the log afterwards.
         tracing::info!(level = level.as_str(), "log level changed");
         self.0.changes.fetch_add(1, Ordering::Relaxed) + 1
     }

@@ -1,6 +1,6 @@
-//! Where log lines go: a file a day, and stderr in the foreground.
+//! Logging: one file per day, and stderr when the agent runs in the foreground.
 //!
-//! Only our own lines are written: those of libraries may hold what ours never do.
+//! Only our own lines are written: those of libraries might contain data that ours never do.
 
 use std::fmt::Debug;
 use std::io::{self, IsTerminal};
@@ -22,31 +22,31 @@ use crate::core::visible::one_line;
 use crate::device::dir::make_dirs;
 use crate::device::log_level::LogLevel;
 
-/// Lines that may wait for the disk; more are dropped rather than waited for.
+/// Lines that may wait for the disk; further ones are dropped rather than waited for.
 const WAITING_LINES_MAX: usize = 1_024;
 
-/// Where lines go besides: to the event log, for a service of Windows.
+/// An additional destination of lines: the event log, for a Windows service.
 pub type Elsewhere = Option<Box<dyn Layer<Registry> + Send + Sync>>;
 
-/// Lines go to files and stderr alone.
+/// Returns no additional destination: lines go only to files and stderr.
 #[must_use]
 pub fn nowhere_else() -> Elsewhere {
     None
 }
 
-/// Logging that has begun. Lines that wait are written when it is dropped.
+/// Logging in progress. Waiting lines are written when it is dropped.
 pub struct Logging {
     _guard: Option<WorkerGuard>,
-    /// The level of lines.
+    /// Level of lines.
     pub level: LogLevel,
-    /// Why no files are written, if so: then lines go to stderr alone.
+    /// Reason why no files are written, if so: lines then go only to stderr.
     pub fault: Option<io::Error>,
 }
 
 /// Starts logging.
 ///
 /// # Errors
-/// When it has been started before.
+/// Logging has been started before.
 pub fn start(level: Level, dir: &Path, keep_files: usize, elsewhere: Elsewhere) -> io::Result<Logging> {
     let (files, fault) = match files(dir, keep_files) {
         Ok(files) => (Some(files), None),
@@ -77,14 +77,14 @@ pub fn start(level: Level, dir: &Path, keep_files: usize, elsewhere: Elsewhere) 
         .try_init()
         .map_err(io::Error::other)?;
     let set = move |level| {
-        // It fails only when logging has ended.
+        // Fails only after logging has ended.
         let _ = files_level.reload(is_ours(level));
         let _ = stderr_level.reload(is_ours(level));
     };
     Ok(Logging { _guard: guard, level: LogLevel::new(level, set), fault })
 }
 
-/// A file a day in a folder.
+/// Returns an appender that writes one file per day in a directory.
 fn files(dir: &Path, keep_files: usize) -> io::Result<RollingFileAppender> {
     make_dirs(dir, 0o755)?;
     RollingFileAppender::builder()
@@ -96,7 +96,7 @@ fn files(dir: &Path, keep_files: usize) -> io::Result<RollingFileAppender> {
         .map_err(io::Error::other)
 }
 
-/// Has the message and the fields of a line say on that line what others wrote.
+/// Returns a formatter that escapes outside text in a line's message and fields.
 fn fields() -> impl for<'w> fmt::FormatFields<'w> + Send + Sync + 'static {
     let write = |writer: &mut Writer<'_>, field: &Field, value: &dyn Debug| {
         let value = format!("{value:?}");

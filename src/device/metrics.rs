@@ -1,6 +1,6 @@
 //! Measurements, and their text for Prometheus. Dashboards depend on the names.
 //!
-//! No label holds anything of a person: only the names of APIs and outcomes, which are few.
+//! No label contains personal data: only names of APIs and outcomes, which are few.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,19 +11,19 @@ use prometheus::{Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, I
 
 use crate::core::timestamp::Timestamp;
 
-/// Upper bounds of the time of a commit. Units: seconds.
+/// Upper bounds of the histogram of commit times. Units: seconds.
 const COMMIT_SECONDS: [f64; 10] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
 
-/// Upper bounds of the events in a commit.
+/// Upper bounds of the histogram of events per commit.
 const COMMIT_EVENTS: [f64; 8] = [1.0, 2.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0];
 
-/// Upper bounds of the time of a request to Target. Units: seconds.
+/// Upper bounds of the histogram of request times. Units: seconds.
 const REQUEST_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
-/// Requests that are kept to be shown.
+/// Requests that are kept for display.
 const RECENT_REQUESTS: usize = 20;
 
-/// A number that is known elsewhere, as it stands when somebody asks.
+/// A number that is kept elsewhere, with its value at the time of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Number {
     /// Name of its metric, without the prefix.
@@ -36,20 +36,20 @@ pub struct Number {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NumberKind {
-    /// It only grows, and is kept over restarts.
+    /// A number that only grows and survives restarts.
     Total,
-    /// It goes up and down.
+    /// A number that goes up and down.
     Gauge,
 }
 
 impl Number {
-    /// A number that only grows.
+    /// Returns a number that only grows.
     #[must_use]
     pub const fn total(name: &'static str, help: &'static str, value: i64) -> Self {
         Self { name, help, kind: NumberKind::Total, value }
     }
 
-    /// A number that goes up and down.
+    /// Returns a number that goes up and down.
     #[must_use]
     pub const fn gauge(name: &'static str, help: &'static str, value: i64) -> Self {
         Self { name, help, kind: NumberKind::Gauge, value }
@@ -69,16 +69,16 @@ impl Number {
     }
 }
 
-/// A request that was made lately.
+/// A recent request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecentRequest {
-    /// When it was answered, by this device's clock.
+    /// Time of the answer, by this device's clock.
     pub at: Timestamp,
-    /// Which API.
+    /// Name of the API.
     pub api: &'static str,
-    /// The name of its outcome.
+    /// Name of the outcome.
     pub outcome: &'static str,
-    /// How long it took.
+    /// Duration of the request.
     pub took: Duration,
 }
 
@@ -102,7 +102,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Metrics that stand at zero.
+    /// Returns metrics that are all zero.
     #[must_use]
     pub fn new() -> Self {
         let histogram = |name: &str, help: &str, bounds: &[f64]| {
@@ -119,7 +119,7 @@ impl Metrics {
         }))
     }
 
-    /// A request to Target was made.
+    /// Counts a request to Target.
     pub fn requested(&self, api: &'static str, outcome: &'static str, took: Duration, at: Timestamp) {
         self.0.requests.with_label_values(&[api, outcome]).inc();
         self.0.request_seconds.observe(took.as_secs_f64());
@@ -130,13 +130,13 @@ impl Metrics {
         recent.push_back(RecentRequest { at, api, outcome, took });
     }
 
-    /// The last requests, oldest first.
+    /// Returns the last requests, oldest first.
     #[must_use]
     pub fn recent(&self) -> Vec<RecentRequest> {
         self.0.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// A commit was made, with that many events.
+    /// Counts a commit of `events` events.
     pub fn committed(&self, time: Duration, events: usize) {
         self.0.commit_seconds.observe(time.as_secs_f64());
         if events > 0 {
@@ -145,7 +145,7 @@ impl Metrics {
         }
     }
 
-    /// Returns all metrics in Prometheus' text format, with those numbers.
+    /// Returns all metrics, with `numbers`, in Prometheus' text format.
     #[must_use]
     pub fn text(&self, numbers: &[Number]) -> String {
         let Inner { requests, request_seconds, commit_seconds, commit_batch_events, .. } = &*self.0;

@@ -1,4 +1,4 @@
-//! The machine: its clocks, network, disks and rights, what watches over the process, and where it tells of itself.
+//! The machine: its clocks, network, disks and permissions, its supervision of the process, and logs and metrics.
 
 pub mod clock;
 

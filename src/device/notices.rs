@@ -1,33 +1,34 @@
-//! What is not as it is configured, and why, as long as that is so: it is shown beside what holds instead.
+//! Settings that could not take effect, each with its reason for as long as it lasts. They are shown beside the
+//! settings in effect instead.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-/// Where something is not as it is configured.
+/// The area of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Area {
-    /// The configuration was changed, and could not be reloaded.
+    /// The configuration was changed but could not be reloaded.
     Configuration,
-    /// The tokens were changed, and could not be read.
+    /// The tokens were changed but could not be read.
     Tokens,
     /// Log files cannot be written.
     Log,
 }
 
-/// One of them, in words.
+/// A notice about one area, in words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// What is the matter, in a sentence.
+    /// Description of the problem, in a sentence.
     pub text: String,
-    /// What somebody may do about it, in a sentence.
+    /// Action to take, in a sentence.
     pub what_to_do: String,
 }
 
 impl Notice {
     fn new(area: Area, why: &str) -> Self {
-        // Of several problems each stands on a line.
+        // Several problems have a line each.
         let why = why.lines().collect::<Vec<_>>().join("; ");
         let (text, what_to_do) = match area {
             Area::Configuration => (
@@ -47,22 +48,22 @@ impl Notice {
     }
 }
 
-/// All of them. Cheap to clone; all clones show the same.
+/// All present notices. Cheap to clone; all clones show the same.
 #[derive(Clone, Debug, Default)]
 pub struct Notices(Arc<Mutex<BTreeMap<Area, Notice>>>);
 
 impl Notices {
-    /// Notes why something is not as configured.
+    /// Records why a setting is not in effect.
     pub fn set(&self, area: Area, why: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(area, Notice::new(area, why));
     }
 
-    /// Notes that it is as configured.
+    /// Removes the notice of an area.
     pub fn clear(&self, area: Area) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&area);
     }
 
-    /// Returns what is the matter now.
+    /// Returns the present notices.
     #[must_use]
     pub fn now(&self) -> Vec<Notice> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()

@@ -1,10 +1,10 @@
-//! Signs of life: each part that works says until when it will have gone on; whoever is later is stuck.
+//! Signs of life: each working part says when it will have made progress; a part that is late is stuck.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What a part of the agent says of its progress. Times are those of one monotonic clock.
+/// The progress of one part of the agent. Times are from one monotonic clock.
 #[derive(Clone, Debug)]
 pub struct Pulse(Arc<AtomicU64>);
 
@@ -15,17 +15,17 @@ impl Default for Pulse {
 }
 
 impl Pulse {
-    /// Something is to be done by then.
+    /// Expects progress by a time.
     pub fn due(&self, by: Duration) {
         self.0.store(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Nothing is to be done: it may rest as long as it likes.
+    /// Expects nothing: there is no work, and the part may rest.
     pub fn rest(&self) {
         self.0.store(u64::MAX, Ordering::Relaxed);
     }
 
-    /// How long it is overdue.
+    /// Returns how long progress is overdue.
     #[must_use]
     pub fn overdue(&self, now: Duration) -> Option<Duration> {
         let due = Duration::from_millis(self.0.load(Ordering::Relaxed));

@@ -1,4 +1,4 @@
-//! What others on this device may do with our files, and who we are ourselves.
+//! Permissions of other users on our files, and the user of this process.
 
 use std::fs::File;
 use std::io;
@@ -6,26 +6,26 @@ use std::path::Path;
 #[cfg(unix)]
 use std::sync::OnceLock;
 
-/// Has every file that this process makes be one that others cannot read, and that its group cannot change.
+/// Makes new files of this process unreadable to others and unwritable for its group.
 pub fn make_files_private() {
     #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
 }
 
-/// Has the system write nothing of what this process holds to a core file, and no other program of this user read it.
+/// Keeps the memory of this process out of core files and from other programs of this user.
 pub fn keep_memory_private() {
-    // What does not work leaves it as the system is set up; there is nobody to tell yet.
+    // If a call fails, the system's own settings apply; nobody can be told yet.
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, setrlimit};
         let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     }
-    // A program that takes cores, as systemd's does, goes by this alone.
+    // A program that collects cores, as systemd's does, obeys only this limit.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// Returns whether this process may do anything on the device, which it does not need.
+/// Returns true if this process is root, which it does not need to be.
 #[must_use]
 pub fn is_root() -> bool {
     #[cfg(unix)]
@@ -34,7 +34,7 @@ pub fn is_root() -> bool {
     false
 }
 
-/// Returns the user who made a link, if the path is one and he is neither this user nor root.
+/// Returns the owner of a symbolic link at a path, if that is neither this user nor root.
 #[must_use]
 pub fn foreign_link(path: &Path) -> Option<u32> {
     #[cfg(unix)]
@@ -51,11 +51,11 @@ pub fn foreign_link(path: &Path) -> Option<u32> {
     }
 }
 
-/// User whose secrets root's commands read too: the owner of the data directory.
+/// User whose secrets root's commands may also read: the owner of the data directory.
 #[cfg(unix)]
 static SERVICE_USER: OnceLock<u32> = OnceLock::new();
 
-/// Says where the service's data is: files of secrets may belong to the owner of that directory, where root reads them.
+/// Sets the service's data directory: root may read secret files that belong to its owner.
 pub fn name_data_dir(path: &Path) {
     #[cfg(unix)]
     if let Ok(found) = std::fs::metadata(path) {
@@ -65,17 +65,17 @@ pub fn name_data_dir(path: &Path) {
     let _ = path;
 }
 
-/// Why a file of secrets cannot be read.
+/// A reason why a secret file cannot be read.
 #[derive(Debug)]
 pub enum SecretError {
-    /// The system's words.
+    /// An error from the system.
     File(io::Error),
-    /// Somebody else can read or change it; a clause that says what to type.
+    /// Somebody else can read or change the file; the text says what to type.
     Rights(String),
 }
 
-/// Opens a file of secrets, which others can neither read nor change. It belongs to this user or root, or, where root
-/// opens it, to the owner of its directory or of the data directory; its group may read it, as a service's may.
+/// Opens a secret file that others can neither read nor change. It must belong to this user or root or, if root opens
+/// it, to the owner of its directory or of the data directory. Its group may read it, as a service's may.
 ///
 /// # Errors
 /// [`SecretError`].

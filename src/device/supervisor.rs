@@ -1,27 +1,27 @@
-//! What the supervisor of the process is told: systemd on Linux, nobody elsewhere.
+//! Messages to the supervisor of the process: systemd on Linux, none elsewhere.
 
 use std::time::Duration;
 
-/// What can be told.
+/// A message to the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News<'n> {
-    /// Events are taken.
+    /// The agent accepts events.
     Ready,
     /// The agent makes progress.
     Alive,
-    /// How it is, in a line.
+    /// A one-line status.
     Status(&'n str),
-    /// It is about to end.
+    /// The agent is about to stop.
     Stopping,
 }
 
-/// Returns whether there is a supervisor that asked to be told. Source: `sd_notify(3)`.
+/// Returns true if there is a supervisor that asked for messages. Source: `sd_notify(3)`.
 #[must_use]
 pub fn listens() -> bool {
     cfg!(target_os = "linux") && std::env::var_os("NOTIFY_SOCKET").is_some()
 }
 
-/// Tells the supervisor, if there is one that asked to be told.
+/// Sends a message to the supervisor, if there is one that asked for it.
 #[cfg(target_os = "linux")]
 pub fn tell(news: News<'_>) {
     use sd_notify::NotifyState;
@@ -36,18 +36,19 @@ pub fn tell(news: News<'_>) {
     }
 }
 
-/// Tells the supervisor, if there is one that asked to be told.
+/// Does nothing: there is no supervisor to notify.
 #[cfg(not(target_os = "linux"))]
 pub const fn tell(_: News<'_>) {}
 
-/// How often the supervisor wants to hear that the agent is alive; it ends one that says nothing for so long.
+/// Returns the time within which the supervisor expects to hear that the agent is alive; it ends an agent that is
+/// silent for longer.
 #[must_use]
 #[cfg(target_os = "linux")]
 pub fn alive_within() -> Option<Duration> {
     sd_notify::watchdog_enabled()
 }
 
-/// How often the supervisor wants to hear that the agent is alive.
+/// Returns nothing: there is no supervisor.
 #[must_use]
 #[cfg(not(target_os = "linux"))]
 pub const fn alive_within() -> Option<Duration> {

@@ -1,4 +1,4 @@
-//! Errands: each does one action of the core's, and comes back with one input.
+//! Errands: each carries out one action of the core and returns one input.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,29 +11,29 @@ use crate::core::forwarding::quota::QuotaTime;
 use crate::device::clock::Clock;
 use crate::store::{BatchEntry, Claim, Claims, Full, Outbox, StoreError, StoreFile, Transaction, Writer};
 
-/// Pages for which room in the quota is reserved at once, while there is much to send: to wait for the writer each time
-/// would make the line wait.
+/// Pages for which quota is reserved at once while there is much to send: waiting for the writer each time would leave
+/// the line idle.
 const RESERVED_AHEAD: usize = 2;
 
-/// What errands need.
+/// The resources of errands.
 pub(super) struct Errands {
     pub(super) outbox: Mutex<Outbox>,
     pub(super) writer: Writer,
     pub(super) client: Client,
     pub(super) store_file: StoreFile,
     pub(super) clock: Arc<Clock>,
-    /// The key of the hashes that name sessions of the Delivery API.
+    /// Key of the hashes that name sessions of the Delivery API.
     pub(super) session_key: Vec<u8>,
     pub(super) property_token: Mutex<Option<String>>,
     pub(super) verify: Mutex<Option<(f64, Duration)>>,
-    /// True if it was said that the store fails.
+    /// True if a failure of the store has been logged.
     pub(super) is_failing: AtomicBool,
 }
 
-/// What an errand brings back.
+/// The result of an errand.
 pub(super) struct Done {
     pub(super) input: Input,
-    /// Room in the quota that is reserved beyond that of the claims.
+    /// Quota reserved beyond that of the claims.
     pub(super) spare: usize,
     /// Calls of the Fetch API that reached Target.
     pub(super) reads: usize,
@@ -46,7 +46,7 @@ impl From<Input> for Done {
 }
 
 impl Errands {
-    /// Does one action. `spare` is what is reserved of the quota beyond the claims.
+    /// Carries out one action. `spare` is the quota reserved beyond the claims.
     pub(super) async fn run(self: Arc<Self>, action: Action, quota_time: QuotaTime, spare: usize) -> Done {
         match action {
             Action::Claim(ask) => self.claim(ask, spare).await,
@@ -92,13 +92,13 @@ impl Errands {
         }
     }
 
-    /// Other rules hold from now on.
+    /// Puts other rules into effect.
     pub(super) fn set_rules(&self, rules: &ForwarderRules) {
         (*lock(&self.property_token)).clone_from(&rules.property_token);
         *lock(&self.verify) = rules.verify;
     }
 
-    /// Says what the store did not do, once, and once that it does again.
+    /// Logs a failure of the store once, and its recovery once.
     fn told<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreFailed> {
         match result {
             Ok(done) => {
@@ -121,7 +121,7 @@ impl Errands {
         let errands = self.clone();
         let claimed = tokio::task::spawn_blocking(move || {
             let claims: Claims = lock(&errands.outbox).claim(ask.rules())?;
-            // After a probe nobody knows whether there is more to send.
+            // After a probe it is unknown whether there is more to send.
             let may_have_more = claims.claims.len() == ask.limit && !ask.is_probe;
             let spare = reserve(&errands.writer, claims.claims.len(), spare, may_have_more)?;
             Ok((claims, spare))
@@ -154,7 +154,7 @@ impl Errands {
         Input::Answered(profile_id, exchange.answer, exchange.date)
     }
 
-    /// Not synced: what a power cut takes out of a batch is pending, as it was before.
+    /// Adds rows to a batch, without syncing: rows lost in a power cut are pending, as they were before.
     async fn fill(
         self: Arc<Self>,
         begin: impl FnOnce(&mut Transaction<'_>) -> Result<i64, StoreError> + Send + 'static,
@@ -175,7 +175,7 @@ impl Errands {
             filled => self.told(filled),
         };
         let count = claims.len();
-        // Held until the store had them there.
+        // The claims are held until the store had the rows.
         drop(claims);
         Input::RowsAdded(count, head)
     }
@@ -226,7 +226,7 @@ impl Errands {
         Input::Batch(id, self.told(came).unwrap_or_else(BatchCame::Store))
     }
 
-    /// Gives back what is still reserved.
+    /// Returns the quota that is still reserved.
     pub(super) async fn give_back(&self, spare: usize) {
         let writer = self.writer.clone();
         let reserved = tokio::task::spawn_blocking(move || reserve(&writer, 0, spare, false)).await;
@@ -236,8 +236,8 @@ impl Errands {
     }
 }
 
-/// Reserves room in the quota for claims before they are sent, so that a crash cannot hide them. Gives what is spare
-/// then: some while there is more to send, and none else.
+/// Reserves quota for claims before they are sent, so that a crash cannot hide them. Returns what is spare afterwards:
+/// some while there is more to send, otherwise nothing.
 fn reserve(writer: &Writer, claims: usize, spare: usize, may_have_more: bool) -> Result<usize, StoreError> {
     if may_have_more && spare >= claims {
         return Ok(spare - claims);
@@ -255,6 +255,6 @@ fn reserve(writer: &Writer, claims: usize, spare: usize, may_have_more: bool) ->
 }
 
 fn lock<T>(held: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // Each holder leaves it whole.
+    // The value is consistent even if a holder panicked.
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,5 @@
-//! What the core would do with a profile, found by asking the core: for `outpost preview`. Nothing is sent or written down.
+//! The actions that the core would take for a profile, found by running a core: for `outpost preview`. Nothing is sent
+//! or stored.
 
 use std::time::Duration;
 
@@ -12,47 +13,47 @@ use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 use crate::store::{BatchHead, Claims, InFlight, ReadBacks, Store, StoreError};
 
-/// Actions after which it is clear what becomes of one profile.
+/// Number of actions after which the fate of one profile is certainly known.
 const ACTIONS_MAX: usize = 1_000;
 
-/// A wait of the core that is only for doing things together.
+/// Waits up to this long serve only to group work.
 const SHORT_WAIT: Duration = Duration::from_millis(500);
 
-/// One thing that the core would do, or why it would not.
+/// One action that the core would take, or its reason for none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Foreseen {
     /// The profile is read.
     Read(Identity),
-    /// What goes out goes by this route.
+    /// The update takes this route.
     Route(Route),
-    /// A request of its own.
+    /// A separate request.
     Send(Request),
     /// A row in a batch: version of the API, and attributes.
     Row(i64, Vec<(String, String)>),
-    /// So many attributes are rejected, with the reason and more about it.
+    /// This many attributes are rejected, with the reason and a description.
     Rejected(usize, Reason, String),
-    /// Nothing goes out, since Target does not have the profile: it is looked for again at that time.
+    /// Nothing is sent, because Target does not have the profile: the next look is at that time.
     Missing(Timestamp),
-    /// The profile waits for so long, for that reason.
+    /// The profile waits for that reason and for that long.
     Waits(&'static str, Duration),
-    /// The quota of single updates is spent, for so long.
+    /// The quota of single updates is used up for that long.
     QuotaSpent(Duration),
     /// Profiles are not read now, for that reason.
     Unread(String),
 }
 
-/// What a core begins with that is asked, on a link that works.
+/// The initial state of the core that is asked, with a working link.
 #[derive(Clone, Debug)]
 pub struct Foresight {
-    /// What an operator decides.
+    /// The operator's settings.
     pub settings: ForwarderSettings,
-    /// What the last 24 hours have used.
+    /// Uses of the quota in the last 24 hours.
     pub quota: Quota,
-    /// Rows of batches of the last 24 hours.
+    /// Rows in batches of the last 24 hours.
     pub rows_sent: u64,
-    /// Profiles that wait beside this one.
+    /// Other waiting profiles.
     pub backlog: usize,
-    /// Now.
+    /// The present moment.
     pub moment: Moment,
 }
 
@@ -65,7 +66,8 @@ impl Foresight {
     }
 }
 
-/// Has a fresh core deal with one profile of a store. `reply` is what reading it would give; each request would be taken.
+/// Lets a new core handle one profile of a store. `reply` is the result of reading the profile; each request is assumed
+/// to be accepted.
 ///
 /// # Errors
 /// [`StoreError::Read`].
@@ -108,7 +110,7 @@ pub fn foresee(
                 break;
             }
             Action::Retract(..) => Input::Retracted(Ok(())),
-            // There are no batches.
+            // No batches are open.
             Action::Submit(BatchHead { id, .. }, _) | Action::Poll(id, _) | Action::End(id, ..) => {
                 unreachable!("batch {id} was never begun")
             }
@@ -122,13 +124,13 @@ pub fn foresee(
         core.take(input, moment, 0.5);
     }
     let is_sent = foreseen.iter().any(|it| matches!(it, Foreseen::Send(_)));
-    // What was sent may have been the last that the quota had room for.
+    // The update may have used the last of the quota.
     foreseen
         .extend(waits(&mut core, profile_id, moment).filter(|it| !is_sent || !matches!(it, Foreseen::QuotaSpent(_))));
     Ok(foreseen)
 }
 
-/// Claims that profile: it comes first, whatever else was changed by the event.
+/// Claims the profile: it comes first, whatever else the event changed.
 fn claim(store: &Store, in_flight: &InFlight, ask: Ask, profile_id: i64) -> Result<Claims, StoreError> {
     let ask = Ask { limit: usize::MAX, ..ask };
     let mut claims = store.claim(in_flight, ask.rules())?;
@@ -136,7 +138,7 @@ fn claim(store: &Store, in_flight: &InFlight, ask: Ask, profile_id: i64) -> Resu
     Ok(claims)
 }
 
-/// Puts the route before the requests, since it was decided before them, and how it ended after.
+/// Inserts the route before the requests, since it was decided before them, and the result after them.
 fn settled(foreseen: &mut Vec<Foreseen>, settles: &[Settle]) {
     let route = settles.iter().find_map(route).map(Foreseen::Route);
     let first = foreseen.iter().position(|it| matches!(it, Foreseen::Send(_))).unwrap_or(foreseen.len());
@@ -148,7 +150,7 @@ fn route(settle: &Settle) -> Option<Route> {
     if let Settle::Delivery(settlement) = settle { settlement.route } else { None }
 }
 
-/// What is written down of a delivery that came to its end.
+/// Returns what is recorded of a finished delivery.
 fn ended(settle: &Settle) -> Vec<Foreseen> {
     let Settle::Delivery(settlement) = settle else { return Vec::new() };
     let rejected = settlement
@@ -158,7 +160,7 @@ fn ended(settle: &Settle) -> Vec<Foreseen> {
     rejected.chain(settlement.look_at.map(Foreseen::Missing)).collect()
 }
 
-/// Why the profile waits, if it does.
+/// Returns why the profile waits, if it does.
 fn waits(core: &mut Core, profile_id: i64, moment: Moment) -> impl Iterator<Item = Foreseen> + use<> {
     let mut foreseen = Vec::new();
     for news in core.take_news() {

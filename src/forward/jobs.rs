@@ -1,4 +1,5 @@
-//! The jobs of a batch: submitting it, polling it, and ending its rows. Each comes back with what the core then decides on.
+//! The jobs of a batch: submitting it, polling it, and ending its rows. Each returns the input for the core's next
+//! decision.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,26 +16,27 @@ use crate::store::{
     BatchHead, BatchState, Ending, PART_ROWS, Reader, SettledRows, StoreError, StoreFile, Transaction, Writer,
 };
 
-/// Bytes of a file that are encoded at a time.
+/// Part of a file that is encoded at once. Units: bytes.
 const CHUNK_BYTES: usize = 32 * 1024;
 
-/// Chunks that wait to be sent.
+/// Chunks that may wait to be sent.
 const CHUNKS_WAITING: usize = 4;
 
-/// What jobs need.
+/// The resources of jobs.
 pub(super) struct Jobs {
     pub(super) client: Client,
     pub(super) writer: Writer,
     pub(super) store_file: StoreFile,
     pub(super) clock: Arc<Clock>,
-    /// The quota's clock, now.
+    /// The quota's clock at the start of the job.
     pub(super) quota_now: Timestamp,
-    /// The part of profiles that is read back, and after how long.
+    /// Fraction of profiles that is read back, and the delay.
     pub(super) verify: Option<(f64, Duration)>,
 }
 
 impl Jobs {
-    /// Submits a batch. That it is being sent is noted before: after a crash nobody knows whether Target took it.
+    /// Submits a batch. This is recorded before sending, because after a crash it is unknown whether Target accepted
+    /// it.
     pub(super) async fn submit(self, head: BatchHead, names: Vec<String>) -> Result<BatchCame, StoreError> {
         let (id, at, sent_at) = (head.id, self.quota_now, head.sent_at);
         self.writer.act(move |store| store.submitting_batch(id, at, sent_at)).await?;
@@ -53,7 +55,7 @@ impl Jobs {
         match exchange.answer {
             BatchOutcome::Submitted(path) => {
                 let target_id = path.clone();
-                // Target has it, whether or not that can be written down: after a crash its answer counts as lost.
+                // Target has the batch even if this cannot be recorded: after a crash the answer counts as lost.
                 let noted = self.writer.act(move |store| store.submitted_batch(id, (&target_id, rows), at)).await;
                 self.report(noted);
                 Ok(BatchCame::Submitted(path, rows))
@@ -65,14 +67,14 @@ impl Jobs {
             BatchOutcome::Failed(outcome) => {
                 let noted = self.writer.act(move |store| store.unsubmitted_batch(id)).await;
                 self.report(noted);
-                // A file that was cut off says nothing of the batch.
+                // A file that was cut off says nothing about the batch.
                 read?;
                 Ok(BatchCame::Failed(outcome))
             }
         }
     }
 
-    /// What the store did not do says nothing of what Target did.
+    /// Reports a failure of the store, which says nothing about what Target did.
     fn report(&self, result: Result<(), StoreError>) {
         if let Err(error) = result {
             self.writer.report(&error);
@@ -80,7 +82,7 @@ impl Jobs {
         }
     }
 
-    /// Polls a batch; once Target is done with it, the rows that failed are asked for.
+    /// Polls a batch; once Target has finished with it, reads the list of failed rows.
     pub(super) async fn poll(self, path: &str) -> Result<BatchCame, StoreError> {
         let status = match self.client.batch_status(path, false).await.answer {
             Ok(status) => status,
@@ -95,8 +97,8 @@ impl Jobs {
         Ok(details.map_or_else(BatchCame::Failed, BatchCame::Complete))
     }
 
-    /// Ends all rows in small parts, so that recording never waits long; in smaller ones where a store that is nearly full has
-    /// room for no more, since what is ended makes room.
+    /// Ends all rows in small parts, so that recording never waits long; in smaller ones if a nearly full store has no
+    /// room for more, since each ended part frees room.
     pub(super) async fn end(self, id: i64, ending: Ending, state: BatchState) -> Result<BatchCame, StoreError> {
         let mut settled = SettledRows::default();
         let mut part_rows = PART_ROWS;
@@ -126,7 +128,7 @@ impl Jobs {
     }
 }
 
-/// The file of a batch, read from the store piece by piece: what is in it is frozen, so that it is the same each time.
+/// The file of a batch, read from the store piece by piece. The content is frozen, so the file is the same each time.
 #[derive(Clone)]
 struct File {
     store_file: StoreFile,
@@ -136,7 +138,7 @@ struct File {
 }
 
 impl File {
-    /// Its bytes and rows.
+    /// Returns the size in bytes and the number of rows.
     fn measure(&self) -> Result<(u64, usize), StoreError> {
         let (mut bytes, mut rows) = (0, 0);
         self.each(|lines, count| {
@@ -148,7 +150,7 @@ impl File {
         Ok((bytes, rows))
     }
 
-    /// Hands it over until nobody takes it any more.
+    /// Sends the file until the receiver is gone.
     fn send(&self, chunks: &mpsc::Sender<Bytes>) -> Result<(), StoreError> {
         self.each(|lines, _| {
             let chunk = std::mem::replace(lines, String::with_capacity(CHUNK_BYTES));

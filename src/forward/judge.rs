@@ -1,7 +1,8 @@
-//! Judging: what of a profile goes out, and as what. Pure.
+//! Judging: decides which of a profile's values are sent. Pure.
 //!
-//! An [`Update`] holds what is pending. A [`Row`] holds all of a profile, since batches override each other, and can be made
-//! of a [`Judgement`] alone: where profiles are shared with others, no total that was not judged can be in a batch.
+//! An [`Update`] contains what is pending. A [`Row`] contains the whole profile, because batches overwrite each other,
+//! and can only be made from a [`Judgement`]: where profiles are shared with others, no total enters a batch without
+//! having been judged.
 
 use std::time::Duration;
 
@@ -10,23 +11,23 @@ use crate::core::operation::{Decision, Own, Shown};
 use crate::core::timestamp::Timestamp;
 use crate::store::{Basis, Claim, Reading, RowAttribute, SendLog};
 
-/// A clock that is right within this is taken as right: answers take their time, and say theirs in whole seconds.
+/// Difference within which clocks count as equal: answers take time, and give theirs in whole seconds.
 const SKEW_MIN: Duration = Duration::from_secs(60);
 
-/// How far this device's clock is from Target's.
+/// The difference between this device's clock and Target's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Skew {
-    /// They agree, or Target did not say.
+    /// The clocks agree, or Target did not tell its time.
     #[default]
     None,
-    /// Target's is ahead.
+    /// Target's clock is ahead.
     Ahead(Duration),
-    /// Target's is behind.
+    /// Target's clock is behind.
     Behind(Duration),
 }
 
 impl Skew {
-    /// Between Target's time and this device's.
+    /// Returns the difference between Target's time and this device's.
     #[must_use]
     pub fn between(target: Timestamp, device: Timestamp) -> Self {
         let (ahead, behind) = (target.since(device), device.since(target));
@@ -39,7 +40,7 @@ impl Skew {
         }
     }
 
-    /// A time of this device, on Target's clock.
+    /// Converts a time of this device to Target's clock.
     #[must_use]
     pub fn apply(self, time: Timestamp) -> Timestamp {
         match self {
@@ -50,57 +51,57 @@ impl Skew {
     }
 }
 
-/// One attribute as it goes out.
+/// One attribute as it is sent.
 #[derive(Clone)]
 pub struct Outgoing {
-    /// Name.
+    /// Name of the attribute.
     pub name: String,
-    /// Value, with the others' part.
+    /// Value, including the others' part.
     pub value: String,
-    /// Our own value, where it is to be known again when it is read.
+    /// Our own value, if it is needed to recognise the value when it is read.
     pub own: Option<String>,
-    /// Time of what Target showed.
+    /// Time of the value that Target showed.
     pub seen_at: Option<Timestamp>,
     /// Version of our own value.
     pub version: i64,
-    /// Place among the attributes of the claim.
+    /// Index among the attributes of the claim.
     pub index: usize,
 }
 
-/// What is pending of a profile, as a single update or a call of the Delivery API carries it.
+/// The pending attributes of a profile, for a single update or a call of the Delivery API.
 #[derive(Clone, Default)]
 pub struct Update(pub Vec<Outgoing>);
 
-/// All of a profile, as the row of a batch carries it.
+/// The whole profile, for the row of a batch.
 pub struct Row {
-    /// Attributes, by name.
+    /// Attributes by name.
     pub attributes: Vec<RowAttribute>,
-    /// When the profile was read, on the monotonic clock; none where profiles are not shared, or cannot be read.
+    /// Time when the profile was read, on the monotonic clock; `None` if profiles are not shared or cannot be read.
     pub read_at: Option<Duration>,
 }
 
-/// What a profile is judged by.
+/// The basis of a judgement.
 #[derive(Clone, Copy)]
 pub enum By<'f> {
-    /// Its owner alone writes it: profiles are not shared.
+    /// No other writer: profiles are not shared.
     Alone,
-    /// What was read of it now; an empty profile where Target has none.
+    /// The profile as just read; an empty one if Target has none.
     Reading(&'f FetchedProfile),
-    /// What was sent before, since profiles cannot be read.
+    /// The values sent before, because profiles cannot be read.
     Memory,
 }
 
-/// A profile all of whose attributes were judged.
+/// A profile of which all attributes were judged.
 #[derive(Default)]
 pub struct Judgement {
     attributes: Vec<Judged>,
-    /// Others' attributes, which a batch would remove.
+    /// Attributes of others, which a batch would remove.
     others: Vec<(String, Shown)>,
-    /// What was read of it, and decided.
+    /// Values that were read, with decisions.
     pub readings: Vec<Reading>,
-    /// True if something of it has neither a reading nor a memory.
+    /// True if an attribute has neither a reading nor a sent value to go by.
     pub is_groundless: bool,
-    /// True if others' attributes cannot be read, which a batch would remove.
+    /// True if attributes of others, which a batch would remove, cannot be read.
     pub has_unreadable_others: bool,
 }
 
@@ -109,11 +110,11 @@ struct Judged {
     decision: Decision,
     value: String,
     is_logged: bool,
-    /// True if it is known what Target shows.
+    /// True if the value that Target shows is known.
     is_read: bool,
     /// True if Target shows that value.
     is_shown: bool,
-    /// Time of what Target shows.
+    /// Time of the value that Target shows.
     seen_at: Option<Timestamp>,
 }
 
@@ -141,10 +142,10 @@ impl Judgement {
             }
             By::Alone | By::Memory => None,
         };
-        // What one's own name carries is nobody else's, and is noted all the same: an answer may be lost.
+        // Nobody else writes an attribute of our own name; it is recorded all the same, because an answer may be lost.
         let is_logged = !matches!(by, By::Alone);
         let is_shared = !basis.is_own && is_logged;
-        // An attribute that cannot be read goes on from what was sent of it, as a profile does.
+        // An attribute that cannot be read continues from what was sent, as a profile does.
         let is_read = matches!(by, By::Reading(found) if !found.unreadable.contains(&basis.name));
         let (decision, value) = if is_shared {
             let sends = basis.sends(log, |at| skew.apply(at));
@@ -170,12 +171,12 @@ impl Judgement {
         self.attributes.push(Judged { basis, decision, value, is_logged, is_read, is_shown, seen_at });
     }
 
-    /// What is pending, but for what theirs wins over.
+    /// Returns what is pending, except where another writer's value wins.
     #[must_use]
     pub fn update(&self, claim: &Claim) -> Update {
         let outgoing = |judged: &Judged| {
             let index = claim.attributes.iter().position(|claimed| claimed.name == judged.basis.name)?;
-            // The claim and its basis are of one moment, or of two: what was claimed is what is settled.
+            // The claim and its basis may be of different moments: the claimed version is the one that is settled.
             let is_same = claim.attributes[index].version == judged.basis.version;
             is_same.then(|| Outgoing {
                 name: judged.basis.name.clone(),
@@ -190,7 +191,7 @@ impl Judgement {
         Update(all.filter_map(outgoing).collect())
     }
 
-    /// All of it. What theirs wins over is theirs.
+    /// Returns the whole profile, with others' values where they win.
     #[must_use]
     pub fn row(&self, read_at: Option<Duration>) -> Row {
         let ours = self.attributes.iter().map(|judged| {
@@ -210,13 +211,14 @@ impl Judgement {
         Row { attributes, read_at }
     }
 
-    /// Returns whether anything that is pending is left to be sent.
+    /// Returns true if a pending attribute is left to send.
     #[must_use]
     pub fn has_pending(&self) -> bool {
         self.attributes.iter().any(|judged| judged.basis.is_pending && judged.decision != Decision::Superseded)
     }
 
-    /// Notes what ours gives way to while an attempt of ours is lost, which may come over it. Tells whether there was any.
+    /// Records to whose value ours gives way while an attempt of ours is lost and may still overwrite it. Returns true
+    /// if there was any.
     pub fn give_way(&self, log: &mut SendLog) -> bool {
         let mut gave_way = false;
         for reading in self.readings.iter().filter(|reading| reading.decision == Decision::Superseded) {
@@ -229,8 +231,8 @@ impl Judgement {
         gave_way
     }
 
-    /// Of a profile that was read back: how many delivered values have arrived, and those that have not; and what ours
-    /// gave way to, where it is to be written again.
+    /// Returns, for a profile that was read back, how many delivered values have arrived and which have not; the latter
+    /// include values of others that are to be written again.
     #[must_use]
     pub fn arrived(&self) -> (i64, Vec<(String, i64)>) {
         let is_settled = |judged: &&Judged| {
@@ -247,7 +249,7 @@ impl Judgement {
     }
 }
 
-/// What is pending of a claim none of which others may have written meanwhile.
+/// Returns the pending attributes of a claim; none of them may have been written by others meanwhile.
 #[must_use]
 pub fn fresh(claim: &Claim, is_shared: bool) -> Update {
     let outgoing = |(index, attribute): (usize, &crate::store::ClaimedAttribute)| Outgoing {
@@ -309,7 +311,7 @@ mod tests {
 
     #[test]
     fn the_time_of_an_attempt_that_a_crash_cut_off_is_put_on_target_s_clock_once() {
-        // The device's clock is 160 s behind. What was sent before the crash arrived at once.
+        // The device's clock is 160 s behind. The value sent before the crash arrived at once.
         let (device, skew) = (Timestamp::from_millis(1_800_000_000_000), Skew::Ahead(Duration::from_secs(160)));
         let sent_at = skew.apply(device);
         let basis = visits("3", device);

@@ -1,8 +1,8 @@
 //! The forwarder: from the outbox to Target, whenever the link allows.
 //!
-//! [`core`] decides, purely: it is told what happens and when, and answers with actions. [`Forwarder`] is the courier that
-//! does them, with clock, store and client; `errands` are the ways to Target, and `jobs` those of a batch.
-//! [`foresight`] asks the core what it would do.
+//! [`core`] decides, purely: it is given events and times, and answers with actions. [`Forwarder`] is the courier that
+//! carries them out, with clock, store and client; `errands` make requests to Target, and `jobs` those of a batch.
+//! [`foresight`] finds out what the core would do.
 
 pub mod judge;
 

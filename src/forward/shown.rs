@@ -1,4 +1,4 @@
-//! What the parts of a running agent share with whoever shows it: the link, bounds, counts.
+//! State that the parts of a running agent share for display: the link, limits, counts.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,49 +14,49 @@ use crate::store::{Pending, Reader};
 /// The link as the forwarder sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkView {
-    /// Its state.
+    /// State of the link.
     pub state: LinkState,
-    /// Why it is not online.
+    /// Reason why it is not online.
     pub reason: Option<String>,
-    /// Since when it is in this state.
+    /// Time since which it is in this state.
     pub since: Timestamp,
-    /// Until when nothing is sent, while that is so.
+    /// Present wait, if nothing is sent.
     pub wait: Option<ShownWait>,
-    /// When the quota has room again, while it is spent.
+    /// Time when the quota has room again, if it is used up.
     pub quota_opens_at: Option<Timestamp>,
-    /// Why profiles are not read, while they should be.
+    /// Reason why profiles are not read although they should be.
     pub reads_denied: Option<String>,
 }
 
 /// A wait of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShownWait {
-    /// When the next request is sent.
+    /// Time of the next request.
     pub until: Timestamp,
     /// True if Target asked for it.
     pub is_told: bool,
 }
 
 impl LinkView {
-    /// A link of which nothing is known yet.
+    /// Returns a link of which nothing is known yet.
     #[must_use]
     pub const fn unknown(since: Timestamp) -> Self {
         Self { state: LinkState::Unknown, reason: None, since, wait: None, quota_opens_at: None, reads_denied: None }
     }
 }
 
-/// Configured bounds that are shown.
+/// Configured limits, for display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The device's share of Target's quota.
+    /// This device's share of Target's quota.
     pub updates_per_day: u64,
-    /// The device's share of the reads.
+    /// This device's share of the reads.
     pub reads_per_day: u64,
-    /// Of the store. Units: bytes.
+    /// Largest size of the store. Units: bytes.
     pub max_bytes: u64,
 }
 
-/// Which way updates went since the start, shared with whoever shows it.
+/// Numbers of updates by route since the start. Clones share the numbers.
 #[derive(Clone, Debug, Default)]
 pub struct RouteCounts(Arc<[AtomicU64; Route::ALL.len()]>);
 
@@ -67,7 +67,7 @@ impl RouteCounts {
         self.0[place].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The routes that were taken, with the updates of each.
+    /// Returns the routes that were used, with the number of updates of each.
     pub fn counted(&self) -> Vec<(Route, u64)> {
         let counted = |route: Route| {
             let place = usize::try_from(route.number()).unwrap_or(0);
@@ -77,48 +77,48 @@ impl RouteCounts {
     }
 }
 
-/// Why a profile waits, it alone.
+/// The wait of one profile that the others do not share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProfileWait {
-    /// Why, as a clause.
+    /// Reason, as a clause.
     pub reason: &'static str,
-    /// When it is tried again.
+    /// Time of the next try.
     pub until: Timestamp,
 }
 
-/// Why profiles wait, each alone, as the forwarder last said, shared with whoever shows it.
+/// The profiles that wait by themselves, as last reported by the forwarder. Clones share the list.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileWaits(Arc<Mutex<HashMap<i64, ProfileWait>>>);
 
 impl ProfileWaits {
-    /// Others wait from now on.
+    /// Replaces the whole list.
     pub fn replace(&self, waits: HashMap<i64, ProfileWait>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = waits;
     }
 
-    /// Why a profile waits.
+    /// Returns the wait of a profile, if it waits.
     pub fn of(&self, profile_id: i64) -> Option<ProfileWait> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&profile_id).copied()
     }
 }
 
-/// What the last 24 hours have used of the Fetch API, shared by all who read.
+/// Uses of the Fetch API in the last 24 hours, shared by all who read.
 #[derive(Clone, Debug)]
 pub struct ReadQuota(Arc<Mutex<Quota>>);
 
 impl ReadQuota {
-    /// A quota that may be shared.
+    /// Returns a quota that can be shared.
     #[must_use]
     pub fn new(quota: Quota) -> Self {
         Self(Arc::new(Mutex::new(quota)))
     }
 
-    /// Another bound holds from now on.
+    /// Changes the limit.
     pub fn set_limit(&self, reads_per_day: u64) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).set_limit(reads_per_day);
     }
 
-    /// Forgets all calls: they were another client's.
+    /// Forgets all calls, because they belong to another client code.
     pub fn forget(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).forget();
     }
@@ -128,7 +128,7 @@ impl ReadQuota {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).spend(now);
     }
 
-    /// Time until there is room again; none if there is.
+    /// Returns the time until there is room again; `None` if there is room now.
     #[must_use]
     pub fn opens(&self, now: Timestamp) -> Option<Duration> {
         let opens = self.0.lock().unwrap_or_else(PoisonError::into_inner).check(now).err();
@@ -136,15 +136,15 @@ impl ReadQuota {
     }
 }
 
-/// What was pending when the writer started. Counting reads every attribute, which a start must not wait for.
+/// The amount pending when the writer started. Counting reads every attribute, which a start must not wait for.
 #[derive(Debug, Default)]
 pub struct PendingAtStart(OnceLock<Pending>);
 
 impl PendingAtStart {
-    /// Counts on a thread of its own, over a reader whose snapshot was taken before the writer's first change.
+    /// Counts on a separate thread, over a reader whose snapshot was taken before the writer's first change.
     ///
     /// # Errors
-    /// The system's, when it has no more threads.
+    /// The system's, if it has no more threads.
     pub fn count(snapshot: Reader) -> std::io::Result<Arc<Self>> {
         let counted = Arc::new(Self::default());
         let result = counted.clone();
@@ -158,7 +158,7 @@ impl PendingAtStart {
         Ok(counted)
     }
 
-    /// Waits until it is counted.
+    /// Waits for the count and returns it.
     pub fn wait(&self) -> Pending {
         *self.0.wait()
     }

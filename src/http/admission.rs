@@ -1,7 +1,7 @@
-//! How much is taken in at a time: more than the disk can take is refused at once, and never piles up.
+//! A limit on requests in memory: more than the disk can handle is refused at once and never piles up.
 //!
-//! A connection has one request at a time, so that small ones are bounded by the connections that there are; they are
-//! always let in, whatever others send.
+//! A connection has one request at a time, so that small ones are limited by the number of connections; they are always
+//! admitted, whatever others send.
 
 use axum::body::Body;
 use hyper::body::Body as _;
@@ -10,10 +10,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::problem::Problem;
 use crate::core::limits::{INTAKE_BODY_BYTES_MAX, INTAKE_LARGE_BYTES_MAX, INTAKE_SMALL_BYTES_MAX};
 
-/// Bytes that one permit stands for.
+/// Bytes per permit.
 const UNIT: usize = 1_024;
 
-/// The room for large requests.
+/// The free room for large requests.
 #[derive(Debug)]
 pub struct Admission(Semaphore);
 
@@ -24,12 +24,12 @@ impl Default for Admission {
 }
 
 impl Admission {
-    /// Lets a request in, as long as its place is held; a small one needs none.
+    /// Admits a request, for as long as its permit is held; a small one needs none.
     ///
     /// # Errors
-    /// 503, when those that are there take all the room.
+    /// 503, if the present requests take all the room.
     pub fn admit(&self, body: &Body) -> Result<Option<SemaphorePermit<'_>>, Problem> {
-        // Of one that does not say how long it is, the worst is assumed.
+        // If the length is unknown, the largest is assumed.
         let bytes = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
         let bytes = bytes.unwrap_or(INTAKE_BODY_BYTES_MAX).min(INTAKE_BODY_BYTES_MAX);
         if bytes <= INTAKE_SMALL_BYTES_MAX {

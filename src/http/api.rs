@@ -27,48 +27,48 @@ use crate::inspect::books::Books;
 use crate::intake::{Answer, Intake};
 use crate::store::StoreError;
 
-/// What the routes need.
+/// The resources of the routes.
 pub struct Api {
-    /// Where events go.
+    /// Receiver of events.
     pub intake: Intake,
-    /// Where answers about the device come from.
+    /// Source of answers about the device.
     pub books: Arc<Books>,
-    /// What keeps requests from piling up.
+    /// Limit on concurrent requests.
     pub admission: Admission,
-    /// What is measured.
+    /// Metrics.
     pub metrics: Metrics,
     /// Browsers that may look at the page.
     pub sessions: Arc<Sessions>,
-    /// The level of log lines; none where somebody else logs.
+    /// Level of log lines; `None` if somebody else logs.
     pub log_level: Option<LogLevel>,
-    /// Where a reload is asked for; none where nobody reloads.
+    /// Channel to ask for a reload; `None` if there is none.
     pub reload: Option<ReloadSender>,
     /// Turns true when the agent stops.
     pub stop: watch::Receiver<bool>,
-    /// Time that a body may take; see [`crate::core::limits::INTAKE_BODY_TIMEOUT`].
+    /// Longest time for receiving a body; see [`crate::core::limits::INTAKE_BODY_TIMEOUT`].
     pub body_timeout: Duration,
 }
 
-/// Who reads the configuration anew is asked here, and answers what came of it, or what is wrong with it.
+/// A channel to the part that reloads the configuration; it answers with the result or the error.
 pub type ReloadSender = mpsc::Sender<oneshot::Sender<Result<Reloaded, NotReloaded>>>;
 
-/// What could not be read anew, and why.
+/// A failure to reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotReloaded {
-    /// The tokens, and so nothing.
+    /// The tokens could not be read, so nothing was reloaded.
     Tokens(String),
-    /// The configuration; the tokens were.
+    /// The configuration could not be reloaded, but the tokens were.
     Configuration(String),
 }
 
 /// The answer to `POST /v1/reload`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
-    /// What changed in the configuration and takes a restart.
+    /// Changed settings that need a restart.
     pub needs_restart: Vec<String>,
 }
 
-/// The routes of the API.
+/// Returns the routes of the API.
 pub(super) fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/v1/events", post(record))
@@ -96,7 +96,7 @@ struct Answers {
 async fn record(State(api): State<Arc<Api>>, request: Request<Body>) -> Result<Response<Body>, Problem> {
     let (head, body) = request.into_parts();
     let content = Content::of(&head.headers)?;
-    // Held until the answer is given.
+    // Held until the answer is sent.
     let _place = api.admission.admit(&body)?;
     let body = read_body(body, api.body_timeout).await?;
     let events = content.parse(&head.headers, &body)?;
@@ -190,7 +190,7 @@ fn rejected_id(id: &str) -> Result<i64, Problem> {
     id.parse().map_err(|_| Problem::not_found("the number of a rejected event or update must be whole, such as 17"))
 }
 
-/// The answer to `POST /v1/retry-now`.
+/// Answers `POST /v1/retry-now`.
 async fn retry_now(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
     answer(&api, Books::retry_now).await
 }
@@ -217,12 +217,12 @@ async fn reload(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> 
     }
 }
 
-/// The document of `POST /v1/log`, and of its answer.
+/// The document of `POST /v1/log` and of its answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LogDocument {
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub level: String,
-    /// For how long; then the configured level holds again.
+    /// Seconds until the configured level applies again.
     #[serde(default)]
     pub for_seconds: u64,
 }
@@ -255,7 +255,7 @@ async fn metrics(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem>
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"))], text).into_response())
 }
 
-/// The description of this API; a test holds it against real answers.
+/// Returns the description of this API; a test compares it with real answers.
 async fn openapi() -> Response<Body> {
     ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], include_str!("openapi.json")).into_response()
 }
@@ -264,7 +264,7 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Ready is who takes events: not one whose store is full, whose disk is low, or whose last write failed.
+/// Answers whether events are accepted: not if the store is full, the disk is low, or the last write failed.
 async fn readyz(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
     match ask(&api, Books::readiness).await? {
         None => Ok("ok\n"),
@@ -272,7 +272,7 @@ async fn readyz(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
     }
 }
 
-/// Answers with the document of a question.
+/// Answers with the document of a query.
 async fn answer<T: Serialize + Send + 'static, E: Into<Problem> + Send + 'static>(
     api: &Arc<Api>,
     question: impl FnOnce(&Books) -> Result<T, E> + Send + 'static,
@@ -280,7 +280,7 @@ async fn answer<T: Serialize + Send + 'static, E: Into<Problem> + Send + 'static
     ask(api, question).await.map(|document| json(&document))
 }
 
-/// Asks the books a question. It may wait for the disk, and so runs beside the async threads.
+/// Runs a query on the books. It may wait for the disk, so it runs on a blocking thread.
 async fn ask<T: Send + 'static, E: Into<Problem> + Send + 'static>(
     api: &Arc<Api>,
     question: impl FnOnce(&Books) -> Result<T, E> + Send + 'static,
@@ -289,7 +289,7 @@ async fn ask<T: Send + 'static, E: Into<Problem> + Send + 'static>(
     beside(move || question(&books)).await
 }
 
-/// Does what waits for the disk beside the async threads.
+/// Runs work that waits for the disk on a blocking thread.
 pub(super) async fn beside<T: Send + 'static, E: Into<Problem> + Send + 'static>(
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, Problem> {

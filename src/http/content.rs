@@ -1,4 +1,5 @@
-//! How a request carries its events, by its headers: structured, batch or binary mode, uncompressed, in UTF-8.
+//! The content type of a request with events, from its headers: structured, batch or binary mode, uncompressed, in
+//! UTF-8.
 
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
@@ -6,14 +7,14 @@ use axum::http::{HeaderMap, StatusCode};
 use super::problem::Problem;
 use crate::intake::cloudevents::{self, Invalid, Parsed};
 
-/// Longest part of a header that is repeated in an error, in characters.
+/// Longest part of a header that is repeated in an error. Units: characters.
 const SHOWN_MAX: usize = 100;
 
-/// Content that events may be sent as.
+/// Content types accepted for events.
 const TAKEN: &str = "application/cloudevents+json for one event, application/cloudevents-batch+json for an array of them \
     (application/json for either), or ce-* headers with data of any type";
 
-/// How a request carries its events.
+/// The form of the events in a request.
 pub enum Content {
     /// One event.
     Structured,
@@ -21,15 +22,15 @@ pub enum Content {
     Batch,
     /// Attributes in headers, data in the body.
     Binary,
-    /// JSON that does not say what it is; its first character does.
+    /// JSON without further indication; its first character tells.
     Plain,
 }
 
 impl Content {
-    /// The content that headers announce.
+    /// Returns the form announced by the headers.
     ///
     /// # Errors
-    /// 415, with what was received and what must be; 400 where two types were received.
+    /// 415, with what was received and what is required; 400 if there are two content types.
     pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         check_encoding(headers)?;
         check_one_type(headers)?;
@@ -51,7 +52,7 @@ impl Content {
     /// Reads the events of a body.
     ///
     /// # Errors
-    /// 400 with the events that are wrong; 413; 415 for plain JSON that is neither an event nor an array.
+    /// 400 with the invalid events; 413; 415 for plain JSON that is neither an event nor an array.
     pub fn parse(&self, headers: &HeaderMap, body: &[u8]) -> Result<Vec<Parsed>, Problem> {
         match (self, body.trim_ascii_start().first()) {
             (Self::Structured, _) | (Self::Plain, Some(b'{')) => Ok(vec![cloudevents::structured(body)?]),
@@ -81,7 +82,7 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Refuses two types, each in a header of its own or both in one: which of them the body has nobody knows.
+/// Refuses two content types, in separate headers or in one: it is unclear which applies to the body.
 fn check_one_type(headers: &HeaderMap) -> Result<(), Problem> {
     let types = headers.get_all(CONTENT_TYPE).iter();
     // A list, as some proxies join headers. Source: RFC 9110, section 5.3.
@@ -116,7 +117,7 @@ fn charsets(content_type: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// As much of a text as an answer shows.
+/// Returns as much of a text as an answer shows.
 pub(super) fn shown(text: &str) -> String {
     text.chars().take(SHOWN_MAX).collect()
 }

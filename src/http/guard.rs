@@ -1,4 +1,4 @@
-//! Who may call: a web page must not reach the agent by a trick, nor another program without the token.
+//! Access control: a web page must not reach the agent by a trick, nor another program without the token.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,44 +18,45 @@ use crate::core::tokens::{Callers, NamedToken, Right, Tokens};
 use crate::device::clock::Clock;
 use crate::device::live::Live;
 
-/// Paths that tell nothing of this device and need no token: probes of a supervisor, and the description of the API.
+/// Paths that reveal nothing about this device and need no token: probes of a supervisor, and the description of the
+/// API.
 const OPEN_PATHS: [&str; 3] = ["/healthz", "/readyz", "/openapi.json"];
 
-/// Where events are sent.
+/// Path of events.
 const EVENTS_PATH: &str = "/v1/events";
 
-/// A page from the network asks for this device. Source: Private Network Access, section 2.4.
+/// Header by which a page from the network asks for this device. Source: Private Network Access, section 2.4.
 const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
 
-/// The answer to it.
+/// Header of the answer to it.
 const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// What decides who may do what.
+/// The rules for access.
 #[derive(Clone)]
 pub struct Guard {
-    /// Those that have a token.
+    /// Callers with a token.
     pub tokens: Live<Tokens>,
-    /// Those that need none.
+    /// Callers without a token.
     pub callers: Live<Callers>,
     /// Browsers that may look at the page.
     pub sessions: Arc<Sessions>,
 }
 
-/// The checks of one listener.
+/// The checks of one kind of listener.
 pub enum Door {
-    /// On a Unix socket, file permissions say who calls; without a token all have one right.
+    /// On a Unix socket, file permissions identify the caller; callers without a token all have the same right.
     Socket(Guard),
-    /// On loopback TCP: Host, Origin, then the token.
+    /// On loopback TCP: Host and Origin, then the token.
     Tcp(Guard),
 }
 
-/// Why a request does not pass, with the answer.
+/// A refusal of a request, with the answer.
 pub enum Refusal {
-    /// A foreign Host or Origin: 403, which no web page may read.
+    /// Foreign Host or Origin: 403, which no web page can read.
     Foreign(Box<Response<Body>>),
-    /// Nobody is known: 401 or, on the page, a page that says so.
+    /// Unknown caller: 401 or, for the page, a page that says so.
     Unknown(Box<Response<Body>>),
-    /// The caller has no right to what is at a path: 403, if there is anything at it.
+    /// The caller has no right to the path: 403, or 404 if the path does not exist.
     Right(Box<Problem>),
 }
 
@@ -74,7 +75,7 @@ impl Refusal {
 }
 
 impl Door {
-    /// Lets a request pass.
+    /// Checks a request.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -85,7 +86,7 @@ impl Door {
         }
     }
 
-    /// The answer to a browser that asks before it posts; its Origin has been checked.
+    /// Returns the answer to a browser that asks before it posts; its Origin has been checked.
     #[must_use]
     pub fn preflight<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
         if !is_preflight(request) {
@@ -147,8 +148,8 @@ impl Guard {
         if !page::is_of_page(path) {
             return Err(Refusal::unknown(given.err().unwrap_or_else(Problem::unknown_token)));
         }
-        // Pages of other ports of this device are the same site to a browser: what changes something comes from our
-        // own.
+        // To a browser, pages on other ports of this device are the same site: a request that changes something must
+        // come from our own.
         let is_ours = request.method() == Method::GET || has_own_origin(request.headers());
         if is_ours && self.sessions.admits(request.headers(), Instant::now()) {
             return Ok(Admitted::Known);
@@ -158,33 +159,33 @@ impl Guard {
     }
 }
 
-/// What a request that may pass shows of who sent it.
+/// The credentials of a request that was let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admitted {
-    /// It has a token that is good for it, a browser's permission, or the socket.
+    /// A valid token, a browser's permission, or the socket.
     Known,
-    /// Nothing: what it asks for is open to everybody.
+    /// None: the path is open to everybody.
     Open,
 }
 
-/// Who calls, by its Origin.
+/// The caller, by its Origin.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Caller<'c> {
     /// A program.
     Program,
     /// The agent's own page.
     OwnPage,
-    /// A web page of an origin that is allowed.
+    /// A web page from an allowed origin.
     Page(&'c str),
 }
 
-/// Returns whether everybody may send this request.
+/// Returns true if everybody may send this request.
 fn is_open<B>(request: &Request<B>) -> bool {
     let path = request.uri().path();
     OPEN_PATHS.contains(&path) || page::OPEN_PATHS.contains(&path) || is_preflight(request)
 }
 
-/// What a request needs.
+/// Returns the right that a request needs.
 fn needed<B>(request: &Request<B>) -> Right {
     match (request.uri().path(), request.method()) {
         (EVENTS_PATH, _) => Right::Record,
@@ -193,7 +194,7 @@ fn needed<B>(request: &Request<B>) -> Right {
     }
 }
 
-/// Returns whether a token lets a caller do what it wants to.
+/// Checks that a token gives a caller the right that it needs.
 fn check_right(token: &NamedToken, caller: Caller<'_>, needed: Right) -> Result<(), Problem> {
     let is_its_own = match (&token.origin, caller) {
         (Some(origin), Caller::Page(page)) => origin == page,
@@ -228,7 +229,7 @@ fn is_preflight<B>(request: &Request<B>) -> bool {
     request.method() == Method::OPTIONS && request.headers().contains_key(ORIGIN)
 }
 
-/// A page that resolved its own name to 127.0.0.1 still sends that name.
+/// Checks the Host: a page that resolved its own name to 127.0.0.1 still sends that name.
 fn check_host(headers: &HeaderMap) -> Result<(), Problem> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -248,7 +249,7 @@ fn is_loopback(host: &str) -> bool {
         || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Who calls, unless it is a web page that may not.
+/// Returns the caller, unless it is a web page that is not allowed.
 fn caller<'h>(headers: &'h HeaderMap, allowed: &[String]) -> Result<Caller<'h>, Problem> {
     let mut origins = headers.get_all(ORIGIN).iter();
     let Some(origin) = origins.next() else { return Ok(Caller::Program) };
@@ -265,7 +266,7 @@ fn has_own_origin(headers: &HeaderMap) -> bool {
     text(ORIGIN).zip(text(HOST)).is_some_and(|(origin, host)| origin.strip_prefix("http://") == Some(host))
 }
 
-/// The bearer token.
+/// Returns the bearer token.
 ///
 /// # Errors
 /// 401, unless there is exactly one.

@@ -1,5 +1,5 @@
-//! Listening on loopback: where the name `localhost` may lead elsewhere, there too, so that nobody else gets what is sent by that
-//! name.
+//! Listening on loopback, on every address that the name `localhost` may resolve to, so that nobody else receives what
+//! is sent to that name.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,10 +8,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::server::Listener;
 
-/// Ports that are tried where the system is to choose one that is free at both addresses.
+/// Ports tried to find one that is free at both addresses.
 const PORTS_TRIED: usize = 16;
 
-/// A listener on a loopback address, and on the other one that `localhost` stands for.
+/// A listener on a loopback address, and on the other address of `localhost`.
 #[derive(Debug)]
 pub struct Loopback {
     first: TcpListener,
@@ -19,7 +19,8 @@ pub struct Loopback {
 }
 
 impl Loopback {
-    /// Binds an address; beside 127.0.0.1 also `::1` with the same port, and the other way round, if this machine has it.
+    /// Binds an address and the other address of `localhost` (127.0.0.1 or `::1`) with the same port, if this machine
+    /// has it.
     ///
     /// # Errors
     /// The system's, with the address that cannot be bound.
@@ -37,13 +38,13 @@ impl Loopback {
                     }
                     tried += 1;
                 }
-                // Where there is no such address, nobody else has it.
+                // If the address does not exist, nobody else can have it.
                 Err(_) => return Ok(Self { first, other: None }),
             }
         }
     }
 
-    /// Returns the address that was asked for, with its port.
+    /// Returns the requested address, with its actual port.
     ///
     /// # Errors
     /// The system's.
@@ -53,7 +54,7 @@ impl Loopback {
 }
 
 impl From<TcpListener> for Loopback {
-    /// A listener on this address alone.
+    /// Returns a listener on this address only.
     fn from(first: TcpListener) -> Self {
         Self { first, other: None }
     }
@@ -71,13 +72,13 @@ impl Listener for Loopback {
             None => self.first.accept().await,
         };
         let (stream, _) = accepted?;
-        // Answers are single small writes: waiting to fill a packet only delays them.
+        // Answers are single small writes: waiting to fill a packet would only delay them.
         stream.set_nodelay(true)?;
         Ok(stream)
     }
 }
 
-/// The other address that `localhost` stands for.
+/// Returns the other address of `localhost`.
 fn beside(address: SocketAddr) -> Option<SocketAddr> {
     let ip: IpAddr = match address.ip() {
         IpAddr::V4(Ipv4Addr::LOCALHOST) => Ipv6Addr::LOCALHOST.into(),

@@ -1,4 +1,4 @@
-//! The local HTTP side: accepting connections, guarding them, and the routes of the API.
+//! The local HTTP side: accepts connections, checks callers, and routes requests.
 
 pub mod admission;
 pub mod api;

@@ -1,7 +1,7 @@
-//! Places of a listener's connections: a program that has shown nothing cannot keep out one that has.
+//! The places for a listener's connections: a program without credentials cannot keep out one that has them.
 //!
-//! A connection is a stranger until one of its requests was let in by the [`Door`](super::guard::Door). Strangers have few
-//! places, and the one that came first gives its own to who comes next; known connections have places of their own.
+//! A connection is a stranger until one of its requests was let in by the [`Door`](super::guard::Door). Strangers have
+//! few places, and the oldest loses its own to a new one; known connections have separate places.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 /// The places of one listener.
 pub(super) struct Places {
     known: Arc<Semaphore>,
-    /// Connections that have shown that they may call, and wait for a place.
+    /// Known connections that wait for a place.
     waiting: Semaphore,
     strangers: Mutex<Strangers>,
     strangers_max: usize,
@@ -19,21 +19,21 @@ pub(super) struct Places {
 
 #[derive(Default)]
 struct Strangers {
-    /// Those that hold a place, the first that came first. What is dropped here sends its connection away.
+    /// Strangers with a place, oldest first. Dropping a sender closes the connection.
     here: VecDeque<(u64, oneshot::Sender<()>)>,
     next: u64,
 }
 
 impl Places {
-    /// Places for so many known connections, and for so many strangers, at least one of each.
+    /// Returns places for that many known connections and strangers, at least one of each.
     pub(super) fn new(known_max: usize, strangers_max: usize) -> Arc<Self> {
         let known = Arc::new(Semaphore::new(known_max.max(1)));
         let waiting = Semaphore::new(known_max.max(1));
         Arc::new(Self { known, waiting, strangers: Mutex::default(), strangers_max: strangers_max.max(1) })
     }
 
-    /// Gives a new connection a place, the first stranger's if there is no other. What is received with it comes to an end when
-    /// the connection has lost its place.
+    /// Gives a new connection a place, taking the oldest stranger's if necessary. The receiver ends when the connection
+    /// has lost its place.
     pub(super) fn enter(self: &Arc<Self>) -> (Place, oneshot::Receiver<()>) {
         let (here, sent_away) = oneshot::channel();
         let number = {
@@ -58,7 +58,7 @@ impl Places {
     }
 }
 
-/// The place of one connection, which ends with it.
+/// The place of one connection; it is released when dropped.
 pub(super) struct Place {
     places: Arc<Places>,
     number: u64,
@@ -66,15 +66,15 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Makes the connection known. Waits while all places of known ones are taken, and no stranger sends it away meanwhile;
-    /// dropped before its end, it is a stranger again. False where too many wait.
+    /// Makes the connection known. Waits while all places of known connections are taken; meanwhile no stranger can
+    /// push it out. If the future is dropped, the connection is a stranger again. Returns false if too many wait.
     pub(super) async fn become_known(&self) -> bool {
         if self.held().is_some() {
             return true;
         }
         let Ok(_waiting) = self.places.waiting.try_acquire() else { return false };
         let Some(here) = self.leave_strangers() else {
-            // It was sent away: nothing of its request is to be done.
+            // It was pushed out: its request must not be carried out.
             return std::future::pending().await;
         };
         let mut waits = Waits { place: self, here: Some(here) };
@@ -95,7 +95,7 @@ impl Place {
     }
 }
 
-/// A connection that has shown that it may call, and waits for a place.
+/// A known connection that waits for a place.
 struct Waits<'p> {
     place: &'p Place,
     here: Option<oneshot::Sender<()>>,

@@ -10,17 +10,17 @@ use crate::inspect::Unanswered;
 use crate::intake::cloudevents::Invalid;
 use crate::store::StoreError;
 
-/// Seconds after which a client may try again when the store cannot take its event.
+/// Seconds after which a client may try again if the store cannot take its event.
 const RETRY_SECONDS: u16 = 10;
 
-/// The same, when only others are in the way.
+/// Seconds after which a client may try again if the agent is only busy.
 const RETRY_BUSY_SECONDS: u16 = 1;
 
 const BUSY: &str = "urn:outpost:problem:busy";
 
 const UNKNOWN_TOKEN: &str = "urn:outpost:problem:unknown-token";
 
-/// One problem, in the words of RFC 9457.
+/// One problem, in the terms of RFC 9457.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     #[serde(rename = "type")]
@@ -32,12 +32,12 @@ pub struct Problem {
     event: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<Box<str>>,
-    /// All that is wrong, where more than one event is.
+    /// All errors, if there is more than one invalid event.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<EventError>,
 }
 
-/// Error of one event of a batch.
+/// The error of one event of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct EventError {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +56,7 @@ impl From<&Invalid> for EventError {
 }
 
 impl Problem {
-    /// A problem of a status. The type names the kind of problem, the title says it in words.
+    /// Returns a problem with a status. The type names the kind of problem, the title says it in words.
     #[must_use]
     pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         Self {
@@ -70,13 +70,13 @@ impl Problem {
         }
     }
 
-    /// The body is larger than it may be.
+    /// Returns the problem of a body that is too large.
     #[must_use]
     pub fn too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "urn:outpost:problem:too-large", "the request is too large", detail)
     }
 
-    /// No token can be read from the request, for this reason.
+    /// Returns the problem of a request without a readable token, with the reason.
     #[must_use]
     pub fn no_token(found: &str) -> Self {
         Self::new(
@@ -90,7 +90,7 @@ impl Problem {
         )
     }
 
-    /// A token that this agent does not know.
+    /// Returns the problem of an unknown token.
     #[must_use]
     pub fn unknown_token() -> Self {
         Self::new(
@@ -102,13 +102,13 @@ impl Problem {
         )
     }
 
-    /// A Host or Origin that is not allowed.
+    /// Returns the problem of a Host or Origin that is not allowed.
     #[must_use]
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "urn:outpost:problem:forbidden", "this caller is not allowed", detail)
     }
 
-    /// More waits for the disk than is let in.
+    /// Returns the problem of too many requests waiting for the disk.
     #[must_use]
     pub fn busy() -> Self {
         Self::new(
@@ -119,7 +119,7 @@ impl Problem {
         )
     }
 
-    /// Events are refused now.
+    /// Returns the problem of an agent that refuses events now.
     #[must_use]
     pub fn not_ready(why: &str) -> Self {
         Self::new(
@@ -130,7 +130,7 @@ impl Problem {
         )
     }
 
-    /// There is nothing at this path.
+    /// Returns the problem of a path that does not exist.
     #[must_use]
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "urn:outpost:problem:not-found", "there is nothing here", detail)

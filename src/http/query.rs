@@ -1,4 +1,4 @@
-//! Parameters of a query: one that is wrong is named, with what was given and what must be.
+//! Query parameters. An invalid one is named, with the value given and what is required.
 
 use std::str::FromStr;
 
@@ -7,13 +7,13 @@ use axum::http::StatusCode;
 use super::content::shown;
 use super::problem::Problem;
 
-/// Parameters as they were given, in their order.
+/// Parameters as given, in order.
 pub(super) type Parameters = Vec<(String, String)>;
 
-/// Returns the only parameter that a path has, or its default where it is not given.
+/// Returns the only parameter of a path, or its default.
 ///
 /// # Errors
-/// 400 for a value that is none, for one that is given twice, and for another name.
+/// 400 for an invalid value, a repeated parameter, or another name.
 pub(super) fn only<T: FromStr + Default>(given: &Parameters, name: &str, must_be: &str) -> Result<T, Problem> {
     let invalid = |detail: String| {
         let title = "a query parameter is not what it must be";

@@ -1,4 +1,4 @@
-//! All that is served: the API and the page.
+//! Routes of everything that is served: the API and the page.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::api::{self, Api};
 use super::page;
 use super::problem::Problem;
 
-/// The routes.
+/// Returns all routes.
 pub fn router(api: Arc<Api>) -> Router {
     let routes = api::routes()
         .merge(page::routes())
@@ -24,11 +24,11 @@ pub fn router(api: Arc<Api>) -> Router {
         })
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(api);
-    // Around all routes, since a route adds `Allow` outside its own layers.
+    // Around all routes, because a route adds `Allow` outside its own layers.
     Router::new().fallback_service(routes).layer(map_response(name_methods))
 }
 
-/// The method of a request that a path does not have.
+/// The method of a request that its path does not allow.
 #[derive(Clone)]
 struct Refused(Method);
 
@@ -39,7 +39,7 @@ async fn method_not_allowed(method: Method) -> Response<Body> {
     response
 }
 
-/// Says which methods a path has, as `Allow` does.
+/// Names the methods that a path allows, as `Allow` does.
 async fn name_methods(response: Response<Body>) -> Response<Body> {
     let Some(Refused(method)) = response.extensions().get() else { return response };
     let allowed = response.headers().get(ALLOW).cloned();

@@ -1,4 +1,4 @@
-//! Accepting connections: bounded in number, timed out when idle, closed gracefully.
+//! Accepting connections: limited in number, timed out when idle, closed gracefully.
 
 use std::io;
 use std::pin::pin;
@@ -25,19 +25,19 @@ use super::places::{Place, Places};
 use super::problem::Problem;
 use crate::core::limits::{INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT, INTAKE_STRANGERS_MAX};
 
-/// Time that a known caller waits for a place, when others hold all of them.
+/// Longest time that a known caller waits for a place if all are taken.
 const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How patient a server is.
+/// The limits and timeouts of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerOptions {
-    /// Connections served at once that have shown that they may call.
+    /// Most connections of callers that have authenticated.
     pub connections_max: usize,
-    /// Connections held at once that have not; the one that came first goes when another comes.
+    /// Most connections of other callers; the oldest is closed when another comes.
     pub strangers_max: usize,
-    /// Time from one request to the headers of the next.
+    /// Longest time from one request to the headers of the next.
     pub idle_timeout: Duration,
-    /// Time from the headers of a request to the end of its body.
+    /// Longest time from the headers of a request to the end of its body.
     pub body_timeout: Duration,
 }
 
@@ -52,7 +52,7 @@ impl Default for ServerOptions {
     }
 }
 
-/// Where connections come from.
+/// A source of connections.
 pub trait Listener: Send + 'static {
     /// One connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
@@ -61,7 +61,7 @@ pub trait Listener: Send + 'static {
     fn accept(&mut self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
-/// Serves until `stop` turns true, then lets requests that have begun come to their end.
+/// Serves until `stop` turns true, then completes the requests in progress.
 pub async fn serve<L: Listener>(
     mut listener: L,
     router: Router,
@@ -90,7 +90,7 @@ pub async fn serve<L: Listener>(
                 });
             }
             Err(error) => {
-                // Out of file descriptors, most likely: others must end before it gets better.
+                // Most likely there are no file descriptors left: other connections must end first.
                 tracing::warn!(%error, "accepting a connection failed");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -114,7 +114,7 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .header_read_timeout(options.idle_timeout)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    // A client that breaks off has nobody to tell; what it had sent whole is recorded.
+    // A client that breaks off cannot be told anything; complete events it had sent are recorded.
     tokio::select! {
         _ = connection.as_mut() => return,
         _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
@@ -149,7 +149,7 @@ async fn answer(
     Ok(response)
 }
 
-/// The answer to a request for a path that there is not: asked for with a method that no path has.
+/// Returns the answer for a path that does not exist, by asking with a method that no path has.
 async fn missing(router: Router, uri: &Uri) -> Result<Option<Response<Body>>, std::convert::Infallible> {
     let mut request = Request::new(Body::empty());
     *request.method_mut() = Method::TRACE;

@@ -1,4 +1,4 @@
-//! Who may look at the page: whoever holds the token makes a code, which opens one browser, once.
+//! Access to the page: whoever has the token creates a code, which admits one browser, once.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,19 +7,19 @@ use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
 use subtle::ConstantTimeEq;
 
-/// The name of the cookie.
+/// Name of the cookie.
 pub const COOKIE_NAME: &str = "outpost_page";
 
-/// Time that a code waits to be used.
+/// Time within which a code must be used.
 pub const CODE_TIME: Duration = Duration::from_secs(10 * 60);
 
-/// Time that a browser may look after it last did.
+/// Time for which a browser stays admitted after its last request.
 pub const SESSION_TIME: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// Codes, and browsers, at a time; the oldest go first.
+/// Most codes, and most browsers, at a time; the oldest are dropped.
 const KEPT_MAX: usize = 16;
 
-/// The codes and the browsers of one agent. They end with it.
+/// The codes and the admitted browsers of one agent. They end with it.
 #[derive(Debug, Default)]
 pub struct Sessions(Mutex<Inner>);
 
@@ -30,18 +30,17 @@ struct Inner {
 }
 
 impl Sessions {
-    /// Makes a code.
+    /// Creates a code.
     ///
     /// # Errors
-    /// The system's, when it has no random numbers.
+    /// The system's, if it has no random numbers.
     pub fn issue(&self, now: Instant) -> Result<String, getrandom::Error> {
         let code = random()?;
         keep(&mut self.lock().codes, code.clone(), now);
         Ok(code)
     }
 
-    /// Takes a code, and gives what the browser's cookie is to hold; none if the code is wrong, was used, or is too
-    /// old.
+    /// Redeems a code and returns the value for the browser's cookie; `None` if the code is wrong, used, or too old.
     pub fn redeem(&self, code: &str, now: Instant) -> Option<String> {
         let mut inner = self.lock();
         inner.codes.retain(|(_, at)| now.saturating_duration_since(*at) <= CODE_TIME);
@@ -52,7 +51,7 @@ impl Sessions {
         Some(session)
     }
 
-    /// Returns whether a request comes from a browser that may look.
+    /// Returns true if a request comes from an admitted browser.
     pub fn admits(&self, headers: &HeaderMap, now: Instant) -> bool {
         let Some(given) = cookie(headers) else { return false };
         let mut inner = self.lock();

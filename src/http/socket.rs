@@ -1,4 +1,4 @@
-//! The Unix socket of the intake: bound, and bound again where somebody removed its file.
+//! The Unix socket of the intake, which is bound again if somebody removes its file.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -12,10 +12,10 @@ use tokio::time::{Instant, sleep_until};
 use super::server::Listener;
 use crate::device::dir;
 
-/// Interval at which the agent looks whether its socket is there.
+/// Time between two checks that the socket still exists.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Rights of a folder that is made for it: its owner and group go in.
+/// Permissions of a directory created for it: open to its owner and group.
 const DIR_MODE: u32 = 0o750;
 
 /// A socket at its path.
@@ -24,12 +24,12 @@ pub struct Socket {
     listener: UnixListener,
     path: PathBuf,
     look_at: Instant,
-    /// True since it was said that it cannot be made again.
+    /// True once a failure to create it again has been logged.
     is_told: bool,
 }
 
 impl Socket {
-    /// Binds it again where nothing is at its path any more: the one before is reached by nobody.
+    /// Binds it again if its path is empty: nobody can reach the old one.
     fn look(&mut self) {
         if self.path.symlink_metadata().is_ok() {
             return;
@@ -69,7 +69,7 @@ impl Listener for Socket {
 /// Call it within a tokio runtime.
 ///
 /// # Errors
-/// When something that is no socket, or a socket that answers, is at that path, and the system's own errors.
+/// The path has something other than a socket, or a socket that answers; or an error of the system.
 pub fn bind(path: &Path) -> io::Result<Socket> {
     let listener = listen(path)?;
     Ok(Socket { listener, path: path.to_owned(), look_at: Instant::now() + INTERVAL, is_told: false })
@@ -78,7 +78,7 @@ pub fn bind(path: &Path) -> io::Result<Socket> {
 fn listen(path: &Path) -> io::Result<UnixListener> {
     dir::make_dirs(dir::parent(path), DIR_MODE)?;
     refuse_living(path)?;
-    // Bound beside its place and moved there, so that it never has other permissions.
+    // Bound under another name and then moved, so that it never has other permissions.
     let new = path.with_extension("new");
     let _ = std::fs::remove_file(&new);
     let listener = UnixListener::bind(&new)?;
@@ -93,7 +93,7 @@ fn refuse_living(path: &Path) -> io::Result<()> {
         Err(found) if found.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(found) => Err(found),
         Ok(found) if !found.file_type().is_socket() => {
-            error(io::ErrorKind::AlreadyExists, "is there and is no socket; it was left alone, choose another path")
+            error(io::ErrorKind::AlreadyExists, "exists and is not a socket; it was left alone, choose another path")
         }
         Ok(_) if UnixStream::connect(path).is_ok() => {
             error(io::ErrorKind::AddrInUse, "is the socket of a program that runs; choose another path")

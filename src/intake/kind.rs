@@ -1,6 +1,6 @@
-//! A kind of intake: what each has in common with the others.
+//! The interface that all kinds of intake share.
 //!
-//! Another kind is a folder beside this file, a section of the configuration, and a line in each list of `kinds`.
+//! A new kind needs a folder beside this file, a section of the configuration, and a line in each list of `kinds`.
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,17 +10,17 @@ use tokio::sync::watch;
 use super::Intake;
 use super::view::{SharedView, Shown};
 
-/// The work of one intake, which ends soon after it is told to stop.
+/// The work of one intake, which ends soon after it is asked to stop.
 pub type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A kind of intake, as its section of the configuration says.
+/// A kind of intake, as configured by its section.
 pub trait Kind: Clone + fmt::Debug + PartialEq {
-    /// The section, as people write it.
+    /// Section of the configuration, as people write it.
     const SECTION: &'static str;
 
-    /// How it is doing.
+    /// The view of its state.
     type View: Shown + Clone;
 
-    /// Opens it: gives what shows how it is doing, and the work of taking events until `stop` turns true.
+    /// Opens it. Returns its view, and the work that takes events until `stop` turns true.
     fn open(self, intake: Intake, stop: watch::Receiver<bool>) -> (SharedView<Self::View>, Work);
 }

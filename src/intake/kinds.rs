@@ -1,4 +1,4 @@
-//! The kinds of intake beside the API, each listed once as configured, once as shared, and once as shown.
+//! The kinds of intake beside the API, each listed three times: as configured, as shared, and as displayed.
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -9,17 +9,17 @@ use super::kind::{Kind, Work};
 use super::line::{LineRules, LineView};
 use super::view::{SharedView, Shown};
 
-/// What is configured.
+/// The configuration of all kinds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Kinds {
-    /// `[intake.folder]`.
+    /// The section `[intake.folder]`.
     pub folder: Option<FolderRules>,
-    /// `[[intake.line]]`.
+    /// The sections `[[intake.line]]`.
     pub lines: Vec<LineRules>,
 }
 
 impl Kinds {
-    /// Opens all of them: gives what shows how they are doing, and the work of each.
+    /// Opens all of them. Returns their views, and the work of each.
     #[must_use]
     pub fn open(self, intake: &Intake, stop: &watch::Receiver<bool>) -> (SharedKinds, Vec<Work>) {
         let mut opening = Opening { intake, stop, works: Vec::new() };
@@ -30,7 +30,7 @@ impl Kinds {
         (shared, opening.works)
     }
 
-    /// The sections that differ in another configuration.
+    /// Returns the sections that differ in another configuration.
     #[must_use]
     pub fn sections_changed(&self, other: &Self) -> Vec<&'static str> {
         let changed = [
@@ -55,7 +55,7 @@ impl Opening<'_> {
     }
 }
 
-/// How each is doing, shared with its work.
+/// The views of all kinds, shared with their work.
 #[derive(Clone, Debug, Default)]
 pub struct SharedKinds {
     folder: Option<SharedView<FolderView>>,
@@ -63,7 +63,7 @@ pub struct SharedKinds {
 }
 
 impl SharedKinds {
-    /// As it is now.
+    /// Returns the present state.
     #[must_use]
     pub fn now(&self) -> KindViews {
         KindViews {
@@ -73,19 +73,19 @@ impl SharedKinds {
     }
 }
 
-/// How each is doing, in the names of `status --json`.
+/// The state of each kind, in the names of `status --json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KindViews {
-    /// `[intake.folder]`, if there is one.
+    /// The section `[intake.folder]`, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<FolderView>,
-    /// `[[intake.line]]`.
+    /// The sections `[[intake.line]]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<LineView>,
 }
 
 impl KindViews {
-    /// All of them, for people to see.
+    /// Returns all views, for display.
     pub fn shown(&self) -> impl Iterator<Item = &dyn Shown> {
         let lines = self.lines.iter().map(|view| view as &dyn Shown);
         self.folder.iter().map(|view| view as &dyn Shown).chain(lines)

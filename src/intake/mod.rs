@@ -1,4 +1,4 @@
-//! The intake: from received bytes to recorded events. Transports stand above it, in `http` and `cli`.
+//! The intake: from received bytes to recorded events. Transports are above it, in `http` and `cli`.
 
 use std::sync::Arc;
 
@@ -22,16 +22,16 @@ pub mod view;
 
 use cloudevents::Parsed;
 
-/// What became of one event, as it is answered.
+/// The result of recording one event, as it is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Answer {
-    /// The event's id.
+    /// Id of the event.
     pub id: String,
-    /// Its number in the journal; 0 when it is not there.
+    /// Number in the journal; 0 if it is not there.
     pub seq: i64,
     /// `recorded`, `duplicate`, `unmapped`, `rejected` or `unconsented`.
     pub status: &'static str,
-    /// Why it was rejected, or what was changed on the way.
+    /// Reason why it was rejected, or description of a change made to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -45,13 +45,13 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// An intake in front of a writer.
+    /// Returns an intake in front of a writer.
     #[must_use]
     pub const fn new(writer: Writer, mappings: Live<Mappings>, clock: Arc<Clock>) -> Self {
         Self { writer, mappings, clock }
     }
 
-    /// Records events, all or none, and answers once they are on disk.
+    /// Records events, all or none, and returns once they are on disk.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing was recorded.
@@ -61,7 +61,7 @@ impl Intake {
         Ok(answers(notes, recorded))
     }
 
-    /// As [`Self::record`], for a thread that may wait.
+    /// Records events as [`Self::record`] does, for a thread that may block.
     ///
     /// # Errors
     /// As for [`Self::record`].
@@ -77,7 +77,7 @@ impl Intake {
     }
 }
 
-/// Records events straight into a store that no agent holds: one transaction, all or none.
+/// Records events directly in a store without a running agent: one transaction, all or none.
 ///
 /// # Errors
 /// [`StoreError`]; then nothing was recorded.
@@ -100,7 +100,7 @@ pub fn record_directly(
     Ok(answers(notes, recorded))
 }
 
-/// Gives an event its time: its own, unless it has none or one that this device cannot believe.
+/// Sets the time of an event: its own, unless that is missing or not credible to this device.
 #[must_use]
 pub fn event_at(parsed: Parsed, clock: &Clock) -> (Event, Option<String>) {
     let now = clock.now();
@@ -114,11 +114,11 @@ pub fn event_at(parsed: Parsed, clock: &Clock) -> (Event, Option<String>) {
     }
 }
 
-/// All that recording an event needs, once it is known what the event means.
+/// Returns everything needed to record an event, once its meaning is known.
 #[must_use]
 pub fn recording(mut event: Event, meaning: Meaning, mappings: &Mappings, clock: &Clock) -> Recording {
     let recorded_at = clock.now();
-    // What nobody agreed to goes nowhere, so that nothing of it is to be hidden.
+    // An event without consent goes nowhere, so nothing of it needs to be hidden.
     if meaning == Meaning::Unconsented {
         return Recording { event, recorded_at, meaning, digest: None };
     }
@@ -128,7 +128,7 @@ pub fn recording(mut event: Event, meaning: Meaning, mappings: &Mappings, clock:
     Recording { event, recorded_at, meaning, digest }
 }
 
-/// An event with all that recording it needs.
+/// An event, prepared for recording.
 struct Prepared {
     recording: Recording,
     note: Option<String>,
@@ -150,7 +150,7 @@ fn split(prepared: Vec<Prepared>) -> (Vec<Note>, Vec<Recording>) {
 
 fn answers(notes: Vec<Note>, recorded: Vec<Recorded>) -> Vec<Answer> {
     let answer = |((id, note), recorded): (Note, Recorded)| {
-        // Of a duplicate, nothing was taken in this time.
+        // A duplicate is not recorded, so no change to it matters.
         let note = note.filter(|_| recorded.status != EventStatus::Duplicate);
         let reason = [recorded.reason, note].into_iter().flatten().reduce(|reason, note| format!("{reason}; {note}"));
         Answer { id, seq: recorded.seq, status: recorded.status.name(), reason }

@@ -1,7 +1,8 @@
-//! JSON as values for mappings, with all digits of its numbers, and no name twice: which of two values is meant nobody knows.
+//! JSON as values for mappings, with all digits of its numbers. A repeated name in an object is refused, since it is
+//! unclear which value is meant.
 //!
-//! The JSON parser hands a fraction over as a binary float, which holds 15 digits for sure. A text without a longer number,
-//! as nearly all are, is read by it alone; of another, each number is taken from the text itself.
+//! The JSON parser returns a fraction as a binary float, which is exact for 15 digits. A text without longer numbers,
+//! as nearly all are, is read by the parser alone; in any other, each number is taken from the text itself.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,10 +14,10 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use crate::core::mapping::arithmetic::value_of;
 use crate::core::number::Number;
 
-/// Length up to which any number is exact: 15 digits and a point as a float, or 16 digits as an integer.
+/// Length up to which every number is exact: 15 digits and a point as a float, or 16 digits as an integer.
 const PLAIN_BYTES_MAX: usize = 16;
 
-/// Returns whether a text of JSON holds a number that a binary float may not hold, or not for sure.
+/// Returns true if a JSON text has a number that a binary float may not represent exactly.
 pub(super) fn has_long_number(json: &str) -> bool {
     Numbers::new(json).any(is_long)
 }
@@ -25,16 +26,16 @@ fn is_long(number: &str) -> bool {
     number.len() > PLAIN_BYTES_MAX || number.contains(['e', 'E'])
 }
 
-/// Why a text of JSON is no value.
+/// A reason why a JSON text is not a usable value.
 #[derive(Debug)]
 pub(super) enum Unread {
     /// The parser refuses it, or a number is out of range.
     Json(serde_json::Error),
-    /// A name occurs twice in an object; its path, such as `items[0].price`.
+    /// A name occurs twice in an object; the text is its path, such as `items[0].price`.
     Twice(String),
 }
 
-/// Reads the value of a text of JSON.
+/// Reads a JSON text as a value.
 ///
 /// # Errors
 /// [`Unread`].
@@ -47,17 +48,17 @@ pub(super) fn read(json: &str) -> Result<Value, Unread> {
     read.map_err(|error| twice.path().map_or(Unread::Json(error), Unread::Twice))
 }
 
-/// The path of a name that occurs twice, from its last part to its first.
+/// The path of a repeated name, from its last part to its first.
 #[derive(Default)]
 pub(super) struct Twice(RefCell<Vec<String>>);
 
 impl Twice {
-    /// Reads the value of JSON, whose long numbers are not exact yet.
+    /// Returns a reader of JSON that does not make long numbers exact yet.
     pub(super) const fn reader(&self) -> Exactly<'_, '_> {
         Exactly { numbers: None, twice: self }
     }
 
-    /// Returns the path of the name that made a reader fail; none where another error did.
+    /// Returns the path of the name that made a reader fail; `None` if it failed for another reason.
     pub(super) fn path(&self) -> Option<String> {
         let path: String = self.0.borrow().iter().rev().map(String::as_str).collect();
         path.strip_prefix('.').map(str::to_owned).or(Some(path)).filter(|path| !path.is_empty())
@@ -67,7 +68,7 @@ impl Twice {
         self.0.borrow_mut().push(format!(".{name}"));
     }
 
-    /// Adds where the object is in which a name occurs twice, if that is why a reader failed.
+    /// Adds the position of the object with a repeated name, if that is why a reader failed.
     fn within<T, E>(&self, read: Result<T, E>, place: impl FnOnce() -> String) -> Result<T, E> {
         let mut path = self.0.borrow_mut();
         if read.is_err() && !path.is_empty() {
@@ -77,7 +78,7 @@ impl Twice {
     }
 }
 
-/// The numbers of a text of JSON as they are written, in their order.
+/// The numbers of a JSON text as written, in order.
 struct Numbers<'j> {
     rest: &'j [u8],
 }
@@ -87,7 +88,7 @@ impl<'j> Numbers<'j> {
         Self { rest: json.as_bytes() }
     }
 
-    /// Goes behind the quote that ends a string.
+    /// Moves behind the closing quote of a string.
     fn skip_string(&mut self) {
         while let Some(at) = self.rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
             let is_end = self.rest[at] == b'"';
@@ -120,15 +121,15 @@ impl<'j> Iterator for Numbers<'j> {
     }
 }
 
-/// Reads a value whose numbers are the next of the text.
+/// A reader of a value that takes its numbers from the text.
 pub(super) struct Exactly<'n, 'j> {
-    /// None where the parser's are exact, or are to be made exact later.
+    /// `None` if the parser's numbers are exact, or are made exact later.
     numbers: Option<&'n RefCell<Numbers<'j>>>,
     twice: &'n Twice,
 }
 
 impl Exactly<'_, '_> {
-    /// The number of which the parser has just come to the end: it sees them in their order, too.
+    /// Returns the number that the parser has just read: the parser also sees them in order.
     fn number<E: de::Error>(&self, plain: Value) -> Result<Value, E> {
         let Some(numbers) = self.numbers else { return Ok(plain) };
         let text = numbers.borrow_mut().next().unwrap_or_default();

@@ -1,44 +1,44 @@
-//! How a way in is doing, shared between what does the work and what shows it.
+//! The state of one kind of intake, shared between its work and its display.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::core::words::capitalised;
 
-/// What people see of a view.
+/// The display of a view.
 pub trait Shown {
-    /// The line of `outpost status`.
+    /// Returns the line for `outpost status`.
     fn line(&self) -> String;
 
-    /// The number of the status page.
+    /// Returns the figure for the status page.
     fn figure(&self) -> Figure;
 
-    /// What is the matter, if anything is.
+    /// Returns the problem, if there is one.
     fn trouble(&self) -> Option<Trouble>;
 }
 
-/// What is the matter with a way in, as clauses.
+/// A problem of an intake, as clauses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// Something waits, and goes on by itself.
+    /// Something waits, and will continue by itself.
     Waits(String),
-    /// Somebody should do something; what, in sentences.
+    /// Somebody should act; the second text says how, in sentences.
     Needs(String, &'static str),
 }
 
-/// A number of the status page, with words below it.
+/// A figure of the status page, with text below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Figure {
-    /// What it is of.
+    /// Name of the figure.
     pub name: &'static str,
-    /// The number, or a word.
+    /// Number, or a word.
     pub figure: String,
-    /// Sentences.
+    /// Text in sentences.
     pub words: String,
-    /// How much is done, and of how much.
+    /// Progress: the part done, and the whole.
     pub part: Option<(u64, u64)>,
 }
 
-/// A sentence that says what is in the way, with a space before it; empty where nothing is.
+/// Returns a problem as a sentence with a space before it; empty if there is none.
 pub(super) fn sentence(problem: Option<&str>) -> String {
     match problem {
         Some(problem) if !problem.is_empty() => format!(" {}.", capitalised(problem)),
@@ -57,20 +57,20 @@ impl<T> Clone for SharedView<T> {
 }
 
 impl<T: Clone> SharedView<T> {
-    /// A view that begins so.
+    /// Returns a view with an initial state.
     pub fn new(view: T) -> Self {
         Self(Arc::new(Mutex::new(view)))
     }
 
-    /// As it is now.
+    /// Returns the present state.
     #[must_use]
     pub fn now(&self) -> T {
         self.lock().clone()
     }
 
-    /// The view, to be changed.
+    /// Locks the state to change it.
     pub(super) fn lock(&self) -> MutexGuard<'_, T> {
-        // It is whole even if a holder panicked: each change is of one number or text.
+        // The state is consistent even if a holder panicked: each change is of one number or text.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

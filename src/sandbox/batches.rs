@@ -1,6 +1,6 @@
-//! Batches: how the sandbox reads them, and how they come to their end. Pure; time is an argument.
+//! Batches in the sandbox: reading and processing them. Pure; time is an argument.
 //!
-//! Source: Target Bulk Profile Update API; where that page is silent the stricter reading is taken.
+//! Source: Target Bulk Profile Update API; where that page is silent, the stricter reading applies.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt::Write as _;
@@ -15,12 +15,12 @@ use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::{BATCH_CALLS_A_MINUTE, BATCH_FILE_BYTES_MAX, BATCH_ROWS_MAX};
 use crate::core::timestamp::Timestamp;
 
-/// One row: whose profile, and what it sets.
+/// One row: a profile and the attributes that it sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Whose profile.
+    /// Identity of the profile.
     pub identity: Identity,
-    /// What it sets; values may be empty.
+    /// Attributes to set; values may be empty.
     pub attributes: BTreeMap<String, String>,
 }
 
@@ -93,7 +93,7 @@ fn row(kind: IdentityKind, names: &[String], line: &str, number: usize) -> Resul
     Ok(Row { identity, attributes })
 }
 
-/// How a batch stands.
+/// One batch with its state.
 #[derive(Clone, Debug)]
 struct Batch {
     id: String,
@@ -123,7 +123,7 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// Counts a call. False when it is one too many for this minute.
+    /// Counts a call. Returns false if it exceeds the limit of this minute.
     pub fn call(&mut self, now: Timestamp) -> bool {
         let minute_ago = now.minus(Duration::from_secs(60));
         self.calls.retain(|at| *at > minute_ago);
@@ -131,7 +131,7 @@ impl Batches {
         self.calls.len() <= BATCH_CALLS_A_MINUTE
     }
 
-    /// Takes a batch in, and gives its id.
+    /// Accepts a batch and returns its id.
     pub fn submit(&mut self, client: &str, version: Api, rows: Vec<Row>, faults: &[Fault], now: Timestamp) -> String {
         self.submitted += 1;
         let id = format!("{client}-{}-{}", now.as_millis(), self.submitted);
@@ -161,7 +161,7 @@ impl Batches {
         id
     }
 
-    /// Processes what is due.
+    /// Processes the batches that are due.
     pub fn advance(&mut self, profiles: &mut Profiles, now: Timestamp) {
         let is_due = |batch: &&mut Batch| batch.done.is_none() && !batch.is_stuck && batch.due_at <= now;
         for batch in self.batches.values_mut().filter(is_due) {
@@ -169,8 +169,8 @@ impl Batches {
         }
     }
 
-    /// The document of a batch's status. Source: Target Bulk Profile Update API, and its release notes of May 2020: with
-    /// details, v2 lists the rows that failed alone.
+    /// Returns the status document of a batch. Source: Target Bulk Profile Update API, and its release notes of May
+    /// 2020: with details, v2 lists only the rows that failed.
     #[must_use]
     pub fn status(&self, id: &str, has_details: bool) -> Option<String> {
         let batch = self.batches.get(id)?;
@@ -222,7 +222,7 @@ impl Batch {
     fn details(&self, done: &Done, text: &mut String) {
         let Done { updated, not_found, failed } = done;
         let consumed = updated + not_found.len() + failed.len();
-        // Writing to a text does not fail.
+        // Writing to a string does not fail.
         let _ = write!(
             text,
             "<consumedCount>{consumed}</consumedCount><successfulUpdates>{updated}</successfulUpdates>\
@@ -235,7 +235,7 @@ impl Batch {
         for (naming, key, status) in failed.chain(of_v1.map(|key| (Naming::Raw, key, "profileNotFound"))) {
             let id = match naming {
                 Naming::Raw => key.replace('&', "&amp;").replace('<', "&lt;"),
-                // More than need be: what decodes it decodes all.
+                // More than necessary: a decoder decodes all of it.
                 Naming::Encoded => utf8_percent_encode(key, NON_ALPHANUMERIC).to_string(),
                 Naming::Unnamed => continue,
             };
@@ -290,7 +290,7 @@ mod tests {
         assert!(batches.call(now.plus(Duration::from_secs(61))));
     }
 
-    /// The details of a batch of three rows, each of which sets `a`, once it was processed with these faults.
+    /// Returns the details of a batch of three rows, each of which sets `a`, after processing with these faults.
     fn details(faults: &str) -> (String, Profiles) {
         let rows = read(b"batch=thirdPartyId,a\n1%202,x\n3,x\n4,x\n").expect("valid");
         let mut faults: Faults = faults.parse().expect("valid");

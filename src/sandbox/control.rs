@@ -1,4 +1,4 @@
-//! `/sandbox/…`: what the sandbox holds, what it was asked, and how it is told to behave.
+//! The paths below `/sandbox/`: the sandbox's data, the requests that it received, and its faults.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,7 +18,7 @@ use super::target::{Target, Unknown};
 use crate::core::identity::{Identity, IdentityKind};
 use crate::device::clock::Clock;
 
-/// What there is, for whoever asks for something else.
+/// Answer to an unknown path: the list of paths.
 const HELP: &str =
     "GET    /sandbox/profiles[/KIND/KEY]         what profiles will show once every write has come through
 PUT    /sandbox/profiles/KIND/KEY           makes an identity known
@@ -36,7 +36,7 @@ PUT    /sandbox/reads_per_day, DELETE       fetches in any 24 hours
 
 const DELAY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A request to the sandbox itself.
+/// Answers a request to the sandbox itself.
 pub(super) async fn answer(sandbox: &Sandbox, request: Request<Incoming>) -> io::Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let body = read(body).await?;

@@ -1,4 +1,4 @@
-//! How the sandbox reads a call of the Delivery API. Pure.
+//! Reads calls of the Delivery API in the sandbox. Pure.
 //!
 //! Source: Target Delivery API, and the limits of its model in Adobe's SDKs.
 
@@ -15,11 +15,11 @@ use crate::core::limits::{DELIVERY_ID_CHARS_MAX, DELIVERY_PARAMETERS_MAX};
 pub struct Call {
     /// Target's visitor id, if given.
     pub tnt_id: Option<String>,
-    /// The retailer's own, if given.
+    /// The retailer's id, if given.
     pub third_party_id: Option<String>,
-    /// What it sets.
+    /// Attributes to set.
     pub attributes: BTreeMap<String, String>,
-    /// The property that it is for.
+    /// Property that the call is for.
     pub property: Option<String>,
     document: Value,
 }
@@ -27,7 +27,7 @@ pub struct Call {
 /// Reads a call.
 ///
 /// # Errors
-/// [`Wrong`], for what the API refuses.
+/// [`Wrong`], for anything that the API refuses.
 pub fn read(query: &str, content_type: &str, body: &[u8]) -> Result<Call, Wrong> {
     match parameter(query, "sessionId") {
         Some(value) if (1..=DELIVERY_ID_CHARS_MAX).contains(&value.chars().count()) => {}
@@ -54,7 +54,7 @@ pub fn read(query: &str, content_type: &str, body: &[u8]) -> Result<Call, Wrong>
 }
 
 impl Call {
-    /// Whose profile it is about; without an id, a visitor that is new.
+    /// Returns the identity of the profile; `None` for a new visitor without an id.
     #[must_use]
     pub fn identity(&self) -> Option<Identity> {
         let third = self.third_party_id.as_ref().map(|key| (IdentityKind::ThirdPartyId, key));
@@ -62,7 +62,7 @@ impl Call {
         Identity::new(kind, key).ok()
     }
 
-    /// The answer, for a visitor with that id.
+    /// Returns the answer for a visitor with that id.
     #[must_use]
     pub fn answer(&self, client: &str, tnt_id: &str) -> Value {
         let mut id = self.document["id"].clone();
@@ -75,7 +75,7 @@ impl Call {
             "requestId": self.document["requestId"].as_str().map_or_else(|| "sandbox".to_owned(), str::to_owned),
             "id": id,
             "client": client,
-            // No cluster: a client that is sent to one would go to Target's own.
+            // No cluster: a client that is redirected to one would call Target's own.
             "edgeHost": "sandbox.invalid",
         });
         for section in ["execute", "prefetch"] {
@@ -93,7 +93,7 @@ impl Call {
     }
 }
 
-/// Wherever a call may carry profile parameters.
+/// Returns all places where a call may carry profile parameters.
 fn places(document: &Value) -> impl Iterator<Item = &Value> {
     let sections = ["execute", "prefetch"].into_iter().flat_map(|section| {
         let section = &document[section];
@@ -135,7 +135,7 @@ fn text(value: &Value, name: &str) -> Result<Option<String>, Wrong> {
     }
 }
 
-/// A parameter of a query.
+/// Returns a parameter of a query.
 pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
     let pair = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
     super::wire::decode(pair).ok()

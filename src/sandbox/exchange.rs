@@ -1,4 +1,4 @@
-//! One call of the sandbox's Target: the request, what it comes to, the answer, and its line in the log.
+//! One call of the sandbox's Target: the request, its result, the answer, and its entry in the log.
 
 use std::collections::BTreeMap;
 
@@ -13,67 +13,67 @@ use crate::core::timestamp::Timestamp;
 /// A call of one of Target's APIs, as received.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    /// Which API.
+    /// API of the call.
     pub api: Api,
-    /// The client code in the path or the query.
+    /// Client code in the path or the query.
     pub client: &'a str,
-    /// Whose profile is fetched.
+    /// Identity of the profile to fetch.
     pub fetched: Option<Identity>,
     /// `GET` or `POST`.
     pub method: &'a str,
-    /// The query, without the question mark.
+    /// Query, without the question mark.
     pub query: &'a str,
-    /// The `Content-Type`.
+    /// The header `Content-Type`.
     pub content_type: &'a str,
-    /// The `Authorization`, if any.
+    /// The header `Authorization`, if any.
     pub authorization: Option<&'a str>,
     /// The body.
     pub body: &'a [u8],
 }
 
-/// One request as it is shown.
+/// One request as it is displayed.
 #[derive(Clone, Debug, Serialize)]
 pub struct LoggedRequest {
-    /// Its number, from 1.
+    /// Number of the request, from 1.
     pub number: u64,
-    /// When it came.
+    /// Time of arrival.
     pub at: Timestamp,
-    /// Which API.
+    /// API of the call.
     pub api: &'static str,
     /// `GET` or `POST`.
     pub method: String,
-    /// Bytes of query and body.
+    /// Size of query and body. Units: bytes.
     pub bytes: usize,
-    /// Kind and key, as far as the request could be read and is about one.
+    /// Kind and key, if the request could be read and is about one profile.
     pub identity: Option<(&'static str, String)>,
-    /// What it wrote.
+    /// Attributes written.
     pub attributes: BTreeMap<String, String>,
     /// Rows of a batch.
     pub rows: usize,
-    /// Whether Target does what it asks for.
+    /// True if Target does what the request asks for.
     pub applied: bool,
-    /// What the sandbox thinks of it, in words.
+    /// Judgement of the sandbox, in words.
     pub verdict: String,
-    /// The status of the answer; 0 when there was none.
+    /// Status of the answer; 0 if there was none.
     pub status: u16,
-    /// What was wrong with the request.
+    /// Error of the request, if any.
     pub wrong: Option<String>,
-    /// The fault that struck it.
+    /// Fault that affected it, if any.
     pub fault: Option<String>,
 }
 
-/// What the sandbox answers.
+/// An answer of the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The HTTP status.
+    /// HTTP status.
     pub status: u16,
-    /// The `Content-Type`.
+    /// The header `Content-Type`.
     pub content_type: &'static str,
-    /// `Retry-After`.
+    /// The header `Retry-After`, if any.
     pub retry_after: Option<RetryAfter>,
     /// The body.
     pub body: String,
-    /// What a fault makes of it.
+    /// Fault that changes the answer, if any.
     pub fault: Option<Fault>,
 }
 
@@ -91,7 +91,7 @@ impl Reply {
     }
 }
 
-/// What one call came to, before it is logged.
+/// The result of one call, before it is logged.
 pub(super) struct Handled {
     pub(super) reply: Reply,
     pub(super) identity: Option<Identity>,
@@ -120,7 +120,7 @@ impl Handled {
         Self { applied: false, wrong: Some(wrong.problem), ..Self::done(reply, verdict) }
     }
 
-    /// What a fault answers in the place of Target.
+    /// Returns the answer of a fault instead of Target's.
     pub(super) fn struck(fault: &Fault) -> Self {
         let text = |status, body: &str| Reply::new(status, "text/plain; charset=utf-8", body);
         let reply = match fault.effect() {
@@ -147,7 +147,7 @@ impl Handled {
         Self { applied: false, ..Self::done(reply, format!("struck by the fault {fault}")) }
     }
 
-    /// A quota of a rolling day is spent: the next succeeds in so many seconds.
+    /// Returns the answer for a used-up daily quota: the next request will succeed in that many seconds.
     pub(super) fn spent(seconds: u64, what: &str) -> Self {
         let message = format!("the {what} of 24 hours are spent; the next succeeds in {seconds} seconds");
         let reply = Reply {

@@ -1,4 +1,4 @@
-//! How the sandbox can be told to fail: `NAME[=ARGUMENT][*TIMES]`, separated by commas. Pure.
+//! Faults that the sandbox can be told to produce: `NAME[=ARGUMENT][*TIMES]`, separated by commas. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,42 +7,42 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::wire::Api;
 use crate::core::timestamp::Timestamp;
 
-/// One way to fail.
+/// One kind of fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The connection is dropped without an answer, and nothing was done.
+    /// The connection is dropped without an answer, and nothing is done.
     Outage,
-    /// The connection is dropped without an answer; what was asked for was done.
+    /// The connection is dropped without an answer, but the request is carried out.
     Lost,
     /// An answer of that status, perhaps with a `Retry-After`.
     Status(u16, Option<RetryAfter>),
-    /// A page of a gateway, with that status.
+    /// An error page of a gateway, with that status.
     Gateway(u16),
     /// The login page of a captive portal, with status 200.
     Portal,
     /// A redirect to another host.
     Redirect,
-    /// The right answer, that much later.
+    /// The right answer, delayed by that much.
     Slow(Duration),
-    /// The connection breaks off in the middle of the answer; the update was applied.
+    /// The connection breaks off in the middle of the answer; the update is applied.
     Reset,
-    /// An update that holds this attribute is refused.
+    /// An update with this attribute is refused.
     Refuse(String),
-    /// The fault strikes calls of this API alone.
+    /// The fault only affects calls of this API.
     Of(Api, Box<Self>),
-    /// A profile that is missing is answered with status 200 and the body that is documented.
+    /// A missing profile is answered with status 200 and the documented body.
     Fetch200,
-    /// A batch that is submitted now is processed that much later.
+    /// A batch submitted now is processed after that delay.
     BatchSlow(Duration),
     /// A batch that is submitted now becomes stuck.
     BatchStuck,
     /// The row of this identity fails in a batch that is submitted now.
     BatchFail(Naming, String),
-    /// So many rows at the end of a batch that is submitted now are not consumed.
+    /// That many rows at the end of a batch submitted now are not consumed.
     BatchShort(usize),
 }
 
-/// How the status of a batch names a row that failed.
+/// The form in which the status of a batch names a failed row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Naming {
     /// By its key as it is.
@@ -65,17 +65,17 @@ impl Naming {
     }
 }
 
-/// What stands in a `Retry-After`.
+/// The content of a `Retry-After`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
     /// A whole number, which may be negative or too large.
     Seconds(String),
-    /// A date that many seconds from the sandbox's time, perhaps past.
+    /// A date that many seconds from the sandbox's time, possibly in the past.
     Date(i64),
 }
 
 impl RetryAfter {
-    /// The header's text.
+    /// Returns the header's text.
     #[must_use]
     pub fn header(&self, now: Timestamp) -> String {
         match self {
@@ -109,7 +109,7 @@ impl FromStr for RetryAfter {
     }
 }
 
-/// A time as headers have it. What is before 1970 or after 9999 cannot be written, and is that.
+/// Returns a time in the form of HTTP headers, limited to the years from 1970 to 9999.
 pub(super) fn http_date(time: Timestamp) -> String {
     const LAST_SECOND: u64 = 253_402_300_799;
     let seconds = u64::try_from(time.as_millis() / 1_000).unwrap_or(0).min(LAST_SECOND);
@@ -117,7 +117,7 @@ pub(super) fn http_date(time: Timestamp) -> String {
 }
 
 impl Fault {
-    /// The fault without the API that it is bound to.
+    /// Returns the fault without the API that it is bound to.
     #[must_use]
     pub fn effect(&self) -> &Self {
         match self {
@@ -126,24 +126,24 @@ impl Fault {
         }
     }
 
-    /// Returns whether the request is done as if nothing failed: only the answer suffers.
+    /// Returns true if the request is carried out as usual and only the answer is affected.
     #[must_use]
     pub fn is_done(&self) -> bool {
         matches!(self.effect(), Self::Slow(_) | Self::Reset | Self::Lost)
     }
 
-    /// Returns whether there is no answer at all.
+    /// Returns true if there is no answer at all.
     #[must_use]
     pub fn is_silent(&self) -> bool {
         matches!(self.effect(), Self::Outage | Self::Lost)
     }
 
-    /// Returns whether it changes what becomes of a batch, and not the answer.
+    /// Returns true if the fault changes the processing of a batch rather than the answer.
     const fn is_of_batch(&self) -> bool {
         matches!(self, Self::BatchSlow(_) | Self::BatchStuck | Self::BatchFail(..) | Self::BatchShort(_))
     }
 
-    /// Returns whether it strikes a call of an API with these attributes.
+    /// Returns true if the fault affects a call of an API with these attributes.
     fn strikes(&self, api: Api, has_attribute: &mut impl FnMut(&str) -> bool) -> bool {
         match self {
             Self::Refuse(attribute) => has_attribute(attribute),
@@ -154,31 +154,31 @@ impl Fault {
     }
 }
 
-/// A fault, and how often it still strikes.
+/// A fault, with the remaining number of times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArmedFault {
-    /// What happens.
+    /// The fault itself.
     pub fault: Fault,
-    /// Number of times; none is always.
+    /// Remaining times; `None` for always.
     pub times: Option<u32>,
 }
 
-/// All faults that are armed; the first that fits a request strikes.
+/// All armed faults; the first that matches a request takes effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults(Vec<ArmedFault>);
 
 impl Faults {
-    /// The fault that strikes a call of an API with these attributes, counted down.
+    /// Returns the fault that affects a call of an API with these attributes, and counts it down.
     pub fn strike(&mut self, api: Api, mut has_attribute: impl FnMut(&str) -> bool) -> Option<Fault> {
         self.take(|fault| fault.strikes(api, &mut has_attribute))
     }
 
-    /// Returns whether a missing profile is answered with 200, counted down.
+    /// Returns true if a missing profile is answered with 200, and counts that fault down.
     pub fn strike_missing(&mut self) -> bool {
         self.take(|fault| *fault == Fault::Fetch200).is_some()
     }
 
-    /// The faults that strike a batch, each counted down once.
+    /// Returns the faults that affect a batch, and counts each down once.
     pub fn strike_batch(&mut self) -> Vec<Fault> {
         let all: Vec<Fault> = self.0.iter().map(|armed| armed.fault.clone()).filter(Fault::is_of_batch).collect();
         all.iter().filter_map(|struck| self.take(|fault| fault == struck)).collect()
@@ -282,7 +282,7 @@ impl FromStr for Fault {
     }
 }
 
-/// A fault of an answer, of whatever API; none if it is no such.
+/// Reads a fault of an answer that fits any API; `None` if the text is another fault.
 fn answer(text: &str) -> Result<Option<Fault>, String> {
     let (name, argument) = text.split_once('=').map_or((text, None), |(name, argument)| (name, Some(argument)));
     Ok(Some(match (name, argument) {
@@ -308,7 +308,7 @@ fn status(text: &str) -> Option<u16> {
     text.parse().ok().filter(|status| (400..=599).contains(status))
 }
 
-/// A duration such as `90s` or `1h`; nothing is zero.
+/// Reads a duration such as `90s` or `1h`; an empty text is zero.
 ///
 /// # Errors
 /// A clause for a person.

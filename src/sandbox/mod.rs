@@ -1,6 +1,7 @@
-//! A strict, local Target: its profile and delivery APIs, for trying Outpost out, for its tests, and for other people's.
+//! A strict, local Target with its profile and delivery APIs: for trying out Outpost, for its tests, and for those of
+//! other people.
 //!
-//! Beside Target's own paths it has `/sandbox/…`, where profiles and requests are read and it is told how to behave.
+//! Beside Target's own paths it has `/sandbox/…` to read profiles and requests and to set faults.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +30,7 @@ use target::Target;
 
 use crate::core::identity::{Identity, IdentityKind};
 
-/// The identities that a sandbox knows when it starts, unless told otherwise.
+/// Identities that a sandbox knows at start by default.
 const KNOWN: [(IdentityKind, &str); 4] = [
     (IdentityKind::ThirdPartyId, "123456"),
     (IdentityKind::ThirdPartyId, "123457"),
@@ -37,27 +38,27 @@ const KNOWN: [(IdentityKind, &str); 4] = [
     (IdentityKind::PcId, "1368007744041-575948.01_00"),
 ];
 
-/// The identities that a sandbox knows when it starts.
+/// Returns the identities that a sandbox knows at start.
 pub fn known_profiles() -> impl Iterator<Item = Identity> {
     KNOWN.into_iter().map(|(kind, key)| Identity::new(kind, key).expect("the list holds valid keys"))
 }
 
-/// A sandbox, shared between its connections and whoever looks at it.
+/// A sandbox, shared between its connections and its observers.
 #[derive(Clone)]
 pub struct Sandbox {
     target: Arc<Mutex<Target>>,
-    /// Changes with every request that was answered.
+    /// Number of answered requests; changes with each.
     answered: watch::Sender<u64>,
 }
 
 impl Sandbox {
-    /// A sandbox around that Target.
+    /// Returns a sandbox around a Target.
     #[must_use]
     pub fn new(target: Target) -> Self {
         Self { target: Arc::new(Mutex::new(target)), answered: watch::Sender::new(0) }
     }
 
-    /// Waits until what the sandbox holds fulfils a condition.
+    /// Waits until the Target inside meets a condition.
     pub async fn wait_until(&self, mut condition: impl FnMut(&Target) -> bool) {
         let mut answered = self.answered.subscribe();
         while !condition(&self.target()) {
@@ -66,12 +67,12 @@ impl Sandbox {
         }
     }
 
-    /// The Target inside, locked.
+    /// Locks the Target inside and returns it.
     pub fn target(&self) -> MutexGuard<'_, Target> {
         self.target.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Serves until `stop` turns true; then connections are dropped as they stand.
+    /// Serves until `stop` turns true; open connections are then dropped.
     pub async fn serve(self, listener: TcpListener, mut stop: watch::Receiver<bool>) {
         let mut connections = tokio::task::JoinSet::new();
         loop {
@@ -92,11 +93,11 @@ impl Sandbox {
     async fn serve_connection(self, stream: TcpStream) {
         let _ = stream.set_nodelay(true);
         let service = service_fn(|request| self.answer(request));
-        // A dropped connection is a fault that was asked for, or the client's own doing.
+        // A dropped connection is either a requested fault or the client's own doing.
         let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
     }
 
-    /// An error drops the connection.
+    /// Answers a request. An error drops the connection.
     async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Body>> {
         if request.uri().path().starts_with("/sandbox") {
             control::answer(self, request).await

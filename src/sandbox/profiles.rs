@@ -1,4 +1,4 @@
-//! The profiles that the sandbox holds: what Target shows of them, what it will show, and how batches override each other.
+//! The sandbox's profiles: what Target shows of them now and later, and how batches overwrite each other.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -8,28 +8,28 @@ use serde::Serialize;
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::timestamp::Timestamp;
 
-/// All external data of one profile together. Units: bytes. Source: Target limits page.
+/// Largest size of one profile's external data. Units: bytes. Source: Target limits page.
 const PROFILE_BYTES_MAX: usize = 64 * 1024;
 
-/// One attribute as the sandbox holds it.
+/// One attribute in the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HeldAttribute {
-    /// Its value.
+    /// Value of the attribute.
     pub value: String,
-    /// When it was last written.
+    /// Time of the last write.
     #[serde(rename = "modifiedAt")]
     pub modified_at: Timestamp,
 }
 
-/// A profile's attributes by name.
+/// The attributes of a profile by name.
 pub type HeldProfile = BTreeMap<String, HeldAttribute>;
 
-/// How a write came, which decides what else it changes.
+/// The kind of a write, which decides what else it changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// An update of the profile, which stays as it is otherwise.
+    /// An update; the rest of the profile stays as it is.
     Update,
-    /// A row of a v2 batch. Without a visit in between it takes the place of what the batch before it set.
+    /// A row of a v2 batch. Without a visit in between it replaces what the previous batch set.
     /// Source: Target Bulk Profile Update API.
     BatchV2,
     /// A visit of the web site, or a call of the Delivery API.
@@ -38,13 +38,13 @@ pub enum Write {
 
 #[derive(Debug, Default)]
 struct Profile {
-    /// With every write that was accepted.
+    /// Profile with every accepted write.
     latest: HeldProfile,
-    /// What a fetch shows.
+    /// Profile as a fetch shows it.
     shown: HeldProfile,
-    /// Writes that do not show yet, as they leave the profile.
+    /// Profile after each write that does not show yet, with the time from which it will.
     coming: VecDeque<(Timestamp, HeldProfile)>,
-    /// What the last v2 batch set, since the last visit.
+    /// Attributes set by the last v2 batch since the last visit.
     by_batch: BTreeSet<String>,
 }
 
@@ -52,20 +52,20 @@ struct Profile {
 #[derive(Debug, Default)]
 pub struct Profiles {
     held: BTreeMap<(IdentityKind, String), Profile>,
-    /// The third-party id that goes with a pc id, where a call named both.
+    /// Third-party id of a pc id, where a call named both.
     aliases: BTreeMap<String, String>,
-    /// Time that a write takes to show.
+    /// Time until a write shows.
     pub delay: Duration,
 }
 
 impl Profiles {
-    /// What a profile will show when every write has come through, if it is known.
+    /// Returns a profile as it will show once every write has come through, if the identity is known.
     #[must_use]
     pub fn latest(&self, kind: IdentityKind, key: &str) -> Option<&HeldProfile> {
         self.held.get(&self.place(kind, key)).map(|profile| &profile.latest)
     }
 
-    /// What Target shows of a profile now, if it is known.
+    /// Returns a profile as Target shows it now, if the identity is known.
     pub fn shown(&mut self, kind: IdentityKind, key: &str, now: Timestamp) -> Option<&HeldProfile> {
         let place = self.place(kind, key);
         let profile = self.held.get_mut(&place)?;
@@ -75,8 +75,8 @@ impl Profiles {
         Some(&profile.shown)
     }
 
-    /// The pc id that goes with an identity, or one made from it. It names no cluster, unlike Target's own, so that
-    /// clients stay here.
+    /// Returns the pc id of an identity, or makes one from it. Unlike Target's own it names no cluster, so that clients
+    /// stay here.
     #[must_use]
     pub fn pc_id(&self, kind: IdentityKind, key: &str) -> String {
         let alias = self.aliases.iter().find(|(_, third)| *third == key).map(|(pc_id, _)| pc_id.clone());
@@ -86,18 +86,18 @@ impl Profiles {
         }
     }
 
-    /// The third-party id that goes with a pc id.
+    /// Returns the third-party id of a pc id.
     #[must_use]
     pub fn third_party_id(&self, pc_id: &str) -> Option<&str> {
         self.aliases.get(pc_id).map(String::as_str)
     }
 
-    /// Makes two keys name one profile.
+    /// Makes two keys refer to one profile.
     pub fn join(&mut self, pc_id: &str, third_party_id: &str) {
         self.aliases.insert(pc_id.to_owned(), third_party_id.to_owned());
     }
 
-    /// All profiles, as they will show.
+    /// Returns all profiles, as they will show.
     pub fn all(&self) -> impl Iterator<Item = (IdentityKind, &str, &HeldProfile)> {
         self.held.iter().map(|((kind, key), profile)| (*kind, key.as_str(), &profile.latest))
     }
@@ -112,13 +112,14 @@ impl Profiles {
         self.held.remove(&self.place(identity.kind(), identity.key())).is_some()
     }
 
-    /// Returns whether an identity is known.
+    /// Returns true if an identity is known.
     #[must_use]
     pub fn knows(&self, identity: &Identity) -> bool {
         self.held.contains_key(&self.place(identity.kind(), identity.key()))
     }
 
-    /// Writes attributes of a profile that is known; empty values are ignored. False when it would hold too much.
+    /// Writes attributes of a known profile; empty values are ignored. Returns false if the profile would get too
+    /// large.
     pub fn write(
         &mut self,
         identity: &Identity,

@@ -1,4 +1,4 @@
-//! The sandbox's face of Target: its paths, and how it answers on the wire.
+//! The sandbox's imitation of Target's paths and answers on the wire.
 
 use std::io;
 use std::pin::Pin;
@@ -23,10 +23,10 @@ use crate::core::limits::BATCH_FILE_BYTES_MAX;
 use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
 
-/// Part of a body that is read before the connection is dropped. Units: bytes.
+/// Largest part of a body that is read before the connection is dropped. Units: bytes.
 const BODY_BYTES_MAX: usize = BATCH_FILE_BYTES_MAX + 1024 * 1024;
 
-/// Which API a path belongs to, with its client code and whose profile is asked for.
+/// The API of a path, with its client code and the identity asked for.
 struct Route {
     api: Api,
     client: String,
@@ -47,7 +47,7 @@ impl Route {
                 (Api::Fetch, client(), Identity::new(IdentityKind::ThirdPartyId, key).ok())
             }
             ["rest", "v1", "profiles", key] => (Api::Fetch, client(), Identity::new(IdentityKind::PcId, key).ok()),
-            // Adobe's SDKs name the organisation in the place of the client.
+            // Adobe's SDKs name the organisation instead of the client code.
             ["rest", "v1", "delivery"] => {
                 let organisation = || parameter(query, "imsOrgId").unwrap_or_default();
                 (Api::Delivery, Some(client()).filter(|client| !client.is_empty()).unwrap_or_else(organisation), None)
@@ -66,7 +66,7 @@ impl Route {
     }
 }
 
-/// A call of one of Target's APIs.
+/// Answers a call of one of Target's APIs.
 pub(super) async fn call(sandbox: &Sandbox, request: Request<Incoming>) -> io::Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let query = head.uri.query().unwrap_or_default();
@@ -114,7 +114,7 @@ fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// An update whose answer is on the way; also a client that goes away ends it.
+/// An update whose answer is being sent; it also ends if the client goes away.
 struct InProgress<'s> {
     sandbox: &'s Sandbox,
     identity: Option<Identity>,
@@ -149,7 +149,7 @@ fn respond(reply: &Reply, now: Timestamp) -> io::Result<Response<Body>> {
     Ok(response)
 }
 
-/// An answer that breaks off after its first bytes.
+/// Returns an answer that breaks off after its first bytes.
 fn broken(reply: &Reply) -> Response<Body> {
     let begun = Bytes::copy_from_slice(&reply.body.as_bytes()[..reply.body.len().min(4)]);
     let mut response = Response::new(Body::new(Broken::Begun(begun)));
@@ -157,7 +157,7 @@ fn broken(reply: &Reply) -> Response<Body> {
     response
 }
 
-/// A body in three steps: its first bytes, a pause in which they are flushed, an error.
+/// A body in three steps: its first bytes, a pause to flush them, an error.
 enum Broken {
     Begun(Bytes),
     Flushing,

@@ -1,6 +1,6 @@
-//! How the sandbox reads an update: strictly, so that a client that passes here passes there. Pure.
+//! Reads updates in the sandbox, strictly, so that a client accepted here is accepted by Target. Pure.
 //!
-//! Source: Target Single Profile Update API; where that page is silent the stricter reading is taken.
+//! Source: Target Single Profile Update API; where that page is silent, the stricter reading applies.
 
 use std::collections::BTreeMap;
 
@@ -14,26 +14,26 @@ use crate::core::limits::{ATTRIBUTE_NAME_CHARS_MAX, UPDATE_BODY_BYTES_MAX, UPDAT
 /// One of Target's APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
-    /// Single Profile Update.
+    /// Single Profile Update API.
     Single,
-    /// Bulk Profile Update, version 1, which makes no profiles.
+    /// Bulk Profile Update API, version 1, which creates no profiles.
     BulkV1,
-    /// Bulk Profile Update, version 2, which does.
+    /// Bulk Profile Update API, version 2, which does.
     BulkV2,
     /// The status of a batch.
     BatchStatus,
-    /// Fetch profile.
+    /// Fetch profile API.
     Fetch,
-    /// Delivery.
+    /// Delivery API.
     Delivery,
 }
 
 impl Api {
-    /// All of them.
+    /// All APIs.
     pub const ALL: [Self; 6] =
         [Self::Single, Self::BulkV1, Self::BulkV2, Self::BatchStatus, Self::Fetch, Self::Delivery];
 
-    /// The name in the log of requests.
+    /// Returns the name used in the log of requests.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -52,9 +52,9 @@ impl Api {
 pub struct Request<'a> {
     /// `GET` or `POST`.
     pub method: &'a str,
-    /// The query, without the question mark.
+    /// Query, without the question mark.
     pub query: &'a str,
-    /// The `Content-Type`.
+    /// The header `Content-Type`.
     pub content_type: &'a str,
     /// The body.
     pub body: &'a [u8],
@@ -63,18 +63,18 @@ pub struct Request<'a> {
 /// A valid update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
-    /// Whose profile.
+    /// Identity of the profile.
     pub identity: Identity,
-    /// Names without `profile.`, and values.
+    /// Attributes by name without `profile.`.
     pub attributes: BTreeMap<String, String>,
 }
 
-/// A refusal: the status, and what was wrong.
+/// A refusal of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
-    /// The HTTP status of the answer.
+    /// HTTP status of the answer.
     pub status: u16,
-    /// Words for the log and the answer.
+    /// Description for the log and the answer.
     pub problem: String,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn wrong<T>(status: u16, problem: impl Into<String>) -> Result<T, Wro
 /// Reads an update.
 ///
 /// # Errors
-/// [`Wrong`], for everything that Target's page forbids.
+/// [`Wrong`], for anything that Target's page forbids.
 pub fn read(request: Request<'_>) -> Result<Update, Wrong> {
     let form = form(request)?;
     let mut identities = Vec::new();
@@ -113,7 +113,7 @@ pub fn read(request: Request<'_>) -> Result<Update, Wrong> {
     }
 }
 
-/// The form, from the query or the body.
+/// Returns the form, from the query or the body.
 fn form(request: Request<'_>) -> Result<&str, Wrong> {
     if request.query.len() > UPDATE_QUERY_BYTES_MAX {
         return wrong(414, format!("the query has {} bytes, at most {UPDATE_QUERY_BYTES_MAX}", request.query.len()));
@@ -144,7 +144,7 @@ fn insert(attributes: &mut BTreeMap<String, String>, name: &str, value: String) 
     }
 }
 
-/// Returns whether Target takes such a name and such a value.
+/// Checks that Target accepts a name and a value.
 pub(super) fn check_attribute(name: &str, value: &str) -> Result<(), Wrong> {
     let chars = name.chars().count();
     if chars == 0 || chars > ATTRIBUTE_NAME_CHARS_MAX {

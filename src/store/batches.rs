@@ -1,7 +1,7 @@
-//! Batches: how they stand, and what their rows hold.
+//! Batches: their state, and the content of their rows.
 //!
-//! The row of a profile is kept as it is sent, so that the file can be read from the store piece by piece, and what came of it
-//! is noted of exactly that. Every step is a small transaction.
+//! A profile's row is kept as it is sent, so that the file can be read from the store piece by piece and the result is
+//! recorded for exactly what was sent. Every step is a small transaction.
 
 use std::collections::HashSet;
 
@@ -19,26 +19,26 @@ use crate::core::identity::IdentityKind;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
-/// Rows that one transaction or one query goes through. Limits: some milliseconds.
+/// Rows handled by one transaction or query. Limits: takes some milliseconds.
 pub const PART_ROWS: usize = 500;
 
 /// State of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchState {
-    /// Profiles are put in, or it waits to be sent.
+    /// Profiles are being added, or the batch waits to be sent.
     Filling,
-    /// It is being sent; after a crash nobody knows whether it was.
+    /// The batch is being sent; after a crash it is unknown whether it arrived.
     Submitting,
-    /// Target has it, and works on it.
+    /// Target has the batch and is processing it.
     Submitted,
-    /// Target is done with it.
+    /// Target has finished with the batch.
     Complete,
-    /// Target got stuck, or took too long: its rows are pending again.
+    /// Target got stuck or took too long; the rows are pending again.
     GivenUp,
 }
 
 impl BatchState {
-    /// The name in answers.
+    /// Returns the name used in answers.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,110 +56,110 @@ stored!("batch.state" BatchState { 0 Filling, 1 Submitting, 2 Submitted, 3 Compl
 /// One batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchHead {
-    /// Its number in the store.
+    /// Number in the store.
     pub id: i64,
-    /// Which key its rows have.
+    /// Kind of identity of its rows.
     pub kind: IdentityKind,
-    /// Version of the API: 2 creates profiles, 1 does not.
+    /// Version of the bulk API: 2 creates profiles, 1 does not.
     pub api: i64,
-    /// State.
+    /// State of the batch.
     pub state: BatchState,
-    /// Its rows.
+    /// Number of rows.
     pub rows: usize,
-    /// Bytes of its file, never too low.
+    /// Size of its file, never too low. Units: bytes.
     pub bytes: usize,
-    /// Target's name for it.
+    /// Target's id of the batch.
     pub target_id: Option<String>,
-    /// When it was submitted, on the quota's clock.
+    /// Time of submission, on the quota's clock.
     pub submitted_at: Option<Timestamp>,
-    /// The same on Target's clock.
+    /// Time of submission, on Target's clock.
     pub sent_at: Option<Timestamp>,
-    /// When it ended, on the quota's clock.
+    /// Time when it ended, on the quota's clock.
     pub ended_at: Option<Timestamp>,
 }
 
-/// One row of a batch as its file holds it: whose, and names with values.
+/// One row of a batch as it is in the file: the profile's key, and names with values.
 pub struct BatchRow {
     /// Number of the profile in the store.
     pub profile_id: i64,
-    /// Key.
+    /// Key of the profile.
     pub key: String,
-    /// Attributes, by name.
+    /// Attributes, as pairs of name and value.
     pub attributes: Vec<(String, String)>,
 }
 
-/// One attribute of a row, as it is sent: name, value, version, our own value at that time where it is to be known again when
-/// it is read, and the time in ms of what was shown. Version 0 is an attribute of others.
+/// One attribute of a row, as it is sent: name, value, version, our own value at that time if it is needed to recognise
+/// the value later, and the time in ms of the value that Target showed. Version 0 marks an attribute of others.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowAttribute(pub String, pub String, pub i64, pub Option<String>, pub Option<i64>);
 
-// Nobody's values may reach a log.
+// Values are personal data and must not reach a log.
 impl std::fmt::Debug for RowAttribute {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RowAttribute").field("version", &self.2).finish_non_exhaustive()
     }
 }
 
-/// A profile that is put in a batch.
+/// A profile to add to a batch.
 #[derive(Debug)]
 pub struct BatchEntry {
     /// Number of the profile in the store.
     pub profile_id: i64,
-    /// Why it goes in a batch.
+    /// Route by which it goes in a batch.
     pub route: Route,
-    /// Row, by name.
+    /// Attributes of its row, by name.
     pub row: Vec<RowAttribute>,
-    /// Readings of it from before.
+    /// Earlier readings of the profile.
     pub readings: Vec<Reading>,
-    /// Existence, where something was learned of it.
+    /// Existence of the profile at Target, if something was learned about it.
     pub learned: Option<Existence>,
     /// Calls of the Fetch API that this took.
     pub reads: i64,
-    /// Bytes of its row in the file.
+    /// Size of its row in the file. Units: bytes.
     pub bytes: usize,
-    /// Values that were sent of it, where that is not what is noted.
+    /// Values that were sent of it, if they differ from what is recorded.
     pub log: Option<SendLog>,
 }
 
-/// End of the rows of a batch.
+/// The way in which a batch's rows end.
 #[derive(Clone, Debug)]
 pub enum Ending {
-    /// Target is done with it.
+    /// Target has finished with the batch.
     Complete {
         /// Keys of the rows that failed, by [`short_hash`](crate::core::short_hash::short_hash).
         failed: HashSet<u64>,
-        /// True where rows failed that Target does not name: then none of the others is known to be delivered.
+        /// True if rows failed that Target does not name; then no other row is known to be delivered.
         is_uncertain: bool,
-        /// When it was submitted, on Target's clock.
+        /// Time of submission, on Target's clock.
         sent_at: Timestamp,
-        /// When the profiles of rows of which nothing is known are read back, on this device's clock.
+        /// Time, on this device's clock, to read back the profiles of rows whose result is unknown.
         read_back_at: Timestamp,
     },
-    /// It was not taken: its rows are pending as before.
+    /// The batch was not accepted; its rows are pending as before.
     Released,
-    /// Nobody knows whether it was taken, or will be applied later.
+    /// It is unknown whether the batch was accepted or will be applied later.
     Lost {
-        /// When it was submitted, on Target's clock.
+        /// Time of submission, on Target's clock.
         sent_at: Timestamp,
-        /// When its profiles are read back, on this device's clock.
+        /// Time to read its profiles back, on this device's clock.
         read_back_at: Timestamp,
     },
-    /// It holds one row, which Target refused.
+    /// The batch has one row, which Target refused.
     Refused(Reason, String),
 }
 
-/// Counts of what came of some rows.
+/// Counts of the results of some rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SettledRows {
-    /// True while more are left.
+    /// True if more rows are left.
     pub is_more: bool,
-    /// Rows that Target took.
+    /// Rows that Target accepted.
     pub delivered: i64,
     /// Rows that failed.
     pub failed: i64,
 }
 
-/// The batches that are not at their end, and the last `ended` of the others, newest first.
+/// Returns the batches that have not ended, and the last `ended` of the others, newest first.
 pub(super) fn heads(connection: &Connection, ended: usize) -> rusqlite::Result<Vec<BatchHead>> {
     let mut statement = connection.prepare_cached(
         "SELECT id, kind, api, state, row_count, byte_count, target_id, submitted_at_ms, ended_at_ms, sent_at_ms
@@ -187,7 +187,7 @@ fn head(row: &Named<'_>) -> rusqlite::Result<BatchHead> {
     })
 }
 
-/// Rows of batches that were submitted after that time of the quota's clock.
+/// Returns the number of rows in batches submitted after `since`, on the quota's clock.
 pub(super) fn rows_since(connection: &Connection, since: Timestamp) -> rusqlite::Result<u64> {
     let rows: i64 = connection
         .prepare_cached("SELECT coalesce(sum(row_count), 0) FROM batch WHERE submitted_at_ms > ?1")?
@@ -195,7 +195,7 @@ pub(super) fn rows_since(connection: &Connection, since: Timestamp) -> rusqlite:
     Ok(u64::try_from(rows).unwrap_or(0))
 }
 
-/// Some rows of a batch, after that profile.
+/// Returns some rows of a batch, after the profile with number `after`.
 pub(super) fn rows(connection: &Connection, batch_id: i64, after: i64) -> rusqlite::Result<Vec<BatchRow>> {
     let mut statement = connection.prepare_cached(
         "SELECT profile_id, open(key, 'profile', kind) AS key, open(content, 'batch_row', profile_id) AS content
@@ -218,7 +218,7 @@ pub(super) fn parse(content: &str) -> rusqlite::Result<Vec<RowAttribute>> {
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))
 }
 
-/// The versions that are in the batch of a profile, by attribute.
+/// Returns the versions of a profile's attributes in its batch.
 pub(super) fn batched_versions(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<(String, i64)>> {
     let content: Option<String> = connection
         .prepare_cached(
@@ -232,7 +232,7 @@ pub(super) fn batched_versions(connection: &Connection, profile_id: i64) -> rusq
 }
 
 impl Store {
-    /// The batches that are not at their end, newest first.
+    /// Returns the batches that have not ended, newest first.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -240,16 +240,17 @@ impl Store {
         heads(&self.connection, 0).map_err(StoreError::Read)
     }
 
-    /// One of them.
+    /// Returns a batch that has not ended.
     ///
     /// # Errors
-    /// [`StoreError::Read`], also where the batch has ended.
+    /// [`StoreError::Read`], also if the batch has ended.
     pub fn open_batch(&self, batch_id: i64) -> Result<BatchHead, StoreError> {
         let head = self.open_batches()?.into_iter().find(|head| head.id == batch_id);
         head.ok_or(StoreError::Read(rusqlite::Error::QueryReturnedNoRows))
     }
 
-    /// As [`super::Reader::batch_rows`], on the writing connection: for simulations, which have no second one.
+    /// Reads rows as [`super::Reader::batch_rows`] does, on the writing connection: for simulations, which have no
+    /// second one.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -257,7 +258,7 @@ impl Store {
         rows(&self.connection, batch_id, after).map_err(StoreError::Read)
     }
 
-    /// Rows of batches that were submitted after that time of the quota's clock.
+    /// Returns the number of rows in batches submitted after `since`, on the quota's clock.
     ///
     /// # Errors
     /// [`StoreError::Read`].

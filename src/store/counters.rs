@@ -1,4 +1,4 @@
-//! The numbers that `status` shows: totals that survive restarts, and how much is pending.
+//! The numbers that `status` shows: totals that survive restarts, and the amount pending.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::core::forwarding::quota::QuotaTime;
 use crate::core::timestamp::Timestamp;
 use crate::device::metrics::Number;
 
-/// Declares the totals since the store was made: each with its row of the table `counter`, and the metric that shows it with
-/// its help, where one does. A new total is one line.
+/// Declares the totals since the store was created, each with its row in the table `counter` and, if a metric shows it,
+/// the metric's name and help. A new total is one line.
 macro_rules! totals {
     ($($(#[$doc:meta])* $field:ident $row:literal $(=> $metric:literal $help:literal)?;)*) => {
-        /// Totals since the store was made.
+        /// Totals since the store was created.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Totals {
             $($(#[$doc])* pub $field: i64,)*
@@ -38,14 +38,14 @@ macro_rules! totals {
 totals! {
     /// Events that were recorded a second time.
     duplicate "events_duplicate" => "events_duplicate_total" "Events that had been recorded before.";
-    /// Events among them whose content was another one.
+    /// Events among them with different content.
     differing "events_differing"
         => "events_differing_total" "Events with the id of a recorded event and other content, which were not recorded.";
     /// Events that no mapping matched.
     unmapped "events_unmapped" => "events_unmapped_total" "Events that no mapping matched.";
     /// Events whose mapping failed.
     rejected "events_rejected" => "events_rejected_total" "Events whose mapping failed.";
-    /// Events that were not stored, since the person did not agree.
+    /// Events that were not stored, because the person did not consent.
     unconsented "events_unconsented"
         => "events_unconsented_total" "Events that were not stored, since the person did not agree.";
     /// Updates that Target accepted.
@@ -55,40 +55,41 @@ totals! {
         => "attributes_delivered_total" "Values in the updates that Target accepted.";
     /// Requests that reached Target, whatever it answered.
     requests "requests";
-    /// Updates among them that were sent singly to a profile of which nobody knew whether Target has it.
+    /// Single updates among them for a profile that may not exist at Target.
     unconfirmed "updates_unconfirmed"
-        => "updates_unconfirmed_total" "Single updates to profiles of which nobody knew whether Target has them.";
-    /// Batches that Target took.
+        => "updates_unconfirmed_total" "Single updates to profiles that Target may not have.";
+    /// Batches that Target accepted.
     batches "batches";
     /// Profiles that were read.
     reads "reads";
-    /// Values that were left out, since somebody else's were newer.
+    /// Values that were left out because somebody else's were newer.
     superseded "attributes_superseded"
         => "attributes_superseded_total" "Values left out since somebody else had a newer one.";
     /// Values that were read back and had arrived.
     verified "attributes_verified"
         => "attributes_verified_total" "Values that were read back and had arrived.";
-    /// Values that had not, and were sent again.
+    /// Values that were read back, had not arrived, and were sent again.
     lost "attributes_lost"
         => "attributes_lost_total" "Values that were read back, had not arrived, and were sent again.";
-    /// When Target last accepted one, in milliseconds since 1970; 0 is never.
+    /// Time of the last update that Target accepted, in milliseconds since 1970; 0 means never.
     last_delivered_at_ms "last_delivered_at_ms";
-    /// Requests that may be made before they are settled: after a crash they count as made.
+    /// Requests reserved ahead of being made: after a crash they count as made.
     quota_reserved "quota_reserved";
-    /// The quota's clock when it was last written down, in milliseconds; 0 is never.
+    /// The quota's clock when it was last saved, in milliseconds since 1970; 0 means never.
     quota_clock_ms "quota_clock_ms";
-    /// The system's wall clock at that moment.
+    /// The system's wall clock at that moment, in milliseconds since 1970.
     quota_wall_ms "quota_wall_ms";
-    /// When deliveries began to go to another client code or endpoint, in milliseconds since 1970; 0 is never.
+    /// Time when the client code or the endpoint last changed, in milliseconds since 1970; 0 means never.
     destination_changed_at_ms "destination_changed_at_ms";
-    /// Profiles that Target has, and that were purged for room.
+    /// Profiles that Target has and that were purged for room.
     profiles_purged "profiles_purged";
-    /// When the oldest event was recorded of those whose ids are all known, in milliseconds since 1970; 0 is from the start.
+    /// Time when the oldest event was recorded from which on all ids are known, in milliseconds since 1970; 0 if all
+    /// are.
     ids_known_since_ms "ids_known_since_ms";
 }
 
 impl Totals {
-    /// The quota's clock, when the system's says `wall`.
+    /// Returns the quota's clock when the system's shows `wall`.
     #[must_use]
     pub fn quota_time(&self, wall: Timestamp) -> QuotaTime {
         match self.quota_clock_ms {
@@ -111,7 +112,7 @@ impl Totals {
         Ok(totals)
     }
 
-    /// Writes what differs from `before`.
+    /// Saves the totals that differ from `before`.
     pub(super) fn save(mut self, mut before: Self, connection: &Connection) -> rusqlite::Result<()> {
         for ((name, value), (_, old)) in self.named().into_iter().zip(before.named()) {
             if value != old {
@@ -126,7 +127,7 @@ impl Totals {
     }
 }
 
-/// Counts of what is pending. Of a running [`super::Store`] it is the change since it was opened.
+/// Pending profiles and attributes. For a running [`super::Store`] this is the change since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pending {
     /// Profiles with a pending attribute.
@@ -136,7 +137,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Counts what is pending. It reads every attribute.
+    /// Counts what is pending; reads every attribute.
     pub(super) fn count(connection: &Connection) -> rusqlite::Result<Self> {
         let sql = concat!(
             "SELECT (SELECT count(*) FROM profile WHERE pending_seq IS NOT NULL),
@@ -147,27 +148,27 @@ impl Pending {
         connection.query_row(sql, [], |row| Ok(Self { profiles: row.get(0)?, attributes: row.get(1)? }))
     }
 
-    /// Both sums.
+    /// Returns the sums of both.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self { profiles: self.profiles + other.profiles, attributes: self.attributes + other.attributes }
     }
 }
 
-/// All numbers of a store after a commit.
+/// All numbers of a store, as of a commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Events with their changes in the store.
+    /// Events journalled with their changes.
     pub recorded: i64,
-    /// Totals that are stored.
+    /// Stored totals.
     pub totals: Totals,
-    /// Change of what is pending since the store was opened.
+    /// Change of the pending amounts since the store was opened.
     pub pending_change: Pending,
-    /// When the newest event was recorded.
+    /// Time when the newest event was recorded.
     pub recorded_at: Option<Timestamp>,
 }
 
-/// Numbers that are kept in memory beside the file. They change with what a transaction writes.
+/// Numbers kept in memory beside the file. They change with what a transaction writes.
 #[derive(Clone)]
 pub(super) struct Numbers {
     pub(super) last_seq: i64,
@@ -179,15 +180,15 @@ pub(super) struct Numbers {
     pub(super) fingerprint_key: FingerprintKey,
     /// Uses of the quotas in this transaction.
     pub(super) uses: Uses,
-    /// Profiles that were pending when the store was opened, once they are counted.
+    /// Profiles that were pending when the store was opened, once counted.
     pub(super) pending_at_start: Option<i64>,
-    /// Newest time that was handed in.
+    /// Newest time given by a caller.
     pub(super) now: Timestamp,
-    /// Minute that the history last has.
+    /// Last minute in the history.
     pub(super) history_minute: i64,
 }
 
-/// Uses of quotas: by minute, their number.
+/// Uses of quotas, by minute.
 #[derive(Clone, Default)]
 pub(super) struct Uses {
     pub(super) updates: BTreeMap<i64, i64>,

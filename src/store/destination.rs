@@ -1,8 +1,8 @@
-//! Whose deliveries a store notes: the client code and the endpoint that they went to, and the device that made them.
+//! The destination of the deliveries recorded in a store: client code and endpoint, and the device that made them.
 //!
-//! With another client code or endpoint they are void, and everything that is held is pending again. Under another
-//! device's name the attributes that carry the old name are not sent any more. A store that has no note yet goes on as
-//! it is: it was written by a program that kept none.
+//! With another client code or endpoint the deliveries are void, and everything in the store is pending again. With
+//! another device name the attributes that carry the old name are no longer sent. A store without a recorded
+//! destination stays as it is: an older program wrote it.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -16,14 +16,14 @@ use crate::core::forwarding::existence::Existence;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
-/// Where deliveries go, and from whom.
+/// The destination and the sender of deliveries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// Target's name for the client.
+    /// Target's client code.
     pub client_code: String,
-    /// Scheme and host.
+    /// Scheme and host of the endpoint.
     pub endpoint: String,
-    /// This device's name, which its own attributes carry in theirs.
+    /// This device's name, which is part of the names of its own attributes.
     pub device_id: String,
 }
 
@@ -33,27 +33,27 @@ impl Destination {
     }
 }
 
-/// Changes that a new destination made.
+/// Changes caused by a new destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Adopted {
-    /// All that is pending now, where what was delivered went elsewhere; none where it is still right.
+    /// Everything pending now, if earlier deliveries went elsewhere; `None` if they are still valid.
     pub voided: Option<Pending>,
-    /// Attributes that carry another device's name, and are not sent any more; none where the name is the same.
+    /// Number of attributes that carry another device's name and are no longer sent; `None` if the name is unchanged.
     pub withheld: Option<usize>,
 }
 
-/// In SQL, whether an attribute of a device's own carries the name `?1`, which was `?2` before. Where the new name is a
-/// part of the old one (`till-1` of `till-10`), an attribute that holds the old one is the old one's.
+/// SQL condition: an attribute of the device's own carries the name `?1`; the name before was `?2`. If the new name is
+/// part of the old one (`till-1` of `till-10`), an attribute with the old name does not count.
 const IS_OURS: &str = "(instr(name, ?1) > 0 AND NOT (instr(?2, ?1) > 0 AND instr(name, ?2) > 0))";
 
-/// Everything that is known of what Target has. What Target refused may suit another one; an empty value suits nobody,
-/// and what is another device's stays so.
+/// Statements that delete everything known about Target's data. What Target refused may be accepted elsewhere; an empty
+/// value is never accepted, and another device's attributes remain withheld.
 const VOID: [&str; 6] = [
     "DELETE FROM reading",
     "DELETE FROM sends",
     "DELETE FROM batch_row",
     "DELETE FROM verification",
-    // What they held is pending again.
+    // The values in batches are pending again.
     "DELETE FROM rejected WHERE profile_id IS NOT NULL",
     "UPDATE attribute SET delivered_version = 0, delivered_value = NULL, delivered_at_ms = NULL, route = NULL,
          batched_version = 0, batched_value = NULL,
@@ -64,7 +64,7 @@ const VOID: [&str; 6] = [
      WHERE delivered_version > 0 OR refused_version > 0 OR route IS NOT NULL OR batched_version > 0",
 ];
 
-/// Profiles of which nothing is known, and all of whose attributes are pending but those that nobody shall have.
+/// Resets profiles to unknown, with all attributes pending except those that are never sent.
 const VOID_PROFILES: &str = concat!(
     "UPDATE profile SET existence = ?1, existence_at_ms = NULL, missing_since_ms = NULL, look_at_ms = NULL,
          batch_id = NULL, batch_failures = 0,
@@ -75,17 +75,17 @@ const VOID_PROFILES: &str = concat!(
     ")"
 );
 
-/// Uses of a client's quotas: they say nothing of another client's.
+/// Deletes the uses of a client code's quotas, which say nothing about another's.
 const VOID_QUOTAS: [&str; 2] = ["DELETE FROM quota", "DELETE FROM read_quota"];
 
-/// Batches that are not on their way yet may hold attributes of the old name, so that they are made again. Whether one
-/// that was being submitted arrived is not known: its profiles are read back.
+/// Empties batches that have not been sent and may contain attributes with the old name; they are filled again. Whether
+/// a batch that was being submitted arrived is unknown, so its profiles are read back.
 const EMPTY_BATCHES: [&str; 2] = [
     "DELETE FROM batch_row WHERE batch_id IN (SELECT id FROM batch WHERE state < ?1)",
     "UPDATE profile SET batch_id = NULL WHERE batch_id IN (SELECT id FROM batch WHERE state < ?1)",
 ];
 
-/// As [`super::profiles::refresh_pending`], for all profiles that have attributes of a device's own.
+/// Does what [`super::profiles::refresh_pending`] does, for all profiles with attributes of a device's own.
 const REFRESH_OWN: &str = concat!(
     "UPDATE profile SET (pending_seq, pending_since_ms) = (
          SELECT min(version), changed_at_ms FROM attribute
@@ -96,7 +96,8 @@ const REFRESH_OWN: &str = concat!(
 );
 
 impl Transaction<'_> {
-    /// Notes where deliveries go from now on, within a transaction, and what that makes void. Nothing may be in flight.
+    /// Records the destination of future deliveries, within a transaction, and makes void what it invalidates. Nothing
+    /// may be in flight.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -108,7 +109,7 @@ impl Transaction<'_> {
         let adopted = match before {
             None => Adopted::default(),
             Some(before) => {
-                // The outbox takes more room than before. A store that is nearly full must not stop the agent for that.
+                // The outbox takes more room than before. That must not stop an agent whose store is nearly full.
                 self.lift_bounds()?;
                 let adopted = self.adopt(&before, destination, at).map_err(StoreError::write);
                 self.set_bounds()?;
@@ -136,7 +137,7 @@ impl Transaction<'_> {
         Ok(adopted)
     }
 
-    /// Refuses what carries another device's name, and releases what was refused for carrying this one's.
+    /// Refuses attributes that carry another device's name, and releases those refused for carrying this one's.
     fn withhold(&self, before: &str, now: &str, at: Timestamp) -> rusqlite::Result<usize> {
         let label = Reason::OtherDevice.label();
         let run = |sql: &str| self.connection.execute(sql, (now, before, label));
@@ -166,7 +167,7 @@ impl Transaction<'_> {
         self.connection.execute(VOID_PROFILES, [Existence::Unknown.stored()])?;
         self.numbers.uses.clear();
         self.give_up_batches(BatchState::Complete)?;
-        // Their rows count in the old client's day.
+        // Their rows count towards the old client code's day.
         self.connection.execute("UPDATE batch SET submitted_at_ms = NULL", [])?;
         let totals = &mut self.numbers.totals;
         totals.quota_reserved = 0;
@@ -174,7 +175,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Gives up the batches that have not reached that state.
+    /// Gives up the batches that have not reached a state.
     fn give_up_batches(&self, reached: BatchState) -> rusqlite::Result<()> {
         self.connection
             .execute(
@@ -188,7 +189,7 @@ impl Transaction<'_> {
 }
 
 impl Store {
-    /// Returns whether that is where deliveries go.
+    /// Returns true if deliveries go to that client code and endpoint.
     ///
     /// # Errors
     /// [`StoreError::Read`].

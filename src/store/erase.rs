@@ -1,5 +1,5 @@
-//! Erasing what the store holds of one identity. With `secure_delete` nothing stays in the pages; [`checkpoint`] empties
-//! the log.
+//! Erasing everything in the store about one identity. With `secure_delete` nothing stays in the pages; [`checkpoint`]
+//! empties the log.
 
 use rusqlite::Connection;
 
@@ -10,12 +10,12 @@ use super::{StoreError, profiles, schema};
 use crate::core::identity::Identity;
 use crate::core::timestamp::Timestamp;
 
-/// Counts of what was erased of a profile.
+/// Counts of what was erased for one profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ErasedProfile {
     /// Attributes.
     pub attributes: usize,
-    /// Attributes among them that were pending.
+    /// Pending attributes among them.
     pub pending: usize,
     /// Rejected updates.
     pub rejected: usize,
@@ -23,17 +23,17 @@ pub struct ErasedProfile {
 
 /// One event of the journal.
 pub struct JournalRow {
-    /// Its number.
+    /// Number in the journal.
     pub seq: i64,
-    /// Its time as taken.
+    /// Time of the event as recorded.
     pub time: Timestamp,
-    /// CloudEvents JSON: personal data.
+    /// CloudEvents JSON; personal data.
     pub json: String,
-    /// True where it changed the profile that was asked for.
+    /// True if it changed the profile in question.
     pub is_of_profile: bool,
 }
 
-/// Up to `limit` events after the number `after`; erased ones are passed over.
+/// Returns up to `limit` events after the number `after`, skipping erased ones.
 pub(super) fn journal_part(
     connection: &Connection,
     after: i64,
@@ -58,7 +58,8 @@ pub(super) fn journal_part(
 }
 
 impl Transaction<'_> {
-    /// Erases a profile, its attributes and its rejected updates, within a transaction. None when there is none.
+    /// Erases a profile, its attributes and its rejected updates, within a transaction. `None` if there is no such
+    /// profile.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -77,7 +78,7 @@ impl Transaction<'_> {
         };
         run("DELETE FROM reading WHERE profile_id = ?1")?;
         run("DELETE FROM sends WHERE profile_id = ?1")?;
-        // By its key: there are few batches, and many rows in each.
+        // Searched by key: there are few batches, with many rows each.
         run("DELETE FROM batch_row WHERE batch_id IN (SELECT id FROM batch) AND profile_id = ?1")?;
         run("DELETE FROM verification WHERE profile_id = ?1")?;
         run("DELETE FROM profile WHERE id = ?1")?;
@@ -87,8 +88,8 @@ impl Transaction<'_> {
         Ok(Some(erased))
     }
 
-    /// Empties events, within a transaction, and gives how many of them were kept as rejected. Their keys stay, so that
-    /// they are not recorded again.
+    /// Empties events, within a transaction, and returns how many of them were kept as rejected. Their keys stay, so
+    /// that they are not recorded again.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.

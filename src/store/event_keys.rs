@@ -1,4 +1,4 @@
-//! The keys of events within a transaction: found, remembered, and forgotten.
+//! The keys of events within a transaction: finding, adding and forgetting them.
 
 use super::StoreError;
 use super::fingerprint::{Fingerprint, FingerprintKey};
@@ -6,7 +6,7 @@ use super::keys::{self, Generations, Key, KeyFilter};
 use super::transaction::Transaction;
 
 impl Transaction<'_> {
-    /// Returns the numbers and fingerprints of events with that key, the newest generation first.
+    /// Returns the numbers and fingerprints of events with a key, the newest generation first.
     pub(super) fn find_key(&self, key: Key) -> rusqlite::Result<Vec<(i64, Option<i64>)>> {
         let Generations { oldest, newest } = self.numbers.generations;
         let mut found = Vec::new();
@@ -24,7 +24,8 @@ impl Transaction<'_> {
         Ok(found)
     }
 
-    /// Remembers the key of a new event, and what it says. A rollback leaves it in a filter, which then says "perhaps" once too often.
+    /// Adds the key and the fingerprint of a new event. A rollback leaves the key in a filter, which then says
+    /// "perhaps" once too often.
     pub(super) fn insert_key(&mut self, key: Key, seq: i64, fingerprint: Option<Fingerprint>) -> rusqlite::Result<()> {
         let generation = keys::generation(seq);
         if keys::is_first(seq) {
@@ -37,8 +38,8 @@ impl Transaction<'_> {
             .map(|_| ())
     }
 
-    /// Forgets up to `limit` keys of the oldest generation, if all its events are older than `seq`. False if there are
-    /// none.
+    /// Forgets up to `limit` keys of the oldest generation, if all its events are older than `seq`. Returns false if
+    /// there are none.
     pub(super) fn forget_keys(&mut self, seq: i64, limit: i64) -> rusqlite::Result<bool> {
         let Generations { oldest, newest } = self.numbers.generations;
         if oldest >= keys::generation(seq) {
@@ -62,7 +63,8 @@ impl Transaction<'_> {
         Ok(true)
     }
 
-    /// A time by which all events before that number were recorded, in milliseconds since 1970; the earliest that the store knows.
+    /// Returns the earliest known time by which all events before number `seq` were recorded, in milliseconds since
+    /// 1970.
     fn recorded_before(&self, seq: i64) -> rusqlite::Result<i64> {
         self.connection
             .prepare_cached(
@@ -74,7 +76,7 @@ impl Transaction<'_> {
             .query_row([seq], |row| row.get(0))
     }
 
-    /// Has the fingerprints of all events until now say nothing any more, within a transaction.
+    /// Makes the fingerprints of all events so far meaningless, within a transaction.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -84,7 +86,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Uses a filter over keys that were recorded before this store was opened.
+    /// Adds a filter over keys that were recorded before this store was opened.
     pub fn adopt_key_filter(&mut self, filter: KeyFilter) {
         self.store.filters.adopt(filter);
     }

@@ -1,4 +1,4 @@
-//! Filling a batch with profiles, and what is noted of it on its way to its end.
+//! Filling batches with profiles, and recording the state of a batch.
 
 use rusqlite::OptionalExtension;
 
@@ -11,7 +11,7 @@ use crate::core::identity::IdentityKind;
 use crate::core::timestamp::Timestamp;
 
 impl Transaction<'_> {
-    /// Begins a batch, within a transaction, and gives its number.
+    /// Starts a batch, within a transaction, and returns its number.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -26,8 +26,8 @@ impl Transaction<'_> {
         begin().map_err(StoreError::write)
     }
 
-    /// Puts profiles in a batch, within a transaction, and gives how many are in: not those that were erased meanwhile, or have
-    /// nothing to send any more.
+    /// Adds profiles to a batch, within a transaction, and returns how many were added. Profiles that were erased
+    /// meanwhile, or have nothing to send any more, are left out.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -42,7 +42,7 @@ impl Transaction<'_> {
         for entry in entries {
             filled += usize::from(self.fill(batch_id, entry, at).map_err(StoreError::write)?);
         }
-        // One row alone goes in wherever it fits: what waits in a store that is fuller than it may be is delivered too.
+        // A single row may always be added: so updates in a store over its bound are delivered too.
         if entries.len() > 1 || self.has_rows_beside(entries.len())? {
             self.check_room_for_rows()?;
         }
@@ -53,7 +53,7 @@ impl Transaction<'_> {
         Ok(filled)
     }
 
-    /// Returns whether batches hold more rows than so many.
+    /// Returns true if batches have more than `count` rows.
     fn has_rows_beside(&self, count: usize) -> Result<bool, StoreError> {
         let limit = i64::try_from(count).unwrap_or(i64::MAX).saturating_add(1);
         let rows: i64 = self
@@ -113,7 +113,8 @@ impl Transaction<'_> {
         Ok(true)
     }
 
-    /// Notes that a batch is about to be sent, within a transaction; `at` is on the quota's clock, `sent_at` on Target's.
+    /// Records that a batch is about to be sent, within a transaction. `at` is on the quota's clock, `sent_at` on
+    /// Target's.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -130,7 +131,7 @@ impl Transaction<'_> {
         )
     }
 
-    /// Notes that a batch was not taken, within a transaction.
+    /// Records that a batch was not accepted, within a transaction.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -139,7 +140,8 @@ impl Transaction<'_> {
         self.set_batch(sql, (batch_id, BatchState::Filling.stored()))
     }
 
-    /// Notes under which name Target took a batch, and with how many rows, within a transaction; `at` is on the quota's clock.
+    /// Records Target's id for a batch that it accepted, and the number of rows, within a transaction. `at` is on the
+    /// quota's clock.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -164,8 +166,8 @@ impl Transaction<'_> {
         set().map(|_| ()).map_err(StoreError::write)
     }
 
-    /// Notes that a batch is at its end, within a transaction, and forgets those that ended before `keep_since`. Both are times
-    /// of the quota's clock.
+    /// Records the end of a batch, within a transaction, and deletes the batches that ended before `keep_since`. Both
+    /// times are on the quota's clock.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -176,7 +178,7 @@ impl Transaction<'_> {
         at: Timestamp,
         keep_since: Timestamp,
     ) -> Result<(), StoreError> {
-        // A profile that points to a batch that is gone would never be claimed again.
+        // A profile that points to a deleted batch would never be claimed again.
         self.set_batch("UPDATE profile SET batch_id = NULL WHERE batch_id = ?1", [batch_id])?;
         self.set_batch(
             "UPDATE batch SET state = ?2, ended_at_ms = ?3 WHERE id = ?1",

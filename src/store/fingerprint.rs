@@ -1,9 +1,9 @@
-//! What two events say: compared in full, or by a fingerprint when the journal no longer holds the first.
+//! Comparison of two events: in full, or by a fingerprint if the journal no longer has the first.
 //!
-//! A field that is missing or new makes another event. But mappings may keep other fields of the same event by now: so values are
-//! compared where the same fields are kept of both. Of a field that is hidden or left out the store has no hash of what it
-//! holds; that it was there is known. The key of fingerprints is random, and is replaced when a person is forgotten: nobody can
-//! find out by trying what an event said that was purged before.
+//! A field that is missing or new makes a different event. But mappings may keep other fields of the same event by now,
+//! so values are compared only if the same fields are kept of both. The store has no hash of the value of a field that
+//! is hidden or left out, only the fact that the field was there. The key of fingerprints is random and is replaced
+//! when a person is forgotten, so that nobody can find the content of a purged event by guessing.
 
 use std::hash::Hasher;
 
@@ -19,10 +19,11 @@ const CAME_BITS: u32 = 16;
 const KEPT_BITS: u32 = 12;
 const VALUES_BITS: u32 = 20;
 
-/// What an event says, in the 48 bits that SQLite stores in six bytes: the parts of its digest, each hashed with the key.
+/// The content of an event in the 48 bits that SQLite stores in six bytes: the parts of its digest, each hashed with
+/// the key.
 ///
-/// Limits: of events with other fields, one of 65,536 is taken for the same, and of those with other values one of a
-/// million; of events that are the same and of which other fields are kept by now, one of 4,096 is taken for another.
+/// Limits: of events with other fields, one in 65,536 counts as the same, and of those with other values one in a
+/// million; of equal events whose kept fields have changed, one in 4,096 counts as different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fingerprint(i64);
 
@@ -30,17 +31,17 @@ pub(super) struct Fingerprint(i64);
 #[derive(Clone, Copy)]
 pub(super) struct FingerprintKey {
     key: [u8; 16],
-    /// First event whose fingerprint was made with it.
+    /// First event whose fingerprint was made with this key.
     since_seq: i64,
 }
 
 impl Fingerprint {
-    /// Returns whether its event and that of another had other fields, or another type, for certain.
+    /// Returns true if the two events certainly have different fields, or different types.
     fn has_other_fields(self, other: Self) -> bool {
         self.part(CAME_BITS, KEPT_BITS + VALUES_BITS) != other.part(CAME_BITS, KEPT_BITS + VALUES_BITS)
     }
 
-    /// Returns whether the same fields are kept of both events, and hold something else for certain.
+    /// Returns true if the same fields are kept of both events and certainly have different values.
     fn has_other_values(self, other: Self) -> bool {
         let are_comparable = self.part(KEPT_BITS, VALUES_BITS) == other.part(KEPT_BITS, VALUES_BITS);
         are_comparable && self.part(VALUES_BITS, 0) != other.part(VALUES_BITS, 0)
@@ -57,7 +58,7 @@ impl Fingerprint {
 }
 
 impl FingerprintKey {
-    /// The key of one who only reads: it tells nothing apart.
+    /// Key of a connection that only reads: it can compare nothing.
     pub(super) const UNKNOWN: Self = Self { key: [0; 16], since_seq: i64::MAX };
 
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
@@ -70,14 +71,14 @@ impl FingerprintKey {
         })
     }
 
-    /// Another key, for the events from a number on.
+    /// Creates another key, for events from number `since_seq` on.
     pub(super) fn replace(connection: &Connection, since_seq: i64) -> rusqlite::Result<Self> {
         let replace = "UPDATE fingerprint_key SET key = seal(hex(randomblob(16)), 'fingerprint_key'), since_seq = ?1";
         connection.execute(replace, [since_seq])?;
         Self::load(connection)
     }
 
-    /// Returns the fingerprint of an event with that digest.
+    /// Returns the fingerprint of an event with a digest.
     pub(super) fn of(&self, digest: ContentDigest) -> Fingerprint {
         let part = |number: u8, hash: u64, bits: u32| {
             let mut hasher = SipHasher24::new_with_key(&self.key);
@@ -88,25 +89,25 @@ impl FingerprintKey {
         let ContentDigest { came, kept, values } = digest;
         let fields = part(0, came, CAME_BITS) << KEPT_BITS | part(1, kept, KEPT_BITS);
         let parts = fields << VALUES_BITS | part(2, values, VALUES_BITS);
-        // The sign is taken from the highest of the 48 bits, so that SQLite needs no more bytes.
+        // The sign comes from the highest of the 48 bits, so that SQLite needs no more bytes.
         Fingerprint((parts << 16).cast_signed() >> 16)
     }
 
-    /// Returns the fingerprint of an event that was stored under a number, and is stored again as that digest says; none where the
-    /// first was made with another key.
+    /// Returns the fingerprint of an event that was stored under number `seq` and is now stored again with `digest`;
+    /// `None` if the first one was made with another key.
     pub(super) fn again(&self, seq: i64, stored: Option<i64>, digest: ContentDigest) -> Option<Fingerprint> {
         const BELOW: i64 = (1 << (KEPT_BITS + VALUES_BITS)) - 1;
         let (stored, again) = self.both(seq, stored, Some(digest))?;
         Some(Fingerprint((stored.0 & !BELOW) | (again.0 & BELOW)))
     }
 
-    /// Returns whether an event differs for certain from the one with that number and stored fingerprint.
+    /// Returns true if an event certainly differs from the one with that number and stored fingerprint.
     pub(super) fn tells_apart(&self, seq: i64, stored: Option<i64>, digest: Option<ContentDigest>) -> bool {
         self.both(seq, stored, digest)
             .is_some_and(|(stored, event)| stored.has_other_fields(event) || stored.has_other_values(event))
     }
 
-    /// Returns whether an event had other fields, for certain, than the one with that number and stored fingerprint.
+    /// Returns true if an event certainly has other fields than the one with that number and stored fingerprint.
     pub(super) fn tells_fields_apart(&self, seq: i64, stored: Option<i64>, digest: Option<ContentDigest>) -> bool {
         self.both(seq, stored, digest).is_some_and(|(stored, event)| stored.has_other_fields(event))
     }
@@ -117,8 +118,8 @@ impl FingerprintKey {
     }
 }
 
-/// Returns whether what is kept of two events says the same: in all, or in all that both hold, where other fields are kept of
-/// one. What cannot be read is not said to differ.
+/// Returns true if the kept parts of two events are equal: completely or, if different fields are kept, in all fields
+/// that both have. Unreadable parts count as equal.
 pub(super) fn says_the_same(held: &str, json: &str) -> bool {
     match (ContentDigest::of(held, held), ContentDigest::of(json, json)) {
         (Some(held), Some(json)) if held.kept == json.kept => held.values == json.values,
@@ -126,7 +127,7 @@ pub(super) fn says_the_same(held: &str, json: &str) -> bool {
     }
 }
 
-/// What an event says, with the hashes of what it hides as members by their labels.
+/// Returns the content of an event, with the hashes of hidden fields as members by their labels.
 fn said(json: &str) -> Option<Value> {
     let mut event: Value = serde_json::from_str(json).ok()?;
     if let Some(hashes) = event.get_mut(HASHES_MEMBER)
@@ -152,7 +153,7 @@ mod tests {
 
     const KEY: FingerprintKey = FingerprintKey { key: *b"0123456789abcdef", since_seq: 1 };
 
-    /// Whether the fingerprints of two events tell them apart, each with its members as it came, and with those that are kept.
+    /// Checks whether two fingerprints differ; each event is given as received and as kept.
     fn check_kept((one, one_kept): (&str, &str), (other, other_kept): (&str, &str), differ: bool) {
         let event = |members: &str| format!("{{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/t\",{members}}}");
         let digest = |came: &str, kept: &str| ContentDigest::of(&event(came), &event(kept));

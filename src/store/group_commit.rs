@@ -1,8 +1,8 @@
-//! The writer's thread: it owns the [`Store`], and commits in groups.
+//! The writer's thread: it owns the [`Store`] and commits in groups.
 //!
-//! Whatever waits when a commit ends is the next transaction. Alone, an event is committed at once. After a group, the
-//! writer waits for its clients to come back, for a small part of what a commit costs: else, on a slow flash card, each
-//! half of the clients would wait for the commit of the other half.
+//! All jobs that wait when a commit ends become the next transaction; a single event is committed at once. After a
+//! group, the writer waits for its clients to return, for a small part of the duration of a commit: otherwise, on a
+//! slow flash card, each half of the clients would wait for the commit of the other half.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,17 +16,17 @@ use super::opening::Store;
 use super::room::Room;
 use crate::device::metrics::Metrics;
 
-/// Time and events after which the room that is left is looked at again, while events come: whichever is first.
+/// Longest time between two checks of the free room while events arrive; [`ROOM_EVENTS`] may come first.
 const ROOM_TIME: Duration = Duration::from_secs(1);
 const ROOM_EVENTS: usize = 64;
 
-/// News of the writer for those who hold a handle to it.
+/// The writer's notices to those who have a handle to it.
 pub(super) struct Told {
     pub(super) counters: Arc<Mutex<Counters>>,
     pub(super) outbox_changed: Arc<Notify>,
     pub(super) room: watch::Sender<Room>,
     pub(super) damaged: watch::Sender<bool>,
-    /// Why the last write failed.
+    /// Reason why the last write failed.
     pub(super) failure: Arc<watch::Sender<Option<String>>>,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct GroupCommit {
     queue: Queue,
     told: Told,
     room_looked_at: Option<Instant>,
-    /// Events since then.
+    /// Events since the last check of the room.
     room_events: usize,
 }
 
@@ -46,7 +46,7 @@ impl GroupCommit {
         Self { store, metrics, queue, told, room_looked_at: None, room_events: 0 }
     }
 
-    /// Runs until the last handle is dropped, and all is committed.
+    /// Runs until the last handle is dropped and everything is committed.
     pub(super) fn run(mut self) {
         while let Some(first) = self.queue.first() {
             match first {
@@ -69,7 +69,7 @@ impl GroupCommit {
         note.tell(noted);
     }
 
-    /// Looks whether there is room, from time to time, and before each group as long as there is too little.
+    /// Checks the free room from time to time, and before each group as long as there is too little.
     fn look_for_room(&mut self) {
         let is_due = self.room_looked_at.is_none_or(|at| at.elapsed() >= ROOM_TIME)
             || self.room_events >= ROOM_EVENTS
@@ -83,7 +83,7 @@ impl GroupCommit {
         }
     }
 
-    /// One transaction: the first job, and all that wait or come back in time.
+    /// Runs one transaction: the first job, and all that wait or arrive in time.
     fn group(&mut self, first: Job) {
         self.look_for_room();
         let room = *self.told.room.borrow();
@@ -95,7 +95,7 @@ impl GroupCommit {
         self.finish(group, result, begun.elapsed());
     }
 
-    /// Fills a group and commits it. Gives when the commit began.
+    /// Fills a group and commits it. Returns the time when the commit began.
     fn fill(&mut self, group: &mut Group, first: Job, room: Room) -> Result<Instant, StoreError> {
         let gather_until = self.queue.gather_until();
         let mut next = Some(first);
@@ -108,7 +108,8 @@ impl GroupCommit {
         };
         while let Some(job) = next.take() {
             if let Some(mut job) = refuse(job, room) {
-                // The first needs no savepoint: with it the transaction fails, in which nothing else was done.
+                // The first job needs no savepoint: if it fails, so does the transaction, in which nothing else was
+                // done.
                 let is_first = group.jobs.is_empty();
                 let applied = if is_first {
                     job.apply(&mut transaction)
@@ -163,10 +164,10 @@ impl GroupCommit {
         }
     }
 
-    /// Draws from an error what is to be known beyond those who wait.
+    /// Notes the consequences of an error beyond the jobs that wait.
     fn failed(&self, error: &StoreError) {
         if let StoreError::Full(full) = error {
-            // What is left is too little for these; it is looked at again before the next.
+            // The room left is too little for these jobs; it is checked again before the next.
             self.told.room.send_replace(Room::Full(*full));
         }
         if error.is_corruption() {
@@ -174,7 +175,7 @@ impl GroupCommit {
         }
     }
 
-    /// Shows the numbers as of the last commit. Gives whether they have changed.
+    /// Publishes the numbers as of the last commit. Returns true if they have changed.
     fn publish(&self) -> bool {
         let counters = self.store.counters();
         let mut shown = self.told.counters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -182,7 +183,7 @@ impl GroupCommit {
     }
 }
 
-/// Answers a client at once when there is no room for its events.
+/// Answers a client at once if there is no room for its events.
 fn refuse(job: Job, room: Room) -> Option<Job> {
     match room {
         Room::Full(full) if job.is_client() => {

@@ -1,5 +1,5 @@
-//! The first 100 bytes of a store's file, where they are damaged: what SQLite must know of the file before it reads anything, and
-//! all of it is known of our own files, or is found by other ways.
+//! The first 100 bytes of a damaged store file. SQLite needs them before it can read anything, and all their content is
+//! known for our own files or can be found otherwise.
 //!
 //! Source: "Database File Format", sqlite.org/fileformat2.html, 1.3.
 
@@ -12,14 +12,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::schema::{PAGE_BYTES, VERSION};
 
-/// Bytes of the header; the first page's tree follows.
+/// Size of the header; the first page's tree follows it. Units: bytes.
 const HEADER_BYTES: usize = 100;
 
-/// Kinds of a page that is in a tree: inner and outer ones, of an index and a table.
+/// Kinds of page in a tree: interior and leaf pages of indexes and tables.
 const PAGE_KINDS: [u8; 4] = [2, 5, 10, 13];
 
-/// Writes a header that SQLite does not take again, where all that follows is as a store's file has it; leaves every other
-/// file as it is. The list of free pages is lost with it: such a file is for reading.
+/// Replaces a header that SQLite rejects, if everything after it looks like a store file; leaves any other file as it
+/// is. The list of free pages is lost, so the file is good only for reading.
 ///
 /// # Errors
 /// The system's.
@@ -45,19 +45,19 @@ pub(super) fn restore(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Returns whether an error means that the file is damaged.
+/// Returns true if an error means that the file is damaged.
 pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-/// Writes the header, and returns once it is on the disk.
+/// Writes the header and syncs it to the disk.
 fn write(file: &mut File, header: &[u8]) -> io::Result<()> {
     file.seek(SeekFrom::Start(0))?;
     file.write_all(header)?;
     file.sync_all()
 }
 
-/// Returns whether SQLite reads the first page, and finds our tables in it.
+/// Returns true if SQLite can read the first page and finds our tables in it.
 fn is_store(path: &Path) -> rusqlite::Result<bool> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -65,16 +65,16 @@ fn is_store(path: &Path) -> rusqlite::Result<bool> {
     connection.query_row(sql, [], |row| row.get(0)).map(|tables: i64| tables == 3)
 }
 
-/// The header of a store's file. What is not set is 0, also the size, which then counts as unknown and is the file's.
+/// Returns the header of a store file. The rest is 0, including the size, which then counts as unknown.
 fn header() -> [u8; HEADER_BYTES] {
     let mut header = [0; HEADER_BYTES];
     let mut set = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
     set(0, b"SQLite format 3\0");
     let page = u16::try_from(PAGE_BYTES).expect("a page has at most 32 KiB");
     set(16, &page.to_be_bytes());
-    // Written and read with a log; no bytes of a page are reserved; the fractions that the format prescribes.
+    // Read and write versions for a log; no reserved bytes per page; the fractions that the format prescribes.
     set(18, &[2, 2, 0, 64, 32, 32]);
-    // The format of tables, and UTF-8.
+    // The schema format, and UTF-8.
     set(44, &4_u32.to_be_bytes());
     set(56, &1_u32.to_be_bytes());
     set(60, &u32::try_from(VERSION).expect("a version is small").to_be_bytes());
@@ -94,7 +94,7 @@ mod tests {
         let found = std::fs::read(&path).expect("its file");
         let expected = header();
         for (at, byte) in expected.iter().enumerate() {
-            // Counters, sizes and the list of free pages, and which SQLite wrote.
+            // Counters, sizes, the list of free pages, and the version of SQLite that wrote the file.
             let changes = (24..44).contains(&at) || (92..100).contains(&at);
             assert!(changes || found[at] == *byte, "byte {at}: {} and {byte}", found[at]);
         }

@@ -1,4 +1,4 @@
-//! How the numbers stood over the last day. It is written down with whatever is committed, and costs nothing while nothing happens.
+//! The numbers over the last day. They are saved with whatever is committed, and cost nothing while nothing happens.
 
 use rusqlite::Connection;
 
@@ -7,28 +7,28 @@ use super::transaction::Transaction;
 use crate::core::forwarding::quota::Quota;
 use crate::core::timestamp::Timestamp;
 
-/// Numbers as they stood at a time.
+/// The numbers at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// When: the beginning of a minute.
+    /// Start of the minute.
     pub at: Timestamp,
-    /// Events that were recorded since the store was made.
+    /// Events recorded since the store was created.
     pub recorded: i64,
-    /// Updates that were delivered since the store was made.
+    /// Updates delivered since the store was created.
     pub delivered: i64,
-    /// Profiles that were pending, if they were counted.
+    /// Pending profiles, if they were counted.
     pub pending: Option<i64>,
 }
 
 impl Transaction<'_> {
-    /// Writes down how the numbers stand, when a new minute has begun.
+    /// Saves the present numbers if a new minute has begun.
     pub(super) fn save_history(&mut self) -> rusqlite::Result<()> {
         let minute = Quota::minute(self.numbers.now);
         if minute <= self.numbers.history_minute {
             return Ok(());
         }
         if self.numbers.history_minute == 0 {
-            // How it stood before.
+            // The numbers before this commit.
             let before = self.committed.counters();
             let at = Quota::minute_begins(minute - 1);
             let moment = Moment { at, recorded: before.recorded, delivered: before.totals.updates, pending: None };
@@ -57,7 +57,7 @@ fn write(transaction: &Transaction<'_>, moment: Moment) -> rusqlite::Result<()> 
         .map(|_| ())
 }
 
-/// Writes down how the numbers stood before the first commit, unless that is known.
+/// Saves the numbers from before the first commit, unless they are known.
 fn write_before(transaction: &Transaction<'_>, moment: Moment) -> rusqlite::Result<()> {
     transaction
         .connection
@@ -68,7 +68,7 @@ fn write_before(transaction: &Transaction<'_>, moment: Moment) -> rusqlite::Resu
         .map(|_| ())
 }
 
-/// Reads the numbers as they stood since then, oldest first.
+/// Reads the numbers since a time, oldest first.
 pub(super) fn read(connection: &Connection, since: Timestamp) -> rusqlite::Result<Vec<Moment>> {
     let mut statement = connection.prepare_cached(
         "SELECT minute, recorded, delivered, pending FROM history WHERE minute >= ?1 ORDER BY minute",

@@ -1,7 +1,7 @@
-//! Jobs of the writer, and in which order they make up its transactions.
+//! The writer's jobs, and the order in which they form transactions.
 //!
-//! Each client has one job at a time. Those with few events go first, and of those with many each group takes one: so that
-//! whoever sends much is served steadily, and nobody waits longer for him than for one of his batches.
+//! Each client has one job at a time. Jobs with few events go first, and each group takes one job with many: so a
+//! client that sends much is served steadily, and nobody waits longer for it than for one of its batches.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -18,13 +18,13 @@ use super::settle::Settlement;
 use super::transaction::Transaction;
 use crate::core::limits::{GROUP_EVENTS_MAX, SMALL_EVENTS_MAX};
 
-/// The part of a commit's duration that clients are waited for, as long as they keep coming.
+/// The time that clients are waited for while they keep coming, as a divisor of a commit's duration.
 const GATHER_PART: u32 = 2;
 
-/// The part of a commit's duration that the next of them is waited for.
+/// The time that the next client is waited for, as a divisor of a commit's duration.
 const GATHER_GAP_PART: u32 = 8;
 
-/// Below this, waiting costs more than it gathers.
+/// Shortest wait; a shorter one would cost more than it gathers.
 const GATHER_GAP_MIN: Duration = Duration::from_micros(100);
 
 /// Time for which the writer stays awake after a commit.
@@ -32,7 +32,7 @@ const AWAKE: Duration = Duration::from_micros(250);
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// One thing to do within a transaction, and who waits for the answer.
+/// A job within a transaction, with the channel for its answer.
 pub(super) enum Job {
     Record {
         recordings: Vec<Recording>,
@@ -45,13 +45,13 @@ pub(super) enum Job {
         reply: Reply<()>,
     },
     Other(Box<dyn Other>),
-    /// A transaction of its own that is not synced: it survives the end of the process, and perhaps not a power cut.
+    /// A separate transaction that is not synced: it survives the end of the process but perhaps not a power cut.
     Note(Box<dyn Other>),
-    /// Somebody who reads found the file damaged.
+    /// A reader found the file damaged.
     Damage,
 }
 
-/// Work of another kind, which needs to know nothing of groups.
+/// Any other work, which does not need to know about groups.
 pub(super) trait Other: Send {
     fn apply(&mut self, transaction: &mut Transaction<'_>) -> Result<(), StoreError>;
     fn tell(self: Box<Self>, result: Result<(), StoreError>);
@@ -80,23 +80,23 @@ impl<T: Send, F: FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send> O
 
     fn tell(self: Box<Self>, result: Result<(), StoreError>) {
         let done = self.done.ok_or(StoreError::Stopped);
-        // One that went away has no use for the answer.
+        // A caller that went away needs no answer.
         drop(self.reply.send(result.and(done)));
     }
 }
 
 impl Job {
-    /// Returns whether somebody waits for the answer, and may come back with more.
+    /// Returns true if a client waits for the answer and may come back with more.
     pub(super) const fn is_client(&self) -> bool {
         matches!(self, Self::Record { .. })
     }
 
-    /// Returns whether others go before it.
+    /// Returns true if small jobs go before it.
     fn is_large(&self) -> bool {
         self.is_client() && self.size() > SMALL_EVENTS_MAX
     }
 
-    /// Events or deliveries.
+    /// Returns the number of events or deliveries.
     fn size(&self) -> usize {
         match self {
             Self::Record { recordings, .. } => recordings.len(),
@@ -121,12 +121,12 @@ impl Job {
         }
     }
 
-    /// Answers who waits. One that went away has no use for the answer, which is then dropped.
+    /// Answers the waiting caller. If it has gone away, the answer is dropped.
     pub(super) fn tell(self, result: Result<(), StoreError>) {
         match self {
             Self::Record { recorded, reply, .. } => drop(reply.send(result.map(|()| recorded))),
             Self::Settle { settlements, reply, .. } => {
-                // Released before the forwarder hears of it, so that it can claim what is still pending.
+                // Released before the forwarder is notified, so that it can claim what is still pending.
                 drop(settlements);
                 drop(reply.send(result));
             }
@@ -139,11 +139,11 @@ impl Job {
 /// The jobs of one transaction.
 #[derive(Default)]
 pub(super) struct Group {
-    /// Jobs, each with why it failed alone, if it did.
+    /// Jobs, each with the reason if it failed alone.
     pub(super) jobs: Vec<(Job, Option<StoreError>)>,
     pub(super) clients: usize,
     pub(super) size: usize,
-    /// The size of the small ones among its jobs.
+    /// Total size of its small jobs.
     small: usize,
 }
 
@@ -155,21 +155,21 @@ impl Group {
         self.jobs.push((job, failed));
     }
 
-    /// Events that were recorded in it.
+    /// Returns the number of events recorded in the group.
     pub(super) fn events(&self) -> usize {
         let recorded = self.jobs.iter().filter(|(job, failed)| job.is_client() && failed.is_none());
         recorded.map(|(job, _)| job.size()).sum()
     }
 }
 
-/// The jobs that wait.
+/// The waiting jobs.
 pub(super) struct Queue {
     waiting: Receiver<Job>,
-    /// Jobs that waited when the last commit ended.
+    /// Jobs that were waiting when the last commit ended.
     queued: VecDeque<Job>,
-    /// Of those that wait, clients with many events.
+    /// Waiting jobs of clients with many events.
     large: VecDeque<Job>,
-    /// Those who wait for events: in `queued`, or answered by the last commit, and perhaps back soon.
+    /// Clients with events: those in `queued`, and those answered by the last commit that may return soon.
     clients: usize,
     last_commit: Duration,
 }
@@ -179,20 +179,21 @@ impl Queue {
         Self { waiting, queued: VecDeque::new(), large: VecDeque::new(), clients: 0, last_commit: Duration::ZERO }
     }
 
-    /// Takes in what came while a group was committed.
+    /// Takes the jobs that arrived during a commit.
     pub(super) fn committed(&mut self, group: &Group, took: Duration) {
         self.last_commit = took;
         self.queued.extend(self.waiting.try_iter());
         self.clients = group.clients + self.large.len() + self.queued.iter().filter(|job| job.is_client()).count();
     }
 
-    /// Returns until when the next group may gather.
+    /// Returns the time until which the next group may gather.
     pub(super) fn gather_until(&self) -> Instant {
         Instant::now() + self.last_commit / GATHER_PART
     }
 
-    /// Returns the job that begins the next transaction; none when the last handle is dropped. After a client that was alone,
-    /// it is looked for without going to sleep for a moment: to fall asleep and be woken costs half as much as its commit.
+    /// Returns the job that begins the next transaction; `None` once the last handle is dropped. After a group of a
+    /// single client, it looks for the client's next job briefly without sleeping: falling asleep and waking up costs
+    /// half as much as its commit.
     pub(super) fn first(&mut self) -> Option<Job> {
         if let Some(job) = self.large.pop_front().or_else(|| self.queued.pop_front()) {
             return Some(job);
@@ -207,13 +208,13 @@ impl Queue {
         }
         let job = self.waiting.recv().ok();
         if begun.elapsed() > self.last_commit {
-            // Those of the last commit are not coming back.
+            // The clients of the last commit are not coming back.
             self.clients = 0;
         }
         job
     }
 
-    /// Returns the next job of a group: of those that wait, or come back in time.
+    /// Returns the next job of a group, from those that wait or arrive in time.
     pub(super) fn next(&mut self, group: &Group, gather_until: Instant, room: Room) -> Option<Job> {
         if group.small < GROUP_EVENTS_MAX
             && let Some(job) = self.next_small()
@@ -235,7 +236,7 @@ impl Queue {
         self.if_together(job, group, room)
     }
 
-    /// Returns the next job that waits and is not large; those that are large are put aside on the way.
+    /// Returns the next waiting job that is not large, setting large ones aside on the way.
     fn next_small(&mut self) -> Option<Job> {
         loop {
             let job = self.queued.pop_front().or_else(|| self.waiting.try_recv().ok())?;
@@ -246,7 +247,7 @@ impl Queue {
         }
     }
 
-    /// Returns the job, if it belongs to the group; else the group ends, and the job begins the next.
+    /// Returns the job if it belongs to the group; otherwise the group ends, and the job begins the next.
     fn if_together(&mut self, job: Job, group: &Group, room: Room) -> Option<Job> {
         if go_together(&job, group, room) {
             return Some(job);
@@ -256,9 +257,9 @@ impl Queue {
     }
 }
 
-/// Returns whether a job goes in one transaction with a group. A note never does. Near the bound events stand apart from what
-/// makes room again, since SQLite takes back all of a transaction that finds no room; and many of one client always do, which
-/// then stand alone.
+/// Returns true if a job can share a transaction with a group. A note never can. Near the bound, events are kept apart
+/// from jobs that free room, since SQLite rolls back a whole transaction that finds no room; and many events of one
+/// client always stand alone there.
 fn go_together(job: &Job, group: &Group, room: Room) -> bool {
     let is_low = room == Room::Low;
     let is_same_kind = job.is_client() == (group.clients > 0);

@@ -1,4 +1,4 @@
-//! Recording: an event is written to the journal, and its changes are coalesced into its profiles, in one transaction.
+//! Recording: writes an event to the journal and coalesces its changes into its profiles, in one transaction.
 
 use rusqlite::OptionalExtension;
 use serde::Deserialize;
@@ -16,31 +16,32 @@ use crate::core::operation::Stamp;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
-/// An event to record, with what the mappings made of it.
+/// An event to record, with its meaning.
 #[derive(Debug)]
 pub struct Recording {
-    /// The event.
+    /// The event itself.
     pub event: Event,
-    /// This device's time, which never runs backwards.
+    /// Time on this device's clock, which never runs backwards.
     pub recorded_at: Timestamp,
-    /// Its changes, or why there are none.
+    /// Changes of the event, or the reason for none.
     pub meaning: Meaning,
-    /// What it says; none where its JSON cannot be read.
+    /// Digest of the content; `None` if its JSON cannot be read.
     pub digest: Option<ContentDigest>,
 }
 
-/// Fate of an event.
+/// The result of recording an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    /// Its number in the journal; of a duplicate, the number of the first; 0 when it is not stored.
+    /// Number in the journal; for a duplicate, the number of the first; 0 if it is not stored.
     pub seq: i64,
-    /// Its fate.
+    /// Status of the event.
     pub status: EventStatus,
-    /// Why it was not recorded as it was meant: why it was rejected, fits no mapping, or differs from what has its id.
+    /// Reason why it was not recorded as intended: rejected, matched by no mapping, or different from an earlier event
+    /// with the same id.
     pub reason: Option<String>,
 }
 
-/// Outcome of an event's changes: its fate, the profiles that it changed, and why it was rejected.
+/// Result of applying an event's changes: its status, the changed profiles, and the reason for a rejection.
 type Applied = (EventStatus, Vec<i64>, Option<(Reason, String)>);
 
 impl Transaction<'_> {
@@ -81,13 +82,14 @@ impl Transaction<'_> {
         Ok(Recorded { seq, status, reason })
     }
 
-    /// Events are prepared side by side; in the journal their times stand in order.
+    /// Returns the time under which to journal an event: events are prepared concurrently, but their times in the
+    /// journal must not decrease.
     pub(super) fn recorded_at(&self, at: Timestamp) -> Timestamp {
         self.numbers.recorded_at.map_or(at, |last| last.max(at))
     }
 
-    /// Makes all changes of an event or none. Gives what became of it, the profiles that it changed, and why it was
-    /// rejected.
+    /// Applies all changes of an event or none. Returns the status, the changed profiles, and the reason for a
+    /// rejection.
     pub(super) fn apply(
         &mut self,
         meaning: &Meaning,
@@ -106,7 +108,7 @@ impl Transaction<'_> {
         })
     }
 
-    /// Counts an event that has its place in the journal.
+    /// Counts a journalled event.
     pub(super) fn count(&mut self, status: EventStatus, seq: i64, recorded_at: Timestamp) {
         match status {
             EventStatus::Unmapped => self.numbers.totals.unmapped += 1,
@@ -117,7 +119,7 @@ impl Transaction<'_> {
         self.numbers.recorded_at = Some(recorded_at);
     }
 
-    /// The number of that event, if it was recorded before; and in words that its content was another one, if it was.
+    /// Finds the number of the event if it was recorded before, with a message if its content was different.
     fn find(&self, recording: &Recording) -> rusqlite::Result<Option<(i64, Option<String>)>> {
         let (Recording { event, digest, .. }, key) = (recording, &self.numbers.fingerprint_key);
         let mut gone = None;
@@ -131,7 +133,8 @@ impl Transaction<'_> {
                 .query_row([seq], |row| Ok((row.get("recorded_at_ms")?, row.get("event")?)))
                 .optional()?;
             match held {
-                // Of an event that is no longer there the key must do: two of a billion events share one once in 40 times.
+                // For an event that is no longer stored the key must do: of a billion events, two share one with a
+                // chance of 1 in 40.
                 None => gone = gone.or(Some((seq, fingerprint))),
                 Some((at_ms, held)) if held == event.json || is_same(&held, event) => {
                     let is_other = key.tells_fields_apart(seq, fingerprint, *digest)
@@ -149,7 +152,7 @@ impl Transaction<'_> {
         Ok(gone.map(purged))
     }
 
-    /// Applies all changes of an event and gives the profiles, or none of them and gives what failed.
+    /// Applies all changes of an event and returns the profiles, or applies none and returns the error.
     fn coalesce(
         &mut self,
         profiles: &[ProfileChanges],
@@ -200,7 +203,7 @@ impl Transaction<'_> {
     }
 }
 
-/// Returns whether a journalled event has the id and the source of another.
+/// Returns true if a journalled event has the same id and source as another.
 fn is_same(held: &str, event: &Event) -> bool {
     #[derive(Deserialize)]
     struct Name {
@@ -210,7 +213,7 @@ fn is_same(held: &str, event: &Event) -> bool {
     serde_json::from_str(held).is_ok_and(|Name { id, source }| id == event.id && source == event.source)
 }
 
-/// The words for another event under the id of one that was recorded.
+/// Returns the message for a different event under the id of a recorded one.
 fn differs(seq: i64, when: &str) -> String {
     format!("differs from event {seq}, {when}, and was not recorded; each event must have an id of its own")
 }

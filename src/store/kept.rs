@@ -1,5 +1,5 @@
-//! Damaged stores that are kept, for a time: their names, how one is exchanged for the store that was saved from it, and their
-//! end. They hold people's data like the store.
+//! Damaged stores that are kept for a time: their names, the exchange with the store saved from one, and their
+//! deletion. They contain personal data, as the store does.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -10,28 +10,28 @@ use crate::core::limits::DAMAGED_STORE_KEPT;
 use crate::core::timestamp::Timestamp;
 use crate::device::dir::{self, Dir, remove_if_there};
 
-/// What SQLite keeps beside a database.
+/// Suffixes of the files that SQLite keeps beside a database.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// End of the name of a store that is being built; what it holds is in the damaged one too.
+/// Suffix of a store that is being built; its content is also in the damaged one.
 const BUILDING: &str = ".salvaging";
 
-/// End of the name of a store that is whole and on the disk, and takes the damaged one's place; a number follows.
+/// Suffix of a complete, synced store that is to replace the damaged one; a number follows.
 const BUILT: &str = ".salvaged-";
 
-/// End of the name of a damaged store; a number follows: when it was put aside, in seconds since 1970.
+/// Suffix of a damaged store; followed by a number, the time when it was put aside, in seconds since 1970.
 const KEPT: &str = ".corrupt-";
 
 /// A damaged store that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptStore {
-    /// Its name in the data directory.
+    /// Name in the data directory.
     pub name: String,
-    /// When it is deleted.
+    /// Time when it is deleted.
     pub until: Timestamp,
 }
 
-/// Returns the damaged stores that are kept beside a store, by name. What cannot be listed is none.
+/// Returns the damaged stores kept beside a store, by name. If the directory cannot be listed, there are none.
 #[must_use]
 pub fn kept_stores(path: &Path) -> Vec<KeptStore> {
     let names = Dir::open(dir::parent(path)).and_then(|dir| names(&dir)).unwrap_or_default();
@@ -43,8 +43,8 @@ pub fn kept_stores(path: &Path) -> Vec<KeptStore> {
     kept
 }
 
-/// Deletes the damaged stores that are kept beside a store and whose time is over at `now`, or all of them where it is none.
-/// Returns how many; when it does, a power cut brings none of them back.
+/// Deletes the damaged stores kept beside a store that are due at `now`, or all of them if `now` is `None`. Returns
+/// their number. Once it returns, a power cut restores none of them.
 ///
 /// # Errors
 /// [`StoreError::Kept`].
@@ -65,25 +65,25 @@ pub fn delete_kept(path: &Path, now: Option<Timestamp>) -> Result<usize, StoreEr
     Ok(over.len())
 }
 
-/// Name of the damaged store with that number.
+/// Returns the name of the damaged store with a number.
 pub(super) fn name(path: &Path, number: i64) -> String {
     ended(path, &format!("{KEPT}{number}")).to_string_lossy().into_owned()
 }
 
-/// The number of a store that is put aside at that time, which no other has.
+/// Returns an unused number for a store that is put aside at a time.
 pub(super) fn free_number(path: &Path, at: Timestamp) -> i64 {
     let is_free = |number: &i64| !path.with_file_name(name(path, *number)).exists();
     (at.as_millis() / 1_000..).find(is_free).expect("there are more numbers than files")
 }
 
-/// Removes what is left of a store that was being built, and returns where one is built.
+/// Removes remains of a store that was being built, and returns the path for building one.
 pub(super) fn clear_building(path: &Path) -> io::Result<PathBuf> {
     let building = ended(path, BUILDING);
     remove(&Dir::open(dir::parent(path))?, &building)?;
     Ok(path.with_file_name(building))
 }
 
-/// Says that a store is built: it is closed, and on the disk when this returns.
+/// Marks a store as built. It must be closed; the mark is on the disk on return.
 pub(super) fn build(path: &Path, number: i64) -> io::Result<()> {
     let (dir, building) = (Dir::open(dir::parent(path))?, ended(path, BUILDING));
     remove_beside(&dir, &building)?;
@@ -92,11 +92,11 @@ pub(super) fn build(path: &Path, number: i64) -> io::Result<()> {
     dir.sync()
 }
 
-/// Exchanges a damaged store for the one that was built of it, if there is one: the damaged one is put aside with its log, which
-/// must not meet the new one, and then the new one gets the name. Returns whether there was one. What is left of one that was
-/// not built is removed.
+/// Exchanges a damaged store for the one built from it, if there is one. The damaged one is put aside with its log,
+/// which must not be applied to the new one; then the new one gets the name. Returns true if there was one. Remains of
+/// an unfinished one are removed.
 pub(super) fn exchange(path: &Path) -> io::Result<bool> {
-    // A directory that is not there holds nothing; whoever opens the store says so.
+    // A missing directory contains nothing; opening the store will report it.
     let Ok(dir) = Dir::open(dir::parent(path)) else { return Ok(false) };
     let names = names(&dir)?;
     let building = ended(path, BUILDING);
@@ -126,7 +126,7 @@ fn put_aside_at(number: i64) -> Timestamp {
     Timestamp::from_millis(number.saturating_mul(1_000))
 }
 
-/// The file name of a store with another end.
+/// Returns the file name of a store with another suffix.
 fn ended(path: &Path, end: &str) -> OsString {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(end);
@@ -137,7 +137,7 @@ fn names(dir: &Dir) -> io::Result<Vec<OsString>> {
     Ok(dir.names()?.collect())
 }
 
-/// The numbers of the stores with such a name; of one whose log alone is there too.
+/// Returns the numbers of the stores with a suffix, including those of which only the log exists.
 fn numbers<'a>(names: &'a [OsString], path: &Path, end: &str) -> impl Iterator<Item = i64> + use<'a> {
     let begin = ended(path, end);
     names.iter().filter_map(move |name| {

@@ -1,9 +1,9 @@
-//! Which events were recorded before: the keys of all events, also of those that the journal no longer holds.
+//! The keys of all recorded events, including those that the journal no longer has, to recognise duplicates.
 //!
-//! Keys are hashes, and come in any order. In one index of millions each new key would change another page of a large
-//! part of the file, which costs as much as the event itself. So keys lie together by generation, a run of event
-//! numbers: new ones change the few pages of the newest generation, and a filter in memory for each older one says
-//! nearly always that it need not be asked.
+//! Keys are hashes and arrive in any order. In a single index of millions, each new key would change a page anywhere in
+//! a large part of the file, which costs as much as the event itself. So keys are stored by generation, a run of event
+//! numbers: new keys change only the few pages of the newest generation, and a filter in memory for each older one
+//! nearly always tells that it need not be searched.
 
 use std::collections::HashMap;
 
@@ -13,16 +13,16 @@ use sha2::{Digest, Sha256};
 
 use crate::core::limits::KEY_FILTERS_MAX;
 
-/// Events of one generation. Limits: its keys are some 3 MiB, which stay in memory and are written often.
+/// Events of one generation. Limits: its keys take some 3 MiB, which stay in memory and are written often.
 const GENERATION_EVENTS: i64 = 1 << 17;
 
-/// Part of the keys that are not there of which a filter may say "perhaps".
+/// Fraction of unknown keys for which a filter may say "perhaps".
 const FALSE_POSITIVES: f64 = 0.002;
 
-/// Seed of all filters: keys are hashes already.
+/// Seed of all filters; the keys are hashes already.
 const SEED: u128 = 0;
 
-/// The key of an event: 64 bits of SHA-256 over source and id. It never changes: it is stored.
+/// The key of an event: 64 bits of SHA-256 over source and id. Must never change, since it is stored.
 #[derive(Clone, Copy)]
 pub(super) struct Key(pub(super) i64);
 
@@ -30,7 +30,7 @@ impl Key {
     pub(super) fn of(source: &str, id: &str) -> Self {
         let mut hasher = Sha256::new();
         hasher.update(source);
-        // Neither holds a NUL, so that no two pairs join to the same text.
+        // Neither contains a NUL, so that no two pairs join to the same text.
         hasher.update([0]);
         hasher.update(id);
         let digest = hasher.finalize();
@@ -69,7 +69,7 @@ impl KeyFilter {
     }
 }
 
-/// The generations that there are.
+/// The existing generations, with their filters.
 #[derive(Clone, Copy)]
 pub(super) struct Generations {
     pub(super) oldest: i64,
@@ -81,7 +81,7 @@ pub(super) struct Generations {
 pub(super) struct Filters(HashMap<i64, KeyFilter>);
 
 impl Generations {
-    /// Those of a store whose newest event has that number.
+    /// Returns the generations of a store whose newest event has number `last_seq`.
     pub(super) fn load(connection: &Connection, last_seq: i64) -> rusqlite::Result<Self> {
         let newest = generation(last_seq);
         Ok(Self { oldest: oldest_generation(connection)?.unwrap_or(newest), newest })
@@ -89,12 +89,12 @@ impl Generations {
 }
 
 impl Filters {
-    /// Returns whether a generation may hold a key: always, where it has no filter.
+    /// Returns true if a generation may contain a key; always true if it has no filter.
     pub(super) fn may_hold(&self, generation: i64, key: Key) -> bool {
         self.0.get(&generation).is_none_or(|filter| filter.may_hold(key))
     }
 
-    /// Adds the key of an event; the first event of a generation begins its filter.
+    /// Adds the key of an event; the first event of a generation starts its filter.
     pub(super) fn insert(&mut self, key: Key, seq: i64) {
         let generation = generation(seq);
         if is_first(seq) {
@@ -109,7 +109,7 @@ impl Filters {
         self.0.remove(&generation);
     }
 
-    /// Uses a filter from now on; the oldest are dropped when there are too many.
+    /// Adds a filter; the oldest are dropped if there are too many.
     pub(super) fn adopt(&mut self, filter: KeyFilter) {
         self.0.insert(filter.generation, filter);
         if self.0.len() > KEY_FILTERS_MAX {
@@ -119,8 +119,8 @@ impl Filters {
     }
 }
 
-/// Reads the filters of all generations that are complete, the newest first, and hands each to `adopt` until it
-/// declines. It reads all keys: not for a start that somebody waits for.
+/// Reads the filters of all complete generations, newest first, and hands each to `adopt` until it declines. This reads
+/// all keys, so do not let a start wait for it.
 pub(super) fn load_filters(
     connection: &Connection,
     last_seq: i64,
@@ -145,12 +145,12 @@ pub(super) const fn generation(seq: i64) -> i64 {
     seq.div_euclid(GENERATION_EVENTS)
 }
 
-/// The number of the first event of a generation.
+/// Returns the number of the first event of a generation.
 pub(super) const fn first_of(generation: i64) -> i64 {
     generation * GENERATION_EVENTS
 }
 
-/// Returns whether an event is the first of its generation.
+/// Returns true if an event is the first of its generation.
 pub(super) fn is_first(seq: i64) -> bool {
     seq == first_of(generation(seq)).max(1)
 }

@@ -1,9 +1,10 @@
 //! The store: the only home of SQL, and the only place where an event, a value or a delivery becomes durable.
 //!
-//! [`Store`] is the synchronous core: one connection that writes, and the numbers it keeps. All that is written, is written
-//! in a [`Transaction`]. [`Writer`] runs it on a thread of its own and commits in groups. [`Reader`]s have connections of their own and never wait for it.
-//! An attribute is **pending** while its version is newer than what Target has or refused; the outbox is the
-//! profiles that have such attributes. Time is handed in; nothing here reads a clock.
+//! [`Store`] is the synchronous core: the only connection that writes, and the numbers kept in memory. Everything is
+//! written in a [`Transaction`]. [`Writer`] runs the store on its own thread and commits in groups. [`Reader`]s have
+//! their own connections and never wait for it. An attribute is **pending** while its version is newer than the one
+//! that Target has or refused; the outbox consists of the profiles with such attributes. Time is an argument; nothing
+//! here reads a clock.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -71,83 +72,83 @@ pub use transaction::Transaction;
 pub use verification::{ReadBack, Verified};
 pub use writer::Writer;
 
-/// The name of the database file in the data directory.
+/// Name of the database file in the data directory.
 pub const FILE_NAME: &str = "outpost.db";
 
-/// Failures of the store, by the work that failed.
+/// A failure of the store, named after the work that failed.
 #[derive(Debug)]
 pub enum StoreError {
     /// The file could not be opened or set up.
     Open {
         /// The file.
         path: PathBuf,
-        /// Cause, in SQLite's words.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
     /// The file was written by a newer program.
     NewerSchema {
         /// The file.
         path: PathBuf,
-        /// Its schema version.
+        /// Schema version found.
         found: i64,
     },
-    /// The file is sealed, and there is no key.
+    /// The file is encrypted, and no key is configured.
     Sealed {
         /// The file.
         path: PathBuf,
     },
-    /// The file is sealed with another key.
+    /// The file is encrypted with another key.
     WrongKey {
         /// The file.
         path: PathBuf,
     },
-    /// The file could not be brought to this program's schema; it is as it was before.
+    /// The file could not be migrated to this program's schema; it is unchanged.
     Migrate {
         /// The file.
         path: PathBuf,
-        /// Cause, in SQLite's words.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// The file is damaged, and cannot be given another name.
+    /// The file is damaged and cannot be renamed.
     PutAside {
         /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// A damaged store that was kept cannot be deleted.
     Kept {
-        /// Its file.
+        /// The damaged file.
         path: PathBuf,
-        /// The system's words.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// The log was emptied, and the system does not say that this is on the disk.
+    /// The log was emptied, but the system does not confirm that this is on the disk.
     Sync {
         /// The store's file.
         path: PathBuf,
-        /// The system's words.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// There is no room; nothing of the group was recorded.
     Full(Full),
     /// The store's file, or its log, was removed or replaced while it was open.
     Gone {
-        /// The file that is not there.
+        /// The missing file.
         path: PathBuf,
     },
-    /// A transaction failed; nothing of it was recorded.
+    /// A transaction failed and was rolled back.
     Write(rusqlite::Error),
     /// A query failed.
     Read(rusqlite::Error),
-    /// Somebody else reads in the store's file, and keeps the log from being emptied.
+    /// Another process is reading the store's file and keeps the log from being emptied.
     Busy,
-    /// The writer has stopped, since the agent does.
+    /// The writer has stopped because the agent is stopping.
     Stopped,
 }
 
 impl StoreError {
-    /// Returns whether it means that the store's file is damaged.
+    /// Returns true if the error means that the store's file is damaged.
     #[must_use]
     pub fn is_corruption(&self) -> bool {
         match self {
@@ -165,7 +166,7 @@ impl StoreError {
         }
     }
 
-    /// The same failure, for each of those that waited for one transaction.
+    /// Returns the same failure for another of the jobs that waited for one transaction.
     fn repeated(&self) -> Self {
         match self {
             Self::Full(full) => Self::Full(*full),
@@ -173,13 +174,13 @@ impl StoreError {
             Self::Write(error) => Self::Write(same(error)),
             Self::Stopped => Self::Stopped,
             Self::Gone { path } => Self::Gone { path: path.clone() },
-            // Nothing else comes of a group as a whole; if it did, it would be told in its words.
+            // A group as a whole fails in no other way; if it did, the message would be kept.
             error => Self::Write(rusqlite::Error::ToSqlConversionFailure(error.to_string().into())),
         }
     }
 }
 
-/// The same failure of SQLite; of another, its words.
+/// Returns a copy of an error of SQLite, or the message of another one.
 fn same(error: &rusqlite::Error) -> rusqlite::Error {
     match error {
         rusqlite::Error::SqliteFailure(error, message) => rusqlite::Error::SqliteFailure(*error, message.clone()),

@@ -1,4 +1,4 @@
-//! Opening: the connection that writes, and the numbers that are kept in memory beside the file.
+//! Opening the store: the connection that writes, and the numbers kept in memory beside the file.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,43 +15,43 @@ use super::schema;
 use super::seal::StoreFile;
 use crate::core::timestamp::Timestamp;
 
-/// The one connection that writes, and the numbers as of its last commit. What it writes, it writes in a
+/// The only connection that writes, and the numbers as of its last commit. Everything is written in a
 /// [`Transaction`](super::Transaction).
 pub struct Store {
     pub(super) connection: Connection,
     pub(super) committed: Numbers,
     pub(super) filters: Filters,
     pub(super) limits: StoreLimits,
-    /// Folder of its file; none in memory.
+    /// Directory of the file; `None` in memory.
     pub(super) dir: Option<PathBuf>,
     pub(super) presence: Presence,
 }
 
-/// Limits of a store that an operator may set.
+/// Limits of a store that an operator may configure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreLimits {
-    /// Bytes that its file may take.
+    /// Largest size of the file. Units: bytes.
     pub max_bytes: u64,
-    /// Bytes that stay free on its disk.
+    /// Space kept free on its disk. Units: bytes.
     pub min_free_disk_bytes: u64,
-    /// Time after its delivery from which an unchanged value is sent again, when an event brings it.
+    /// Time after a delivery from which an unchanged value is sent again when an event repeats it.
     pub resend_after: Duration,
-    /// True where others write the same profiles: then a value that a newer event sets is sent though it is the one that was
-    /// delivered last.
+    /// True if others write the same profiles: then a value set by a newer event is sent even if it equals the last
+    /// delivered one.
     pub shares_profiles: bool,
 }
 
-/// When a value is sent again that stays as it is.
+/// The conditions for sending an unchanged value again.
 #[derive(Clone, Copy, Debug)]
 pub struct Repeats {
-    /// When it was delivered before this time: profiles expire, and updates get lost.
+    /// Send again if it was delivered before this time: profiles expire, and updates get lost.
     pub before: Timestamp,
-    /// When a newer event brings it, since others may have written another one in between.
+    /// Send again if a newer event repeats it, because others may have written a different value since.
     pub shared: bool,
 }
 
 impl StoreLimits {
-    /// Returns when a value is sent again that stays as it is.
+    /// Returns the conditions for sending an unchanged value again.
     #[must_use]
     pub fn repeats(&self, now: Timestamp) -> Repeats {
         Repeats { before: now.minus(self.resend_after), shared: self.shares_profiles }
@@ -59,7 +59,7 @@ impl StoreLimits {
 }
 
 impl Default for StoreLimits {
-    /// The defaults of the contract, section 3.
+    /// Returns the defaults, as `agent.toml.example` shows them.
     fn default() -> Self {
         Self {
             max_bytes: 1 << 30,
@@ -71,15 +71,15 @@ impl Default for StoreLimits {
 }
 
 impl Store {
-    /// Opens the store of a data directory, making or migrating it as needed.
+    /// Opens the store of a data directory, creating or migrating it as needed.
     ///
     /// # Errors
-    /// [`StoreError`], also for a store of a newer program, which is left untouched.
+    /// [`StoreError`], also for a store of a newer program, which stays unchanged.
     pub fn open(file: impl Into<StoreFile>) -> Result<Self, StoreError> {
         Self::open_within(file, StoreLimits::default())
     }
 
-    /// As [`Self::open`], within limits of an operator's.
+    /// Opens the store as [`Self::open`] does, with configured limits.
     ///
     /// # Errors
     /// As for [`Self::open`].
@@ -93,10 +93,10 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens a store that lives in memory, for simulations and benches.
+    /// Opens a store in memory, for simulations and benches.
     ///
     /// # Errors
-    /// [`StoreError`], when SQLite cannot make one.
+    /// [`StoreError`], if SQLite cannot create one.
     pub fn open_in_memory() -> Result<Self, StoreError> {
         Self::with(schema::open_in_memory()?)
     }
@@ -114,8 +114,8 @@ impl Store {
         })
     }
 
-    /// Opens what a start after a crash finds: the last commit, and nothing of what came after. For simulations of a store
-    /// in memory, whose connection must live on.
+    /// Opens the store as a start after a crash would find it: as of the last commit. For simulations of a store in
+    /// memory, whose connection must stay open.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -123,11 +123,11 @@ impl Store {
         Self::with(self.connection)
     }
 
-    /// If the store's file is damaged: saves what can be read of it into a new one, and puts it aside. Call it before the store
-    /// is opened, by whoever holds the data directory.
+    /// Repairs a damaged store: saves the readable part into a new one and puts the damaged one aside. Call it
+    /// before opening the store, from the process that owns the data directory. Returns true if the file was damaged.
     ///
     /// # Errors
-    /// [`StoreError`], when the file cannot be put aside or a new one cannot be written.
+    /// [`StoreError`], if the file cannot be put aside or a new one cannot be written.
     pub fn mend(file: impl Into<StoreFile>, now: Timestamp) -> Result<bool, StoreError> {
         let file = file.into();
         let is_finished = salvage::finish(&file.path)?;
@@ -138,16 +138,16 @@ impl Store {
         Ok(is_finished || is_damaged)
     }
 
-    /// Seals a store again with the key of the file, from its old one or from none; or opens it for good, where the file
-    /// has an old key alone. Nothing of what it held before stays in the file, in its log, or in damaged stores that are kept.
+    /// Encrypts a store with the file's key again, from its old key or from none; or decrypts it, if the file has only
+    /// an old key. None of the old content stays in the file, in its log, or in damaged stores that are kept.
     ///
     /// # Errors
-    /// [`StoreError`]; then the store is as it was.
+    /// [`StoreError`]; the store is then unchanged.
     pub fn rekey(file: &StoreFile) -> Result<(), StoreError> {
         schema::rekey(file)
     }
 
-    /// Returns what was saved the last time that the store was found damaged.
+    /// Returns what was saved when the store was last found damaged.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -161,7 +161,7 @@ impl Store {
         self.committed.counters()
     }
 
-    /// Uses other limits from now on.
+    /// Changes the limits.
     ///
     /// # Errors
     /// [`StoreError::Write`].
@@ -170,7 +170,7 @@ impl Store {
         self.set_bounds()
     }
 
-    /// Has the next start look at the whole file.
+    /// Makes the next start check the whole file.
     pub(super) fn suspect(&self) {
         if let Some(path) = self.connection.path() {
             salvage::suspect(Path::new(path));

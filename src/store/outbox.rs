@@ -1,7 +1,7 @@
-//! The outbox: claiming pending profiles, the longest waiting first.
+//! The outbox: claims pending profiles, those that have waited longest first.
 //!
-//! That a profile is in flight is a fact about the process, not about the disk: after a crash everything that was
-//! not acknowledged is simply pending.
+//! Being in flight is a fact about the process, not about the disk: after a crash everything that was not acknowledged
+//! is simply pending.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -20,140 +20,140 @@ use crate::core::identity::Identity;
 use crate::core::operation::Operation;
 use crate::core::timestamp::Timestamp;
 
-/// The profiles that are claimed, shared with whoever shows them.
+/// The claimed profiles, shared with those who display them.
 #[derive(Clone, Debug, Default)]
 pub struct InFlight(Arc<Mutex<Flights>>);
 
 #[derive(Debug, Default)]
 struct Flights {
-    /// The newest version that is in flight of each profile.
+    /// Newest version in flight, by profile.
     claimed: HashMap<i64, i64>,
-    /// Profiles that are erased, and are not claimed from an older view of the store. Their numbers are not given again
-    /// in the life of the process.
+    /// Erased profiles, which must not be claimed from an older view of the store. Their numbers are not reused in the
+    /// life of the process.
     grounded: HashSet<i64>,
 }
 
 impl InFlight {
-    /// The newest version that is in flight of a profile, if one is.
+    /// Returns the newest version of a profile that is in flight, if any.
     #[must_use]
     pub fn newest_version(&self, profile_id: i64) -> Option<i64> {
         self.with(|flights| flights.claimed.get(&profile_id).copied())
     }
 
-    /// Lets no claim take this profile from now on.
+    /// Prevents all further claims of a profile.
     pub fn ground(&self, profile_id: i64) {
         self.with(|flights| flights.grounded.insert(profile_id));
     }
 
-    /// The profiles that no claim may take. Taken before a snapshot of the store is: a profile that is released in between may
-    /// be older in the snapshot than what was acknowledged, and must not be sent again from it.
+    /// Returns the profiles that must not be claimed. Call it before taking a snapshot of the store: a profile released
+    /// in between may be older in the snapshot than what was acknowledged, and must not be sent from it.
     fn busy(&self) -> HashSet<i64> {
         self.with(|flights| flights.claimed.keys().chain(&flights.grounded).copied().collect())
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Flights) -> T) -> T {
-        // The map is whole even if a holder panicked: each act is one call on it.
+        // The map is consistent even if a holder panicked: each operation is a single call on it.
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// One profile, taken for one delivery. It cannot be cloned; dropping it releases the profile, so that what was not
+/// One profile, taken for one delivery. It cannot be cloned; dropping it releases the profile, so that whatever was not
 /// settled is pending again.
 pub struct Claim {
-    /// The profile's number in the store.
+    /// Number of the profile in the store.
     pub profile_id: i64,
-    /// Whose profile.
+    /// Identity of the profile.
     pub identity: Identity,
-    /// Knowledge of whether Target has it.
+    /// Known state of the profile at Target.
     pub knowledge: Knowledge,
     /// Pending attributes, by name.
     pub attributes: Vec<ClaimedAttribute>,
-    /// All attributes with what decides what Target shall hold of them; none where that will not be asked.
+    /// All attributes, with the data that decides what Target should have; `None` if that will not be needed.
     pub basis: Option<Vec<Basis>>,
-    /// Values that were sent of it lately; empty where profiles are not shared.
+    /// Values that were sent of it recently; empty if profiles are not shared.
     pub sends: SendLog,
-    /// Since when it waits for Target to have the profile.
+    /// Time since which it waits for Target to have the profile.
     pub missing_since: Option<Timestamp>,
-    /// None until it is in flight.
+    /// `None` until it is in flight.
     in_flight: Option<InFlight>,
 }
 
 /// One pending attribute, as it will be sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClaimedAttribute {
-    /// Its name.
+    /// Name of the attribute.
     pub name: String,
-    /// Its value.
+    /// Value to send.
     pub value: String,
-    /// The version of that value.
+    /// Version of that value.
     pub version: i64,
-    /// The version that Target has; 0 is none.
+    /// Version that Target has; 0 for none.
     pub delivered_version: i64,
     /// Operation by which events change it.
     pub operation: Operation,
-    /// True where the name is this device's own.
+    /// True if only this device writes an attribute of that name.
     pub is_own: bool,
-    /// True where the next page view must know.
+    /// True if the update is needed at the next page view.
     pub is_urgent: bool,
-    /// The time of the event that decided the value, on this device's clock.
+    /// Time of the event that decided the value, on this device's clock.
     pub event_time: Timestamp,
 }
 
-/// Rules of what is claimed, and how much is read of it.
+/// The rules for claiming: which profiles, and how much is read of them.
 #[derive(Clone, Copy, Debug)]
 pub struct ClaimRules<'r> {
-    /// Most profiles.
+    /// Largest number of profiles.
     pub limit: usize,
-    /// Profiles that are passed over.
+    /// Profiles to skip.
     pub aside: &'r HashSet<i64>,
-    /// Up to how many pending profiles are counted.
+    /// Largest number of pending profiles to count.
     pub backlog_max: usize,
-    /// Before when a value counts as late, where profiles are shared with other devices; none where they are not.
+    /// Time before which a value counts as late, if profiles are shared with other devices; `None` if they are not.
     pub late_before: Option<Timestamp>,
-    /// True where all that is claimed will go in a batch, whose rows hold all attributes of a profile.
+    /// True if everything claimed goes in a batch, whose rows have all attributes of a profile.
     pub goes_in_batch: bool,
-    /// True where a profile that Target may not have goes in a batch.
+    /// True if a profile that Target may not have can go in a batch.
     pub can_batch: bool,
 }
 
 impl<'r> ClaimRules<'r> {
-    /// Rules for what goes singly, of profiles that nobody else writes.
+    /// Returns the rules for single updates of profiles that nobody else writes.
     #[must_use]
     pub const fn alone(limit: usize, aside: &'r HashSet<i64>) -> Self {
         Self { limit, aside, backlog_max: 0, late_before: None, goes_in_batch: false, can_batch: false }
     }
 }
 
-/// Profiles that were claimed.
+/// Claimed profiles.
 #[derive(Debug, Default)]
 pub struct Claims {
-    /// The profiles.
+    /// The claims themselves.
     pub claims: Vec<Claim>,
-    /// Pending profiles in no batch, counted up to one more than `backlog_max`; these claims among them.
+    /// Pending profiles in no batch, including these claims, counted up to one more than `backlog_max`.
     pub backlog: usize,
 }
 
-/// Returns whether a value is one that others may have written in the meantime, so that the profile is read before it is sent.
+/// Returns true if others may have written the value meanwhile, so that the profile is read before it is sent.
 #[must_use]
 pub fn is_shared(operation: Operation, is_own: bool, event_time: Timestamp, late_before: Timestamp) -> bool {
     !is_own && (!operation.replaces() || event_time < late_before)
 }
 
 impl Claim {
-    /// Returns whether an urgent mapping wrote any of it.
+    /// Returns true if an urgent mapping wrote any of its attributes.
     #[must_use]
     pub fn is_urgent(&self) -> bool {
         self.attributes.iter().any(|attribute| attribute.is_urgent)
     }
 
-    /// Returns whether any of what is pending may have been written by others in the meantime.
+    /// Returns true if others may have written any of the pending attributes meanwhile.
     #[must_use]
     pub fn is_shared(&self, late_before: Timestamp) -> bool {
         let is_shared = |it: &ClaimedAttribute| is_shared(it.operation, it.is_own, it.event_time, late_before);
         self.attributes.iter().any(is_shared)
     }
 
-    /// Puts the profile in flight, unless it is already.
+    /// Puts the profile in flight. Returns false if it already is.
     fn take_off(&mut self, in_flight: &InFlight) -> bool {
         let newest = self.attributes.iter().map(|attribute| attribute.version).max().unwrap_or(0);
         let is_first = in_flight.with(|flights| match flights.claimed.entry(self.profile_id) {
@@ -176,7 +176,7 @@ impl Drop for Claim {
     }
 }
 
-// Neither identity nor values may reach a log.
+// Identity and values are personal data and must not reach a log.
 impl fmt::Debug for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claim").field("attributes", &self.attributes.len()).finish_non_exhaustive()
@@ -189,14 +189,14 @@ impl fmt::Debug for ClaimedAttribute {
     }
 }
 
-/// Where claims come from. There is one, so that no profile is claimed twice.
+/// The source of claims. There is only one, so that no profile is claimed twice.
 pub struct Outbox {
     connection: Connection,
     in_flight: InFlight,
 }
 
 impl Outbox {
-    /// An outbox over the store's file, which a writer has opened before.
+    /// Opens an outbox over the store's file, which a writer has opened before.
     ///
     /// # Errors
     /// [`StoreError::Open`] or [`StoreError::NewerSchema`].
@@ -212,7 +212,7 @@ impl Outbox {
         claim_with(&self.connection, &self.in_flight, rules).map_err(StoreError::Read)
     }
 
-    /// Claims profiles that are to be read back by now, up to `limit`, and gives when the next is.
+    /// Claims up to `limit` profiles that are due to be read back, and returns when the next is due.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -221,18 +221,18 @@ impl Outbox {
     }
 }
 
-/// Profiles that are to be read back.
+/// Profiles to read back.
 #[derive(Debug, Default)]
 pub struct ReadBacks {
-    /// By now, each with whether that is because an answer was lost.
+    /// Profiles due now, each with true if the reason is a lost answer.
     pub due: Vec<(Claim, bool)>,
-    /// When the first of all is, these among them.
+    /// Time when the first of all profiles is due, including these.
     pub next: Option<Timestamp>,
 }
 
-/// The same on the writing connection: for simulations, which have no second one.
+/// The same on the writing connection, for simulations, which have no second one.
 impl super::Store {
-    /// As [`Outbox::claim`].
+    /// Claims profiles as [`Outbox::claim`] does.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -240,7 +240,7 @@ impl super::Store {
         claim_with(&self.connection, in_flight, rules).map_err(StoreError::Read)
     }
 
-    /// As [`Outbox::claim_due`].
+    /// Claims profiles to read back as [`Outbox::claim_due`] does.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -320,7 +320,7 @@ fn claim_with(connection: &Connection, in_flight: &InFlight, rules: ClaimRules<'
     Ok(Claims { claims, backlog })
 }
 
-/// Pending attributes, with their profiles, in the order in which profiles became pending.
+/// Selects pending attributes with their profiles, in the order in which the profiles became pending.
 const PENDING: &str = concat!(
     "SELECT id, kind, open(key, 'profile', kind) AS key, existence, existence_at_ms, missing_since_ms,
          name, open(value, 'attribute', id, name) AS value, version, delivered_version, operation, is_own, is_urgent,
@@ -337,8 +337,8 @@ fn claim(
     aside: &HashSet<i64>,
 ) -> rusqlite::Result<Vec<Claim>> {
     let busy = in_flight.busy();
-    // One statement for all: a query for each profile would cost as much again. A profile without attributes, which there
-    // should not be, is claimed too, so that its settlement takes it out.
+    // One statement for all: a query per profile would cost as much again. A profile without attributes should not
+    // exist, but is claimed too, so that its settlement removes it from the outbox.
     let mut pending = connection.prepare_cached(PENDING)?;
     let mut rows = pending.query([])?;
     let mut claims: Vec<Claim> = Vec::new();

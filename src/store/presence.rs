@@ -1,11 +1,11 @@
-//! Whether an open store's files are still at their paths: what is committed to files that nobody can open any more is not on the
-//! disk.
+//! A check that an open store's files are still at their paths: commits to files that nobody can open any more would be
+//! lost.
 
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
 
-/// Device and number of a file, which it keeps under any name.
+/// Device and inode number of a file, which stay the same under any name.
 type Identity = (u64, u64);
 
 /// The database and its log, as they were when the store was opened and first written.
@@ -23,7 +23,7 @@ struct Files {
 }
 
 impl Presence {
-    /// Remembers the files of a store that was opened.
+    /// Records the files of an open store.
     pub(super) fn of(path: &Path) -> Self {
         let mut log_path = path.as_os_str().to_owned();
         log_path.push("-wal");
@@ -31,7 +31,8 @@ impl Presence {
         Self { files: Some(files) }
     }
 
-    /// Looks whether they are there, after a commit, which has made the log. Costs two looks at a path, some microseconds.
+    /// Checks that the files are still there. Call it after a commit, which has created the log. Costs two looks at a
+    /// path, some microseconds.
     ///
     /// # Errors
     /// [`StoreError::Gone`].
@@ -58,7 +59,7 @@ fn identity(path: &Path) -> Option<Identity> {
     std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
-/// There an open file keeps its name.
+/// Returns `None`: an open file cannot be renamed or removed here.
 #[cfg(not(unix))]
 fn identity(_path: &Path) -> Option<Identity> {
     None

@@ -1,4 +1,4 @@
-//! All that the store holds of one identity, as people ask for it.
+//! Everything in the store about one identity, for display.
 
 use rusqlite::{Connection, OptionalExtension};
 use serde::Deserialize;
@@ -14,26 +14,26 @@ use crate::core::identity::{Identity, StoredForms};
 use crate::core::operation::{Decision, Sent, Shown};
 use crate::core::timestamp::Timestamp;
 
-/// All that the device holds of one identity.
+/// One profile with everything the device has about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileRow {
-    /// Its number in the store.
+    /// Number in the store.
     pub id: i64,
-    /// Whose it is, as it is stored.
+    /// Identity as it is stored.
     pub identity: Identity,
-    /// Knowledge of whether Target has it.
+    /// Known state of the profile at Target.
     pub knowledge: Knowledge,
-    /// The batch that it is in.
+    /// Batch that contains it.
     pub batch_id: Option<i64>,
-    /// Since when it waits for Target to have the profile, and when it is looked for next.
+    /// Time since which it waits for Target to have the profile, and time of the next look.
     pub missing: Option<(Timestamp, Timestamp)>,
-    /// When it is read back, if it is, and why.
+    /// Time when it will be read back, with the reason.
     pub read_back: Option<(Timestamp, ReadBack)>,
-    /// Its attributes, by name.
+    /// Attributes by name.
     pub attributes: Vec<AttributeRow>,
-    /// Those that may be sent, with what decides what Target shall hold of them.
+    /// Attributes that may be sent, with the data that decides what Target should have.
     pub basis: Vec<Basis>,
-    /// Values that were sent of it lately.
+    /// Values that were sent of it recently.
     pub sends: SendLog,
 }
 
@@ -42,35 +42,35 @@ pub struct ProfileRow {
 pub struct AttributeRow {
     /// Its name.
     pub name: String,
-    /// Its newest value.
+    /// Newest value.
     pub value: String,
-    /// The id of the event that decided it, as long as the journal has it.
+    /// Id of the event that decided it, as long as the journal has it.
     pub event_id: Option<String>,
-    /// The time of that event.
+    /// Time of that event.
     pub event_time: Timestamp,
-    /// The mapping that wrote it.
+    /// Name of the mapping that wrote it.
     pub mapping: String,
-    /// The version of the value.
+    /// Version of the value.
     pub version: i64,
-    /// The version that Target has; 0 is none.
+    /// Version that Target has; 0 for none.
     pub delivered_version: i64,
-    /// When Target accepted it.
+    /// Time when Target accepted it.
     pub delivered_at: Option<Timestamp>,
-    /// The version that was refused; 0 is none.
+    /// Version that was refused; 0 for none.
     pub refused_version: i64,
-    /// Why it was refused.
+    /// Reason for the refusal.
     pub refused_reason: Option<String>,
-    /// The version that is in the profile's batch; 0 is none.
+    /// Version in the profile's batch; 0 for none.
     pub batched_version: i64,
-    /// The way that it went, or goes.
+    /// Route of its last delivery, or of the present one.
     pub route: Option<Route>,
-    /// Values that were sent of it lately, oldest first, as far as is known.
+    /// Values that were sent of it recently, oldest first, as far as known.
     pub sends: Vec<Sent>,
-    /// Last reading of it: when, what, and what was decided.
+    /// Last reading of it: time, value shown, and decision.
     pub read: Option<(Timestamp, Option<Shown>, Decision)>,
 }
 
-/// Finds a profile under one of the forms in which its identity may be stored.
+/// Finds a profile under any of the forms that its identity may have in the store.
 pub(super) fn find(snapshot: &Connection, forms: &StoredForms) -> rusqlite::Result<Option<ProfileRow>> {
     forms.iter().find_map(|form| find_form(snapshot, form).transpose()).transpose()
 }

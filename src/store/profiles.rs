@@ -1,4 +1,4 @@
-//! Profiles and their attributes: what they hold, and how changes are written.
+//! Profiles and their attributes: their values, and how changes are written.
 
 use std::fmt;
 
@@ -21,12 +21,12 @@ pub(super) fn identity(row: &Named<'_>) -> rusqlite::Result<Identity> {
     })
 }
 
-/// Reads what is known of a profile's existence in the columns `existence` and `existence_at_ms`.
+/// Reads the known state of a profile at Target from the columns `existence` and `existence_at_ms`.
 pub(super) fn knowledge(row: &Named<'_>) -> rusqlite::Result<Knowledge> {
     Ok(Knowledge { existence: state(row, "existence")?, at: time(row, "existence_at_ms")?.unwrap_or_default() })
 }
 
-/// Writes down whether Target has a profile.
+/// Records whether Target has a profile.
 pub(super) fn learn(
     transaction: &Transaction<'_>,
     profile_id: i64,
@@ -45,7 +45,7 @@ pub(super) fn learn(
         .map(|_| ())
 }
 
-/// Changes that one event makes to one profile, computed before anything is written.
+/// The changes of one event to one profile, computed before anything is written.
 pub(super) struct ProfilePlan<'a> {
     identity: &'a Identity,
     profile: Option<ProfileHead>,
@@ -66,14 +66,15 @@ struct AttributePlan<'a> {
     held: Option<Held>,
     exists: bool,
     was_pending: bool,
-    /// The value when the event came, if there was one.
+    /// Value before the event, if there was one.
     before: Option<String>,
-    /// Target has this value, and so long that it is sent again: profiles expire there, and updates get lost.
+    /// True if Target has this value, but for so long that it is sent again: profiles expire there, and updates get
+    /// lost.
     is_due_again: bool,
     is_changed: bool,
 }
 
-/// A failure of planning: of the change, or of the disk.
+/// A failure to plan changes: of a change itself, or of the disk.
 pub(super) enum PlanError {
     Coalesce { mapping: String, attribute: String, error: ChangeError },
     Read(rusqlite::Error),
@@ -96,7 +97,7 @@ impl From<rusqlite::Error> for PlanError {
     }
 }
 
-/// Computes what the changes make of a profile. Nothing is written.
+/// Computes the effect of changes on a profile, without writing anything.
 pub(super) fn plan<'a>(
     connection: &Connection,
     changes: &'a ProfileChanges,
@@ -161,7 +162,7 @@ pub(super) fn find(connection: &Connection, identity: &Identity) -> rusqlite::Re
         .optional()
 }
 
-/// Fills in what the profile holds of the planned attributes. One range read is quicker than a lookup each.
+/// Reads the present values of the planned attributes. One range read is quicker than a lookup for each.
 fn load(
     connection: &Connection,
     profile_id: i64,
@@ -192,7 +193,7 @@ fn load(
     Ok(())
 }
 
-/// Writes a plan; the stamp is the event's number and time of recording. Gives the profile's number.
+/// Writes a plan; the stamp is the event's number and time of recording. Returns the profile's number.
 pub(super) fn write(
     transaction: &mut Transaction<'_>,
     plan: &ProfilePlan<'_>,
@@ -214,7 +215,7 @@ pub(super) fn write(
         set_pending(transaction, id, seq, recorded_at.as_millis())?;
         transaction.numbers.pending_change.profiles += 1;
     } else if was_pending && change < 0 {
-        // An empty value took the place of a pending one: perhaps nothing is left to send.
+        // An empty value replaced a pending one: perhaps nothing is left to send.
         refresh_pending(transaction, id)?;
     }
     Ok(id)
@@ -292,7 +293,7 @@ impl AttributePlan<'_> {
     }
 }
 
-/// Writes a new profile. A number is not given twice in the life of a process: an old claim may still have it.
+/// Writes a new profile. A number is not reused in the life of a process: an old claim may still have it.
 fn insert(transaction: &mut Transaction<'_>, identity: &Identity) -> rusqlite::Result<i64> {
     let id = transaction.numbers.last_profile_id + 1;
     transaction
@@ -303,8 +304,8 @@ fn insert(transaction: &mut Transaction<'_>, identity: &Identity) -> rusqlite::R
     Ok(id)
 }
 
-/// Marks a version of an attribute as refused, unless a newer one was refused already: an answer may come after the
-/// value has changed to an empty one.
+/// Marks a version of an attribute as refused, unless a newer one already is: an answer may come after the value has
+/// changed to an empty one.
 pub(super) fn refuse(
     transaction: &Transaction<'_>,
     profile_id: i64,
@@ -319,7 +320,7 @@ pub(super) fn refuse(
     statement.execute((profile_id, name, version, reason.label())).map(|_| ())
 }
 
-/// Sets the profile's place in the outbox to its oldest pending version, or takes it out.
+/// Sets the profile's place in the outbox to its oldest pending version, or removes it from the outbox.
 pub(super) fn refresh_pending(transaction: &mut Transaction<'_>, profile_id: i64) -> rusqlite::Result<()> {
     let removed = transaction
         .connection
@@ -340,7 +341,7 @@ pub(super) fn refresh_pending(transaction: &mut Transaction<'_>, profile_id: i64
         .prepare_cached("SELECT pending_seq IS NOT NULL FROM profile WHERE id = ?1")?
         .query_row([profile_id], |row| row.get(0))
         .optional()?;
-    // Beside min(), SQLite gives the other column of the same row.
+    // With min(), SQLite returns the other column from the same row.
     let is_pending = transaction
         .connection
         .prepare_cached(concat!(
@@ -367,7 +368,7 @@ fn set_pending(transaction: &Transaction<'_>, profile_id: i64, seq: i64, at_ms: 
         .map(|_| ())
 }
 
-/// The version that an attribute has now, unless it was erased.
+/// Returns the present version of an attribute; `None` if it was erased.
 pub(super) fn version(connection: &Connection, profile_id: i64, name: &str) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached("SELECT version FROM attribute WHERE profile_id = ?1 AND name = ?2")?

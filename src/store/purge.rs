@@ -1,8 +1,8 @@
-//! Purging: events that were settled, and profiles that Target has, in small parts, so that recording never waits long.
+//! Purging: removes settled events, and profiles that Target has, in small parts, so that recording never waits long.
 //!
-//! What is pending or rejected is never purged. The keys of purged events stay, so that they are known as duplicates,
-//! until room is needed for something else. Profiles go last, and only for room: with a profile goes what a total needs
-//! to go on exactly, unless it is read from Target before it is sent.
+//! Pending and rejected data is never purged. The keys of purged events stay, so that duplicates are recognised, until
+//! their room is needed. Profiles are removed last, and only for room: removing a profile loses what a total needs to
+//! continue exactly, unless it is read from Target before it is sent.
 
 use super::StoreError;
 use super::batches::BatchState;
@@ -11,49 +11,49 @@ use super::transaction::Transaction;
 use crate::core::operation::Operation;
 use crate::core::timestamp::Timestamp;
 
-/// Events that one transaction looks at. Limits: some milliseconds.
+/// Events examined by one transaction. Limits: takes some milliseconds.
 const PART_EVENTS: i64 = 500;
 
-/// Keys that one transaction removes.
+/// Keys removed by one transaction.
 const PART_KEYS: i64 = 4_000;
 
-/// Profiles that one transaction looks at. Limits: some milliseconds.
+/// Profiles examined by one transaction. Limits: takes some milliseconds.
 const PART_PROFILES: i64 = 300;
 
-/// Where a purge of profiles stands, and what it may take.
+/// The state of a purge of profiles, and its bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct ProfilePurge {
-    /// The number of the last profile that was looked at.
+    /// Number of the last profile that was examined.
     pub after: i64,
-    /// Profiles that were last touched before this time go now.
+    /// Profiles last touched before this time are removed now.
     pub before: Timestamp,
-    /// Profiles that were last touched later than this never go.
+    /// Profiles last touched after this time are never removed.
     pub until: Timestamp,
 }
 
-/// One step of a purge of profiles.
+/// The result of one step of purging profiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProfilePurgeStep {
-    /// Profiles that were purged.
+    /// Profiles removed.
     pub purged: usize,
-    /// Where to go on; none at the end.
+    /// Where to continue; `None` at the end.
     pub next: Option<i64>,
-    /// When the longest untouched was last touched of those that stay now and may go later.
+    /// Earliest time of last touch among the profiles that stay now but may be removed later.
     pub oldest_left: Option<Timestamp>,
 }
 
-/// One step of a purge.
+/// The result of one step of purging events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PurgeStep {
-    /// Events that were purged.
+    /// Events removed.
     pub purged: usize,
-    /// Where to go on; none at the end.
+    /// Where to continue; `None` at the end.
     pub next: Option<i64>,
 }
 
 impl Transaction<'_> {
-    /// Notes up to where all is settled now, within a transaction, and gives the number of the event up to which all
-    /// was settled at `settled_before`: older ones may be purged.
+    /// Records up to which event everything is settled at `now`, within a transaction. Returns the number of the event
+    /// up to which everything was settled at `settled_before`: older ones may be purged.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -72,7 +72,7 @@ impl Transaction<'_> {
                      UNION ALL SELECT min(oldest_seq) FROM batch WHERE state < ?1)",
             )?
             .query_row([BatchState::Complete.stored()], |row| row.get(0))?;
-        // After the newest event when nothing is pending.
+        // After the newest event if nothing is pending.
         let settled = oldest_pending.unwrap_or_else(|| self.numbers.next_seq());
         self.connection
             .prepare_cached(
@@ -88,8 +88,8 @@ impl Transaction<'_> {
         Ok(before)
     }
 
-    /// Purges the settled events among the next few after the number `after` and before `before`, within a transaction.
-    /// The newest event stays: numbers are counted from it.
+    /// Purges the settled events among the next few after number `after` and before `before`, within a transaction. The
+    /// newest event stays, because numbers continue from it.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -98,8 +98,8 @@ impl Transaction<'_> {
         purge_events(self, after, before).map_err(StoreError::write)
     }
 
-    /// Forgets some of the oldest keys of events that are no longer in the journal, within a transaction. False when
-    /// there are none.
+    /// Forgets some of the oldest keys of events that are no longer in the journal, within a transaction. Returns false
+    /// if there are none.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -110,8 +110,8 @@ impl Transaction<'_> {
         self.forget_keys(oldest, PART_KEYS).map_err(StoreError::write)
     }
 
-    /// Purges, among the next few profiles, those that Target has and that nobody touched for long; and readings and
-    /// notes of what was sent that belong to no profile. Within a transaction.
+    /// Purges those of the next few profiles that Target has and that were not touched for long, and readings and send
+    /// logs that belong to no profile, within a transaction.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -123,10 +123,11 @@ impl Transaction<'_> {
     }
 }
 
-/// Profiles from `?1` to `?2` that may go, and when each was last touched. `?3`: whether totals are read from Target
-/// before they are sent; `?4`: the operation `set`. The newest profile stays: numbers are counted from it, and none is given twice.
+/// Selects the profiles from `?1` to `?2` that may be removed, with the time of the last touch. `?3`: totals are read
+/// from Target before they are sent; `?4`: the operation `set`. The newest profile stays, because numbers continue from
+/// it and none is reused.
 ///
-/// An attribute that was delivered without a route was delivered by a program of the first schema, which kept no
+/// An attribute that was delivered without a route was delivered by a program of the first schema, which recorded no
 /// operation: it may be a total.
 const PURGEABLE: &str = concat!(
     "SELECT id, max(coalesce(existence_at_ms, 0), coalesce((

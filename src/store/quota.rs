@@ -1,4 +1,4 @@
-//! What was used of the rolling quotas, and what is reserved of them.
+//! Used and reserved parts of the rolling quotas.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use crate::core::forwarding::quota::{Quota, QuotaTime};
 use crate::core::timestamp::Timestamp;
 
 impl Store {
-    /// Requests to Target of the last 24 hours, with the limit handed in, and the quota's clock, when the system's says
-    /// `wall`. What was reserved before a crash is counted as made now.
+    /// Returns the requests to Target in the last 24 hours, with the given limit, and the quota's clock when the
+    /// system's shows `wall`. Requests reserved before a crash count as made now.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -25,7 +25,7 @@ impl Store {
         Ok((Quota::new(updates_per_day, self.uses("quota", time.at)?), time))
     }
 
-    /// As [`Self::quota`], of calls of the Fetch API.
+    /// Returns the calls of the Fetch API in the last 24 hours, with the given limit.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -45,7 +45,7 @@ impl Store {
         uses().map_err(StoreError::Read)
     }
 
-    /// As [`Self::quota`], of a store that is being written, at that time of the quota's clock.
+    /// Returns the quota as [`Self::quota`] does, of a store that is in use, at a time of the quota's clock.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -55,7 +55,7 @@ impl Store {
 }
 
 impl Transaction<'_> {
-    /// Counts what was reserved as made now, within a transaction: whoever had reserved it has ended.
+    /// Counts reserved requests as made now, within a transaction, because the process that reserved them has ended.
     pub fn count_reserved(&mut self, time: QuotaTime) {
         let reserved = self.numbers.totals.quota_reserved;
         if reserved > 0 {
@@ -64,7 +64,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Reserves room for requests that will be made, or gives it back, within a transaction.
+    /// Reserves room for future requests, or returns it if negative, within a transaction.
     pub fn reserve(&mut self, requests: i64) {
         let reserved = &mut self.numbers.totals.quota_reserved;
         *reserved = reserved.saturating_add(requests).max(0);
@@ -91,14 +91,14 @@ impl Transaction<'_> {
         self.numbers.totals.quota_wall_ms = time.wall.as_millis();
     }
 
-    /// Writes down what the transaction used.
+    /// Saves the uses of the transaction.
     pub(super) fn save_uses(&self) -> rusqlite::Result<()> {
         save(self, "quota", &self.numbers.uses.updates)?;
         save(self, "read_quota", &self.numbers.uses.reads)
     }
 }
 
-/// Writes down uses of a rolling day, and forgets those that no longer count.
+/// Saves uses within a rolling day, and deletes those that no longer count.
 fn save(transaction: &Transaction<'_>, table: &str, spent: &BTreeMap<i64, i64>) -> rusqlite::Result<()> {
     for (minute, requests) in spent {
         let mut statement = transaction.connection.prepare_cached(&format!(

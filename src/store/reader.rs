@@ -1,4 +1,4 @@
-//! What people ask of the store: read on a connection of its own, which never waits for the writer.
+//! Queries for display, on a separate connection that never waits for the writer.
 
 use std::path::PathBuf;
 
@@ -30,15 +30,15 @@ pub struct Reader {
 /// One event of a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileEvent {
-    /// Its id.
+    /// Id of the event.
     pub id: String,
-    /// Its type.
+    /// Type of the event.
     pub event_type: String,
-    /// Its time, as taken.
+    /// Time of the event as recorded.
     pub time: Timestamp,
 }
 
-/// Events of the journal that are looked through for those of one profile. Limits: a tenth of a second.
+/// Events of the journal searched for those of one profile. Limits: takes a tenth of a second.
 const EVENTS_LOOKED_AT: i64 = 200_000;
 
 impl Reader {
@@ -51,13 +51,13 @@ impl Reader {
         Ok(Self { connection: schema::open_reader(&file)?, path: file.path })
     }
 
-    /// Reads what a store in memory holds.
+    /// Returns a reader of a store in memory.
     #[must_use]
     pub fn of_memory(store: Store) -> Self {
         Self { connection: store.connection, path: PathBuf::new() }
     }
 
-    /// Reads the filters over the keys of all events, and hands each to `adopt` until it declines. It reads all keys.
+    /// Reads the filters over the keys of all events, and hands each to `adopt` until it declines. This reads all keys.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -72,7 +72,7 @@ impl Reader {
         load().map_err(StoreError::Read)
     }
 
-    /// Opens the store's file, and sees it as it is now for as long as this reader lives.
+    /// Opens the store's file and sees it as it is now for as long as this reader lives.
     ///
     /// # Errors
     /// As for [`Self::open`].
@@ -83,7 +83,7 @@ impl Reader {
         Ok(reader)
     }
 
-    /// The numbers of a store that no writer has open.
+    /// Returns the numbers of a store that no writer has open.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -93,7 +93,8 @@ impl Reader {
             .map_err(StoreError::Read)
     }
 
-    /// Returns how the numbers stood since then, oldest first: at most one for each minute, and none where nothing happened.
+    /// Returns the numbers since a time, oldest first: at most one entry per minute, and none for a minute without
+    /// activity.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -101,7 +102,7 @@ impl Reader {
         history::read(&self.connection, since).map_err(StoreError::Read)
     }
 
-    /// The batches that are not at their end, and the last `ended` of the others, newest first.
+    /// Returns the batches that have not ended, and the last `ended` of the others, newest first.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -109,7 +110,7 @@ impl Reader {
         batches::heads(&self.connection, ended).map_err(StoreError::Read)
     }
 
-    /// Some rows of a batch, after that profile: none at its end.
+    /// Returns some rows of a batch, after the profile with number `after`; none at the end.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -117,7 +118,7 @@ impl Reader {
         batches::rows(&self.connection, batch_id, after).map_err(StoreError::Read)
     }
 
-    /// Counts what is pending. It reads every attribute: once at start, not once a request.
+    /// Counts what is pending. This reads every attribute: do it once at start, not once per request.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -134,7 +135,7 @@ impl Reader {
         self.connection.query_row(sql, [], |row| row.get(0)).map_err(StoreError::Read)
     }
 
-    /// Since when the longest waiting profile is pending.
+    /// Returns the time since which the longest waiting profile is pending.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -161,7 +162,7 @@ impl Reader {
             .map_err(StoreError::Read)
     }
 
-    /// Returns what is kept as rejected: up to `limit` rows with a number greater than `after`, the oldest first.
+    /// Returns rejected items: up to `limit` rows with a number greater than `after`, oldest first.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -169,7 +170,7 @@ impl Reader {
         rejected::list(&self.connection, after, limit).map_err(StoreError::Read)
     }
 
-    /// The newest of it, newest first.
+    /// Returns the newest rejected items, newest first.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -177,7 +178,7 @@ impl Reader {
         rejected::newest(&self.connection, limit).map_err(StoreError::Read)
     }
 
-    /// One of them.
+    /// Returns one rejected item.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -185,7 +186,7 @@ impl Reader {
         rejected::find(&self.connection, id).map_err(StoreError::Read)
     }
 
-    /// Returns whether the store has the schema of this program; an older one is brought to it by who opens it for writing.
+    /// Returns true if the store has this program's schema; opening an older one for writing migrates it.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -194,17 +195,17 @@ impl Reader {
         version.map(|version| version == schema::VERSION).map_err(StoreError::Read)
     }
 
-    /// Returns whether SQLite finds no damage in the whole file. It reads all of it.
+    /// Returns true if SQLite finds no damage in the whole file. This reads all of it.
     ///
     /// # Errors
-    /// [`StoreError::Read`], when the file cannot be read at all.
+    /// [`StoreError::Read`], if the file cannot be read at all.
     pub fn is_sound(&self) -> Result<bool, StoreError> {
         let found: String =
             self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(StoreError::Read)?;
         Ok(found == "ok")
     }
 
-    /// Counts the rows of each table, by name. It may read all of them.
+    /// Counts the rows of each table, by name. This may read all of them.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -222,7 +223,7 @@ impl Reader {
         read().map_err(StoreError::Read)
     }
 
-    /// Returns what was saved the last time that the store was found damaged.
+    /// Returns what was saved when the store was last found damaged.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -230,7 +231,7 @@ impl Reader {
         salvage::last(&self.connection).map_err(StoreError::Read)
     }
 
-    /// Up to `limit` events after the number `after`, and whether each changed that profile.
+    /// Returns up to `limit` events after the number `after`, each marked if it changed the profile.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -238,7 +239,7 @@ impl Reader {
         erase::journal_part(&self.connection, after, profile_id, limit).map_err(StoreError::Read)
     }
 
-    /// Requests to Target in the last 24 hours of the quota's clock.
+    /// Returns the number of requests to Target in the last 24 hours of the quota's clock.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -249,7 +250,7 @@ impl Reader {
         Ok(u64::try_from(used).unwrap_or(0))
     }
 
-    /// Calls of the Fetch API in the last 24 hours of the quota's clock.
+    /// Returns the number of calls of the Fetch API in the last 24 hours of the quota's clock.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -260,7 +261,7 @@ impl Reader {
         Ok(u64::try_from(used).unwrap_or(0))
     }
 
-    /// Returns how much room the database file and its log take.
+    /// Returns the size of the database file and its log.
     ///
     /// Units: bytes.
     #[must_use]
@@ -268,7 +269,7 @@ impl Reader {
         self.file_bytes("") + self.log_bytes()
     }
 
-    /// Returns how much of it the log takes.
+    /// Returns the size of the log.
     ///
     /// Units: bytes.
     #[must_use]
@@ -282,7 +283,7 @@ impl Reader {
         std::fs::metadata(path).map_or(0, |metadata| metadata.len())
     }
 
-    /// The last events of a profile, newest first: up to `limit`, among the newest 200,000 of all.
+    /// Returns up to `limit` events of a profile, newest first, from the newest 200,000 events of all.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -306,7 +307,7 @@ impl Reader {
         read().map_err(StoreError::Read)
     }
 
-    /// All that the store holds of one identity, if anything.
+    /// Returns everything in the store about one identity; `None` if there is nothing.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -319,9 +320,9 @@ impl Reader {
     }
 }
 
-/// The same on the writing connection: for simulations, which have no second one.
+/// The same on the writing connection, for simulations, which have no second one.
 impl Store {
-    /// As [`Reader::profile`].
+    /// Reads a profile as [`Reader::profile`] does.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -329,7 +330,7 @@ impl Store {
         profile_rows::find(&self.connection, forms).map_err(StoreError::Read)
     }
 
-    /// As [`Reader::rejected`].
+    /// Lists rejected items as [`Reader::rejected`] does.
     ///
     /// # Errors
     /// [`StoreError::Read`].

@@ -1,4 +1,4 @@
-//! What decides what Target shall hold of a profile, and what was read of it.
+//! The data that decides what Target should have of a profile, and readings of it.
 
 use std::fmt;
 
@@ -11,18 +11,18 @@ use crate::core::operation::{Decision, Operation, Sent, Shown};
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
-/// An attribute with all that decides what Target shall hold of it.
+/// One attribute, with everything that decides what Target should have of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Basis {
-    /// Name.
+    /// Name of the attribute.
     pub name: String,
-    /// Value over this device's events.
+    /// Value from this device's events.
     pub value: String,
     /// Version of that value.
     pub version: i64,
     /// Operation by which events change it.
     pub operation: Operation,
-    /// True where the name is this device's own.
+    /// True if only this device writes an attribute of that name.
     pub is_own: bool,
     /// Time of the event that decided the value, on this device's clock.
     pub event_time: Timestamp,
@@ -30,16 +30,16 @@ pub struct Basis {
     pub items: Option<String>,
     /// True while it is pending.
     pub is_pending: bool,
-    /// Version that Target has; 0 is none.
+    /// Version that Target has; 0 for none.
     pub delivered_version: i64,
-    /// Value that was delivered without having been noted, on this device's clock: by an earlier program, or while profiles
-    /// were not shared.
+    /// Value that was delivered without an entry in the send log, on this device's clock: by an older program, or while
+    /// profiles were not shared.
     pub delivered: Option<Sent>,
 }
 
 impl Basis {
-    /// Gives the values that were sent of it, oldest first, the last one being the newest of all. What was noted has its time on
-    /// Target's clock; `on_target` says what a time of this device is there.
+    /// Returns the values that were sent of it, oldest first; the last one is the newest. Logged values have their time
+    /// on Target's clock; `on_target` converts a time of this device to it.
     #[must_use]
     pub fn sends(&self, log: &SendLog, on_target: impl Fn(Timestamp) -> Timestamp) -> Vec<Sent> {
         let noted = log.of(&self.name);
@@ -50,27 +50,27 @@ impl Basis {
     }
 }
 
-/// Marks what is newer than what was delivered as lost: it had no answer, since the process ended before.
+/// Marks values newer than the delivered one as lost: the process ended before their answer came.
 pub(super) fn lose_unanswered<'b>(basis: impl IntoIterator<Item = &'b Basis>, log: &mut SendLog) {
     for basis in basis {
         log.lose_after(&basis.name, basis.delivered_version);
     }
 }
 
-/// Value that was read of one attribute, and what was decided.
+/// A value that was read of one attribute, with the decision on it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reading {
-    /// Name.
+    /// Name of the attribute.
     pub name: String,
     /// Value that Target showed, if any.
     pub shown: Option<Shown>,
-    /// Decision on it.
+    /// Decision on what to send.
     pub decision: Decision,
-    /// Our version that was decided on; 0 where we have none.
+    /// Our version that was decided on; 0 if we have none.
     pub version: i64,
 }
 
-// Nobody's values may reach a log.
+// Values are personal data and must not reach a log.
 impl fmt::Debug for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reading").field("decision", &self.decision).finish_non_exhaustive()
@@ -83,7 +83,7 @@ impl fmt::Debug for Basis {
     }
 }
 
-/// Returns the value that was sent as it was, of an attribute that was delivered.
+/// Returns the value as sent of an attribute that was delivered.
 pub(super) fn delivered(version: i64, value: Option<String>, at_ms: Option<i64>) -> Option<Sent> {
     let at = Timestamp::from_millis(at_ms.unwrap_or_default());
     value.filter(|_| version > 0).map(|value| Sent {
@@ -97,7 +97,7 @@ pub(super) fn delivered(version: i64, value: Option<String>, at_ms: Option<i64>)
     })
 }
 
-/// All attributes of a profile that may be sent: neither empty nor refused.
+/// Returns all attributes of a profile that may be sent: neither empty nor refused.
 pub(super) fn basis(connection: &Connection, profile_id: i64) -> rusqlite::Result<Vec<Basis>> {
     let mut statement = connection.prepare_cached(concat!(
         "SELECT name, open(value, 'attribute', profile_id, name) AS value, version, operation, is_own, event_time_ms,
@@ -134,7 +134,7 @@ pub(super) fn basis(connection: &Connection, profile_id: i64) -> rusqlite::Resul
     rows.collect()
 }
 
-/// Writes readings of a profile, in the place of older ones.
+/// Writes readings of a profile, replacing older ones.
 pub(super) fn write(
     transaction: &Transaction<'_>,
     profile_id: i64,
@@ -147,7 +147,7 @@ pub(super) fn write(
         .query_row([profile_id], |row| row.get(0))
         .optional()?;
     if exists.is_none() {
-        // It was erased meanwhile.
+        // The profile was erased meanwhile.
         return Ok(());
     }
     let mut statement = transaction.connection.prepare_cached(

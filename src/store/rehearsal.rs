@@ -1,4 +1,4 @@
-//! A copy in memory of what a store knows of some profiles: for trying what an event would do, without doing it.
+//! A copy in memory of what a store knows about some profiles, to try what an event would do without doing it.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -7,7 +7,7 @@ use super::seal::StoreFile;
 use super::{SCHEMA_VERSION, Store, StoreError, StoreLimits, profiles, schema, seal};
 use crate::core::identity::Identity;
 
-/// Tables whose rows of a profile are copied, by the column that names it.
+/// Tables of which a profile's rows are copied, with the column that names the profile.
 const OF_PROFILE: [(&str, &str); 5] = [
     ("profile", "id"),
     ("attribute", "profile_id"),
@@ -16,22 +16,22 @@ const OF_PROFILE: [(&str, &str); 5] = [
     ("verification", "profile_id"),
 ];
 
-/// Tables that are copied whole: a few rows each.
+/// Tables copied as a whole, with a few rows each.
 const WHOLE: [&str; 4] = ["quota", "read_quota", "batch", "counter"];
 
-/// A store in memory that knows some profiles.
+/// A store in memory with a few profiles.
 pub struct Rehearsal {
-    /// The store. Nothing that is done to it stays.
+    /// The store. Changes to it are discarded.
     pub store: Store,
-    /// Profiles that wait beside these, counted up to a bound.
+    /// Other waiting profiles, counted up to a bound.
     pub backlog: usize,
-    /// Profiles that are in a batch now. In the copy they are not.
+    /// Profiles that are in a batch now. In the copy they are in none.
     pub in_batch: Vec<i64>,
 }
 
 impl Rehearsal {
-    /// Copies what the store's file knows of profiles; `backlog_max` is the bound for others that wait. Without a file, it is
-    /// as at the first start.
+    /// Copies what the store's file knows about profiles, and counts other waiting ones up to `backlog_max`. Without a
+    /// file, the copy is as at a first start.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -62,12 +62,12 @@ fn fill(
     identities: &[&Identity],
     backlog_max: usize,
 ) -> rusqlite::Result<(usize, Vec<i64>)> {
-    // One view of all of it.
+    // A single view of everything.
     let original = original.unchecked_transaction()?;
     for table in WHOLE {
         rows(&original, copy, table, "TRUE", None)?;
     }
-    // Versions are counted from the newest event.
+    // Versions continue from the newest event.
     rows(&original, copy, "journal", "seq = (SELECT max(seq) FROM journal)", None)?;
     for identity in identities {
         let Some(profile) = profiles::find(&original, identity)? else { continue };
@@ -75,7 +75,7 @@ fn fill(
             rows(&original, copy, table, &format!("{column} = ?1"), Some(profile.id))?;
         }
     }
-    // What is reserved is for what the agent sends beside this.
+    // The reservation is for what the running agent sends.
     copy.execute("DELETE FROM counter WHERE name = 'quota_reserved'", [])?;
     let counted = i64::try_from(backlog_max + identities.len()).unwrap_or(i64::MAX).saturating_add(1);
     let waiting = "SELECT count(*) FROM (SELECT 1 FROM profile

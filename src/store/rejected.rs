@@ -1,5 +1,5 @@
-//! What was rejected: listed, tried again, or dropped. An event is mapped anew by the caller, and takes a new number; an
-//! update becomes pending again, as far as its values are still the newest.
+//! Rejected items: listed, tried again, or dropped. A rejected event is mapped again by the caller and gets a new
+//! number; a rejected update becomes pending again, as far as its values are still the newest.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -15,36 +15,36 @@ use crate::core::operation::Stamp;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
-/// One thing that was rejected.
+/// One rejected item.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RejectedRow {
-    /// Its number; never given twice.
+    /// Number of the item; never reused.
     pub id: i64,
-    /// When it was rejected.
+    /// Time of the rejection.
     pub rejected_at: Timestamp,
-    /// Event or update.
+    /// Rejected event or update.
     pub subject: RejectedSubject,
     /// Label of a [`Reason`].
     pub reason: String,
-    /// Words on what failed, or the first words of Target's answer.
+    /// Description of the failure, or the beginning of Target's answer.
     pub detail: String,
 }
 
-/// Event or update that was rejected.
+/// A rejected event or update.
 #[derive(Clone, PartialEq, Eq)]
 pub enum RejectedSubject {
     /// An event whose mapping failed.
     Event {
-        /// Its number in the journal.
+        /// Number in the journal.
         seq: i64,
-        /// Its time as taken.
+        /// Time of the event as recorded.
         time: Timestamp,
-        /// CloudEvents JSON: personal data.
+        /// CloudEvents JSON; personal data.
         json: String,
     },
     /// An update that Target refused.
     Update {
-        /// Whose profile; none when it was erased.
+        /// Identity of the profile; `None` if it was erased.
         identity: Option<Identity>,
         /// Names of the attributes, and the versions that were refused.
         attributes: Vec<(String, i64)>,
@@ -55,7 +55,7 @@ const SELECT: &str = "SELECT r.id, r.rejected_at_ms, r.reason, open(r.detail, 'r
             open(j.event, 'journal', j.seq) AS event, p.kind, open(p.key, 'profile', p.kind) AS key, r.attributes
      FROM rejected r LEFT JOIN journal j ON j.seq = r.seq LEFT JOIN profile p ON p.id = r.profile_id";
 
-/// Up to `limit` rows with a greater id, oldest first.
+/// Returns up to `limit` rows with a greater id, oldest first.
 pub(super) fn list(connection: &Connection, after: i64, limit: usize) -> rusqlite::Result<Vec<RejectedRow>> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE r.id > ?1 ORDER BY r.id LIMIT ?2"))?;
     let rows = statement.query_map((after, i64::try_from(limit).unwrap_or(i64::MAX)), by_name(row))?;
@@ -94,9 +94,9 @@ fn row(row: &Named<'_>) -> rusqlite::Result<RejectedRow> {
 }
 
 impl Transaction<'_> {
-    /// Records a rejected event anew, within a transaction. None when there is no such event.
+    /// Records a rejected event again, within a transaction. `None` if there is no such event.
     ///
-    /// Taken this time, it has a new number in the journal, and its own time still; else it stays rejected, with the
+    /// If it succeeds, it has a new number in the journal and keeps its own time; otherwise it stays rejected, with the
     /// new reason.
     ///
     /// # Errors
@@ -128,8 +128,8 @@ impl Transaction<'_> {
         Ok(Some(Recorded { seq, status, reason: None }))
     }
 
-    /// The fingerprint of an event that was journalled before, where not all of it may be kept: which fields it had is known by the
-    /// one of then alone.
+    /// Returns the fingerprint of an event that was journalled before and perhaps only in part: its fields are known
+    /// only from the old fingerprint.
     fn fingerprint_again(&self, old: i64, recording: &Recording) -> rusqlite::Result<Option<Fingerprint>> {
         let Recording { event, digest, .. } = recording;
         let found = self.find_key(Key::of(&event.source, &event.id))?;
@@ -146,8 +146,8 @@ impl Transaction<'_> {
             .map(|_| ())
     }
 
-    /// Makes the attributes of a refused update pending again, within a transaction, and gives how many. None when
-    /// there is no such update. Values that changed since are pending or delivered by themselves.
+    /// Makes the attributes of a refused update pending again, within a transaction, and returns their number. `None`
+    /// if there is no such update. Values that changed since are pending or delivered anyway.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -180,7 +180,7 @@ impl Transaction<'_> {
         Ok(Some(released))
     }
 
-    /// Gives up what was rejected, within a transaction. False when there is nothing with that number.
+    /// Discards a rejected item, within a transaction. Returns false if there is none with that number.
     ///
     /// A dropped event stays in the journal until it is purged; dropped values stay refused until they change.
     ///

@@ -1,44 +1,45 @@
-//! How much room the store has: within its own bound, and on its disk.
+//! Free room of the store: within its own bound, and on its disk.
 
 use super::StoreError;
 use super::opening::Store;
 use super::schema::{LOG_PAGES, PAGE_BYTES};
 
-/// Parts of the bound, in percent of the pages that the database may have.
+/// Fill level from which delivered data is purged. Units: percent of the pages that the database may have, as for all
+/// levels here.
 const PURGE_FROM: i64 = 90;
 const PURGE_TO: i64 = 80;
-/// From here on no more events are taken; those that are being recorded may go a little further.
+/// Fill level from which no more events are accepted; those being recorded may go a little further.
 const FULL_FROM: i64 = 95;
 const EVENTS_TO: i64 = 96;
-/// The rest is for forwarding, which makes room again: for rows of batches up to here, and then for settling what is pending.
+/// Fill level up to which rows of batches are added. The rest is for settling what is pending, which frees room again.
 const ROWS_TO: i64 = 98;
 
-/// Room that a pending profile needs to be delivered beyond what its events give back when they are purged: what was sent and read of
-/// it, and how its attributes stand. Measured with the smallest events, where it is the most.
+/// Room that delivering a pending profile needs beyond what purging its events frees: values sent and read, and the
+/// state of its attributes. Units: bytes. Measured with the smallest events, where it is largest.
 const PENDING_BYTES: i64 = 96;
 
-/// The part of the bound that is for the log.
+/// Divisor of the bound that gives the log's share.
 const LOG_PART: u64 = 8;
 
-/// Room for events.
+/// The room left for events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
     /// There is room.
     Enough,
-    /// There is room, and what was delivered should be purged.
+    /// There is room, but delivered data should be purged.
     Low,
-    /// There is none.
+    /// There is no room.
     Full(Full),
 }
 
-/// Why there is no room.
+/// A reason for having no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
     /// The store has grown to `max_size`.
     MaxSize,
     /// The disk has less than `min_free_disk` left.
     DiskLow,
-    /// The disk did not take what was written.
+    /// The disk did not accept a write.
     Disk,
 }
 
@@ -50,7 +51,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// The bytes of the store, divided between database and log.
+    /// Divides the store's bytes between database and log.
     pub(super) fn of(max_bytes: u64) -> Self {
         let pages = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX) / PAGE_BYTES;
         let log_pages = pages(max_bytes / LOG_PART).clamp(1, LOG_PAGES);
@@ -58,11 +59,12 @@ impl Bounds {
     }
 }
 
-/// Pages of the log while much is purged: nearly all of them differ, and a copy of the whole log would make tills wait.
+/// Pages of the log during a large purge: nearly all of them differ, and copying a full-size log would make tills wait.
 const LOG_PAGES_PURGING: i64 = 1_000;
 
 impl Store {
-    /// Has the log copied into the database more often, in smaller parts, while much is purged; and as before afterwards.
+    /// Makes SQLite copy the log into the database more often, in smaller parts, during a large purge, or as usual
+    /// again.
     ///
     /// # Errors
     /// [`StoreError::Write`].
@@ -72,7 +74,7 @@ impl Store {
         self.set_pragma("wal_autocheckpoint", pages)
     }
 
-    /// Has the bounds of its limits kept by SQLite too, so that no transaction goes beyond them.
+    /// Sets the bounds in SQLite too, so that no transaction exceeds them.
     pub(super) fn set_bounds(&self) -> Result<(), StoreError> {
         let Bounds { pages_max, log_pages } = Bounds::of(self.limits.max_bytes);
         self.set_pragma("max_page_count", pages_max)?;
@@ -80,7 +82,7 @@ impl Store {
         self.copy_log_often(false)
     }
 
-    /// Lets one transaction go beyond the bounds; [`Self::set_bounds`] is due after it.
+    /// Lets one transaction exceed the bounds; call [`Self::set_bounds`] after it.
     pub(super) fn lift_bounds(&self) -> Result<(), StoreError> {
         self.set_pragma("max_page_count", Bounds::of(self.limits.max_bytes).pages_max.saturating_mul(2))
     }
@@ -90,13 +92,13 @@ impl Store {
         self.connection.pragma_update_and_check(None, name, value, |_| Ok(())).map_err(StoreError::write)
     }
 
-    /// Returns how much room there is now.
+    /// Returns the room left now.
     ///
     /// # Errors
     /// [`StoreError::Read`].
     pub fn room(&self) -> Result<Room, StoreError> {
         let percent = self.percent_taken()?;
-        // A disk that cannot be asked is not known to be full.
+        // A disk that cannot be queried is not assumed to be full.
         let disk_free = self.dir.as_deref().and_then(|dir| fs4::available_space(dir).ok()).unwrap_or(u64::MAX);
         Ok(match percent {
             _ if disk_free < self.limits.min_free_disk_bytes => Room::Full(Full::DiskLow),
@@ -106,7 +108,7 @@ impl Store {
         })
     }
 
-    /// Returns whether purging has made room enough.
+    /// Returns true if purging has freed enough room.
     ///
     /// # Errors
     /// [`StoreError::Read`].
@@ -114,7 +116,7 @@ impl Store {
         Ok(self.percent_taken()? < PURGE_TO)
     }
 
-    /// Refuses events in the open transaction that would take what is left for forwarding.
+    /// Refuses events in the open transaction that would use the room reserved for forwarding.
     ///
     /// # Errors
     /// [`StoreError::Full`]; [`StoreError::Read`].
@@ -122,7 +124,7 @@ impl Store {
         if self.percent_taken()? < EVENTS_TO { Ok(()) } else { Err(StoreError::Full(Full::MaxSize)) }
     }
 
-    /// Refuses rows of batches in the open transaction that would take what is left for settling them.
+    /// Refuses rows of batches in the open transaction that would use the room reserved for settling them.
     ///
     /// # Errors
     /// [`StoreError::Full`]; [`StoreError::Read`].
@@ -130,18 +132,18 @@ impl Store {
         if self.percent(self.pages_used()?) < ROWS_TO { Ok(()) } else { Err(StoreError::Full(Full::MaxSize)) }
     }
 
-    /// Says which bound was reached: SQLite's answer is the same for its own and for the disk's.
+    /// Determines which bound was reached: SQLite reports its own and the disk's in the same way.
     pub(super) fn name_bound(&self, error: StoreError) -> StoreError {
         let disk_free = self.dir.as_deref().and_then(|dir| fs4::available_space(dir).ok()).unwrap_or_default();
         let most = self.limits.max_bytes;
         match error {
-            // As much as all of it may take is free: the disk cannot have been the bound.
+            // The disk has more free space than the store may use: it cannot have been the bound.
             StoreError::Full(Full::Disk) if disk_free > most => StoreError::Full(Full::MaxSize),
             error => error,
         }
     }
 
-    /// The part of the bound that is taken, also for the delivery of what is pending, in percent.
+    /// Returns the used part of the bound in percent, including the room for delivering what is pending.
     fn percent_taken(&self) -> Result<i64, StoreError> {
         let pending = self.committed.pending_at_start.unwrap_or_default() + self.counters().pending_change.profiles;
         Ok(self.percent(self.pages_used()? + pending.max(0) * PENDING_BYTES / PAGE_BYTES))
@@ -151,9 +153,9 @@ impl Store {
         pages * 100 / Bounds::of(self.limits.max_bytes).pages_max
     }
 
-    /// Pages that hold something.
+    /// Returns the number of pages in use.
     fn pages_used(&self) -> Result<i64, StoreError> {
-        // Asked with each commit of events: the statements are kept.
+        // Called for each commit of events, so the statements are cached.
         let pragma = |sql| self.connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
         let used = pragma("PRAGMA page_count").and_then(|pages| Ok(pages - pragma("PRAGMA freelist_count")?));
         used.map_err(StoreError::Read)

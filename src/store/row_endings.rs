@@ -1,4 +1,4 @@
-//! The end of a batch, row by row: what came of each is noted of exactly what was sent.
+//! The end of a batch, row by row: each result is recorded for exactly what was sent.
 
 use rusqlite::OptionalExtension;
 
@@ -15,8 +15,8 @@ use crate::core::short_hash::short_hash;
 use crate::core::timestamp::Timestamp;
 
 impl Transaction<'_> {
-    /// Ends so many rows of a batch at most, within a transaction: recording never waits long. `verify` says of each row that was
-    /// delivered when it is read back, if it is.
+    /// Ends up to a number of rows of a batch, within a transaction, so that recording never waits long. `verify`
+    /// decides for each delivered row when it is read back, if at all.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -38,7 +38,7 @@ impl Transaction<'_> {
         verify: &mut dyn FnMut() -> Option<Timestamp>,
     ) -> rusqlite::Result<SettledRows> {
         self.happens(at);
-        // What was ended is in the batch no longer, so that the next part begins where this one ends.
+        // Ended rows are no longer in the batch, so that the next part begins where this one ends.
         let rows: Vec<(i64, Option<String>, String)> = self
             .connection
             .prepare_cached(
@@ -89,7 +89,7 @@ impl Transaction<'_> {
                 settled.delivered += 1;
                 let lost_at = self.log_row(profile_id, row, (*sent_at, false))?;
                 self.deliver_row(profile_id, row, at)?;
-                // What was lost before may still come, over this.
+                // A value lost before may still be applied, over this one.
                 let may_come = lost_at.is_some_and(|lost_at| sent_at.since(lost_at) < LATE_MAX);
                 let late = may_come.then_some((*read_back_at, ReadBack::Ambiguous));
                 let due = late.or_else(|| verify().map(|due| (due, ReadBack::Sample)));
@@ -101,7 +101,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Notes that nobody knows what became of a row: it is read back.
+    /// Records that the result of a row is unknown, so that it is read back.
     fn lose_row(
         &self,
         profile_id: i64,
@@ -112,8 +112,8 @@ impl Transaction<'_> {
         verification::schedule(self, profile_id, (read_back_at, ReadBack::Ambiguous))
     }
 
-    /// Adds what was sent to the log of the profile, so that it is known again when it is read. Gives when the last value was
-    /// sent whose answer was lost, by then.
+    /// Adds the values of a row to the profile's send log, so that they are recognised when it is read. Returns the
+    /// time of the last value sent by then whose answer was lost.
     fn log_row(
         &self,
         profile_id: i64,

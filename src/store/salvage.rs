@@ -1,6 +1,6 @@
-//! A damaged store: recognised, put aside under another name, and saved from as far as it can be read.
+//! Damaged stores: recognising one, putting it aside under another name, and saving whatever can be read.
 //!
-//! The damaged file is kept for a time (see `kept`): its events exist nowhere else, and better tools than this may read more of
+//! The damaged file is kept for a time (see `kept`): its events exist nowhere else, and better tools may read more of
 //! it.
 
 use std::fmt;
@@ -20,21 +20,21 @@ use crate::core::operation::Decision;
 use crate::core::timestamp::Timestamp;
 use crate::device::dir;
 
-/// Steps of SQLite's check that a start spends looking for damage. A store that is too large for them is looked at as a
-/// whole when something in it could not be read.
+/// Steps of SQLite's check that a start spends looking for damage. A store too large for this is checked completely
+/// once a part of it could not be read.
 ///
 /// Limits: some 15 ms on the machine where it was measured.
 const CHECK_STEPS_MAX: u64 = 5_000;
 
-/// Steps between two looks at the limit.
+/// Steps between two checks of the limit.
 const CHECK_STEPS: i32 = 100;
 
-/// Rows that were saved from a damaged store.
+/// Rows saved from a damaged store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Salvage {
-    /// When.
+    /// Time of saving.
     pub at: Timestamp,
-    /// Under which name the damaged file is kept.
+    /// Name under which the damaged file is kept.
     pub kept_as: String,
     /// Profiles.
     pub profiles: i64,
@@ -57,7 +57,7 @@ impl fmt::Display for Salvage {
     }
 }
 
-/// The tables that are saved, in the order of their worth: what Target has not yet is first.
+/// Tables that are saved, most valuable first: data that Target does not have yet.
 const TABLES: [(&str, &str); 14] = [
     ("profile", "pending_seq IS NULL, id"),
     ("attribute", "profile_id, name"),
@@ -75,8 +75,8 @@ const TABLES: [(&str, &str); 14] = [
     ("event_key", "generation, key_hash, seq"),
 ];
 
-/// Returns whether SQLite calls the file damaged, as far as can be seen in a moment; or in any time, when something could not
-/// be read before.
+/// Returns true if SQLite finds the file damaged in a short check, or in a complete one if a part of it could not be
+/// read before.
 pub(super) fn is_damaged(file: &StoreFile) -> bool {
     let path = &file.path;
     if !path.exists() {
@@ -89,7 +89,7 @@ pub(super) fn is_damaged(file: &StoreFile) -> bool {
     }
 }
 
-/// Notes that something in the file could not be read: the next start looks at all of it.
+/// Records that a part of the file could not be read, so that the next start checks all of it.
 pub(super) fn suspect(path: &Path) {
     let _ = dir::replace_at(&suspicion_path(path), b"something in the store could not be read\n", 0o600);
 }
@@ -102,11 +102,11 @@ fn check(file: &StoreFile, limit: u64) -> rusqlite::Result<bool> {
     let path = &file.path;
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    // Else the whole log would be copied now, while somebody waits for the start.
+    // Otherwise the whole log would be copied now, while somebody waits for the start.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version > schema::VERSION {
-        // A newer program's: it is refused, and not touched.
+        // Written by a newer program: it is refused and not touched.
         return Ok(true);
     }
     let mut steps = 0;
@@ -117,7 +117,7 @@ fn check(file: &StoreFile, limit: u64) -> rusqlite::Result<bool> {
     connection.progress_handler(CHECK_STEPS, Some(is_enough))?;
     let found: rusqlite::Result<String> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
     match found {
-        // No damage was seen in that time.
+        // No damage was found within that time.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(true),
         found => {
             let mut is_sound = found? == "ok";
@@ -132,15 +132,15 @@ fn check(file: &StoreFile, limit: u64) -> rusqlite::Result<bool> {
     }
 }
 
-/// Returns whether all that is sealed opens. With another key nothing would, which says nothing of damage.
+/// Returns true if all encrypted values can be decrypted. With another key none could, which says nothing about damage.
 fn opens(connection: &Connection, file: &StoreFile, version: i64) -> rusqlite::Result<bool> {
     let Ok(standing) = seal::look(connection, file, version) else { return Ok(true) };
     seal::install(connection, standing.key(file))?;
     seal::is_whole(connection)
 }
 
-/// Saves what can be read of a damaged store into a new one beside it, and puts the damaged one aside once that is on the disk.
-/// Cut off at any moment, the next start does it again or finishes it.
+/// Saves the readable part of a damaged store into a new one beside it, and puts the damaged one aside once the new one
+/// is on the disk. If interrupted at any point, the next start repeats or finishes it.
 pub(super) fn salvage(file: &StoreFile, now: Timestamp) -> Result<(), StoreError> {
     let path = &file.path;
     let put_aside = |source| StoreError::PutAside { path: path.clone(), source };
@@ -159,7 +159,7 @@ pub(super) fn salvage(file: &StoreFile, now: Timestamp) -> Result<(), StoreError
     finish(path).map(|_| ())
 }
 
-/// Finishes a salvage that was cut off after all was saved. Returns whether there was one.
+/// Finishes a salvage that was interrupted after everything was saved. Returns true if there was one.
 pub(super) fn finish(path: &Path) -> Result<bool, StoreError> {
     let is_finished = kept::exchange(path).map_err(|source| StoreError::PutAside { path: path.to_owned(), source })?;
     if is_finished {
@@ -168,13 +168,14 @@ pub(super) fn finish(path: &Path) -> Result<bool, StoreError> {
     Ok(is_finished)
 }
 
-/// When the newest event was recorded: a clock that was set back says less.
+/// Returns the time when the newest event was recorded; a clock that was set back may show less.
 fn newest(new: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     let newest: Option<i64> = new.query_row("SELECT max(recorded_at_ms) FROM journal", [], |row| row.get(0))?;
     Ok(newest.map(Timestamp::from_millis))
 }
 
-/// The key that the rows of a damaged store are sealed with: the one that is handed in, unless they are not sealed.
+/// Returns the key with which the rows of a damaged store are encrypted: the configured one, unless they are not
+/// encrypted.
 fn holding(file: &StoreFile) -> Result<Option<StoreKey>, StoreError> {
     let look = || -> rusqlite::Result<_> {
         let connection = Connection::open_with_flags(&file.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -186,23 +187,23 @@ fn holding(file: &StoreFile) -> Result<Option<StoreKey>, StoreError> {
     match look() {
         Ok(Ok(standing)) => Ok(standing.key(file).cloned()),
         Ok(Err(wrong)) => Err(wrong),
-        // What cannot be read any more was sealed as it is configured.
+        // If nothing is readable any more, the rows were encrypted as configured.
         Err(_) => Ok(file.key.clone()),
     }
 }
 
 fn save(damaged: &StoreFile, new: &Connection) -> rusqlite::Result<Salvage> {
     let mut saved = Salvage::default();
-    // What cannot even be opened is kept all the same.
+    // A file that cannot even be opened is kept all the same.
     let Ok(old) = Connection::open_with_flags(&damaged.path, OpenFlags::SQLITE_OPEN_READ_WRITE) else {
         return Ok(saved);
     };
-    // It is kept as it was found.
+    // The file is kept as it was found.
     old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     seal::install(&old, damaged.key.as_ref())?;
     new.execute_batch("BEGIN IMMEDIATE")?;
     for (table, order) in TABLES {
-        // A sealed value that does not open is as unreadable as a page; it stays in the damaged file.
+        // A value that cannot be decrypted is as unreadable as a damaged page; it stays in the damaged file.
         let condition = damaged.key.as_ref().and_then(|_| seal::condition(table));
         let rows = copy(&old, new, table, order, condition.as_deref())?;
         match table {
@@ -213,7 +214,7 @@ fn save(damaged: &StoreFile, new: &Connection) -> rusqlite::Result<Salvage> {
             _ => {}
         }
     }
-    // Attributes whose profile could not be read belong to nobody. What was in a batch is pending: it is sent again.
+    // Attributes without a readable profile belong to nobody. Values in a batch are pending and sent again.
     new.execute(
         "DELETE FROM reading WHERE profile_id NOT IN (SELECT id FROM profile) OR decision = ?1",
         [Decision::Carried.stored()],
@@ -232,7 +233,8 @@ fn save(damaged: &StoreFile, new: &Connection) -> rusqlite::Result<Salvage> {
     Ok(saved)
 }
 
-/// Copies the rows of a table that fulfil a condition, from its beginning until one cannot be read, and from its end until then.
+/// Copies the rows of a table that meet a condition, from its beginning up to an unreadable one, and from its end back
+/// to there.
 fn copy(
     old: &Connection,
     new: &Connection,
@@ -243,7 +245,7 @@ fn copy(
     let mut copied = 0;
     for direction in ["", " DESC"] {
         let order = order.replace(',', &format!("{direction},"));
-        // The damaged store may be of an older schema, which has not all tables and columns of the new one, and some more.
+        // The damaged store may have an older schema, without some tables and columns of the new one, and with others.
         let Ok(kept) = column_names(old, table) else { continue };
         let names: Vec<String> = column_names(new, table)?.into_iter().filter(|name| kept.contains(name)).collect();
         let (columns, places) = (names.len(), vec!["?"; names.len()].join(","));
@@ -277,7 +279,7 @@ fn column_names(connection: &Connection, table: &str) -> rusqlite::Result<Vec<St
     names.collect()
 }
 
-/// A row that the new schema does not take is as unreadable as another.
+/// Inserts a row; one that the new schema rejects counts as unreadable.
 fn insert_row(insert: &mut rusqlite::Statement<'_>, row: &Row<'_>, columns: usize) -> rusqlite::Result<usize> {
     let mut values = Vec::with_capacity(columns);
     for column in 0..columns {
@@ -302,7 +304,7 @@ fn note(new: &Connection, saved: &Salvage) -> rusqlite::Result<()> {
     .map(|_| ())
 }
 
-/// The last time that something was saved from a damaged store.
+/// Returns the last time that something was saved from a damaged store.
 pub(super) fn last(connection: &Connection) -> rusqlite::Result<Option<Salvage>> {
     connection
         .query_row(

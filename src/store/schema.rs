@@ -1,7 +1,7 @@
 //! Opening the database file: pragmas, and migration to the newest schema.
 //!
-//! A migration is a frozen file under `sql/`; all that are missing run in one transaction. A file that a newer
-//! program wrote is refused and not touched.
+//! A migration is a frozen file under `sql/`; all missing ones run in one transaction. A file written by a newer
+//! program is refused and not touched.
 
 use std::path::Path;
 use std::time::Duration;
@@ -24,47 +24,48 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("sql/0007_fingerprint.sql"),
 ];
 
-/// The schema that this program reads and writes.
+/// Schema version that this program reads and writes.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// Bytes of a page of the database.
+/// Page size of the database. Units: bytes.
 pub(super) const PAGE_BYTES: i64 = 2_048;
 
-/// Pages of the log, 32 MiB, after which it is copied into the database, in a store that is large enough: a page that
-/// changes often is copied once, not many times. With SQLite's 1,000 pages, one answer in thirty waits for a copy; so it
-/// is less than one in a hundred. What a reader that stayed long made it grow beyond that goes back to the flash card.
+/// Pages of the log, 32 MiB, after which it is copied into the database, if the store is large enough: a page that
+/// changes often is then copied once instead of many times. With SQLite's default of 1,000 pages, one answer in thirty
+/// waits for a copy; with this, fewer than one in a hundred. If a long read made the log larger, the excess is returned
+/// to the flash card.
 pub(super) const LOG_PAGES: i64 = 16_000;
 
-/// Statements that stay prepared; more than the store has.
+/// Prepared statements that are cached; more than the store has.
 const STATEMENTS: usize = 80;
 
-/// Opens the file for its one writer, making or migrating it as needed.
+/// Opens the file for its only writer, creating or migrating it as needed.
 pub(super) fn open_writer(file: &StoreFile) -> Result<Connection, StoreError> {
     let path = &file.path;
     let open = |source| StoreError::Open { path: path.clone(), source };
     make_private(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(open)?;
-    // Another process is kept out by the lock file; a reader's recovery may still hold the file for a moment.
+    // The lock file excludes other processes; a reader's recovery may still lock the file for a moment.
     connection.busy_timeout(Duration::from_secs(5)).map_err(open)?;
-    // Before the first pragma that writes.
+    // Must come before the first pragma that writes.
     let found = refuse_newer(&connection, path)?;
     let standing = seal::look(&connection, file, found)?;
     set_up_writer(&connection).map_err(open)?;
-    // Migrations open and seal what they move, with the key that the store has now.
+    // Migrations decrypt and encrypt what they move, with the key that the store has now.
     seal::install(&connection, standing.key(file)).map_err(open)?;
     migrate(&mut connection, path, found)?;
     if standing != Standing::Fits {
         seal::reseal(&mut connection, standing.key(file), file.key.as_ref()).map_err(StoreError::write)?;
         empty_log(&connection)?;
-        // They are sealed as the store was before.
+        // The new rows are encrypted as the store was before.
         kept::delete_kept(path, None)?;
     }
     seal::install(&connection, file.key.as_ref()).map_err(open)?;
     Ok(connection)
 }
 
-/// Seals a store anew, and leaves nothing of what was there before in the file or in its log.
+/// Encrypts a store again, and leaves none of the old content in the file or its log.
 pub(super) fn rekey(file: &StoreFile) -> Result<(), StoreError> {
     let mut connection = match &file.key {
         Some(_) => open_writer(file)?,
@@ -77,8 +78,8 @@ pub(super) fn rekey(file: &StoreFile) -> Result<(), StoreError> {
     kept::delete_kept(&file.path, None).map(|_| ())
 }
 
-/// Moves the whole log into the database, and empties it. SQLite does not sync that: a power cut would bring back what the
-/// log held.
+/// Moves the whole log into the database and empties it. SQLite does not sync the emptying: a power cut would restore
+/// the content of the log.
 pub(super) fn empty_log(connection: &Connection) -> Result<(), StoreError> {
     let busy: i64 =
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(StoreError::write)?;
@@ -89,12 +90,13 @@ pub(super) fn empty_log(connection: &Connection) -> Result<(), StoreError> {
     dir::sync_at(Path::new(&format!("{path}-wal"))).map_err(|source| StoreError::Sync { path: path.into(), source })
 }
 
-/// Makes the file for this user alone, before SQLite would make it for all. If that fails, so will SQLite, with words.
+/// Creates the file readable only for this user, before SQLite would create it for all. If that fails, SQLite will
+/// report it.
 fn make_private(path: &Path) {
     let _ = dir::make_file(path, 0o600);
 }
 
-/// A store that lives in memory, for simulations.
+/// Opens a store in memory, for simulations.
 pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
     let path = Path::new(":memory:");
     let mut connection =
@@ -105,7 +107,7 @@ pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Opens the file for reading. The writer has made and migrated it before.
+/// Opens the file for reading. The writer has created and migrated it before.
 pub(super) fn open_reader(file: &StoreFile) -> Result<Connection, StoreError> {
     let path = &file.path;
     let open = |source| StoreError::Open { path: path.clone(), source };
@@ -113,10 +115,10 @@ pub(super) fn open_reader(file: &StoreFile) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags).map_err(open)?;
     keep_plans(&connection).map_err(open)?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(open)?;
-    // Readers read pages once or twice; the kernel keeps them anyway.
+    // Readers read pages once or twice; the kernel caches them anyway.
     connection.pragma_update(None, "cache_size", -256).map_err(open)?;
     let found = refuse_newer(&connection, path)?;
-    // What a writer has yet to seal is read as it is.
+    // Rows that a writer has yet to encrypt are read as they are.
     let standing = seal::look(&connection, file, found)?;
     seal::install(&connection, standing.key(file)).map_err(open)?;
     Ok(connection)
@@ -124,21 +126,22 @@ pub(super) fn open_reader(file: &StoreFile) -> Result<Connection, StoreError> {
 
 fn set_up_writer(connection: &Connection) -> rusqlite::Result<()> {
     keep_plans(connection)?;
-    // Only a new file takes it. Half of SQLite's 4 KiB: most changes are of a few bytes somewhere in a page, and each such
-    // page goes to the log as a whole. Alone an event costs a quarter less time and disk; smaller pages waste room.
+    // Takes effect only in a new file. Half of SQLite's 4 KiB: most changes are a few bytes somewhere in a page, and
+    // each such page goes to the log as a whole. For a single event this costs a quarter less time and disk; smaller
+    // pages waste room.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     // Readers never wait for the writer, nor it for them.
     connection.pragma_update(None, "journal_mode", "wal")?;
-    // NORMAL may lose the last commits at a power cut, and our answer is a promise.
+    // NORMAL may lose the last commits at a power cut, and an answer is a promise.
     connection.pragma_update(None, "synchronous", "full")?;
-    // 4 MiB: the inner pages of every index of a large store, and no more.
+    // 4 MiB: enough for the inner pages of every index of a large store.
     connection.pragma_update(None, "cache_size", -4096)?;
-    // What is erased or purged leaves nothing behind in the pages that it stood in.
+    // Erased or purged data leaves nothing behind in its pages.
     connection.pragma_update(None, "secure_delete", true)
 }
 
-/// Prepared statements stay prepared. Else SQLite plans those that could use a partial index anew for every value bound
-/// to them, which was a seventh of what an event costs.
+/// Keeps the plans of prepared statements. Otherwise SQLite plans those that could use a partial index again for every
+/// bound value, which was a seventh of the cost of an event.
 fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())

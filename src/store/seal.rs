@@ -1,9 +1,11 @@
-//! Encryption at rest: the columns that hold people's data are sealed where SQL writes them, and opened where it reads.
+//! Encryption at rest: columns with personal data are encrypted ("sealed") where SQL writes them and decrypted
+//! ("opened") where it reads them.
 //!
-//! Statements call `seal(text, table, row…)` and `open(text, table, row…)`; what comes after the text binds it to its row,
-//! so that nothing can be moved to another. Without a key both give the text as it is. The cipher is AES-256-SIV (RFC
-//! 5297), which needs no random numbers: the same text in the same row is sealed the same, so that an identity is
-//! found by its index and values are compared and copied as they stand. An empty text stays empty, and NULL stays NULL.
+//! Statements call `seal(text, table, row…)` and `open(text, table, row…)`; the arguments after the text bind it to its
+//! row, so that it cannot be moved to another. Without a key both return the text unchanged. The cipher is AES-256-SIV
+//! (RFC 5297), which needs no random numbers: the same text in the same row always has the same result, so that an
+//! identity is found by its index, and values are compared and copied without decrypting them. An empty text stays
+//! empty, and NULL stays NULL.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,13 +24,13 @@ use sha2::Sha512;
 
 use super::StoreError;
 
-/// Purpose for which a key of its own is derived.
+/// Label for deriving the key.
 const PURPOSE: &[u8] = b"outpost store 1";
 
-/// The text of the proof.
+/// Plain text of the proof, by which a key is recognised.
 const PROOF: &str = "outpost";
 
-/// Columns that are sealed, with what binds them to their row; in SQL, by table.
+/// Encrypted columns by table, with the SQL arguments that bind them to their row.
 const SEALED: [(&str, &[&str], &str); 8] = [
     ("journal", &["event"], "'journal', seq"),
     ("profile", &["key"], "'profile', kind"),
@@ -40,12 +42,12 @@ const SEALED: [(&str, &[&str], &str); 8] = [
     ("fingerprint_key", &["key"], "'fingerprint_key'"),
 ];
 
-/// The key of a store: 32 bytes or more. Cheap to clone.
+/// The key of a store, derived from a secret. Cheap to clone.
 #[derive(Clone)]
 pub struct StoreKey(Arc<SecretBox<[u8; 64]>>);
 
 impl StoreKey {
-    /// Derives it from a secret of 32 bytes or more, with HKDF-SHA512.
+    /// Derives the key from a secret of 32 bytes or more, with HKDF-SHA512.
     #[must_use]
     pub fn new(secret: &SecretSlice<u8>) -> Self {
         let mut key = Box::new([0; 64]);
@@ -75,19 +77,19 @@ impl fmt::Debug for StoreKey {
     }
 }
 
-/// A store's file, and the key that opens it, if it is sealed. Cheap to clone.
+/// The path of a store's file, with the key if it is encrypted. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct StoreFile {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// The key.
+    /// Present key.
     pub key: Option<StoreKey>,
-    /// The key before it: a store that is still sealed with it is sealed anew.
+    /// Previous key: a store that is still encrypted with it is encrypted again.
     pub old_key: Option<StoreKey>,
 }
 
 impl StoreFile {
-    /// A file and its key.
+    /// Returns a file with its key.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, key: Option<StoreKey>) -> Self {
         Self { path: path.into(), key, old_key: None }
@@ -95,7 +97,7 @@ impl StoreFile {
 }
 
 impl<P: AsRef<Path> + ?Sized> From<&P> for StoreFile {
-    /// A file that is not sealed.
+    /// Returns a file without encryption.
     fn from(path: &P) -> Self {
         Self::new(path.as_ref(), None)
     }
@@ -107,7 +109,7 @@ impl From<&Self> for StoreFile {
     }
 }
 
-/// Has the statements of a connection seal and open with that key.
+/// Makes the statements of a connection encrypt and decrypt with a key.
 pub(super) fn install(connection: &Connection, key: Option<&StoreKey>) -> rusqlite::Result<()> {
     define(connection, "seal", key, StoreKey::sealed)?;
     define(connection, "open", key, StoreKey::opened)?;
@@ -121,13 +123,14 @@ impl StoreKey {
 
     fn opened(&self, text: &str, row: &[Vec<u8>]) -> rusqlite::Result<Value> {
         self.open(text, row).map(Value::from).ok_or_else(|| {
-            // Words of ours would take the place of the code, which says that the file is damaged, or was changed.
+            // A message of ours would replace the error code, which says that the file is damaged or was changed.
             rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), None)
         })
     }
 }
 
-/// Defines a function of SQL over a text and its row. Without a key, and of no text, it gives what it is given.
+/// Defines an SQL function of a text and its row. Without a key, and for a value that is not a text, it returns its
+/// argument.
 fn define(
     connection: &Connection,
     name: &str,
@@ -150,7 +153,7 @@ fn utf8(text: &[u8]) -> rusqlite::Result<&str> {
     std::str::from_utf8(text).map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error)))
 }
 
-/// Returns what a text is bound to: all arguments after the first.
+/// Returns the context that a text is bound to: all arguments after the first.
 fn row(context: &Context<'_>) -> Vec<Vec<u8>> {
     let part = |place| match context.get_raw(place) {
         ValueRef::Integer(number) => number.to_be_bytes().to_vec(),
@@ -160,19 +163,19 @@ fn row(context: &Context<'_>) -> Vec<Vec<u8>> {
     (1..context.len()).map(part).collect()
 }
 
-/// Standing of a store to the key that it is opened with.
+/// The relation of a store to the key with which it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is as it should be.
+    /// The store is encrypted with the present key.
     Fits,
-    /// It is to be sealed.
+    /// The store is not encrypted yet.
     Plain,
-    /// It is to be sealed anew.
+    /// The store is encrypted with the previous key.
     Old,
 }
 
 impl Standing {
-    /// The key that opens the store now.
+    /// Returns the key that opens the store now.
     pub(super) const fn key(self, file: &StoreFile) -> Option<&StoreKey> {
         match self {
             Self::Fits => file.key.as_ref(),
@@ -182,7 +185,7 @@ impl Standing {
     }
 }
 
-/// Looks whether a key opens a store. Nothing is written.
+/// Determines whether a key opens a store, without writing anything.
 pub(super) fn look(connection: &Connection, file: &StoreFile, version: i64) -> Result<Standing, StoreError> {
     let open = |source| StoreError::Open { path: file.path.clone(), source };
     let proof = proof(connection, version).map_err(open)?;
@@ -197,7 +200,7 @@ pub(super) fn look(connection: &Connection, file: &StoreFile, version: i64) -> R
     }
 }
 
-/// The proof of a sealed store.
+/// Returns the proof of an encrypted store.
 pub(super) fn proof(connection: &Connection, version: i64) -> rusqlite::Result<Option<String>> {
     const SINCE_VERSION: i64 = 4;
     if version < SINCE_VERSION {
@@ -210,7 +213,7 @@ fn fits(key: &StoreKey, proof: &str) -> bool {
     key.open(proof, &[]).as_deref() == Some(PROOF)
 }
 
-/// Seals everything with another key, or with none, in one transaction. Functions of SQL are those of `to` afterwards.
+/// Encrypts everything with another key, or with none, in one transaction. The SQL functions use `to` afterwards.
 pub(super) fn reseal(
     connection: &mut Connection,
     from: Option<&StoreKey>,
@@ -235,17 +238,18 @@ pub(super) fn write_proof(connection: &Connection, key: &StoreKey) -> rusqlite::
     connection.execute("INSERT INTO seal (id, proof) VALUES (1, ?1)", [key.seal(PROOF, &[])]).map(|_| ())
 }
 
-/// Returns what is true, in SQL, of the rows of a table whose sealed columns open; nothing for a table without any.
+/// Returns an SQL condition for the rows of a table whose encrypted columns can be decrypted; `None` for a table
+/// without any.
 pub(super) fn condition(table: &str) -> Option<String> {
     let (_, columns, row) = SEALED.into_iter().find(|(name, ..)| *name == table)?;
     let opens: Vec<String> = columns.iter().map(|column| format!("opens({column}, {row})")).collect();
     Some(opens.join(" AND "))
 }
 
-/// Returns whether every sealed value opens. It reads all of them.
+/// Returns true if every encrypted value can be decrypted. This reads all of them.
 pub(super) fn is_whole(connection: &Connection) -> rusqlite::Result<bool> {
     for (table, ..) in SEALED {
-        // A store of an older schema has not all of them.
+        // A store with an older schema lacks some of the tables.
         let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)";
         if !connection.query_row(sql, [table], |row| row.get(0))? {
             continue;

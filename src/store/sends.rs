@@ -1,4 +1,5 @@
-//! The last values that were sent of a profile, noted before they are sent, so that they are known again when it is read.
+//! The send log: the last values sent of a profile, recorded before they are sent, so that they are recognised when it
+//! is read.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,14 +13,15 @@ use crate::core::operation::{LATE_MAX, Sent, Shown};
 use crate::core::short_hash::short_hash;
 use crate::core::timestamp::Timestamp;
 
-/// Values of one attribute that are kept at most. Limits: in the time within which one may be applied late, a busy profile
-/// changes some times, and each value may be tried more than once.
+/// Most values kept for one attribute. Limits: a busy profile changes a few times within the period in which a value
+/// may be applied late, and each value may be tried more than once.
 const KEPT_MAX: usize = 16;
 
-/// Time for which they are kept after a newer one arrived. Limits: longer than one may be applied late, and then take to show.
+/// Time for which they are kept after a newer one arrived. Limits: longer than a value may take to be applied late and
+/// then to show.
 const KEPT_FOR: Duration = Duration::from_secs(4 * 60 * 60);
 
-/// The last values that were sent of a profile, by attribute, oldest first; and others' values that were written again.
+/// The last values sent of a profile, by attribute, oldest first; and values of others that were written again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SendLog {
     sent: BTreeMap<String, Vec<Sent>>,
@@ -27,17 +29,17 @@ pub struct SendLog {
     gave_way: BTreeMap<String, GaveWay>,
 }
 
-/// A value of others that a version of ours gave way to while an attempt of ours was lost: version, value, when it was written,
-/// whether that is the time of the whole profile.
+/// A value of others that replaced a version of ours while an attempt of ours was lost: version, value, time of
+/// writing, and true if that is the time of the whole profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct GaveWay(i64, String, Option<i64>, bool);
 
-/// A value of others that a batch of ours wrote again: Target then shows our time of it, which is not its own.
+/// A value of others that a batch of ours wrote again: Target then shows the time of our write, not the original one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Carried(u64, i64, i64);
 
-/// A value as it is stored: version, value, own value where it is another, when, time of what was shown then, whether its
-/// answer was lost. Times in ms.
+/// A value as it is stored: version, value, own value if it differs, time, time of the value shown then, and 1 if its
+/// answer was lost. Units: times in ms.
 #[derive(Serialize, Deserialize)]
 struct Stored(i64, String, Option<String>, i64, Option<i64>, u8);
 
@@ -51,23 +53,23 @@ struct StoredLog {
 }
 
 impl SendLog {
-    /// Values that were sent of one attribute, oldest first.
+    /// Returns the values sent of one attribute, oldest first.
     #[must_use]
     pub fn of(&self, name: &str) -> &[Sent] {
         self.sent.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// Adds a value that is about to be sent. Those that can show late no more fall out, and then the oldest.
+    /// Adds a value that is about to be sent. Values that can no longer show late are removed, then the oldest.
     pub fn add(&mut self, name: &str, sent: Sent) {
         let sends = self.sent.entry(name.to_owned()).or_default();
-        // Everything goes on from what is known to have arrived last, and from what may have since.
+        // The next value builds on what is known to have arrived last, and on what may have arrived since.
         let known = sends.iter().rposition(|held| !held.is_lost);
         let mut too_many = (sends.len() + 1).saturating_sub(KEPT_MAX);
         let mut place = 0;
-        // Where nothing was read now, what was shown last counts.
+        // If nothing was read now, the last value shown counts.
         let seen_at = sent.seen_at.or_else(|| sends.iter().rev().find_map(|held| held.seen_at));
         sends.retain(|held| {
-            // What Target showed when this was decided may be one of them, however long ago that is.
+            // The value that Target showed when this was decided may be one of them, however old.
             let may_stand = seen_at.is_some_and(|seen_at| held.may_stand_since(seen_at));
             let is_old = !may_stand && sent.at.since(held.at) > KEPT_FOR;
             let is_past = known.is_some_and(|known| place < known) && is_old;
@@ -79,19 +81,19 @@ impl SendLog {
         sends.push(sent);
     }
 
-    /// Takes the newest value of an attribute out: it was not sent.
+    /// Removes the newest value of an attribute, because it was not sent.
     pub fn undo(&mut self, name: &str) {
         if let Some(sends) = self.sent.get_mut(name) {
             sends.pop();
         }
     }
 
-    /// Marks the newest value of an attribute as one whose answer was lost.
+    /// Marks the answer to the newest value of an attribute as lost.
     pub fn lose(&mut self, name: &str) {
         let Some(sends) = self.sent.get_mut(name) else { return };
         let Some(last) = sends.last_mut() else { return };
         last.is_lost = true;
-        // The same again and again, while no answer comes, is one attempt: its first and its last time count.
+        // The same value sent repeatedly without an answer is one attempt, with its first and its last time.
         if let [.., one, two, three] = sends.as_slice()
             && [one, two].iter().all(|it| it.is_lost && (&it.value, it.version) == (&three.value, three.version))
         {
@@ -99,39 +101,39 @@ impl SendLog {
         }
     }
 
-    /// Marks what is newer than a delivered version as lost: the process ended before its answer came.
+    /// Marks values newer than a delivered version as lost, because the process ended before their answers.
     pub fn lose_after(&mut self, name: &str, delivered_version: i64) {
         for sent in self.sent.get_mut(name).into_iter().flatten().filter(|sent| sent.version > delivered_version) {
             sent.is_lost = true;
         }
     }
 
-    /// Gives the time of the newest value whose answer was lost.
+    /// Returns the time of the newest value whose answer was lost.
     #[must_use]
     pub fn lost_at(&self) -> Option<Timestamp> {
         self.sent.values().flatten().filter(|sent| sent.is_lost).map(|sent| sent.at).max()
     }
 
-    /// Notes that a value of others, which was written at `written_at`, is written again.
+    /// Records that a value of others, written at `written_at`, is written again.
     pub fn carry(&mut self, name: &str, value: &str, written_at: Timestamp, at: Timestamp) {
         let carried = Carried(short_hash(value), written_at.as_millis(), at.as_millis());
         self.carried.insert(name.to_owned(), carried);
     }
 
-    /// Notes that a version of ours gave way to a value of others, while an attempt of ours was lost.
+    /// Records that a version of ours gave way to a value of others while an attempt of ours was lost.
     pub fn give_way(&mut self, name: &str, version: i64, theirs: &Shown) {
         let modified_ms = theirs.modified_at.map(Timestamp::as_millis);
         self.gave_way.insert(name.to_owned(), GaveWay(version, theirs.value.clone(), modified_ms, theirs.is_whole));
     }
 
-    /// Gives the value of others that this version of ours gave way to.
+    /// Returns the value of others to which this version of ours gave way.
     #[must_use]
     pub fn gave_way_to(&self, name: &str, version: i64) -> Option<Shown> {
         let GaveWay(_, value, modified_ms, is_whole) = self.gave_way.get(name).filter(|it| it.0 == version)?.clone();
         Some(Shown { value, modified_at: modified_ms.map(Timestamp::from_millis), is_whole })
     }
 
-    /// Gives a value of others its own time, where a batch of ours has written it again.
+    /// Restores the original time of a value of others that a batch of ours has written again.
     #[must_use]
     pub fn as_written(&self, name: &str, shown: Shown) -> Shown {
         let Some(Carried(hash, written_ms, at_ms)) = self.carried.get(name) else { return shown };
@@ -171,7 +173,7 @@ impl SendLog {
     }
 }
 
-/// Reads what was sent of a profile lately.
+/// Reads the send log of a profile.
 pub(super) fn load(connection: &Connection, profile_id: i64) -> rusqlite::Result<SendLog> {
     let json: Option<String> = connection
         .prepare_cached("SELECT open(log, 'sends', profile_id) FROM sends WHERE profile_id = ?1")?
@@ -180,7 +182,7 @@ pub(super) fn load(connection: &Connection, profile_id: i64) -> rusqlite::Result
     json.map_or(Ok(SendLog::default()), |json| SendLog::from_json(&json))
 }
 
-/// Writes what was sent of a profile, unless it was erased meanwhile.
+/// Writes the send log of a profile, unless the profile was erased meanwhile.
 pub(super) fn write(transaction: &Transaction<'_>, profile_id: i64, log: &SendLog) -> rusqlite::Result<()> {
     transaction
         .connection
@@ -193,7 +195,7 @@ pub(super) fn write(transaction: &Transaction<'_>, profile_id: i64, log: &SendLo
 }
 
 impl Transaction<'_> {
-    /// Notes what is about to be sent of profiles, within a transaction.
+    /// Records the values about to be sent, within a transaction.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -267,7 +269,7 @@ mod tests {
             versions(&log)
         };
         assert_eq!(log_of(&[(1, false), (2, true), (3, false), (4, true), (8, true)]), [3, 4, 8].map(hours));
-        // Nothing came after it that is known to have arrived.
+        // Nothing after it is known to have arrived.
         assert_eq!(log_of(&[(1, true), (60, true)]), [1, 60].map(hours));
     }
 
@@ -290,7 +292,7 @@ mod tests {
             versions(&log)
         };
         assert_eq!(versions_of(None), [2, 3]);
-        // The first one came late over the second.
+        // The first one was applied late, over the second.
         assert_eq!(versions_of(Some(hours(2))), [1, 2, 3]);
         assert_eq!(versions_of(Some(hours(8))), [2, 3]);
     }

@@ -1,4 +1,4 @@
-//! What came of a delivery: acknowledging exactly the versions that were sent, and keeping those refused.
+//! Settling a delivery: acknowledges exactly the versions that were sent, and keeps those that were refused.
 
 use super::outbox::{Claim, ClaimedAttribute};
 use super::readings::{self, Reading};
@@ -14,28 +14,29 @@ use crate::core::operation::Decision;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
-/// The result of delivering a claim. What is neither delivered nor refused is pending again.
+/// The result of delivering a claim. Whatever is neither delivered nor refused is pending again.
 #[derive(Debug)]
 pub struct Settlement {
-    /// Claim; settling releases it.
+    /// Claim, which settling releases.
     pub claim: Claim,
     /// Attributes that Target accepted, by index into the attributes of the claim.
     pub delivered: Vec<usize>,
-    /// Updates that Target refused for good.
+    /// Updates that Target refused permanently.
     pub refused: Vec<Refusal>,
-    /// The way that it went; none where nothing was sent.
+    /// Route of the update; `None` if nothing was sent.
     pub route: Option<Route>,
-    /// Readings from before, and decisions; what is [`Superseded`](crate::core::operation::Decision::Superseded) is pending no longer.
+    /// Earlier readings, with decisions; an attribute that is
+    /// [`Superseded`](crate::core::operation::Decision::Superseded) is no longer pending.
     pub readings: Vec<Reading>,
-    /// Values that were sent of it, where that is not what was noted before: some were not sent, or their answer was lost.
+    /// Send log, if it differs from the recorded one: some values were not sent, or their answer was lost.
     pub sends: Option<SendLog>,
-    /// Existence of the profile, where it was learned or is still known.
+    /// Existence of the profile at Target, if it was learned or is still known.
     pub learned: Option<Existence>,
-    /// When it is looked for again, since Target does not have the profile and only the web site can make it.
+    /// Time of the next look for a profile that Target does not have and only the web site can create.
     pub look_at: Option<Timestamp>,
     /// Calls of the Fetch API that were made.
     pub reads: i64,
-    /// When the profile is to be read back, if it is, and why.
+    /// Time and reason for reading the profile back, if it will be.
     pub read_back: Option<(Timestamp, ReadBack)>,
     /// Requests that reached Target.
     pub requests: i64,
@@ -43,29 +44,29 @@ pub struct Settlement {
     pub quota_requests: i64,
     /// Requests among them that Target accepted.
     pub updates: i64,
-    /// Single updates among them to a profile of which nobody knew whether Target has it.
+    /// Single updates among them for a profile that may not exist at Target.
     pub unconfirmed: i64,
-    /// This device's time.
+    /// Time on this device's clock.
     pub at: Timestamp,
-    /// When the profile was asked for, where it was read.
+    /// Time of the request that read the profile, if it was read.
     pub read_at: Timestamp,
-    /// The quota's.
+    /// Time on the quota's clock.
     pub quota_time: QuotaTime,
 }
 
-/// One update that was refused for good.
+/// One update that Target refused permanently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Its attributes, by index into those of the claim.
     pub attributes: Vec<usize>,
-    /// Why.
+    /// Reason for the refusal.
     pub reason: Reason,
-    /// The first words of Target's answer, or what is too large.
+    /// Beginning of Target's answer, or name of what is too large.
     pub detail: String,
 }
 
 impl Settlement {
-    /// Of one single update, whose profile was not read.
+    /// Returns the settlement of one single update, whose profile was not read.
     #[must_use]
     pub fn of_update(
         claim: Claim,
@@ -143,7 +144,7 @@ impl Transaction<'_> {
         if settlement.reads > 0 {
             self.spend_reads(settlement.reads, settlement.quota_time);
         }
-        // One was reserved for each claim.
+        // One request was reserved for each claim.
         self.reserve(-1);
         self.numbers.pending_change.attributes -= settled;
         let totals = &mut self.numbers.totals;
@@ -157,7 +158,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Keeps what was refused, and gives how many attributes are pending no longer.
+    /// Keeps refused updates as rejected, and returns how many attributes are no longer pending.
     fn settle_refusals(&mut self, settlement: &Settlement) -> rusqlite::Result<i64> {
         let claim = &settlement.claim;
         let mut settled = 0;
@@ -166,7 +167,7 @@ impl Transaction<'_> {
             let versions: Vec<(String, i64)> = refusal.attributes.iter().map(version).collect();
             let why = (refusal.reason, refusal.detail.as_str());
             if refusal.reason == Reason::ProfileMissing {
-                // What comes next of this customer is waited for as long again.
+                // The next update for this customer gets the full waiting time again.
                 self.connection
                     .prepare_cached("UPDATE profile SET missing_since_ms = NULL WHERE id = ?1")?
                     .execute([claim.profile_id])?;
@@ -176,8 +177,8 @@ impl Transaction<'_> {
         Ok(settled)
     }
 
-    /// Makes refusals by Target since that time void, within a transaction: they were not these updates' fault. Gives how many
-    /// attributes are pending again.
+    /// Undoes refusals by Target since a time, within a transaction, because the updates were not the cause. Returns
+    /// how many attributes are pending again.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -201,8 +202,8 @@ impl Transaction<'_> {
         Ok(released)
     }
 
-    /// Has profiles that wait for Target to have them looked for, within a transaction: those that are due by `now`. Gives when
-    /// the next is.
+    /// Schedules a look for profiles that Target does not have yet and that are due at `now`, within a transaction.
+    /// Returns when the next is due.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -218,7 +219,7 @@ impl Transaction<'_> {
         look().map(|next| next.map(Timestamp::from_millis)).map_err(StoreError::write)
     }
 
-    /// Keeps the refused versions of a profile's attributes as rejected, and gives how many are pending no longer.
+    /// Keeps refused versions of a profile's attributes as rejected, and returns how many are no longer pending.
     pub(super) fn refuse_versions(
         &mut self,
         profile_id: i64,
@@ -241,7 +242,7 @@ impl Transaction<'_> {
     }
 }
 
-/// Takes attributes that theirs wins over out of what is pending, and gives how many of them were.
+/// Marks attributes as not pending where another writer's value wins, and returns how many were pending.
 pub(super) fn supersede(transaction: &Transaction<'_>, profile_id: i64, readings: &[Reading]) -> rusqlite::Result<i64> {
     let mut settled = 0;
     for reading in readings.iter().filter(|reading| reading.decision == Decision::Superseded) {
@@ -257,7 +258,7 @@ pub(super) fn supersede(transaction: &Transaction<'_>, profile_id: i64, readings
     Ok(i64::try_from(settled).unwrap_or(0))
 }
 
-/// Marks what was sent as delivered. Gives the number of attributes that are no longer pending: those that did not change
+/// Marks sent versions as delivered. Returns how many attributes are no longer pending: those that have not changed
 /// meanwhile.
 fn deliver(
     transaction: &Transaction<'_>,
@@ -285,11 +286,11 @@ fn deliver(
     Ok(i64::try_from(settled).expect("at most a few"))
 }
 
-/// Attributes that one statement settles.
+/// Attributes settled by one statement.
 const TOGETHER: usize = 4;
 
-/// For one to [`TOGETHER`] attributes. One statement for all, without the values, costs half as much as one for
-/// each; the plus keeps SQLite from looking each name up.
+/// For one to [`TOGETHER`] attributes. One statement for all, without the values, costs half as much as one for each;
+/// the plus keeps SQLite from looking up each name.
 const UNCHANGED: [&str; TOGETHER] = [
     "UPDATE attribute SET delivered_version = version, delivered_value = value, delivered_at_ms = ?2, route = ?3
      WHERE profile_id = ?1 AND name = ?4 AND version = ?5",
@@ -302,7 +303,7 @@ const UNCHANGED: [&str; TOGETHER] = [
          OR +name = ?10 AND version = ?11)",
 ];
 
-/// A value that changed in flight: Target has the one that was sent.
+/// For a value that changed in flight: Target has the one that was sent.
 const CHANGED: &str =
     "UPDATE attribute SET delivered_version = ?4, delivered_value = seal(?5, 'attribute', ?1, ?3), delivered_at_ms = ?2, route = ?6
      WHERE profile_id = ?1 AND name = ?3 AND version > ?4 AND delivered_version < ?4";

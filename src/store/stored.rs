@@ -1,4 +1,4 @@
-//! States as they stand in the file: each under a number of its own. One that is not known is refused, never read as another.
+//! States as numbers in the file. An unknown number is refused, never read as another state.
 
 use std::cell::Cell;
 use std::fmt;
@@ -15,13 +15,13 @@ use crate::core::timestamp::Timestamp;
 
 /// A state with a number in the file.
 pub(super) trait Stored: Sized + Copy {
-    /// Column in which it stands, with its table.
+    /// Column that contains it, with its table.
     const COLUMN: &'static str;
 
     /// Returns the number under which it is stored.
     fn stored(self) -> i64;
 
-    /// Returns the state of a stored number.
+    /// Returns the state with a stored number.
     fn of_stored(number: i64) -> Option<Self>;
 }
 
@@ -50,7 +50,7 @@ macro_rules! stored {
 stored!("kind" IdentityKind { 0 ThirdPartyId, 1 PcId });
 stored!("profile.existence" Existence { 0 Unknown, 1 Yes, 2 No });
 
-/// Declares states that know their numbers themselves.
+/// Declares states that define their numbers themselves.
 macro_rules! numbered {
     ($column:literal $state:ty) => {
         impl Stored for $state {
@@ -71,7 +71,7 @@ numbered!("attribute.operation" Operation);
 numbered!("attribute.route" Route);
 numbered!("reading.decision" Decision);
 
-/// Returns the number under which the fate of an event stands in the journal. It is not read back.
+/// Returns the number of an event's status in the journal. It is not read back.
 pub(super) const fn stored_status(status: EventStatus) -> i64 {
     match status {
         EventStatus::Recorded | EventStatus::Duplicate | EventStatus::Unconsented => 0,
@@ -98,29 +98,29 @@ impl std::error::Error for Unknown {}
 
 /// A row, read by the names of its columns.
 ///
-/// Columns that are read in the order in which the statement lists them cost one comparison each; for another the names are
-/// searched from the first, as SQLite has them.
+/// Reading columns in the order of the statement costs one comparison each; otherwise the names are searched from the
+/// first.
 pub(super) struct Named<'r> {
     row: &'r Row<'r>,
-    /// Column that is expected to be read next.
+    /// Column that is expected next.
     next: Cell<usize>,
 }
 
 impl<'r> Named<'r> {
-    /// The row, from its first column on.
+    /// Wraps a row, starting at its first column.
     pub(super) const fn of(row: &'r Row<'r>) -> Self {
         Self { row, next: Cell::new(0) }
     }
 
-    /// Reads the column of that name.
+    /// Reads the column with a name.
     ///
     /// # Errors
-    /// Where there is no such column, or it holds another kind of value.
+    /// There is no such column, or it has a value of another kind.
     pub(super) fn get<T: FromSql>(&self, name: &str) -> rusqlite::Result<T> {
         self.row.get(self.place(name)?)
     }
 
-    /// As [`Named::get`], without a copy.
+    /// Reads a column as [`Named::get`] does, without a copy.
     pub(super) fn get_ref(&self, name: &str) -> rusqlite::Result<ValueRef<'r>> {
         self.row.get_ref(self.place(name)?)
     }
@@ -137,27 +137,27 @@ impl<'r> Named<'r> {
     }
 }
 
-/// Has a function that reads by name read the rows of a query.
+/// Lets a function that reads by name read the rows of a query.
 pub(super) fn by_name<T>(
     mut read: impl FnMut(&Named<'_>) -> rusqlite::Result<T>,
 ) -> impl FnMut(&Row<'_>) -> rusqlite::Result<T> {
     move |row| read(&Named::of(row))
 }
 
-/// Reads a state from the column of that name.
+/// Reads a state from the column with a name.
 ///
 /// # Errors
-/// The table, the column and the number, where it is not known.
+/// The table, the column and the number, if it is unknown.
 pub(super) fn state<T: Stored>(row: &Named<'_>, name: &str) -> rusqlite::Result<T> {
     known(row.get(name)?)
 }
 
-/// As [`state`], where there may be none.
+/// Reads a state as [`state`] does, where it may be missing.
 pub(super) fn optional_state<T: Stored>(row: &Named<'_>, name: &str) -> rusqlite::Result<Option<T>> {
     row.get::<Option<i64>>(name)?.map(known).transpose()
 }
 
-/// Reads a time in milliseconds, where there is one.
+/// Reads a time in milliseconds, where it may be missing.
 pub(super) fn time(row: &Named<'_>, name: &str) -> rusqlite::Result<Option<Timestamp>> {
     Ok(row.get::<Option<i64>>(name)?.map(Timestamp::from_millis))
 }
@@ -169,7 +169,7 @@ fn known<T: Stored>(value: i64) -> rusqlite::Result<T> {
     })
 }
 
-/// The rule, in SQL, by which an attribute is pending: its version is newer than what Target has, and than what was refused.
+/// The SQL rule by which an attribute is pending: its version is newer than those that Target has or refused.
 macro_rules! pending {
     () => {
         "version > max(delivered_version, refused_version)"

@@ -1,7 +1,7 @@
-//! Transactions: what is written to the file, and the numbers in memory that follow it.
+//! Transactions: changes to the file, and to the numbers in memory that follow it.
 //!
-//! All that writes asks for a [`Transaction`]. It works on its own copy of the numbers, so that a transaction which is
-//! dropped leaves the store's as they were, as SQLite leaves the file.
+//! Everything that writes needs a [`Transaction`]. It works on its own copy of the numbers, so that dropping it leaves
+//! both the store's numbers and the file unchanged.
 
 use std::ops::Deref;
 
@@ -10,10 +10,11 @@ use super::opening::{Store, StoreLimits};
 use super::{StoreError, schema};
 use crate::core::timestamp::Timestamp;
 
-/// A transaction of the store. It reads all that the store reads; dropped without [`Self::commit`], nothing of it was done.
+/// A transaction of the store. It can read everything that the store can; dropped without [`Self::commit`], it changes
+/// nothing.
 pub struct Transaction<'s> {
     pub(super) store: &'s mut Store,
-    /// The numbers as they will be after the commit.
+    /// Numbers as they will be after the commit.
     pub(super) numbers: Numbers,
     limits_before: StoreLimits,
 }
@@ -27,7 +28,7 @@ impl Deref for Transaction<'_> {
 }
 
 impl Store {
-    /// Begins a transaction.
+    /// Starts a transaction.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`].
@@ -37,10 +38,10 @@ impl Store {
         Ok(Transaction { store: self, numbers, limits_before })
     }
 
-    /// Does something within a transaction of its own, and makes it durable.
+    /// Runs a closure within its own transaction, and commits it durably.
     ///
     /// # Errors
-    /// [`StoreError`]; then nothing of it was done.
+    /// [`StoreError`]; then nothing was changed.
     pub fn transact<T>(
         &mut self,
         act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>,
@@ -51,17 +52,17 @@ impl Store {
         Ok(done)
     }
 
-    /// As [`Self::transact`], with a commit that is not synced: it survives the end of the process, and not always a
-    /// power cut.
+    /// Runs a closure as [`Self::transact`] does, with a commit that is not synced: it survives the end of the process,
+    /// but perhaps not a power cut.
     ///
     /// # Errors
-    /// [`StoreError`]; then nothing of it was done, unless what failed was to sync again from now on.
+    /// [`StoreError`]; then nothing was changed, unless the failure was switching syncing back on.
     pub(super) fn transact_unsynced<T>(
         &mut self,
         act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        // SQLite takes it between transactions alone. Not "off", with which the log could reach the database before it is on
-        // the disk.
+        // SQLite accepts this only between transactions. Not "off", with which the log could reach the database before
+        // it is on the disk.
         self.set_synchronous("normal")?;
         let done = self.transact(act);
         let synced = self.set_synchronous("full");
@@ -78,10 +79,10 @@ impl Store {
 }
 
 impl Transaction<'_> {
-    /// Makes the transaction durable.
+    /// Commits the transaction durably.
     ///
     /// # Errors
-    /// [`StoreError::Write`] or [`StoreError::Full`]; then nothing of it was done.
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then nothing was changed.
     pub fn commit(mut self) -> Result<(), StoreError> {
         self.save_numbers().map_err(StoreError::write)?;
         self.execute("COMMIT")?;
@@ -91,15 +92,16 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Writes something that changes nothing, to find out whether writing works again.
+    /// Makes a write that changes nothing, to find out whether writing works again.
     pub(super) fn try_writing(&self) -> Result<(), StoreError> {
         self.connection.pragma_update(None, "user_version", schema::VERSION).map_err(StoreError::write)
     }
 
-    /// Does a part of the transaction, of which nothing is done if it fails: the rest stands.
+    /// Runs a part of the transaction; if it fails, only that part is undone.
     ///
     /// # Errors
-    /// Those of the part. SQLite itself may have taken back all, as it does when the disk is full: see [`Self::is_over`].
+    /// Those of the part. SQLite itself may have rolled back everything, as it does when the disk is full: see
+    /// [`Self::is_over`].
     pub(super) fn attempt<T>(
         &mut self,
         part: impl FnOnce(&mut Self) -> Result<T, StoreError>,
@@ -111,29 +113,29 @@ impl Transaction<'_> {
             self.numbers = numbers;
             self.restore_limits(limits);
             if self.execute("ROLLBACK TO part").and_then(|()| self.execute("RELEASE part")).is_err() {
-                // A part that cannot be taken out is not to be committed.
+                // If a failed part cannot be undone, nothing may be committed.
                 self.roll_back();
             }
         }
         done
     }
 
-    /// Returns whether all of it was taken back already.
+    /// Returns true if everything was rolled back already.
     pub(super) fn is_over(&self) -> bool {
         self.connection.is_autocommit()
     }
 
-    /// Notes that something happens at that time.
+    /// Notes that something happens at a time.
     pub(super) fn happens(&mut self, at: Timestamp) {
         self.numbers.now = self.numbers.now.max(at);
     }
 
-    /// Notes what was pending when the store was opened, once it is counted: for its history.
+    /// Records the number of profiles pending when the store was opened, once it is known, for the history.
     pub const fn set_pending_at_start(&mut self, profiles: i64) {
         self.numbers.pending_at_start = Some(profiles);
     }
 
-    /// Uses other limits, also in this transaction.
+    /// Changes the limits, also for this transaction.
     ///
     /// # Errors
     /// [`StoreError::Write`].
@@ -149,7 +151,7 @@ impl Transaction<'_> {
 
     fn restore_limits(&mut self, limits: StoreLimits) {
         if self.limits != limits {
-            // What SQLite keeps of them is set again with the next ones at the latest.
+            // SQLite's own bounds are set again with the next limits at the latest.
             let _ = self.store.set_limits(limits);
         }
     }

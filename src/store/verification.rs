@@ -1,4 +1,4 @@
-//! Profiles that will be read back, and what is made of those that did not arrive.
+//! Profiles to be read back, and what follows for values that did not arrive.
 
 use super::sends::{self, SendLog};
 use super::transaction::Transaction;
@@ -7,16 +7,16 @@ use crate::core::forwarding::existence::Existence;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
-/// Why a profile is read back.
+/// A reason for reading a profile back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadBack {
-    /// It is in the sample.
+    /// The profile is in the sample.
     Sample,
-    /// An answer was lost, and what was asked for may be applied later.
+    /// An answer was lost, and its request may still be applied.
     Ambiguous,
 }
 
-/// Has a profile read back at that time, or later if that was said before.
+/// Schedules reading a profile back at a time, or later if that was scheduled before.
 pub(super) fn schedule(
     transaction: &Transaction<'_>,
     profile_id: i64,
@@ -33,28 +33,29 @@ pub(super) fn schedule(
         .map(|_| ())
 }
 
-/// Findings of reading a profile back.
+/// The findings of reading a profile back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
     /// Attributes that arrived.
     pub arrived: i64,
-    /// Attributes that did not, with the version that was delivered; and those whose version gave way to others' value that is to
-    /// be written again.
+    /// Attributes that did not arrive, with the delivered version; and those whose version gave way to a value of
+    /// others that is to be written again.
     pub lost: Vec<(String, i64)>,
-    /// Existence of the profile at Target; unknown where it was not read.
+    /// Existence of the profile at Target; unknown if it was not read.
     pub existence: Existence,
-    /// This device's time.
+    /// Time on this device's clock.
     pub at: Timestamp,
-    /// When it is read back once more, since what was lost may still be applied.
+    /// Time to read it back once more, because a lost value may still be applied.
     pub again_at: Option<Timestamp>,
     /// Calls of the Fetch API that this took.
     pub reads: i64,
-    /// Values that were sent of it, where that is not what is noted.
+    /// Send log, if it differs from the recorded one.
     pub sends: Option<SendLog>,
 }
 
 impl Transaction<'_> {
-    /// Writes down what reading a profile back has shown, within a transaction: what did not arrive is pending again.
+    /// Records the findings of reading a profile back, within a transaction: values that did not arrive are pending
+    /// again.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
@@ -63,7 +64,7 @@ impl Transaction<'_> {
     }
 
     fn note_verified(&mut self, profile_id: i64, verified: &Verified) -> rusqlite::Result<()> {
-        // What is not due yet may have been decided while it was read.
+        // A read-back that is not due yet may have been scheduled while the profile was read.
         self.connection
             .prepare_cached("DELETE FROM verification WHERE profile_id = ?1 AND due_at_ms <= ?2")?
             .execute((profile_id, verified.at.as_millis()))?;
@@ -96,7 +97,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Has a read-back wait until that time, within a transaction: the profile could not be read now.
+    /// Postpones a read-back, within a transaction, because the profile could not be read now.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.

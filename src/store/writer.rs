@@ -1,4 +1,4 @@
-//! The handle to the writer's thread: jobs go in, and answers come when they are durable.
+//! The handle to the writer's thread: it takes jobs and answers them once they are durable.
 
 use std::ops::Range;
 use std::sync::mpsc::{Sender, channel};
@@ -30,15 +30,15 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. Its handle ends after the last [`Writer`] is dropped and everything is committed.
+    /// Starts the thread. It ends once the last [`Writer`] is dropped and everything is committed.
     ///
     /// # Errors
-    /// The system's, when it has no more threads.
+    /// The system's, if it has no more threads.
     pub fn start(store: Store) -> std::io::Result<(Self, JoinHandle<()>)> {
         Self::start_measured(store, Metrics::new())
     }
 
-    /// As [`Self::start`], with its commits measured.
+    /// Starts the thread as [`Self::start`] does, and measures its commits.
     ///
     /// # Errors
     /// As for [`Self::start`].
@@ -62,7 +62,7 @@ impl Writer {
         Ok((writer, thread))
     }
 
-    /// Records events, all of them or none, and answers when they are durable.
+    /// Records events, all of them or none, and returns once they are durable.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing was recorded.
@@ -70,7 +70,7 @@ impl Writer {
         self.begin_record(recordings)?.await.unwrap_or(Err(StoreError::Stopped))
     }
 
-    /// As [`Self::record`], for a thread that may wait.
+    /// Records events as [`Self::record`] does, for a thread that may block.
     ///
     /// # Errors
     /// As for [`Self::record`].
@@ -87,18 +87,18 @@ impl Writer {
         Ok(answer)
     }
 
-    /// Settles deliveries, and answers when that is durable: all at once, or in parts where the store has no room for all.
+    /// Settles deliveries, and returns once that is durable: all at once, or in parts if the store has no room for all.
     ///
     /// # Errors
-    /// [`StoreError`]; then the claims that are not settled yet are released as they were.
+    /// [`StoreError`]; then the claims that are not settled yet are released unchanged.
     pub async fn settle(&self, settlements: Vec<Settlement>) -> Result<(), StoreError> {
         let settlements = Arc::new(settlements);
-        // Ranges are meant.
+        // A vector of one range is intended.
         #[allow(clippy::single_range_in_vec_init)]
         let mut parts = vec![0..settlements.len()];
         while let Some(part) = parts.pop() {
             match self.settle_part(settlements.clone(), part.clone()).await {
-                // What is settled makes room: the halves may find what the whole did not.
+                // Settling frees room: the halves may fit although the whole did not.
                 Err(StoreError::Full(_)) if part.len() > 1 => {
                     let middle = part.start + part.len() / 2;
                     parts.extend([middle..part.end, part.start..middle]);
@@ -115,10 +115,11 @@ impl Writer {
         answer.await.unwrap_or(Err(StoreError::Stopped))
     }
 
-    /// Does other work within a transaction, and answers when it is durable. It should be short: recording waits for it.
+    /// Runs other work within a transaction, and returns once it is durable. It should be short, because recording
+    /// waits for it.
     ///
     /// # Errors
-    /// [`StoreError`]; then nothing of it was done.
+    /// [`StoreError`]; then nothing was changed.
     pub async fn act<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -126,7 +127,7 @@ impl Writer {
         self.begin_act(act)?.await.unwrap_or(Err(StoreError::Stopped))
     }
 
-    /// As [`Self::act`], for a thread that may wait.
+    /// Runs work as [`Self::act`] does, for a thread that may block.
     ///
     /// # Errors
     /// As for [`Self::act`].
@@ -137,7 +138,7 @@ impl Writer {
         self.begin_act(act)?.blocking_recv().unwrap_or(Err(StoreError::Stopped))
     }
 
-    /// Writes a note that need not survive a power cut, and answers when it would survive the end of the process.
+    /// Writes a note that need not survive a power cut, and returns once it would survive the end of the process.
     ///
     /// # Errors
     /// As for [`Self::act`].
@@ -151,20 +152,20 @@ impl Writer {
         answer.blocking_recv().unwrap_or(Err(StoreError::Stopped))
     }
 
-    /// Room that the store has; it tells of changes.
+    /// Returns the room that the store has, as a channel that reports changes.
     #[must_use]
     pub fn room(&self) -> watch::Receiver<Room> {
         self.room.clone()
     }
 
-    /// Returns why the last write failed, until one succeeds; that there is no room is told by [`Self::room`].
+    /// Returns why the last write failed, until one succeeds. [`Self::room`] reports a lack of room.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         self.failure.borrow().clone()
     }
 
-    /// Waits for its turn among those who write, and writes nothing; but where the last write failed, it tries whether another
-    /// succeeds.
+    /// Waits for its turn among the jobs without writing anything; but if the last write failed, it tries whether
+    /// another succeeds.
     pub async fn take_turn(&self) {
         let has_failed = self.failure.borrow().is_some();
         let turn = self.act(move |store| if has_failed { store.try_writing() } else { Ok(()) });
@@ -173,15 +174,15 @@ impl Writer {
         }
     }
 
-    /// Takes in an error of somebody who reads: if it means that the file is damaged, the next start mends it.
+    /// Takes an error of a reader: if it means that the file is damaged, the next start repairs it.
     pub fn report(&self, error: &StoreError) {
         if error.is_corruption() {
-            // One that has stopped has nothing more to lose.
+            // A writer that has stopped has nothing more to lose.
             drop(self.jobs.send(Job::Damage));
         }
     }
 
-    /// Turns true when the store's file is found damaged: the next start mends it.
+    /// Returns a channel that turns true once the store's file is found damaged: the next start repairs it.
     #[must_use]
     pub fn damaged(&self) -> watch::Receiver<bool> {
         self.damaged.clone()
@@ -197,13 +198,13 @@ impl Writer {
         Ok(answer)
     }
 
-    /// The numbers as of the last commit.
+    /// Returns the numbers as of the last commit.
     #[must_use]
     pub fn counters(&self) -> Counters {
         *self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Told after each commit that put something into the outbox.
+    /// Returns a notification after each commit that added to the outbox.
     #[must_use]
     pub fn outbox_changed(&self) -> Arc<Notify> {
         self.outbox_changed.clone()

@@ -229,7 +229,7 @@ fn what_is_no_configuration_is_told_with_what_was_meant() {
     for (toml, words) in [
         ("[log]\nlevel = \u{201c}info\u{201d}\n", "1.toml:2:9: "),
         ("[log]\nlevel = \u{201c}info\u{201d}\n", "quotes must be straight"),
-        ("[log]\ndir = \"C:\\logs\"\n", "must stand in single quotes"),
+        ("[log]\ndir = \"C:\\logs\"\n", "must be in single quotes"),
         ("[log]\n\n[store]\n[log]\n", "1.toml:4:2: duplicate key; the first is in line 1"),
         ("[log]\nlevel = \"info\"\n\nlevel = \"warn\"\n", "1.toml:4:1: duplicate key; the first is in line 2"),
         ("[intake.http]\nlisten = \"0.0.0.0:37717\"\n", "such as 127.0.0.1:7717; found 0.0.0.0:37717"),

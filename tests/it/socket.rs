@@ -81,7 +81,7 @@ async fn a_stale_socket_is_replaced_a_living_one_and_a_file_are_left_alone() {
 
     let file = dir.path().join("precious.txt");
     std::fs::write(&file, "precious").unwrap();
-    assert!(bind(&file).unwrap_err().to_string().contains("is no socket"));
+    assert!(bind(&file).unwrap_err().to_string().contains("is not a socket"));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
 }
 

@@ -1,14 +1,14 @@
-//! Time to wait after a failure: exponential, capped, with full jitter. Pure; chance is an argument.
+//! Waiting time after a failure: exponential, capped, with jitter. Pure; the random number is an argument.
 
 use std::time::Duration;
 
 use crate::core::limits::{BACKOFF_MAX, BACKOFF_MIN};
 
-/// The wait after that many failures in a row.
+/// Returns the wait after `failures` failures in a row.
 ///
-/// `chance` is a number from 0 up to 1. The ceiling grows fourfold with each failure; the wait is anywhere in its upper
-/// three quarters, so that devices that failed together do not come back together. The quarter below is what keeps an
-/// unlucky device from trying more than 11 times in ten minutes.
+/// `chance` is a random number from 0 up to 1. The ceiling grows fourfold with each failure. The wait is somewhere in
+/// its upper three quarters, so that devices that failed together do not come back together; leaving out the lowest
+/// quarter keeps an unlucky device from trying more than 11 times in ten minutes.
 /// Limits: from [`BACKOFF_MIN`] to [`BACKOFF_MAX`].
 #[must_use]
 pub fn backoff(failures: u32, chance: f64) -> Duration {

@@ -1,24 +1,25 @@
-//! Whether Target has a profile, as far as is known, and how that knowledge ages. Pure.
+//! Knowledge of whether Target has a profile, and how it ages. Pure.
 //!
-//! A single update never creates a profile, and is answered alike whether there is one: Target Single Profile Update API.
+//! A single update never creates a profile, and its answer is the same whether or not the profile exists. Source:
+//! Target Single Profile Update API.
 
 use crate::core::limits::EXISTENCE_TIME;
 use crate::core::timestamp::Timestamp;
 
-/// Knowledge of whether Target has a profile.
+/// The known state of a profile at Target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Existence {
-    /// Nobody knows.
+    /// Nothing is known.
     #[default]
     Unknown,
-    /// It was created, or read back.
+    /// The profile was created or read back.
     Yes,
-    /// It was looked for, and not found.
+    /// A read did not find the profile.
     No,
 }
 
 impl Existence {
-    /// The name in answers.
+    /// Returns the name used in answers.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -29,17 +30,17 @@ impl Existence {
     }
 }
 
-/// What was learned, and when; a delivery to a profile that exists renews it.
+/// The last thing learned about a profile, with its time. A delivery to an existing profile renews it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Knowledge {
-    /// What was learned.
+    /// The state that was learned.
     pub existence: Existence,
-    /// This device's time.
+    /// Time on this device's clock.
     pub at: Timestamp,
 }
 
 impl Knowledge {
-    /// What is still known now: profiles expire, and others appear.
+    /// Returns what is still known at `now`: profiles expire, and others may create them.
     #[must_use]
     pub fn now(self, now: Timestamp) -> Existence {
         if now.since(self.at) > EXISTENCE_TIME { Existence::Unknown } else { self.existence }

@@ -1,7 +1,7 @@
-//! What is known of the way to Target, as a pure state machine: told what happened and when, it says whether
-//! sending is allowed, or until when to wait. Clock and chance are arguments; times are monotonic.
+//! The state of the way to Target, as a pure state machine. From what happened and when, it decides whether sending is
+//! allowed or until when to wait. Clock and random number are arguments; times are monotonic.
 //!
-//! There are two waits. Our own, the backoff, is ours to lift. The one that Target asked for is lifted by nothing but time.
+//! There are two kinds of wait. Our own backoff can be cut short; a wait that Target asked for ends only with time.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use crate::core::limits::{FAILURES_OFFLINE, NETWORK_CHANGE_MIN, OUTAGE_MIN, RETR
 /// The state of the link, as `status` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LinkState {
-    /// Nothing was tried yet.
+    /// Nothing has been tried yet.
     Unknown,
-    /// The last answer was Target's own.
+    /// The last answer came from Target itself.
     Online,
     /// No answer, or only server errors.
     Offline,
-    /// Something between here and Target answers in its place.
+    /// Something between this device and Target answers instead of Target.
     Blocked,
-    /// Target does not accept our credentials.
+    /// Target rejects our credentials.
     Paused,
 }
 
 impl LinkState {
-    /// The name in status and metrics.
+    /// Returns the name used in status and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -38,51 +38,51 @@ impl LinkState {
     }
 }
 
-/// What one attempt says of the link.
+/// The meaning of one attempt for the link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// Target answered in its own words, yes or no.
+    /// Target itself answered, whether it accepted or refused.
     Answered,
-    /// Target asks the whole device to wait; none is "as long as you think right".
+    /// Target asks the whole device to wait; `None` leaves the time to us.
     Throttled(Option<Duration>),
-    /// No connection could be made: nothing else will get through either.
+    /// No connection was possible; no other request will get through either.
     Unreachable(String),
-    /// A lost answer or a server error: perhaps this update alone, perhaps all.
+    /// A lost answer or a server error, which may concern this update alone or all.
     Failing(String),
-    /// An answer that is not Target's, or one refusal for several profiles in a row: it is not about the updates.
+    /// An answer that is not Target's, or the same refusal for several profiles in a row: not the fault of the updates.
     Foreign(String),
-    /// 401 or 403.
+    /// Target answered 401 or 403.
     Unauthorized(String),
 }
 
 /// Permission to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permit {
-    /// As many at once as there are connections.
+    /// As many requests at once as there are connections.
     Send,
-    /// One more: after an outage the pace grows by success.
+    /// One more request: after an outage the rate grows with each success.
     SendOne,
-    /// One request alone, whose answer decides.
+    /// A single request, whose answer decides.
     Probe,
-    /// Nothing before this much time has passed since the start of the clock.
+    /// No request before this time since the start of the clock.
     WaitUntil(Duration),
 }
 
-/// Time for which nothing is sent.
+/// A time during which nothing is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkWait {
-    /// Time of its end since the start of the clock.
+    /// End of the wait, as time since the start of the clock.
     pub until: Duration,
-    /// True if Target asked for it: nothing but time lifts it.
+    /// True if Target asked for it, so that only time ends it.
     pub is_told: bool,
 }
 
-/// The largest part by which a wait that Target asked for is spread, so that a whole chain does not come back in one
-/// second.
+/// Largest fraction by which a wait that Target asked for is extended at random, so that a whole chain does not come
+/// back in the same second.
 const TOLD_SPREAD: f64 = 0.1;
 
 impl Permit {
-    /// Requests that may be sent now, when `in_flight` of at most `connections` are on their way.
+    /// Returns how many requests may start now, with `in_flight` of at most `connections` under way.
     #[must_use]
     pub fn places(self, in_flight: usize, connections: usize) -> usize {
         match self {
@@ -100,16 +100,16 @@ pub struct Link {
     state: LinkState,
     reason: Option<String>,
     failures: u32,
-    /// Until when we wait of our own accord.
+    /// End of our own wait.
     wait_until: Duration,
-    /// Until when Target has told us to wait.
+    /// End of the wait that Target asked for.
     told_until: Duration,
-    /// Number of times in a row that Target has told us to wait.
+    /// Waits that Target asked for in a row.
     throttles: u32,
-    /// Since when it is not online, once it was tried.
+    /// Time since which the link is not online, once it has been tried.
     down_since: Option<Duration>,
     pace: Pace,
-    /// When a change of the network last brought a probe forward.
+    /// Last time a network change brought a probe forward.
     network_changed: Option<Duration>,
 }
 
@@ -130,25 +130,26 @@ impl Default for Link {
 }
 
 impl Link {
-    /// A link whose first probe waits until then, and which begins gently: other devices start in the same minute.
+    /// Returns a link that sends its first probe at `wait_until` and starts slowly, since other devices start in the
+    /// same minute.
     #[must_use]
     pub fn after_outage(wait_until: Duration) -> Self {
         Self { wait_until, pace: Pace::gentle(), ..Self::default() }
     }
 
-    /// The state.
+    /// Returns the state.
     #[must_use]
     pub const fn state(&self) -> LinkState {
         self.state
     }
 
-    /// Why it is not online, in words for a person.
+    /// Returns why the link is not online, in words for a person.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
     }
 
-    /// Returns whether to send now.
+    /// Decides whether a request may be sent now.
     #[must_use]
     pub fn permit(&self, now: Duration) -> Permit {
         let wait_until = self.wait_until.max(self.told_until);
@@ -163,20 +164,20 @@ impl Link {
         }
     }
 
-    /// Returns until when nothing is sent, if that is so; a pause between two requests is none.
+    /// Returns the present wait, if there is one; the pause between two paced requests does not count.
     #[must_use]
     pub fn wait(&self, now: Duration) -> Option<LinkWait> {
         let until = self.wait_until.max(self.told_until);
         (now < until).then_some(LinkWait { until, is_told: self.told_until >= self.wait_until })
     }
 
-    /// A request is sent now.
+    /// Notes that a request is being sent.
     pub fn sent(&mut self, now: Duration) {
         self.pace.sent(now);
     }
 
-    /// Notes that the device's network has changed: what was out of reach may be there. Tells whether that brings a
-    /// probe forward. A wait that Target asked for goes on.
+    /// Notes that the device's network has changed, so Target may be reachable again. Returns true if that brings a
+    /// probe forward. A wait that Target asked for continues.
     pub fn network_changed(&mut self, now: Duration) -> bool {
         let is_down = matches!(self.state, LinkState::Offline | LinkState::Blocked);
         let is_recent = self.network_changed.is_some_and(|at| now.saturating_sub(at) < NETWORK_CHANGE_MIN);
@@ -189,8 +190,8 @@ impl Link {
         true
     }
 
-    /// Somebody wants it tried now: our own wait is over. Tells whether that brings a probe forward; a wait that Target asked
-    /// for goes on.
+    /// Ends our own wait, because somebody asked for a try now. Returns true if that brings a probe forward. A wait
+    /// that Target asked for continues.
     pub fn try_now(&mut self, now: Duration) -> bool {
         let waited = now < self.wait_until;
         self.failures = 0;
@@ -198,21 +199,22 @@ impl Link {
         waited && now >= self.told_until
     }
 
-    /// Notes that it may be reached in another way from now on: that nobody or a stranger answered says nothing any more. Tells
-    /// whether that brings a probe forward; a wait that Target asked for goes on, and so does that of the start.
+    /// Notes that requests now go another way (a changed proxy or endpoint), which makes earlier failures to reach
+    /// Target void. Returns true if that brings a probe forward. A wait that Target asked for continues, and so does
+    /// the one at start.
     pub fn way_changed(&mut self, now: Duration) -> bool {
         if matches!(self.state, LinkState::Online | LinkState::Unknown) {
             return false;
         }
-        // What Target itself said of the credentials holds until it says another thing.
+        // Target's own refusal of the credentials stays valid until it answers otherwise.
         if self.state != LinkState::Paused {
             (self.state, self.reason) = (LinkState::Unknown, None);
         }
         self.try_now(now)
     }
 
-    /// Notes that there are new credentials. Tells whether that brings a probe forward. A wait that Target asked for
-    /// goes on.
+    /// Notes that there are new credentials. Returns true if that brings a probe forward. A wait that Target asked for
+    /// continues.
     pub fn credentials_changed(&mut self, now: Duration) -> bool {
         if self.state != LinkState::Paused {
             return false;
@@ -222,7 +224,7 @@ impl Link {
         now >= self.told_until
     }
 
-    /// Takes in what an attempt said. `chance` is from 0 up to 1. Tells whether state or reason changed.
+    /// Applies the result of one attempt. `chance` is from 0 up to 1. Returns true if the state or the reason changed.
     pub fn observe(&mut self, signal: Signal, now: Duration, chance: f64) -> bool {
         let before = (self.state, self.reason.clone());
         match signal {
@@ -241,7 +243,8 @@ impl Link {
             Some(since) if now.saturating_sub(since) >= OUTAGE_MIN => self.pace = Pace::gentle(),
             _ => self.pace.answered(),
         }
-        // An answer that was on its way while another was told to wait lifts nothing, and ends no row.
+        // An answer that was under way when another one was told to wait does not end that wait, nor the count of waits
+        // in a row.
         if now >= self.told_until {
             self.throttles = 0;
         }
@@ -250,19 +253,19 @@ impl Link {
         self.failures = 0;
     }
 
-    /// Waits at least as long as told, and at least as long as our own backoff for so many refusals in a row: a server
-    /// that says "0", or names a time that is past, would be asked without end.
+    /// Waits at least as long as asked, and at least as long as our own backoff after as many refusals: a server that
+    /// says "0", or names a time in the past, would otherwise be asked without pause.
     ///
-    /// Limits: what is asked is capped at [`RETRY_AFTER_MAX`]; the spread comes on top, since spreading below would be
-    /// less than told, so that the wait is never more than a tenth above that.
+    /// Limits: the requested time is capped at [`RETRY_AFTER_MAX`]. The random extension comes on top, at most a tenth,
+    /// since anything below would be less than asked.
     fn throttled(&mut self, asked: Option<Duration>, now: Duration, chance: f64) {
-        // Requests that were in flight together are refused together: that is one refusal.
+        // Requests that were in flight together are refused together, which counts as one refusal.
         if now >= self.told_until {
             self.throttles = self.throttles.saturating_add(1);
         }
         let wait = backoff(self.throttles, chance).max(asked.unwrap_or_default().min(RETRY_AFTER_MAX));
         let spread = wait.mul_f64(TOLD_SPREAD * chance.clamp(0.0, 1.0));
-        // Target itself spoke, so that the way to it is good.
+        // Target itself answered, so the way to it works.
         self.state = LinkState::Online;
         self.reason = None;
         self.told_until = self.told_until.max(now.saturating_add(wait).saturating_add(spread));
@@ -277,7 +280,8 @@ impl Link {
     }
 
     fn fail(&mut self, state: LinkState, reason: String, now: Duration, chance: f64) {
-        // Requests that were in flight together fail together: that is one failure, not one per connection.
+        // Requests that were in flight together fail together, which counts as one failure rather than one per
+        // connection.
         let waits_already = self.state == state && now < self.wait_until;
         self.state = state;
         self.reason = Some(reason);
@@ -376,7 +380,7 @@ mod tests {
         assert_eq!((link.state(), link.reason()), (LinkState::Online, None));
     }
 
-    /// The wait after these signals at zero, each with the same chance.
+    /// Returns the wait after these signals, all at time zero and with the same chance.
     fn told_wait(signals: impl IntoIterator<Item = Signal>, chance: f64) -> Duration {
         let mut link = Link::default();
         for signal in signals {
@@ -492,7 +496,7 @@ mod tests {
             after(vec![Signal::Answered, failing(), Signal::Throttled(None), Signal::Throttled(None), failing()]);
         assert_eq!(link.state(), LinkState::Online);
         let link = after(vec![Signal::Answered, unreachable(), unreachable(), Signal::Throttled(Some(SECOND / 2))]);
-        // The second of our own is the larger one by the spread.
+        // Of our own waits the second is the larger one, by the random extension.
         assert_eq!(link.permit(Duration::ZERO), Permit::WaitUntil(SECOND + SECOND / 10));
     }
 
@@ -548,7 +552,7 @@ mod tests {
 
     #[test]
     fn ten_minutes_of_outage_cost_at_most_fifteen_requests() {
-        // Four connections fail at once; then there is one probe after the other. Chance is at its worst.
+        // Four connections fail at once; then there is one probe at a time. The random number is the worst possible.
         for signal in [unreachable(), Signal::Failing("500".into()), Signal::Foreign("portal".into())] {
             let mut link = after(vec![Signal::Answered]);
             let (mut now, mut requests) = (Duration::ZERO, 0);

@@ -1,4 +1,4 @@
-//! The rules of forwarding: when a request may be sent, and which way it goes.
+//! The rules of forwarding: when a request may be sent, and through which API.
 
 pub mod backoff;
 

@@ -1,19 +1,19 @@
-//! How fast to send after an outage: gently at first, and faster with every success. Pure; time is an argument.
+//! The rate of sending after an outage: slow at first, faster with each success. Pure; time is an argument.
 //!
 //! Thousands of devices come back in the same minute, each with a backlog. Their first requests are spread over a
-//! minute, and after its first each device still takes a second to come to its full speed.
+//! minute, and after its first request each device still takes a second to reach full speed.
 
 use std::time::Duration;
 
 use crate::core::limits::{OUTAGE_MIN, OUTAGE_SPREAD};
 
-/// The time between the first two sends.
+/// Time between the first two requests.
 const INTERVAL_MAX: Duration = Duration::from_millis(250);
 
-/// Below this the pace has done its work.
+/// Interval below which the pace ends.
 const INTERVAL_MIN: Duration = Duration::from_millis(2);
 
-/// The pace of sending; without an outage there is none.
+/// The pace of sending after an outage; otherwise there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
     interval: Duration,
@@ -21,34 +21,34 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The pace after an outage.
+    /// Returns the pace to start with after an outage.
     #[must_use]
     pub const fn gentle() -> Self {
         Self { interval: INTERVAL_MAX, next: Duration::ZERO }
     }
 
-    /// Before when nothing may be sent; none when there is no pace to keep.
+    /// Returns the time before which nothing may be sent; `None` without a pace.
     #[must_use]
     pub fn next(&self) -> Option<Duration> {
         (self.interval > Duration::ZERO).then_some(self.next)
     }
 
-    /// Something is sent now.
+    /// Notes that a request is being sent.
     pub fn sent(&mut self, now: Duration) {
         self.next = now.saturating_add(self.interval);
     }
 
-    /// Target has answered.
+    /// Notes that Target has answered.
     pub fn answered(&mut self) {
         let interval = self.interval * 3 / 4;
         self.interval = if interval < INTERVAL_MIN { Duration::ZERO } else { interval };
     }
 }
 
-/// Time that a device waits before its first request, when the oldest of its backlog has waited for `backlog_age`.
+/// Returns how long a device waits before its first request when the oldest entry of its backlog is `backlog_age` old.
 ///
-/// After a power cut in a whole region thousands start in the same minute: `chance`, from 0 up to 1, is the device's
-/// own.
+/// After a power cut in a whole region thousands of devices start in the same minute. `chance`, from 0 up to 1, is the
+/// device's own.
 #[must_use]
 pub fn first_wait(backlog_age: Duration, chance: f64) -> Duration {
     if backlog_age < OUTAGE_MIN { Duration::ZERO } else { OUTAGE_SPREAD.mul_f64(chance.clamp(0.0, 1.0)) }

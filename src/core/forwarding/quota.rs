@@ -1,8 +1,8 @@
-//! Target's quota: how many updates the last 24 hours have seen, and when there is room again. Pure.
+//! Target's quota: the number of updates in the last 24 hours, and the time when there is room again. Pure.
 //!
-//! Uses are counted by the minute, so that a day is at most 1,441 numbers. A minute counts as a whole until its
-//! end is 24 hours ago: the count is never too low. Before requests are made, room for them is reserved on disk, so that
-//! what was made before a crash is counted too.
+//! Uses are counted by the minute, so that a day is at most 1,441 numbers. A minute counts in full until its end is 24
+//! hours ago, so the count is never too low. Room for requests is reserved on disk before they are made, so that those
+//! made before a crash are counted too.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,20 +12,20 @@ use crate::core::timestamp::Timestamp;
 
 const MINUTE_MS: i64 = 60_000;
 
-/// Where the quota's own clock and the system's stood at one moment.
+/// The quota's clock and the system's clock at one moment.
 ///
-/// The quota's clock keeps step with the monotonic clock while the agent runs, whatever the system's does, and over a
-/// stop it goes on by as much as the system's went forward. So no jump counts twice, and none opens the quota early.
+/// While the agent runs, the quota's clock keeps step with the monotonic clock, whatever the system's clock does. Over
+/// a stop it advances by as much as the system's clock did. So no clock jump counts twice or opens the quota early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotaTime {
-    /// The quota's clock.
+    /// Time on the quota's clock.
     pub at: Timestamp,
-    /// The system's wall clock.
+    /// Time on the system's wall clock.
     pub wall: Timestamp,
 }
 
 impl QuotaTime {
-    /// The same clock after a stop, when the system's says `wall`.
+    /// Returns the quota's clock after a stop, when the system's clock shows `wall`.
     #[must_use]
     pub fn resumed(self, wall: Timestamp) -> Self {
         Self { at: self.at.plus(wall.since(self.wall)), wall }
@@ -39,20 +39,20 @@ pub struct QuotaClock {
 }
 
 impl QuotaClock {
-    /// A clock that stands at `at`, when `elapsed` of the monotonic clock have passed.
+    /// Returns a clock that shows `at` when `elapsed` of the monotonic clock has passed.
     #[must_use]
     pub fn new(at: Timestamp, elapsed: Duration) -> Self {
         Self { at_start: at.minus(elapsed) }
     }
 
-    /// Where it stands, when `elapsed` have passed.
+    /// Returns the time that the clock shows after `elapsed`.
     #[must_use]
     pub fn at(self, elapsed: Duration) -> Timestamp {
         self.at_start.plus(elapsed)
     }
 }
 
-/// The uses of a rolling 24 hours.
+/// The uses within a rolling 24 hours.
 #[derive(Clone, Debug, Default)]
 pub struct Quota {
     updates_per_day: u64,
@@ -65,7 +65,7 @@ impl Quota {
     /// Minutes in the window.
     pub const MINUTES: i64 = 24 * 60;
 
-    /// A quota of that many updates in any 24 hours. `minutes` are the stored uses, oldest first.
+    /// Returns a quota of `updates_per_day` in any 24 hours. `minutes` are the stored uses, oldest first.
     #[must_use]
     pub fn new(updates_per_day: u64, minutes: impl IntoIterator<Item = (i64, u64)>) -> Self {
         let minutes: VecDeque<_> = minutes.into_iter().collect();
@@ -73,30 +73,30 @@ impl Quota {
         Self { updates_per_day, minutes, used }
     }
 
-    /// Another quota holds from now on; the uses stay.
+    /// Changes the limit; the uses stay counted.
     pub const fn set_limit(&mut self, updates_per_day: u64) {
         self.updates_per_day = updates_per_day;
     }
 
-    /// Forgets all uses: they were another client's.
+    /// Forgets all uses, because they belong to another client code.
     pub fn forget(&mut self) {
         self.minutes.clear();
         self.used = 0;
     }
 
-    /// The minute under which a use at that time is stored.
+    /// Returns the minute under which a use at `now` is stored.
     #[must_use]
     pub const fn minute(now: Timestamp) -> i64 {
         now.as_millis().div_euclid(MINUTE_MS)
     }
 
-    /// When a minute begins.
+    /// Returns the start of a minute.
     #[must_use]
     pub const fn minute_begins(minute: i64) -> Timestamp {
         Timestamp::from_millis(minute * MINUTE_MS)
     }
 
-    /// The oldest minute that still counts.
+    /// Returns the oldest minute that still counts.
     #[must_use]
     pub const fn oldest_minute(now: Timestamp) -> i64 {
         Self::minute(now) - Self::MINUTES
@@ -114,19 +114,22 @@ impl Quota {
         self.used += 1;
     }
 
-    /// Requests in the last 24 hours.
+    /// Returns the number of requests in the last 24 hours.
     pub fn used(&mut self, now: Timestamp) -> u64 {
         self.forget_old(now);
         self.used
     }
 
-    /// Requests that still fit in.
+    /// Returns how many more requests are allowed now.
     pub fn left(&mut self, now: Timestamp) -> u64 {
         let used = self.used(now);
         self.updates_per_day.saturating_sub(used)
     }
 
-    /// Returns whether one more request fits now, and if not, when the oldest falls out.
+    /// Checks that one more request is allowed now.
+    ///
+    /// # Errors
+    /// The time when the oldest use expires.
     pub fn check(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         self.forget_old(now);
         match self.minutes.front() {

@@ -1,20 +1,20 @@
-//! By which of Target's APIs an update goes, and why: one pure function.
+//! The choice of one of Target's APIs for an update, with its reason: one pure function.
 //!
-//! Source: contract, section 5.
+//! Source: README, the table of routes.
 
 use crate::core::forwarding::existence::Existence;
 use crate::core::identity::IdentityKind;
 
-/// `mode` of `[target]`.
+/// The setting `mode` of `[target]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Each profile by the Single Profile Update API.
+    /// Each profile through the Single Profile Update API.
     Single,
     /// All profiles in batches.
     Bulk,
-    /// Each profile by the Delivery API.
+    /// Each profile through the Delivery API.
     Delivery,
-    /// Whichever serves best.
+    /// The most suitable API for each profile.
     #[default]
     Auto,
 }
@@ -23,7 +23,7 @@ impl Mode {
     /// All modes.
     pub const ALL: [Self; 4] = [Self::Single, Self::Bulk, Self::Delivery, Self::Auto];
 
-    /// The name in the configuration.
+    /// Returns the name used in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -35,56 +35,56 @@ impl Mode {
     }
 }
 
-/// What an operator decides of routes.
+/// The operator's settings for routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteRules {
-    /// `mode`.
+    /// The setting `mode`.
     pub mode: Mode,
-    /// True if profiles that Target may not have are created, as `missing_profiles` says.
+    /// True if profiles that Target may not have are created, as the setting `missing_profiles` says.
     pub creates_missing: bool,
-    /// True if the customer uses ECID: then no batch makes the profile of a pc id.
+    /// True if the customer uses ECID, in which case no batch creates the profile of a pc id.
     pub has_ecid: bool,
-    /// `bulk_above`: pending profiles beyond which all go in batches.
+    /// The setting `bulk_above`: number of pending profiles above which all go in batches.
     pub bulk_above: usize,
 }
 
 impl Default for RouteRules {
-    /// The defaults of the contract, section 5.
+    /// Returns the defaults, as `agent.toml.example` shows them.
     fn default() -> Self {
         Self { mode: Mode::Auto, creates_missing: true, has_ecid: false, bulk_above: 1_000 }
     }
 }
 
-/// What decides the route of one update.
+/// The circumstances that decide the route of one update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Situation {
-    /// Which key the identity is.
+    /// Kind of the identity.
     pub kind: IdentityKind,
     /// True if the identity is short enough for the Delivery API.
     pub fits_delivery: bool,
-    /// Knowledge of whether Target has the profile.
+    /// Known state of the profile at Target.
     pub existence: Existence,
-    /// True if a mapping says that the next page view must know.
+    /// True if a mapping marks the update as urgent: needed at the next page view.
     pub is_urgent: bool,
-    /// Profiles that are pending and not on their way; counting may stop beyond `bulk_above`.
+    /// Pending profiles that are not in flight; counting may stop above `bulk_above`.
     pub backlog: usize,
-    /// True if the quota of single updates is spent.
+    /// True if the quota of single updates is used up.
     pub is_quota_spent: bool,
 }
 
 /// One of Target's APIs for updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UpdateApi {
-    /// Single Profile Update.
+    /// Single Profile Update API.
     Single,
-    /// Bulk Profile Update.
+    /// Bulk Profile Update API.
     Bulk,
-    /// Delivery.
+    /// Delivery API.
     Delivery,
 }
 
 impl UpdateApi {
-    /// The name in answers and metrics.
+    /// Returns the name used in answers and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -95,7 +95,7 @@ impl UpdateApi {
     }
 }
 
-/// A route: which API, and why.
+/// A route: the API, and the reason for choosing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // `why` says what each means.
 pub enum Route {
@@ -126,7 +126,7 @@ impl Route {
         Self::DeliveryUrgent,
     ];
 
-    /// The API.
+    /// Returns the API of the route.
     #[must_use]
     pub const fn api(self) -> UpdateApi {
         match self {
@@ -136,7 +136,7 @@ impl Route {
         }
     }
 
-    /// Why, as a clause for a person.
+    /// Returns the reason, as a clause for a person.
     #[must_use]
     pub const fn why(self) -> &'static str {
         match self {
@@ -153,14 +153,14 @@ impl Route {
         }
     }
 
-    /// The number under which it is stored.
+    /// Returns the number under which the route is stored.
     #[must_use]
     pub fn number(self) -> i64 {
         let place = Self::ALL.iter().position(|route| *route == self).expect("all routes are listed");
         i64::try_from(place).expect("there are few")
     }
 
-    /// The route of a stored number.
+    /// Returns the route with a stored number, if there is one.
     #[must_use]
     pub fn of_number(number: i64) -> Option<Self> {
         usize::try_from(number).ok().and_then(|place| Self::ALL.get(place)).copied()
@@ -188,7 +188,7 @@ fn auto(rules: RouteRules, situation: Situation) -> Route {
     }
     match situation.kind {
         _ if situation.existence == Existence::Yes => Route::SingleKnown,
-        // It was made by Target, and may have expired there.
+        // Target created it, and it may have expired there.
         IdentityKind::PcId if rules.has_ecid || situation.existence != Existence::No => Route::SinglePcId,
         IdentityKind::PcId | IdentityKind::ThirdPartyId if rules.creates_missing => Route::BulkMissing,
         IdentityKind::PcId | IdentityKind::ThirdPartyId => Route::SingleUnchecked,

@@ -1,7 +1,8 @@
-//! Numbers in expressions: those that a binary float cannot hold are values of their own, and all are computed with exactly.
+//! Exact arithmetic in expressions. A number that a binary float cannot hold becomes a value of its own.
 //!
-//! The engine's own operators round to binary floats and order unlike values by their kind. So `rewrite` puts the filters
-//! of this file in the place of the operators. An operator on other values than numbers stays the engine's.
+//! The engine's own operators round to binary floats and order values of different kinds by their kind. So `rewrite`
+//! replaces the operators by the filters of this file. Operators on values other than numbers still behave as the
+//! engine defines them.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -14,10 +15,10 @@ use rust_decimal::RoundingStrategy;
 use super::filter_error::FilterError;
 use crate::core::number::Number;
 
-/// Whole numbers below it are all binary floats.
+/// Bound below which all whole numbers are exact binary floats.
 const FLOAT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// A number that neither a binary float nor an integer of the engine is.
+/// A number that is neither a binary float nor an integer of the engine.
 #[derive(Debug)]
 struct ExactNumber(Number);
 
@@ -35,9 +36,9 @@ impl Object for ExactNumber {
     }
 }
 
-/// A number as expressions see it: a plain one where that has the same digits.
+/// Returns a number as expressions see it: a plain one where that has the same digits.
 ///
-/// Each number is one value, so that the engine's `==` and `in` are right.
+/// Each number has only one form, so that the engine's `==` and `in` are right.
 #[must_use]
 pub fn value_of(number: Number) -> Value {
     let float = number.to_float();
@@ -48,13 +49,13 @@ pub fn value_of(number: Number) -> Value {
     number.to_integer().map_or_else(|| Value::from_object(ExactNumber(number)), Value::from)
 }
 
-/// Returns whether a number is a binary float as a value, and so may be written as one in an expression.
+/// Returns true if a number is a binary float as a value, and so may be written as one in an expression.
 pub(super) fn is_float(number: &Number) -> bool {
     let value = value_of(number.clone());
     value.is_number() && !value.is_integer()
 }
 
-/// The number that a value is; none of what is no number, or not a finite one.
+/// Returns the number in a value; `None` if the value is not a finite number.
 #[must_use]
 pub fn number_of(value: &Value) -> Option<Number> {
     match value.kind() {
@@ -65,13 +66,13 @@ pub fn number_of(value: &Value) -> Option<Number> {
     }
 }
 
-/// The number that is a value of its own.
+/// Returns the number that is stored as a value of its own.
 #[must_use]
 pub fn exact(value: &Value) -> Option<&Number> {
     value.downcast_object_ref::<ExactNumber>().map(|exact| &exact.0)
 }
 
-/// An operator of which a filter takes the place.
+/// An operator that a filter replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operator {
     Add,
@@ -108,7 +109,7 @@ impl Operator {
         Self::In,
     ];
 
-    /// The filter's name, which nobody can write in an expression: only those of the contract pass its check.
+    /// Returns the filter's name, which cannot be written in an expression: only the names in `filters` are allowed.
     pub(super) const fn filter(self) -> &'static str {
         match self {
             Self::Add => "_add",
@@ -128,7 +129,7 @@ impl Operator {
         }
     }
 
-    /// What the engine makes of it.
+    /// Returns the expression by which the engine computes the operator.
     const fn native(self) -> &'static str {
         match self {
             Self::Add => "a + b",
@@ -176,7 +177,7 @@ impl Operator {
         }
         match (number_of(a), number_of(b)) {
             (Some(a), Some(b)) => self.of_numbers(&a, &b),
-            // The engine orders what is of two kinds by the kind, which says nothing.
+            // The engine orders values of different kinds by their kind, which is meaningless here.
             (a_number, b_number) if self.is_order() && is_text_and_number(a, b) => {
                 let number = |number: Option<Number>, value| number.or_else(|| number_in(value)).ok_or_else(no_number);
                 self.of_numbers(&number(a_number, a)?, &number(b_number, b)?)
@@ -198,7 +199,7 @@ impl Operator {
         state.env().compile_expression(self.native())?.eval(context! { a, b })
     }
 
-    /// The result for whole numbers that cannot overflow; none where that is a matter of all digits.
+    /// Returns the result for whole numbers that cannot overflow; `None` where all digits are needed.
     fn of_integers(self, a: i64, b: i64) -> Option<Value> {
         let (wide_a, wide_b) = (i128::from(a), i128::from(b));
         match self {
@@ -244,7 +245,7 @@ impl Operator {
     }
 }
 
-/// Returns whether two values are the same; a text and a number are where the text is that number.
+/// Returns true if two values are equal. A text equals a number if it is that number.
 fn are_equal(a: &Value, b: &Value) -> bool {
     if !is_text_and_number(a, b) {
         return a == b;
@@ -259,7 +260,7 @@ fn is_text_and_number(a: &Value, b: &Value) -> bool {
     is_number(a) && is_text(b) || is_text(a) && is_number(b)
 }
 
-/// The number that a text is: the cells of a table are texts.
+/// Returns the number written in a text: the cells of a table are texts.
 fn number_in(value: &Value) -> Option<Number> {
     Number::parse(value.as_str()?.trim())
 }
@@ -281,12 +282,12 @@ fn small_integer(value: &Value) -> Option<i64> {
     if value.is_integer() { i64::try_from(value.clone()).ok() } else { None }
 }
 
-/// Returns whether the engine orders a number as its digits do: no whole number lies between a fraction and its float.
+/// Returns true if the engine orders a number as its digits do: no whole number lies between a fraction and its float.
 fn is_float_or_small(value: &Value) -> bool {
     value.is_number() && f64::try_from(value.clone()).is_ok_and(|float| float.abs() < FLOAT_INTEGER_MAX)
 }
 
-/// A root, or one over a power, has no end as a rule: it has 15 digits.
+/// Raises a number to a power. A root, or a negative power, usually has no exact result and gets 15 digits.
 fn power(base: &Number, exponent: &Number) -> Option<Number> {
     let has_end = exponent.is_whole() && *exponent >= Number::ZERO;
     if has_end {
@@ -299,13 +300,13 @@ fn too_long() -> Error {
     FilterError::new("a number has more digits than can be computed with exactly").into()
 }
 
-/// The filter that stands for a minus before a value.
+/// Filter for a minus sign before a value.
 pub(super) const NEGATE: &str = "_negate";
 
-/// The filter that makes a number of a text: one of the expression that a binary float cannot hold.
+/// Filter that makes a number of a text, for a number in the expression that a binary float cannot hold.
 pub(super) const NUMBER: &str = "_number";
 
-/// Adds the filters that take the place of operators, and `round`.
+/// Adds the filters that replace operators, and `round`.
 pub(super) fn install(environment: &mut Environment<'static>) {
     for operator in Operator::ALL {
         let apply = move |state: &State<'_, '_>, a: Value, b: Value| operator.apply(state, &a, &b);
@@ -316,7 +317,7 @@ pub(super) fn install(environment: &mut Environment<'static>) {
     environment.add_filter("round", round);
 }
 
-// By value, since the engine hands arguments over so.
+// By value, because the engine passes arguments that way.
 #[allow(clippy::needless_pass_by_value)]
 fn negate(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
     match number_of(&value) {
@@ -325,7 +326,7 @@ fn negate(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
     }
 }
 
-/// `data.total | round(2)`: the engine's filter, on the decimal digits instead of those of a binary fraction.
+/// Implements `data.total | round(2)`: the engine's filter, on decimal digits instead of a binary fraction.
 fn round(value: Value, precision: Option<i32>, method: Option<&str>, options: Kwargs) -> Result<Value, Error> {
     let places = precision.or(options.get("precision")?).unwrap_or(0);
     let strategy = match method.or(options.get("method")?) {

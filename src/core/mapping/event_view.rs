@@ -18,7 +18,7 @@ struct EventView {
     data: Value,
 }
 
-/// The value over which expressions are evaluated.
+/// Returns the value over which expressions are evaluated.
 pub(super) fn view(event: &Event) -> Value {
     Value::from_object(EventView {
         id: Value::from(event.id.as_str()),

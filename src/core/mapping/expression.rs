@@ -1,8 +1,7 @@
 //! One expression of the configuration: compiled and checked at start, evaluated per event with bounded work.
 //!
-//! The language is MiniJinja's expression syntax with strict undefined values and only the filters of
-//! `filters`; there are no functions, methods or loops. Numbers are computed with exactly, see `arithmetic`. Errors never
-//! repeat a value of an event.
+//! The language is MiniJinja's expression syntax with strict undefined values and only the filters of `filters`; there
+//! are no functions, methods or loops. Arithmetic is exact, see `arithmetic`. Errors never repeat a value of an event.
 
 use std::fmt;
 
@@ -20,7 +19,7 @@ use crate::core::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_FUEL};
 /// The names that an expression may use.
 pub const VARIABLES: [&str; 6] = ["id", "source", "type", "subject", "time", "data"];
 
-/// What compiles expressions. It lives as long as the process, as the configuration does.
+/// The compiler of expressions. It lives as long as the process, as the configuration does.
 #[derive(Clone, Copy)]
 pub struct Engine {
     environment: &'static Environment<'static>,
@@ -28,8 +27,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine whose `hmac` filter uses that key. Call it once per loaded configuration: its environment is
-    /// never freed, so that compiled expressions can be shared between threads without a lock.
+    /// Returns an engine whose `hmac` filter uses `key`. Call it once per loaded configuration: its environment is
+    /// never freed, so that threads share compiled expressions without a lock.
     #[must_use]
     pub fn new(key: Option<HashKey>) -> Self {
         let has_key = key.is_some();
@@ -84,23 +83,23 @@ pub struct Expression {
 }
 
 impl Expression {
-    /// The expression as written.
+    /// Returns the expression as written.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The fields of an event that it uses, such as `data.card`.
+    /// Returns the fields of an event that it uses, such as `data.card`.
     pub fn paths(&self) -> impl Iterator<Item = String> {
         self.compiled.undeclared_variables(true).into_iter()
     }
 
-    /// The fields of data that it compares with a number just as they are, such as `data.total` in `data.total > 0`.
+    /// Returns the fields of data that it compares with a number directly, such as `data.total` in `data.total > 0`.
     pub fn compared_with_numbers(&self) -> impl Iterator<Item = String> {
         compared_with_numbers(&self.text).into_iter()
     }
 
-    /// The value over an event.
+    /// Evaluates the expression on an event.
     ///
     /// # Errors
     /// A clause that says what failed, without a value of the event.
@@ -109,7 +108,7 @@ impl Expression {
         if value.is_undefined() { Err(self.missing(event)) } else { Ok(value) }
     }
 
-    /// Returns whether the value over an event counts as true.
+    /// Returns true if the value for an event counts as true.
     ///
     /// # Errors
     /// As for [`Self::value`].
@@ -117,7 +116,7 @@ impl Expression {
         self.value(event).map(|value| value.is_true())
     }
 
-    /// The value over an event, as the text that Target gets.
+    /// Returns the value for an event as the text that Target gets.
     ///
     /// # Errors
     /// As for [`Self::value`], and for a value that has no text: null, a list, an object, an infinite number.
@@ -148,7 +147,7 @@ impl Expression {
         }
     }
 
-    /// The first field that the expression names and the event lacks.
+    /// Returns the first field that the expression names and the event lacks.
     fn first_missing(&self, event: &Value) -> Option<String> {
         let mut names: Vec<String> = self.compiled.undeclared_variables(true).into_iter().collect();
         names.sort();
@@ -165,10 +164,10 @@ impl fmt::Debug for Expression {
     }
 }
 
-/// The text of a scalar, as every attribute reaches Target.
+/// Returns the text of a scalar, as every attribute reaches Target.
 ///
 /// # Errors
-/// A clause that names the kind of a value that has no text.
+/// A clause that names the kind of a value without a text.
 pub fn text_of(value: &Value) -> Result<String, String> {
     match value.kind() {
         ValueKind::String => Ok(value.as_str().unwrap_or_default().to_owned()),
@@ -185,7 +184,8 @@ pub fn text_of(value: &Value) -> Result<String, String> {
     }
 }
 
-/// A float as the shortest decimal that is read as the same float, which is how it was written. There is no `-0`.
+/// Writes a float as the shortest decimal that is read as the same float, which is how it was written. There is no
+/// `-0`.
 fn float_text(number: f64) -> String {
     if number == 0.0 { "0".to_owned() } else { number.to_string() }
 }
@@ -206,8 +206,8 @@ enum Role {
     Call,
 }
 
-/// The filters, tests and calls that a text names, outside its string literals. The engine looks these up only
-/// when it comes across them, which may be months after start.
+/// Finds the filters, tests and calls that a text names outside its string literals. The engine would look them up only
+/// when it reaches them, which may be months after start.
 fn names_in(text: &str) -> Vec<(Role, &str)> {
     let tokens = tokens(text);
     let mut names = Vec::new();
@@ -227,7 +227,7 @@ fn names_in(text: &str) -> Vec<(Role, &str)> {
     names
 }
 
-/// The fields of data on one side of a comparison that has a number on its other.
+/// Returns the fields of data on one side of a comparison with a number on the other.
 fn compared_with_numbers(text: &str) -> Vec<String> {
     let tokens = tokens(text);
     let is_sign = |token: Option<&&str>| token.is_some_and(|token| matches!(*token, "<" | ">" | "=" | "!"));
@@ -246,7 +246,7 @@ fn compared_with_numbers(text: &str) -> Vec<String> {
     fields
 }
 
-/// The field of data at the end of some tokens, unless it is a part of something larger.
+/// Returns the field of data at the end of some tokens, unless it is part of something larger.
 fn field_before(tokens: &[&str]) -> Option<String> {
     let start = tokens.iter().rposition(|token| *token == "data")?;
     let is_alone =
@@ -255,14 +255,14 @@ fn field_before(tokens: &[&str]) -> Option<String> {
     (is_alone && start + length == tokens.len()).then_some(field)
 }
 
-/// The field of data at the beginning of some tokens, unless it is a part of something larger.
+/// Returns the field of data at the beginning of some tokens, unless it is part of something larger.
 fn field_behind(tokens: &[&str]) -> Option<String> {
     let (field, length) = field(tokens)?;
     let next = tokens.get(length).copied().unwrap_or(")");
     matches!(next, ")" | "," | "and" | "or" | "if" | "else" | "<" | ">" | "=" | "!").then_some(field)
 }
 
-/// The field of data with which some tokens begin, and how many of them it is.
+/// Returns the field of data with which some tokens begin, and its number of tokens.
 fn field(tokens: &[&str]) -> Option<(String, usize)> {
     if tokens.first() != Some(&"data") {
         return None;
@@ -279,7 +279,7 @@ fn is_name(token: &str) -> bool {
     token.starts_with(|first: char| first.is_alphabetic() || first == '_')
 }
 
-/// Names whole, string literals as one token, everything else by the character.
+/// Splits a text into tokens: a name or a string literal is one token, any other character another.
 fn tokens(text: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     let mut rest = text.trim_start();
@@ -311,14 +311,14 @@ fn literal_bytes(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// Why a text is no expression that can be used.
+/// A reason why a text is not a usable expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExpressionError {
     /// It cannot be parsed.
     Syntax(String),
     /// It is longer than [`EXPRESSION_BYTES_MAX`].
     TooLong {
-        /// Bytes that it has.
+        /// Bytes found.
         found: usize,
     },
     /// It names something that an event does not have.
@@ -329,7 +329,7 @@ pub enum ExpressionError {
     UnknownTest(String),
     /// It calls a function or a method.
     Call(String),
-    /// It uses `hmac`, and there is no key.
+    /// It uses `hmac`, but no key is configured.
     NoKey,
 }
 
@@ -342,7 +342,7 @@ impl fmt::Display for ExpressionError {
             }
             Self::UnknownVariable(name) => write!(
                 f,
-                "unknown name \"{name}\" in the expression; an event has {}, and a text stands in quotes of its own, such as \"'{name}'\"",
+                "unknown name \"{name}\" in the expression; an event has {}, and a text needs its own quotes, such as \"'{name}'\"",
                 VARIABLES.join(", ")
             ),
             Self::UnknownFilter(name) => {

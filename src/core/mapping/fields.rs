@@ -1,4 +1,4 @@
-//! Which fields of an event are used, and an event without the others: what nobody uses is not kept.
+//! The fields of an event that are used, and an event reduced to them: unused fields are not kept.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,28 +10,28 @@ use serde_json::value::RawValue;
 
 use super::expression::Expression;
 
-/// The member of a journalled event that holds what took the place of fields that are not kept: a text of JSON.
+/// Member of a journalled event with the hashes that replace fields which are not kept: JSON in a string.
 pub const HASHES_MEMBER: &str = "outposthashes";
 
-/// What every journalled event has, whoever uses it: without it, it would be no event any more.
+/// Members that every journalled event keeps, used or not: without them it would not be a valid event.
 const ENVELOPE: [&str; 7] = ["specversion", "id", "source", "type", "time", "datacontenttype", "dataschema"];
 
-/// Fields of an event, by name within name.
+/// Fields of an event, as a tree of names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
-    /// All below.
+    /// True if everything below is included.
     is_whole: bool,
     members: BTreeMap<String, Self>,
 }
 
 impl Fields {
-    /// All fields.
+    /// Returns all fields.
     #[must_use]
     pub const fn all() -> Self {
         Self { is_whole: true, members: BTreeMap::new() }
     }
 
-    /// Adds what an expression uses.
+    /// Adds the fields that an expression uses.
     pub fn add(&mut self, expression: &Expression) {
         for path in expression.paths() {
             let field =
@@ -40,20 +40,20 @@ impl Fields {
         }
     }
 
-    /// Returns whether there is none.
+    /// Returns true if no field is included.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.is_whole && self.members.is_empty()
     }
 
-    /// Returns whether a field at the top is among them, or something below it.
+    /// Returns true if a top-level field, or something below it, is included.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.is_whole || self.members.contains_key(name)
     }
 }
 
-/// What stays of an event: what any of `kept` names, without what any of `dropped` names.
+/// The part of an event that is kept: whatever `kept` names, without whatever `dropped` names.
 #[derive(Clone, Debug)]
 pub struct Selection<'f> {
     kept: Vec<&'f Fields>,
@@ -61,13 +61,13 @@ pub struct Selection<'f> {
 }
 
 impl<'f> Selection<'f> {
-    /// A selection; what is both is dropped.
+    /// Returns a selection; a field in both lists is dropped.
     #[must_use]
     pub fn new(kept: Vec<&'f Fields>, dropped: Vec<&'f Fields>) -> Self {
         Self { kept, dropped }
     }
 
-    /// Returns whether all of an event stays.
+    /// Returns true if the whole event is kept.
     #[must_use]
     pub fn is_everything(&self) -> bool {
         self.is_whole() && self.dropped.is_empty()
@@ -77,7 +77,7 @@ impl<'f> Selection<'f> {
         self.kept.iter().any(|fields| fields.is_whole)
     }
 
-    /// What stays of a member; none if nothing of it does.
+    /// Returns the part of a member that is kept; `None` if nothing of it is.
     fn member(&self, name: &str) -> Option<Self> {
         let below = |fields: &'f Fields| if fields.is_whole { Some(fields) } else { fields.members.get(name) };
         let dropped: Vec<&Fields> = self.dropped.iter().copied().filter_map(below).collect();
@@ -86,7 +86,7 @@ impl<'f> Selection<'f> {
         (!is_dropped && !kept.is_empty()).then_some(Self { kept, dropped })
     }
 
-    /// An event with what stays of it, and with what takes the place of the rest. The text is that of a valid event.
+    /// Returns an event reduced to the kept fields, with the hashes that replace the others. The text is a valid event.
     #[must_use]
     pub fn of_event(&self, json: &str, hashes: &BTreeMap<String, String>) -> String {
         let mut object = ObjectText::default();
@@ -112,7 +112,7 @@ impl<'f> Selection<'f> {
         object.finish()
     }
 
-    /// Binary data stays as it is or, when only a part stays, as the JSON that it holds.
+    /// Writes binary data unchanged or, if only a part of it is kept, as the JSON inside it.
     fn push_base64(&self, object: &mut ObjectText, value: &str, content_type: Option<&str>) {
         let Some(selection) = self.member("data") else { return };
         if selection.is_everything() {
@@ -133,7 +133,7 @@ impl<'f> Selection<'f> {
             return Some(json.to_owned());
         }
         let Some(members) = members(json) else {
-            // Of something that has no names, a part cannot be left out.
+            // A value without names cannot be kept in part.
             return self.dropped.is_empty().then(|| json.to_owned());
         };
         let mut object = ObjectText::default();
@@ -146,7 +146,7 @@ impl<'f> Selection<'f> {
     }
 }
 
-/// JSON of an object that is being written.
+/// A JSON object while it is being written.
 #[derive(Default)]
 struct ObjectText(String);
 
@@ -171,7 +171,7 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("a text is JSON")
 }
 
-/// The members of an object, in their order; none of anything else.
+/// Returns the members of an object, in their order; `None` for anything else.
 fn members(json: &str) -> Option<Vec<(String, &RawValue)>> {
     serde_json::Deserializer::from_str(json).deserialize_map(Members).ok()
 }

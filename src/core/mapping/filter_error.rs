@@ -4,12 +4,12 @@ use std::fmt;
 
 use minijinja::{Error, ErrorKind};
 
-/// An error of our own filters, whose words are safe to show.
+/// An error of our own filters; its message contains no data and is safe to show.
 #[derive(Debug)]
 pub struct FilterError(String);
 
 impl FilterError {
-    /// An error in those words.
+    /// Returns an error with that message.
     pub(super) fn new(words: &str) -> Self {
         Self(words.to_owned())
     }

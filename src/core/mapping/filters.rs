@@ -1,4 +1,4 @@
-//! The filters and tests that expressions have; all others of the engine are left out.
+//! The filters and tests available in expressions; the engine's others are left out.
 
 use jiff::tz::TimeZone;
 use minijinja::value::Kwargs;
@@ -8,11 +8,11 @@ use super::arithmetic;
 use super::filter_error::FilterError;
 use super::hash::{Encoding, HashKey};
 
-/// The names of all filters.
+/// Names of all filters.
 pub const FILTERS: [&str; 12] =
     ["lower", "upper", "trim", "default", "date", "round", "replace", "split", "first", "last", "length", "hmac"];
 
-/// The names of all tests.
+/// Names of all tests.
 pub const TESTS: [&str; 3] = ["defined", "undefined", "none"];
 
 /// Adds filters and tests to an empty environment.
@@ -36,9 +36,10 @@ pub fn install(environment: &mut Environment<'static>, key: Option<HashKey>) {
     environment.add_test("none", tests::is_none);
 }
 
-// By value, since the engine hands arguments over so.
+// By value, because the engine passes arguments that way.
 #[allow(clippy::needless_pass_by_value)]
-/// `time | date("%F", tz="Europe/Stockholm")`: an RFC 3339 time in the words of `strftime`, in UTC unless told.
+/// Implements `time | date("%F", tz="Europe/Stockholm")`: formats an RFC 3339 time as `strftime` does, in UTC by
+/// default.
 fn date(time: &str, format: &str, options: Kwargs) -> Result<String, Error> {
     let zone = match options.get::<Option<&str>>("tz")? {
         Some(name) => TimeZone::get(name).map_err(|_| {

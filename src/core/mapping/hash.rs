@@ -1,4 +1,4 @@
-//! Keyed hashes that take the place of what a person could be known by.
+//! Keyed hashes that replace values by which a person could be recognised.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretSlice};
 use sha2::Sha256;
 
-/// A step towards one spelling of the same text, before it is hashed.
+/// A step that brings different spellings of a text to one form before it is hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Normalisation {
-    /// Without white space at both ends.
+    /// Remove white space at both ends.
     Trim,
-    /// In lower case.
+    /// Convert to lower case.
     Lower,
-    /// Its digits alone.
+    /// Keep only the digits.
     Digits,
 }
 
 impl Normalisation {
-    /// All of them.
+    /// All steps.
     pub const ALL: [Self; 3] = [Self::Trim, Self::Lower, Self::Digits];
 
-    /// The name in the configuration.
+    /// Returns the name used in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -43,21 +43,21 @@ impl Normalisation {
     }
 }
 
-/// How a hash is written.
+/// The notation of a hash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
-    /// 64 digits in lower case.
+    /// 64 hexadecimal digits in lower case.
     #[default]
     Hex,
-    /// 43 characters, without padding.
+    /// 43 characters of URL-safe Base64, without padding.
     Base64Url,
 }
 
 impl Encoding {
-    /// All of them.
+    /// All notations.
     pub const ALL: [Self; 2] = [Self::Hex, Self::Base64Url];
 
-    /// The name in the configuration.
+    /// Returns the name used in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -67,18 +67,18 @@ impl Encoding {
     }
 }
 
-/// The key of hashes. Cheap to clone.
+/// The secret key of hashes. Cheap to clone.
 #[derive(Clone)]
 pub struct HashKey(Arc<SecretSlice<u8>>);
 
 impl HashKey {
-    /// A key of 32 bytes or more.
+    /// Wraps a key of 32 bytes or more.
     #[must_use]
     pub fn new(key: SecretSlice<u8>) -> Self {
         Self(Arc::new(key))
     }
 
-    /// HMAC-SHA256.
+    /// Returns the HMAC-SHA256 of a text.
     pub(super) fn hash(&self, text: &str, encoding: Encoding) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret()).expect("HMAC takes keys of any length");
         mac.update(text.as_bytes());
@@ -96,22 +96,22 @@ impl fmt::Debug for HashKey {
     }
 }
 
-/// How a text is hashed: HMAC-SHA256 over one spelling of it.
+/// The rule for hashing a text: HMAC-SHA256 over its normalised spelling.
 #[derive(Clone, Debug)]
 pub struct HashRule {
-    /// The key.
+    /// The secret key.
     pub key: HashKey,
-    /// In this order.
+    /// The normalisation steps, in this order.
     pub normalisations: Vec<Normalisation>,
-    /// How the hash is written.
+    /// The notation of the result.
     pub encoding: Encoding,
 }
 
 impl HashRule {
-    /// The hash of a text.
+    /// Hashes a text.
     ///
     /// # Errors
-    /// A clause for a person, when nothing is left to hash: else all such texts would be one.
+    /// A clause for a person, if normalisation leaves nothing to hash: all such texts would have the same hash.
     pub fn hash(&self, text: &str) -> Result<String, String> {
         let text = self.normalisations.iter().fold(text.to_owned(), |text, step| step.apply(&text));
         if text.is_empty() {
@@ -120,7 +120,7 @@ impl HashRule {
         Ok(self.key.hash(&text, self.encoding))
     }
 
-    /// What names the hash of an expression in a journalled event.
+    /// Returns the name of an expression's hash in a journalled event.
     pub(super) fn label(&self, expression: &str) -> String {
         let steps: Vec<&str> = self.normalisations.iter().map(|step| step.name()).collect();
         format!("{} {}: {expression}", self.encoding.name(), steps.join(" "))

@@ -1,5 +1,5 @@
-//! What an event means: which profiles it changes, and how. Pure; the live path, `check`, `preview` and the
-//! examples all call [`Mappings::map`].
+//! The meaning of an event: the profiles that it changes, and the changes. Pure; the live path, `check`, `preview` and
+//! the examples all call [`Mappings::map`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,7 +30,7 @@ use expression::Expression;
 use fields::{Fields, Selection};
 use hash::HashRule;
 
-/// Characters of a type by which the nearest pattern is found.
+/// Characters of a type that are compared to find the nearest pattern.
 const TYPE_CHARS_COMPARED: usize = 100;
 
 /// One `[[mapping]]` of the configuration, compiled.
@@ -40,84 +40,84 @@ pub struct Mapping {
     pub name: Arc<str>,
     /// The event types that it matches; `*` is any text, `?` any character.
     pub event_type: WildMatch,
-    /// Further condition, if any.
+    /// Condition besides the type, if any.
     pub when: Option<Expression>,
-    /// Which key of Target the identity is.
+    /// Kind of the identity.
     pub identity_kind: IdentityKind,
-    /// What gives the identity.
+    /// Rule that computes the identity.
     pub identity: TextRule,
-    /// True if the next page view must know.
+    /// True if the update is needed at the next page view.
     pub is_urgent: bool,
     /// The changes, in the order of the configuration.
     pub changes: Vec<ChangeRule>,
 }
 
-/// One right-hand side of a mapping.
+/// One line of a mapping's `set`, `add` or other operation.
 #[derive(Debug)]
 pub struct ChangeRule {
-    /// How the attribute changes.
+    /// Operation that changes the attribute.
     pub operation: Operation,
-    /// The attribute.
+    /// Name of the attribute.
     pub name: AttributeName,
-    /// What gives the operand.
+    /// Rule that computes the operand.
     pub value: TextRule,
-    /// True if the name is this device's own.
+    /// True if only this device writes an attribute of that name.
     pub is_own: bool,
 }
 
-/// What gives a text, which may be hashed before anybody sees it.
+/// A rule that computes a text and may hash it before anyone sees it.
 #[derive(Debug)]
 pub struct TextRule {
-    /// What gives the text.
+    /// Expression that computes the text.
     pub expression: Expression,
-    /// What hides it.
+    /// Hash that hides the text, if any.
     pub hash: Option<Arc<HashRule>>,
 }
 
-/// What is kept of an event, and of whom.
+/// The rules for which events are kept, and how much of them.
 #[derive(Debug, Default)]
 pub struct PrivacyRules {
-    /// True if an event is kept as it was received; else only what mappings use of it.
+    /// True if an event is kept as received, false if only the fields used by mappings are kept.
     pub keeps_all: bool,
-    /// What must be true of an event for it to be kept at all.
+    /// Condition for an event to be kept at all.
     pub consent: Option<Expression>,
 }
 
-/// What an event means.
+/// The meaning of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// It changes these profiles, of which there is one at least.
+    /// Changes to one or more profiles.
     Changes(Vec<ProfileChanges>),
-    /// No mapping matches, for this reason.
+    /// No mapping matches; the text says why.
     Unmapped(String),
-    /// A mapping failed on it.
+    /// A mapping failed on the event.
     Failed(MappingError),
-    /// The person did not agree that it is kept.
+    /// The person did not consent to keeping the event.
     Unconsented,
 }
 
-/// The changes that an event makes to one profile.
+/// The changes that one event makes to one profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileChanges {
-    /// Whose profile.
+    /// Identity of the profile.
     pub identity: Identity,
-    /// What changes, in the order of the mappings.
+    /// Changes in the order of the mappings.
     pub changes: Vec<Change>,
 }
 
-/// All mappings of a configuration, and what they keep.
+/// All mappings of a configuration, with their privacy rules.
 #[derive(Debug, Default)]
 pub struct Mappings {
     mappings: Vec<Mapping>,
     privacy: PrivacyRules,
-    /// Of each mapping: the fields that it uses, and those that it hides.
+    /// For each mapping, the fields that it uses and those that it hides.
     fields: Vec<(Fields, Fields)>,
-    /// Every rule by which identities are hashed, and whose.
+    /// Every rule that hashes identities, with the kind of identity.
     identity_hashes: Vec<(IdentityKind, Arc<HashRule>)>,
 }
 
 impl Mappings {
-    /// The mappings in the order of the configuration.
+    /// Wraps mappings, in the order of the configuration.
     #[must_use]
     pub fn new(mappings: Vec<Mapping>, privacy: PrivacyRules) -> Self {
         let fields = mappings.iter().map(Mapping::fields).collect();
@@ -132,10 +132,10 @@ impl Mappings {
         self.mappings.len()
     }
 
-    /// What an event means: the one way from an event to what is recorded of it.
+    /// Returns the meaning of an event. Everything recorded of an event is decided here.
     #[must_use]
     pub fn meaning(&self, event: &Event) -> Meaning {
-        // What cannot be told was not agreed to.
+        // If consent cannot be evaluated, there is none.
         let agrees = |consent: &Expression| consent.is_true(&view(event)).unwrap_or(false);
         if !self.privacy.consent.as_ref().is_none_or(agrees) {
             return Meaning::Unconsented;
@@ -143,7 +143,7 @@ impl Mappings {
         self.mapped(event)
     }
 
-    /// What an event means of which it is known that it may be kept.
+    /// Returns the meaning of an event that may be kept.
     #[must_use]
     pub fn mapped(&self, event: &Event) -> Meaning {
         match self.map(event) {
@@ -153,7 +153,7 @@ impl Mappings {
         }
     }
 
-    /// Why no mapping matches, in words that hold nothing of the event.
+    /// Returns why no mapping matches, without any data of the event.
     fn why_unmapped(&self, event: &Event) -> String {
         let of_type = self.mappings.iter().filter(|mapping| mapping.event_type.matches(&event.event_type));
         let not_true = of_type.filter_map(|mapping| Some((&mapping.name, mapping.when.as_ref()?.text())));
@@ -162,7 +162,7 @@ impl Mappings {
         if !not_true.is_empty() {
             return not_true.join("; ");
         }
-        // A type may be as long as its event, and the distance costs as much as both lengths multiplied.
+        // A type can be almost as long as its event, and the cost of the distance is the product of both lengths.
         let event_type: String = event.event_type.chars().take(TYPE_CHARS_COMPARED).collect::<String>().to_lowercase();
         let distance = |pattern: &String| strsim::damerau_levenshtein(&pattern.to_lowercase(), &event_type);
         match self.mappings.iter().map(|mapping| mapping.event_type.to_string()).min_by_key(distance) {
@@ -171,8 +171,8 @@ impl Mappings {
         }
     }
 
-    /// An event as it is journalled: with the fields that mappings use, and hashes in the place of what they hide. None
-    /// when it is journalled as it was received.
+    /// Returns an event as it is journalled: with the fields that mappings use, and hashes instead of what they hide.
+    /// `None` if it is journalled as received.
     #[must_use]
     pub fn journalled(&self, event: &Event) -> Option<String> {
         let matching = || {
@@ -193,7 +193,7 @@ impl Mappings {
         Some(selection.of_event(&event.json, &hashes))
     }
 
-    /// An identity as it may stand in the store: as it is, and hashed by each rule for its kind.
+    /// Returns all forms that an identity may have in the store: as it is, and hashed by each rule for its kind.
     #[must_use]
     pub fn stored_forms(&self, identity: &Identity) -> StoredForms {
         let rules = self.identity_hashes.iter().filter(|(kind, _)| *kind == identity.kind());
@@ -201,15 +201,15 @@ impl Mappings {
         StoredForms::new(identity.clone(), hashed)
     }
 
-    /// Attributes that several devices total up, or might, by name: those with another operation than `set` whose name
-    /// is not the device's own.
+    /// Returns the names of attributes that several devices may total up: those with an operation other than `set` that
+    /// other devices write too.
     pub fn shared_totals(&self) -> impl Iterator<Item = &str> {
         let rules = self.mappings.iter().flat_map(|mapping| &mapping.changes);
         rules.filter(|rule| !rule.operation.replaces() && !rule.is_own).map(|rule| rule.name.as_str())
     }
 
-    /// Fields of data that are compared with a number just as they are, each with its expression and the mapping in which it
-    /// stands; of the mappings that match a type, or of all.
+    /// Returns the fields of data that are compared with a number directly, each with its expression and its mapping;
+    /// for the mappings that match a type, or for all.
     pub fn compared_with_numbers(&self, event_type: Option<&str>) -> Vec<(String, &str, &str)> {
         let matches = |mapping: &&Mapping| event_type.is_none_or(|event_type| mapping.event_type.matches(event_type));
         let mut found = Vec::new();
@@ -223,7 +223,7 @@ impl Mappings {
         found
     }
 
-    /// The names of the mappings that match an event, by type and condition.
+    /// Returns the names of the mappings that match an event by type and condition.
     ///
     /// # Errors
     /// The first mapping whose condition failed.
@@ -238,16 +238,16 @@ impl Mappings {
         Ok(names)
     }
 
-    /// The identities that the mappings would give for an event, if its type and their conditions did not matter.
+    /// Returns the identities that the mappings compute from an event, whatever its type and their conditions.
     pub fn identities(&self, event: &Event) -> impl Iterator<Item = Identity> {
         let view = view(event);
         self.mappings.iter().filter_map(move |mapping| mapping.identity(&view, &event.hashes).ok())
     }
 
-    /// The changes that an event makes, one entry per profile; empty when no mapping matches.
+    /// Returns the changes that an event makes, one entry per profile; empty when no mapping matches.
     ///
     /// # Errors
-    /// The first failure of any matching mapping: then the event changes nothing at all.
+    /// The first failure of any matching mapping; the event then changes nothing at all.
     pub fn map(&self, event: &Event) -> Result<Vec<ProfileChanges>, MappingError> {
         let mut profiles: Vec<ProfileChanges> = Vec::new();
         let mut event_view = None;
@@ -294,7 +294,7 @@ impl Mapping {
         Identity::new(self.identity_kind, key).map_err(|error| error.to_string())
     }
 
-    /// The fields that it uses, and those that it hides.
+    /// Returns the fields that it uses, and those that it hides.
     fn fields(&self) -> (Fields, Fields) {
         let (mut used, mut hidden) = (Fields::default(), Fields::default());
         if let Some(when) = &self.when {
@@ -311,7 +311,7 @@ impl Mapping {
         std::iter::once(&self.identity).chain(self.changes.iter().map(|rule| &rule.value))
     }
 
-    /// The hashes that take the place of what it hides.
+    /// Returns the hashes that replace the fields it hides.
     fn hashes(&self, view: &Value, known: &Hashes) -> impl Iterator<Item = (String, String)> {
         self.texts().filter_map(|rule| {
             let label = rule.hash.as_ref()?.label(rule.expression.text());
@@ -351,7 +351,7 @@ impl Mapping {
 }
 
 impl TextRule {
-    /// The text over an event; its hash, where it is hidden. A journalled event may hold that hash, and no more of it.
+    /// Returns the text for an event, or its hash if it is hidden. A journalled event may contain only that hash.
     fn text(
         &self,
         view: &Value,
@@ -373,16 +373,16 @@ impl TextRule {
     }
 }
 
-/// A mapping that failed on an event.
+/// An error of a mapping on an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappingError {
-    /// The mapping.
+    /// Name of the mapping.
     pub mapping: Arc<str>,
-    /// Where in it, such as `set.lastStore`.
+    /// Setting of the mapping, such as `set.lastStore`.
     pub field: String,
-    /// The expression as configured.
+    /// Expression as configured.
     pub expression: String,
-    /// What went wrong, without a value of the event.
+    /// Description of the error, without a value of the event.
     pub problem: String,
 }
 

@@ -1,6 +1,6 @@
-//! An expression with filters in the place of the operators that compute or compare: `a + b` becomes `(a)|_add(b)`.
+//! Replaces the operators of an expression that compute or compare by filters: `a + b` becomes `(a)|_add(b)`.
 //!
-//! The engine reads the text and says what it means; here that is written out again, with every grouping made plain.
+//! The engine parses the text; the syntax tree is then written out again with all grouping explicit.
 
 use std::cell::Cell;
 
@@ -12,10 +12,10 @@ use minijinja::{Error, ErrorKind, Value};
 use super::arithmetic::{NEGATE, NUMBER, Operator, is_float};
 use crate::core::number::Number;
 
-/// The text to compile in the place of an expression's.
+/// Returns the text to compile instead of an expression.
 ///
 /// # Errors
-/// The engine's, when the text is no expression, and one for a number that is out of range.
+/// The engine's error for a text that is not an expression, and one for a number that is out of range.
 pub(super) fn rewrite(text: &str) -> Result<String, Error> {
     let expression = parse_expr(text)?;
     let writer = Writer { source: text, has_unknown: Cell::new(false) };
@@ -26,14 +26,14 @@ pub(super) fn rewrite(text: &str) -> Result<String, Error> {
     Ok(written)
 }
 
-/// What a written part can be beside without parentheses.
+/// The neighbours that a written part may have without parentheses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Binding {
-    /// Anything: a name, a literal, a part in brackets.
+    /// Anything; the part is a name, a literal or in brackets.
     Primary,
     /// Operators and further filters.
     Filtered,
-    /// The same word, as in `a and b and c`. Nested parentheses are bounded, and such chains are not.
+    /// The same word, as in `a and b and c`. Nested parentheses are limited, such chains are not.
     Chain(&'static str),
     /// Nothing.
     Loose,
@@ -49,7 +49,7 @@ impl Written {
         Self { text, binding }
     }
 
-    /// As what a filter or an operator stands beside.
+    /// Returns the text as operand of a filter or an operator.
     fn operand(self) -> String {
         match self.binding {
             Binding::Primary | Binding::Filtered => self.text,
@@ -57,7 +57,7 @@ impl Written {
         }
     }
 
-    /// As what a name or an index follows.
+    /// Returns the text so that a member name or an index can follow.
     fn primary(self) -> String {
         if self.binding == Binding::Primary { self.text } else { format!("({})", self.text) }
     }
@@ -65,7 +65,7 @@ impl Written {
 
 struct Writer<'s> {
     source: &'s str,
-    /// True if there is a number that cannot be written out.
+    /// True if the expression contains a number that cannot be written out.
     has_unknown: Cell<bool>,
 }
 
@@ -150,7 +150,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A literal; a number that a binary float cannot hold by its digits.
+    /// Writes a literal; a number that a binary float cannot hold is written by its digits.
     fn literal(&self, literal: &Spanned<Const>) -> Written {
         let value = &literal.value;
         let text = match value.kind() {
@@ -188,7 +188,7 @@ impl Writer<'_> {
         Written::new(format!("{left} {word} {}", self.operand(right)), binding)
     }
 
-    /// `a < b < c` as `a < b and b < c`.
+    /// Writes `a < b < c` as `a < b and b < c`.
     fn compare(&self, compare: &Compare<'_>) -> Written {
         let mut left = &compare.expr;
         let mut parts = Vec::new();
@@ -210,7 +210,7 @@ fn computed(left: &str, operator: Operator, right: &str) -> Written {
     Written::new(format!("{left}|{}({right})", operator.filter()), Binding::Filtered)
 }
 
-/// The operator of which a filter takes the place, or the word of one that stays.
+/// Returns the operator that a filter replaces, or the word of an operator that stays.
 fn operator(kind: BinOpKind) -> Result<Operator, &'static str> {
     match kind {
         BinOpKind::Add => Ok(Operator::Add),
@@ -251,7 +251,7 @@ mod tests {
 
     fn check(text: &str, expected: &str) {
         assert_eq!(rewrite(text).ok().as_deref(), Some(expected), "{text}");
-        // What was written means the same when it is read again.
+        // The result means the same when it is parsed again.
         assert_eq!(rewrite(expected).ok().as_deref(), Some(expected), "{expected}");
     }
 

@@ -1,9 +1,9 @@
-//! Where an expression cannot be read, and what its writer may have meant.
+//! Explanations of syntax errors: the position, and what the author may have meant.
 
 use minijinja::Error;
 use minijinja::machinery::{parse_expr, tokenize};
 
-/// Says where the engine's error is, and gives a hint where a sign of another language stands there.
+/// Returns the position of the engine's error, with a hint if the text uses the syntax of another language.
 pub(super) fn explain(text: &str, error: &Error) -> String {
     let detail = error.detail().unwrap_or("it is not an expression");
     if parse_expr(text).is_ok() {
@@ -18,11 +18,11 @@ pub(super) fn explain(text: &str, error: &Error) -> String {
     format!("{place}: {detail}{hint}")
 }
 
-/// Offset of the first token after which no expression can begin like this one. Units: bytes.
+/// Returns the offset of the first token after which the text cannot be continued to an expression. Units: bytes.
 fn error_offset(text: &str) -> usize {
     let mut end = 0;
     for token in tokenize(text, true, Default::default()) {
-        // A sign that is no token stands behind the last one.
+        // A character that is not a token comes after the last one.
         let Ok((_, span)) = token else { break };
         let start = span.start_offset as usize;
         let is_wrong = |error: &Error| !error.detail().is_some_and(|detail| detail.contains("end of input"));
@@ -35,7 +35,7 @@ fn error_offset(text: &str) -> usize {
     text.len() - text[end..].trim_start().len()
 }
 
-/// What may have been meant where an expression is wrong at `rest`.
+/// Returns a guess at what was meant where an expression is wrong at `rest`.
 fn hint(before: &str, rest: &str) -> Option<&'static str> {
     let begins = format!("{before}{rest}");
     let begins = begins.trim_start();

@@ -28,9 +28,9 @@ impl Rule for Add {
         Ok(Some(Held::plain(decimal_text(sum), held.stamp.max(stamp))))
     }
 
-    /// Adds the part of our sum that Target does not have to what it has of others and of us.
+    /// Adds the part of our sum that Target does not have yet to the total of others and us.
     fn merge(&self, own: Own<'_>, sends: &[Sent], others: Option<&Shown>, now: Timestamp) -> (Decision, String) {
-        // The sum goes on from what we sent last, as long as what is shown is not newer than that.
+        // The sum continues from what we sent last, unless Target shows something newer.
         let theirs = others.filter(|theirs| is_after_ours(sends, theirs, now));
         let sum = || {
             let base = number(base(sends.last(), theirs)?)?;
@@ -84,7 +84,7 @@ mod tests {
         check(&Add, ours, &[], None, Decision::Ours, "7");
         check(&Add, ours, &[], Some(shown("5", 1)), Decision::Together, "12");
         check(&Add, ours, &[], Some(shown("many", 1)), Decision::Ours, "7");
-        // Five of ours are in what we sent; nobody wrote since.
+        // Five of ours are in the value we sent, and nobody has written since.
         check(&Add, ours, &[sent("5", "5", 200)], Some(shown("5", 200)), Decision::Ours, "7");
         check(&Add, ours, &[sent("15", "5", 200)], Some(shown("15", 200)), Decision::Together, "17");
         // Our write does not show yet.
@@ -92,7 +92,7 @@ mod tests {
         check(&Add, ours, &[sent("15", "5", 200)], None, Decision::Together, "17");
         // Somebody wrote after us, on top of it.
         check(&Add, ours, &[sent("15", "5", 200)], Some(shown("18", 201)), Decision::Together, "20");
-        // What was sent before a crash, and arrived, is not added again.
+        // A value that was sent before a crash, and arrived, is not added again.
         check(&Add, ours, &[sent("17", "7", 200)], Some(shown("17", 201)), Decision::Together, "17");
         let most = "79228162514264337593543950335";
         check(&Add, own(most), &[], Some(shown(most, 1)), Decision::Ours, most);
@@ -110,7 +110,7 @@ mod tests {
     fn a_lost_write_that_is_applied_after_a_newer_one_is_known_as_ours_and_put_right() {
         let sends = [lost("15", "5", 200), sent("16", "6", 260)];
         check(&Add, own("6"), &sends, Some(shown("15", HOUR)), Decision::Together, "16");
-        // Hours later the same number is somebody's.
+        // Hours later the same number was written by somebody else.
         check(&Add, own("6"), &sends, Some(shown("15", 10 * HOUR)), Decision::Together, "15");
     }
 
@@ -119,7 +119,7 @@ mod tests {
         // The web site counted one visit, and so did we, half an hour later; our attempt never arrived.
         let sends = [sent("2", "2", 100), Sent { seen_at: Some(at(100)), ..lost("3", "3", 3_600) }];
         check(&Add, own("3"), &sends, Some(shown("3", 1_800)), Decision::Together, "4");
-        // Within the error of what we know of Target's clock it may be ours.
+        // Within the uncertainty of Target's clock the value may be ours.
         check(&Add, own("3"), &sends, Some(shown("3", 3_500)), Decision::Ours, "3");
     }
 
@@ -128,9 +128,9 @@ mod tests {
         // Theirs was written after we read, and before our attempt, which may never have been applied.
         let attempt = Sent { seen_at: Some(at(100)), ..lost("15", "5", 200) };
         check(&Add, own("5"), std::slice::from_ref(&attempt), Some(shown("13", 150)), Decision::Together, "18");
-        // What we had read ourselves is not newer.
+        // The value that we read ourselves is not newer.
         check(&Add, own("5"), std::slice::from_ref(&attempt), Some(shown("10", 100)), Decision::Together, "15");
-        // What came after the attempt may hold it: it is never counted twice.
+        // A value written after the attempt may include it: it is never counted twice.
         check(&Add, own("6"), &[attempt], Some(shown("18", 250)), Decision::Together, "19");
     }
 
@@ -145,7 +145,7 @@ mod tests {
         check(&Add, own("7"), &[sent("5", "5", 200)], timeless("5"), Decision::Ours, "7");
         // Ours may not show yet.
         check(&Add, own("7"), &[sent("5", "5", 20 * HOUR - 60)], timeless("9"), Decision::Ours, "7");
-        // The profile's own time says nothing of ours.
+        // The profile's own time says nothing about ours.
         check(&Add, own("7"), &[sent("5", "5", 200)], whole("5", 19 * HOUR), Decision::Ours, "7");
     }
 

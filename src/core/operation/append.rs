@@ -8,7 +8,7 @@ use crate::core::timestamp::Timestamp;
 
 pub(super) struct Append;
 
-/// Time in milliseconds, number of the event, item.
+/// An item with the time of its event in milliseconds and the event's number: `(time, seq, item)`.
 type Item = (i64, i64, String);
 
 impl Rule for Append {
@@ -39,11 +39,11 @@ impl Rule for Append {
         }))
     }
 
-    /// Puts those of our items that Target does not have after the list that it has.
+    /// Appends those of our items that Target does not have to the list that it has.
     fn merge(&self, own: Own<'_>, sends: &[Sent], others: Option<&Shown>, now: Timestamp) -> (Decision, String) {
         let theirs = others.filter(|theirs| is_after_ours(sends, theirs, now));
         let last = sends.last();
-        // A list that is ours alone is in the order of its events.
+        // A list with only our items is ordered by their events.
         if theirs.is_none() && last.is_none_or(|last| last.value == last.own) {
             return (Decision::Ours, own.value.to_owned());
         }
@@ -58,14 +58,14 @@ impl Rule for Append {
     }
 }
 
-/// The list with its order. A value that another operation left behind is taken as items of its own time.
+/// Returns the items with their order. A value left by another operation counts as items of its own time.
 fn held_items(held: &Held) -> Vec<Item> {
     let stored = held.items.as_deref().and_then(|items| serde_json::from_str(items).ok());
     let mut items: Vec<Item> = stored.unwrap_or_else(|| {
         let at = (held.stamp.time.as_millis(), held.stamp.seq);
         held.value.split(',').map(|item| (at.0, at.1, item.to_owned())).collect()
     });
-    // An older version took empty items in.
+    // Older versions accepted empty items.
     items.retain(|(_, _, item)| !item.is_empty());
     items
 }
@@ -80,7 +80,7 @@ pub fn append_list(mut items: Vec<&str>) -> String {
     items.join(",")
 }
 
-/// Characters of a list with its commas.
+/// Returns the length of a list with its commas. Units: characters.
 fn chars<'i>(items: impl Iterator<Item = &'i str>) -> usize {
     items.map(|item| item.chars().count() + 1).sum::<usize>().saturating_sub(1)
 }
@@ -125,7 +125,7 @@ mod tests {
         check(&Append, ours, &[sent("x,a", "a", 200)], Some(shown("x,a", 200)), Decision::Together, "x,a,b");
         check(&Append, ours, &[sent("x,a", "a", 200)], Some(shown("x,a,y", 201)), Decision::Together, "x,a,y,b");
         check(&Append, ours, &[sent("x,a", "a", 200)], Some(shown("x", 100)), Decision::Together, "x,a,b");
-        // Ours alone, and one came late: the list is in the order of its events.
+        // Only ours, and one came late: the list is ordered by event time.
         check(&Append, ours, &[sent("b", "b", 200)], Some(shown("b", 200)), Decision::Ours, "a,b");
     }
 

@@ -36,7 +36,7 @@ impl Rule for Extreme {
     }
 
     fn merge(&self, own: Own<'_>, _: &[Sent], others: Option<&Shown>, _: Timestamp) -> (Decision, String) {
-        // What is no number there is nothing to compare with.
+        // A text that is not a number cannot be compared.
         let ours = number(own.value);
         let stays = |theirs: &Shown| {
             let compared = number(&theirs.value).zip(ours).map(|(theirs, ours)| ours.cmp(&theirs));
@@ -92,11 +92,11 @@ mod tests {
         };
         assert_eq!(decide(&sends, theirs.clone()), (Decision::Superseded, "10".to_owned()));
         assert_eq!(decide(&sends, shown("9", HOUR)), (Decision::Restored, "10".to_owned()));
-        // Written again by us, it is theirs still.
+        // Even written again by us, it is still theirs.
         let again = [lost("9", "9", 200), sent("10", "9", 300)];
         assert_eq!(decide(&again, shown("10", HOUR)), (Decision::Superseded, "10".to_owned()));
         assert_eq!(decide(&again, shown("9", 2 * HOUR)), (Decision::Restored, "10".to_owned()));
-        // Somebody wrote since.
+        // Somebody has written since.
         assert_eq!(decide(&sends, shown("12", HOUR)), (Decision::Superseded, "12".to_owned()));
         assert_eq!(decide(&sends, shown("3", HOUR)), (Decision::Ours, "9".to_owned()));
     }

@@ -10,7 +10,7 @@ pub(super) struct First;
 impl Rule for First {
     fn change(&self, held: Option<&Held>, operand: &str, stamp: Stamp) -> Result<Option<Held>, ChangeError> {
         Ok(match held {
-            // An empty value cannot be delivered: it would hold the place for ever.
+            // An empty value cannot be delivered and would block the attribute for ever.
             _ if operand.is_empty() => None,
             Some(held) if held.stamp <= stamp && !held.value.is_empty() => None,
             _ => Some(Held::plain(operand.to_owned(), stamp)),

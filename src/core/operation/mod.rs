@@ -1,8 +1,8 @@
-//! Operations of attributes: one file each, with how events change a value, what is sent where others write it too, and the
-//! tests of both. Pure.
+//! Operations on attributes: one file each, with how events change a value, what is sent when others write it too, and
+//! the tests of both. Pure.
 //!
-//! A new operation is one file here, one line of `operations!`, and one migration of the store, so that a program which does
-//! not know it refuses the store.
+//! A new operation needs one file here, one line of `operations!`, and one migration of the store, so that a program
+//! without the operation refuses the store.
 
 mod decimal;
 mod rule;
@@ -33,7 +33,7 @@ use rule::Rule;
 /// configuration and its rule.
 macro_rules! operations {
     ($($(#[$doc:meta])* $variant:ident $name:literal $rule:expr;)*) => {
-        /// How an event changes an attribute.
+        /// The way in which an event changes an attribute.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Operation {
             $($(#[$doc])* $variant,)*
@@ -43,7 +43,7 @@ macro_rules! operations {
             /// All operations.
             pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
 
-            /// Name in the configuration.
+            /// Returns the name used in the configuration.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -76,44 +76,44 @@ operations! {
 }
 
 impl Operation {
-    /// Number under which it is stored.
+    /// Returns the number under which it is stored.
     #[must_use]
     pub const fn number(self) -> i64 {
         self as i64
     }
 
-    /// Returns the operation of a stored number, if this program knows it.
+    /// Returns the operation with a stored number, if this program knows it.
     #[must_use]
     pub fn of_number(number: i64) -> Option<Self> {
         usize::try_from(number).ok().and_then(|place| Self::ALL.get(place)).copied()
     }
 
-    /// Returns whether it works on numbers alone.
+    /// Returns true if it works on numbers only.
     #[must_use]
     pub fn is_of_numbers(self) -> bool {
         self.rule().is_of_numbers()
     }
 
-    /// Returns whether a fresh value replaces whatever Target has, so that it needs no reading.
+    /// Returns true if a new value replaces whatever Target has, so that Target need not be read first.
     #[must_use]
     pub fn replaces(self) -> bool {
         self.rule().replaces()
     }
 
-    /// Applies one change to the value that an attribute holds. `None` leaves the attribute as it is.
+    /// Applies one change to the value of an attribute. `None` leaves the attribute as it is.
     ///
-    /// Whatever the order in which events arrive, the same events give the same value.
+    /// The same events give the same value in whatever order they arrive.
     ///
     /// # Errors
-    /// [`ChangeError`], when the operand, the held value or their sum is not what the operation needs.
+    /// [`ChangeError`], if the operation cannot use the operand, the present value or their sum.
     pub fn change(self, held: Option<&Held>, operand: &str, stamp: Stamp) -> Result<Option<Held>, ChangeError> {
         rule::change(self.rule(), held, operand, stamp)
     }
 
-    /// Decides what Target shall hold of one attribute that others may write too.
+    /// Decides the value that Target should have for an attribute that others may write too.
     ///
-    /// `sends` are the last values that this device sent, oldest first; `gave_way_to` is the value of others that ours
-    /// gave way to while an attempt of ours was lost; `now` is on Target's clock.
+    /// `sends` are the last values that this device sent, oldest first. `gave_way_to` is another writer's value that
+    /// replaced ours while an attempt of ours was lost. `now` is on Target's clock.
     #[must_use]
     pub fn merge(
         self,
@@ -130,16 +130,16 @@ impl Operation {
 /// One change of one attribute, as a mapping computed it from an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The attribute.
+    /// Name of the attribute.
     pub name: AttributeName,
-    /// How it changes.
+    /// Operation that changes it.
     pub operation: Operation,
-    /// The operand.
+    /// Operand of the operation.
     pub value: String,
-    /// The name of the mapping that says so.
+    /// Name of the mapping that makes the change.
     pub mapping: Arc<str>,
-    /// True if the name is this device's own, so that nobody else writes it.
+    /// True if only this device writes an attribute of that name.
     pub is_own: bool,
-    /// True if the next page view must know.
+    /// True if the update is needed at the next page view.
     pub is_urgent: bool,
 }

@@ -1,4 +1,4 @@
-//! What an operation must say of itself.
+//! The interface of one operation.
 
 use crate::core::attribute::check_value_length;
 use crate::core::operation::sent::{Decision, Own, Sent, Shown, is_own_value};
@@ -7,25 +7,25 @@ use crate::core::timestamp::Timestamp;
 
 /// The rule of one operation.
 pub(super) trait Rule: Sync {
-    /// Returns whether it works on numbers alone.
+    /// Returns true if it works on numbers only.
     fn is_of_numbers(&self) -> bool {
         false
     }
 
-    /// Returns whether others' part and ours make one value together.
+    /// Returns true if the value combines the others' part and ours.
     fn is_total(&self) -> bool {
         false
     }
 
-    /// Returns whether a fresh value replaces whatever Target has.
+    /// Returns true if a new value replaces whatever Target has.
     fn replaces(&self) -> bool {
         false
     }
 
-    /// Applies an operand of a length that Target takes. `None` leaves the attribute as it is.
+    /// Applies an operand of a length that Target accepts. `None` leaves the attribute as it is.
     fn change(&self, held: Option<&Held>, operand: &str, stamp: Stamp) -> Result<Option<Held>, ChangeError>;
 
-    /// Decides what Target shall hold, where `others` is the value that somebody else wrote, if there is one.
+    /// Decides the value that Target should have; `others` is a value that somebody else wrote, if there is one.
     fn merge(&self, own: Own<'_>, sends: &[Sent], others: Option<&Shown>, now: Timestamp) -> (Decision, String);
 }
 
@@ -40,7 +40,7 @@ pub(super) fn change(
     rule.change(held, operand, stamp)
 }
 
-/// Decides what Target shall hold: first whose value it shows, then by the rule.
+/// Decides the value that Target should have: first whose value it shows, then by the rule.
 pub(super) fn merge(
     rule: &dyn Rule,
     own: Own<'_>,
@@ -49,7 +49,7 @@ pub(super) fn merge(
     gave_way_to: Option<&Shown>,
     now: Timestamp,
 ) -> (Decision, String) {
-    // But for totals, what was sent and is not ours was theirs, written again.
+    // Except for totals, a value that we sent but that is not ours was theirs, written again.
     let may_be_ours = |sent: &&Sent| rule.is_total() || sent.value == sent.own;
     let is_ours = |shown: &Shown| is_own_value(sends.iter().filter(may_be_ours), shown);
     if let (Some(shown), Some(theirs)) = (shown, gave_way_to)
@@ -59,6 +59,6 @@ pub(super) fn merge(
         let comes_back = decision == Decision::Superseded && shown.value != value;
         return (if comes_back { Decision::Restored } else { decision }, value);
     }
-    // What is our own value says nothing of others.
+    // Our own value says nothing about others.
     rule.merge(own, sends, shown.filter(|shown| !is_ours(shown)), now)
 }

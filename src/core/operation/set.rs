@@ -7,7 +7,7 @@ use crate::core::operation::sent::{Decision, Own, Sent, Shown, either, second};
 use crate::core::operation::value::{ChangeError, Held, Stamp};
 use crate::core::timestamp::Timestamp;
 
-/// Age from which an event gives way to a value whose time Target does not tell.
+/// Age from which an event gives way to a value without a known time.
 const OLD_EVENT: Duration = Duration::from_secs(15 * 60);
 
 pub(super) struct Set;
@@ -36,7 +36,8 @@ fn is_newer(theirs: &Shown, own: Own<'_>, now: Timestamp) -> bool {
     }
 }
 
-/// Returns whether theirs stands where ours had been delivered: within a second, the event's time alone does not tell.
+/// Returns true if theirs stands although ours had been delivered: within one second the event's time alone does not
+/// decide.
 fn is_over_delivered(theirs: &Shown, own: Own<'_>, sends: &[Sent]) -> bool {
     let delivered = sends.last().filter(|last| !last.is_lost && last.version == own.version);
     let is_since = |sent: &Sent| theirs.own_time().is_some_and(|at| second(at) >= second(sent.at));
@@ -66,7 +67,7 @@ mod tests {
         check(&Set, ours, &[], Some(shown("Malmö", 101)), Decision::Superseded, "Malmö");
         check(&Set, ours, &[sent("Ystad", "Ystad", 50)], Some(shown("Malmö", 101)), Decision::Superseded, "Malmö");
         check(&Set, ours, &[sent("Ystad", "Ystad", 50)], Some(shown("Ystad", 50)), Decision::Ours, "Lund");
-        // By the event, and not by when we sent something last.
+        // By the time of the event, not of our last request.
         check(&Set, ours, &[sent("Ystad", "Ystad", 150)], Some(shown("Malmö", 120)), Decision::Superseded, "Malmö");
     }
 
@@ -76,7 +77,7 @@ mod tests {
         let sends = |version, is_lost| [Sent { version, is_lost, ..sent("Lund", "Lund", 100) }];
         check(&Set, ours, &sends(9, false), Some(shown("Malmö", 100)), Decision::Superseded, "Malmö");
         check(&Set, ours, &sends(9, false), Some(shown("Malmö", 99)), Decision::Ours, "Lund");
-        // It may never have been applied, or is an older one that says the same.
+        // It may never have been applied, or is an older one with the same value.
         check(&Set, ours, &sends(9, true), Some(shown("Malmö", 100)), Decision::Ours, "Lund");
         check(&Set, ours, &sends(8, false), Some(shown("Malmö", 100)), Decision::Ours, "Lund");
     }
@@ -103,7 +104,7 @@ mod tests {
     #[test]
     fn a_time_that_cannot_be_read_is_not_1970() {
         check(&Set, own("Lund"), &[], timeless("Malmö"), Decision::Superseded, "Malmö");
-        // The profile's own time says at most when others' was written.
+        // The profile's own time is only an upper bound for when the others' value was written.
         check(&Set, own("Lund"), &[], whole("Malmö", 19 * HOUR), Decision::Superseded, "Malmö");
         let fresh = Own { event_time: at(20 * HOUR - 60), ..own("Lund") };
         check(&Set, fresh, &[], timeless("Malmö"), Decision::Ours, "Lund");

@@ -1,4 +1,4 @@
-//! Short ways to write a test of an operation.
+//! Short forms for tests of an operation.
 
 use crate::core::operation::rule::{self, Rule};
 use crate::core::operation::sent::{Decision, Own, Sent, Shown};
@@ -7,7 +7,7 @@ use crate::core::timestamp::Timestamp;
 
 pub const HOUR: i64 = 3_600;
 
-/// Applies changes `(time, operand)` in that order; seq is the position.
+/// Applies changes `(time, operand)` in that order; `seq` is the position.
 pub fn run(rule: &dyn Rule, changes: &[(i64, &str)]) -> Result<String, ChangeError> {
     let mut held: Option<Held> = None;
     for (seq, (time, operand)) in changes.iter().enumerate() {
@@ -58,12 +58,12 @@ pub fn shown(value: &str, seconds: i64) -> Shown {
     Shown { value: value.to_owned(), modified_at: Some(at(seconds)), is_whole: false }
 }
 
-/// A value whose time cannot be read.
+/// Returns a value whose time cannot be read.
 pub fn timeless(value: &str) -> Option<Shown> {
     Some(Shown { value: value.to_owned(), modified_at: None, is_whole: false })
 }
 
-/// A value that has the profile's time alone.
+/// Returns a value that has only the profile's time.
 pub fn whole(value: &str, seconds: i64) -> Option<Shown> {
     Some(Shown { is_whole: true, ..shown(value, seconds) })
 }

@@ -1,4 +1,4 @@
-//! The value that an attribute holds on this device, and why a change of it fails.
+//! The value of an attribute on this device, and the errors of changing it.
 
 use std::fmt;
 
@@ -8,23 +8,23 @@ use crate::core::limits::ATTRIBUTE_VALUE_CHARS_MAX;
 use crate::core::operation::decimal::number;
 use crate::core::timestamp::Timestamp;
 
-/// Place of a change in the order of events: by event time, then by the order of recording.
+/// The position of a change in the order of events: by event time, then by order of recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp {
-    /// When the event happened.
+    /// Time of the event.
     pub time: Timestamp,
-    /// The event's number in the journal.
+    /// Number of the event in the journal.
     pub seq: i64,
 }
 
-/// Value that an attribute holds, over this device's events alone.
+/// The value of an attribute, from this device's events only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// The value, as Target gets it.
+    /// Value as Target gets it.
     pub value: String,
-    /// The event that decided the value.
+    /// Position of the event that decided the value.
     pub stamp: Stamp,
-    /// What `append` needs to order its list, as JSON of `[time_ms, seq, item]`; none for other operations.
+    /// Items of an `append` with their order, as JSON of `[time_ms, seq, item]`; `None` for other operations.
     pub items: Option<String>,
 }
 
@@ -43,20 +43,20 @@ pub(super) fn operand_number(operand: &str) -> Result<Decimal, ChangeError> {
     number(operand).ok_or(ChangeError::OperandNotANumber)
 }
 
-/// Why a change cannot be made. No message repeats a value.
+/// A reason why a change is impossible. No message repeats a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeError {
     /// The operand of `add`, `max` or `min` is not a plain decimal number.
     OperandNotANumber,
-    /// The attribute holds something that is no number, since another operation made it.
+    /// The attribute has a value that is not a number, made by another operation.
     HeldNotANumber,
     /// The sum has more than 28 digits.
     SumTooLarge,
-    /// An item of `append` holds the comma that separates items.
+    /// An item of `append` contains a comma, the separator of items.
     CommaInItem,
     /// The value has more than [`ATTRIBUTE_VALUE_CHARS_MAX`] characters.
     ValueTooLong {
-        /// Number that was found.
+        /// Characters found.
         found: usize,
     },
 }

@@ -1,5 +1,5 @@
-//! A directory that is held open. What is done in it is done in that directory, wherever its path leads by now, and no
-//! link in it is followed: others may write there who are trusted less than this process.
+//! A directory that is held open. Operations on it apply to that directory, wherever its path leads by now, and follow
+//! no link in it: users who are trusted less than this process may write there.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -16,13 +16,13 @@ pub use unix::Dir;
 #[cfg(windows)]
 pub use windows::Dir;
 
-/// Replaces a small file, whole or not at all; when this returns, a power cut no longer brings the one before back.
+/// Replaces a small file as a whole or not at all. Once it returns, a power cut no longer restores the old one.
 ///
-/// Written beside it under the same name with the end `.new`; a link that somebody put there is removed, not followed. As
-/// root it belongs to the owner of the directory.
+/// The file is first written under the same name with the suffix `.new`; a link that somebody put there is removed, not
+/// followed. If root writes it, it belongs to the owner of the directory.
 ///
 /// # Errors
-/// The system's; then the file is as it was.
+/// The system's; the file is then unchanged.
 pub fn replace(dir: &Dir, name: &OsStr, bytes: &[u8], mode: u32) -> io::Result<()> {
     let new = Path::new(name).with_extension("new");
     let new = new.as_os_str();
@@ -38,16 +38,16 @@ pub fn replace(dir: &Dir, name: &OsStr, bytes: &[u8], mode: u32) -> io::Result<(
     dir.sync()
 }
 
-/// As [`replace`], by the path of a file in a directory that is trusted.
+/// Replaces a file by its path as [`replace`] does, in a trusted directory.
 ///
 /// # Errors
-/// The system's; then the file is as it was.
+/// The system's; the file is then unchanged.
 pub fn replace_at(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     replace(&Dir::open(parent(path))?, name(path)?, bytes, mode)
 }
 
-/// Makes a file that is not there, which a power cut does not remove once something in it is synced; does nothing if it
-/// is there. As root it belongs to the owner of the directory.
+/// Creates a file if it does not exist. A power cut does not remove it once something in it is synced. If root creates
+/// it, it belongs to the owner of the directory.
 ///
 /// # Errors
 /// The system's.
@@ -60,17 +60,17 @@ pub fn make_file(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Renames a file within its directory, so that a power cut does not undo it.
+/// Renames a file within its directory in a way that a power cut does not undo.
 ///
 /// # Errors
-/// The system's, also when the file is not there.
+/// The system's, also if the file does not exist.
 pub fn rename_at(path: &Path, to: &OsStr) -> io::Result<()> {
     let dir = Dir::open(parent(path))?;
     dir.rename(name(path)?, &dir, to)?;
     dir.sync()
 }
 
-/// Returns once what was written to a file, or cut from it, is on the disk; does nothing if it is not there.
+/// Syncs a file, including a change of its length, to the disk; does nothing if it does not exist.
 ///
 /// # Errors
 /// The system's.
@@ -82,8 +82,8 @@ pub fn sync_at(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a directory and those above it that are not there, each synced in the one above it. As root each belongs to the
-/// owner of the one above.
+/// Creates a directory and any missing ones above it, each synced in its parent. If root creates them, each belongs to
+/// the owner of its parent.
 ///
 /// # Errors
 /// The system's.
@@ -101,7 +101,7 @@ pub fn make_dirs(path: &Path, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a file; one that is not there is none to remove.
+/// Removes a file; a missing file is not an error.
 ///
 /// # Errors
 /// The system's.
@@ -112,7 +112,7 @@ pub fn remove_if_there(dir: &Dir, name: &OsStr) -> io::Result<()> {
     }
 }
 
-/// The directory that a path is in.
+/// Returns the directory that contains a path.
 #[must_use]
 pub fn parent(path: &Path) -> &Path {
     match path.parent() {
@@ -125,7 +125,7 @@ fn name(path: &Path) -> io::Result<&OsStr> {
     path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path must end in a name"))
 }
 
-/// A file that was opened, if it is one: neither a directory, nor a pipe or a device, which would be waited for.
+/// Returns a file only if it is a regular one: a pipe or a device would block.
 fn regular(file: File) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it must be a file")) }
 }

@@ -1,4 +1,4 @@
-//! By a descriptor of the directory, relative to which the system does everything.
+//! A directory by its descriptor, relative to which the system does everything.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, Permissions};
@@ -14,10 +14,10 @@ use rustix::io::Errno;
 use super::regular;
 use crate::device::disk;
 
-/// How everything is opened. No terminal becomes that of this process.
+/// Flags of every open. No terminal becomes that of this process.
 const OPEN: OFlags = OFlags::CLOEXEC.union(OFlags::NOCTTY);
 
-/// Opens what there is only to look at it, and waits for nothing, whatever it is.
+/// Flag that opens any kind of file only to look at it, without waiting.
 #[cfg(target_os = "linux")]
 const LOOK: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
@@ -27,18 +27,18 @@ const LOOK: OFlags = OFlags::NONBLOCK;
 #[derive(Debug)]
 pub struct Dir(File);
 
-/// User that stands for all that a user namespace does not map. Source: `/proc/sys/kernel/overflowuid`, as it is unless set.
+/// User that stands for all that a user namespace does not map. Source: default of `/proc/sys/kernel/overflowuid`.
 const OVERFLOW_UID: u32 = 65_534;
 
-/// Returns whether each user of the machine is told from each other here.
+/// Returns true if all users of the machine can be told apart here.
 fn sees_all_users() -> bool {
-    // Where there are no such namespaces there is no such file.
+    // On a system without user namespaces the file does not exist.
     let Ok(map) = std::fs::read_to_string("/proc/self/uid_map") else { return true };
     map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 impl Dir {
-    /// Opens a directory at a path that is trusted: links in it are followed.
+    /// Opens a directory at a trusted path; links in it are followed.
     ///
     /// # Errors
     /// The system's.
@@ -55,10 +55,10 @@ impl Dir {
         self.open_in(name, OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty()).map(Self)
     }
 
-    /// Makes a directory in this one, and opens it.
+    /// Creates a directory in this one and opens it.
     ///
     /// # Errors
-    /// The system's, also when there is something of that name.
+    /// The system's, also if the name exists.
     pub fn make_dir(&self, name: &OsStr, mode: u32) -> io::Result<Self> {
         rustix::fs::mkdirat(&self.0, name, Mode::from_raw_mode(mode as _))?;
         let dir = self.dir(name)?;
@@ -66,7 +66,7 @@ impl Dir {
         Ok(dir)
     }
 
-    /// The names of what is in it, as far as they can be read.
+    /// Returns the names in the directory, as far as they can be read.
     ///
     /// # Errors
     /// The system's.
@@ -76,7 +76,7 @@ impl Dir {
         Ok(entries.filter_map(Result::ok).map(name).filter(|name| name != "." && name != ".."))
     }
 
-    /// What the directory itself is.
+    /// Returns the metadata of the directory itself.
     ///
     /// # Errors
     /// The system's.
@@ -84,7 +84,7 @@ impl Dir {
         self.0.metadata()
     }
 
-    /// What has that name in it; of a link, the link itself.
+    /// Returns the metadata of an entry; for a link, of the link itself.
     ///
     /// # Errors
     /// The system's.
@@ -92,18 +92,18 @@ impl Dir {
         self.open_in(name, LOOK, Mode::empty())?.metadata()
     }
 
-    /// Opens a file to be read.
+    /// Opens a file for reading.
     ///
     /// # Errors
-    /// The system's, also for a link; and for what is no file.
+    /// The system's, also for a link and for anything but a regular file.
     pub fn file(&self, name: &OsStr) -> io::Result<File> {
         regular(self.open_in(name, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?)
     }
 
-    /// Makes a file to be written.
+    /// Creates a file for writing.
     ///
     /// # Errors
-    /// The system's, also when there is something of that name.
+    /// The system's, also if the name exists.
     pub fn create(&self, name: &OsStr, mode: u32) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         let file = self.open_in(name, flags, Mode::from_raw_mode(mode as _))?;
@@ -111,7 +111,7 @@ impl Dir {
         Ok(file)
     }
 
-    /// Gives what has a name another, in this directory or another; what had that name before is gone.
+    /// Renames an entry, in this directory or to another one, replacing any entry of the new name.
     ///
     /// # Errors
     /// The system's.
@@ -127,19 +127,19 @@ impl Dir {
         Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
     }
 
-    /// Returns once the names in it are on the disk.
+    /// Syncs the names in the directory to the disk.
     ///
     /// # Errors
     /// The system's.
     pub fn sync(&self) -> io::Result<()> {
         match rustix::fs::fsync(&self.0) {
-            // There are file systems whose directories cannot be synced: more than to ask is not to be had there.
+            // Some file systems cannot sync directories; there is no more to be had there.
             Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
             synced => synced.map_err(io::Error::from),
         }
     }
 
-    /// Sets who may do what in it.
+    /// Sets the permissions of the directory.
     ///
     /// # Errors
     /// The system's.
@@ -147,7 +147,7 @@ impl Dir {
         self.0.set_permissions(Permissions::from_mode(mode))
     }
 
-    /// Has a file of it count as changed now.
+    /// Sets the modification time of a file in it to now.
     ///
     /// # Errors
     /// The system's.
@@ -157,9 +157,9 @@ impl Dir {
         Ok(rustix::fs::futimens(file, &times)?)
     }
 
-    /// Returns why what is in it may be another's, for people: it belongs neither to this user, nor to root or the owner of the
-    /// directory above; or others may write there. None on a file system that keeps no owners, or those of another
-    /// machine.
+    /// Returns why the content may be somebody else's, for people: the directory belongs neither to this user, nor to
+    /// root or the owner of the directory above; or others may write there. `None` on a file system that records no
+    /// owners, or those of another machine.
     ///
     /// # Errors
     /// The system's.
@@ -169,7 +169,7 @@ impl Dir {
         if !disk::keeps_owners(self.0.as_fd()) {
             return Ok(None);
         }
-        // In a namespace where a service is alone with root, all others look like one.
+        // In a namespace where a service is alone with root, all other users look like one.
         let is_of_many = found.uid() == OVERFLOW_UID && us != OVERFLOW_UID && !sees_all_users();
         if is_of_many || ![us, 0, above.uid()].contains(&found.uid()) {
             return Ok(Some(format!("belongs to the user {}", found.uid())));
@@ -182,7 +182,7 @@ impl Dir {
         Ok(File::from(fd))
     }
 
-    /// What root makes belongs to the owner of the directory: a service goes on with it.
+    /// Gives a file that root created to the owner of the directory, so that the service can continue with it.
     fn give(&self, file: &File) -> io::Result<()> {
         let owner = self.metadata()?;
         if rustix::process::geteuid().is_root() && owner.uid() != 0 {

@@ -1,5 +1,5 @@
-//! By a handle that keeps the directory where it is: while it is open, nobody can rename or remove the directory, nor any
-//! above it. So a path below it leads where it led.
+//! A directory by a handle that keeps it in place: while it is open, nobody can rename or remove the directory, nor any
+//! above it. So paths below it keep their meaning.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -10,17 +10,17 @@ use std::time::SystemTime;
 
 use super::regular;
 
-/// Source: `CreateFileW`, `dwShareMode`: others may read and write, which renaming a file within takes, but neither rename
-/// nor remove.
+/// Others may read and write, which renaming a file within the directory needs, but neither rename nor remove the
+/// directory. Source: `CreateFileW`, `dwShareMode`.
 const SHARE_READ_WRITE: u32 = 3;
 
-/// Source: `CreateFileW`, `dwFlagsAndAttributes`: a directory may be opened.
+/// Allows opening a directory. Source: `CreateFileW`, `dwFlagsAndAttributes`.
 const BACKUP_SEMANTICS: u32 = 0x0200_0000;
 
-/// Source: `CreateFileW`, `dwFlagsAndAttributes`: a link is opened, not what it leads to.
+/// Opens a link itself rather than its target. Source: `CreateFileW`, `dwFlagsAndAttributes`.
 const OPEN_REPARSE_POINT: u32 = 0x0020_0000;
 
-/// Source: file attribute constants.
+/// Marks a link. Source: file attribute constants.
 const REPARSE_POINT: u32 = 0x0400;
 
 /// A directory that is held open.
@@ -31,7 +31,7 @@ pub struct Dir {
 }
 
 impl Dir {
-    /// Opens a directory at a path that is trusted: links in it are followed.
+    /// Opens a directory at a trusted path; links in it are followed.
     ///
     /// # Errors
     /// The system's.
@@ -57,16 +57,16 @@ impl Dir {
         Ok(Self { handle, path })
     }
 
-    /// Makes a directory in this one, and opens it. It has the rights that the one above passes on.
+    /// Creates a directory in this one and opens it. It inherits the permissions of its parent.
     ///
     /// # Errors
-    /// The system's, also when there is something of that name.
+    /// The system's, also if the name exists.
     pub fn make_dir(&self, name: &OsStr, _mode: u32) -> io::Result<Self> {
         fs::create_dir(self.path.join(name))?;
         self.dir(name)
     }
 
-    /// The names of what is in it, as far as they can be read.
+    /// Returns the names in the directory, as far as they can be read.
     ///
     /// # Errors
     /// The system's.
@@ -74,7 +74,7 @@ impl Dir {
         Ok(fs::read_dir(&self.path)?.filter_map(Result::ok).map(|entry| entry.file_name()))
     }
 
-    /// What the directory itself is.
+    /// Returns the metadata of the directory itself.
     ///
     /// # Errors
     /// The system's.
@@ -82,7 +82,7 @@ impl Dir {
         self.handle.metadata()
     }
 
-    /// What has that name in it; of a link, the link itself.
+    /// Returns the metadata of an entry; for a link, of the link itself.
     ///
     /// # Errors
     /// The system's.
@@ -90,23 +90,23 @@ impl Dir {
         fs::symlink_metadata(self.path.join(name))
     }
 
-    /// Opens a file to be read.
+    /// Opens a file for reading.
     ///
     /// # Errors
-    /// The system's; and for what is no file, also for a link.
+    /// The system's, also for anything but a regular file, such as a link.
     pub fn file(&self, name: &OsStr) -> io::Result<File> {
         self.open_in(OpenOptions::new().read(true), name)
     }
 
-    /// Makes a file to be written. It has the rights that the directory passes on.
+    /// Creates a file for writing. It inherits the permissions of the directory.
     ///
     /// # Errors
-    /// The system's, also when there is something of that name.
+    /// The system's, also if the name exists.
     pub fn create(&self, name: &OsStr, _mode: u32) -> io::Result<File> {
         OpenOptions::new().write(true).create_new(true).open(self.path.join(name))
     }
 
-    /// Gives what has a name another, in this directory or another; what had that name before is gone.
+    /// Renames an entry, in this directory or to another one, replacing any entry of the new name.
     ///
     /// # Errors
     /// The system's.
@@ -122,7 +122,7 @@ impl Dir {
         fs::remove_file(self.path.join(name))
     }
 
-    /// Does nothing: NTFS keeps names in its own log, in the order in which they were given, and flushes it with the file.
+    /// Does nothing: NTFS keeps changes of names in order in its own log and flushes it with the file.
     ///
     /// # Errors
     /// None.
@@ -130,7 +130,7 @@ impl Dir {
         Ok(())
     }
 
-    /// Does nothing: rights are those that the directory above passes on.
+    /// Does nothing: permissions are inherited from the directory above.
     ///
     /// # Errors
     /// None.
@@ -138,7 +138,7 @@ impl Dir {
         Ok(())
     }
 
-    /// Has a file of it count as changed now.
+    /// Sets the modification time of a file in it to now.
     ///
     /// # Errors
     /// The system's.
@@ -146,7 +146,7 @@ impl Dir {
         self.open_in(OpenOptions::new().append(true), name)?.set_modified(SystemTime::now())
     }
 
-    /// Trusts it: it cannot be changed while it is held, and nothing in it is followed.
+    /// Returns `None`: the directory cannot be changed while it is held open, and no link in it is followed.
     ///
     /// # Errors
     /// None.

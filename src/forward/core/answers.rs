@@ -1,4 +1,4 @@
-//! What follows when Target answered an update, and how a delivery ends.
+//! The consequences of Target's answer to an update, and the end of a delivery.
 
 use std::time::Duration;
 
@@ -45,8 +45,8 @@ impl Core {
         }
     }
 
-    /// What is too large goes on in halves, which is a request more. Where the quota has no place for that, the profile
-    /// waits: as a whole it would only be too large again.
+    /// Allows one more request for an update that is too large and continues in halves. If the quota has no room for
+    /// it, the profile waits: as a whole it would only be too large again.
     fn make_room_for_halves(&mut self, profile_id: i64, moment: Moment) {
         let has_room = self.quota_left(moment) > 0;
         let opens = self.quota_opens(moment).unwrap_or(moment.elapsed + Duration::from_secs(1));
@@ -64,14 +64,15 @@ impl Core {
         }
     }
 
-    /// Target told its time.
+    /// Takes the time from one of Target's answers.
     pub(super) fn told_time(&mut self, date: Option<Timestamp>, moment: Moment) {
         if let Some(date) = date {
             self.skew = Skew::between(date, moment.wall);
         }
     }
 
-    /// Takes in what an answer says of the link, and of the profile. Tells whether a refusal is the update's own.
+    /// Applies an answer to the state of the link and of the profile. Returns true if a refusal is caused by the update
+    /// itself.
     pub(super) fn judge_outcome(&mut self, profile_id: i64, outcome: &Outcome, moment: Moment, chance: f64) -> bool {
         let accepted = self.refusals.accepted_count();
         match outcome {
@@ -80,7 +81,7 @@ impl Core {
                 let why = "its last update failed, or had no answer";
                 self.setbacks.put(profile_id, moment.elapsed, chance, accepted, why);
                 if is_alone && self.link.state() == LinkState::Online {
-                    // This update alone keeps failing: that says nothing of the others.
+                    // Only this update keeps failing, which says nothing about the others.
                     return true;
                 }
             }
@@ -89,7 +90,7 @@ impl Core {
                 self.setbacks.remove(profile_id);
             }
             Outcome::Refused(_) | Outcome::TooLarge => {
-                // What is divided has no answer yet: its parts will say whether it is the link.
+                // A divided update has no answer yet: its parts will show whether the link is the cause.
                 let Some(no) = self.flights.get(&profile_id).and_then(|flight| flight.refused_by(outcome)) else {
                     return true;
                 };
@@ -107,13 +108,14 @@ impl Core {
         true
     }
 
-    /// Returns whether a refusal is this update's; else it hits everybody, and those before it are void.
+    /// Returns true if a refusal is caused by the update itself; otherwise it affects everybody, and the previous ones
+    /// are void.
     pub(super) fn is_refusal_its(&mut self, profile_id: i64, no: &No, moment: Moment, chance: f64) -> bool {
         let Refusal::Everybody(void, since) = self.refusals.refused(profile_id, no.status, moment.wall) else {
             return true;
         };
         for one in void.iter().chain([&profile_id]) {
-            // What is on its way still is not rejected either, when it comes to its end.
+            // Nor are updates in flight rejected when they end.
             self.flights.get_mut(one).into_iter().for_each(|flight| flight.refused.clear());
         }
         if !void.is_empty() {
@@ -135,7 +137,7 @@ impl Core {
         }
     }
 
-    /// A claim comes to its end: what came of it is to be written down, or it is simply released.
+    /// Ends a claim: its result is recorded, or it is simply released.
     pub(super) fn end_flight(&mut self, mut flight: Flight, moment: Moment, chance: f64) {
         self.spoken_for -= flight.reserved;
         if let Purpose::ReadBack(_) = flight.purpose {
@@ -148,7 +150,7 @@ impl Core {
         if !flight.delivered.is_empty() {
             self.news.push(News::Routed(flight.plan.route));
         }
-        // Of what could not be sent there may be more.
+        // There may be more to send of what could not be sent.
         self.may_have_more = true;
         if flight.is_nothing() {
             self.released += 1;
@@ -167,12 +169,12 @@ impl Core {
         let is_delivered = !flight.delivered.is_empty();
         let is_known = flight.plan.situation.existence == Existence::Yes;
         let is_old = moment.wall.since(flight.claim.knowledge.at) >= RENEWED_AFTER;
-        // A delivery to a profile that exists keeps it alive. That is noted now and then.
+        // A delivery to an existing profile keeps it alive, which is recorded from time to time.
         let renewed = (is_delivered && is_known && is_old).then_some(Existence::Yes);
         let is_lost = flight.is_lost();
         let sends = flight.true_log();
         let ambiguous = match self.is_shared() {
-            // Also of what was found to have arrived: an older attempt may still come after it.
+            // Also for values that were found to have arrived: an older attempt may still overwrite them.
             true => self.read_back_at(&flight.claim.sends, moment),
             false if is_lost => Some(moment.wall.plus(READ_BACK_FIRST)),
             _ => None,
@@ -192,7 +194,7 @@ impl Core {
         let route = Some(flight.plan.route).filter(|_| requests > 0);
         let (look_at, reads, updates) = (flight.look_at, flight.reads, flight.updates);
         let (at, quota_time) = (moment.wall, moment.quota);
-        // What was read is as old as the question.
+        // A reading is as old as the request for it.
         let read_at = at.minus(moment.elapsed.saturating_sub(flight.asked_at));
         move |claim| Settlement {
             claim,
@@ -215,14 +217,15 @@ impl Core {
         }
     }
 
-    /// A profile is to be read back at that time of this device.
+    /// Notes that a profile is to be read back at a time of this device.
     fn is_due(&mut self, at: Timestamp, moment: Moment) {
         self.due_at = Some(self.due_at.map_or(at, |due| due.min(at)));
         self.due_promises.add(at, moment.elapsed);
     }
 }
 
-/// Returns whether updates fail, though Target can be reached: then a profile that can be read says nothing of them.
+/// Returns true if updates fail although Target can be reached: a successful read of a profile then says nothing about
+/// them.
 const fn update_fails(outcome: &Outcome) -> bool {
     matches!(
         outcome,

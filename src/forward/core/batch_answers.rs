@@ -1,4 +1,4 @@
-//! What follows when something was done with a batch.
+//! The consequences of a finished job on a batch.
 
 use super::batches::NotTaken;
 use super::refusals::No;
@@ -30,12 +30,12 @@ impl Core {
                 match failed {
                     StoreFailed::NoRoom => {
                         if self.add_max == 1 {
-                            // There is room for none of those that wait for it.
+                            // There is no room for any of those that wait for it.
                             self.release_unsent(moment);
                         }
                         self.add_max = (self.add_max / 2).max(1);
                         self.batches.no_room(moment.elapsed);
-                        // It is sent as it is: what it delivers makes room.
+                        // The batch is sent as it is: delivering it frees room.
                         before.close();
                     }
                     StoreFailed::Other => self.store_failed(moment, chance),
@@ -122,7 +122,7 @@ impl Core {
         self.heard_of_batch(outcome, moment, chance);
     }
 
-    /// A batch of one row was refused.
+    /// Handles the refusal of a batch with one row.
     fn row_refused(&mut self, id: i64, no: No, moment: Moment, chance: f64) {
         let sole = self.batches.get(id).and_then(|open| open.sole).unwrap_or_default();
         let ending = match self.is_refusal_its(sole, &no, moment, chance) {
@@ -135,7 +135,8 @@ impl Core {
         self.batches.end(id, ending, BatchState::GivenUp);
     }
 
-    /// That batches fail says nothing of the rest, as long as that goes on.
+    /// Applies an answer about a batch to the link. Failing batches say nothing about other updates, as long as those
+    /// succeed.
     fn heard_of_batch(&mut self, outcome: &Outcome, moment: Moment, chance: f64) {
         let is_its =
             matches!(outcome, Outcome::Failing(_) | Outcome::Lost(_)) && self.link.state() == LinkState::Online;
@@ -154,13 +155,14 @@ impl Core {
         if self.batches.opens_at(moment.elapsed).is_none() {
             self.setbacks.release(NO_BATCH);
         }
-        // Its rows may be due for a reading, whichever way it ended: the store knows when.
+        // Its rows may be due for a reading, however it ended: the store knows when.
         self.due_at = Some(moment.wall);
         self.may_have_more = true;
     }
 }
 
-/// Returns whether updates fail, though Target can be reached: then a profile that can be read says nothing of them.
+/// Returns true if updates fail although Target can be reached: a successful read of a profile then says nothing about
+/// them.
 const fn update_fails(outcome: &Outcome) -> bool {
     matches!(
         outcome,

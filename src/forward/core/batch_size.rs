@@ -1,4 +1,4 @@
-//! Size of a batch's file, so that it is known before it is written.
+//! Computes the size of a batch's file before it is written.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use crate::adobe::bulk;
 use crate::core::limits::{BATCH_FILE_BYTES_MAX, BATCH_NAMES_MAX};
 use crate::forward::judge::Row;
 
-/// Room in a file for its first word.
+/// Room in a file for its first word. Units: bytes.
 const HEAD_BYTES: usize = 32;
 
-/// Returns whether a row is too large for any batch.
+/// Returns true if a row is too large for any batch.
 pub(super) fn is_too_large(key: &str, row: &Row) -> bool {
     !Size::default().add(key, row)
 }
@@ -24,7 +24,7 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// Adds a row, if it fits in.
+    /// Adds a row if it fits. Returns false if it does not.
     pub(super) fn add(&mut self, key: &str, row: &Row) -> bool {
         let new = || row.attributes.iter().map(|attribute| &attribute.0).filter(|name| !self.names.contains(*name));
         let names = self.names.len() + new().count();
@@ -41,7 +41,7 @@ impl Size {
     }
 }
 
-/// Bytes of a row in the file, without its commas.
+/// Returns the size of a row in the file, without its commas. Units: bytes.
 pub(super) fn row_bytes(key: &str, row: &Row) -> usize {
     let values = row.attributes.iter().map(|attribute| bulk::encoded_bytes(&attribute.1)).sum::<usize>();
     bulk::encoded_bytes(key) + 1 + values

@@ -1,5 +1,5 @@
-//! Batches on their way: what fits in, when one is sent or polled, and how each ends. Each state ends in time, also without an
-//! answer.
+//! Batches in progress: what they can take, when they are sent or polled, and how they end. Each state ends in limited
+//! time, even without an answer.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,29 +12,29 @@ use crate::core::limits::{BATCH_CALLS_A_MINUTE, BATCH_INTERVAL, BATCH_ROWS_MAX};
 use crate::core::timestamp::Timestamp;
 use crate::store::{BatchHead, BatchState, Ending};
 
-/// How soon after its submission a batch is first polled, and how long at most between two polls.
+/// Delay of the first poll after submission; [`POLL_MAX`] is the longest time between two polls.
 const POLL_MIN: Duration = Duration::from_secs(1);
 const POLL_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// A batch is sent at the latest so long after its first row came, also while more come.
+/// Longest time from the first row to sending a batch, even while more rows come.
 const FILLING_MAX: Duration = Duration::from_secs(2 * 60);
 
-/// Calls of a minute that are left to other devices of the client.
+/// Calls per minute left to other devices of the client code.
 const CALLS_SPARE: usize = 20;
 
-/// Time to wait when the rows of a day are spent, before looking again.
+/// Time to wait before checking again when the rows of a day are used up.
 pub(super) const ROWS_WAIT: Duration = Duration::from_secs(10 * 60);
 
-/// Time to wait for room in the store, before it is tried again, if no batch ends before.
+/// Time to wait for room in the store before trying again, if no batch ends earlier.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
 
-/// Least time that the answer to a trial is waited for.
+/// Shortest time to wait for the answer to a trial.
 const TRIAL_TIME: Duration = Duration::from_secs(1);
 
-/// Rows of the batch with which it is tried whether Target takes batches again.
+/// Rows of the batch that tries whether Target accepts batches again.
 const TRIAL_ROWS: usize = 100;
 
-/// What is next with a batch.
+/// The next step for a batch.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Submit,
@@ -42,16 +42,16 @@ pub(super) enum Step {
     End(Ending, BatchState),
 }
 
-/// What came of a submission that was not taken.
+/// The consequence of a submission that was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotTaken {
-    /// It is tried again.
+    /// The batch is submitted again.
     Again,
-    /// It is refused, with more than one row in it.
+    /// The batch was refused and has more than one row: its rows are released, and later batches are half as large.
     Halve,
 }
 
-/// What to do next, over all batches.
+/// The next step over all batches.
 #[derive(Clone, Debug)]
 pub(super) enum Next {
     Now(i64, Step),
@@ -59,31 +59,31 @@ pub(super) enum Next {
     Nothing,
 }
 
-/// All batches that are not at their end.
+/// All batches that have not ended.
 #[derive(Debug)]
 pub(super) struct Batches {
     open: Vec<Open>,
     last_submitted: Option<Duration>,
     calls: VecDeque<Duration>,
-    /// Most rows of a batch: fewer after Target refused one.
+    /// Most rows of a batch; fewer after Target refused one.
     rows_max: usize,
-    /// Number of times in a row that no batch was taken.
+    /// Submissions in a row that were not accepted.
     failures: u32,
-    /// Not before then is it looked whether the store has room for rows again.
+    /// Time before which the store is not checked for room again.
     room_until: Duration,
-    /// Not before then are profiles put in batches.
+    /// Time before which no profile is added to a batch.
     closed_until: Duration,
-    /// The batch that something is being done with.
+    /// Batch on which a job is running.
     job: Option<i64>,
 }
 
 impl Batches {
-    /// The batches of the last run: what was not sent is released, and of what was being sent nobody knows.
+    /// Resumes the batches of the last run: those not sent are released, and the state of those being sent is unknown.
     pub(super) fn resume(heads: Vec<BatchHead>, moment: Moment, read_back_at: Timestamp) -> Self {
         let Moment { elapsed: now, wall, quota, .. } = moment;
         let resumed = |head: BatchHead| {
             let since = quota.at.since(head.submitted_at.unwrap_or(quota.at));
-            // One that an earlier program sent has no time on Target's clock: then this device's must do.
+            // A batch sent by an older program has no time on Target's clock; this device's must do.
             let sent_at = head.sent_at.unwrap_or_else(|| wall.minus(since));
             let stage = match (head.state, &head.target_id) {
                 (BatchState::Submitted, Some(path)) => Stage::Submitted(path.clone()),
@@ -105,7 +105,7 @@ impl Batches {
         }
     }
 
-    /// Takes out the batch that takes rows of that kind, or a new one, which has no number yet.
+    /// Removes and returns the batch that takes rows of a kind, or a new one, which has no number yet.
     pub(super) fn take_filling(&mut self, kind: IdentityKind, api: i64, now: Duration) -> Open {
         let takes =
             |open: &Open| matches!(open.stage, Stage::Filling) && (open.head.kind, open.head.api) == (kind, api);
@@ -125,13 +125,13 @@ impl Batches {
         place.map_or_else(|| Open::new(new, now), |place| self.open.swap_remove(place))
     }
 
-    /// Puts a batch back that was taken out.
+    /// Puts back a batch that was taken out.
     pub(super) fn put_back(&mut self, open: Open) {
         self.open.push(open);
     }
 
-    /// When profiles may be put in batches again, if none may now: it was told so, or one batch tries whether Target
-    /// takes them.
+    /// Returns when profiles may be added to batches again, if not now: because of a wait, or because one batch tries
+    /// whether Target accepts them.
     pub(super) fn opens_at(&self, now: Duration) -> Option<Duration> {
         let is_trial = |open: &&Open| open.failures > 0 && matches!(open.stage, Stage::Filling | Stage::Closed);
         let tried_again = |open: &Open| open.wait_until.max(now + TRIAL_TIME);
@@ -139,12 +139,12 @@ impl Batches {
         trial.into_iter().chain([self.closed_until, self.room_until]).max().filter(|at| *at > now)
     }
 
-    /// Most rows that a batch may have now.
+    /// Returns the most rows that a batch may have now.
     pub(super) fn rows_max(&self) -> usize {
         if self.failures > 0 { self.rows_max.min(TRIAL_ROWS) } else { self.rows_max }
     }
 
-    /// Profiles can be read again: rows that were not read are released, to be claimed anew.
+    /// Releases rows that were not read, to be claimed again, because profiles can be read again.
     pub(super) fn release_unread(&mut self) {
         let is_unread = |open: &&mut Open| matches!(open.stage, Stage::Filling | Stage::Closed) && open.has_unread;
         let job = self.job;
@@ -154,18 +154,18 @@ impl Batches {
         }
     }
 
-    /// Profiles that wait in batches that are not sent yet.
+    /// Returns the number of profiles in batches that have not been sent.
     pub(super) fn filling_rows(&self) -> usize {
         let waits = |open: &&Open| matches!(open.stage, Stage::Filling | Stage::Closed);
         self.open.iter().filter(waits).map(|open| open.head.rows).sum()
     }
 
-    /// Returns whether a batch was taken by Target.
+    /// Returns true if Target has accepted a batch.
     pub(super) fn is_submitted(&self, id: i64) -> bool {
         self.get(id).is_some_and(|open| matches!(open.stage, Stage::Submitted(_)))
     }
 
-    /// Returns whether something is being done with a batch.
+    /// Returns true if a job is running on a batch.
     pub(super) const fn is_busy(&self) -> bool {
         self.job.is_some()
     }
@@ -178,7 +178,7 @@ impl Batches {
         self.open.iter_mut().find(|open| open.head.id == id)
     }
 
-    /// Decides what to do next.
+    /// Decides the next step.
     pub(super) fn next(&mut self, outlook: Outlook) -> Next {
         if self.job.is_some() {
             return Next::Nothing;
@@ -194,7 +194,7 @@ impl Batches {
                 Stage::Filling if outlook.may_send => self.ripe_at(open, outlook).map(|at| at.max(open.wait_until)),
                 _ => None,
             };
-            // What is to be looked at again though nothing may be sent.
+            // Some things are checked again although nothing may be sent.
             let due = due.into_iter().chain(open.expires_at(outlook)).min();
             soonest = soonest.into_iter().chain(due.map(|due| (due, place))).min();
         }
@@ -218,7 +218,7 @@ impl Batches {
         Next::Now(open.head.id, step)
     }
 
-    /// When a batch that is being filled is to be sent.
+    /// Returns when a batch that is being filled is due to be sent.
     fn ripe_at(&self, open: &Open, outlook: Outlook) -> Option<Duration> {
         let Outlook { now, is_read, bulk_above, .. } = outlook;
         if open.head.rows == 0 {
@@ -233,7 +233,7 @@ impl Batches {
         Some(if is_read { paced.min(latest.max(paced)) } else { latest.max(paced) })
     }
 
-    /// Something is done with a batch from now on.
+    /// Notes that a job starts on a batch.
     pub(super) fn start(&mut self, id: i64, step: &Step, now: Duration, sent_at: Timestamp) {
         self.job = Some(id);
         match step {
@@ -251,7 +251,7 @@ impl Batches {
         }
     }
 
-    /// The batch is to end like that, as soon as the store can.
+    /// Ends a batch in a given way, as soon as the store can.
     pub(super) fn end(&mut self, id: i64, ending: Ending, state: BatchState) {
         self.job = None;
         if let Some(open) = self.find(id) {
@@ -260,7 +260,7 @@ impl Batches {
         }
     }
 
-    /// Target took the batch, with so many rows in its file.
+    /// Records that Target accepted a batch, with the number of rows in its file.
     pub(super) fn submitted(&mut self, id: i64, path: String, rows: usize, now: Duration, quota: Timestamp) {
         self.job = None;
         self.failures = 0;
@@ -268,14 +268,14 @@ impl Batches {
         if let Some(open) = self.find(id) {
             open.stage = Stage::Submitted(path);
             open.head.submitted_at = Some(quota);
-            // Who was forgotten meanwhile is not in the file.
+            // Profiles that were forgotten meanwhile are not in the file.
             open.head.rows = rows;
             open.failures = 0;
             open.wait_until = now + POLL_MIN;
         }
     }
 
-    /// The batch was not taken. `chance` is from 0 up to 1.
+    /// Records that a batch was not accepted. `chance` is from 0 up to 1.
     pub(super) fn not_taken(&mut self, id: i64, what: NotTaken, now: Duration, chance: f64) {
         self.job = None;
         let Some(open) = self.find(id) else { return };
@@ -293,18 +293,18 @@ impl Batches {
         }
     }
 
-    /// The rows of a day are spent: what was to be sent is released.
+    /// Releases a batch that was to be sent, because the rows of a day are used up.
     pub(super) fn rows_spent(&mut self, id: i64, now: Duration) {
         self.end(id, Ending::Released, BatchState::GivenUp);
         self.closed_until = now + ROWS_WAIT;
     }
 
-    /// The store has no room for rows: that comes when a batch ends, or other things are delivered.
+    /// Records that the store has no room for rows, until a batch ends or other updates are delivered.
     pub(super) fn no_room(&mut self, now: Duration) {
         self.room_until = now + ROOM_WAIT;
     }
 
-    /// Target is not done with the batch: it is polled more and more rarely.
+    /// Records that Target has not finished with a batch; it is polled less and less often.
     pub(super) fn incomplete(&mut self, id: i64, now: Duration) {
         self.job = None;
         let Some(open) = self.find(id) else { return };
@@ -313,7 +313,7 @@ impl Batches {
         open.wait_until = now + POLL_MAX.min(POLL_MIN * 2_u32.saturating_pow(open.polls.min(16)));
     }
 
-    /// A poll had no answer; or Target does not know the batch. `chance` is from 0 up to 1.
+    /// Records that a poll had no answer, or that Target does not know the batch. `chance` is from 0 up to 1.
     pub(super) fn poll_failed(&mut self, id: i64, is_unknown: bool, now: Duration, chance: f64) {
         self.job = None;
         let Some(open) = self.find(id) else { return };
@@ -322,7 +322,7 @@ impl Batches {
         open.wait_until = now + backoff(open.failures, chance);
     }
 
-    /// The answer to a submission was lost.
+    /// Records that the answer to a submission was lost.
     pub(super) fn lost(&mut self, id: i64, read_back_at: Timestamp, now: Duration, chance: f64) {
         let sent_at = self.get(id).map(|open| open.sent_at).unwrap_or_default();
         self.end(id, Ending::Lost { sent_at, read_back_at }, BatchState::GivenUp);
@@ -330,7 +330,7 @@ impl Batches {
         self.closed_until = now + backoff(self.failures, chance);
     }
 
-    /// The store has ended a batch.
+    /// Records that the store has ended a batch.
     pub(super) fn ended(&mut self, id: i64, now: Duration, chance: f64) {
         self.job = None;
         let was_waiting = self.get(id).is_some_and(|open| open.failures > 0 && open.head.submitted_at.is_none());
@@ -342,7 +342,7 @@ impl Batches {
         }
     }
 
-    /// The store could not do it now.
+    /// Records that the store could not complete a step now.
     pub(super) fn store_failed(&mut self, id: i64, now: Duration, chance: f64) {
         self.job = None;
         if let Some(open) = self.find(id) {

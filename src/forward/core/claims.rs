@@ -1,4 +1,4 @@
-//! What is claimed next: pages of the outbox, what is to be read back, and what is looked for.
+//! The next claims: pages of the outbox, profiles to be read back, and profiles to look for.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use crate::core::forwarding::link::Permit;
 use crate::core::forwarding::route::Mode;
 use crate::core::limits::OUTBOX_PAGE_PROFILES;
 
-/// What a page should last for.
+/// Time that a page should last.
 const PAGE_TIME: Duration = Duration::from_millis(20);
 
-/// Claims for a probe: one of them is sent.
+/// Claims for a probe, of which one is sent.
 const PROBE_CLAIMS: usize = 16;
 
 impl Core {
-    /// Claims more before what was claimed is used up; and what is to be read back, or looked for.
+    /// Claims more before the present claims are used up; also profiles to be read back or looked for.
     pub(super) fn claim(&mut self, permit: Permit, moment: Moment) -> Option<Action> {
         if self.busy.is_claiming {
             return None;
@@ -23,7 +23,7 @@ impl Core {
         let now = moment.elapsed;
         let is_probe = permit == Permit::Probe;
         let is_low = self.claims.len() <= if is_probe { 0 } else { self.page_size / 2 };
-        // Those that wait for a batch are more than can be remembered: they would be claimed again and again.
+        // There are too many profiles waiting for a batch to remember: they would be claimed again and again.
         let is_shut = self.batches.opens_at(now).is_some() && self.setbacks.is_full(now);
         let is_waiting = is_shut || self.candidates.len() >= self.add_max || is_probe && !self.flights.is_empty();
         if self.may_have_more && is_low && !is_waiting && self.has_room(moment) {
@@ -33,7 +33,7 @@ impl Core {
             self.asked = ask.limit;
             return Some(Action::Claim(ask));
         }
-        // What is pending goes first; where nothing is, a read-back is the probe.
+        // Pending profiles go first; if there are none, a read-back is the probe.
         if is_probe && (!self.flights.is_empty() || !self.claims.is_empty()) {
             return None;
         }
@@ -53,7 +53,7 @@ impl Core {
         None
     }
 
-    /// Returns whether anything could be sent that is claimed now.
+    /// Returns true if a profile claimed now could be sent.
     pub(super) fn has_room(&mut self, moment: Moment) -> bool {
         self.rules.routes.mode != Mode::Single || self.quota_left(moment) > 0
     }
@@ -82,7 +82,7 @@ impl Core {
     }
 }
 
-/// The size of the next page, when one of the size `last` lasted for `elapsed`.
+/// Returns the size of the next page, given that one of size `last` lasted for `elapsed`.
 fn page_size(last: usize, elapsed: Duration, connections: usize) -> usize {
     let fitting = last as u128 * PAGE_TIME.as_micros() / elapsed.as_micros().max(1);
     usize::try_from(fitting).unwrap_or(usize::MAX).clamp(connections, OUTBOX_PAGE_PROFILES.max(connections))

@@ -1,4 +1,5 @@
-//! One claim on its way: read first where others may have written, noted, sent in as many requests as it takes, and settled.
+//! One claim in flight: read first if others may have written, recorded, sent in as many requests as needed, and
+//! settled.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,19 +17,19 @@ use crate::core::timestamp::Timestamp;
 use crate::forward::judge::{Outgoing, Update};
 use crate::store::{Claim, ReadBack, Reading, Refusal, SendLog};
 
-/// How a claim is delivered.
+/// The plan for delivering a claim.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
-    /// The way that it goes, unless reading shows another.
+    /// Route, unless reading the profile leads to another.
     pub(super) route: Route,
-    /// What decided that.
+    /// Circumstances that decided the route.
     pub(super) situation: Situation,
-    /// Most requests.
+    /// Most requests that may be made.
     pub(super) budget: u64,
 }
 
 impl Plan {
-    /// Of a claim that was judged, and is not sent.
+    /// Returns the plan for a claim that was judged but is not sent.
     pub(super) const fn unsent(route: Route) -> Self {
         let situation = Situation {
             kind: IdentityKind::ThirdPartyId,
@@ -42,16 +43,16 @@ impl Plan {
     }
 }
 
-/// What a claim is for.
+/// The purpose of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To be delivered.
+    /// Delivery.
     Deliver,
-    /// To be read back.
+    /// Reading back.
     ReadBack(ReadBack),
 }
 
-/// One request: the attributes that it carries, by their place in the update.
+/// One request, with its attributes by their index in the update.
 #[derive(Default)]
 struct Part {
     places: Vec<usize>,
@@ -59,24 +60,24 @@ struct Part {
     body: String,
 }
 
-/// A claim on its way.
+/// A claim in flight.
 pub(super) struct Flight {
     pub(super) claim: Claim,
     pub(super) purpose: Purpose,
     pub(super) plan: Plan,
-    /// Requests that are spoken for in the quota of single updates.
+    /// Requests reserved in the quota of single updates.
     pub(super) reserved: u64,
-    /// What is sent of it.
+    /// Attributes to send.
     pub(super) update: Update,
-    /// The requests that are left, the next one first.
+    /// Remaining requests, the next one first.
     parts: VecDeque<Part>,
-    /// What the request carries that is on its way.
+    /// The request in progress.
     sending: Part,
-    /// When it was asked for the profile: what is read is as old as that.
+    /// Time when the profile was requested: a reading is as old as that.
     pub(super) asked_at: Duration,
-    /// True if what is sent was noted before.
+    /// True if the values to send have been recorded.
     pub(super) is_noted: bool,
-    /// True if something of it gave way to others' while an attempt of ours was lost, which the log says.
+    /// True if the send log says that a value gave way to others' while an attempt of ours was lost.
     pub(super) gave_way: bool,
     pub(super) delivered: Vec<usize>,
     lost: Vec<usize>,
@@ -87,7 +88,7 @@ pub(super) struct Flight {
     pub(super) reads: i64,
     pub(super) requests: i64,
     pub(super) updates: i64,
-    /// The last outcome; none if nothing was sent.
+    /// Last outcome; `None` if nothing was sent.
     pub(super) outcome: Option<Outcome>,
 }
 
@@ -117,12 +118,12 @@ impl Flight {
         }
     }
 
-    /// Returns whether what is sent of it must be noted before.
+    /// Returns true if the values to send must be recorded first.
     pub(super) fn must_be_noted(&self) -> bool {
         !self.is_noted && self.update.0.iter().any(|outgoing| outgoing.own.is_some())
     }
 
-    /// Notes what is about to be sent: the log as it is written before.
+    /// Adds the values about to be sent to the log, and returns it to be written.
     pub(super) fn note(&mut self, at: Timestamp) -> SendLog {
         let log = &mut self.claim.sends;
         for outgoing in &self.update.0 {
@@ -137,7 +138,7 @@ impl Flight {
         log.clone()
     }
 
-    /// Divides what is sent into requests. What is too large for any is refused.
+    /// Divides the update into requests. An attribute too large for any request is refused.
     pub(super) fn divide(&mut self) {
         let all: Vec<usize> = (0..self.update.0.len()).collect();
         self.parts = self.encode(&all).into();
@@ -162,17 +163,17 @@ impl Flight {
         (outgoing.name.as_str(), outgoing.value.as_str())
     }
 
-    /// Returns whether a request is left.
+    /// Returns true if a request is left.
     pub(super) fn has_parts(&self) -> bool {
         !self.parts.is_empty()
     }
 
-    /// Returns whether a request is left, within the budget.
+    /// Returns true if a request is left within the budget.
     pub(super) fn has_next(&self) -> bool {
         !self.parts.is_empty() && self.requests < i64::try_from(self.plan.budget).unwrap_or(i64::MAX)
     }
 
-    /// The next request.
+    /// Returns the next request.
     pub(super) fn next(&mut self) -> Option<Request> {
         self.sending = self.parts.pop_front()?;
         if self.plan.route.api() == UpdateApi::Delivery {
@@ -183,14 +184,14 @@ impl Flight {
         Some(Request::Single(std::mem::take(&mut self.sending.body)))
     }
 
-    /// What an answer to the request on its way refuses that cannot be divided.
+    /// Returns the refusal in an answer to the present request, if that cannot be divided further.
     pub(super) fn refused_by(&self, outcome: &Outcome) -> Option<No> {
         let is_divided = *outcome == Outcome::TooLarge && self.sending.places.len() > 1;
         No::of(outcome).filter(|_| !is_divided)
     }
 
-    /// Takes in the answer to the request on its way; `is_its` says whether a refusal is this update's. Tells whether
-    /// the next request may be sent.
+    /// Applies the answer to the present request; `is_its` is true if a refusal is caused by this update. Returns true
+    /// if the next request may be sent.
     pub(super) fn answered(&mut self, outcome: &Outcome, is_its: bool) -> bool {
         self.requests += i64::from(outcome.reached_target());
         let part = std::mem::take(&mut self.sending).places;
@@ -198,7 +199,7 @@ impl Flight {
             Outcome::Delivered => {
                 self.updates += 1;
                 if self.plan.route.api() == UpdateApi::Delivery {
-                    // Such a call makes the profile. Source: Target Delivery API.
+                    // Such a call creates the profile. Source: Target Delivery API.
                     self.learned = Some(Existence::Yes);
                 }
                 self.delivered.extend(part);
@@ -226,36 +227,36 @@ impl Flight {
         goes_on
     }
 
-    /// Refuses attributes, by their place in the update.
+    /// Refuses attributes, by their index in the update.
     pub(super) fn refuse(&mut self, part: Vec<usize>, reason: Reason, detail: &str) {
         let attributes = part.into_iter().map(|place| self.update.0[place].index).collect();
         self.refused.push(Refusal { attributes, reason, detail: detail.to_owned() });
     }
 
-    /// Refuses all of it.
+    /// Refuses all attributes.
     pub(super) fn refuse_all(&mut self, reason: Reason, detail: &str) {
         let attributes = (0..self.claim.attributes.len()).collect();
         self.refused.push(Refusal { attributes, reason, detail: detail.to_owned() });
     }
 
-    /// Returns whether an answer was lost.
+    /// Returns true if an answer was lost.
     pub(super) fn is_lost(&self) -> bool {
         !self.lost.is_empty()
     }
 
-    /// Returns whether its requests count against the quota of single updates.
+    /// Returns true if its requests count against the quota of single updates.
     pub(super) fn is_quota_bound(&self) -> bool {
         self.purpose == Purpose::Deliver && self.plan.route.api() == UpdateApi::Single
     }
 
-    /// Returns whether nobody knows that Target has the profile, so that a single update may vanish.
+    /// Returns true if Target may not have the profile, so that a single update may have no effect.
     pub(super) fn is_unconfirmed(&self) -> bool {
         self.plan.route.api() == UpdateApi::Single
             && self.plan.situation.existence != Existence::Yes
             && self.claim.identity.kind() == IdentityKind::ThirdPartyId
     }
 
-    /// Returns whether nothing came of it that is to be written down.
+    /// Returns true if there is nothing to record.
     pub(super) fn is_nothing(&self) -> bool {
         self.requests == 0
             && self.reads == 0
@@ -267,8 +268,8 @@ impl Flight {
             && !self.claim.attributes.is_empty()
     }
 
-    /// The log as it is true now, where that is not what was noted: what was not sent, or was definitely not taken, is
-    /// undone, and what may have been taken is marked.
+    /// Returns the corrected log, if it differs from what was recorded: values that were not sent, or definitely not
+    /// accepted, are removed, and values that may have been accepted are marked.
     pub(super) fn true_log(&mut self) -> Option<SendLog> {
         let is_as_noted = !self.is_noted || self.delivered.len() == self.update.0.len();
         if is_as_noted {
@@ -284,11 +285,11 @@ impl Flight {
         Some(self.claim.sends.clone())
     }
 
-    /// What was delivered, by index into the attributes of the claim.
+    /// Returns what was delivered, by index into the attributes of the claim.
     pub(super) fn delivered_indexes(&self) -> Vec<usize> {
         self.delivered.iter().map(|place| self.update.0[*place].index).collect()
     }
 }
 
-/// How old knowledge of a profile's existence becomes before a delivery renews it.
+/// Age of the knowledge that a profile exists from which a delivery renews it.
 pub(super) const RENEWED_AFTER: Duration = Duration::from_secs(60 * 60);

@@ -1,4 +1,4 @@
-//! Where an update goes that was judged: out by itself, in a batch, or nowhere for now.
+//! The destination of a judged update: a request, a batch, or a wait.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::core::limits::{MISSING_LOOK_MAX, MISSING_LOOK_MIN, MISSING_TIME};
 use crate::core::reason::Reason;
 use crate::forward::judge::Judgement;
 
-/// Why profiles wait that have no place in the quota.
+/// Reason for profiles that wait because the quota is used up.
 pub(super) const QUOTA_SPENT: &str = "the quota of 24 hours is spent";
 
 impl Core {
-    /// A claim was judged: it goes on by its route.
+    /// Continues with a judged claim along its route.
     pub(super) fn judged(
         &mut self,
         mut flight: Flight,
@@ -30,7 +30,7 @@ impl Core {
         flight.gave_way = judgement.give_way(&mut flight.claim.sends);
         if !judgement.has_pending() {
             if flight.reads > 0 {
-                // Target was heard, and nothing has to be sent.
+                // Target has answered, and nothing needs to be sent.
                 self.updates_fail = false;
                 self.observe(Signal::Answered, moment, chance);
             }
@@ -49,7 +49,8 @@ impl Core {
         self.goes_out(flight, moment, chance);
     }
 
-    /// Target does not have the profile, and a single update would vanish: it is looked for again, more and more rarely.
+    /// Postpones an update for a profile that Target does not have, on which a single update would have no effect; the
+    /// next look comes later each time.
     fn wait_for_profile(&mut self, mut flight: Flight, moment: Moment, chance: f64) {
         let waited = moment.wall.since(flight.claim.missing_since.unwrap_or(moment.wall));
         if waited >= MISSING_TIME {
@@ -109,7 +110,7 @@ impl Core {
         self.candidates.push_back(Candidate { claim, route: plan.route, row, readings, learned, reads, log });
     }
 
-    /// What is to be sent of a claim is known: it is noted first, where others write the profile too.
+    /// Continues with a claim whose values are decided: they are recorded first if others write the profile too.
     pub(super) fn goes_out(&mut self, flight: Flight, moment: Moment, chance: f64) {
         let profile_id = flight.claim.profile_id;
         if self.is_stopping || flight.update.0.is_empty() && !flight.claim.attributes.is_empty() {
@@ -124,7 +125,7 @@ impl Core {
         }
     }
 
-    /// A claim may be sent.
+    /// Marks a claim as ready to be sent.
     pub(super) fn ready(&mut self, profile_id: i64, moment: Moment, chance: f64) {
         let Some(flight) = self.flights.get_mut(&profile_id) else { return };
         flight.divide();

@@ -1,10 +1,10 @@
-//! The core of forwarding: one state machine that alone decides what is claimed, read, noted, sent, batched, polled, settled,
-//! released, and when to wake. It is told what happens and what time it is, and answers with actions. It reads no clock, no
-//! dice and no store; the courier does what it says.
+//! The core of forwarding: one state machine that alone decides what is claimed, read, recorded, sent, batched, polled,
+//! settled, released, and when to wake up. It is given events and times, and answers with actions. It uses no clock, no
+//! random numbers and no store of its own; the courier does what it says.
 //!
-//! Of each attempt there are three ends: Target said yes, Target definitely did not take it, or its answer was lost. What is
-//! about to be sent is noted before, where others write the same profile; a definite no undoes the note, and what was lost
-//! is read back some time later, and put right.
+//! An attempt ends in one of three ways: Target accepted it, Target definitely did not, or its answer was lost. If
+//! others write the same profile, values are recorded before they are sent; a definite refusal undoes the record, and
+//! after a lost answer the profile is read back some time later and corrected.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -58,82 +58,82 @@ pub struct Core {
     link: Link,
     quota: Quota,
     is_quota_spent: bool,
-    /// Requests that flights may still make, of those that count against the quota.
+    /// Requests that flights may still make and that count against the quota.
     spoken_for: u64,
     setbacks: Setbacks,
     refusals: Refusals,
-    /// Refusals that are to be made void.
+    /// Refusals to be made void: profiles, and the time since when.
     void: Option<(Vec<i64>, Timestamp)>,
-    /// Those that the store is taking back.
+    /// Refusals that the store is undoing.
     retracting: Option<(Vec<i64>, Timestamp)>,
     batches: Batches,
-    /// Rows of batches that were submitted in the last 24 hours, by the quota's clock.
+    /// Rows of batches submitted in the last 24 hours, by the quota's clock.
     rows_sent: VecDeque<(Timestamp, usize)>,
     skew: Skew,
-    /// Claims of which nothing was decided yet.
+    /// Claims that have not been decided on.
     claims: VecDeque<Claim>,
     page_size: usize,
     page_begun: Duration,
-    /// True if the outbox may hold more than was claimed.
+    /// True if the outbox may have more than was claimed.
     may_have_more: bool,
-    /// Profiles that were asked for last, and of those that are to be read back.
+    /// Profiles asked for in the last claim, including those to be read back.
     asked: usize,
     asked_due: usize,
-    /// True if a claim was released since it lacked what a batch needs.
+    /// True if a claim was released because it lacked what a batch needs.
     wants_rows: bool,
-    /// Pending profiles when they were last counted.
+    /// Pending profiles at the last count.
     backlog: usize,
     flights: HashMap<i64, Flight>,
     to_read: VecDeque<i64>,
     to_note: VecDeque<i64>,
     to_send: VecDeque<i64>,
-    /// Profiles a request of which is on its way.
+    /// Profiles that are being read.
     reading: HashSet<i64>,
     sending: HashSet<i64>,
-    /// Profiles that were judged, and go in a batch.
+    /// Judged profiles that go in a batch.
     candidates: VecDeque<Candidate>,
-    /// Rows that are put in a batch at once: fewer after the store had no room for them.
+    /// Most rows added to a batch at once; fewer after the store had no room for them.
     add_max: usize,
-    /// Rows that are being added to a batch: their claims are with the store.
+    /// Rows being added to a batch, while the store has their claims.
     adding: Option<Adding>,
     settlements: Vec<Settle>,
     settle_at: Option<Duration>,
     busy: Busy,
-    /// Profiles that could not be read, with none between that could.
+    /// Profiles in a row that could not be read.
     unreadable: HashSet<i64>,
-    /// When a profile was read last.
+    /// Time when a profile was last read.
     read_at: Option<Duration>,
-    /// Number of times in a row that reading was refused.
+    /// Refusals to read in a row.
     denied: u32,
-    /// True if the last update failed, though Target could be reached.
+    /// True if the last update failed although Target could be reached.
     updates_fail: bool,
     reads_denied_until: Duration,
-    /// What was said of why profiles are not read.
+    /// Last reported reason why profiles are not read.
     reads_denied: Option<String>,
-    /// When profiles are to be read back, on this device's clock; none when nobody is.
+    /// Time of the next read-back, on this device's clock; `None` if there is none.
     due_at: Option<Timestamp>,
     due_promises: Promises,
-    /// When profiles that wait for Target to have them are looked for.
+    /// Time of the next look for profiles that wait for Target to have them.
     look_at: Option<Timestamp>,
     look_promises: Promises,
-    /// True if all of them are, since they may go another way.
+    /// True if all of them are looked for, because their route may have changed.
     looks_at_all: bool,
     store_failures: u32,
     store_wait_until: Duration,
-    /// When something that waited may go on.
+    /// Time when something that waits may continue.
     wake_at: Option<Duration>,
-    /// True if a probe may go to a profile that has failed, since all that are pending have.
+    /// True if a probe may use a profile that has failed, because all pending ones have.
     probes_failed: bool,
-    /// True if the last claim passed over profiles that have failed.
+    /// True if the last claim skipped profiles that have failed.
     is_careful: bool,
-    /// True if nothing is begun any more.
+    /// True once no new work is started.
     is_stopping: bool,
     /// Claims that ended without a settlement.
     released: usize,
     news: Vec<News>,
 }
 
-/// What the courier is doing for the core.
+/// The actions that the courier is carrying out.
 #[derive(Debug, Default)]
 struct Busy {
     is_claiming: bool,
@@ -143,13 +143,13 @@ struct Busy {
     settling: usize,
 }
 
-/// A batch to which rows are being added: as it was, and as it is when the store has done it.
+/// A batch to which rows are being added, as before and as after.
 struct Adding {
     before: Open,
     after: Open,
 }
 
-/// A profile that was judged, and goes in a batch.
+/// A judged profile that goes in a batch.
 struct Candidate {
     claim: Claim,
     route: Route,
@@ -157,26 +157,26 @@ struct Candidate {
     readings: Vec<Reading>,
     learned: Option<Existence>,
     reads: i64,
-    /// What was sent of it, where that is to be written down.
+    /// Send log, if it has to be recorded.
     log: Option<SendLog>,
 }
 
-/// What a core begins with.
+/// The initial state of a core.
 pub struct CoreParts {
-    /// What an operator decides.
+    /// The operator's settings.
     pub settings: ForwarderSettings,
-    /// The link as it is at the start.
+    /// Link at the start.
     pub link: Link,
-    /// What the last 24 hours have used.
+    /// Uses of the quota in the last 24 hours.
     pub quota: Quota,
-    /// The batches of the last run.
+    /// Batches of the last run.
     pub batches: Vec<BatchHead>,
-    /// Rows of batches of the last 24 hours.
+    /// Rows in batches of the last 24 hours.
     pub rows_sent: u64,
 }
 
 impl Core {
-    /// A core that has not begun.
+    /// Returns a core before its first step.
     #[must_use]
     pub fn new(parts: CoreParts, moment: Moment) -> Self {
         let CoreParts { settings, link, quota, batches, rows_sent } = parts;
@@ -194,7 +194,7 @@ impl Core {
             void: None,
             retracting: None,
             batches: Batches::resume(batches, moment, read_back_at),
-            // Nobody knows when they were sent: they count for a day from now.
+            // It is unknown when they were sent: they count for a day from now.
             rows_sent: [(moment.quota.at, usize::try_from(rows_sent).unwrap_or(usize::MAX))].into(),
             skew: Skew::None,
             claims: VecDeque::new(),
@@ -239,49 +239,48 @@ impl Core {
         }
     }
 
-    /// Requests on their way, but for that of a batch.
+    /// Returns the number of requests in flight, except those of a batch.
     fn in_flight(&self) -> usize {
         self.reading.len() + self.sending.len()
     }
 
-    /// Returns whether profiles are shared with others.
+    /// Returns true if profiles are shared with others.
     const fn is_shared(&self) -> bool {
         self.rules.late_after.is_some()
     }
 
-    /// Returns whether the mode has batches: also where updates go by the Delivery API, which does not take every
-    /// identity.
+    /// Returns true if the mode uses batches; that includes the Delivery API, which does not accept every identity.
     const fn can_batch(&self) -> bool {
         !matches!(self.rules.routes.mode, Mode::Single)
     }
 
-    /// Before when a value is late, where profiles are shared.
+    /// Returns the time before which a value is late, if profiles are shared.
     fn late_before(&self, moment: Moment) -> Option<Timestamp> {
         self.rules.late_after.map(|late_after| moment.wall.minus(late_after))
     }
 
-    /// Returns whether profiles are read before they are sent, and can be now.
+    /// Returns true if profiles are read before an update, and can be read now.
     fn can_read(&self, moment: Moment) -> bool {
         self.is_shared() && self.reads_open_in(moment).is_none()
     }
 
-    /// Time until profiles can be read, if they cannot be now.
+    /// Returns the time until profiles can be read, if they cannot be read now.
     fn reads_open_in(&self, moment: Moment) -> Option<Duration> {
         let denied = self.reads_denied_until.checked_sub(moment.elapsed).filter(|wait| !wait.is_zero());
         denied.into_iter().chain(moment.reads_open_in).max()
     }
 
-    /// Target's time.
+    /// Returns the time on Target's clock.
     fn target_time(&self, moment: Moment) -> Timestamp {
         self.skew.apply(moment.wall)
     }
 
-    /// Requests that still fit into the quota beyond those that flights may make.
+    /// Returns the requests left in the quota beyond those that flights may make.
     fn quota_left(&mut self, moment: Moment) -> u64 {
         self.quota.left(moment.quota.at).saturating_sub(self.spoken_for)
     }
 
-    /// Which way a claim goes.
+    /// Plans the route of a claim.
     fn plan(&mut self, claim: &Claim, moment: Moment) -> Plan {
         let left = self.quota_left(moment);
         let situation = Situation {
@@ -292,19 +291,20 @@ impl Core {
             backlog: self.backlog + self.waiting_rows(),
             is_quota_spent: left == 0,
         };
-        // A profile that takes several requests gets them while there is plenty; else it goes on after the others.
+        // A profile that needs several requests gets them while there is plenty of quota; otherwise it continues after
+        // the others.
         let is_plenty = left >= DELIVERY_REQUESTS_MAX.saturating_mul(4 * self.connections as u64);
         let budget = if is_plenty { DELIVERY_REQUESTS_MAX } else { 1 };
         Plan { route: route(self.rules.routes, situation), situation, budget }
     }
 
-    /// Profiles that wait in batches that are not sent yet, or to be put in one.
+    /// Returns the number of profiles in unsent batches, or waiting to be added to one.
     fn waiting_rows(&self) -> usize {
         let adding = self.adding.as_ref().map_or(0, |adding| adding.after.head.rows);
         self.batches.filling_rows() + adding + self.candidates.len()
     }
 
-    /// Takes in what an answer says of the link.
+    /// Applies an answer to the link.
     fn heard(&mut self, outcome: &Outcome, moment: Moment, chance: f64) {
         self.observe(signal(outcome), moment, chance);
     }
@@ -314,7 +314,7 @@ impl Core {
         let is_news = self.link.observe(signal, moment.elapsed, chance);
         let state = self.link.state();
         if was == LinkState::Paused || state == LinkState::Paused {
-            // It is not reading alone that is refused: what goes out first after that must be read.
+            // Not only reading is refused: the first request after that must be a read.
             (self.denied, self.reads_denied_until) = (0, Duration::ZERO);
         }
         if !is_news {
@@ -327,13 +327,14 @@ impl Core {
         }
     }
 
-    /// Without the store no delivery can be marked: sending on would only repeat itself.
+    /// Handles a failure of the store. Without the store no delivery can be recorded, and sending on would only repeat
+    /// itself.
     fn store_failed(&mut self, moment: Moment, chance: f64) {
         self.store_failures = self.store_failures.saturating_add(1);
         self.store_wait_until = moment.elapsed + backoff(self.store_failures, chance);
     }
 
-    /// Rows that may still be sent in batches of the last 24 hours.
+    /// Returns the rows that may still be sent in batches within 24 hours.
     fn rows_today(&mut self, moment: Moment) -> usize {
         let since = moment.quota.at.minus(QUOTA_WINDOW);
         while self.rows_sent.front().is_some_and(|(at, _)| *at < since) {
@@ -342,7 +343,7 @@ impl Core {
         self.rows_sent.iter().map(|(_, rows)| rows).sum()
     }
 
-    /// When a profile is read back of which an answer was lost, by the log of what was sent of it.
+    /// Returns when to read back a profile with a lost answer, by its send log.
     fn read_back_at(&self, log: &SendLog, moment: Moment) -> Option<Timestamp> {
         let now = self.target_time(moment);
         let ago = now.since(log.lost_at()?);
@@ -351,7 +352,7 @@ impl Core {
     }
 }
 
-/// What an answer says of the link.
+/// Returns the meaning of an answer for the link.
 fn signal(outcome: &Outcome) -> Signal {
     match outcome {
         Outcome::Delivered | Outcome::Refused(_) | Outcome::TooLarge => Signal::Answered,

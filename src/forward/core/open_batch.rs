@@ -1,4 +1,4 @@
-//! A batch that is not at its end: what is in it, and when it ends though nothing is heard.
+//! A batch that has not ended: its content, and when it ends without an answer.
 
 use std::time::Duration;
 
@@ -8,70 +8,70 @@ use crate::core::timestamp::Timestamp;
 use crate::forward::judge::Row;
 use crate::store::{BatchHead, BatchState, Ending};
 
-/// Time that a batch that was never read may wait to be taken, before its rows are claimed again.
+/// Longest time that a batch with unread rows may wait to be accepted before its rows are claimed again.
 const WAITING_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// Number of times in a row that Target may not know a batch that it took, before it is given up.
+/// Polls in a row in which Target may not know a batch that it accepted, before the batch is given up.
 const UNKNOWN_MAX: u32 = 10;
 
 #[derive(Clone, Debug)]
 pub(super) enum Stage {
-    /// Rows are put in.
+    /// Rows are being added.
     Filling,
-    /// It is full, or old enough.
+    /// The batch is full, or old enough.
     Closed,
     Submitted(String),
     Ending(Ending, BatchState),
 }
 
-/// A batch that is not at its end.
+/// A batch that has not ended.
 #[derive(Clone, Debug)]
 pub(super) struct Open {
     pub(super) head: BatchHead,
     pub(super) stage: Stage,
     pub(super) size: Size,
-    /// The oldest reading among its rows.
+    /// Time of the oldest reading among its rows.
     pub(super) read_at: Option<Duration>,
     /// True if a row was not read.
     pub(super) has_unread: bool,
-    /// The profile, while it is one alone.
+    /// Its profile, if there is only one.
     pub(super) sole: Option<i64>,
-    /// When its first row came, in this run.
+    /// Time of its first row in this run.
     pub(super) since: Duration,
-    /// Not before then is anything done with it.
+    /// Time before which nothing is done with it.
     pub(super) wait_until: Duration,
-    /// When it was submitted, on Target's clock.
+    /// Time of submission, on Target's clock.
     pub(super) sent_at: Timestamp,
     pub(super) failures: u32,
     pub(super) polls: u32,
     pub(super) unknown: u32,
 }
 
-/// What batches are to do.
+/// The circumstances that decide the next step of batches.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outlook {
     pub(super) now: Duration,
-    /// The quota's clock.
+    /// Time on the quota's clock.
     pub(super) quota: Timestamp,
-    /// True if the outbox holds nothing more for a batch now.
+    /// True if the outbox has nothing more for a batch now.
     pub(super) is_read: bool,
-    /// Rows above which no time between batches is kept.
+    /// Number of rows above which batches need not be apart in time.
     pub(super) bulk_above: usize,
     /// True if requests may be sent now.
     pub(super) may_send: bool,
-    /// True if the mode has batches.
+    /// True if the mode uses batches.
     pub(super) can_batch: bool,
-    /// When a profile whose batch was lost is read back, on this device's clock.
+    /// Time to read back a profile whose batch was lost, on this device's clock.
     pub(super) read_back_at: Timestamp,
 }
 
 impl Open {
-    /// Takes no more rows: it is sent as it is.
+    /// Accepts no more rows: the batch is sent as it is.
     pub(super) fn close(&mut self) {
         self.stage = Stage::Closed;
     }
 
-    /// Puts a row in. False when there is no room for it: then it is closed.
+    /// Adds a row. Returns false and closes the batch if it does not fit.
     pub(super) fn add(&mut self, profile_id: i64, key: &str, row: &Row, rows_max: usize) -> bool {
         if self.head.rows >= rows_max || !self.size.add(key, row) {
             self.stage = Stage::Closed;
@@ -104,12 +104,12 @@ impl Open {
         }
     }
 
-    /// The names in the first line of its file.
+    /// Returns the names in the first line of its file.
     pub(super) fn names(&self) -> Vec<String> {
         self.size.names.iter().cloned().collect()
     }
 
-    /// When it ends though nothing is heard: what was read has an age, and so has what was lost.
+    /// Returns when the batch ends without an answer, because a reading gets too old, or has been lost for too long.
     pub(super) fn expires_at(&self, outlook: Outlook) -> Option<Duration> {
         match &self.stage {
             Stage::Filling | Stage::Closed if self.head.rows > 0 => {

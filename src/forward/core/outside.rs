@@ -1,4 +1,4 @@
-//! What is asked of the core from outside: by the courier, at a stop, and by whoever shows how it stands.
+//! Queries to the core from outside: by the courier, at a stop, and for display.
 
 use super::flight::Flight;
 use super::{Core, News, Waits};
@@ -6,31 +6,30 @@ use crate::core::forwarding::link::Link;
 use crate::core::identity::Identity;
 
 impl Core {
-    /// The link.
+    /// Returns the link.
     #[must_use]
     pub const fn link(&self) -> &Link {
         &self.link
     }
 
-    /// Gives how many claims ended without a settlement since it was last asked.
+    /// Returns how many claims ended without a settlement since the last call.
     pub const fn take_released(&mut self) -> usize {
         std::mem::replace(&mut self.released, 0)
     }
 
-    /// Gives what is to be said since it was last asked.
+    /// Returns the news since the last call.
     pub fn take_news(&mut self) -> Vec<News> {
         std::mem::take(&mut self.news)
     }
 
-    /// Returns whether a request of its own, a note or a settlement is on its way: it comes to its end within a known
-    /// time.
+    /// Returns true if a single request, a note or a settlement is in progress, which ends within a known time.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.in_flight() > 0 || self.busy.settling > 0 || self.busy.is_noting || self.adding.is_some()
     }
 
-    /// Gives what is noted of profiles and not on its way: if the process ended now, nobody would know that it was not
-    /// sent.
+    /// Returns the recorded values of profiles that are not in flight: if the process ended now, it would be unknown
+    /// that they were not sent.
     #[must_use]
     pub fn noted_unsent(&self) -> Vec<(Identity, Vec<(String, String)>)> {
         let is_unsent = |flight: &&Flight| flight.is_noted && !self.sending.contains(&flight.claim.profile_id);
@@ -41,30 +40,30 @@ impl Core {
         self.flights.values().filter(is_unsent).map(noted).collect()
     }
 
-    /// Gives why profiles wait, each alone, if that has changed since it was last asked.
+    /// Returns the profiles that wait by themselves, if that has changed since the last call.
     pub fn take_waits(&mut self) -> Option<Waits> {
         self.setbacks.take_changed()
     }
 
-    /// Returns whether the outbox is known to hold more than was claimed.
+    /// Returns true if the outbox is known to have more than was claimed.
     #[must_use]
     pub const fn may_have_more(&self) -> bool {
         self.may_have_more
     }
 
-    /// Returns whether something is to be written down, or is being.
+    /// Returns true if something is being recorded or waits to be.
     #[must_use]
     pub const fn is_writing(&self) -> bool {
         !self.settlements.is_empty() || self.busy.settling > 0 || self.void.is_some() || self.busy.is_retracting
     }
 
-    /// Returns whether something is being done with a batch, which may take its time on a slow line.
+    /// Returns true if a job is running on a batch, which may take long on a slow line.
     #[must_use]
     pub const fn is_busy_with_batch(&self) -> bool {
         self.batches.is_busy()
     }
 
-    /// Requests on their way, and what the store does for some.
+    /// Returns the number of requests in flight, including those that wait for the store.
     #[must_use]
     pub fn requests_in_flight(&self) -> usize {
         let waiting = [self.batches.is_busy(), self.busy.is_noting, self.busy.is_claiming, self.adding.is_some()];

@@ -1,29 +1,29 @@
-//! Times that were decided of late: the store may not have them yet when it is asked which is the next.
+//! Recently decided times, which the store may not have yet when it is asked for the next one.
 
 use std::time::Duration;
 
 use crate::core::timestamp::Timestamp;
 
-/// Least time for which a time is remembered, until the store certainly has it.
+/// Shortest time for which a decided time is remembered, until the store certainly has it.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
-/// The first of the times that were decided in this span of time and in the one before.
+/// The earliest times decided in the present period and in the one before.
 #[derive(Debug, Default)]
 pub(super) struct Promises {
     new: Option<Timestamp>,
     old: Option<Timestamp>,
-    /// When this span began, on the monotonic clock.
+    /// Start of the present period, on the monotonic clock.
     since: Duration,
 }
 
 impl Promises {
-    /// A time was decided.
+    /// Adds a decided time.
     pub(super) fn add(&mut self, at: Timestamp, now: Duration) {
         self.pass(now);
         self.new = Some(self.new.map_or(at, |new| new.min(at)));
     }
 
-    /// The first of those that the store may not have yet.
+    /// Returns the earliest time that the store may not have yet.
     pub(super) fn first(&mut self, now: Duration) -> Option<Timestamp> {
         self.pass(now);
         self.new.into_iter().chain(self.old).min()
@@ -52,7 +52,7 @@ mod tests {
             assert_eq!(promises.first(second(now)), Some(at(7)), "{now}");
         }
         assert_eq!(promises.first(second(120)), None);
-        // Nobody asked for an hour.
+        // No call for an hour.
         promises.add(at(7), second(121));
         assert_eq!(promises.first(second(3_700)), None);
     }

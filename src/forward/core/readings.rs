@@ -1,4 +1,4 @@
-//! What follows when a profile was read, or could not be.
+//! The consequences of reading a profile, or of failing to.
 
 use std::time::Duration;
 
@@ -12,27 +12,27 @@ use crate::core::timestamp::Timestamp;
 use crate::forward::judge::{By, judge};
 use crate::store::{Claim, ReadBack, Verified};
 
-/// Profiles that cannot be read, with none between that can, after which it is not them.
+/// Unreadable profiles in a row after which the profiles are not the cause.
 const UNREADABLE_MAX: usize = 10;
 
-/// Times in a row that reading is refused, after which it is refused for everybody.
+/// Refusals to read in a row after which reading is refused for everybody.
 const DENIED_MAX: u32 = 3;
 
-/// For how long profiles are not read after Target has refused that: then it is tried again.
+/// Time for which profiles are not read after Target has refused that.
 const READS_DENIED_TIME: Duration = Duration::from_secs(5 * 60);
 
-/// How long after a profile was read a refusal is taken as one that passes.
+/// Time after a successful read within which a refusal is treated as temporary.
 const READ_OF_LATE: Duration = Duration::from_secs(30);
 
-/// Time that a profile that could not be read back waits.
+/// Time that a profile waits if it could not be read back.
 pub(super) const POSTPONED: Duration = Duration::from_secs(60 * 60);
 
 impl Core {
-    /// A profile is to be read back.
+    /// Starts reading a profile back.
     pub(super) fn read_back(&mut self, claim: Claim, is_lost: bool, moment: Moment) {
         let why = if is_lost { ReadBack::Ambiguous } else { ReadBack::Sample };
         if is_lost && !self.is_shared() {
-            // It is not read, so that its state is sent once more.
+            // It is not read, so its state is sent once more.
             let delivered = claim.basis.iter().flatten().filter(|basis| basis.delivered_version == basis.version);
             let lost = delivered.map(|basis| (basis.name.clone(), basis.version)).collect();
             let verified = Verified { lost, at: moment.wall, ..Verified::default() };
@@ -101,15 +101,14 @@ impl Core {
             self.reroute(&mut flight, existence, moment);
         }
         if judgement.is_groundless && self.can_read(moment) {
-            // It alone cannot be read, and nothing was sent of it before: its sum would undo others'.
+            // Only this profile cannot be read, and nothing was sent of it before: our sum would overwrite the others'.
             return self.step_aside(flight, moment, chance);
         }
         let read_at = found.is_some().then_some(flight.asked_at);
         self.judged(flight, &judgement, read_at, moment, chance);
     }
 
-    /// It is known whether Target has the profile: that may be another way, and needs its place in the quota as it is
-    /// now.
+    /// Chooses the route again once it is known whether Target has the profile, with the quota as it is now.
     fn reroute(&mut self, flight: &mut Flight, existence: Existence, moment: Moment) {
         self.spoken_for -= std::mem::take(&mut flight.reserved);
         let situation = &mut flight.plan.situation;
@@ -119,7 +118,7 @@ impl Core {
         self.reserve(flight);
     }
 
-    /// A profile waits, it alone, for longer each time.
+    /// Sets a profile aside by itself, for longer each time.
     pub(super) fn step_aside(&mut self, flight: Flight, moment: Moment, chance: f64) {
         let accepted = self.refusals.accepted_count();
         let why = "the profile cannot be read, and what others wrote would be undone";
@@ -127,8 +126,8 @@ impl Core {
         self.end_flight(flight, moment, chance);
     }
 
-    /// Perhaps the token has just expired; then updates are refused too. No profile waits longer than until it is known
-    /// whether the refusal passes.
+    /// Waits after a refusal to read. Perhaps the token has just expired, and updates will be refused too. No profile
+    /// waits longer than until it is known whether the refusal is temporary.
     fn wait_for_reading(&mut self, flight: Flight, known_at: Option<Duration>, moment: Moment, chance: f64) {
         let profile_id = flight.claim.profile_id;
         self.step_aside(flight, moment, chance);
@@ -137,7 +136,7 @@ impl Core {
         }
     }
 
-    /// Reading is refused for everybody: updates go on without it.
+    /// Stops reading for a while because it is refused for everybody; updates continue without it.
     fn deny_reads(&mut self, reason: String, moment: Moment) {
         self.reads_denied_until = moment.elapsed + READS_DENIED_TIME;
         self.unreadable.clear();
@@ -161,7 +160,7 @@ impl Core {
         }
         let again_at = self.read_back_at(&claim.sends, moment);
         let existence = learned.unwrap_or_default();
-        // What is still to come late must not stand over theirs.
+        // A late attempt of ours must not overwrite theirs.
         let gave_way = judgement.give_way(&mut claim.sends);
         let sends = gave_way.then(|| claim.sends.clone());
         let verified = Verified { arrived, lost, existence, at: moment.wall, again_at, reads, sends };

@@ -1,8 +1,8 @@
-//! A refusal that hits everybody is the link's fault, not the update's.
+//! A refusal that affects every update is the fault of the link, not of the update.
 //!
-//! A gateway, a wrong client code or an outage may answer every update with the same 4xx. So the same refusal for several
-//! profiles in a row, with nothing accepted between, makes those before it void; and a profile that is refused again after
-//! others were accepted is refused for good.
+//! A gateway, a wrong client code or an outage may answer every update with the same 4xx. So the same refusal for
+//! several profiles in a row, with no acceptance in between, makes the earlier ones void; a profile that is refused
+//! again after others were accepted is refused permanently.
 
 use std::collections::HashMap;
 
@@ -10,26 +10,26 @@ use crate::adobe::{Outcome, Refused};
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
-/// Profiles in a row with the same refusal, from which on it is everybody's. Source: the forwarding rules that README
-/// tells.
+/// Number of profiles in a row with the same refusal from which it affects everybody. Source: README, what is
+/// promised.
 const EVERYBODY: usize = 3;
 
-/// Profiles that are remembered as refused together with all others.
+/// Most profiles that are remembered as refused together with all others.
 const SUSPECTS_MAX: usize = 1_000;
 
-/// A no to what cannot be divided any more: one update, one attribute that was alone in its request, one row.
+/// The refusal of something that cannot be divided: an update, a single attribute, a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct No {
-    /// The HTTP status.
+    /// HTTP status.
     pub(super) status: u16,
-    /// Why it is rejected, if the refusal is its own.
+    /// Reason for the rejection, if the update is the cause.
     pub(super) reason: Reason,
-    /// More about that, in words.
+    /// Description of the refusal.
     pub(super) detail: String,
 }
 
 impl No {
-    /// What an answer refuses, if it does.
+    /// Returns the refusal in an outcome, if there is one.
     pub(super) fn of(outcome: &Outcome) -> Option<Self> {
         match outcome {
             Outcome::Refused(refused @ Refused { status, .. }) => {
@@ -44,48 +44,48 @@ impl No {
     }
 }
 
-/// What a refusal means.
+/// The meaning of a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// This update is refused.
+    /// The update itself is refused.
     Its,
-    /// It hits everybody. The refusals of these profiles since that time are void.
+    /// Every update is refused. The refusals of these profiles since that time are void.
     Everybody(Vec<i64>, Timestamp),
 }
 
-/// The refusals since something was accepted.
+/// The refusals since the last acceptance.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     accepted: u64,
     status: u16,
     streak: Vec<i64>,
     since: Timestamp,
-    /// True if the refusals hit everybody, and nothing was accepted since.
+    /// True if the refusals affect everybody, and nothing has been accepted since.
     is_everybody: bool,
-    /// Profiles that were refused with all others, and how many acceptances there were by then.
+    /// Profiles that were refused with all others, with the number of acceptances at that time.
     suspects: HashMap<i64, u64>,
 }
 
 impl Refusals {
-    /// Acceptances until now.
+    /// Returns the number of acceptances so far.
     pub(super) const fn accepted_count(&self) -> u64 {
         self.accepted
     }
 
-    /// Target accepted an update.
+    /// Records that Target accepted an update.
     pub(super) fn accepted(&mut self) {
         self.accepted += 1;
         self.streak.clear();
         self.is_everybody = false;
     }
 
-    /// Judges a refusal of a profile's update with that status.
+    /// Judges a refusal of a profile's update with a status.
     pub(super) fn refused(&mut self, profile_id: i64, status: u16, at: Timestamp) -> Refusal {
         if self.suspects.get(&profile_id).is_some_and(|accepted| *accepted < self.accepted) {
             self.suspects.remove(&profile_id);
             return Refusal::Its;
         }
-        // Who refuses everybody may find other words for it, or somebody between may say no as well.
+        // The same refuser may use another status, or an intermediary may refuse as well.
         if !self.is_everybody && (self.status != status || self.streak.is_empty()) {
             self.streak.clear();
             (self.status, self.since) = (status, at);
@@ -104,7 +104,7 @@ impl Refusals {
         self.suspects.extend(all);
         let before = self.streak.iter().copied().filter(|before| *before != profile_id);
         let void = if is_news { before.collect() } else { Vec::new() };
-        // Bounded: those that follow are everybody's as well.
+        // The list is bounded: later refusals affect everybody as well.
         self.streak.truncate(EVERYBODY + 1);
         Refusal::Everybody(void, self.since)
     }

@@ -1,4 +1,4 @@
-//! Batches: which rows are added next, and what is due with a batch.
+//! Batches: the next rows to add, and the next step.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::adobe::bulk;
 use crate::core::limits::{BATCH_ROWS_A_DAY, READ_BACK_FIRST};
 use crate::store::BatchEntry;
 
-/// Profiles that wait to be put in a batch, beyond which no more are claimed; and those that are put in at once.
+/// Most profiles that wait for a batch before claiming stops; also the most added at once.
 pub(super) const CANDIDATES_MAX: usize = 2_048;
 
 impl Core {
-    /// Puts what waits for it in a batch.
+    /// Adds waiting profiles to a batch.
     pub(super) fn add_rows(&mut self, moment: Moment) -> Option<Action> {
         if self.adding.is_some() || self.candidates.is_empty() {
             return None;
@@ -38,7 +38,7 @@ impl Core {
             if !open.add(claim.profile_id, claim.identity.key(), row, rows_max) {
                 self.candidates.push_front(candidate);
                 if entries.is_empty() {
-                    // The batch was full: the next one begins with this.
+                    // The batch was full: this profile begins the next one.
                     self.batches.put_back(open);
                     open = self.batches.take_filling(kind, api, moment.elapsed);
                     before = open.clone();
@@ -57,7 +57,7 @@ impl Core {
         Some(Action::AddRows { batch, kind, api, entries, claims })
     }
 
-    /// What is due with a batch, or when to look again.
+    /// Returns the next step of a batch, or when to look again.
     pub(super) fn batch_step(&mut self, moment: Moment, may_send: bool) -> Result<Action, Option<Duration>> {
         let outlook = Outlook {
             now: moment.elapsed,
@@ -96,7 +96,7 @@ impl Core {
         })
     }
 
-    /// Returns whether the outbox holds nothing more for a batch.
+    /// Returns true if the outbox has nothing more for a batch.
     fn is_read(&self) -> bool {
         !self.may_have_more
             && !self.busy.is_claiming

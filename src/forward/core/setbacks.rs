@@ -1,4 +1,4 @@
-//! Updates that alone keep failing: each steps aside with its own growing delay.
+//! Profiles whose update alone keeps failing: each waits by itself, longer each time.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use crate::core::forwarding::backoff::backoff;
 use crate::core::limits::ASIDE_PROFILES_MAX;
 
-/// Failures after which the backoff has come to its cap.
+/// Failures after which the backoff has reached its longest wait.
 const BACKOFF_FAILURES: u32 = 6;
 
-/// Why profiles wait that go in a batch.
+/// Reason for profiles that wait for a batch.
 pub(super) const NO_BATCH: &str = "no batch is taken at the moment";
 
-/// Longest wait of a profile that keeps failing alone.
+/// Longest wait of a profile that alone keeps failing.
 const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// Why a profile waits, it alone, and until when, on the monotonic clock.
+/// Profiles that wait by themselves, each with the reason and the end of the wait on the monotonic clock.
 pub type Waits = HashMap<i64, (&'static str, Duration)>;
 
 /// The profiles whose last attempt failed.
@@ -29,34 +29,34 @@ pub(super) struct Setbacks {
 #[derive(Clone, Copy, Debug)]
 struct Setback {
     failures: u32,
-    /// Failures with an acceptance of another since the one before.
+    /// Failures with an acceptance of another profile in between.
     alone: u32,
     until: Duration,
-    /// Acceptances that Target had given by then.
+    /// Number of acceptances by Target at that time.
     accepted: u64,
-    /// Why it waits, it alone.
+    /// Reason for its wait.
     why: &'static str,
 }
 
 impl Setbacks {
-    /// Number of times that the profile has failed since its last answer.
+    /// Returns how often the profile has failed since its last answer.
     pub(super) fn failures(&self, profile_id: i64) -> u32 {
         self.profiles.get(&profile_id).map_or(0, |setback| setback.failures)
     }
 
-    /// Returns whether others were accepted since the profile last failed, so that another failure says nothing of
+    /// Returns true if others were accepted since the profile last failed, so that another failure says nothing about
     /// them.
     pub(super) fn is_alone(&self, profile_id: i64, accepted: u64) -> bool {
         self.profiles.get(&profile_id).is_some_and(|setback| setback.failures > 0 && accepted > setback.accepted)
     }
 
-    /// Why profiles wait, each alone, if that has changed since it was last asked.
+    /// Returns the profiles that wait by themselves, if that has changed since the last call.
     pub(super) fn take_changed(&mut self) -> Option<Waits> {
         std::mem::take(&mut self.is_changed)
             .then(|| self.profiles.iter().map(|(id, setback)| (*id, (setback.why, setback.until))).collect())
     }
 
-    /// Sets a profile aside, for longer each time. `accepted` is how many acceptances Target has given.
+    /// Sets a profile aside, for longer each time. `accepted` is the number of acceptances by Target.
     pub(super) fn put(&mut self, profile_id: i64, now: Duration, chance: f64, accepted: u64, why: &'static str) {
         let is_alone = self.is_alone(profile_id, accepted);
         let setback = self.entry(profile_id, now);
@@ -64,18 +64,18 @@ impl Setbacks {
         setback.failures = setback.failures.saturating_add(1);
         setback.alone = setback.alone.saturating_add(u32::from(is_alone));
         setback.accepted = accepted;
-        // One that keeps failing alone is tried more rarely than a link that is down.
+        // A profile that alone keeps failing is tried less often than a link that is down.
         let longer = 2_u32.pow(setback.alone.saturating_sub(BACKOFF_FAILURES).min(4));
         setback.until = now.saturating_add((backoff(setback.failures, chance) * longer).min(WAIT_MAX));
     }
 
-    /// Sets a profile aside until then, without its having failed.
+    /// Sets a profile aside until a time, without counting a failure.
     pub(super) fn rest(&mut self, profile_id: i64, until: Duration, why: &'static str) {
         let setback = self.entry(profile_id, until);
         (setback.until, setback.why) = (until, why);
     }
 
-    /// The profile waits until then at most.
+    /// Shortens the wait of a profile to end no later than a time.
     pub(super) fn no_later(&mut self, profile_id: i64, until: Duration) {
         if let Some(setback) = self.profiles.get_mut(&profile_id).filter(|setback| setback.until > until) {
             setback.until = until;
@@ -92,12 +92,12 @@ impl Setbacks {
         self.profiles.entry(profile_id).or_insert(Setback { failures: 0, alone: 0, until, accepted: 0, why: "" })
     }
 
-    /// The profile had its answer.
+    /// Removes a profile that has had its answer.
     pub(super) fn remove(&mut self, profile_id: i64) {
         self.is_changed |= self.profiles.remove(&profile_id).is_some();
     }
 
-    /// The link is back: a profile that failed while it was away may try at once.
+    /// Lets all profiles try at once, because the link is back and they may have failed only for its sake.
     pub(super) fn release_all(&mut self) {
         self.is_changed |= !self.profiles.is_empty();
         for setback in self.profiles.values_mut().filter(|setback| setback.failures > 0) {
@@ -105,7 +105,7 @@ impl Setbacks {
         }
     }
 
-    /// Those that wait for that reason may try at once.
+    /// Lets profiles that wait for one reason try at once.
     pub(super) fn release(&mut self, why: &'static str) {
         for setback in self.profiles.values_mut().filter(|setback| setback.why == why) {
             self.is_changed = true;
@@ -113,23 +113,23 @@ impl Setbacks {
         }
     }
 
-    /// The profiles that still wait.
+    /// Returns the profiles that still wait.
     pub(super) fn waiting(&self, now: Duration) -> HashSet<i64> {
         self.profiles.iter().filter(|(_, setback)| setback.until > now).map(|(id, _)| *id).collect()
     }
 
-    /// The profiles that have failed, or still wait: a probe goes to one that has not.
+    /// Returns the profiles that have failed or still wait: a probe uses another one.
     pub(super) fn all(&self) -> HashSet<i64> {
         self.profiles.keys().copied().collect()
     }
 
-    /// Returns whether more wait than can be remembered.
+    /// Returns true if more profiles wait than can be remembered.
     pub(super) fn is_full(&self, now: Duration) -> bool {
         let waiting = self.profiles.values().filter(|setback| setback.until > now).take(ASIDE_PROFILES_MAX);
         waiting.count() >= ASIDE_PROFILES_MAX
     }
 
-    /// When the next of them may try again.
+    /// Returns when the next of them may try again.
     pub(super) fn next(&self, now: Duration) -> Option<Duration> {
         self.profiles.values().map(|setback| setback.until).filter(|until| *until > now).min()
     }

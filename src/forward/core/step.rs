@@ -1,4 +1,4 @@
-//! Deciding what to do next.
+//! The decision on the next step.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use crate::core::forwarding::route::{Mode, UpdateApi};
 use crate::forward::judge::{By, fresh, judge};
 use crate::store::Claim;
 
-/// Claims of which it is decided ahead what is sent, where that is noted before: a note is one commit for all of them.
+/// Claims that are decided ahead if they must be recorded first: one commit serves for all of them.
 const AHEAD: usize = 256;
 
-/// Deliveries that are written down at once.
+/// Most deliveries recorded at once.
 const SETTLEMENTS_MAX: usize = 1_024;
 
-/// Profiles that are read back in one go.
+/// Most profiles read back at once.
 pub(super) const DUE_MAX: usize = 20;
 
-/// A wait that is worth giving up what was claimed: it may change before its turn comes.
+/// Wait from which claims are released, because they may have changed by its end.
 const LONG_WAIT: Duration = Duration::from_millis(500);
 
 impl Core {
-    /// Decides what to do next. It is asked again until it says to wait.
+    /// Decides the next step. Call it again until it says to wait.
     pub fn next(&mut self, moment: Moment) -> Action {
         let now = moment.elapsed;
         if self.wake_at.take_if(|at| *at <= now).is_some() {
@@ -56,19 +56,19 @@ impl Core {
         self.work(permit, moment)
     }
 
-    /// Nothing is begun any more; what is on its way comes to its end.
+    /// Starts no more work; requests in flight are completed.
     pub fn stop(&mut self, moment: Moment) {
         self.is_stopping = true;
         self.release_unsent(moment);
     }
 
-    /// The profiles whose requests are on their way.
+    /// Returns the profiles with requests in flight.
     #[must_use]
     pub fn unanswered(&self) -> Vec<i64> {
         self.sending.iter().copied().collect()
     }
 
-    /// What came of deliveries, when it is time, and refusals that are void.
+    /// Records the results of deliveries, when due, and void refusals.
     fn write_down(&mut self, now: Duration) -> Option<Action> {
         let is_due = self.settle_at.is_some_and(|at| at <= now) || self.settlements.len() >= SETTLEMENTS_MAX;
         if is_due || self.is_stopping && !self.settlements.is_empty() {
@@ -120,7 +120,7 @@ impl Core {
         }
     }
 
-    /// Decides which way claims go, as far ahead as is worth it.
+    /// Decides the routes of claims, as far ahead as is useful.
     fn decide(&mut self, permit: Permit, places: usize, moment: Moment) {
         let ahead = match permit {
             Permit::Probe => 1,
@@ -136,7 +136,7 @@ impl Core {
         }
     }
 
-    /// The next claim: for a probe the one that has failed least.
+    /// Returns the next claim; for a probe, the one that has failed least.
     fn pick(&mut self, permit: Permit) -> Option<Claim> {
         if permit != Permit::Probe {
             return self.claims.pop_front();
@@ -160,7 +160,8 @@ impl Core {
             self.released += 1;
             return;
         }
-        // What may override others' is read first: a row always does, an update where it holds a total or a late value.
+        // An update that may overwrite others' values needs a read first: always for a row, otherwise if it has a total
+        // or a late value.
         let is_shared = self.late_before(moment).is_some_and(|before| is_bulk || claim.is_shared(before));
         if (is_bulk || is_shared) && claim.basis.is_none() {
             self.wants_rows = true;
@@ -187,7 +188,7 @@ impl Core {
         }
     }
 
-    /// Returns whether what goes singly must wait, since the quota is spent and there is no other way.
+    /// Returns true if single updates must wait, because the quota is used up and there is no other route.
     const fn must_wait_for_quota(&self, is_bulk: bool, is_spent: bool) -> bool {
         is_spent && !is_bulk && matches!(self.rules.routes.mode, Mode::Single)
     }
@@ -204,7 +205,7 @@ impl Core {
         (!notes.is_empty()).then_some(Action::Note(notes))
     }
 
-    /// The next request, of what was judged before what is to be read.
+    /// Returns the next request: judged updates first, then reads.
     fn send(&mut self, now: Duration) -> Option<Action> {
         while let Some(profile_id) = self.to_send.pop_front() {
             if let Some(request) = self.flights.get_mut(&profile_id).and_then(Flight::next) {
@@ -232,28 +233,28 @@ impl Core {
             Permit::Probe => self.flights.is_empty() && self.claims.is_empty(),
             _ => true,
         };
-        // What is asked for already needs no waking: its answer comes.
+        // A request in progress needs no waking: its answer will come.
         let may_look = may_look && now >= self.store_wait_until;
         let may_read_back = may_look && !self.busy.is_claiming && self.to_read.len() < DUE_MAX;
         let due = self.due_at.filter(|_| may_read_back).map(until);
         let look = self.look_at.filter(|_| may_look && !self.busy.is_looking).map(until);
         let quota = if self.may_have_more && !self.has_room(moment) { self.quota_opens(moment) } else { None };
         let reads = (now < self.reads_denied_until).then_some(self.reads_denied_until);
-        // Only these say that there is more to claim; what is to be read back or looked for is not claimed.
+        // Only these mean that there is more to claim; profiles to read back or to look for are not claimed.
         self.wake_at = [wake, quota, reads].into_iter().flatten().min();
         let waiting = [self.wake_at, due, look].into_iter().flatten().min();
-        // A clock that stands still must not make it turn.
+        // A clock that stands still must not cause a busy loop.
         let soonest = now + Duration::from_millis(1);
         Action::Wait(waiting.into_iter().chain(self.settle_at).map(|at| at.max(soonest)).min())
     }
 
-    /// When the quota has room again, while it is spent.
+    /// Returns when the quota has room again, if it is used up.
     pub(super) fn quota_opens(&mut self, moment: Moment) -> Option<Duration> {
         let opens = self.quota.check(moment.quota.at).err()?;
         Some(moment.elapsed + opens.since(moment.quota.at))
     }
 
-    /// Tells once when the quota is spent, and once when there is room again.
+    /// Reports once that the quota is used up, and once that there is room again.
     fn show_quota(&mut self, moment: Moment) {
         let opens = self.quota.check(moment.quota.at).err();
         if self.is_quota_spent != opens.is_some() {
@@ -263,7 +264,7 @@ impl Core {
         }
     }
 
-    /// Tells once that profiles are not read, and once that they are again.
+    /// Reports once that profiles are not read, and once that they are again.
     fn show_reads(&mut self, moment: Moment) {
         let is_spent = self.is_shared() && moment.reads_open_in.is_some();
         let is_denied = moment.elapsed < self.reads_denied_until;

@@ -1,4 +1,4 @@
-//! Taking in what happened.
+//! The handling of inputs.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use super::{Candidate, Core, ForwarderSettings, Input, Moment, News, Settle, Sto
 use crate::core::timestamp::Timestamp;
 use crate::store::{Claims, ReadBacks};
 
-/// Time that a delivery may wait to be written down with others. Each commit is a wait for the disk, and wear of a
-/// flash card; a power cut before it means no more than that the same states are sent again.
+/// Time that a delivery may wait to be recorded with others. Each commit waits for the disk and wears a flash card; a
+/// power cut before it only means that the same states are sent again.
 const SETTLE_DELAY: Duration = Duration::from_millis(25);
 
-/// Least time between two looks whether profiles are to be read back.
+/// Shortest time between two checks for profiles to read back.
 const DUE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Core {
-    /// Takes in what happened. `chance` is from 0 up to 1, another one each time.
+    /// Takes an input. `chance` is a random number from 0 up to 1, a new one each time.
     pub fn take(&mut self, input: Input, moment: Moment, chance: f64) {
         match input {
             Input::OutboxChanged => (self.may_have_more, self.probes_failed) = (true, false),
@@ -50,7 +50,7 @@ impl Core {
         self.let_all_try();
     }
 
-    /// Those that failed need not wait any longer.
+    /// Lets all profiles that failed try again at once.
     fn let_all_try(&mut self) {
         self.setbacks.release_all();
         (self.may_have_more, self.probes_failed) = (true, false);
@@ -67,7 +67,7 @@ impl Core {
     fn settings_changed(&mut self, settings: ForwarderSettings, moment: Moment) {
         let ForwarderSettings { rules, connections, updates_per_day, .. } = settings;
         if rules.routes != self.rules.routes {
-            // What waited for Target to have its profile may go another way now.
+            // Profiles that wait for Target to have them may take another route now.
             self.look_at = Some(moment.wall);
             self.looks_at_all = true;
         }
@@ -75,7 +75,7 @@ impl Core {
         // The token may be another one.
         (self.denied, self.reads_denied_until) = (0, Duration::ZERO);
         self.quota.set_limit(updates_per_day);
-        // So may be the proxy, certificates, and whatever else was in the way.
+        // So may the proxy, certificates, and whatever else was in the way.
         let before = self.link.state();
         if self.link.way_changed(moment.elapsed) {
             self.news.push(News::Probing("the configuration was reloaded"));
@@ -85,19 +85,19 @@ impl Core {
             self.news.push(News::Link);
         }
         self.may_have_more = true;
-        // What was claimed was read for the old rules.
+        // The claims were read for the old rules.
         self.release_unsent(moment);
     }
 
     fn claimed(&mut self, claims: Result<Claims, StoreFailed>, moment: Moment, chance: f64) {
         self.busy.is_claiming = false;
         match claims {
-            // Nothing is begun any more.
+            // No new work is started.
             Ok(claims) if self.is_stopping => self.released += claims.claims.len(),
             Ok(claims) => {
                 self.may_have_more |= claims.claims.len() >= self.asked;
                 if claims.claims.is_empty() && self.is_careful {
-                    // All that are pending have failed: the next probe goes to one of them.
+                    // All pending profiles have failed: the next probe goes to one of them.
                     (self.probes_failed, self.may_have_more) = (true, true);
                 }
                 self.backlog = claims.backlog;
@@ -109,12 +109,12 @@ impl Core {
 
     fn due(&mut self, due: Result<ReadBacks, StoreFailed>, moment: Moment, chance: f64) {
         self.busy.is_claiming = false;
-        // Those that are in flight or in a batch are due still.
+        // Profiles in flight or in a batch are still due.
         let soonest = moment.wall.plus(DUE_INTERVAL);
         match due {
             Ok(due) => {
                 let is_more = due.due.len() >= self.asked_due;
-                // What was decided since it was asked counts too.
+                // Times decided since the query count too.
                 let promised = self.due_promises.first(moment.elapsed);
                 let next = [due.next, self.due_at, promised].into_iter().flatten().min();
                 self.due_at = if is_more { Some(moment.wall) } else { next.map(|next| next.max(soonest)) };
@@ -132,7 +132,7 @@ impl Core {
         let soonest = moment.wall.plus(DUE_INTERVAL);
         match next {
             Ok(next) => {
-                // What was decided since it was asked, or shortly before, counts too.
+                // Times decided since the query, or shortly before, count too.
                 let promised = self.look_promises.first(moment.elapsed);
                 let next = [next, self.look_at, promised].into_iter().flatten().min();
                 self.look_at = next.map(|next| next.max(soonest));
@@ -184,7 +184,7 @@ impl Core {
         }
     }
 
-    /// Takes the place in the quota that a claim needs.
+    /// Reserves the quota that a claim needs.
     pub(super) fn reserve(&mut self, flight: &mut Flight) {
         if flight.is_quota_bound() {
             flight.reserved = flight.plan.budget;
@@ -197,7 +197,7 @@ impl Core {
         self.settle_at.get_or_insert(moment.elapsed + SETTLE_DELAY);
     }
 
-    /// Gives up what is not on its way. What was noted of it is undone.
+    /// Releases what is not in flight, and undoes its records.
     pub(super) fn release_unsent(&mut self, moment: Moment) {
         self.released += self.claims.len();
         self.claims.clear();
@@ -205,7 +205,7 @@ impl Core {
         let unsent: Vec<i64> = queues.into_iter().flat_map(std::mem::take).collect();
         for profile_id in unsent {
             if self.flights.get(&profile_id).is_some_and(|flight| flight.purpose != Purpose::Deliver) {
-                // It was not asked for, and is due still.
+                // It was not requested yet, and is still due.
                 self.flights.remove(&profile_id);
                 self.due_at = Some(moment.wall);
                 continue;

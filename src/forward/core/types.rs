@@ -1,4 +1,4 @@
-//! What goes into the core, and what comes out of it.
+//! Inputs and outputs of the core.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,142 +13,143 @@ use crate::store::{
     Verified,
 };
 
-/// What an operator decides of forwarding.
+/// The operator's rules for forwarding.
 #[derive(Clone, Debug, Default)]
 pub struct ForwarderRules {
-    /// Which way updates go.
+    /// Rules for the choice of routes.
     pub routes: RouteRules,
-    /// Since when a value counts as late, where profiles are shared with other devices; none where they are not.
+    /// Age from which a value counts as late, if profiles are shared with other devices; `None` if they are not.
     pub late_after: Option<Duration>,
-    /// The property that calls of the Delivery API are for.
+    /// Property for calls of the Delivery API.
     pub property_token: Option<String>,
-    /// The part of profiles that is read back, and how long after their delivery.
+    /// Fraction of profiles that is read back, and the delay after delivery.
     pub verify: Option<(f64, Duration)>,
 }
 
-/// What an operator may change of forwarding while the agent runs.
+/// The settings of forwarding that an operator may change while the agent runs.
 #[derive(Clone, Debug)]
 pub struct ForwarderSettings {
-    /// What is decided.
+    /// Rules for forwarding.
     pub rules: ForwarderRules,
-    /// Requests in flight at once.
+    /// Most requests in flight.
     pub connections: usize,
-    /// The device's share of Target's quota.
+    /// This device's share of Target's quota.
     pub updates_per_day: u64,
-    /// Time that one request may take.
+    /// Longest time for one request.
     pub request_timeout: Duration,
-    /// Where updates go: client code and endpoint. With another one, nothing that was heard of the last one counts.
+    /// Destination of updates: client code and endpoint. If it changes, everything learned about the last one is
+    /// dropped.
     pub destination: (String, String),
 }
 
-/// A moment, on all clocks.
+/// One moment on all clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// Monotonic time.
     pub elapsed: Duration,
-    /// This device's time, which never runs backwards.
+    /// Time on this device's clock, which never runs backwards.
     pub wall: Timestamp,
-    /// The quota's clock, beside the system's.
+    /// Time on the quota's clock, with the system's.
     pub quota: QuotaTime,
-    /// Time until a profile may be read again, when the reads of a day are spent.
+    /// Time until a profile may be read again, if the reads of a day are used up.
     pub reads_open_in: Option<Duration>,
 }
 
-/// The store did not do it. The courier has said why.
+/// A failure of the store. The courier has logged the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreFailed {
-    /// There is no room for more rows of batches, until what was sent is delivered.
+    /// There is no room for more rows of batches until others are delivered.
     NoRoom,
-    /// Anything else: it is tried again.
+    /// Any other failure; it is tried again.
     Other,
 }
 
-/// What happened.
+/// Something that happened.
 #[derive(Debug)]
 pub enum Input {
-    /// Something was put into the outbox.
+    /// The outbox has a new entry.
     OutboxChanged,
-    /// The network of the device changed.
+    /// The device's network changed.
     NetworkChanged,
-    /// Somebody wants it tried now.
+    /// Somebody asked for a try now.
     TryNow,
-    /// There is another token.
+    /// The token changed.
     TokenChanged,
-    /// An operator has changed the settings.
+    /// An operator changed the settings.
     Settings(Box<ForwarderSettings>),
     /// Profiles were claimed.
     Claimed(Result<Claims, StoreFailed>),
-    /// Profiles were claimed that are to be read back.
+    /// Profiles to be read back were claimed.
     Due(Result<ReadBacks, StoreFailed>),
-    /// Profiles that wait for Target to have them are claimed again; when the next are.
+    /// Profiles that wait for Target to have them are pending again; with the time of the next ones.
     Looked(Result<Option<Timestamp>, StoreFailed>),
-    /// A profile was read, with the time that Target told.
+    /// A profile was read, with the time of Target's clock.
     Read(i64, Reply, Option<Timestamp>),
-    /// What is about to be sent of these profiles is noted.
+    /// The values about to be sent of these profiles were recorded.
     Noted(Vec<i64>, Result<(), StoreFailed>),
-    /// A request was answered, with the time that Target told.
+    /// A request was answered, with the time of Target's clock.
     Answered(i64, Outcome, Option<Timestamp>),
-    /// Profiles were put in a batch.
+    /// Profiles were added to a batch.
     RowsAdded(usize, Result<BatchHead, StoreFailed>),
-    /// What came of deliveries is written down.
+    /// Results of deliveries were recorded.
     Settled(Result<(), StoreFailed>),
-    /// Refusals are void.
+    /// Refusals were made void.
     Retracted(Result<(), StoreFailed>),
-    /// Something was done with a batch.
+    /// A job on a batch has finished.
     Batch(i64, BatchCame),
 }
 
-/// What came of doing something with a batch.
+/// The result of a job on a batch.
 #[derive(Debug)]
 pub enum BatchCame {
-    /// Target took it; its status is asked for under this path.
+    /// Target accepted the batch, with this path of its status and this number of rows.
     Submitted(String, usize),
-    /// Nobody is left in it.
+    /// The batch has no profiles left.
     Empty,
-    /// Target is not done with it.
+    /// Target has not finished with it.
     Incomplete,
     /// Target is stuck with it.
     Stuck,
-    /// Target is done with it.
+    /// Target has finished with it.
     Complete(BatchStatus),
     /// Another answer, or none.
     Failed(Outcome),
-    /// The store has ended it, with these rows.
+    /// The store has ended these rows.
     Ended(SettledRows),
     /// The store failed.
     Store(StoreFailed),
 }
 
-/// A request for an update.
+/// A request for one update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// The body of a single update.
     Single(String),
-    /// A call of the Delivery API: identity, and names with values.
+    /// A call of the Delivery API, with identity and pairs of name and value.
     Delivery(Identity, Vec<(String, String)>),
 }
 
-/// What is to be claimed.
+/// The request for a claim.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// Most profiles.
+    /// Largest number of profiles.
     pub limit: usize,
-    /// Profiles that are passed over.
+    /// Profiles to skip.
     pub aside: HashSet<i64>,
-    /// Up to how many pending profiles are counted.
+    /// Largest number of pending profiles to count.
     pub backlog_max: usize,
-    /// Before when a value counts as late, where profiles are shared.
+    /// Time before which a value counts as late, if profiles are shared.
     pub late_before: Option<Timestamp>,
-    /// True if all that is claimed will go in a batch.
+    /// True if everything claimed will go in a batch.
     pub goes_in_batch: bool,
-    /// True if a profile that Target may not have goes in a batch.
+    /// True if a profile that Target may not have can go in a batch.
     pub can_batch: bool,
-    /// True if it is for a probe, after which nobody knows whether there is more to send.
+    /// True for a probe, after which it is unknown whether there is more to send.
     pub is_probe: bool,
 }
 
 impl Ask {
-    /// As the outbox is asked.
+    /// Returns the rules for the outbox.
     #[must_use]
     pub const fn rules(&self) -> ClaimRules<'_> {
         let Self { limit, aside, backlog_max, late_before, goes_in_batch, can_batch, .. } = self;
@@ -163,98 +164,98 @@ impl Ask {
     }
 }
 
-/// What is written down of profiles.
+/// A result to record.
 #[derive(Debug)]
 pub enum Settle {
-    /// What came of a delivery.
+    /// Result of a delivery.
     Delivery(Box<Settlement>),
-    /// What reading back has shown.
+    /// Findings of reading a profile back.
     ReadBack(Claim, Verified, QuotaTime),
-    /// A profile could not be read back now.
+    /// A read-back that is not possible now.
     Postpone(Claim, Timestamp),
 }
 
-/// Something that is said once.
+/// A change to report once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
-    /// Link, or its reason, changed.
+    /// The link or its reason changed.
     Link,
     /// A probe was brought forward, for that reason.
     Probing(&'static str),
-    /// The quota of single updates is spent, for so long; or it has room again.
+    /// The quota of single updates is used up for that long; or has room again.
     Quota(Option<Duration>),
-    /// Profiles are not read, for that reason; or are again.
+    /// Profiles are not read, for that reason; or are read again.
     Reads(Option<String>),
-    /// A delivery came to its end.
+    /// A delivery has ended.
     Delivery {
         /// Name of the last outcome.
         outcome: &'static str,
-        /// Attributes that Target took.
+        /// Attributes that Target accepted.
         delivered: usize,
         /// Attributes that were refused.
         refused: usize,
     },
-    /// An update went that way.
+    /// An update took that route.
     Routed(Route),
-    /// A batch was submitted, of so many rows.
+    /// A batch of that many rows was submitted.
     BatchSubmitted(usize),
-    /// A batch of so many rows was refused as a whole.
+    /// A batch of that many rows was refused as a whole.
     BatchRefused(usize),
-    /// A batch of so many rows was given up, for that reason: they are pending again.
+    /// A batch of that many rows was given up for that reason, and they are pending again.
     BatchGivenUp(usize, &'static str),
-    /// So many rows failed that Target does not name.
+    /// That many rows failed without Target naming them.
     RowsUnnamed(u64),
-    /// A batch came to its end.
+    /// A batch has ended.
     BatchEnded {
         /// Rows that were delivered.
         delivered: i64,
         /// Rows that failed.
         failed: i64,
     },
-    /// The rows of batches of a day are spent.
+    /// The rows of batches of a day are used up.
     RowsSpent,
-    /// Values had not arrived, and are pending again.
+    /// That many values had not arrived, and are pending again.
     NotArrived(usize),
 }
 
-/// What the courier is to do. Each action but a wait is answered by one input.
+/// An action for the courier. Each except a wait is answered by one input.
 #[derive(Debug)]
 pub enum Action {
     /// Claim profiles.
     Claim(Ask),
-    /// Claim up to so many profiles that are to be read back.
+    /// Claim up to that many profiles to read back.
     ClaimDue(usize),
-    /// Have profiles claimed again that wait for Target to have them, and are due.
+    /// Make profiles pending again that wait for Target to have them and are due.
     Look(Timestamp),
     /// Read a profile.
     Read(i64, Identity),
-    /// Note what is about to be sent.
+    /// Record what is about to be sent.
     Note(Vec<(i64, SendLog)>),
-    /// Send a request of that profile.
+    /// Send a request for that profile.
     Send(i64, Request),
-    /// Put profiles in a batch, or in a new one. Their claims are held until that is done.
+    /// Add profiles to a batch or to a new one. Their claims are held until that is done.
     AddRows {
-        /// The batch; none for a new one.
+        /// Number of the batch; `None` for a new one.
         batch: Option<i64>,
-        /// Which key its rows have.
+        /// Kind of identity of its rows.
         kind: IdentityKind,
-        /// Version of the API.
+        /// Version of the bulk API.
         api: i64,
-        /// The profiles.
+        /// Profiles to add.
         entries: Vec<BatchEntry>,
-        /// Their claims.
+        /// Claims of the profiles.
         claims: Vec<Claim>,
     },
-    /// Write down what came of deliveries.
+    /// Record the results of deliveries.
     Settle(Vec<Settle>),
-    /// Make refusals of these profiles since that time void.
+    /// Make the refusals of these profiles since that time void.
     Retract(Vec<i64>, Timestamp),
-    /// Submit a batch, whose first line has these names.
+    /// Submit a batch whose first line has these names.
     Submit(BatchHead, Vec<String>),
-    /// Poll a batch under that path.
+    /// Poll a batch at that path.
     Poll(i64, String),
     /// End a batch.
     End(i64, Ending, BatchState),
-    /// Nothing until something happens, or until that much of the monotonic time has passed.
+    /// Do nothing until an input arrives or the monotonic clock reaches that time.
     Wait(Option<Duration>),
 }

@@ -13,7 +13,7 @@ use crate::core::limits::BATCH_EVENTS_MAX;
 /// Reads a JSON array of events.
 ///
 /// # Errors
-/// [`Invalid`] with the index of the first event that is wrong, and the later ones that are.
+/// [`Invalid`] with the index of the first invalid event, and the later ones.
 pub fn batch(body: &[u8]) -> Result<Vec<Parsed>, Invalid> {
     let body = utf8(body)?;
     let mut items = Vec::new();
@@ -52,21 +52,22 @@ pub fn batch(body: &[u8]) -> Result<Vec<Parsed>, Invalid> {
     Err(Invalid { later, ..wrong.remove(0) })
 }
 
-/// Byte of the body where a part of it begins.
+/// Returns the offset of a part of the body. Units: bytes.
 fn offset(body: &str, part: &str) -> usize {
     part.as_ptr() as usize - body.as_ptr() as usize
 }
 
-/// Parts of a body that are read as events, from its begin to its end: each byte is counted once, however many are wrong.
+/// The parts of a body that are read as events, from beginning to end: each byte is counted once, however many are
+/// invalid.
 struct Pieces<'b> {
     body: &'b str,
-    /// What was counted, in bytes and as a place.
+    /// Position already counted, as a byte offset.
     at: usize,
     before: Extent,
 }
 
 impl Pieces<'_> {
-    /// Reads an event that is a part of the body; its errors have their place in the body.
+    /// Reads an event that is a part of the body; its errors get their place in the body.
     fn event(&mut self, item: &str) -> Result<Parsed, Invalid> {
         event(item).map_err(|invalid| {
             let at = offset(self.body, item);
@@ -75,11 +76,11 @@ impl Pieces<'_> {
         })
     }
 
-    /// Errors of the events behind one that is not JSON, whose index is `broken`.
+    /// Returns the errors of the events after one that is not JSON, whose index is `broken`.
     fn behind_broken(&mut self, end: usize, broken: usize) -> Vec<Invalid> {
         let rest = self.body[end..].trim_start_matches(|next: char| next.is_ascii_whitespace());
         let rest = rest.strip_prefix(if broken == 0 { '[' } else { ',' });
-        // Without its comma, nobody can say which event is which.
+        // Without its comma it is unclear which event is which.
         let Some(mut rest) = rest else { return Vec::new() };
         let mut wrong = Vec::new();
         for index in broken.. {
@@ -102,7 +103,7 @@ impl Pieces<'_> {
     }
 }
 
-/// What stands before the next comma of the array, and whether the array ends there.
+/// Returns the text before the next comma of the array, and true if the array ends there.
 fn first_piece(rest: &str) -> (&str, bool) {
     let (mut depth, mut in_text, mut is_escaped) = (0_usize, false, false);
     for (at, byte) in rest.bytes().enumerate() {
@@ -121,7 +122,7 @@ fn first_piece(rest: &str) -> (&str, bool) {
     (rest, true)
 }
 
-/// The raw events of a batch; those before an error are there.
+/// The raw events of a batch, including those before an error.
 struct Items<'de, 'v>(&'v mut Vec<&'de RawValue>);
 
 impl<'de> DeserializeSeed<'de> for Items<'de, '_> {

@@ -12,7 +12,7 @@ use super::data::{is_json, media_type};
 use super::envelope::event;
 use super::invalid::{Extent, Invalid, utf8};
 
-/// Reads one event in binary mode: its attributes are the headers whose name begins with `ce-`.
+/// Reads one event in binary mode, with its attributes in headers that begin with `ce-`.
 ///
 /// # Errors
 /// As for [`structured`](super::structured).
@@ -35,7 +35,7 @@ pub fn binary<'a>(
     }
     json.push('}');
     event(&json).map_err(|invalid| match invalid.place {
-        // Attributes are written here, so that only data can be no JSON; its place is one in the body.
+        // The attributes are written here, so only the data can be invalid JSON; the place is in the body.
         Some(_) => {
             let before = body.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             let before = std::str::from_utf8(&body[..before]).unwrap_or_default();
@@ -49,13 +49,13 @@ pub fn binary<'a>(
 fn header_text(name: &str, value: &[u8]) -> Result<String, Invalid> {
     let invalid = || Invalid::at(name, "the header is not percent-encoded UTF-8");
     let text = std::str::from_utf8(value).map_err(|_| invalid())?;
-    // A value may stand in quotes. Source: CloudEvents HTTP binding, section 3.1.3.2.
+    // A value may be quoted. Source: CloudEvents HTTP binding, section 3.1.3.2.
     let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
     let text = inner.map_or_else(|| text.to_owned(), unescaped);
     percent_decode_str(&text).decode_utf8().map(Cow::into_owned).map_err(|_| invalid())
 }
 
-/// A quoted text without its backslashes.
+/// Removes the backslashes of a quoted text.
 fn unescaped(text: &str) -> String {
     let (mut plain, mut is_escaped) = (String::new(), false);
     for next in text.chars() {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::invalid::{Invalid, not_json};
 use crate::intake::numbers::{self, Unread};
 
-/// The data of a valid event with all digits of its numbers, of which the first reading may have lost some.
+/// Returns the data of a valid event with all digits of its numbers, some of which the first reading may have lost.
 pub(super) fn exact(data: Value, json: &str) -> Result<Value, Invalid> {
     #[derive(Deserialize)]
     struct Data<'d> {
@@ -30,7 +30,7 @@ fn unread_data(field: &str, unread: Unread) -> Invalid {
     }
 }
 
-/// What is wrong with a name that occurs twice within a field.
+/// Returns the error about a name that occurs twice within a field.
 pub(super) fn twice(field: &str, path: &str) -> Invalid {
     let path = if path.starts_with('[') { format!("{field}{path}") } else { format!("{field}.{path}") };
     Invalid::at(&path, "it occurs twice, and must once")
@@ -45,7 +45,7 @@ pub(super) fn data_of(data: Option<Value>, base64: Option<&str>, content_type: O
     }
 }
 
-/// What mappings see of binary data: the value, where it is JSON, else nothing.
+/// Returns binary data as mappings see it: its value if it is JSON, otherwise undefined.
 fn base64_data(text: &str, content_type: Option<&str>) -> Result<Value, Invalid> {
     let bytes =
         BASE64_STANDARD.decode(text).map_err(|_| Invalid::at("data_base64", "it is not base64 with padding"))?;
@@ -60,9 +60,9 @@ fn base64_data(text: &str, content_type: Option<&str>) -> Result<Value, Invalid>
     })
 }
 
-/// Refuses NUL in any string: neither a profile nor its URL encoding carries one.
+/// Refuses NUL in any string: neither a profile nor its URL encoding can contain one.
 pub(super) fn refuse_nul(json: &str) -> Result<(), Invalid> {
-    // JSON can only hold it escaped, which hardly ever occurs: then it is worth a closer look.
+    // JSON can contain it only escaped, which is rare: only then is a closer look needed.
     if !json.contains("\\u0000") {
         return Ok(());
     }
@@ -89,13 +89,14 @@ fn nul_path(value: &serde_json::Value) -> Option<String> {
     }
 }
 
-/// The media type of a `Content-Type`, in lower case, without its parameters.
+/// Returns the media type of a `Content-Type`, in lower case, without parameters.
 #[must_use]
 pub fn media_type(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// Without a content type, data is JSON. Source: CloudEvents JSON format, section 3.1.
+/// Returns true for JSON, which is also the default without a content type. Source: CloudEvents JSON format, section
+/// 3.1.
 pub(super) fn is_json(content_type: Option<&str>) -> bool {
     content_type.is_none_or(|content_type| {
         let media_type = media_type(content_type);

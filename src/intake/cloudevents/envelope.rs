@@ -15,7 +15,7 @@ use crate::core::limits::{EVENT_KEY_BYTES_MAX, EVENT_SUBJECT_BYTES_MAX, EVENT_TY
 use crate::core::timestamp::Timestamp;
 use crate::intake::numbers::Twice;
 
-/// Reads an event of JSON.
+/// Reads an event from JSON.
 pub(super) fn event(json: &str) -> Result<Parsed, Invalid> {
     let mut envelope = Envelope::default();
     let mut deserializer = serde_json::Deserializer::from_str(json);
@@ -41,9 +41,9 @@ struct Envelope {
     data_base64: Option<String>,
     /// Names of extension attributes.
     extensions: BTreeSet<String>,
-    /// What occurs twice within the data.
+    /// Repeated names within the data.
     twice: Twice,
-    /// The member that is being read, for the error.
+    /// Name of the member that is being read, for errors.
     field: String,
     problem: Option<&'static str>,
 }
@@ -142,7 +142,7 @@ fn read_text<'de, A: MapAccess<'de>>(
     map: &mut A,
 ) -> Result<(), A::Error> {
     *problem = Some("it is not a text");
-    // A null stands for an attribute that is not set. Source: CloudEvents JSON format, section 2.1.
+    // A null means that an attribute is not set. Source: CloudEvents JSON format, section 2.1.
     if let Some(text) = map.next_value::<Option<String>>()? {
         once(place, problem, || Ok(text))?;
     }
@@ -182,14 +182,14 @@ impl<'de> Visitor<'de> for &mut Envelope {
         while let Some(field) = map.next_key()? {
             self.field = field;
             self.read_member(&mut map)?;
-            // What is broken behind a member is not the member's fault.
+            // An error after a member is not the member's.
             self.field.clear();
         }
         Ok(())
     }
 }
 
-/// The value of an extension attribute, which nothing here needs.
+/// The value of an extension attribute, which is not used here.
 struct Scalar;
 
 impl<'de> de::Deserialize<'de> for Scalar {

@@ -1,25 +1,25 @@
-//! Why a body is not what it should be, without a word of what it holds.
+//! Errors of a body, without any of its content.
 
 use std::fmt;
 
-/// Why a body is not what it should be.
+/// A reason why a body is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
-    /// The event's place in the batch, from 0.
+    /// Index of the event in the batch, from 0.
     pub index: Option<usize>,
-    /// The field, such as `data.card`.
+    /// Name of the field, such as `data.card`.
     pub field: Option<String>,
-    /// What is wrong with it.
+    /// Description of the problem.
     pub problem: String,
-    /// Where its JSON is broken.
+    /// Place where the JSON is broken.
     pub place: Option<Place>,
-    /// True if there is simply too much of it.
+    /// True if the problem is only the size.
     pub is_too_large: bool,
-    /// Problems of later events of the same batch.
+    /// Problems of later events in the same batch.
     pub later: Vec<Self>,
 }
 
-/// Extent of a text: its ends of lines, and the characters behind the last of them.
+/// The extent of a text: its line ends, and the characters after the last of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extent {
     lines: usize,
@@ -27,7 +27,7 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    /// The extent of this text and one that follows it.
+    /// Returns the extent of this text followed by another.
     pub(super) fn and(self, text: &str) -> Self {
         match text.rsplit_once('\n') {
             Some((_, last)) => Self { lines: self.lines + text.matches('\n').count(), columns: last.chars().count() },
@@ -36,7 +36,7 @@ impl Extent {
     }
 }
 
-/// Place in a text: of the last byte that was read before an error. Both count from 1, the column in characters.
+/// A place in a text: of the last byte read before an error. Line and column count from 1, the column in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     line: usize,
@@ -44,20 +44,20 @@ pub struct Place {
 }
 
 impl Place {
-    /// Place of an error in the text that was parsed. Its own column counts bytes.
+    /// Returns the place of an error in the parsed text. The error's own column counts bytes.
     fn of(error: &serde_json::Error, text: &str) -> Self {
         let line = text.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
         let characters = (0..error.column().min(line.len())).filter(|byte| line.is_char_boundary(*byte)).count();
         Self { line: error.line(), column: characters.max(1) }
     }
 
-    /// The same place in a text of which the parsed one is all that follows `before`.
+    /// Returns the same place in a text that consists of `before` and the parsed one.
     const fn behind(self, before: Extent) -> Self {
         let column = if self.line == 1 { self.column + before.columns } else { self.column };
         Self { line: self.line + before.lines, column }
     }
 
-    /// The same place in what remains without a beginning of one line.
+    /// Returns the same place in the text without a prefix of one line.
     fn without(self, beginning: &str) -> Self {
         let column = self.column.saturating_sub(if self.line == 1 { beginning.chars().count() } else { 0 });
         Self { column: column.max(1), ..self }
@@ -65,12 +65,12 @@ impl Place {
 }
 
 impl Invalid {
-    /// A problem of an event as a whole.
+    /// Returns a problem of an event as a whole.
     pub fn new(problem: impl Into<String>) -> Self {
         Self { index: None, field: None, problem: problem.into(), place: None, is_too_large: false, later: Vec::new() }
     }
 
-    /// A problem of a field.
+    /// Returns a problem of a field.
     pub fn at(field: &str, problem: impl Into<String>) -> Self {
         Self { field: Some(field.to_owned()), ..Self::new(problem) }
     }
@@ -79,7 +79,7 @@ impl Invalid {
         Self { index: Some(index), ..self }
     }
 
-    /// Text that is not JSON. An end that comes too early is the fault of no field.
+    /// Returns the error for text that is not JSON. A premature end is not blamed on a field.
     pub(super) fn not_json(error: &serde_json::Error, text: &str) -> Self {
         let words = not_json(error);
         let words = words.split(" at line ").next().unwrap_or_default();
@@ -87,24 +87,24 @@ impl Invalid {
         Self { place: Some(Place::of(error, text)), ..Self::new(problem) }
     }
 
-    /// The same with its place in a file, of which the parsed text begins at a line and column, from 1.
+    /// Converts the place to one in a file, in which the parsed text begins at a line and column, from 1.
     #[must_use]
     pub fn in_file(self, line: usize, column: usize) -> Self {
         self.behind(Extent { lines: line.saturating_sub(1), columns: column.saturating_sub(1) })
     }
 
-    /// The same with the place in a text of which the parsed one is all that follows `before`.
+    /// Converts the place to one in a text that consists of `before` and the parsed one.
     pub(super) fn behind(self, before: Extent) -> Self {
         Self { place: self.place.map(|place| place.behind(before)), ..self }
     }
 
-    /// The same with the place in what was sent, where a beginning of one line was put before it.
+    /// Converts the place to one in the text as it was sent, before a prefix of one line was added.
     #[must_use]
     pub fn without(self, beginning: &str) -> Self {
         Self { place: self.place.map(|place| place.without(beginning)), ..self }
     }
 
-    /// Error of the event alone, without its index and field.
+    /// Returns the message of the event alone, without its index and field.
     #[must_use]
     pub fn detail(&self) -> String {
         let Some(Place { line, column }) = self.place else { return self.problem.clone() };
@@ -131,23 +131,23 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// The text of a body.
+/// Returns the text of a body.
 pub(super) fn utf8(body: &[u8]) -> Result<&str, Invalid> {
-    // Two bytes that begin every gzip stream and no JSON. Source: RFC 1952, section 2.3.1.
+    // Every gzip stream begins with these two bytes, and no JSON does. Source: RFC 1952, section 2.3.1.
     if body.starts_with(&[0x1f, 0x8b]) {
         return Err(Invalid::new("the body is compressed with gzip; it must be sent uncompressed"));
     }
     std::str::from_utf8(body).map_err(|error| Invalid::new(format!("byte {} is not UTF-8", error.valid_up_to())))
 }
 
-/// Returns whether the text ends before its JSON does. A number without its last digit is not told as an end.
+/// Returns true if the text ends before its JSON does. A number that lacks digits is not recognised as cut.
 fn is_cut(error: &serde_json::Error, text: &str) -> bool {
     let last = text.rsplit('\n').next().unwrap_or_default();
     let is_at_end = error.line() > text.matches('\n').count() && error.column() >= last.len();
     error.is_eof() || (is_at_end && error.to_string().starts_with("invalid number"))
 }
 
-/// The words of a syntax error, which hold a place and no value.
+/// Returns the message of a syntax error, with its place and without a value.
 pub(super) fn not_json(error: &serde_json::Error) -> String {
     format!("this is not valid JSON: {error}")
 }

@@ -1,4 +1,4 @@
-//! CloudEvents 1.0 over HTTP: structured, batch and binary mode, read into valid events.
+//! CloudEvents 1.0 over HTTP: reads structured, batch and binary mode into valid events.
 //!
 //! Source: CloudEvents 1.0.2, JSON event format and HTTP protocol binding. An error names the event's index and the
 //! field, and never repeats a value.
@@ -23,7 +23,7 @@ pub use invalid::Invalid;
 use envelope::event;
 use invalid::utf8;
 
-/// A valid event, before the device's clock had its say.
+/// A valid event, before its time is compared with the device's clock.
 #[derive(Clone)]
 pub struct Parsed {
     /// See [`crate::core::event::Event`].
@@ -34,18 +34,18 @@ pub struct Parsed {
     pub event_type: String,
     /// See [`crate::core::event::Event`].
     pub subject: Option<String>,
-    /// The time that the event claims.
+    /// Time that the event claims.
     pub time: Option<Timestamp>,
-    /// The payload; undefined when there is none.
+    /// Payload; undefined if there is none.
     pub data: Value,
-    /// The event as CloudEvents JSON.
+    /// Event as CloudEvents JSON.
     pub json: String,
     /// See [`crate::core::event::Event`].
     pub hashes: Hashes,
 }
 
 impl Parsed {
-    /// The event, with the time that it is taken to have, and the same on the device's clock.
+    /// Returns the event with the given time, and the same time on the device's clock.
     #[must_use]
     pub fn at(self, time: Timestamp, ordered_at: Timestamp) -> Event {
         let Self { id, source, event_type, subject, data, json, hashes, .. } = self;
@@ -60,7 +60,7 @@ pub fn structured(body: &[u8]) -> Result<Parsed, Invalid> {
     event(utf8(body)?)
 }
 
-/// Reads an event of the journal, with the hashes that stand there in the place of what is hidden.
+/// Reads an event of the journal, with the hashes that replace hidden values.
 ///
 /// # Errors
 /// As for [`structured`].

@@ -1,4 +1,4 @@
-//! Where files go that were read, and how long they stay.
+//! The directories for files that were read, and how long the files stay there.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -11,26 +11,26 @@ use super::notes::is_notes;
 use super::opened::{FAILED, Identity, KEPT, Opened, Place};
 use crate::device::dir::{self, Dir};
 
-/// Longest name of a file. Units: bytes. Source: ext4, NTFS and APFS allow as much, or more.
+/// Longest file name. Units: bytes. Source: ext4, NTFS and APFS allow at least as much.
 const NAME_BYTES_MAX: usize = 255;
 
-/// What is behind the name of a file in the name of what is wrong with it.
+/// Suffix that is added to a file's name for its list of errors.
 const ERRORS: &str = ".errors";
 
-/// Most bytes of what is wrong with a file. Limits: more than as many errors as are written.
+/// Largest list of errors. Units: bytes. Limits: room for more errors than are written.
 const ERRORS_BYTES_MAX: u64 = 16 << 20;
 
-/// Rights of what is wrong with a file.
+/// Permissions of a list of errors.
 const ERRORS_MODE: u32 = 0o640;
 
-/// Where a file goes that was read.
+/// The destination of a file that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Away<'e> {
-    /// Its every line was recorded.
+    /// Every line was recorded.
     Done,
-    /// Its every line had been recorded before.
+    /// Every line had been recorded before.
     Duplicate,
-    /// Some lines could not be recorded; the text names them.
+    /// Some lines could not be recorded; the text lists them.
     Failed(&'e str),
 }
 
@@ -44,7 +44,7 @@ impl Away<'_> {
     }
 }
 
-/// Moves a file that was read, and gives where it is; none where another has its name by now, which stays.
+/// Moves a file that was read, and returns its new place; `None` if another file has its name by now, which stays.
 pub(super) fn put_away(
     opened: &Opened,
     (found, file): (&Found, &File),
@@ -63,14 +63,14 @@ pub(super) fn put_away(
     let is_there = found.place.kept == Some(away.folder());
     let name = if is_there { found.place.name.clone() } else { free_name(&to, &found.place.name) };
     if let Away::Failed(errors) = away {
-        // First, so that a file in the folder is always with what is wrong with it.
+        // Written first, so that a file in this directory always has its list of errors.
         dir::replace(&to, &errors_of(&name), errors.as_bytes(), ERRORS_MODE)?;
     }
     let place = Place { kept: Some(away.folder()), name };
     if !is_there {
         from.rename(&found.place.name, &to, &place.name)?;
         if !is_ours(&place) {
-            // Another was moved over it in this moment: that one is to be read.
+            // Another file was moved over it at this moment and is still to be read.
             to.rename(&place.name, &opened.dir, &free_name(&opened.dir, &found.place.name))?;
             return Ok(None);
         }
@@ -79,7 +79,7 @@ pub(super) fn put_away(
         // Nothing is wrong with it any more.
         let _ = from.remove(&errors_of(&found.place.name));
     }
-    // From now on it is kept for a while; on a file system without such times it is kept from when it was written.
+    // It is kept for a while from now on; without such times on the file system, from when it was written.
     let _ = to.touch(file, &place.name);
     Ok(Some(place))
 }
@@ -90,8 +90,8 @@ fn errors_of(name: &OsStr) -> OsString {
     name
 }
 
-/// Says beside a file in `failed` that it was changed there, and is not read again: which of its lines were recorded, nobody could
-/// tell.
+/// Notes beside a file in `failed` that it was changed there and is not read again: it would be unclear which of its
+/// lines were recorded.
 ///
 /// # Errors
 /// The system's.
@@ -109,8 +109,8 @@ pub(super) fn tell_changed(opened: &Opened, name: &OsStr) -> io::Result<()> {
     dir::replace(&failed, &name, format!("{CHANGED}{text}").as_bytes(), ERRORS_MODE)
 }
 
-/// A name that nothing has in a folder: the file's own, or with a number; shorter, if what is wrong with it could not have
-/// a name beside it.
+/// Returns a name that is free in a directory: the file's own, or one with a number; shortened if a list of errors
+/// would not fit beside it.
 fn free_name(folder: &Dir, name: &OsStr) -> OsString {
     let path = Path::new(name);
     let stem = path.file_stem().unwrap_or_default();
@@ -137,17 +137,17 @@ fn shortened(stem: &OsStr, bytes_max: usize) -> OsString {
     OsString::from(&text[..end])
 }
 
-/// Files that were read and are still there.
+/// Counts the files that were read and still exist.
 pub(super) fn count_kept(folder: &Path) -> usize {
     let Ok(opened) = Opened::open(folder) else { return 0 };
     let count = |kept| Some(opened.kept(kept).ok()??.names().ok()?.filter(|name| !is_notes(name)).count());
     KEPT.into_iter().filter_map(count).sum()
 }
 
-/// Deletes what was read so long ago, and goes on past what cannot be deleted.
+/// Deletes files that were read longer ago than `keep`, skipping any that cannot be deleted.
 ///
 /// # Errors
-/// The first that the system tells.
+/// The first error of the system.
 pub(super) fn purge(folder: &Path, keep: Duration) -> io::Result<()> {
     let opened = Opened::open(folder)?;
     let mut purged = Ok(());

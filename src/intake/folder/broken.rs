@@ -1,4 +1,4 @@
-//! Tables in all dialects, broken in all ways: each row is recorded as it was written, or named.
+//! Tables in all dialects, damaged in many ways: each row is either recorded as it was written, or listed as an error.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -12,7 +12,7 @@ use super::line::{Line, Unreadable};
 use super::lines::{Kind, read};
 use super::table::{Column, Field, TableRules};
 
-/// How a table is written.
+/// The notation of a table.
 #[derive(Clone, Debug)]
 struct Dialect {
     delimiter: char,
@@ -25,7 +25,7 @@ struct Dialect {
     has_columns: bool,
 }
 
-/// What happens to it on its way.
+/// The damage to a table in transit.
 #[derive(Clone, Debug)]
 enum Break {
     None,
@@ -38,10 +38,10 @@ enum Break {
 /// A table as it was written.
 struct Written {
     bytes: Vec<u8>,
-    /// Where rows begin: behind the header.
+    /// Offset of the rows, after the header.
     body: usize,
     rows: Vec<WrittenRow>,
-    /// Where delimiters stand between cells of rows.
+    /// Offsets of the delimiters between cells of rows.
     delimiters: Vec<usize>,
 }
 
@@ -75,7 +75,7 @@ fn cells() -> impl Strategy<Value = String> {
     let parts = ["a", "7", " b", "ö", "\"", "'", ";", ",", "|", "x\ny", "12,50", "", "-", "="];
     prop::collection::vec(prop::sample::select(parts.to_vec()), 0..5).prop_map(|parts| {
         let text = parts.concat();
-        // A line within a cell that looks like a row is one, once the cell is broken.
+        // A line within a cell that looks like a row counts as one once the cell is broken.
         let text = if text.contains('\n') { text.replace([';', ',', '|'], "") } else { text };
         text.trim().to_owned()
     })
@@ -112,12 +112,12 @@ fn write(dialect: &Dialect, width: usize, rows: &[Vec<String>]) -> Written {
     Written { bytes: text.into_bytes(), body, rows: written, delimiters }
 }
 
-/// The first has a letter that shows that the file is UTF-8.
+/// Returns a name; the first one has a letter that shows that the file is UTF-8.
 fn name(place: usize) -> String {
     format!("kärl{}", char::from(b'a' + u8::try_from(place).expect("a few")))
 }
 
-/// Breaks a table at some place behind its header; gives where it was cut.
+/// Damages a table at some place after its header; returns the offset of a cut.
 fn damage(written: &mut Written, how: &Break, place: usize) -> Option<usize> {
     let at = written.body + place % (written.bytes.len() - written.body).max(1);
     match how {
@@ -127,11 +127,11 @@ fn damage(written: &mut Written, how: &Break, place: usize) -> Option<usize> {
             return Some(at);
         }
         Break::Quote => written.bytes.insert(at, b'"'),
-        // The end of a line stays one.
+        // The end of a line stays.
         Break::Byte(_) if matches!(written.bytes.get(at), None | Some(b'\n' | b'\r')) => {}
         Break::Byte(byte) => {
             let before = std::mem::replace(&mut written.bytes[at], *byte);
-            // What makes another character of UTF-8 cannot be seen.
+            // Changing a character into another of UTF-8 cannot be detected.
             if *byte >= 0x80 && std::str::from_utf8(&written.bytes).is_ok() {
                 written.bytes[at] = before;
             }
@@ -193,7 +193,7 @@ fn each_row_of_a_broken_table_is_recorded_as_written_or_named() {
         }
         for (number, event) in found.iter().filter_map(|(number, event)| Some((number, event.as_ref().ok()?))) {
             let row = written.rows.iter().find(|row| row.lines.start == *number);
-            // What is cut in its last cell cannot be told from what is whole.
+            // A row cut in its last cell cannot be told from a complete one.
             let is_cut = |row: &WrittenRow| cut.is_some_and(|at| row.bytes.contains(&at) || at == row.bytes.end);
             let is_right = row.is_some_and(|row| is_cut(row) || *event == expected(&row.cells));
             assert!(is_right, "line {number} of {text:?} became {event}");

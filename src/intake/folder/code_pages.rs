@@ -1,12 +1,12 @@
-//! Code pages of DOS, which tills still write: the characters of the bytes from 0x80 on. Source: Unicode's mapping tables
+//! DOS code pages, which tills still write: the characters of the bytes from 0x80 on. Source: Unicode's mapping tables
 //! for IBM PC code pages.
 
 use std::io::{self, Read};
 
-/// A code page by its name in the configuration, and the characters of its bytes from 0x80 on.
+/// A code page: its name in the configuration, and the characters of its bytes from 0x80 on.
 pub(super) type CodePage = (&'static str, &'static str);
 
-/// All that can be set.
+/// All code pages that can be configured.
 pub(super) const CODE_PAGES: [CodePage; 5] = [
     (
         "cp437",
@@ -30,10 +30,10 @@ pub(super) const CODE_PAGES: [CodePage; 5] = [
     ),
 ];
 
-/// Bytes that are read at a time.
+/// Part that is read at once. Units: bytes.
 const CHUNK: usize = 8 * 1024;
 
-/// A reader that gives UTF-8 for what is written in a code page.
+/// A reader that converts a code page to UTF-8.
 pub(super) struct Transcoded<R> {
     inner: R,
     upper: Vec<char>,

@@ -1,4 +1,4 @@
-//! What a file held when it was taken, from which its events have their ids.
+//! The content of a file when it was read, from which its events get their ids.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -6,10 +6,10 @@ use std::io::{self, Read, Seek};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Bytes that are read at a time.
+/// Part that is read at once. Units: bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// What was read of a file at one time: bytes from its start, and the events in them.
+/// The part of a file read up to one time: bytes from its beginning, and events in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(u64, u64)", into = "(u64, u64)")]
 pub(super) struct Segment {
@@ -29,19 +29,19 @@ impl From<Segment> for (u64, u64) {
     }
 }
 
-/// The content of a file up to where it is read now.
+/// The content of a file as far as it has been read.
 pub(super) struct Content {
-    /// How much is read.
+    /// Bytes read.
     pub(super) bytes: u64,
-    /// For events up to a number, the digest of the content from which they were read first.
+    /// For events up to a number, digest of the content from which they were first read.
     digests: Vec<(u64, [u8; 32])>,
 }
 
 impl Content {
-    /// Reads a file to its end, of which some was read before, and goes back to its start.
+    /// Reads a file to its end, of which some was read before, and rewinds it.
     ///
     /// # Errors
-    /// The system's, when the file cannot be read.
+    /// The system's, if the file cannot be read.
     pub(super) fn of(file: &mut File, segments: &[Segment]) -> io::Result<Self> {
         let (mut hasher, mut bytes, mut digests) = (Sha256::new(), 0, Vec::new());
         let mut segments = segments.iter().peekable();
@@ -63,12 +63,12 @@ impl Content {
         Ok(Self { bytes, digests })
     }
 
-    /// The digest of all of it, in hexadecimal digits.
+    /// Returns the digest of everything read, in hexadecimal.
     pub(super) fn digest(&self) -> String {
         self.digests.last().map_or_else(String::new, |(_, digest)| hex::encode(digest))
     }
 
-    /// The id of an event, by its place from 1: 128 bits of SHA-256 over the content and the place.
+    /// Returns the id of an event, by its place from 1: 128 bits of SHA-256 over the content and the place.
     pub(super) fn id(&self, place: u64) -> String {
         let digest =
             self.digests.get(self.digests.partition_point(|(last, _)| *last < place)).map(|(_, digest)| digest);
@@ -77,10 +77,11 @@ impl Content {
     }
 }
 
-/// The digests of the beginnings of a file, of so many bytes each, the shortest first, in hexadecimal digits; goes back to its start.
+/// Returns the digests of beginnings of a file, with the given lengths in bytes, shortest first, in hexadecimal;
+/// rewinds the file.
 ///
 /// # Errors
-/// The system's, when the file cannot be read.
+/// The system's, if the file cannot be read.
 pub(super) fn digests(file: &mut File, lengths: &[u64]) -> io::Result<Vec<String>> {
     let (mut hasher, mut buffer, mut bytes) = (Sha256::new(), vec![0; CHUNK], 0);
     let mut digests = Vec::new();

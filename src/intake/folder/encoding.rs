@@ -1,4 +1,4 @@
-//! How the characters of a file are written: as set, or recognised line by line. A guess that may be wrong is an error.
+//! The character encoding of a file: as configured, or recognised line by line. An uncertain guess is an error.
 
 use std::io::{self, Read};
 
@@ -8,23 +8,23 @@ use encoding_rs_io::DecodeReaderBytesBuilder;
 use super::code_pages::{CODE_PAGES, CodePage, Transcoded};
 use crate::intake::cloudevents::Invalid;
 
-/// Part of a file that is looked at to recognise how it is written. Units: bytes.
+/// Part of a file that is examined to recognise its encoding. Units: bytes.
 pub(super) const SAMPLE_BYTES: usize = 64 * 1024;
 
-/// How the characters of a file are written.
+/// The character encoding of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
-    /// As the file looks: UTF-16, UTF-8, or Windows-1252 where a line is not UTF-8.
+    /// Recognised: UTF-16, UTF-8, or Windows-1252 if a line is not UTF-8.
     #[default]
     Recognised,
-    /// One that is set: of the web's.
+    /// A configured encoding of the web.
     Charset(&'static Charset),
-    /// One that is set: of DOS.
+    /// A configured DOS code page.
     CodePage(CodePage),
 }
 
 impl Encoding {
-    /// An encoding by its name, such as `utf-8`, `windows-1252`, `iso-8859-15` or `cp850`.
+    /// Returns an encoding by its name, such as `utf-8`, `windows-1252`, `iso-8859-15` or `cp850`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let lower = name.to_ascii_lowercase();
@@ -35,8 +35,8 @@ impl Encoding {
         (lower != "x-user-defined").then_some(Self::Charset(charset))
     }
 
-    /// The characters of a file, as UTF-8 but for lines that are to be recognised one by one. A file that begins with a
-    /// byte order mark says itself how it is written.
+    /// Decodes a file to UTF-8, except for lines whose encoding is recognised one by one. A byte order mark at the
+    /// beginning of a file takes precedence.
     pub(super) fn decoded<'r>(self, file: impl Read + 'r, sample: &[u8]) -> Box<dyn Read + 'r> {
         let charset = match self {
             Self::CodePage(page) if Charset::for_bom(sample).is_none() => {
@@ -52,10 +52,10 @@ impl Encoding {
     }
 }
 
-/// The text of a file whose encoding nobody sets, as UTF-8 where it is UTF-16 or has a byte order mark.
+/// Decodes a file without a configured encoding, if it is UTF-16 or has a byte order mark.
 ///
 /// # Errors
-/// The system's, when the file cannot be read.
+/// The system's, if the file cannot be read.
 pub fn text_of<'r>(mut file: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
     let mut sample = Vec::new();
     file.by_ref().take(SAMPLE_BYTES as u64).read_to_end(&mut sample)?;
@@ -63,8 +63,8 @@ pub fn text_of<'r>(mut file: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
     Ok(Encoding::Recognised.decoded(io::Cursor::new(sample).chain(file), &shown))
 }
 
-/// UTF-16 without a mark: every second byte of usual text is zero, and stands alone. Zeros in a row are what a power
-/// cut leaves.
+/// Recognises UTF-16 without a byte order mark: in usual text every second byte is zero. Zeros in a row are what a
+/// power cut leaves.
 fn utf16(sample: &[u8]) -> Option<&'static Charset> {
     let is_alone = |at: usize| {
         let is_zero = |at: usize| sample.get(at) == Some(&0);
@@ -72,7 +72,7 @@ fn utf16(sample: &[u8]) -> Option<&'static Charset> {
     };
     let zeros = |odd: usize| (odd..sample.len()).step_by(2).filter(|at| is_alone(*at)).count();
     let rest = sample.iter().filter(|byte| **byte != 0).count();
-    // At least half of the characters are of the first 256.
+    // At least half of the characters are among the first 256.
     let is_wide = |odd: usize| zeros(odd) * 2 > rest && zeros(odd) > 4 * zeros(1 - odd);
     if is_wide(1) {
         return Some(UTF_16LE);
@@ -80,12 +80,12 @@ fn utf16(sample: &[u8]) -> Option<&'static Charset> {
     is_wide(0).then_some(UTF_16BE)
 }
 
-/// Reads the text of one line after another.
+/// A decoder of one line after another.
 pub(super) struct Decoder<'f> {
     encoding: Encoding,
-    /// What the file shows as a whole; looked for when it is needed.
+    /// Evidence from the whole file, gathered when it is needed.
     shown: Option<Shown>,
-    /// Opens the file once more, to look for that.
+    /// Opens the file again, to gather that.
     reopen: &'f dyn Fn() -> io::Result<Box<dyn Read>>,
 }
 
@@ -94,7 +94,7 @@ impl<'f> Decoder<'f> {
         Self { encoding, shown: None, reopen }
     }
 
-    /// The text of a line, or why it cannot be read for sure.
+    /// Returns the text of a line, or the reason why it cannot be read with certainty.
     pub(super) fn text(&mut self, bytes: &[u8]) -> Result<String, Invalid> {
         if bytes.contains(&0) {
             return Err(Invalid::new("it holds zero bytes, as a power cut leaves them"));
@@ -129,25 +129,25 @@ impl<'f> Decoder<'f> {
     }
 
     fn shown(&mut self) -> Shown {
-        // Of a file that cannot be read again, nothing is guessed.
+        // If the file cannot be read again, nothing is guessed.
         let doubt = Shown { is_utf8: true, ..Shown::default() };
         *self.shown.get_or_insert_with(|| (self.reopen)().and_then(Shown::of).unwrap_or(doubt))
     }
 }
 
-/// What a file shows of how it is written.
+/// The evidence in a file for its encoding.
 #[derive(Clone, Copy, Default)]
 struct Shown {
-    /// Some of it is UTF-8 beyond ASCII.
+    /// The file contains UTF-8 beyond ASCII.
     is_utf8: bool,
-    /// A byte stands in a word that is a letter in DOS alone.
+    /// A word contains a byte that is a letter only in DOS.
     may_be_dos: bool,
-    /// A byte stands in a word that is a letter in Windows alone.
+    /// A word contains a byte that is a letter only in Windows.
     is_windows: bool,
 }
 
 impl Shown {
-    /// Reads a file to its end, or until UTF-8 is seen.
+    /// Reads a file to its end, or until UTF-8 is found.
     fn of(mut file: impl Read) -> io::Result<Self> {
         const CHUNK: usize = 64 * 1024;
         let (mut shown, mut buffer, mut kept) = (Self::default(), vec![0; CHUNK], 0);
@@ -160,7 +160,7 @@ impl Shown {
             if count == 0 || shown.is_utf8 {
                 return Ok(shown);
             }
-            // A character or a word may be cut.
+            // A character or a word may be cut here.
             let end = seen.len();
             kept = end.min(3);
             buffer.copy_within(end - kept..end, 0);
@@ -168,20 +168,20 @@ impl Shown {
     }
 }
 
-/// Returns whether some bytes hold a character of UTF-8 beyond ASCII.
+/// Returns true if the bytes contain a character of UTF-8 beyond ASCII.
 fn has_wide_utf8(bytes: &[u8]) -> bool {
     bytes.utf8_chunks().any(|chunk| !chunk.valid().is_ascii())
 }
 
-/// Returns whether a byte is a letter in DOS and none in Windows and stands in a word, or is a capital letter of Windows alone
-/// within a word.
+/// Returns true for a byte in a word that is a letter in DOS but not in Windows, or a capital letter only in Windows in
+/// the middle of a word.
 fn is_ambiguous(bytes: &[u8]) -> bool {
     let is_letter = |at: Option<usize>| {
         at.and_then(|at| bytes.get(at)).is_some_and(|byte| byte.is_ascii_alphabetic() || *byte >= 0xC0)
     };
     let is_small = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_lowercase);
     let is_doubtful = |at: usize| match bytes[at] {
-        // No character of Windows-1252.
+        // Not a character of Windows-1252.
         0x81 | 0x8D | 0x8F | 0x90 | 0x9D => true,
         0x80..=0xA5 => is_letter(at.checked_sub(1)) || is_letter(Some(at + 1)),
         0xC0..=0xDE => is_small(at.checked_sub(1)),
@@ -190,12 +190,12 @@ fn is_ambiguous(bytes: &[u8]) -> bool {
     (0..bytes.len()).any(is_doubtful)
 }
 
-/// Returns whether a byte in a word is the sharp s of DOS, which is an a with an accent in Windows.
+/// Returns true for a byte in a word that is the sharp s of DOS, which is an accented a in Windows.
 fn has_sharp_s(bytes: &[u8]) -> bool {
     bytes.windows(2).any(|pair| pair[1] == 0xE1 && pair[0].is_ascii_alphabetic())
 }
 
-/// Returns whether a byte in a word is a letter in Windows and a sign in DOS, but for the sign of a degree.
+/// Returns true for a byte in a word that is a letter in Windows and a symbol in DOS, except the degree sign.
 fn is_windows(bytes: &[u8]) -> bool {
     let is_sure = |byte: u8| matches!(byte, 0xDF | 0xF0..=0xF7 | 0xF9..=0xFE);
     bytes.windows(2).any(|pair| pair[0].is_ascii_alphabetic() && is_sure(pair[1]))

@@ -1,23 +1,23 @@
-//! What is wrong with the lines of a file, in words for its `.errors`.
+//! The errors in the lines of a file, in words for its `.errors`.
 
 use crate::core::limits::FOLDER_ERRORS_MAX;
 use crate::intake::cloudevents::Invalid;
 
-/// What is wrong with the lines of a file; the first of them in words.
+/// The errors in the lines of a file; the first of them with a message.
 pub(super) struct Errors {
     total: u64,
-    /// Those that are new.
+    /// Number of new errors.
     pub(super) fresh: u64,
-    /// Why nothing of the file was read.
+    /// Reason why nothing of the file was read.
     whole: Option<String>,
     words: Vec<String>,
 }
 
 impl Errors {
-    /// None.
+    /// No errors.
     pub(super) const NONE: Self = Self { total: 0, fresh: 0, whole: None, words: Vec::new() };
 
-    /// Adds what is wrong with a line, which may be new, or known from when the file was read before.
+    /// Adds the error of a line, either a new one or one known from an earlier reading.
     pub(super) fn push(&mut self, number: u64, invalid: &Invalid, is_fresh: bool) {
         self.total += 1;
         self.fresh += u64::from(is_fresh);
@@ -26,14 +26,14 @@ impl Errors {
         }
     }
 
-    /// Nothing of the file was read.
+    /// Records that nothing of the file was read.
     pub(super) fn whole(&mut self, number: u64, problem: &str) {
         self.total += 1;
         self.fresh += 1;
         self.whole = Some(format!("line {number}: {problem}"));
     }
 
-    /// The text that names them; none where nothing is wrong.
+    /// Returns the text of the list; `None` if there is no error.
     pub(super) fn text(&self, count: u64) -> Option<String> {
         if self.total == 0 {
             return None;

@@ -1,4 +1,4 @@
-//! The files of a folder: which are there, which are complete, and which wait, and why.
+//! The files of a folder: which exist, which are complete, and which wait, with the reason.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -13,27 +13,28 @@ use super::notes::{Note, Notes};
 use super::opened::{Identity, KEPT, LINKED, Opened, Place, links};
 use super::wait::FolderWait;
 
-/// Files that are looked at in one round; the others in the next.
+/// Files examined in one round; the others follow in the next.
 const FILES_MAX: usize = 10_000;
 
-/// How much longer a file is waited for whose last line has no end: who writes it may be in the midst of it.
+/// Factor by which the wait is longer for a file whose last line has no end, because it may be half written.
 const UNENDED_FACTOR: u32 = 4;
 
-/// Time that a file is looked at that was read, since who writes it may go on. Source: ours; tills pause for seconds.
+/// Time for which a file that was read is watched, because its writer may continue. Source: our choice; tills pause for
+/// seconds.
 const GROWTH_WATCHED: Duration = Duration::from_secs(10 * 60);
 
-/// Longest time until a file is tried again that could not be read or put away.
+/// Longest time until the next try for a file that could not be read or moved.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
-/// Why a file waits that only has to stay as it is.
+/// Reason for a file that only has to stay unchanged for a while.
 const WRITTEN: &str = "it may still be written to";
 
-/// How a file looked: one that looks otherwise is still written to.
+/// The appearance of a file: if it changes, the file is still being written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Look {
     bytes: u64,
     modified: Option<SystemTime>,
-    /// Who may do what with it, as a number of the system's.
+    /// Permissions, as the system's number.
     rights: u64,
 }
 
@@ -48,18 +49,18 @@ fn rights(metadata: &Metadata) -> u64 {
     u64::from(metadata.permissions().readonly())
 }
 
-/// A file that is to be read.
+/// A file to be read.
 pub(super) struct Found {
     pub(super) place: Place,
     pub(super) kind: Kind,
     look: Look,
     identity: Identity,
-    /// How many names it has.
+    /// Number of its hard links.
     links: u64,
 }
 
 impl Found {
-    /// A file of a kind that is read; neither hidden, nor a link to somewhere else.
+    /// Returns a file of a known kind that is neither hidden nor a link.
     fn at(place: Place, metadata: &Metadata) -> Option<Self> {
         let is_hidden = place.name.as_encoded_bytes().starts_with(b".");
         let kind = Kind::of(Path::new(&place.name)).filter(|_| !is_hidden && metadata.is_file())?;
@@ -67,12 +68,12 @@ impl Found {
         Some(Self { place, kind, look, identity: Identity::of(metadata), links: links(metadata) })
     }
 
-    /// Its name, for people.
+    /// Returns its name, for people.
     pub(super) fn shown(&self) -> String {
         self.place.name.to_string_lossy().into_owned()
     }
 
-    /// How long it must stay as it is before it counts as complete.
+    /// Returns how long it must stay unchanged to count as complete.
     fn patience(&self, opened: &Opened, quiet: Duration) -> Duration {
         let is_ended = || {
             let mut last = [0];
@@ -85,64 +86,64 @@ impl Found {
     }
 }
 
-/// What is to be done with the files of a folder.
+/// The files of a folder, sorted by what to do.
 #[derive(Default)]
 pub(super) struct Looked {
-    /// Files that are complete, the oldest first.
+    /// Complete files, oldest first.
     pub(super) complete: Vec<Found>,
-    /// Files that wait, and why.
+    /// Waiting files, with the reason.
     pub(super) waits: Vec<FolderWait>,
-    /// True if some of them only have to stay as they are.
+    /// True if some of them only have to stay unchanged for a while.
     pub(super) is_unsettled: bool,
 }
 
-/// A file that could not be read or put away.
+/// A file that could not be read or moved.
 struct Retry {
-    /// How it looked: with other rights it is tried at once.
+    /// Appearance of the file: with other permissions it is tried at once.
     look: Look,
     tries: u32,
     at: Instant,
     problem: String,
 }
 
-/// A file that was read, and where it is.
+/// A file that was read, with its place.
 struct Taken {
     place: Place,
     at: Instant,
     segments: Vec<Segment>,
-    /// Bytes that the last agent has read of it.
+    /// Bytes read by an earlier run of the agent.
     noted: u64,
-    /// SHA-256 over all that was read of it.
+    /// SHA-256 over everything read.
     digest: String,
 }
 
 impl Taken {
-    /// Bytes that were read of it.
+    /// Returns the number of bytes read.
     fn bytes(&self) -> u64 {
         self.segments.last().map_or(self.noted, |segment| segment.bytes)
     }
 }
 
-/// What was seen of the files of a folder.
+/// The memory of a folder's files.
 #[derive(Default)]
 pub(super) struct Files {
-    /// How each looked, and since when.
+    /// Appearance of each file, and the time since which it has it.
     seen: HashMap<Place, (Look, Identity, Instant)>,
-    /// Files that were moved in whole.
+    /// Files that were moved into the folder complete.
     whole: HashSet<OsString>,
     retries: HashMap<Place, Retry>,
     taken: HashMap<Identity, Taken>,
-    /// None before the folder is looked at.
+    /// `None` before the first look at the folder.
     notes: Option<Notes>,
 }
 
 impl Files {
-    /// These were moved in whole: they need not be waited for.
+    /// Marks files as moved in, and therefore complete.
     pub(super) fn moved_in(&mut self, names: Vec<OsString>) {
         self.whole.extend(names);
     }
 
-    /// A file could not be read or put away: it is tried again, later each time.
+    /// Notes that a file could not be read or moved: it is tried again, later each time.
     pub(super) fn failed(&mut self, found: &Found, problem: String, quiet: Duration, now: Instant) {
         let tries = self.retries.get(&found.place).map_or(0, |retry| retry.tries);
         let wait = quiet.saturating_mul(2_u32.saturating_pow(tries)).min(RETRY_MAX);
@@ -150,12 +151,12 @@ impl Files {
         self.retries.insert(found.place.clone(), retry);
     }
 
-    /// A file was put away.
+    /// Notes that a file was moved away.
     pub(super) fn settled(&mut self, found: &Found) {
         self.retries.remove(&found.place);
     }
 
-    /// A file was read at its place up to where it ended, with that digest, after what was read of it before.
+    /// Notes that a file was read in its place up to its present end, with that digest, after what was read before.
     pub(super) fn taken(
         &mut self,
         (identity, place): (Identity, &Place),
@@ -169,7 +170,7 @@ impl Files {
         self.taken.insert(identity, Taken { place: place.clone(), at: now, segments, noted: 0, digest });
     }
 
-    /// Notes of what a file may begin with, the shortest first.
+    /// Returns notes that may match the beginning of a file, shortest first.
     pub(super) fn notes_of(&self, identity: Identity, found: &Found) -> Vec<Note> {
         let (Some(notes), name) = (&self.notes, found.shown()) else { return Vec::new() };
         let mut notes: Vec<Note> = notes.candidates(identity, &name, found.look.bytes).cloned().collect();
@@ -177,22 +178,22 @@ impl Files {
         notes
     }
 
-    /// Returns whether there is a note of this very file.
+    /// Returns true if there is a note of this very file.
     pub(super) fn is_noted(&self, identity: Identity) -> bool {
         self.notes.as_ref().is_some_and(|notes| notes.of(identity).is_some())
     }
 
-    /// How much was read of a file at its place, and the digest of that.
+    /// Returns how much of a file was read in its place, and the digest of that.
     pub(super) fn read_of(&self, identity: Identity) -> Option<(u64, String)> {
         self.taken.get(&identity).map(|taken| (taken.bytes(), taken.digest.clone()))
     }
 
-    /// Looks at a file no more.
+    /// Stops watching a file.
     pub(super) fn leave(&mut self, identity: Identity) {
         self.taken.remove(&identity);
     }
 
-    /// Notes how far a file is read now. Without a note, it is read as a new one after a restart.
+    /// Notes how far a file has been read. Without a note it counts as new after a restart.
     pub(super) fn note(
         &mut self,
         (opened, found): (&Opened, &Found),
@@ -208,7 +209,7 @@ impl Files {
         }
     }
 
-    /// Looks for files that the last agent has put away: they may have grown since.
+    /// Looks for files that an earlier run of the agent has moved away: they may have grown since.
     fn load_notes(&mut self, opened: &Opened, now: Instant) {
         let notes = Notes::load(opened);
         for kept in KEPT {
@@ -226,27 +227,28 @@ impl Files {
         self.notes = Some(notes);
     }
 
-    /// A file that was read is at another place now.
+    /// Notes that a file that was read has moved.
     pub(super) fn moved(&mut self, identity: Identity, place: Place) {
         if let Some(taken) = self.taken.get_mut(&identity) {
             taken.place = place;
         }
     }
 
-    /// What was read before of a file that is still at its place, and no shorter: a shorter one was written anew.
+    /// Returns what was read before of a file that is still in its place and not shorter: a shorter one was written
+    /// again.
     pub(super) fn segments(&self, identity: Identity, place: &Place, bytes: u64) -> Vec<Segment> {
         let taken = self.taken.get(&identity).filter(|taken| taken.place == *place && taken.bytes() <= bytes);
         taken.map_or_else(Vec::new, |taken| taken.segments.clone())
     }
 
-    /// When there is something to do again, at the latest: a file to be tried, or to be looked at for more.
+    /// Returns when there is something to do again at the latest: a file to try, or one to check for growth.
     pub(super) fn next(&self, quiet: Duration, now: Instant) -> Option<Duration> {
         let retry = self.retries.values().map(|retry| retry.at.saturating_duration_since(now)).min();
         let growth = (!self.taken.is_empty()).then(|| quiet.max(Duration::from_secs(2)));
         retry.into_iter().chain(growth).min()
     }
 
-    /// What keeps files from being read, for people.
+    /// Returns what keeps files from being read, for people.
     pub(super) fn problem(&self) -> Option<String> {
         let (place, retry) = self.retries.iter().min_by_key(|(place, _)| *place)?;
         let name = place.name.to_string_lossy();
@@ -257,7 +259,7 @@ impl Files {
         Some(format!("the file {name}{more} cannot be read or put away, and is tried again: {}", retry.problem))
     }
 
-    /// Looks at a folder, and at the files of it that were read and may have grown.
+    /// Examines a folder, and those of its read files that may have grown.
     pub(super) fn look(&mut self, opened: &Opened, quiet: Duration, now: Instant) -> io::Result<Looked> {
         let find = |name| {
             let place = Place::dropped(name);
@@ -292,7 +294,7 @@ impl Files {
         Ok(looked)
     }
 
-    /// Why a file waits; none if it is complete.
+    /// Returns why a file waits; `None` if it is complete.
     fn waits_for(
         &self,
         (opened, found): (&Opened, &Found),
@@ -314,7 +316,7 @@ impl Files {
         (!is_complete).then(|| WRITTEN.to_owned())
     }
 
-    /// Files that were put away, and have more than was read of them.
+    /// Returns files that were moved away and have grown since they were read.
     fn grown(&mut self, opened: &Opened, now: Instant) -> Vec<Found> {
         self.taken.retain(|_, taken| now.duration_since(taken.at) < GROWTH_WATCHED);
         let mut grown = Vec::new();

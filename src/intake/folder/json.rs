@@ -1,5 +1,5 @@
-//! Events of JSON: one after another, or an array of them, cut apart before they are read, so that one that is broken takes
-//! no other with it.
+//! Events in JSON: one after another, or an array, separated before they are parsed, so that a broken one does not
+//! affect the others.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
@@ -10,10 +10,10 @@ use super::line::Line;
 use crate::core::limits::{FOLDER_EVENT_DEPTH_MAX, FOLDER_LINE_BYTES_MAX};
 use crate::intake::cloudevents::Invalid;
 
-/// Hands over the events, each with its place.
+/// Passes on the events, each with its place.
 ///
 /// # Errors
-/// The system's, when the file cannot be read.
+/// The system's, if the file cannot be read.
 pub(super) fn read(
     input: impl Read,
     mut decoder: Decoder<'_>,
@@ -35,40 +35,40 @@ pub(super) fn read(
     Ok(())
 }
 
-/// What stands between two commas.
+/// The text between two commas.
 struct Piece {
     number: u64,
     column: u64,
     bytes: Vec<u8>,
-    /// Why it is no JSON, where that is seen already.
+    /// Reason why it is not JSON, if that is already clear.
     problem: Option<String>,
 }
 
-/// Cuts a text of JSON into what stands between commas or blanks on its outermost level.
+/// A scanner that cuts a JSON text at commas or blanks on its outermost level.
 struct Cutter<R> {
     input: BufReader<R>,
-    /// Bytes that are read again, from behind a piece that was not closed; the last first.
+    /// Bytes to be read again, from after a piece that was not closed; the last first.
     again: Vec<u8>,
     work: ReadAgain,
     line: u64,
     column: u64,
     is_array: bool,
     is_begun: bool,
-    /// The column in which the first piece began that has a line of its own.
+    /// Column of the first piece that begins a line.
     margin: Option<u64>,
 }
 
-/// How deep in a piece, and whether in a text.
+/// The nesting within a piece, and whether inside a string.
 #[derive(Default)]
 struct Depth {
-    /// The brackets that are open.
+    /// Open brackets.
     open: Vec<u8>,
     in_text: bool,
     is_escaped: bool,
 }
 
 impl Depth {
-    /// Takes a byte; tells what is broken there.
+    /// Takes a byte. Returns an error if the text is broken there.
     fn take(&mut self, byte: u8) -> Option<&'static str> {
         match byte {
             _ if self.is_escaped => self.is_escaped = false,
@@ -82,7 +82,7 @@ impl Depth {
             }
             b'}' | b']' if !self.in_text => {
                 let opened = self.open.pop()?;
-                // The codes of two that belong together are two apart. Source: ASCII.
+                // The codes of matching brackets differ by two. Source: ASCII.
                 return (opened + 2 != byte).then_some("it is not closed");
             }
             _ => {}
@@ -91,13 +91,13 @@ impl Depth {
     }
 }
 
-/// Where reading goes on behind a piece that is broken.
+/// The point where reading continues after a broken piece.
 enum Resumed {
     /// At the next event.
     Behind,
-    /// At a later one: too much would have been read again to find the next.
+    /// At a later event: finding the next would have read too much again.
     Later,
-    /// There is none.
+    /// No event follows.
     Nowhere,
 }
 
@@ -137,12 +137,13 @@ impl<R: Read> Cutter<R> {
         }
     }
 
-    /// The next piece; none at the end.
+    /// Returns the next piece; `None` at the end.
     fn next(&mut self) -> io::Result<Option<Piece>> {
         while let Some(byte) = self.peek()? {
             match byte {
                 b' ' | b'\t' | b'\r' | b'\n' | b',' => self.skip(byte),
-                // The bytes of marks that show nothing, with which a file begins that was joined to another; no event begins so.
+                // The bytes of invisible marks, with which each part of a joined file begins; no event begins like
+                // that.
                 0xEF | 0xBB | 0xBF | 0xE2 | 0x80 | 0x8B => self.skip(byte),
                 b'[' if !self.is_begun => {
                     (self.is_array, self.is_begun) = (true, true);
@@ -199,7 +200,7 @@ impl<R: Read> Cutter<R> {
         Ok(Piece { number, column, bytes: Vec::new(), problem: Some(problem) })
     }
 
-    /// Goes on at the next line that begins as the first event did; else at the end.
+    /// Continues at the next line that begins like the first event, otherwise at the end.
     fn resume(&mut self, bytes: &[u8], number: u64, margin: u64) -> io::Result<Resumed> {
         let mut resumed = Resumed::Behind;
         let indent = usize::try_from(margin - 1).unwrap_or(usize::MAX);
@@ -227,7 +228,7 @@ impl<R: Read> Cutter<R> {
         Ok(Resumed::Nowhere)
     }
 
-    /// Passes over the blanks before an event. Tells whether it begins with as many as others do.
+    /// Skips the blanks before an event. Returns true if it is indented like the others.
     fn is_at_margin(&mut self, indent: usize) -> io::Result<bool> {
         for _ in 0..indent {
             match self.peek()? {

@@ -1,27 +1,27 @@
-//! What the parsers hand to what records: one event of a file, or what is wrong with it.
+//! The interface between the parsers and recording: one event of a file, or its error.
 
 use crate::intake::cloudevents::Invalid;
 
-/// One event of a file, or what is wrong with it.
+/// One event of a file, or its error.
 pub(super) struct Line {
-    /// The line that it begins on, from 1.
+    /// Line on which it begins, from 1.
     pub(super) number: u64,
-    /// The column that it begins at, from 1.
+    /// Column at which it begins, from 1.
     pub(super) column: u64,
-    /// Its place in the file, from 0, where a file numbers its events.
+    /// Index in the file, from 0, if the file is an array.
     pub(super) index: Option<usize>,
-    /// CloudEvents JSON, perhaps without what every event has.
+    /// CloudEvents JSON, possibly without the members that the folder's settings add.
     pub(super) event: Result<String, Invalid>,
 }
 
 impl Line {
-    /// A line as a whole.
+    /// Returns an event that begins at the start of a line.
     pub(super) const fn new(number: u64, event: Result<String, Invalid>) -> Self {
         Self { number, column: 1, index: None, event }
     }
 }
 
-/// Why a file as a whole cannot be read, and the line that shows it.
+/// The reason why a file as a whole cannot be read, and the line that shows it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unreadable {
     pub(super) number: u64,

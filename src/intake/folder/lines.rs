@@ -1,4 +1,4 @@
-//! What a file holds, one event after another: JSON, NDJSON or CSV, in any of the usual encodings, of any size.
+//! The events of a file, one after another: JSON, NDJSON or CSV, in any of the usual encodings, of any size.
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;
@@ -10,19 +10,19 @@ use super::line::{Line, Unreadable};
 use super::table::TableRules;
 use super::text_lines::TextLines;
 
-/// What kind of file it is.
+/// The kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// One event, several, or an array of them.
     Json,
-    /// An event in each line.
+    /// One event per line.
     Lines,
     /// A table.
     Table,
 }
 
 impl Kind {
-    /// By the end of a file's name.
+    /// Returns the kind by the suffix of a file's name.
     pub(super) fn of(name: &Path) -> Option<Self> {
         match name.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "json" => Some(Self::Json),
@@ -33,13 +33,14 @@ impl Kind {
     }
 }
 
-/// Opens a file once more.
+/// A function that opens a file again.
 pub(super) type Reopen<'f> = &'f dyn Fn() -> io::Result<Box<dyn Read>>;
 
-/// Hands over what a file holds, until its end or until `each` breaks off. Tells why, where nothing of it can be read.
+/// Passes on the events of a file, until its end or until `each` stops. The inner error says why nothing of it can be
+/// read.
 ///
 /// # Errors
-/// The system's, when the file cannot be read.
+/// The system's, if the file cannot be read.
 pub(super) fn read(
     mut file: impl Read,
     kind: Kind,
@@ -64,8 +65,8 @@ pub(super) fn read(
     }
 }
 
-/// What a file begins with that is of another kind than its name says: first of all the page with which a server answers that does not
-/// have the file.
+/// Beginnings of files that are of another kind than their name says; most often the page that a server sends if it
+/// does not have the file.
 const FOREIGN: [(&[u8], &str); 9] = [
     (b"<!doctype", "a page of HTML"),
     (b"<html", "a page of HTML"),
@@ -78,14 +79,14 @@ const FOREIGN: [(&[u8], &str); 9] = [
     (b"%pdf-", "a PDF"),
 ];
 
-/// What a file is that is none of ours, by its first bytes.
+/// Returns the kind of a foreign file, by its first bytes.
 fn foreign(sample: &[u8]) -> Option<&'static str> {
     let begin = sample.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(sample).trim_ascii_start();
     let begins = |with: &[u8]| begin.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
     FOREIGN.iter().find(|(with, _)| begins(with)).map(|(_, what)| *what)
 }
 
-/// An event in each line; a comma behind it is left out.
+/// Reads one event per line; a comma after it is ignored.
 fn read_lines(mut lines: TextLines<'_, impl Read>, mut each: impl FnMut(Line) -> ControlFlow<()>) -> io::Result<()> {
     while let Some(line) = lines.next()? {
         if line.is_blank() {

@@ -1,7 +1,8 @@
-//! Files that other software drops into a folder: read when they are complete, recorded once, and put away.
+//! Files that other software drops into a folder: read when they are complete, recorded once, and moved away.
 //!
-//! What has no id gets one from the file's content and the place of the line, so that a crash in the midst of a file, or
-//! the same file once more, records nothing twice. A line that cannot be read is named and the others are recorded.
+//! An event without an id gets one from the file's content and the place of the line, so that neither a crash halfway
+//! through a file nor the same file again records anything twice. A line that cannot be read is listed as an error, and
+//! the others are recorded.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
@@ -50,7 +51,7 @@ use rules::{WAITS_SHOWN, trouble};
 use taking::{Counted, Outcome, Taking};
 use watch_folder::Watch;
 
-/// How often old files are looked for.
+/// Time between two searches for old files.
 const PURGE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 impl Kind for FolderRules {
@@ -65,14 +66,14 @@ impl Kind for FolderRules {
     }
 }
 
-/// What was read of a file before, and how many of its events were counted then.
+/// The part of a file that was read before, with the number of its events.
 #[derive(Default)]
 struct Earlier {
     segments: Vec<Segment>,
     known: u64,
 }
 
-/// Reads a folder as long as the agent runs.
+/// The reader of a folder, which works as long as the agent runs.
 struct Folder {
     rules: Arc<FolderRules>,
     intake: Intake,
@@ -80,14 +81,14 @@ struct Folder {
 }
 
 impl Folder {
-    /// Reads until `stop` turns true: what was recorded until then is not recorded again.
+    /// Reads until `stop` turns true. Events recorded by then are not recorded again.
     async fn run(self, mut stop: watch::Receiver<bool>) {
         let this = Arc::new(self);
         let mut files = Files::default();
         let (mut watch, mut purged, mut was_there): (Option<Watch>, _, _) = (None, None, false);
         while !*stop.borrow() {
             let path = &this.rules.path;
-            // One that is gone later is not made: it may be a share that comes again.
+            // A directory that disappears later is not created again: it may be a share that comes back.
             was_there = was_there || opened::make(path).is_ok();
             watch = watch.filter(|watch| watch.is_of(path)).or_else(|| Watch::begin(path, this.rules.poll));
             let (folder, seen, stopping) = (this.clone(), std::mem::take(&mut files), stop.clone());
@@ -121,7 +122,7 @@ impl Folder {
         }
     }
 
-    /// Reads the files that are complete. Tells whether others only have to stay as they are.
+    /// Reads the files that are complete. Returns true if others only have to stay unchanged for a while.
     fn round(&self, mut files: Files, stop: &watch::Receiver<bool>) -> (Files, bool) {
         let path = &self.rules.path;
         let looked = Opened::open(path).and_then(|opened| {
@@ -173,7 +174,7 @@ impl Folder {
         self.view.lock()
     }
 
-    /// Reads one file, and puts it away.
+    /// Reads one file, and moves it away.
     fn take(
         &self,
         files: &mut Files,
@@ -194,7 +195,7 @@ impl Folder {
         self.shown().reading = Some(reading);
         let mut taking = Taking::new(&self.rules, &self.intake, &self.view, (&content, known), stop);
         if !self.read((&file).take(content.bytes), (opened, found), &mut taking)? {
-            // The agent stops; the file is read again, and what was recorded is known.
+            // The agent stops; the file will be read again, and recorded events recognised.
             return Ok(());
         }
         let Outcome { lines, fresh, duplicates, errors } = taking.finish();
@@ -214,7 +215,7 @@ impl Folder {
         let now = opened.metadata(&found.place);
         let is_grown = now.is_ok_and(|now| Identity::of(&now) == identity && now.len() > content.bytes);
         if is_grown {
-            // What came since is read when it is complete.
+            // Rows that came since are read when they are complete.
             return Ok(());
         }
         if let Some(place) = away::put_away(opened, (found, &file), identity, away)? {
@@ -233,8 +234,8 @@ impl Folder {
         Ok(())
     }
 
-    /// What was read of a file before: by this agent, by the last one, or of a shorter file of its name. None when the agent
-    /// stops.
+    /// Returns what was read before of a file: by this run, by an earlier one, or of a shorter file of that name.
+    /// `None` if the agent stops.
     fn earlier(
         &self,
         files: &Files,
@@ -256,7 +257,7 @@ impl Folder {
             segments
                 .push(Segment { bytes: note.bytes, events: self.count((opened, found), (file, note.bytes), stop)? });
         }
-        // What is dropped whole once more is told as such, and what a kill has left here is counted.
+        // A complete file that is dropped again is reported as such; one that a kill has left here is counted.
         let is_new = found.place.kept.is_none() && (note.bytes == bytes || files.is_noted(identity));
         let known = segments.last().filter(|_| !is_new).map_or(0, |segment| segment.events);
         Ok(Some(Earlier { segments, known }))
@@ -282,7 +283,7 @@ impl Folder {
         Ok(events)
     }
 
-    /// Hands over what a file holds. Tells whether it was read to its end.
+    /// Passes on the events of a file. Returns true if it was read to its end.
     fn read(
         &self,
         file: impl io::Read,
@@ -307,8 +308,8 @@ impl Folder {
     }
 }
 
-/// Returns whether a file was changed in `failed`, where it is not read again: it is told. Elsewhere, one that was written anew was
-/// not read.
+/// Returns true if a file was changed in `failed`, where it is not read again but reported. Elsewhere a file that was
+/// written again has not been read yet.
 fn is_left(
     files: &mut Files,
     (opened, found): (&Opened, &Found),

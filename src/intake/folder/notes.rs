@@ -1,6 +1,7 @@
-//! How far each file was read, kept over a restart: what is added to a file while the agent is down is recorded, and nothing twice.
+//! Notes of how far each file was read, kept over a restart: rows added to a file while the agent is down are recorded,
+//! and none twice.
 //!
-//! A note is written before the first event of a file is recorded. It stands in `done`, which this user alone writes to.
+//! A note is written before the first event of a file is recorded. Notes are in `done`, where only this user can write.
 
 use std::ffi::OsStr;
 use std::io::{self, Read as _};
@@ -11,34 +12,33 @@ use super::content::Segment;
 use super::opened::{DONE, Identity, Opened};
 use crate::device::dir;
 
-/// Most bytes of them. Limits: more than all notes with all segments.
+/// Largest size of the notes. Units: bytes. Limits: room for all notes with all segments.
 const NOTES_BYTES_MAX: u64 = 4 << 20;
 
-/// Their name in the folder for what was recorded whole.
+/// Name of the notes in the directory `done`.
 const NAME: &str = ".read";
 
-/// Rights of the notes.
+/// Permissions of the notes.
 const MODE: u32 = 0o640;
 
-/// Files that are noted, the last that were read. Limits: notes are written for each file, and are some 10 kB.
+/// Files with a note, the last that were read. Limits: notes are rewritten for each file, and take some 10 kB.
 const FILES_MAX: usize = 100;
 
-/// Times that files were read on, of all that are noted; the oldest notes are dropped beyond that. Limits: each is some 15
-/// bytes of the notes.
+/// Segments in all notes together; beyond that the oldest notes are dropped. Limits: each takes some 15 bytes.
 const SEGMENTS_MAX: usize = 20_000;
 
-/// How far a file was read.
+/// The part of a file that was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Note {
-    /// Which file it is.
+    /// Identity of the file.
     file: Identity,
-    /// Its name when it was dropped: a longer one of that name may be the same with more rows.
+    /// Name when it was dropped: a longer file of that name may be the same with more rows.
     name: String,
-    /// What was read of it before, each time.
+    /// Parts that were read before.
     pub(super) segments: Vec<Segment>,
-    /// Bytes that are read of it now.
+    /// Bytes read so far.
     pub(super) bytes: u64,
-    /// SHA-256 over them, so that another file is not taken for it.
+    /// SHA-256 over those bytes, so that another file is not mistaken for it.
     pub(super) digest: String,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Note {
 pub(super) struct Notes(Vec<Note>);
 
 impl Notes {
-    /// Reads those that the last agent has left; none where they cannot be read.
+    /// Reads the notes that an earlier run has left; empty if they cannot be read.
     pub(super) fn load(opened: &Opened) -> Self {
         let read = || {
             let mut text = String::new();
@@ -58,21 +58,21 @@ impl Notes {
         Self(read().unwrap_or_default())
     }
 
-    /// The note of a file, by what it is.
+    /// Returns the note of a file, by its identity.
     pub(super) fn of(&self, identity: Identity) -> Option<&Note> {
         self.0.iter().find(|note| note.file == identity.in_volume())
     }
 
-    /// Notes of what a file of so many bytes may begin with: of itself, of one of its name, or of one that was as long.
+    /// Returns notes that may match the beginning of a file: its own, one of its name, or one of its length.
     pub(super) fn candidates(&self, identity: Identity, name: &str, bytes: u64) -> impl Iterator<Item = &Note> {
         let is_it = move |note: &&Note| note.file == identity.in_volume() || note.name == name || note.bytes == bytes;
         self.0.iter().filter(move |note| note.bytes <= bytes).filter(is_it)
     }
 
-    /// Notes how far a file is read now. The note of another file of which it is a longer version is dropped.
+    /// Notes how far a file has been read. The note of another file of which it is a longer version is dropped.
     ///
     /// # Errors
-    /// The system's, when notes cannot be written.
+    /// The system's, if notes cannot be written.
     pub(super) fn add(
         &mut self,
         opened: &Opened,
@@ -97,7 +97,7 @@ impl Notes {
     }
 }
 
-/// Returns whether a name in a folder for what was read is that of the notes.
+/// Returns true if a name in `done` is that of the notes.
 pub(super) fn is_notes(name: &OsStr) -> bool {
     name == NAME
 }

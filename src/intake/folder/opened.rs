@@ -1,5 +1,5 @@
-//! The folder while it is held open: what is done in it is done there, whatever those who may drop files do meanwhile with
-//! its path, with `done` and `failed`, or with a file.
+//! The folder while it is held open: operations apply to it, whatever those who may drop files do meanwhile with its
+//! path, with `done` and `failed`, or with a file.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
@@ -13,53 +13,53 @@ use serde::{Deserialize, Serialize};
 use crate::device::dir::{self, Dir};
 use crate::device::rights;
 
-/// Rights of the folder: whoever is of this user's group may drop files.
+/// Permissions of the folder: members of this user's group may drop files.
 const FOLDER_MODE: u32 = 0o770;
 
-/// Rights of the folders in it, which this user alone writes to.
+/// Permissions of the directories in it, where only this user can write.
 const KEPT_MODE: u32 = 0o755;
 
-/// The folders in it for what was read: whole, not new, and not whole.
+/// Directories in it for files that were read: recorded completely, not new, and not recorded completely.
 pub(super) const KEPT: [&str; 3] = [DONE, "duplicate", FAILED];
 
-/// Most names of `failed` that are looked at in a round.
+/// Most names of `failed` examined in a round.
 const UNFIXED_LOOKED_AT: usize = 10_000;
 
-/// The folder for what was not recorded whole.
+/// Directory for files that were not recorded completely.
 pub(super) const FAILED: &str = "failed";
 
-/// The folder for what was recorded whole.
+/// Directory for files that were recorded completely.
 pub(super) const DONE: &str = "done";
 
-/// Why a file waits that has another name.
+/// Reason for a waiting file that has a second name.
 pub(super) const LINKED: &str =
     "it has another name elsewhere, a hard link, and may be the file of somebody else; it must be a copy";
 
-/// What a file is, whatever its name.
+/// The identity of a file, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Identity(pub(super) u64, pub(super) u64);
 
 impl Identity {
-    /// The number of its file system, and its number there.
+    /// Returns the device and inode numbers.
     #[cfg(unix)]
     pub(super) fn of(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
         Self(metadata.dev(), metadata.ino())
     }
 
-    /// The same without the number of the file system, which may be another after a restart of the machine.
+    /// Returns the identity without the device number, which may change when the machine restarts.
     #[cfg(unix)]
     pub(super) const fn in_volume(self) -> Self {
         Self(0, self.1)
     }
 
-    /// The same: it is no number of a file system.
+    /// Returns the identity unchanged: it contains no device number.
     #[cfg(not(unix))]
     pub(super) const fn in_volume(self) -> Self {
         self
     }
 
-    /// When it was made.
+    /// Returns the time of creation, which serves as identity.
     #[cfg(not(unix))]
     pub(super) fn of(metadata: &Metadata) -> Self {
         let since = metadata.created().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
@@ -67,16 +67,16 @@ impl Identity {
     }
 }
 
-/// Where a file is: in the folder itself, or in one of those in it.
+/// The place of a file: in the folder itself, or in one of its directories.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Place {
-    /// `done` or the like.
+    /// Directory, such as `done`.
     pub(super) kept: Option<&'static str>,
     pub(super) name: OsString,
 }
 
 impl Place {
-    /// In the folder itself.
+    /// Returns a place in the folder itself.
     pub(super) const fn dropped(name: OsString) -> Self {
         Self { kept: None, name }
     }
@@ -92,7 +92,7 @@ impl Opened {
     /// Opens the folder.
     ///
     /// # Errors
-    /// The system's; and when its path is a link that somebody else made.
+    /// The system's; also if its path is a link that somebody else made.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         if let Some(owner) = rights::foreign_link(path) {
             let words = format!("it is a link that the user {owner} made; it must be one of this user or root");
@@ -101,7 +101,7 @@ impl Opened {
         Ok(Self { dir: Dir::open(path)?, path: path.to_owned() })
     }
 
-    /// What is at a place; of a link, the link itself.
+    /// Returns the metadata at a place; for a link, of the link itself.
     pub(super) fn metadata(&self, place: &Place) -> io::Result<Metadata> {
         match place.kept {
             None => self.dir.metadata_of(&place.name),
@@ -109,7 +109,7 @@ impl Opened {
         }
     }
 
-    /// Opens a file to be read: never through a link, and never one that has another name, which may be the file of
+    /// Opens a file for reading: never through a link, and never a file with a second name, which might belong to
     /// somebody who keeps it from those who drop files.
     pub(super) fn file(&self, place: &Place) -> io::Result<File> {
         let file = match place.kept {
@@ -119,7 +119,7 @@ impl Opened {
         if links(&file.metadata()?) > 1 { Err(io::Error::other(LINKED)) } else { Ok(file) }
     }
 
-    /// The folder for what was read; made if it is not there.
+    /// Returns a directory for files that were read, creating it if it does not exist.
     pub(super) fn make(&self, kept: &'static str) -> io::Result<Dir> {
         match self.kept(kept)? {
             Some(dir) => Ok(dir),
@@ -130,7 +130,7 @@ impl Opened {
         }
     }
 
-    /// The folder for what was read, if it is there and this user's own.
+    /// Returns a directory for files that were read, if it exists and belongs to this user.
     pub(super) fn kept(&self, kept: &'static str) -> io::Result<Option<Dir>> {
         let found = match self.dir.dir(OsStr::new(kept)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -150,14 +150,14 @@ impl Opened {
         }
     }
 
-    /// Returns how many files in `failed` have a list of what is wrong beside them. Limits: among the first
+    /// Returns how many files in `failed` have a list of errors beside them. Limits: among the first
     /// [`UNFIXED_LOOKED_AT`] names.
     pub(super) fn unfixed(&self) -> usize {
         let count = |dir: Dir| {
             let is_list = |name: &OsString| name.as_encoded_bytes().ends_with(b".errors");
             Ok::<_, io::Error>(dir.names()?.take(UNFIXED_LOOKED_AT).filter(is_list).count())
         };
-        // One that cannot be looked at is told where something is to be put there.
+        // If it cannot be examined, that is reported when a file is moved there.
         self.kept(FAILED).ok().flatten().and_then(|dir| count(dir).ok()).unwrap_or(0)
     }
 
@@ -166,19 +166,19 @@ impl Opened {
     }
 }
 
-/// How many names a file has.
+/// Returns how many names a file has.
 #[cfg(unix)]
 pub(super) fn links(metadata: &Metadata) -> u64 {
     std::os::unix::fs::MetadataExt::nlink(metadata)
 }
 
-/// One: on Windows nobody gives a file another name who may not write to it.
+/// Returns 1: on Windows nobody can give a second name to a file that they cannot write.
 #[cfg(not(unix))]
 pub(super) fn links(_metadata: &Metadata) -> u64 {
     1
 }
 
-/// Makes the folder, if it is not there.
+/// Creates the folder, if it does not exist.
 pub(super) fn make(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! How a folder is read, and how it is doing.
+//! The settings of a folder, and its state.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,30 +11,30 @@ use super::table::{Field, TableRules};
 use super::wait::FolderWait;
 use crate::intake::view::{Figure, SharedView, Shown, Trouble, sentence};
 
-/// How a folder is read.
+/// The settings of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FolderRules {
-    /// The folder.
+    /// Path of the folder.
     pub path: PathBuf,
-    /// Time that a file stays as it is before it counts as complete, unless it was moved in.
+    /// Time that a file must stay unchanged to count as complete, unless it was moved in.
     pub quiet: Duration,
-    /// How often to look, where that is set.
+    /// Time between two looks, if configured.
     pub poll: Option<Duration>,
-    /// Time that files are kept that were read.
+    /// Time for which files are kept after they were read.
     pub keep_done: Duration,
-    /// The source of events that name none.
+    /// Default source of events.
     pub source: String,
-    /// The type of events that name none.
+    /// Default type of events.
     pub event_type: Option<String>,
-    /// How characters are written.
+    /// Character encoding of files.
     pub encoding: Encoding,
-    /// How tables are written.
+    /// Settings of tables.
     pub table: TableRules,
 }
 
 impl FolderRules {
-    /// Returns whether a field such as `data.total` is always a text where a table brings it: it is a column, and `numbers` does
-    /// not name it. Where a header alone names the columns that is known only once some field is a number.
+    /// Returns true if a field such as `data.total` is always a text in events from a table: it is a column, and
+    /// `numbers` does not name it. If only a header names the columns, that is unknown until some field is a number.
     #[must_use]
     pub fn is_text(&self, field: &str) -> bool {
         let TableRules { columns, numbers, .. } = &self.table;
@@ -44,58 +44,58 @@ impl FolderRules {
         is_column && !numbers.iter().any(is_field)
     }
 
-    /// The type of events that tables bring, where it is always the same.
+    /// Returns the type of events from tables, if it is always the same.
     #[must_use]
     pub fn table_type(&self) -> Option<&str> {
         let has_column = self.table.columns.iter().any(|(field, _)| field.text() == "type");
         self.event_type.as_deref().filter(|_| !has_column)
     }
 
-    /// Files that were read and are still there.
+    /// Counts the files that were read and still exist.
     #[must_use]
     pub fn files_kept(&self) -> usize {
         away::count_kept(&self.path)
     }
 }
 
-/// How a folder is doing.
+/// The state of a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderView {
-    /// Files that wait to be complete, or to be read.
+    /// Files waiting to be complete or to be read.
     pub waiting: usize,
-    /// The file that is being read.
+    /// File that is being read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reading: Option<FolderReading>,
-    /// Files that were read since the start, and files among them with a line that could not be.
+    /// Files read since the start; `failed_files` counts those with an unreadable line.
     pub files: u64,
     /// See `files`.
     pub failed_files: u64,
-    /// Files among them whose every line had been recorded before.
+    /// Files among them of which every line had been recorded before.
     #[serde(default)]
     pub duplicate_files: u64,
-    /// Lines that were read since the start, and lines among them that could not be recorded.
+    /// Lines read since the start; `failed_lines` counts those that could not be recorded.
     pub lines: u64,
     /// See `lines`.
     pub failed_lines: u64,
-    /// Files in `failed` that have a list of what is wrong with them beside them.
+    /// Files in `failed` with a list of errors beside them.
     #[serde(default)]
     pub unfixed: usize,
-    /// Files that wait, and why; the first of them.
+    /// The first waiting files, with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<FolderWait>,
-    /// What keeps the folder from being read.
+    /// Problem that keeps the folder from being read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
-/// What stands for a name that others gave.
+/// Replacement for names given by others.
 const REMOVED: &str = "(removed)";
 
-/// Files that are shown of those that wait.
+/// Waiting files that are shown.
 pub(super) const WAITS_SHOWN: usize = 5;
 
 impl FolderView {
-    /// The same without names that others gave, and words that may hold them.
+    /// Returns the state without names given by others, or texts that may contain them.
     #[must_use]
     pub fn without_names(mut self) -> Self {
         let removed = || REMOVED.to_owned();
@@ -105,7 +105,7 @@ impl FolderView {
         self
     }
 
-    /// What waits and why, and what is in the way.
+    /// Returns what waits and why, and what is in the way.
     fn obstacles(&self) -> String {
         let waits = self.waits.iter().map(|FolderWait { file, why }| format!("{file} waits: {why}"));
         waits.chain(self.problem.clone()).collect::<Vec<_>>().join("; ")
@@ -164,7 +164,7 @@ impl Shown for FolderView {
     }
 }
 
-/// How far a file was read.
+/// Progress of reading a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct FolderReading {
@@ -174,7 +174,7 @@ pub struct FolderReading {
     pub total_bytes: u64,
 }
 
-/// Shows what is in the way, and writes it to the log once. The log does not name files.
+/// Shows a problem, and logs it once. The log does not name files.
 pub(super) fn trouble(view: &SharedView<FolderView>, problem: String) {
     let mut view = view.lock();
     let is_new = view.problem.as_ref() != Some(&problem);

@@ -1,4 +1,4 @@
-//! One file on its way into the store: its events completed, gathered, recorded, and its bad lines named.
+//! One file on its way into the store: its events are completed, gathered and recorded, and its invalid lines listed.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::intake::view::SharedView;
 use crate::intake::{Answer, Intake};
 use crate::store::StoreError;
 
-/// Time that the store may be full before the same lines are tried again.
+/// Time between two tries while the store is full.
 const FULL_WAIT: Duration = Duration::from_secs(5);
 
-/// A file that is read, and counted as it is.
+/// A file that counts the bytes read.
 pub(super) struct Counted<'f, R> {
     file: R,
     view: &'f SharedView<FolderView>,
@@ -51,7 +51,7 @@ pub(super) struct Taking<'t> {
     intake: &'t Intake,
     view: &'t SharedView<FolderView>,
     content: &'t Content,
-    /// Events that were read of it before.
+    /// Events of it that were read before.
     known: u64,
     events: Vec<Event>,
     count: u64,
@@ -60,19 +60,19 @@ pub(super) struct Taking<'t> {
     stop: &'t watch::Receiver<bool>,
 }
 
-/// An event that is to be recorded.
+/// An event to be recorded.
 struct Event {
     line: u64,
-    /// Its place in the file, from 1.
+    /// Place in the file, from 1.
     place: u64,
     parsed: Parsed,
 }
 
-/// What came of a file.
+/// The result of reading a file.
 pub(super) struct Outcome {
-    /// Events of the file, with those that could not be recorded.
+    /// Events in the file, including those that could not be recorded.
     pub(super) lines: u64,
-    /// Events that were not there when it was read before, and those among them that were recorded before.
+    /// Events that are new since the last reading; `duplicates` counts those recorded before.
     pub(super) fresh: u64,
     /// See `fresh`.
     pub(super) duplicates: u64,
@@ -91,10 +91,10 @@ impl<'t> Taking<'t> {
         Self { rules, intake, view, content, known, events: Vec::new(), count, errors: Errors::NONE, duplicates, stop }
     }
 
-    /// Takes a line in; now and then what was gathered is recorded.
+    /// Takes a line; from time to time the gathered events are recorded.
     ///
     /// # Errors
-    /// [`StoreError::Stopped`], when the agent stops.
+    /// [`StoreError::Stopped`], if the agent stops.
     pub(super) fn line(&mut self, Line { number, column, index, event }: Line) -> Result<(), StoreError> {
         self.count += 1;
         if let Some(reading) = &mut self.view.lock().reading {
@@ -107,7 +107,7 @@ impl<'t> Taking<'t> {
         if self.events.len() >= FOLDER_BATCH_EVENTS { self.record() } else { Ok(()) }
     }
 
-    /// An event with what every event has, where the line does not say.
+    /// Returns a complete event, with defaults for the members that the line leaves out.
     fn complete(&self, json: &str, place: Place) -> Result<Parsed, Invalid> {
         let Ok(given) = serde_json::from_str::<Given<'_>>(json) else {
             return place.not_json(json).map_or_else(|| cloudevents::structured(json.as_bytes()), Err);
@@ -135,7 +135,7 @@ impl<'t> Taking<'t> {
             "}" => format!("{{{}}}", added.trim_end_matches(',')),
             rest => format!("{{{added}{rest}"),
         };
-        // What is wrong stands in the file without what was added.
+        // The error's place is in the file, without the added members.
         let [line, column] = [place.number, place.column].map(|count| usize::try_from(count).unwrap_or(usize::MAX));
         cloudevents::structured(json.as_bytes()).map_err(|invalid| invalid.without(&added).in_file(line, column))
     }
@@ -144,10 +144,10 @@ impl<'t> Taking<'t> {
         self.errors.push(line, invalid, place > self.known);
     }
 
-    /// Records what was gathered. While there is no room it waits: the file is still there.
+    /// Records the gathered events. If there is no room it waits: the file stays where it is.
     ///
     /// # Errors
-    /// [`StoreError::Stopped`], when the agent stops.
+    /// [`StoreError::Stopped`], if the agent stops.
     pub(super) fn record(&mut self) -> Result<(), StoreError> {
         let events = std::mem::take(&mut self.events);
         let Some(first) = events.first().map(|event| event.line) else { return Ok(()) };
@@ -174,18 +174,18 @@ impl<'t> Taking<'t> {
             return;
         }
         self.duplicates += u64::from(event.place > self.known);
-        // Another event of the same id is lost, unless somebody is told.
+        // A different event with the same id would be lost without a message.
         if let Some(reason) = &answer.reason {
             self.error(event.line, event.place, &Invalid::at("id", reason.as_str()));
         }
     }
 
-    /// Notes why nothing of the file can be read.
+    /// Records why nothing of the file can be read.
     pub(super) fn unreadable(&mut self, Unreadable { number, problem }: Unreadable) {
         self.errors.whole(number, &problem);
     }
 
-    /// What came of the file, when all is recorded.
+    /// Returns the result, once everything is recorded.
     pub(super) fn finish(self) -> Outcome {
         let fresh = self.count.saturating_sub(self.known);
         Outcome { lines: self.count, fresh, duplicates: self.duplicates, errors: self.errors }
@@ -198,7 +198,7 @@ impl<'t> Taking<'t> {
     }
 }
 
-/// Where an event begins in its file.
+/// The place in its file where an event begins.
 #[derive(Clone, Copy)]
 struct Place {
     number: u64,
@@ -206,7 +206,7 @@ struct Place {
 }
 
 impl Place {
-    /// What is wrong with the syntax of an event, with its place in the file; none where it is JSON.
+    /// Returns the syntax error of an event, with its place in the file; `None` if it is JSON.
     fn not_json(self, json: &str) -> Option<Invalid> {
         let error = serde_json::from_str::<IgnoredAny>(json).err()?;
         let (line, column) = (error.line() as u64, error.column() as u64);

@@ -1,4 +1,4 @@
-//! The lines of a text, one after another, with room to look ahead: no file takes the memory.
+//! The lines of a text, one after another, with bounded look-ahead: no file fills the memory.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
@@ -8,24 +8,23 @@ use super::encoding::Decoder;
 use crate::core::limits::FOLDER_LINE_BYTES_MAX;
 use crate::intake::cloudevents::Invalid;
 
-/// Characters that show nothing: the byte order mark, with which each file begins that was joined to another, and the space of no
-/// width.
+/// Invisible characters: the byte order mark, which begins each part of a joined file, and the zero-width space.
 pub(super) const MARKS: [char; 2] = ['\u{feff}', '\u{200b}'];
 
-/// One line, without its end.
+/// One line, without its line end.
 pub(super) struct TextLine {
-    /// From 1.
+    /// Number of the line, from 1.
     pub(super) number: u64,
     pub(super) text: Result<String, Invalid>,
 }
 
 impl TextLine {
-    /// Its length with its end, as far as it is known.
+    /// Returns its length with its line end, as far as known.
     pub(super) fn bytes(&self) -> usize {
         self.text.as_ref().map_or(0, String::len) + 1
     }
 
-    /// Returns whether there is nothing on it.
+    /// Returns true if the line is empty or blank.
     pub(super) fn is_blank(&self) -> bool {
         self.text.as_ref().is_ok_and(|text| text.trim().is_empty())
     }
@@ -35,17 +34,17 @@ impl TextLine {
 pub(super) struct TextLines<'f, R> {
     input: BufReader<R>,
     decoder: Decoder<'f>,
-    /// What ends a line: a line feed, or in a text without any a carriage return.
+    /// Byte that ends a line: a line feed or, in a text without any, a carriage return.
     end: u8,
     number: u64,
-    /// Lines that were looked at, and are still to come.
+    /// Lines that were examined ahead of being taken.
     ahead: VecDeque<TextLine>,
     bytes: Vec<u8>,
     work: ReadAgain,
 }
 
 impl<'f, R: Read> TextLines<'f, R> {
-    /// The lines of a text that begins as a sample shows.
+    /// Returns the lines of a text that begins with a sample.
     pub(super) fn new(input: R, sample: &[u8], decoder: Decoder<'f>) -> Self {
         let (input, ahead) = (BufReader::with_capacity(64 * 1024, input), VecDeque::new());
         Self {
@@ -59,10 +58,10 @@ impl<'f, R: Read> TextLines<'f, R> {
         }
     }
 
-    /// The next line; none at the end.
+    /// Returns the next line; `None` at the end.
     ///
     /// # Errors
-    /// The system's, when the file cannot be read.
+    /// The system's, if the file cannot be read.
     pub(super) fn next(&mut self) -> io::Result<Option<TextLine>> {
         match self.ahead.pop_front() {
             Some(line) => {
@@ -73,7 +72,7 @@ impl<'f, R: Read> TextLines<'f, R> {
         }
     }
 
-    /// Goes to the line with a number that is not behind it.
+    /// Skips to the line with a number, which must not be behind.
     ///
     /// # Errors
     /// As for [`Self::next`].
@@ -87,23 +86,23 @@ impl<'f, R: Read> TextLines<'f, R> {
         Ok(())
     }
 
-    /// Returns whether a line may be put back, to be taken once more.
+    /// Returns true if a line may be put back, to be taken again.
     pub(super) fn may_repeat(&self, line: &TextLine) -> bool {
         self.work.may_repeat(line.bytes())
     }
 
-    /// Bytes that were read, each as often as it was.
+    /// Returns the bytes read, each counted as often as it was read.
     #[cfg(test)]
     pub(super) const fn steps(&self) -> u64 {
         self.work.steps()
     }
 
-    /// Lines that come next, in their order, as if they had not been taken.
+    /// Puts lines back in order, as if they had not been taken.
     pub(super) fn put_back(&mut self, lines: impl DoubleEndedIterator<Item = TextLine>) {
         lines.rev().for_each(|line| self.ahead.push_front(line));
     }
 
-    /// The lines at the start, of so many bytes at most; they are still to come.
+    /// Returns the first lines, up to a number of bytes, without taking them.
     ///
     /// # Errors
     /// As for [`Self::next`].

@@ -1,12 +1,12 @@
-//! A file that waits, and why, as people see it.
+//! A waiting file and its reason, for display.
 
 use serde::{Deserialize, Serialize};
 
 /// A file that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderWait {
-    /// Its name.
+    /// Name of the file.
     pub file: String,
-    /// What it waits for.
+    /// Reason for the wait.
     pub why: String,
 }

@@ -1,5 +1,5 @@
-//! News of a folder: from the system where it tells, which on a network share it does not. Nothing depends on them: the
-//! folder is looked at from time to time anyway.
+//! Notices of changes in a folder, if the system sends them, which it does not for a network share. Nothing depends on
+//! them: the folder is examined from time to time anyway.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -12,26 +12,26 @@ use tokio::sync::mpsc;
 use super::opened::Identity;
 use crate::device::disk::is_remote;
 
-/// Interval at which a folder is looked at of which the system tells nothing.
+/// Time between two looks at a folder without notices.
 const POLL: Duration = Duration::from_secs(2);
 
-/// Interval of the checks otherwise, should a piece of news be lost.
+/// Time between two looks otherwise, in case a notice is lost.
 const POLL_WATCHED: Duration = Duration::from_secs(60);
 
-/// Pieces of news that wait; more are not needed to look.
+/// Notices that may wait; more are not needed to cause a look.
 const NEWS_WAITING: usize = 256;
 
 /// A watch over a folder.
 pub(super) struct Watch {
-    /// The folder that is watched, whatever has its name by now.
+    /// Identity of the watched folder, whatever has its name by now.
     identity: Identity,
     watcher: Option<(RecommendedWatcher, mpsc::Receiver<Vec<OsString>>)>,
     poll: Option<Duration>,
 }
 
 impl Watch {
-    /// Begins to watch, if the folder is there; looks every so often alone where that is told, or where others may
-    /// write unseen.
+    /// Starts watching a folder; `None` if it does not exist. If an interval is configured, or other machines may write
+    /// unseen, only the interval counts.
     pub(super) fn begin(path: &Path, poll: Option<Duration>) -> Option<Self> {
         let identity = identity(path)?;
         if poll.is_some() || is_remote(path) {
@@ -41,7 +41,7 @@ impl Watch {
         let folder = path.to_owned();
         let tell = move |event: notify::Result<Event>| {
             if let Some(names) = event.as_ref().ok().and_then(|event| names(event, &folder)) {
-                // Full of news, it will be looked at anyway.
+                // If the channel is full, the folder will be examined anyway.
                 let _ = sender.try_send(names);
             }
         };
@@ -54,12 +54,12 @@ impl Watch {
         Some(Self { identity, watcher: watcher.ok().map(|watcher| (watcher, news)), poll })
     }
 
-    /// Returns whether it is the folder that has this name now.
+    /// Returns true if the watched folder still has this name.
     pub(super) fn is_of(&self, path: &Path) -> bool {
         identity(path) == Some(self.identity)
     }
 
-    /// After how long to look, whatever is told.
+    /// Returns the time until the next look, with or without notices.
     pub(super) fn interval(&self) -> Duration {
         match &self.watcher {
             Some(_) => POLL_WATCHED,
@@ -67,7 +67,8 @@ impl Watch {
         }
     }
 
-    /// Waits for news, and gives the names of files that were moved in whole. It may be dropped and called again.
+    /// Waits for notices, and returns the names of files that were moved in. The future may be dropped and another one
+    /// started.
     pub(super) async fn changed(&mut self) -> Vec<OsString> {
         match &mut self.watcher {
             Some((_, news)) => match news.recv().await {
@@ -83,7 +84,7 @@ fn identity(path: &Path) -> Option<Identity> {
     std::fs::metadata(path).ok().map(|metadata| Identity::of(&metadata))
 }
 
-/// The names of what was moved in whole; none of what was made or closed, or happened to the folder itself.
+/// Returns the names of files that were moved in; none of files that were created or closed, or of the folder itself.
 fn names(event: &Event, folder: &Path) -> Option<Vec<OsString>> {
     let name = |path: &std::path::PathBuf| path.file_name().map(OsString::from);
     match event.kind {
@@ -93,10 +94,10 @@ fn names(event: &Event, folder: &Path) -> Option<Vec<OsString>> {
             Some(Vec::new())
         }
         EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Some(event.paths.iter().filter_map(name).collect()),
-        // Rights are changed.
+        // Permissions were changed.
         EventKind::Modify(ModifyKind::Metadata(_)) => Some(Vec::new()),
         EventKind::Create(_) | EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Vec::new()),
-        // Of a file that is written to, each write would be news.
+        // While a file is being written, each write would cause a notice.
         _ => None,
     }
 }

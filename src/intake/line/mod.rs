@@ -1,7 +1,7 @@
-//! Devices that send lines: a card reader or a scanner on a serial port, or whatever writes to standard input.
+//! Devices that send lines: a card reader or a scanner on a serial port, or anything that writes to standard input.
 //!
-//! Each line that looks as it should is one event. A device that is unplugged is waited for. Nobody at the device can be
-//! told that the store is full, so that lines wait in memory for a while.
+//! Each line that matches the pattern is one event. If a device is unplugged, the intake waits for it. Nobody at the
+//! device can be told that the store is full, so lines wait in memory for a while.
 
 use std::io::Read;
 use std::path::Path;
@@ -28,30 +28,30 @@ pub use rules::{Checksum, LineRules, LineSource, Parity, PortSettings};
 
 use rules::{Framer, NoEvent, Recent};
 
-/// Interval at which a device that is not there is looked for, and how soon a full store is tried again.
+/// Time between two looks for a missing device, and between two tries while the store is full.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Bytes that are read at a time.
+/// Part that is read at once. Units: bytes.
 const CHUNK: usize = 1_024;
 
-/// How a device is doing.
+/// The state of a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineView {
-    /// Its name.
+    /// Name of the device.
     pub name: String,
-    /// True if it is there.
+    /// True if it is connected.
     pub connected: bool,
     /// Lines that became events since the start.
     pub events: u64,
-    /// Lines that came again within a moment.
+    /// Lines that were repeated within a moment.
     pub repeated: u64,
-    /// Lines that do not look as they should, or are too long.
+    /// Lines that do not match the pattern, or are too long.
     pub unmatched: u64,
-    /// Lines whose check digit is wrong.
+    /// Lines with a wrong check digit.
     pub wrong_checksum: u64,
-    /// Lines that were lost, since the store was full for too long.
+    /// Lines that were lost because the store was full for too long.
     pub lost: u64,
-    /// What is in the way.
+    /// Problem with the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
@@ -98,7 +98,7 @@ impl Kind for LineRules {
     }
 }
 
-/// Takes the lines of one device as long as the agent runs.
+/// The reader of one device, which works as long as the agent runs.
 struct LineDevice {
     rules: LineRules,
     intake: Intake,
@@ -106,7 +106,7 @@ struct LineDevice {
 }
 
 impl LineDevice {
-    /// Takes lines until `stop` turns true; what has come until then is recorded.
+    /// Takes lines until `stop` turns true. Lines received by then are recorded.
     async fn run(self, mut stop: watch::Receiver<bool>) {
         let Self { rules, intake, view } = self;
         let (lines, waiting) = mpsc::channel(LINES_WAITING_MAX);
@@ -124,13 +124,13 @@ impl LineDevice {
             () = take => {}
             _ = stop.wait_for(|stop| *stop) => {}
         }
-        // With its sender the last line is through.
+        // Dropping the sender ends the channel after the last line.
         drop(taking);
         let _ = recording.await;
     }
 }
 
-/// What comes, on its way to events.
+/// Received bytes on their way to events.
 struct Taking {
     rules: LineRules,
     framer: Framer,
@@ -141,7 +141,7 @@ struct Taking {
 }
 
 impl Taking {
-    /// Reads a port; when it is unplugged, until it is there again.
+    /// Reads a port, and waits for it while it is unplugged.
     async fn port(&mut self, path: &Path, settings: PortSettings) {
         loop {
             match open(path, settings) {
@@ -166,7 +166,7 @@ impl Taking {
 
     /// Reads standard input to its end.
     async fn stdin(&mut self) {
-        // On a thread of its own: nothing could take its read back when the agent stops.
+        // On a separate thread: its read could not be cancelled when the agent stops.
         let (sender, mut chunks) = mpsc::channel::<Vec<u8>>(1);
         let read = move || {
             let (mut stdin, mut chunk) = (std::io::stdin(), [0; CHUNK]);
@@ -184,9 +184,9 @@ impl Taking {
         while let Some(chunk) = chunks.recv().await {
             self.take(&chunk);
         }
-        // The last line may lack its end.
+        // The last line may lack its line end.
         self.take(&[self.rules.stop.unwrap_or(b'\n')]);
-        self.connected(Some("standard input has come to its end".to_owned()));
+        self.connected(Some("standard input has ended".to_owned()));
     }
 
     fn take(&mut self, bytes: &[u8]) {
@@ -212,14 +212,14 @@ impl Taking {
                         view.lost += 1;
                         tracing::error!(device = self.rules.name, "a line was lost: the store has been full for long");
                     }
-                    // It holds what no event can.
+                    // It contains a character that an event cannot have.
                     Err(_) => view.unmatched += 1,
                 }
             }
         }
     }
 
-    /// Notes whether the device is there, and writes it to the log when that changes.
+    /// Notes whether the device is connected, and logs a change of that.
     fn connected(&self, problem: Option<String>) {
         let mut view = self.view.lock();
         let is_connected = problem.is_none();
@@ -250,7 +250,7 @@ fn open(path: &Path, settings: PortSettings) -> tokio_serial::Result<SerialStrea
     port.data_bits(data_bits).parity(parity).stop_bits(stop_bits).open_native_async()
 }
 
-/// Records lines one after another. While there is no room they wait.
+/// Records lines one after another. While the store has no room they wait.
 async fn record(
     intake: Intake,
     mut waiting: mpsc::Receiver<Parsed>,

@@ -1,4 +1,5 @@
-//! What a line of a device means: where it begins and ends, what is in it, and whether it is one that just came. Pure.
+//! The meaning of a device's line: where it begins and ends, what it contains, and whether it repeats a recent one.
+//! Pure.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -9,50 +10,50 @@ use serde_json::{Map, Value, json};
 
 use crate::core::limits::{LINE_BYTES_MAX, LINE_REPEATS_MAX};
 
-/// Where lines come from.
+/// The source of lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LineSource {
     /// Standard input.
     Stdin,
-    /// A serial port, or what looks like one.
+    /// A serial port, or something that behaves like one.
     Port {
-        /// Its file on Unix, its name on Windows.
+        /// Path of the file on Unix, name of the port on Windows.
         path: PathBuf,
-        /// How it is set.
+        /// Settings of the port.
         settings: PortSettings,
     },
 }
 
-/// How a serial port is set.
+/// The settings of a serial port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortSettings {
-    /// Bits a second.
+    /// Speed in bits per second.
     pub baud: u32,
-    /// Bits of a character: 5 to 8.
+    /// Bits per character: 5 to 8.
     pub data_bits: u8,
-    /// Bits after a character: 1 or 2.
+    /// Stop bits: 1 or 2.
     pub stop_bits: u8,
-    /// The bit that checks a character.
+    /// Parity.
     pub parity: Parity,
 }
 
-/// The bit that checks a character.
+/// The parity bit of a character.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Parity {
-    /// There is none.
+    /// No parity bit.
     #[default]
     None,
-    /// It makes the number of ones even.
+    /// The number of ones is even.
     Even,
-    /// It makes the number of ones odd.
+    /// The number of ones is odd.
     Odd,
 }
 
 impl Parity {
-    /// All of them.
+    /// All parities.
     pub const ALL: [Self; 3] = [Self::None, Self::Even, Self::Odd];
 
-    /// The name in the configuration.
+    /// Returns the name used in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -66,23 +67,23 @@ impl Parity {
 /// One `[[intake.line]]` of the configuration.
 #[derive(Clone, Debug)]
 pub struct LineRules {
-    /// Its unique name.
+    /// Unique name.
     pub name: String,
-    /// Where its lines come from.
+    /// Source of its lines.
     pub from: LineSource,
-    /// What each line looks like; its named groups are the fields of the event's data.
+    /// Pattern of a line; its named groups are the fields of the event's data.
     pub pattern: Regex,
-    /// The type of its events.
+    /// Type of its events.
     pub event_type: String,
-    /// Their source.
+    /// Source of its events.
     pub source: String,
-    /// The characters around a line; without them it ends at the end of a line.
+    /// Byte before a line, if any.
     pub start: Option<u8>,
-    /// See `start`.
+    /// Byte after a line; without it, a line ends at a line end.
     pub stop: Option<u8>,
-    /// Digits that end with their check digit, and by which rule.
+    /// Names of groups with a check digit, each with its rule.
     pub checks: Vec<(Checksum, String)>,
-    /// Time that the same line is one event.
+    /// Time within which a repeated line is not another event.
     pub debounce: Duration,
 }
 
@@ -96,7 +97,7 @@ impl PartialEq for LineRules {
     }
 }
 
-/// A rule by which the last of some digits checks the others.
+/// A rule for the last of several digits, which checks the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checksum {
     /// Of payment and loyalty cards. Source: ISO/IEC 7812-1, annex B.
@@ -106,7 +107,7 @@ pub enum Checksum {
 }
 
 impl Checksum {
-    /// Returns whether some digits are as the rule says.
+    /// Returns true if the digits satisfy the rule.
     #[must_use]
     pub fn holds(self, text: &str) -> bool {
         let Some(digits) = text.chars().map(|next| next.to_digit(10)).collect::<Option<Vec<u32>>>() else {
@@ -123,17 +124,17 @@ impl Checksum {
     }
 }
 
-/// Why a line is no event.
+/// A reason why a line is not an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoEvent {
-    /// It does not look as it should.
+    /// The line does not match the pattern.
     Unmatched,
-    /// Its check digit is wrong.
+    /// A check digit is wrong.
     WrongChecksum,
 }
 
 impl LineRules {
-    /// The data of the event that a line is.
+    /// Returns the data of a line's event.
     pub(super) fn data(&self, line: &str) -> Result<Value, NoEvent> {
         let captures = self.pattern.captures(line).ok_or(NoEvent::Unmatched)?;
         for (checksum, group) in &self.checks {
@@ -147,7 +148,7 @@ impl LineRules {
         Ok(Value::Object(found.collect::<Map<_, _>>()))
     }
 
-    /// The event, as CloudEvents JSON.
+    /// Returns the event as CloudEvents JSON.
     pub(super) fn event(&self, id: &str, time: &str, data: &Value) -> String {
         let Self { source, event_type, .. } = self;
         json!({ "specversion": "1.0", "id": id, "source": source, "type": event_type, "time": time, "data": data })
@@ -166,24 +167,24 @@ impl LineRules {
     }
 }
 
-/// What comes byte by byte, put together to lines.
+/// A framer, which joins received bytes to lines.
 pub(super) struct Framer {
     start: Option<u8>,
     stop: Option<u8>,
     bytes: Vec<u8>,
-    /// Within a line.
+    /// True within a line.
     is_open: bool,
-    /// The line is longer than any is: it is passed over.
+    /// True if the line is too long and will be skipped.
     is_long: bool,
-    /// Such lines, until somebody counts them.
+    /// Skipped lines that have not been counted yet.
     pub(super) long_lines: u64,
 }
 
 impl Framer {
-    /// Takes a byte, and gives the line that it ends, if it does: without what stands around it.
+    /// Takes a byte, and returns the line that it ends, if any, without the bytes around it.
     pub(super) fn push(&mut self, byte: u8) -> Option<String> {
         if self.start == Some(byte) {
-            // One that was not ended is no line.
+            // A line that was not ended is dropped.
             (self.is_open, self.is_long) = (true, false);
             self.bytes.clear();
             return None;
@@ -211,17 +212,18 @@ impl Framer {
     }
 }
 
-/// UTF-8 or, as older readers send, ISO 8859-1.
+/// Decodes UTF-8 or, as older readers send, ISO 8859-1.
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| error.into_bytes().into_iter().map(char::from).collect())
 }
 
-/// Which lines came a moment ago. A card that stays before its reader is read again and again.
+/// The most recent lines. A card left in front of a reader is read again and again.
 #[derive(Default)]
 pub(super) struct Recent(VecDeque<(Value, Duration)>);
 
 impl Recent {
-    /// Returns whether the same came within that time before `now`: each sight counts, so that what stays is one.
+    /// Returns true if the same line came within `debounce` before `now`. Each repetition extends the time, so that a
+    /// card that stays counts once.
     pub(super) fn is_repeated(&mut self, data: &Value, debounce: Duration, now: Duration) -> bool {
         self.0.retain(|(_, at)| now.saturating_sub(*at) < debounce);
         if let Some((_, at)) = self.0.iter_mut().find(|(held, _)| held == data) {

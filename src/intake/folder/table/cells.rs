@@ -1,12 +1,12 @@
-//! The cells of a row. A quote that stands where none may is an error: what it closes or opens is not known.
+//! The cells of a row. A misplaced quote is an error: it is unclear what it closes or opens.
 
 use crate::intake::folder::text_lines::MARKS;
 
-/// What stands between cells, and around them.
+/// The characters between and around cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Marks {
     pub(super) delimiter: char,
-    /// None where a quote is a character like others.
+    /// `None` if a quote is an ordinary character.
     pub(super) quote: Option<char>,
 }
 
@@ -16,7 +16,7 @@ pub(super) struct Cells {
     cells: Vec<String>,
     cell: String,
     state: State,
-    /// True if the last cell had quotes.
+    /// True if the last cell was quoted.
     was_quoted: bool,
 }
 
@@ -26,22 +26,22 @@ enum State {
     Start,
     /// In a cell without quotes.
     Plain,
-    /// Between its quotes.
+    /// Between the quotes of a cell.
     Quoted,
-    /// Behind a quote in it: its end, or the first of two.
+    /// After a quote in a quoted cell: its end, or the first of two.
     Behind,
-    /// Behind its end.
+    /// After the closing quote.
     Closed,
 }
 
-/// What a line did to a row.
+/// The effect of a line on a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fed {
-    /// The row is whole.
+    /// The row is complete.
     Whole,
-    /// A quote is open.
+    /// A quote is still open.
     Open,
-    /// A quote stands where none may.
+    /// A quote is misplaced.
     Wrong,
 }
 
@@ -50,7 +50,7 @@ impl Cells {
         Self { marks, cells: Vec::new(), cell: String::new(), state: State::Start, was_quoted: false }
     }
 
-    /// The cells of a row that is one line; none if it is not.
+    /// Returns the cells of a row of one line; `None` if it is not complete.
     pub(super) fn of_line(marks: Marks, text: &str) -> Option<Vec<String>> {
         let mut cells = Self::new(marks);
         (cells.feed(text) == Fed::Whole).then(|| cells.finish())
@@ -72,12 +72,12 @@ impl Cells {
         Fed::Whole
     }
 
-    /// The number of the cell that is being read, from 1.
+    /// Returns the number of the present cell, from 1.
     pub(super) fn place(&self) -> usize {
         self.cells.len() + 1
     }
 
-    /// Returns whether a row that is whole ended with a quote.
+    /// Returns true if a complete row ended with a quote.
     pub(super) const fn is_quoted_to_its_end(&self) -> bool {
         self.was_quoted
     }
@@ -86,11 +86,11 @@ impl Cells {
         self.cells
     }
 
-    /// Takes a character. Tells whether it may stand there.
+    /// Takes a character. Returns true if it is allowed there.
     fn take(&mut self, next: char) -> bool {
         let is_quote = self.marks.quote == Some(next);
         let is_delimiter = self.marks.delimiter == next;
-        // Others are from a file that is damaged, or is no table.
+        // Others come from a damaged file, or from one that is not a table.
         let is_control = next.is_control() && next != '\t';
         match self.state {
             State::Start if is_quote => {
@@ -122,7 +122,7 @@ impl Cells {
     }
 }
 
-/// Returns whether a character shows nothing, at the edge of a cell.
+/// Returns true for a character that is invisible at the edge of a cell.
 fn is_blank(next: char) -> bool {
     next.is_whitespace() || MARKS.contains(&next)
 }

@@ -1,26 +1,26 @@
-//! The header of a table, and those behind it, in a file that was joined from several: one with the same names tells the order of the
-//! columns below it.
+//! The header of a table, and further headers in a file joined from several: one with the same names gives the order of
+//! the columns below it.
 
 use crate::intake::cloudevents::Invalid;
 
-/// What a row is.
+/// The meaning of a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Seen {
-    /// One of the table.
+    /// A row of the table.
     Row,
-    /// Again its header, in this order or another.
+    /// The header again, in the same order or another.
     Header,
-    /// Another header: what stands below it cannot be read.
+    /// A different header: the rows below it cannot be read.
     Other,
 }
 
-/// Where the columns stand, as far as the file was read.
+/// The positions of the columns at the present row.
 pub(super) struct Headers<'h> {
-    /// The names of the first header; none where a table has no header.
+    /// Names in the first header; empty if the table has none.
     names: &'h [String],
-    /// Where each of its columns stands now.
+    /// Present position of each of its columns.
     order: Vec<usize>,
-    /// The line of another header, if that is the last.
+    /// Line of a different header, if that was the last.
     other: Option<u64>,
 }
 
@@ -29,7 +29,8 @@ impl<'h> Headers<'h> {
         Self { names, order: (0..width.max(names.len())).collect(), other: None }
     }
 
-    /// Takes the next row; gives its cells in the order of the first header, or why it is not known; none for a header.
+    /// Takes the next row. Returns its cells in the order of the first header, or the reason why that is unknown;
+    /// `None` for a header.
     pub(super) fn take(&mut self, number: u64, cells: Vec<String>) -> Option<Result<Vec<String>, Invalid>> {
         match self.see(&cells) {
             Seen::Header => {
@@ -71,7 +72,7 @@ impl<'h> Headers<'h> {
     }
 }
 
-/// Where each name stands in another header; behind its end where it does not.
+/// Returns the position of each name in another header; past its end if it is missing there.
 fn order(names: &[String], cells: &[String]) -> Vec<usize> {
     let mut is_taken = vec![false; cells.len()];
     let mut place = |name: &String| {

@@ -1,4 +1,4 @@
-//! CSV: how a table is written, and how a row of it becomes an event. What is not set is recognised.
+//! CSV: the notation of a table, and the conversion of rows to events. Whatever is not configured is recognised.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -25,32 +25,32 @@ use headers::Headers;
 use rows::Row;
 use shape::Shape;
 
-/// Part of a table that is looked at to recognise how it is written. Units: bytes.
+/// Part of a table that is examined to recognise its notation. Units: bytes.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// The members of an event that a column may be.
+/// Members of an event that a column may fill.
 const MEMBERS: [&str; 5] = ["id", "source", "type", "subject", "time"];
 
-/// How tables are read.
+/// The settings of tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableRules {
-    /// What stands between two cells.
+    /// Character between two cells.
     pub delimiter: Option<u8>,
-    /// What stands around a cell that holds a delimiter, where it is set; none in it where nothing does.
+    /// Character around a cell that contains a delimiter, if configured; the inner `None` means no quoting.
     pub quote: Option<Option<char>>,
     /// True if a row names the columns.
     pub has_header: Option<bool>,
-    /// Lines before the table.
+    /// Lines to skip before the table.
     pub skip: usize,
-    /// Which columns each field of an event is, joined by a blank; empty for all columns, each under its own name.
+    /// Columns of each field of an event, joined by a space; empty for all columns under their own names.
     pub columns: Vec<(Field, Vec<Column>)>,
     /// Fields that are numbers.
     pub numbers: Vec<Field>,
-    /// What stands before the fraction of a number, if it is no point.
+    /// Character before the decimals of a number, if not a point.
     pub decimal: Option<char>,
-    /// How a time is written, in the words of `strftime`; else as in RFC 3339, or as a date and a time of day.
+    /// Format of a time, in the syntax of `strftime`; by default RFC 3339, or a date and a time of day.
     pub time_format: Option<String>,
-    /// The time zone of times that name none; else the device's.
+    /// Time zone of times without one; by default the device's.
     pub time_zone: Option<TimeZone>,
 }
 
@@ -59,7 +59,7 @@ pub struct TableRules {
 pub struct Field(Vec<String>);
 
 impl Field {
-    /// A field such as `time` or `data.card`.
+    /// Reads a field such as `time` or `data.card`.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let path: Vec<String> = text.split('.').map(str::to_owned).collect();
@@ -68,7 +68,7 @@ impl Field {
         (is_member || is_data).then_some(Self(path))
     }
 
-    /// The field that a column is, where nobody says which: a member of its name, or one of the data.
+    /// Returns the field of a column that is not configured: a member of its name, or one of the data.
     fn of_name(name: &str) -> Self {
         match MEMBERS.into_iter().find(|member| *member == name) {
             Some(member) => Self(vec![member.to_owned()]),
@@ -76,13 +76,13 @@ impl Field {
         }
     }
 
-    /// Returns whether it is a part of another, as `data.card.number` is of `data.card`.
+    /// Returns true if it is part of another field, as `data.card.number` is of `data.card`.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         self.0.len() > other.0.len() && self.0.starts_with(&other.0)
     }
 
-    /// As it is written in the configuration.
+    /// Returns the field as it is written in the configuration.
     #[must_use]
     pub fn text(&self) -> String {
         self.0.join(".")
@@ -92,19 +92,19 @@ impl Field {
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// By the name in the first row.
+    /// By its name in the first row.
     Named(String),
-    /// By its place, from 1.
+    /// By its position, from 1.
     At(usize),
 }
 
 impl TableRules {
-    /// Returns whether a row names the columns: unless told otherwise, where columns have names.
+    /// Returns true if a row names the columns: as configured, or because columns are given by name.
     fn has_header(&self) -> bool {
         self.has_header.unwrap_or_else(|| self.columns.is_empty() || self.names().next().is_some())
     }
 
-    /// The names of columns that are asked for.
+    /// Returns the names of columns in the settings.
     fn names(&self) -> impl Iterator<Item = &String> {
         self.columns.iter().flat_map(|(_, columns)| columns).filter_map(|column| match column {
             Column::Named(name) => Some(name),
@@ -112,7 +112,7 @@ impl TableRules {
         })
     }
 
-    /// Hands the rows over as events, until the end or until `each` breaks off. Tells why, where nothing can be read.
+    /// Passes on the rows as events, until the end or until `each` stops. The inner error says why nothing can be read.
     pub(super) fn read(
         &self,
         mut lines: TextLines<'_, impl Read>,
@@ -142,7 +142,7 @@ impl TableRules {
         Ok(Ok(()))
     }
 
-    /// Where each field stands in a row.
+    /// Returns the positions of each field in a row.
     fn places(&self, shape: &Shape) -> Result<Vec<(Field, Vec<usize>)>, Unreadable> {
         let header = shape.header.as_deref().unwrap_or_default();
         if self.columns.is_empty() {
@@ -160,7 +160,7 @@ impl TableRules {
         Ok(self.columns.iter().map(places).collect())
     }
 
-    /// Refuses a number that no column is, where one has nearly its name.
+    /// Refuses a number that matches no column, if a column has a similar name.
     fn check_numbers(&self, places: &[(Field, Vec<usize>)], first_row: u64) -> Result<(), Unreadable> {
         let is_there = |number: &Field| places.iter().any(|(field, _)| field == number);
         for number in self.numbers.iter().filter(|number| !is_there(number)) {
@@ -180,7 +180,7 @@ impl TableRules {
         Ok(())
     }
 
-    /// The event of a row, without what every event has. An empty cell is no field.
+    /// Returns the event of a row, without the members that the folder's settings add. An empty cell is not a field.
     fn event(&self, places: &[(Field, Vec<usize>)], cells: &[String]) -> Result<String, Invalid> {
         let mut event = Members::new();
         for (field, places) in places {
@@ -209,7 +209,7 @@ impl TableRules {
     }
 }
 
-/// What a row says of one name.
+/// The value of a row for one name.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Member {
@@ -220,7 +220,7 @@ enum Member {
 
 type Members = BTreeMap<String, Member>;
 
-/// Puts a value where its names say; what stands in the way of a name stays.
+/// Inserts a value at the path of its names; a value already there stays.
 fn insert(object: &mut Members, path: &[String], value: Member) {
     match path {
         [] => {}
@@ -245,7 +245,7 @@ mod tests {
         TableRules { time_zone: Some(TimeZone::UTC), ..TableRules::default() }
     }
 
-    /// Each row as its event, or as what is wrong with it, after the number of its line.
+    /// Checks the event or the error of each row, with the number of its line.
     fn check(rules: &TableRules, table: &str, expected: &[&str]) {
         let owned = table.as_bytes().to_vec();
         let reopen = move || Ok(Box::new(io::Cursor::new(owned.clone())) as Box<dyn Read>);

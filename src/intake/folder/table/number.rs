@@ -1,20 +1,20 @@
-//! Numbers as people write them in tables: read for sure, or not at all.
+//! Numbers as people write them in tables: read with certainty, or not at all.
 
 use crate::core::number::Number;
 
-/// Signs of currencies that may stand before or behind a number.
+/// Currency signs that may precede or follow a number.
 const CURRENCIES: [char; 9] = ['$', '€', '£', '¥', '₹', '₩', '₺', '₽', '₫'];
 
-/// Spaces that may stand between groups of digits.
+/// Spaces that may separate groups of digits.
 const SPACES: [char; 5] = [' ', '\u{a0}', '\u{202f}', '\u{2009}', '\u{2007}'];
 
-/// Signs of a number below zero: a hyphen, and the minus of typography.
+/// Signs of a negative number: a hyphen, and the typographical minus signs.
 const MINUSES: [char; 3] = ['-', '\u{2212}', '\u{2013}'];
 
-/// The number that a cell writes, as JSON with all its digits.
+/// Reads the number in a cell, and returns it as JSON with all its digits.
 ///
 /// # Errors
-/// What is wrong with it: also where it can be read in two ways.
+/// The problem of the cell, including that it can be read in two ways.
 pub(super) fn read(cell: &str, decimal: Option<char>) -> Result<String, String> {
     let (is_negative, body) = unsigned(cell).ok_or("it is not a number")?;
     let (body, exponent) = match body.find(['e', 'E']) {
@@ -45,7 +45,7 @@ pub(super) fn read(cell: &str, decimal: Option<char>) -> Result<String, String> 
     if Number::parse(&text).is_some() { Ok(text) } else { Err("it is not a number".to_owned()) }
 }
 
-/// Returns whether it is below zero, and the rest: without signs, brackets and the currency.
+/// Returns true for a negative number, and the rest without signs, brackets and currency.
 fn unsigned(cell: &str) -> Option<(bool, &str)> {
     let is_blank = |next: char| next.is_whitespace();
     let mut rest = cell.trim_matches(is_blank);
@@ -86,8 +86,8 @@ fn split(body: &str, decimal: char) -> (&str, &str) {
     body.split_once(decimal).unwrap_or((body, ""))
 }
 
-/// Returns whether a number without a set decimal sign is written in two ways: with a comma, or as thousands with a
-/// point.
+/// Returns true if a number can be read in two ways without a configured decimal character: with a comma, or with a
+/// point that may separate thousands.
 fn is_doubtful(body: &str) -> bool {
     let is_group = |digits: &str| digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
     let is_thousands = body.split_once('.').is_some_and(|(whole, fraction)| {
@@ -96,7 +96,7 @@ fn is_doubtful(body: &str) -> bool {
     is_thousands || body.contains(',') || body.matches('.').count() > 1
 }
 
-/// The digits before the fraction; none where they are not grouped by one sign in threes.
+/// Returns the digits before the decimals; `None` if they are not grouped in threes by a single character.
 fn ungrouped(whole: &str, decimal: Option<char>) -> Option<String> {
     let is_group_sign = |sign: char| {
         SPACES.contains(&sign)

@@ -1,4 +1,4 @@
-//! The rows of a table. A row that is broken takes none behind it: reading goes on at the next line.
+//! The rows of a table. A broken row does not affect the following ones: reading continues at the next line.
 
 use std::io::{self, Read};
 
@@ -6,20 +6,20 @@ use super::cells::{Cells, Fed, Marks};
 use crate::intake::cloudevents::Invalid;
 use crate::intake::folder::text_lines::{TextLine, TextLines};
 
-/// Longest row of more than one line; a quote that is closed later was not closed. Units: bytes.
+/// Longest row of more than one line; a quote that closes later counts as not closed. Units: bytes.
 const ROW_BYTES_MAX: usize = 64 * 1024;
 
-/// One row, or why it cannot be read.
+/// One row, or the reason why it cannot be read.
 pub(super) struct Row {
-    /// The line that it begins on.
+    /// Line on which it begins.
     pub(super) number: u64,
     pub(super) cells: Result<Vec<String>, Invalid>,
 }
 
-/// Reads the next row that is not blank; none at the end. Each row has `width` cells.
+/// Reads the next row that is not blank; `None` at the end. Each row has `width` cells.
 ///
 /// # Errors
-/// The system's, when the file cannot be read.
+/// The system's, if the file cannot be read.
 pub(super) fn next(lines: &mut TextLines<'_, impl Read>, marks: Marks, width: usize) -> io::Result<Option<Row>> {
     while let Some(TextLine { number, text }) = lines.next()? {
         let cells = match text {
@@ -34,7 +34,7 @@ pub(super) fn next(lines: &mut TextLines<'_, impl Read>, marks: Marks, width: us
     Ok(None)
 }
 
-/// The cells of a row that begins with a line, and goes on while a quote is open.
+/// Returns the cells of a row that begins with a line and continues while a quote is open.
 fn cells(
     lines: &mut TextLines<'_, impl Read>,
     marks: Marks,
@@ -49,7 +49,7 @@ fn cells(
         let Some(line) = lines.next()? else { break };
         if let Ok(text) = &line.text {
             bytes += text.len() + 1;
-            // A line that has the cells of a row is one: the quote was not meant to stand open.
+            // A line with the cells of a row is a row: the quote was not meant to be open.
             is_closed_late = text.split(marks.delimiter).count() >= width;
             fed = if is_closed_late { Fed::Open } else { row.feed(text) };
         }
@@ -79,7 +79,7 @@ fn cells(
     Ok(Err(Invalid::new(words)))
 }
 
-/// Returns whether the next lines are no rows, and close a quote.
+/// Returns true if the next lines are not rows, and close a quote.
 fn goes_on(lines: &mut TextLines<'_, impl Read>, marks: Marks, width: usize) -> io::Result<bool> {
     let (mut taken, mut bytes, mut goes_on) = (Vec::new(), 0, false);
     while bytes <= ROW_BYTES_MAX {
@@ -98,7 +98,7 @@ fn goes_on(lines: &mut TextLines<'_, impl Read>, marks: Marks, width: usize) -> 
     Ok(goes_on)
 }
 
-/// A row with the right number of cells; what is empty beyond is left out.
+/// Returns a row with the right number of cells, dropping empty ones beyond it.
 fn of_width(mut cells: Vec<String>, width: usize) -> Result<Vec<String>, Invalid> {
     while cells.len() > width && cells.last().is_some_and(String::is_empty) {
         cells.pop();

@@ -1,4 +1,4 @@
-//! How one table is written: as set, or as its first lines show for sure.
+//! The notation of one table: as configured, or as its first lines show with certainty.
 
 use std::collections::VecDeque;
 
@@ -7,26 +7,26 @@ use super::{Column, TableRules};
 use crate::intake::folder::line::Unreadable;
 use crate::intake::folder::text_lines::TextLine;
 
-/// Delimiters that are recognised, in the order in which they are preferred.
+/// Delimiters that are recognised, in order of preference.
 const DELIMITERS: [char; 4] = [';', '\t', ',', '|'];
 
-/// The quote, unless another is set.
+/// Default quote.
 const QUOTE: char = '"';
 
-/// How one table is written.
+/// The notation of one table.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) marks: Marks,
-    /// The names of the columns; none where columns have a place alone.
+    /// Names of the columns; `None` if columns only have a position.
     pub(super) header: Option<Vec<String>>,
-    /// The line of the first row.
+    /// Line of the first row.
     pub(super) first_row: u64,
-    /// Cells that each row has.
+    /// Cells in each row.
     pub(super) width: usize,
 }
 
 impl Shape {
-    /// Recognises it by the first lines of a file. A file without a row has none.
+    /// Recognises the notation from the first lines of a file. A file without a row has none.
     pub(super) fn of(rules: &TableRules, head: &VecDeque<TextLine>) -> Result<Option<Self>, Unreadable> {
         let mut lines: Vec<&TextLine> = head.iter().skip_while(|line| line.number <= rules.skip as u64).collect();
         lines.retain(|line| !line.is_blank());
@@ -63,7 +63,7 @@ impl Shape {
         Self { marks, header: Some(header), first_row: number + 1, width }.with_places(rules, number).map(Some)
     }
 
-    /// Itself, if each column that is named by its place is there.
+    /// Checks that each column named by its position exists.
     fn with_places(self, rules: &TableRules, number: u64) -> Result<Self, Unreadable> {
         let places = rules.columns.iter().flat_map(|(_, columns)| columns).filter_map(|column| match column {
             Column::At(place) => Some(*place),
@@ -80,7 +80,7 @@ impl Shape {
     }
 }
 
-/// A first line such as `sep=;`, which spreadsheets write and read. Source: Excel.
+/// Reads a first line such as `sep=;`, which spreadsheets write and read. Source: Excel.
 fn told_delimiter(line: &TextLine) -> Option<char> {
     let text = line.text.as_ref().ok()?.trim_matches('"');
     let (name, value) = text.split_at_checked(4)?;
@@ -89,7 +89,8 @@ fn told_delimiter(line: &TextLine) -> Option<char> {
     rest.next().is_none().then_some(delimiter)
 }
 
-/// The delimiter by which most lines have as many cells, and of those the one that makes the most cells.
+/// Returns the delimiter with which most lines have the same number of cells, and of those the one that makes the most
+/// cells.
 fn likely_delimiter(lines: &[&TextLine], marks: impl Fn(char) -> Marks) -> char {
     let score = |delimiter: &char| {
         let cells = |line: &&TextLine| row(marks(*delimiter), line).map(|(_, cells)| cells.len());
@@ -98,7 +99,7 @@ fn likely_delimiter(lines: &[&TextLine], marks: impl Fn(char) -> Marks) -> char 
         let splits_first = lines.first().and_then(cells).is_some_and(|width| width > 1);
         (widths.iter().filter(|found| **found == width).count(), splits_first, width)
     };
-    // Of those that are as good, the one that is preferred.
+    // Among equally good ones, the preferred one.
     DELIMITERS.into_iter().rev().max_by_key(score).unwrap_or(',')
 }
 
@@ -108,14 +109,14 @@ fn row(marks: Marks, line: &TextLine) -> Option<(u64, Vec<String>)> {
     Some((line.number, cells)).filter(|(_, cells)| cells.iter().any(|cell| !cell.is_empty()))
 }
 
-/// Of those that occur as often, the largest.
+/// Returns the most frequent width; among equally frequent ones, the largest.
 fn most_frequent(widths: impl Iterator<Item = usize>) -> Option<usize> {
     let mut widths: Vec<usize> = widths.collect();
     widths.sort_unstable();
     widths.chunk_by(|a, b| a == b).max_by_key(|chunk| chunk.len()).map(|chunk| chunk[0])
 }
 
-/// The row that names the columns: the first that names all that are asked for, or the first row.
+/// Returns the row that names the columns: the first that has all configured names, or the first row.
 fn header(rules: &TableRules, rows: &[(u64, Vec<String>)], first: u64) -> Result<(u64, Vec<String>), Unreadable> {
     let named: Vec<&String> = rules.names().collect();
     let found = rows.iter().find(|(_, cells)| named.iter().all(|name| cells.contains(name)));
@@ -143,23 +144,23 @@ fn header(rules: &TableRules, rows: &[(u64, Vec<String>)], first: u64) -> Result
     Ok((*number, cells.clone()))
 }
 
-/// Returns whether a row may be a header: its cells are names, and what stands below beyond the last of them is empty.
+/// Returns true if a row may be a header: its cells are names, and the columns below beyond the last of them are empty.
 fn is_header(header: &[String], below: &[&[String]]) -> bool {
     let named = header.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
     let is_empty_beyond = below.iter().all(|cells| cells.iter().take(header.len()).skip(named).all(String::is_empty));
-    // One name with another delimiter in it is several.
+    // A name that contains another delimiter is several names.
     let is_cut = header.len() > 1 || !header.concat().contains(DELIMITERS);
     header.iter().all(|name| !is_value(name)) && is_empty_beyond && is_cut
 }
 
-/// Returns whether a cell is a number, a date or a time, and so no name.
+/// Returns true if a cell is a number, a date or a time, and therefore not a name.
 fn is_value(cell: &str) -> bool {
     let is_part = |next: char| next.is_ascii_digit() || " .,:/-+TZ'€$%".contains(next);
     cell.contains(|next: char| next.is_ascii_digit()) && cell.chars().all(is_part)
 }
 
-/// Cells that each row has: as many as the header, unless most rows end with a delimiter more or less than it does.
-/// None where most rows have another number.
+/// Returns the number of cells in each row: as many as in the header, unless most rows have one trailing delimiter more
+/// or less. `None` if most rows have another number.
 fn width(header: &[String], below: &[&[String]]) -> Option<usize> {
     let named = header.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
     let Some(most) = most_frequent(below.iter().map(|cells| cells.len())) else { return Some(header.len()) };

@@ -6,13 +6,13 @@ use jiff::fmt::strtime;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
-/// The first year of an event: what is before it was read wrongly, as a year of two digits is.
+/// Earliest year of an event; an earlier one was misread, as a year of two digits is.
 const YEAR_MIN: i16 = 2000;
 
-/// The time that a cell writes, in RFC 3339.
+/// Reads the time in a cell, and returns it in RFC 3339.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The problem of the cell.
 pub(super) fn read(cell: &str, format: Option<&str>, zone: &TimeZone) -> Result<String, String> {
     let words = "it is no time; set time_format in [intake.folder.csv]";
     let (at, text) = match format {
@@ -41,10 +41,10 @@ pub(super) fn read(cell: &str, format: Option<&str>, zone: &TimeZone) -> Result<
     Ok(text.unwrap_or_else(|| at.to_string()))
 }
 
-/// The instant of a time of the wall clock; of a day alone, its begin.
+/// Returns the instant of a wall-clock time; for a date alone, the beginning of the day.
 ///
 /// # Errors
-/// In words, where the clock is changed: a time that is never there, or there twice.
+/// A message, if the clock change makes the time non-existent or ambiguous.
 fn instant(time: DateTime, has_hour: bool, zone: &TimeZone) -> Result<Timestamp, String> {
     let ambiguous = zone.to_ambiguous_timestamp(time);
     let name = || zone.iana_name().map_or_else(|| "its time zone".to_owned(), str::to_owned);
@@ -53,14 +53,14 @@ fn instant(time: DateTime, has_hour: bool, zone: &TimeZone) -> Result<Timestamp,
             Err(format!("the clock of {} goes forward over this time, which is never there", name()))
         }
         AmbiguousOffset::Fold { .. } if has_hour => Err(format!(
-            "the clock of {} is set back over this time, which is there twice; it must have its offset from UTC",
+            "the clock of {} is set back over this time, which occurs twice; it must have its offset from UTC",
             name()
         )),
         _ => ambiguous.compatible().map_err(|_| format!("it must be before {}", Timestamp::MAX)),
     }
 }
 
-/// Returns whether a format can be read at all: what it writes is read as the same minute, or the same day.
+/// Returns true if a format can be read at all: what it writes is read as the same minute, or the same day.
 #[must_use]
 pub fn is_time_format(format: &str) -> bool {
     let noon = date(2026, 11, 24).at(18, 42, 10, 0);
@@ -109,7 +109,7 @@ mod tests {
             ("2026-03-29 01:59", "2026-03-29T00:59:00Z"),
             ("2026-03-29 02:30", "the clock of Europe/Stockholm goes forward over this time"),
             ("2026-03-29 03:00", "2026-03-29T01:00:00Z"),
-            ("2026-10-25 02:30", "the clock of Europe/Stockholm is set back over this time, which is there twice"),
+            ("2026-10-25 02:30", "the clock of Europe/Stockholm is set back over this time, which occurs twice"),
             ("2026-10-25 02:30+01:00", "2026-10-25T01:30:00Z"),
             ("2026-10-25 03:00", "2026-10-25T02:00:00Z"),
         ] {
