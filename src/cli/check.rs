@@ -1,4 +1,4 @@
-//! `outpost check`: validates the configuration, runs its examples, and shows what holds and where it comes from.
+//! `outpost check`: validates the configuration, runs its examples, and shows the effective values and their sources.
 
 use super::load::{ConfigArgs, Loaded, report, warn_of_variables};
 use super::{Failure, print, warn};
@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     print(&format!("{} is valid; {} examples passed", sources.path().display(), config.examples.len()))
 }
 
-/// Says what of the environment and of the exceptions does not count, though somebody may rely on it.
+/// Warns about proxy variables and exceptions that have no effect although somebody may rely on them.
 fn warn_of_proxies(config: &Config) {
     let Some(proxy) = &config.target.client.proxy else {
         for name in proxy::unused_variables() {

@@ -1,4 +1,4 @@
-//! Reaching the agent that runs on a data directory.
+//! Connecting to the agent that runs on a data directory.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -14,18 +14,18 @@ use crate::agent::data_dir::{DataDir, DataDirError, Endpoint, Lock};
 use crate::device::listener::foreign_listener;
 use crate::http::api::Reloaded;
 
-/// Time that the agent may take for an answer. Limits: a full group on a slow flash card is well below.
+/// Longest time for an answer of the agent. Limits: a full group on a slow flash card takes far less.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Time that a data directory may be in use by something that is no agent, or by one that is not ready yet.
+/// Time for which a data directory may be in use by a process that is not an agent, or not ready yet.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Interval of the checks meanwhile.
+/// Time between two checks meanwhile.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// A client of this device alone: no proxy, and no going on to where an answer points.
+/// Returns a builder of clients for this device only: no proxy, no redirects.
 fn builder() -> reqwest::ClientBuilder {
-    // It fails only if there is a provider already.
+    // Fails only if there already is a provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .no_proxy()
@@ -34,15 +34,15 @@ fn builder() -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
 }
 
-/// Who holds the data directory.
+/// The holder of the data directory.
 pub(super) enum Holder {
-    /// Nobody did; we do, as long as the lock lives.
+    /// This process, as long as the lock lives; nobody had it before.
     Us(Lock),
-    /// An agent, which takes requests.
+    /// An agent that accepts requests.
     Agent(Connection),
 }
 
-/// Finds out who holds the data directory, and takes it if nobody does.
+/// Determines who holds the data directory, and takes it if nobody does.
 pub(super) fn holder(data_dir: &DataDir) -> Result<Holder, Failure> {
     let begun = Instant::now();
     loop {
@@ -107,13 +107,13 @@ impl Connection {
         Ok(Self { http, base: format!("http://{}", endpoint.http), token })
     }
 
-    /// A connection to an agent of this device that is known by its URL, without a slash at its end, and a token.
+    /// Returns a connection to an agent on this device, given its URL without a trailing slash and a token.
     pub(super) fn to(base: String, token: SecretString) -> Result<Self, Failure> {
         let http = builder().build().map_err(|error| Failure::failed(&error))?;
         Ok(Self { http, base, token: Some(token) })
     }
 
-    /// Where the agent answers, such as `http://127.0.0.1:7717`.
+    /// Returns the base URL of the agent, such as `http://127.0.0.1:7717`.
     pub(super) fn base(&self) -> &str {
         &self.base
     }
@@ -134,12 +134,12 @@ impl Connection {
             .await
     }
 
-    /// Asks by that method, without a body.
+    /// Sends a request without a body.
     pub(super) async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Failure> {
         self.exchange(self.http.request(method, format!("{}{path}", self.base))).await
     }
 
-    /// Has the agent read its tokens and its configuration anew.
+    /// Makes the agent reload its tokens and its configuration.
     pub(super) async fn reload(&self) -> Result<Reloaded, Refused> {
         let body = self.answer(self.http.post(format!("{}/v1/reload", self.base))).await?;
         read(&body).map_err(|failure| Refused { status: None, failure })
@@ -165,7 +165,7 @@ impl Connection {
         })?;
         if !status.is_success() {
             let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-            // In the agent's words: a store at rest has the same.
+            // In the agent's words, which are the same for a store at rest.
             let failure = Failure::because(match problem["detail"].as_str() {
                 Some(detail) => detail.to_owned(),
                 None => format!("the agent answered {}, and did not say why", status.as_u16()),
@@ -176,15 +176,15 @@ impl Connection {
     }
 }
 
-/// Why an agent did not do what it was asked to.
+/// The reason why an agent refused a request.
 pub(super) struct Refused {
-    /// None where it did not answer.
+    /// Status of the answer; `None` if there was none.
     status: Option<StatusCode>,
     failure: Failure,
 }
 
 impl Refused {
-    /// Returns whether a reload failed by what is wrong with the configuration, after the tokens were read.
+    /// Returns true if a reload failed because of the configuration, after the tokens were read.
     pub(super) fn is_of_configuration(&self) -> bool {
         self.status == Some(StatusCode::UNPROCESSABLE_ENTITY)
     }
@@ -196,7 +196,7 @@ impl From<Refused> for Failure {
     }
 }
 
-/// Reads a document; an empty answer is the document of what has nothing to say.
+/// Reads a document; an empty answer stands for an empty document.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     let body = if body.is_empty() { b"null" } else { body };
     serde_json::from_slice(body)

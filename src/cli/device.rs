@@ -1,5 +1,5 @@
-//! Who answers questions about this device: the agent that runs, or else the books of its store at rest. The documents are the
-//! same.
+//! Answers to questions about this device: from the running agent, or from the books of its store at rest. The
+//! documents are the same.
 
 use std::sync::Arc;
 
@@ -21,11 +21,11 @@ use crate::inspect::rejected::{RejectedItem, RejectedList, Retried};
 use crate::inspect::status::Status;
 use crate::inspect::verify::Verification;
 
-/// Who answers.
+/// The source of answers.
 pub(super) enum Device {
-    /// The agent that runs.
+    /// The running agent.
     Agent(Connection),
-    /// Nobody else holds the data directory, as long as the lock lives.
+    /// The books of the store, which is ours as long as the lock lives.
     AtRest(Arc<Books>, Lock),
 }
 
@@ -69,7 +69,7 @@ impl Device {
         self.ask(Method::DELETE, &profile_path(identity), |books| books.forget(identity))
     }
 
-    /// What is rejected, after that number, as much as is listed at once.
+    /// Returns rejected items after a number, as many as one list has.
     pub(super) fn rejected(&self, after: i64) -> Result<RejectedList, Failure> {
         self.ask(Method::GET, &format!("/v1/rejected?after={after}"), |books| books.rejected(after))
     }
@@ -86,7 +86,7 @@ impl Device {
         self.ask(Method::DELETE, &format!("/v1/rejected/{id}"), |books| books.drop_rejected(id))
     }
 
-    /// Asks the agent by HTTP, or the books by the method beside it.
+    /// Asks the agent through HTTP, or the books through the method given.
     fn ask<T: DeserializeOwned, E: Into<Unanswered>>(
         &self,
         method: Method,
@@ -100,7 +100,7 @@ impl Device {
     }
 }
 
-/// The path of a profile in the local API.
+/// Returns the path of a profile in the local API.
 fn profile_path(identity: &Identity) -> String {
     let key = percent_encoding::utf8_percent_encode(identity.key(), percent_encoding::NON_ALPHANUMERIC);
     format!("/v1/profiles/{}/{key}", identity.kind().name())

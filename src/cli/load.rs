@@ -1,4 +1,4 @@
-//! Which configuration a command runs with: a file, or what `--sandbox` brings along.
+//! Loads the configuration of a command: a file, or the built-in one of `--sandbox`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,45 +14,45 @@ use crate::device::environment;
 use crate::device::machine;
 use crate::device::supervisor::{self, News};
 
-/// The configuration of `--sandbox` without a file.
+/// Configuration of `--sandbox` without a file.
 const SANDBOX_CONFIG: &str = include_str!("sandbox.toml");
 
-/// Where a configuration is looked for before the place of the system.
+/// File that is tried before the system's.
 const HERE: &str = "agent.toml";
 
-/// How often it is looked whether the disk is there.
+/// Time between two checks for the disk.
 const DISK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where the sandbox listens unless told otherwise.
+/// Default address of the sandbox.
 const SANDBOX_LISTEN: &str = "127.0.0.1:7718";
 
 /// The options that choose a configuration.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ConfigArgs {
-    /// The configuration, with the drop-in files beside it; without it ./agent.toml, else the system's
+    /// The configuration file, read with the drop-in files beside it; by default ./agent.toml, else the system's
     #[arg(short, long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Use the embedded Target simulator, with a configuration of its own unless one is named
+    /// Use the embedded Target simulator, with its own configuration unless one is named
     #[arg(long, global = true)]
     pub(super) sandbox: bool,
-    /// Where the simulator listens
+    /// Address of the simulator
     #[arg(long, global = true, value_name = "ADDRESS", default_value = SANDBOX_LISTEN, hide_default_value = true)]
     pub(super) sandbox_listen: SocketAddr,
 }
 
-/// A configuration, and what it was read from.
+/// A configuration, with its sources.
 pub(super) struct Loaded {
     pub(super) config: Config,
     pub(super) sources: Sources,
 }
 
-/// A text as it is typed in a shell.
+/// Returns a text as it is typed in a shell.
 pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 impl ConfigArgs {
-    /// The same options for another command, as they are typed in a shell.
+    /// Returns the same options for another command, as they are typed in a shell.
     pub(super) fn typed(&self) -> String {
         let mut typed = String::new();
         if let Some(config) = &self.config {
@@ -76,7 +76,7 @@ impl ConfigArgs {
         })
     }
 
-    /// Waits until the disk of the data directory is mounted, where the configuration says that it has one of its own.
+    /// Waits until the disk of the data directory is mounted, if the configuration names one.
     pub(super) fn wait_for_disk(&self) -> Result<(), Failure> {
         let disk = self.agent()?.data_disk;
         let Some(disk) = disk.filter(|disk| !is_mounted(disk)) else { return Ok(()) };
@@ -89,12 +89,12 @@ impl ConfigArgs {
         Ok(())
     }
 
-    /// Reads `[agent]` alone, for a command that asks an agent.
+    /// Reads only `[agent]`, for a command that asks an agent.
     pub(super) fn agent(&self) -> Result<AgentConfig, Failure> {
         Config::agent(&self.sources()?).map_err(|problems| report(&problems))
     }
 
-    /// As [`Self::agent`], for a command that may make a store: its disk must be there.
+    /// Reads `[agent]` as [`Self::agent`] does, for a command that may create a store: its disk must be mounted.
     pub(super) fn mounted_agent(&self) -> Result<AgentConfig, Failure> {
         let agent = self.agent()?;
         match agent.data_disk.as_ref().filter(|disk| !is_mounted(disk)) {
@@ -106,7 +106,7 @@ impl ConfigArgs {
         }
     }
 
-    /// Reads and validates the configuration, for a command that may give the device its name, and make a store.
+    /// Reads and validates the configuration, for a command that may name the device and create a store.
     pub(super) fn load_and_name_device(&self) -> Result<Loaded, Failure> {
         self.mounted_agent()?;
         let sources = self.sources()?;
@@ -133,14 +133,14 @@ impl ConfigArgs {
         Ok(Loaded { config, sources })
     }
 
-    /// The files, and the variables of the environment over them.
+    /// Returns the files, overridden by environment variables.
     fn sources(&self) -> Result<Sources, Failure> {
         let mut sources = self.read()?;
         if sources.path() == default_path() {
             environment::adopt(&default_environment());
         }
         sources.add_variables(environment::variables().into_iter()).map_err(|name| {
-            Failure::usage(format!("the environment variable {name} is no text in UTF-8; set it anew, or unset it"))
+            Failure::usage(format!("the environment variable {name} is not valid UTF-8; set it again, or unset it"))
         })?;
         Ok(sources)
     }
@@ -166,14 +166,14 @@ impl ConfigArgs {
     }
 }
 
-/// Says which variables of the environment were meant for the configuration, and are no part of it.
+/// Warns about environment variables that were meant for the configuration but are not part of it.
 pub(super) fn warn_of_variables() {
     for (name, meant) in Sources::misspelled(environment::variables().into_keys()) {
         warn(&format!("the variable {name} is no part of the configuration; if it is meant to be, name it {meant}"));
     }
 }
 
-/// The device's name: as configured, else as kept, else made now.
+/// Returns the device's name: as configured, else as kept, else a new one.
 pub(super) fn device_id(agent: &AgentConfig) -> Result<String, Failure> {
     match &agent.device_id {
         Some(name) => Ok(name.clone()),
@@ -182,14 +182,14 @@ pub(super) fn device_id(agent: &AgentConfig) -> Result<String, Failure> {
             let id = DataDir::new(&agent.data_dir).device_id(machine_id.as_deref());
             let DeviceId { name, is_cloned } = id.map_err(|error| Failure::failed(&error))?;
             if is_cloned {
-                warn(&format!("this disk was copied from another machine; the device is named anew, {name}"));
+                warn(&format!("this disk was copied from another machine; the device has the new name {name}"));
             }
             Ok(name)
         }
     }
 }
 
-/// All problems, a line each, as compilers print them.
+/// Returns all problems, one per line, as compilers print them.
 pub(super) fn report(problems: &Problems) -> Failure {
     let count = problems.0.len();
     let word = if count == 1 { "problem" } else { "problems" };
@@ -202,7 +202,7 @@ fn read(path: &Path) -> Result<Sources, Failure> {
     })
 }
 
-/// A place in the user's home, since `--sandbox` shall work without any rights.
+/// Returns a directory in the user's home, since `--sandbox` must work without special permissions.
 fn sandbox_data_dir() -> PathBuf {
     let from_env = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let state = from_env("XDG_STATE_HOME")

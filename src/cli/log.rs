@@ -1,4 +1,4 @@
-//! `outpost log`: another log level for a while, without a restart.
+//! `outpost log`: sets another log level for a while, without a restart.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) struct Args {
     agent: AgentArgs,
     /// error, warn, info, debug or trace
     level: tracing::Level,
-    /// For how long, at most 24h; then the configured level holds again
+    /// For how long, at most 24h; then the configured level applies again
     #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = time)]
     time: Duration,
 }

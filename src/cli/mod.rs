@@ -1,4 +1,4 @@
-//! The command line: one file per command, and what they share.
+//! The command line: one file per command, and shared functions.
 
 use std::error::Error;
 use std::fmt;
@@ -38,7 +38,7 @@ mod token;
 mod verify;
 mod watch;
 
-/// The version, with the commit that it was built from.
+/// Version, with the commit from which it was built.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("OUTPOST_COMMIT"), ")");
 
 /// Records customer events on this device, durably, and forwards them to Adobe Target.
@@ -73,7 +73,7 @@ enum Command {
     Service(service::Args),
 }
 
-/// The command line as a whole, for completions and man pages.
+/// Returns the command line as a whole, for completions and man pages.
 #[must_use]
 pub fn command() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
@@ -106,14 +106,14 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // When stderr is closed there is nobody left to tell.
+            // If stderr is closed, nobody can be told.
             let _ = writeln!(io::stderr(), "{}", visible(&failure.to_string()));
             ExitCode::from(failure.exit_code)
         }
     }
 }
 
-/// Why a command ended without doing its work.
+/// The reason why a command failed, with its exit code.
 #[derive(Debug)]
 struct Failure {
     message: String,
@@ -121,17 +121,17 @@ struct Failure {
 }
 
 impl Failure {
-    /// Something did not work. The message is the chain of causes.
+    /// Returns the failure of an operation. The message is the chain of causes.
     fn failed(error: &dyn Error) -> Self {
         Self { message: chain(error), exit_code: 1 }
     }
 
-    /// As [`Self::failed`], in words of our own.
+    /// Returns a failure with a message of our own.
     fn because(message: impl Into<String>) -> Self {
         Self { message: message.into(), exit_code: 1 }
     }
 
-    /// The configuration or the command line is wrong.
+    /// Returns the failure of an invalid configuration or command line.
     fn usage(message: impl Into<String>) -> Self {
         Self { message: message.into(), exit_code: 2 }
     }
@@ -143,7 +143,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// An error with its causes, each after a colon.
+/// Returns an error with its causes, each after a colon.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -155,8 +155,8 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// Prints to stdout. A reader that went away, as `head` does, is no failure. Values of others that are part of a line go through
-/// [`one_line`](crate::core::visible::one_line) first.
+/// Prints to stdout. A reader that went away, as `head` does, is not a failure. Data from others that is part of a line
+/// must go through [`one_line`](crate::core::visible::one_line) first.
 fn print(text: &str) -> Result<(), Failure> {
     match writeln!(io::stdout(), "{}", visible(text)) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(&error)),
@@ -169,12 +169,12 @@ fn print_json(document: &impl Serialize) -> Result<(), Failure> {
     print(&serde_json::to_string_pretty(document).map_err(|error| Failure::failed(&error))?)
 }
 
-/// Says something that is no failure, on stderr. When stderr is closed there is nobody left to tell.
+/// Prints a warning to stderr. If stderr is closed, nobody can be told.
 fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "outpost: {}", visible(text));
 }
 
-/// The data directory, for a command that has nothing to do without a store.
+/// Returns the data directory, for a command that has nothing to do without a store.
 fn existing_store(data_dir: &Path) -> Result<DataDir, Failure> {
     let data_dir = DataDir::new(data_dir);
     if data_dir.store_path().exists() {
@@ -184,7 +184,7 @@ fn existing_store(data_dir: &Path) -> Result<DataDir, Failure> {
     Err(Failure::because(format!("there is no store in {path}; start the agent with `outpost run`")))
 }
 
-/// The store's file, with its key.
+/// Returns the store's file, with its key.
 fn store_file(config: &Config) -> StoreFile {
     let StoreConfig { key, old_key, .. } = &config.store;
     StoreFile { path: DataDir::new(&config.agent.data_dir).store_path(), key: key.clone(), old_key: old_key.clone() }
@@ -200,7 +200,7 @@ fn store_limits(config: &Config) -> StoreLimits {
     }
 }
 
-/// A runtime for commands that make a request or two.
+/// Returns a runtime for commands that make a few requests.
 fn small_runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| Failure::failed(&error))
 }

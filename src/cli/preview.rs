@@ -1,4 +1,4 @@
-//! `outpost preview`: what one event would do, without doing it.
+//! `outpost preview`: shows what one event would do, without doing it.
 
 use std::io::Read;
 
@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     std::io::stdin().read_to_end(&mut body).map_err(|error| Failure::failed(&error))?;
     let parsed = cloudevents::structured(&body).map_err(|invalid| Failure::failed(&invalid))?;
     let (file, settings) = (super::store_file(&config), settings(config));
-    // The device's clock goes on from the newest event, as in the agent.
+    // The device's clock continues from the newest event, as in the agent.
     let newest = || Reader::open(&file).and_then(|reader| reader.counters()).map(|counters| counters.recorded_at);
     let floor = if file.path.exists() { newest() } else { Ok(None) };
     let clock = Clock::new(floor.map_err(|error| Failure::because(super::chain(&error)))?);
@@ -76,13 +76,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     print(&format!("\nkept on this device:\n{kept}"))
 }
 
-/// Gives a copy of what the store knows of profiles; without a store, an empty one.
+/// Returns a copy of what the store knows about some profiles; an empty one if there is no store.
 fn rehearse(settings: &Settings, file: &StoreFile, identities: &[Identity]) -> Result<Rehearsal, StoreError> {
     let identities: Vec<&Identity> = identities.iter().collect();
     Rehearsal::of(file, &identities, settings.limits, settings.forwarding.routes.bulk_above)
 }
 
-/// What the forwarder begins with, as if it had just reached Target.
+/// Returns the initial state of a forwarder that has just reached Target.
 fn foresight(settings: &Settings, rehearsal: &mut Rehearsal, clock: &Clock) -> Result<Foresight, StoreError> {
     let wall = Clock::system();
     let (quota, QuotaTime { at, .. }) = rehearsal.store.quota(settings.updates_per_day, wall)?;
@@ -97,7 +97,7 @@ fn foresight(settings: &Settings, rehearsal: &mut Rehearsal, clock: &Clock) -> R
     })
 }
 
-/// What becomes of one profile.
+/// The preview of one profile.
 struct Preview<'p> {
     settings: &'p Settings,
     identity: &'p Identity,
@@ -202,7 +202,7 @@ impl Preview<'_> {
     }
 }
 
-/// What Target holds of a profile as far as this device knows: what was sent of it last.
+/// Returns the profile as this device knows it at Target: the values sent last.
 fn last_known(row: &ProfileRow) -> FetchedProfile {
     let sent = row.basis.iter().filter_map(|basis| {
         let sent = basis.sends(&row.sends, |at| at).pop()?;

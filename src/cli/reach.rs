@@ -1,6 +1,7 @@
-//! Whom a command asks: the agent that runs on the data directory, the one that `--url` names, or nobody.
+//! Connecting a command to the agent that runs on the data directory, to the one named by `--url`, or to a store at
+//! rest.
 //!
-//! None of this needs `[target]`: whoever asks need not have Target's secrets.
+//! None of this needs `[target]`: the user need not have Target's secrets.
 
 use std::path::PathBuf;
 
@@ -21,24 +22,24 @@ use crate::intake::folder::FolderRules;
 pub(super) struct AgentArgs {
     #[command(flatten)]
     pub(super) config: ConfigArgs,
-    /// Ask the agent that listens there, such as http://127.0.0.1:7717; no configuration is read
+    /// Ask the agent at this URL, such as http://127.0.0.1:7717; no configuration is read
     #[arg(long, global = true, value_name = "URL", requires = "token_file", value_parser = local_url)]
     url: Option<Url>,
-    /// The file of a token of that agent, which others cannot read
+    /// File with a token of that agent, which others must not be able to read
     #[arg(long, global = true, value_name = "FILE", requires = "url")]
     token_file: Option<PathBuf>,
 }
 
-/// Whom there is to ask.
+/// The partner of a command.
 pub(super) enum Reached {
-    /// An agent, which takes requests.
+    /// An agent that accepts requests.
     Agent(Connection),
-    /// Nobody runs there; the store is ours as long as the lock lives.
+    /// A store without an agent, which is ours as long as the lock lives.
     AtRest(DataDir, Lock),
 }
 
 impl AgentArgs {
-    /// Finds out whom to ask, for a command that has nothing to do without a store.
+    /// Connects a command that has nothing to do without a store.
     pub(super) fn reach(&self) -> Result<Reached, Failure> {
         match self.named()? {
             Some(connection) => Ok(Reached::Agent(connection)),
@@ -46,14 +47,14 @@ impl AgentArgs {
         }
     }
 
-    /// Finds out whom to ask, for a command that may make a store.
+    /// Connects a command that may create a store.
     pub(super) fn reach_or_make(&self) -> Result<Reached, Failure> {
         match self.named()? {
             Some(connection) => Ok(Reached::Agent(connection)),
             None => {
                 let data_dir = self.config.mounted_agent()?.data_dir;
                 if !data_dir.exists() {
-                    // A configuration that is wrong makes none.
+                    // An invalid configuration must not create one.
                     self.config.load()?;
                 }
                 reach(DataDir::new(&data_dir))
@@ -61,10 +62,10 @@ impl AgentArgs {
         }
     }
 
-    /// Reaches the agent that runs.
+    /// Connects to the running agent.
     ///
     /// # Errors
-    /// `otherwise`, where none runs.
+    /// `otherwise`, if none runs.
     pub(super) fn running(&self, otherwise: &str) -> Result<Connection, Failure> {
         match self.reach()? {
             Reached::Agent(connection) => Ok(connection),
@@ -72,11 +73,11 @@ impl AgentArgs {
         }
     }
 
-    /// The agent that `--url` names.
+    /// Returns a connection to the agent named by `--url`.
     fn named(&self) -> Result<Option<Connection>, Failure> {
         let (Some(url), Some(path)) = (&self.url, &self.token_file) else { return Ok(None) };
         let token = Secret::File(path.clone()).read().map_err(Failure::usage)?;
-        // The owner of the system's data directory is the agent's user; where there is none, nobody can tell.
+        // The owner of the system's data directory is the agent's user; if it does not exist, the user is unknown.
         let foreign = url.socket_addrs(|| None).ok().and_then(|addresses| addresses.first().copied());
         let foreign = foreign.filter(|_| default_data_dir().exists());
         if let Some(user) = foreign.and_then(|address| foreign_listener(address, &default_data_dir())) {
@@ -87,7 +88,7 @@ impl AgentArgs {
         Connection::to(url.as_str().trim_end_matches('/').to_owned(), token).map(Some)
     }
 
-    /// The folder that is configured beside the agent, if any; an error where this user cannot read that.
+    /// Returns the configured folder, if any; an error if this user cannot read the configuration.
     pub(super) fn folder(&self) -> Result<Option<FolderRules>, Failure> {
         if self.url.is_some() {
             return Err(Failure::because("no configuration was read"));
@@ -100,10 +101,10 @@ impl AgentArgs {
     }
 }
 
-/// Checks that a configuration is still of the data directory that is held.
+/// Checks that a configuration still has the locked data directory.
 ///
 /// # Errors
-/// When it was changed meanwhile: the store of one is not opened under the lock of another.
+/// It was changed meanwhile: one store must not be opened under the lock of another.
 pub(super) fn check_same(config: &Config, held: &DataDir) -> Result<(), Failure> {
     if config.agent.data_dir == held.path() {
         return Ok(());
@@ -118,7 +119,7 @@ fn reach(data_dir: DataDir) -> Result<Reached, Failure> {
     })
 }
 
-/// An agent listens on this device alone: a token is sent nowhere else.
+/// Reads the URL of an agent on this device: a token must not be sent anywhere else.
 fn local_url(text: &str) -> Result<Url, String> {
     let words = || "it must be an address of this device, such as http://127.0.0.1:7717".to_owned();
     let url = Url::parse(text).map_err(|_| words())?;

@@ -1,4 +1,4 @@
-//! `outpost record`: events from the command line, through the running agent or straight into its store.
+//! `outpost record`: records events from the command line, through the running agent or directly in its store.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -23,13 +23,13 @@ use crate::intake::folder::text_of;
 use crate::intake::{self, cloudevents};
 use crate::store::Store;
 
-/// Events in one request or transaction.
+/// Most events in one request or transaction.
 const PART_EVENTS: usize = 500;
 
-/// Bytes in one request, with room for brackets and commas.
+/// Largest size of one request, leaving room for brackets and commas. Units: bytes.
 const PART_BYTES: usize = INTAKE_BODY_BYTES_MAX / 2;
 
-/// Records events durably: through the running agent, else straight into its store
+/// Records events durably: through the running agent, or else directly in its store
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     outpost record --type com.acme.loyalty.used --data @purchase.json\n  \
@@ -40,7 +40,7 @@ pub(super) struct Args {
     /// The event's type
     #[arg(long = "type", value_name = "TYPE", required_unless_present = "batch", conflicts_with = "batch")]
     event_type: Option<String>,
-    /// The event's data: @FILE, - for stdin, or JSON, which other users see in the list of processes
+    /// The event's data: @FILE, - for stdin, or JSON, which other users can see in the process list
     #[arg(long, value_name = "JSON|@FILE|-", conflicts_with = "batch")]
     data: Option<String>,
     /// The event's subject
@@ -49,13 +49,13 @@ pub(super) struct Args {
     /// The event's source
     #[arg(long, default_value = "/outpost/record", conflicts_with = "batch")]
     source: String,
-    /// The event's id; without it one is made
+    /// The event's id; by default a new one
     #[arg(long, conflicts_with = "batch")]
     id: Option<String>,
-    /// When it happened, in RFC 3339; without it now
+    /// The event's time, in RFC 3339; by default now
     #[arg(long, value_name = "RFC3339", conflicts_with = "batch")]
     time: Option<String>,
-    /// A CloudEvents JSON batch or one event a line, in a file or - for stdin
+    /// A CloudEvents JSON batch, or one event per line, in a file or - for stdin
     #[arg(long, value_name = "FILE|-")]
     batch: Option<String>,
 }
@@ -131,7 +131,7 @@ fn record_batch(recorder: &mut Recorder, batch: &str) -> Result<(), Failure> {
     progress.finish_and_clear();
     if let Err(failure) = result {
         let message = format!(
-            "{}\n{} events before it were recorded; mend it and run the same again: duplicates are skipped",
+            "{}\n{} events before it were recorded; fix it and run the same command again: duplicates are skipped",
             failure.message,
             counts.total()
         );
@@ -176,13 +176,13 @@ fn progress(bytes: Option<u64>) -> ProgressBar {
     }
 }
 
-/// Some events of a file, and how many of its bytes they are.
+/// Some events of a file, with their size in bytes.
 struct Part<'p> {
     events: &'p [String],
     bytes: u64,
 }
 
-/// Reads a JSON array or one event a line, and hands the events on in parts.
+/// Reads a JSON array or one event per line, and passes the events on in parts.
 fn read_parts(input: Box<dyn BufRead>, mut take: impl FnMut(Part<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::failed(&error);
     let mut input = BufReader::new(text_of(input).map_err(failed)?);
@@ -232,7 +232,7 @@ impl<'t, T: FnMut(Part<'_>) -> Result<(), Failure>> Parts<'t, T> {
         Self { take, events: Vec::new(), bytes: 0 }
     }
 
-    /// Adds a valid event. An invalid one is named, after all before it are recorded.
+    /// Adds a valid event. An invalid one is reported once all before it are recorded.
     fn add(
         &mut self,
         name: &str,
@@ -266,7 +266,7 @@ struct Counts {
     unmapped: u64,
     unconsented: u64,
     rejected: u64,
-    /// Duplicates whose content differs from what was recorded, and why the first of them was not recorded.
+    /// Duplicates with different content, and the reason why the first of them was not recorded.
     differing: (u64, String),
 }
 
@@ -308,7 +308,7 @@ struct Answers {
     events: Vec<Answer>,
 }
 
-/// Where events go: to the agent, or straight into the store that nobody else may write to meanwhile.
+/// The recorder of events: the agent, or the store, locked against other writers.
 enum Recorder {
     Agent { connection: Connection, runtime: tokio::runtime::Runtime },
     Store { store: Box<Store>, clock: Clock, config: Box<Config>, _lock: Lock },
@@ -329,7 +329,7 @@ impl Recorder {
         }
     }
 
-    /// Records valid or invalid events: all or none.
+    /// Records events: all, or none if any is invalid.
     fn record(&mut self, events: &[String]) -> Result<Vec<Answer>, Failure> {
         let body = format!("[{}]", events.join(","));
         match self {

@@ -1,4 +1,4 @@
-//! `outpost rekey`: seals the store with another key, or opens it for good.
+//! `outpost rekey`: encrypts the store with another key, or decrypts it.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,8 @@ use crate::store::{Store, StoreFile, StoreKey};
 
 /// Encrypts the store with another key; the agent must be stopped
 ///
-/// A key is 32 bytes or more, in hex or base64url, as `openssl rand -hex 32` makes it. Where nobody can run a command, set the
-/// new key as key and the one before as old_key in the section `store`: the next start does the same.
+/// A key is 32 bytes or more, in hex or base64url, as `openssl rand -hex 32` makes it. If nobody can run a command on
+/// the device, set the new key as key and the old one as old_key in the section `store`: the next start does the same.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost rekey --new-key-file /etc/outpost/store.key.new")]
 pub(super) struct Args {
@@ -23,10 +23,10 @@ pub(super) struct Args {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Change {
-    /// The key from now on; the configuration has the one before
+    /// File with the new key; the configuration has the old one
     #[arg(long, value_name = "FILE")]
     new_key_file: Option<PathBuf>,
-    /// The key before; the configuration has the one from now on
+    /// File with the old key; the configuration has the new one
     #[arg(long, value_name = "FILE")]
     old_key_file: Option<PathBuf>,
     /// Decrypt the store; the configuration has the key
@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             (StoreFile { path, key: Some(read(new)?), old_key: key }, then)
         }
         Change { old_key_file: Some(old), .. } => {
-            let missing = || Failure::usage("there is no key in [store] of the configuration; set the one from now on");
+            let missing = || Failure::usage("there is no key in [store] of the configuration; set the new one");
             let key = Some(key.ok_or_else(missing)?);
             (StoreFile { path, key, old_key: Some(read(old)?) }, "start the agent".to_owned())
         }

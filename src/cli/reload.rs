@@ -1,4 +1,4 @@
-//! `outpost reload`: has the running agent read its configuration anew.
+//! `outpost reload`: makes the running agent reload its configuration.
 
 use super::reach::AgentArgs;
 use super::{Failure, print, small_runtime, warn};
@@ -6,7 +6,7 @@ use crate::core::visible::one_line;
 use crate::http::api::Reloaded;
 use crate::inspect::status::Status;
 
-/// Has the running agent read its configuration anew
+/// Makes the running agent reload its configuration
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost reload -c /etc/outpost/agent.toml")]
 pub(super) struct Args {

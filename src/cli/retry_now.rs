@@ -1,10 +1,10 @@
-//! `outpost retry-now`: has what waits tried now.
+//! `outpost retry-now`: ends the wait for the network.
 
 use super::reach::AgentArgs;
 use super::{Failure, print, small_runtime};
 use crate::inspect::status::RetriedNow;
 
-/// Has the running agent try now what waits for the network, instead of after its backoff
+/// Makes the running agent retry at once what waits for the network, instead of after its backoff
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost retry-now")]
 pub(super) struct Args {

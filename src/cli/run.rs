@@ -1,4 +1,4 @@
-//! `outpost run`: the agent in the foreground.
+//! `outpost run`: runs the agent in the foreground.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -33,13 +33,13 @@ mod reload;
 pub(super) use orders::{Orders, wait_for_signal};
 use reload::Reloader;
 
-/// Threads that serve the intake and the forwarder; the store has one of its own.
+/// Threads for the intake and the forwarder; the store has its own.
 const WORKERS: usize = 2;
 
-/// How long another command may hold the data directory: `status` does for a moment, to see whether an agent runs.
+/// Time for which another command may hold the data directory: `status` does so briefly, to see whether an agent runs.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Runs the agent in the foreground until it is told to stop
+/// Runs the agent in the foreground until it is stopped
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost run --sandbox")]
 pub(super) struct Args {
@@ -51,8 +51,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     run_under(&args.config, logging::nowhere_else(), Orders::of_signals)
 }
 
-/// Runs the agent until its orders end it. `elsewhere` is where log lines go besides the files and stderr; `orders` is
-/// called within the runtime.
+/// Runs the agent until its orders end it. `elsewhere` is an additional destination of log lines; `orders` is called
+/// within the runtime.
 pub(super) fn run_under(
     args: &ConfigArgs,
     elsewhere: logging::Elsewhere,
@@ -95,7 +95,7 @@ pub(super) fn run_under(
     result
 }
 
-/// What the runtime takes over.
+/// The values handed over to the runtime.
 struct Start {
     args: ConfigArgs,
     config: Config,
@@ -158,7 +158,8 @@ impl Start {
         result
     }
 
-    /// Has the configuration read anew when somebody asks. Gives where changes come from, and where to ask.
+    /// Starts the part that reloads the configuration on request. Returns the channel of changes, and the channel for
+    /// requests.
     fn start_reloader(
         &self,
         endpoint: &Endpoint,
@@ -210,7 +211,7 @@ impl Start {
     }
 }
 
-/// What may change while the agent runs.
+/// Returns the settings that may change while the agent runs.
 pub(super) fn settings(config: Config) -> Settings {
     let limits = store_limits(&config);
     Settings {
@@ -225,7 +226,7 @@ pub(super) fn settings(config: Config) -> Settings {
     }
 }
 
-/// Binds an address, and says which it became.
+/// Binds an address, and returns the actual one.
 pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
     let bound = async {
         let listener = TcpListener::bind(address).await?;
@@ -235,13 +236,13 @@ pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr
     bound.await.map_err(|error: std::io::Error| cannot_listen(address, &error, "another address"))
 }
 
-/// Binds the address of the intake, and the other one that `localhost` may lead to.
+/// Binds the address of the intake, and the other address of `localhost`.
 async fn bind_intake(address: SocketAddr) -> Result<Loopback, Failure> {
     let bound = Loopback::bind(address).await;
     bound.map_err(|(address, error)| cannot_listen(address, &error, "listen in [intake.http]"))
 }
 
-/// Why nobody can be served there; `setting` says where the address is set.
+/// Returns the failure to listen at an address; `setting` says where it is set.
 fn cannot_listen(address: SocketAddr, error: &std::io::Error, setting: &str) -> Failure {
     let advice = match error.kind() {
         ErrorKind::AddrInUse => {
@@ -253,8 +254,8 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error, setting: &str) -> 
     Failure::because(format!("cannot listen on {address}: {error}; {advice}"))
 }
 
-/// What a person sees who started the agent. The token is in its file alone: what is typed here others see, and it may guard a
-/// store that is no sandbox's.
+/// Returns the message for the person who started the agent. The token stays in its file: others see a terminal, and
+/// the token may guard a store that is not a sandbox's.
 fn greeting(endpoint: &Endpoint, data_dir: &DataDir, sandbox: Option<(SocketAddr, &ConfigArgs)>) -> String {
     let http = endpoint.http;
     let mut text = format!("Outpost {} is running; stop it with Ctrl-C\n", super::VERSION);

@@ -1,4 +1,4 @@
-//! `outpost sandbox`: the Target simulator alone.
+//! `outpost sandbox`: runs only the Target simulator.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,35 +14,37 @@ use crate::sandbox::faults::Faults;
 use crate::sandbox::target::{Target, Unknown};
 use crate::sandbox::{Sandbox, known_profiles};
 
-/// Runs the Target simulator alone
+/// Runs only the Target simulator
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost sandbox --listen 127.0.0.1:7718 --faults '503=2*3,slow=500ms*1'")]
 pub(super) struct Args {
-    /// Where to listen
+    /// Address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7718")]
     listen: SocketAddr,
-    /// How to fail: outage, lost, 5xx, 429=SECONDS, 429=date-5, 401, gateway=404, portal, redirect, slow=500ms, reset, refuse=ATTRIBUTE, fetch=403 or bulk_v2=lost and so for any API, fetch200, batch-slow=30s, batch-stuck, batch-fail=KEY, batch-fail-encoded=KEY, batch-fail-unnamed=KEY, batch-short=ROWS; each with *TIMES
+    /// Faults to inject: outage, lost, 5xx, 429=SECONDS, 429=date-5, 401, gateway=404, portal, redirect, slow=500ms,
+    /// reset, refuse=ATTRIBUTE, fetch=403 or bulk_v2=lost and likewise for any API, fetch200, batch-slow=30s,
+    /// batch-stuck, batch-fail=KEY, batch-fail-encoded=KEY, batch-fail-unnamed=KEY, batch-short=ROWS; each with *TIMES
     #[arg(long, default_value = "", hide_default_value = true)]
     faults: Faults,
-    /// What becomes of updates for unknown identities
+    /// Treatment of updates for unknown identities
     #[arg(long, value_enum, default_value_t)]
     unknown: Unknown,
-    /// The bearer token that calls must carry
+    /// The bearer token that calls must have
     #[arg(long)]
     token: Option<String>,
-    /// How long a write takes to show, such as 1h; the real one takes up to a day
+    /// Time until a write shows, such as 1h; the real Target takes up to a day
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = crate::sandbox::duration)]
     delay: Duration,
-    /// Single updates that are taken in any 24 hours
+    /// Single updates accepted in any 24 hours
     #[arg(long, value_name = "COUNT")]
     updates_per_day: Option<usize>,
     /// Profiles that may be fetched in any 24 hours
     #[arg(long, value_name = "COUNT")]
     reads_per_day: Option<usize>,
-    /// An identity that is known, beside the built-in ones
+    /// An identity that is known besides the built-in ones
     #[arg(long, value_name = "IDENTITY")]
     known: Vec<Identity>,
-    /// How many requests are kept for /sandbox/requests
+    /// Number of requests kept for /sandbox/requests
     #[arg(long, value_name = "COUNT", default_value_t = SANDBOX_REQUESTS_KEPT)]
     keep_requests: usize,
 }

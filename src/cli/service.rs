@@ -1,4 +1,4 @@
-//! `outpost service`: the agent as a service of Windows. On Linux the packages bring a unit of systemd.
+//! `outpost service`: the agent as a Windows service. On Linux the packages contain a systemd unit.
 
 use clap::{Subcommand, ValueHint};
 
@@ -12,7 +12,7 @@ mod manager;
 #[cfg(windows)]
 mod running;
 
-/// Installs the agent as a service of Windows, removes it, and shows how it is
+/// Installs the agent as a Windows service, removes it, and shows its state
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost service install --client-code acme")]
 pub(super) struct Args {
@@ -24,7 +24,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Makes the service and its folders, and starts it once the configuration is valid; again after an upgrade
+    /// Creates the service and its folders, and starts it if the configuration is valid; run it again after an upgrade
     #[command(
         after_help = "Example:\n  outpost service install --client-code acme --token-file C:\\secrets\\target.token"
     )]
@@ -32,33 +32,33 @@ enum Action {
     /// Stops the service and removes it; the data stays
     #[command(after_help = "Example:\n  outpost service uninstall")]
     Uninstall,
-    /// Shows whether the service is installed and runs
+    /// Shows whether the service is installed and running
     #[command(after_help = "Example:\n  outpost service status")]
     Status,
-    /// What the service manager starts
+    /// Started by the service manager
     #[command(hide = true)]
     Run,
 }
 
-/// What is written to `agent.d/10-install.toml`; what is empty is left out, as an installer leaves it.
+/// The content of `agent.d/10-install.toml`; empty options are left out, as an installer passes them.
 #[derive(Debug, clap::Args)]
 struct InstallArgs {
     /// The client code
     #[arg(long, default_value = "", hide_default_value = true)]
     client_code: String,
-    /// Scheme and host that updates go to in the place of Target's own
+    /// Scheme and host for updates, instead of Target's own
     #[arg(long, default_value = "", hide_default_value = true)]
     endpoint: String,
-    /// The file that holds Target's token
+    /// The file with Target's token
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, default_value = "", hide_default_value = true)]
     token_file: String,
 }
 
 #[cfg(any(windows, test))]
 impl InstallArgs {
-    /// The drop-in file; nothing where nothing was given.
+    /// Returns the drop-in file; empty if no option was given.
     fn drop_in(&self) -> String {
-        // A text of JSON is one of TOML.
+        // A JSON string is also one of TOML.
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let token = format!("{{ file = {} }}", quoted(&self.token_file));
         let lines = [
@@ -77,13 +77,13 @@ impl InstallArgs {
     }
 }
 
-/// Whether something starts the agent with the device.
+/// Returns true if a service starts the agent with the device.
 #[cfg(windows)]
 pub(super) fn is_installed() -> bool {
     manager::is_installed()
 }
 
-/// Whether something starts the agent with the device.
+/// Returns true if a service starts the agent with the device.
 #[cfg(not(windows))]
 pub(super) fn is_installed() -> bool {
     const UNITS: [&str; 3] = [

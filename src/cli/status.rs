@@ -1,4 +1,4 @@
-//! `outpost status`: what the agent does, in a screenful.
+//! `outpost status`: shows what the agent does, in a screenful.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::http::page::PageCode;
 use crate::inspect::status::{BatchView, EventCounts, RouteCount, Status, StoreCounts};
 use crate::intake::view::Shown;
 
-/// How often `--watch` looks.
+/// Time between two looks of `--watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Shows link, pending, delivered, rejected, quota and store
@@ -21,7 +21,7 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Args {
     #[command(flatten)]
     agent: AgentArgs,
-    /// Show it anew every second, until Ctrl-C; with --json one document a line
+    /// Refresh every second until Ctrl-C; with --json, print one document per line
     #[arg(long)]
     watch: bool,
     /// Print the document of GET /v1/status
@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         match (args.json, args.watch) {
             (false, _) => return print(&table(&status)),
             (true, false) => return print_json(&status),
-            // One document a line, for programs that read on.
+            // One document per line, for programs that read on.
             (true, true) => {
                 let line = serde_json::to_string(&status).map_err(|error| Failure::failed(&error))?;
                 if writeln!(io::stdout(), "{line}").is_err() {
@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// Shows it anew every second, until Ctrl-C.
+/// Refreshes the status every second, until Ctrl-C.
 fn watch(agent: &AgentArgs) -> Result<(), Failure> {
     let is_terminal = io::stdout().is_terminal();
     let mut watch = Watch::new();
@@ -68,7 +68,7 @@ fn watch(agent: &AgentArgs) -> Result<(), Failure> {
         let status = Device::open(agent)?.status()?;
         watch.look(&status, Instant::now());
         let text = if is_terminal { watch.screen(&status) } else { watch.line(&status) };
-        // Whoever read it went away.
+        // The reader went away.
         if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
             return Ok(());
         }
@@ -176,7 +176,7 @@ fn batches(status: &Status) -> String {
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
-/// Which way updates went since the start, and why.
+/// Returns the routes of updates since the start, with their reasons.
 fn routes(status: &Status) -> String {
     let each = |route: &RouteCount| format!("{} {} ({})", route.updates, route.api, route.why);
     let all: Vec<String> = status.routes.iter().map(each).collect();
@@ -188,7 +188,7 @@ fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-/// What is said of profiles that Target does not have.
+/// Returns the text about profiles that Target does not have.
 fn missing(profiles: i64) -> String {
     match profiles {
         0 => String::new(),

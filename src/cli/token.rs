@@ -1,4 +1,4 @@
-//! `outpost token`: who may do what through the local API.
+//! `outpost token`: manages the tokens of the local API.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::core::timestamp::Timestamp;
 use crate::core::tokens::{self, NamedToken, Right, TokenHash};
 use crate::device::clock::Clock;
 
-/// Makes, changes and takes back the tokens of the local API
+/// Creates, replaces and revokes tokens of the local API
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost token rotate --grace 1h")]
 pub(super) struct Args {
@@ -27,21 +27,21 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Lists the tokens: their names and what they are good for, never the tokens themselves
+    /// Lists the tokens with their rights, never the tokens themselves
     #[command(after_help = "Example:\n  outpost token list")]
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Makes a token, and prints it: it is shown once
+    /// Creates a token and prints it, which happens only once
     #[command(
         after_help = "Example:\n  outpost token create kiosk-page --right record --origin https://kiosk.acme.example"
     )]
     Create {
-        /// Its name, such as till-3
+        /// Name of the token, such as till-3
         name: String,
-        /// What it is good for
+        /// The right that it gives
         #[arg(long, value_enum)]
         right: RightArg,
         #[arg(
@@ -50,19 +50,19 @@ enum Command {
         )]
         origin: Option<String>,
     },
-    /// Makes a new token in the place of one: without a name, of the one that the first start made
+    /// Replaces a token with a new one; without a name, the one from the first start
     #[command(after_help = "Example:\n  outpost token rotate till-3 --grace 1h")]
     Rotate {
-        /// Its name
+        /// Name of the token
         name: Option<String>,
-        /// How long the one before is still good
+        /// Time for which the old token stays valid
         #[arg(long, default_value = "0s", value_parser = duration)]
         grace: Duration,
     },
-    /// Takes a token back
+    /// Revokes a token
     #[command(after_help = "Example:\n  outpost token revoke till-3")]
     Revoke {
-        /// Its name
+        /// Name of the token
         name: String,
     },
 }
@@ -71,7 +71,7 @@ enum Command {
 enum RightArg {
     /// Recording events
     Record,
-    /// Reading how the agent is doing and what it holds
+    /// Reading the agent's status and data
     Read,
     /// Everything
     Admin,
@@ -97,7 +97,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if let Command::List { json } = &args.command {
         return list(&data_dir, *json);
     }
-    // One at a time: through the agent that runs, or as long as none does.
+    // One change at a time: through the running agent, or while none runs.
     let holder = holder(&data_dir)?;
     let said = change(&data_dir, &args.command)?;
     let reloaded = match &holder {
@@ -148,7 +148,7 @@ fn list(data_dir: &DataDir, is_json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Changes the tokens, and gives what to say.
+/// Changes the tokens, and returns the text to print.
 fn change(data_dir: &DataDir, command: &Command) -> Result<String, Failure> {
     let now = Clock::system();
     let mut tokens = data_dir.named_tokens().map_err(|error| failed(&error))?;
@@ -173,7 +173,7 @@ fn change(data_dir: &DataDir, command: &Command) -> Result<String, Failure> {
                     origin: None,
                     until_ms: Some(now.plus(*grace).as_millis()),
                 });
-                // First: a power cut in between leaves the one before as good as it is.
+                // First: after a power cut in between, the old token is still valid.
                 keep(&tokens)?;
             }
             data_dir.rotate_token().map_err(|error| failed(&error))?;
@@ -195,7 +195,7 @@ fn change(data_dir: &DataDir, command: &Command) -> Result<String, Failure> {
             let place = position(&tokens, name).ok_or_else(|| missing(name))?;
             tokens.remove(place);
             keep(&tokens)?;
-            Ok(format!("the token {name} is no longer good"))
+            Ok(format!("the token {name} is no longer valid"))
         }
     }
 }

@@ -8,16 +8,16 @@ use crate::core::verdict::Level;
 use crate::core::visible::one_line;
 use crate::inspect::status::Status;
 
-/// Looks that are kept for rates and sparklines.
+/// Samples kept for rates and sparklines.
 const SAMPLES: usize = 60;
 
-/// Over how many looks a rate is taken, so that it does not jump.
+/// Samples over which a rate is averaged, so that it does not jump.
 const RATE_SAMPLES: usize = 5;
 
-/// From nothing to the most.
+/// Bars from nothing to the maximum.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// What was seen so far.
+/// The samples so far.
 pub(super) struct Watch {
     samples: VecDeque<Sample>,
 }
@@ -35,7 +35,7 @@ impl Watch {
         Self { samples: VecDeque::new() }
     }
 
-    /// Takes a look in.
+    /// Adds a sample.
     pub(super) fn look(&mut self, status: &Status, at: Instant) {
         if self.samples.len() == SAMPLES {
             self.samples.pop_front();
@@ -45,7 +45,7 @@ impl Watch {
         self.samples.push_back(Sample { at, recorded, delivered, pending });
     }
 
-    /// The view of a terminal: each line is cleared to its end, so that nothing flickers.
+    /// Returns the view for a terminal: each line is cleared to its end, so that nothing flickers.
     pub(super) fn screen(&self, status: &Status) -> String {
         let colour = match status.verdict.level {
             Level::Well => 32,
@@ -94,14 +94,14 @@ impl Watch {
         lines.extend([String::new(), "Ctrl-C ends".to_owned()]);
         let mut screen = "\x1b[H".to_owned();
         for line in lines {
-            // Writing to a text does not fail.
+            // Writing to a string does not fail.
             let _ = write!(screen, "{line}\x1b[K\r\n");
         }
         screen.push_str("\x1b[J");
         screen
     }
 
-    /// One line, for a file or another program.
+    /// Returns one line, for a file or another program.
     pub(super) fn line(&self, status: &Status) -> String {
         format!(
             "verdict={} link={} recorded={} delivered={} pending={} oldest_seconds={} rejected={} quota_remaining={}",
@@ -130,7 +130,7 @@ impl Watch {
     }
 }
 
-/// A line of bars, from nothing to the most among them.
+/// Returns a line of bars, scaled to the largest number.
 fn spark(numbers: &[i64]) -> String {
     let most = numbers.iter().copied().max().unwrap_or(0).max(1);
     let top = BARS.len() as i64 - 1;

@@ -1,4 +1,4 @@
-//! The sandbox's Target: what each call does to it, what it answers, and the log of requests.
+//! The sandbox's Target: the effect of each call, its answer, and the log of requests.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -15,16 +15,16 @@ use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::QUOTA_WINDOW;
 use crate::core::timestamp::Timestamp;
 
-/// Target's words for a success. Source: Target Single Profile Update API.
+/// Target's text for a success. Source: Target Single Profile Update API.
 pub(super) const SUCCESS: &str = "trueRequest successfully submitted";
 
-/// What becomes of an update for an identity that Target does not know.
+/// The treatment of an update for an identity that Target does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Unknown {
-    /// It is answered like any other and vanishes, as the real one does.
+    /// The update is answered like any other but has no effect, as at the real Target.
     #[default]
     Vanish,
-    /// The profile is made.
+    /// The profile is created.
     Accept,
 }
 
@@ -39,22 +39,22 @@ pub struct Target {
     in_progress: HashSet<Identity>,
     updates: VecDeque<Timestamp>,
     reads: VecDeque<Timestamp>,
-    /// What happens to unknown identities.
+    /// Treatment of unknown identities.
     pub unknown: Unknown,
-    /// What fails.
+    /// Armed faults.
     pub faults: Faults,
-    /// The bearer token that calls must carry, if any.
+    /// Bearer token that calls must have, if any.
     pub token: Option<String>,
-    /// Single updates in any 24 hours, if there is a bound.
+    /// Single updates accepted in any 24 hours, if limited.
     pub updates_per_day: Option<usize>,
-    /// Fetches in any 24 hours, if there is a bound.
+    /// Fetches accepted in any 24 hours, if limited.
     pub reads_per_day: Option<usize>,
-    /// How far its clock is ahead of the device's.
+    /// Lead of its clock over the device's.
     pub clock_ahead: Duration,
 }
 
 impl Target {
-    /// A Target that knows these identities, and keeps that many requests.
+    /// Returns a Target that knows these identities, and keeps that many requests.
     #[must_use]
     pub fn new(
         known: impl IntoIterator<Item = Identity>,
@@ -82,13 +82,13 @@ impl Target {
         }
     }
 
-    /// What the profile of an identity will show once every write has come through, if it is known.
+    /// Returns the profile of an identity as it will show once every write has come through, if it is known.
     #[must_use]
     pub fn profile(&self, kind: IdentityKind, key: &str) -> Option<&HeldProfile> {
         self.profiles.latest(kind, key)
     }
 
-    /// All profiles.
+    /// Returns all profiles.
     pub fn profiles(&self) -> impl Iterator<Item = (IdentityKind, &str, &HeldProfile)> {
         self.profiles.all()
     }
@@ -98,46 +98,46 @@ impl Target {
         self.profiles.learn(identity);
     }
 
-    /// Forgets an identity. False if it was not known.
+    /// Forgets an identity. Returns false if it was not known.
     pub fn expire(&mut self, identity: &Identity) -> bool {
         self.profiles.expire(identity)
     }
 
-    /// Writes attributes as the web site does, in a visit. False when the profile would hold too much.
+    /// Writes attributes as the web site does, in a visit. Returns false if the profile would get too large.
     pub fn visit(&mut self, identity: &Identity, attributes: &BTreeMap<String, String>, at: Timestamp) -> bool {
         self.profiles.learn(identity);
         self.profiles.write(identity, attributes, Write::Visit, at)
     }
 
-    /// How long a write takes to show from now on.
+    /// Sets the time until a write shows.
     pub const fn set_delay(&mut self, delay: Duration) {
         self.profiles.delay = delay;
     }
 
-    /// The sandbox's own time, when the device's clock says `wall`.
+    /// Returns the sandbox's own time when the device's clock shows `wall`.
     #[must_use]
     pub fn now(&self, wall: Timestamp) -> Timestamp {
         wall.plus(self.clock_ahead)
     }
 
-    /// The last requests, oldest first.
+    /// Returns the last requests, oldest first.
     #[must_use]
     pub const fn requests(&self) -> &VecDeque<LoggedRequest> {
         &self.requests
     }
 
-    /// How many requests came in all.
+    /// Returns the total number of requests.
     #[must_use]
     pub const fn requests_total(&self) -> u64 {
         self.number
     }
 
-    /// Does what has become due by itself.
+    /// Does the work that has become due.
     pub fn advance(&mut self, now: Timestamp) {
         self.batches.advance(&mut self.profiles, now);
     }
 
-    /// Takes a request in. While its answer is on the way, its identity counts as being updated: see [`Self::end`].
+    /// Starts a request. Until its answer is sent, its identity counts as being updated: see [`Self::end`].
     pub fn begin(&mut self, request: &Request<'_>, now: Timestamp) -> (Reply, Option<Identity>) {
         self.advance(now);
         let update = (request.api == Api::Single).then(|| read_single(request)).and_then(Result::ok);
@@ -158,7 +158,7 @@ impl Target {
         (handled.reply, begun)
     }
 
-    /// The answer is out.
+    /// Ends a request whose answer was sent.
     pub fn end(&mut self, begun: Option<Identity>) {
         begun.map(|identity| self.in_progress.remove(&identity));
     }
@@ -341,7 +341,7 @@ fn read_single(request: &Request<'_>) -> Result<wire::Update, Wrong> {
     wire::read(wire::Request { method, query, content_type, body })
 }
 
-/// Counts a use of a rolling day. Gives the seconds until the next, when it is spent.
+/// Counts a use within a rolling day. If the limit is reached, returns the seconds until the next one is allowed.
 fn spend(uses: &mut VecDeque<Timestamp>, per_day: Option<usize>, now: Timestamp) -> Option<u64> {
     let per_day = per_day?;
     let day_ago = now.minus(QUOTA_WINDOW);
@@ -354,7 +354,8 @@ fn spend(uses: &mut VecDeque<Timestamp>, per_day: Option<usize>, now: Timestamp)
     Some(opens.as_secs() + 1)
 }
 
-/// As Target writes a time: UTC, in whole seconds, without saying so. Source: Target Fetch profile API, example.
+/// Returns a time as Target writes it: UTC, in whole seconds, without an offset. Source: Target Fetch profile API,
+/// example.
 fn local_time(time: Timestamp) -> String {
     let whole = Timestamp::from_millis(time.as_millis().div_euclid(1_000) * 1_000).to_string();
     whole.trim_end_matches('Z').to_owned()

@@ -308,7 +308,7 @@ fn tokens_are_made_rotated_and_taken_back_while_the_agent_runs() {
     let third = intake();
     assert_eq!((ask(&device, &second, "GET", "/v1/status"), ask(&device, &third, "GET", "/v1/status")), (401, 200));
 
-    assert!(device.works(&["token", "revoke", "till-3"]).contains("no longer good"));
+    assert!(device.works(&["token", "revoke", "till-3"]).contains("no longer valid"));
     assert_eq!(ask(&device, rotated.trim(), "POST", "/v1/events"), 401);
     drop(agent);
     let page = device.works(&["token", "create", "page", "--right", "record", "--origin", KIOSK]);

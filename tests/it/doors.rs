@@ -280,7 +280,7 @@ fn a_token_that_root_takes_back_is_no_longer_good() {
     // A link that the service planted is not followed.
     fs::write(device.dir.path().join("own"), "root's own").unwrap();
     symlink("../own", data.join("tokens.new")).unwrap();
-    assert!(device.works(&["token", "revoke", "till"]).contains("no longer good"));
+    assert!(device.works(&["token", "revoke", "till"]).contains("no longer valid"));
     assert_eq!(ask(&device, till.trim()), 401);
     assert_eq!(fs::read_to_string(device.dir.path().join("own")).unwrap(), "root's own");
     assert_eq!(foreign(&device), []);

@@ -1,21 +1,21 @@
-//! What somebody outside of the process wants of the agent: with signals, or through the service manager of Windows.
+//! Orders to the agent from outside the process: signals, or the Windows service manager.
 
 use std::pin::Pin;
 
 use tokio::sync::mpsc;
 
-/// How the agent is told to stop and to reload, and how it tells that it has started.
+/// The orders to stop and to reload, and the notice that the agent has started.
 pub(in crate::cli) struct Orders {
-    /// Ends when the agent is to stop.
+    /// Future that ends when the agent is to stop.
     pub(in crate::cli) stop: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Something comes whenever the configuration is to be read anew.
+    /// Channel that receives a message for each reload.
     pub(in crate::cli) reload: mpsc::Receiver<()>,
-    /// Called once events are taken.
+    /// Called once events are accepted.
     pub(in crate::cli) started: Box<dyn FnOnce() + Send>,
 }
 
 impl Orders {
-    /// Signals, for an agent in the foreground. Call it within a tokio runtime.
+    /// Returns orders by signals, for an agent in the foreground. Call it within a tokio runtime.
     pub(in crate::cli) fn of_signals() -> Self {
         let (sender, reload) = mpsc::channel(1);
         tokio::spawn(pass_hangups_on(sender));
@@ -23,14 +23,14 @@ impl Orders {
     }
 }
 
-/// Passes SIGHUP on, where there is one.
+/// Forwards SIGHUP, where it exists.
 async fn pass_hangups_on(reload: mpsc::Sender<()>) {
     #[cfg(unix)]
     {
         let hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
         let Ok(mut hangups) = hangups else { return };
         while hangups.recv().await.is_some() {
-            // One that waits already stands for all.
+            // A waiting request stands for all.
             let _ = reload.try_send(());
         }
     }
@@ -38,12 +38,12 @@ async fn pass_hangups_on(reload: mpsc::Sender<()>) {
     drop(reload);
 }
 
-/// Waits until the process is told to stop.
+/// Waits until the process is asked to stop.
 pub(in crate::cli) async fn wait_for_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        // Without a handler for it, SIGTERM ends the process at once: no worse than a power cut.
+        // Without a handler, SIGTERM ends the process at once, which is no worse than a power cut.
         if let Ok(mut terminate) = signal(SignalKind::terminate()) {
             tokio::select! {
                 _ = terminate.recv() => {}

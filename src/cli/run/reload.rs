@@ -1,6 +1,7 @@
-//! Reading the configuration anew while the agent runs: when it is told to, or when `outpost reload` asks for it.
+//! Reloading the configuration while the agent runs: on a signal, or when `outpost reload` asks for it.
 //!
-//! It is validated first, with its examples, and then holds whole or not at all. What takes a restart is said.
+//! The new configuration is validated first, with its examples, and then takes effect as a whole or not at all. Changes
+//! that need a restart are reported.
 
 use std::net::SocketAddr;
 #[cfg(unix)]
@@ -22,10 +23,10 @@ use crate::device::notices::{Area, Notices};
 use crate::http::api::{NotReloaded, Reloaded};
 use crate::intake::kinds::Kinds;
 
-/// How a reload is asked for: whoever asks is told what came of it.
+/// A request to reload, with the channel for its result.
 pub(super) type Request = oneshot::Sender<Result<Reloaded, NotReloaded>>;
 
-/// Reads the configuration anew.
+/// The part that reloads the configuration.
 pub(super) struct Reloader {
     pub(super) args: ConfigArgs,
     pub(super) data_dir: DataDir,
@@ -33,19 +34,19 @@ pub(super) struct Reloader {
     pub(super) log_level: LogLevel,
     pub(super) notices: Notices,
     pub(super) changes: mpsc::Sender<Change>,
-    /// Where updates go in the place of what is configured: to the embedded sandbox.
+    /// Endpoint that overrides the configured one: the embedded sandbox.
     pub(super) endpoint: Option<String>,
-    /// What takes a restart to change.
+    /// Settings that only a restart can change.
     pub(super) agent: AgentConfig,
     pub(super) log: LogConfig,
     pub(super) intake: Kinds,
-    /// Where the agent listens, as configured and as it came out.
+    /// Listening address, as configured and as bound.
     pub(super) listen: SocketAddr,
     pub(super) listens: Endpoint,
 }
 
 impl Reloader {
-    /// Reloads whenever somebody asks, until nobody can any more.
+    /// Reloads on every request, until no more can come.
     pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>, mut told: mpsc::Receiver<()>) {
         loop {
             let request = tokio::select! {
@@ -71,13 +72,13 @@ impl Reloader {
                     tracing::error!(problem, "the configuration was not reloaded; the old one holds");
                 }
             }
-            // One that went away has no use for the answer.
+            // A caller that went away needs no answer.
             request.map(|request| request.send(reloaded));
         }
     }
 
     async fn reload(&mut self) -> Result<Reloaded, NotReloaded> {
-        // First, since a token that was taken back is to be so whatever the configuration says.
+        // First, because a revoked token must become invalid whatever the configuration says.
         let tokens = self.data_dir.tokens().map_err(|error| crate::cli::chain(&error));
         let tokens = self.told(Area::Tokens, tokens).map_err(NotReloaded::Tokens)?;
         self.tokens.replace(tokens);
@@ -85,7 +86,7 @@ impl Reloader {
         self.told(Area::Configuration, reloaded).map_err(NotReloaded::Configuration)
     }
 
-    /// Has it shown as long as it is so what could not be reloaded.
+    /// Shows a failure to reload for as long as it lasts.
     fn told<T>(&self, area: Area, reloaded: Result<T, String>) -> Result<T, String> {
         match &reloaded {
             Ok(_) => self.notices.clear(area),
@@ -132,7 +133,7 @@ impl Reloader {
         Ok(Reloaded { needs_restart })
     }
 
-    /// What becomes of the socket; one that is new is bound.
+    /// Returns the change of the socket, binding a new one if needed.
     #[cfg(unix)]
     fn socket_change(&self, socket: Option<&Path>) -> Result<SocketChange, String> {
         match socket {
@@ -144,7 +145,7 @@ impl Reloader {
         }
     }
 
-    /// Other commands find the agent where it listens now.
+    /// Announces the new addresses to other commands.
     fn moved(&mut self, listen: SocketAddr, listens: Endpoint) {
         if let Some(socket) = self.listens.socket.take().filter(|path| Some(path) != listens.socket.as_ref()) {
             let _ = std::fs::remove_file(socket);

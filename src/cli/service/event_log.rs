@@ -1,4 +1,4 @@
-//! The event log of Windows: that the service has started and stopped, and every error.
+//! The Windows event log: start and stop of the service, and every error.
 
 use std::fmt::{self, Write};
 
@@ -8,13 +8,13 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// The source under which entries stand, in the log "Application".
+/// Source of the entries, in the log "Application".
 pub(super) const SOURCE: &str = "Outpost";
 
-/// Whose lines tell of start and stop.
+/// Module whose lines report start and stop.
 const AGENT: &str = "outpost::agent";
 
-/// The event log, as far as it can be written to.
+/// The event log, if it can be written to.
 pub(super) struct EventLog(Option<eventlog::EventLog>);
 
 impl EventLog {
@@ -48,12 +48,12 @@ impl<S: Subscriber> Layer<S> for EventLog {
     }
 }
 
-/// A line as in the log files: the message, and its fields behind it.
+/// A line as in the log files: the message, followed by its fields.
 struct Line(String);
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // A text takes what it is given.
+        // Writing to a string does not fail.
         let _ = match field.name() {
             "message" => write!(self.0, "{value:?}"),
             name => write!(self.0, " {name}={value:?}"),

@@ -1,4 +1,4 @@
-//! Installing, removing and showing the service, with its folders and who may open them.
+//! Installing, removing and showing the service, with its folders and their permissions.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,29 +19,30 @@ use crate::cli::{Failure, chain, print, warn};
 use crate::config::{default_data_dir, default_path};
 use crate::core::limits::STOP_TIMEOUT;
 
-/// The service's name.
+/// Name of the service.
 pub(super) const NAME: &str = "Outpost";
 
-/// An account of the service's own, with no more rights than any user. Windows makes it with the service.
+/// Account of the service, with no more rights than any user. Windows creates it with the service.
 const ACCOUNT: &str = r"NT SERVICE\Outpost";
 
 /// The system and its administrators, by identifiers that are the same in every language.
 const OWNERS: [&str; 2] = ["*S-1-5-18:(OI)(CI)F", "*S-1-5-32-544:(OI)(CI)F"];
 
-/// Source: winerror.h, `ERROR_SERVICE_DOES_NOT_EXIST` and `ERROR_SERVICE_EXISTS`.
+/// The error codes of a missing and of an existing service. Source: winerror.h, `ERROR_SERVICE_DOES_NOT_EXIST` and
+/// `ERROR_SERVICE_EXISTS`.
 const DOES_NOT_EXIST: i32 = 1060;
 const EXISTS: i32 = 1073;
 
-/// Until the service has its next try after a failure, the last one for all that follow. Nobody stands by to start it.
+/// Delays of restarts after a failure; the last one applies to all further ones. Nobody is there to start it.
 const RESTARTS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(60)];
 
-/// Interval at which to check whether a service has stopped.
+/// Time between two checks that a service has stopped.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The configuration where there is none yet.
+/// Initial configuration.
 const CONFIGURATION: &str = include_str!("../../../packaging/windows/agent.toml");
 
-/// Makes the service, or brings the one that is there to how it shall be.
+/// Creates the service, or updates an existing one.
 pub(super) fn install(config: &ConfigArgs, args: &InstallArgs) -> Result<(), Failure> {
     refuse_foreign_places()?;
     make_folders(args)?;
@@ -85,7 +86,7 @@ pub(super) fn install(config: &ConfigArgs, args: &InstallArgs) -> Result<(), Fai
     }
 }
 
-/// Describes the service as it is installed: it starts with the device, under an account of its own.
+/// Describes the service as installed: it starts with the device, under its own account.
 fn service_info() -> Result<ServiceInfo, Failure> {
     Ok(ServiceInfo {
         name: OsString::from(NAME),
@@ -105,7 +106,7 @@ fn service_info() -> Result<ServiceInfo, Failure> {
     })
 }
 
-/// Sets what makes the service better, and nothing worse if this Windows does not know it.
+/// Sets optional improvements, which older versions of Windows may not support.
 fn improve(service: &Service) {
     let restart = |delay| ServiceAction { action_type: ServiceActionType::Restart, delay };
     let recovery = ServiceFailureActions {
@@ -147,12 +148,12 @@ pub(super) fn uninstall() -> Result<(), Failure> {
         }
     }
     service.delete().map_err(failed)?;
-    // Without it old entries lose their words, and nothing else.
+    // Without it old entries lose their text, and nothing else.
     let _ = eventlog::deregister(SOURCE);
     print(&format!("the service is removed; the data in {} stays", default_data_dir().display()))
 }
 
-/// Shows whether it is installed and runs; it is a failure if not.
+/// Shows whether the service is installed and running; fails if not.
 pub(super) fn status() -> Result<(), Failure> {
     match state()? {
         None => Err(Failure::because("the service is not installed; run `outpost service install`")),
@@ -165,14 +166,14 @@ pub(super) fn status() -> Result<(), Failure> {
     }
 }
 
-/// How the service is, if it is installed.
+/// Returns the state of the service, if it is installed.
 fn state() -> Result<Option<(ServiceState, Option<u32>)>, Failure> {
     let Some(service) = open(ServiceAccess::QUERY_STATUS)? else { return Ok(None) };
     let status = service.query_status().map_err(|error| Failure::failed(&error))?;
     Ok(Some((status.current_state, status.process_id)))
 }
 
-/// Returns whether the service is installed.
+/// Returns true if the service is installed.
 pub(super) fn is_installed() -> bool {
     matches!(state(), Ok(Some(_)))
 }
@@ -197,14 +198,14 @@ fn code(error: &Error) -> Option<i32> {
     }
 }
 
-/// The drop-in file that an installation writes.
+/// Name of the drop-in file that an installation writes.
 const INSTALLED: &str = "10-install.toml";
 
 fn drop_in(name: &str) -> PathBuf {
     default_path().with_extension("d").join(name)
 }
 
-/// Makes the folders, a configuration where there is none, and the drop-in file with what was given.
+/// Creates the folders, a configuration if there is none, and the drop-in file with the given options.
 fn make_folders(args: &InstallArgs) -> Result<(), Failure> {
     let failed = |path: &Path, error: &std::io::Error| {
         Failure::because(format!("{} cannot be made; run this as an administrator: {error}", path.display()))
@@ -214,7 +215,7 @@ fn make_folders(args: &InstallArgs) -> Result<(), Failure> {
         std::fs::create_dir_all(dir).map_err(|error| failed(dir, &error))?;
     }
     if !config.exists() {
-        // Written down, since a service need not have the environment of who installed it. A text of JSON is one of
+        // Written down, because a service may not have the environment of its installer. A JSON string is also one of
         // TOML.
         let data_dir = serde_json::Value::from(default_data_dir().to_string_lossy());
         let text = format!("{CONFIGURATION}\n[agent]\ndata_dir = {data_dir}\n");
@@ -227,7 +228,7 @@ fn make_folders(args: &InstallArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Has customers at the device see nothing of it: the service reads its configuration, and writes its data.
+/// Hides the folders from users of the device: the service may read its configuration and write its data.
 fn protect_folders() -> Result<(), Failure> {
     let config = default_path();
     let home = config.parent().expect("the configuration has a folder");
@@ -237,16 +238,17 @@ fn protect_folders() -> Result<(), Failure> {
     grant(&default_data_dir(), &[OWNERS[0], OWNERS[1], &write])
 }
 
-/// Those to whom folders and files that were there before may belong: the system and its administrators. Source: well-known
-/// security identifiers.
+/// Owners that existing folders and files may have: the system and its administrators. Source: well-known security
+/// identifiers.
 const TRUSTED_OWNERS: [&str; 2] = ["S-1-5-18", "S-1-5-32-544"];
 
-/// Says by an identifier who owns what the variable names; fails where that cannot be read. PowerShell comes with every Windows.
+/// Script that prints the owner of the path in a variable, as an identifier, or fails. PowerShell comes with every
+/// Windows.
 const SAY_OWNER: &str = "$ErrorActionPreference = 'Stop'; (Get-Acl -LiteralPath $env:OUTPOST_PATH).GetOwner(\
                          [System.Security.Principal.SecurityIdentifier]).Value";
 
-/// Refuses what another user has made in the places of Outpost: anybody may make folders in `%ProgramData%`, and the owner of one
-/// may change what is in it, whatever rights it gets.
+/// Refuses folders that another user has created in the places of Outpost: anybody may create folders in
+/// `%ProgramData%`, and the owner of a folder may change its content, whatever permissions it gets.
 fn refuse_foreign_places() -> Result<(), Failure> {
     let (config, drop_ins) = (default_path(), drop_in(INSTALLED));
     let home = config.parent().expect("the configuration has a folder");
@@ -264,12 +266,12 @@ fn refuse_foreign_places() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What marks a file that leads elsewhere, such as a junction. Source: `FILE_ATTRIBUTE_REPARSE_POINT` of Windows.
+/// Marks a file that leads elsewhere, such as a junction. Source: `FILE_ATTRIBUTE_REPARSE_POINT` of Windows.
 const REPARSE_POINT: u32 = 0x400;
 
 fn refuse_foreign(path: &Path) -> Result<(), Failure> {
     let shown = path.display();
-    // By its place: whatever is first on the search path may be somebody's own.
+    // By its full path: the first one on the search path may be somebody else's.
     let system = std::env::var_os("SystemRoot").map_or_else(|| PathBuf::from(r"C:\Windows"), PathBuf::from);
     let mut command = Command::new(system.join(r"System32\WindowsPowerShell\v1.0\powershell.exe"));
     let output =
@@ -280,7 +282,7 @@ fn refuse_foreign(path: &Path) -> Result<(), Failure> {
         Err(_) => String::new(),
     };
     if owner.is_empty() {
-        // No PowerShell of Windows says nothing.
+        // Without PowerShell the owner is unknown.
         warn(&format!("PowerShell does not say who owns {shown}; it must be an administrator"));
     } else if !TRUSTED_OWNERS.contains(&owner.as_str()) {
         return Err(Failure::because(format!(
@@ -291,7 +293,7 @@ fn refuse_foreign(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Grants these rights and no others. `icacls` comes with every Windows.
+/// Grants these permissions and no others. `icacls` comes with every Windows.
 fn grant(dir: &Path, rights: &[&str]) -> Result<(), Failure> {
     let output = Command::new("icacls").arg(dir).args(["/inheritance:r", "/grant:r"]).args(rights).arg("/q").output();
     match output {

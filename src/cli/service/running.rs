@@ -1,4 +1,4 @@
-//! The agent under the service manager: it tells how it is, and is told to stop and to reload.
+//! The agent under the service manager: reports its state, and receives the orders to stop and to reload.
 
 use std::ffi::OsString;
 use std::sync::OnceLock;
@@ -18,10 +18,10 @@ use crate::cli::load::ConfigArgs;
 use crate::cli::run::{Orders, run_under};
 use crate::core::limits::STOP_TIMEOUT;
 
-/// Time that a start may take before the manager wonders: a store of millions of events may be brought to a new schema.
+/// Time that a start may take according to the manager: a store of millions of events may have to be migrated.
 const START_HINT: Duration = Duration::from_secs(600);
 
-/// What the service was called with: the manager calls a function without arguments of ours.
+/// Arguments of the service: the manager calls a function without any.
 static CONFIG: OnceLock<ConfigArgs> = OnceLock::new();
 
 define_windows_service!(service_entry, service_main);
@@ -44,13 +44,13 @@ fn service_main(_: Vec<OsString>) {
     }
 }
 
-/// Runs the agent, and tells the manager at its end whether it went well: if not, it is started again.
+/// Runs the agent, and reports to the manager at the end whether it failed: it is then started again.
 fn serve() -> Result<(), String> {
     let (stop_sender, mut stop) = mpsc::channel::<()>(1);
     let (reload_sender, reload) = mpsc::channel::<()>(1);
     let handler = move |control| match control {
         ServiceControl::Stop | ServiceControl::Preshutdown => {
-            // One that is on its way already stands for all.
+            // A waiting request stands for all.
             let _ = stop_sender.try_send(());
             ServiceControlHandlerResult::NoError
         }
@@ -81,7 +81,7 @@ fn serve() -> Result<(), String> {
     result.map_err(|failure| failure.message)
 }
 
-/// Tells the service manager. It fails only if the manager has gone away, and with it the service.
+/// Reports a state to the service manager. This fails only if the manager has gone away, and with it the service.
 fn tell(manager: ServiceStatusHandle, state: ServiceState, exit_code: ServiceExitCode) {
     let accepted = ServiceControlAccept::STOP | ServiceControlAccept::PRESHUTDOWN | ServiceControlAccept::PARAM_CHANGE;
     let _ = manager.set_service_status(ServiceStatus {
