@@ -19,7 +19,8 @@ use crate::device::pulse::Pulse;
 use crate::forward::shown::{LinkView, ProfileWait, ProfileWaits, ReadQuota, RouteCounts, ShownWait};
 use crate::store::{BatchHead, Outbox, StoreFile, Writer};
 
-/// Interval at which a token's file is looked at while the link is paused.
+/// Interval at which files are looked at that may let requests go: a token's while the link is paused, all while the client is
+/// not set up.
 const TOKEN_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What a forwarder is made of.
@@ -152,7 +153,7 @@ impl Forwarder {
 
     /// Has everything started that is due now, and says when to look again if nothing happens before.
     fn start(&mut self) -> Option<Instant> {
-        if self.core.link().state() == LinkState::Paused && self.errands.client.refresh_credentials() {
+        if self.waits_for_files() && self.errands.client.refresh_credentials() {
             self.take(Input::TokenChanged);
         }
         loop {
@@ -161,15 +162,20 @@ impl Forwarder {
             self.tell();
             match action {
                 Action::Wait(until) => {
-                    let credentials = (self.core.link().state() == LinkState::Paused
-                        && self.errands.client.can_change())
-                    .then(|| moment.elapsed + TOKEN_INTERVAL);
+                    let looks_again = self.waits_for_files() && self.errands.client.can_change();
+                    let credentials = looks_again.then(|| moment.elapsed + TOKEN_INTERVAL);
                     let until = until.into_iter().chain(credentials).min();
                     return until.map(|until| self.clock.instant(until));
                 }
                 action => self.begin(action, moment.quota),
             }
         }
+    }
+
+    /// Returns whether another token, or another file, may be what lets requests go: whatever else there is to do, and where
+    /// nothing is.
+    fn waits_for_files(&self) -> bool {
+        self.core.link().state() == LinkState::Paused || self.errands.client.fault().is_some()
     }
 
     fn begin(&mut self, action: Action, quota_time: QuotaTime) {

@@ -39,6 +39,17 @@ async fn without_its_token_an_agent_records_and_sends_once_it_is_there() {
     assert_eq!((status.verdict.level, status.not_set_up), (Level::Well, None));
 }
 
+#[tokio::test]
+async fn a_device_with_nothing_to_send_notices_a_file_that_is_corrected() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("target.token");
+    let fixture = Setup { token: Some(Secret::File(path.clone())), ..Setup::default() }.start().await;
+    let status = fixture.agent.status().await;
+    assert_eq!((status.link.as_str(), status.verdict.level), ("unknown", Level::Attention));
+    write_private(&path, "t0ken\n");
+    fixture.agent.wait_status(|status| status.not_set_up.is_none() && status.verdict.level == Level::Well).await;
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_key_whose_rights_are_corrected_is_noticed() {
