@@ -161,8 +161,8 @@ pub fn classify_with(answer: Answer<'_>, now: SystemTime, success: impl FnOnce(&
     }
 }
 
-/// Returns who answers with a status that Target never sends, and what to do about it.
-const fn intermediary(status: u16) -> &'static str {
+/// Names who answers with a status that is none of Target's, and what to do about it.
+pub(super) const fn intermediary(status: u16) -> &'static str {
     match status {
         405 => {
             "a gateway does not let requests of this kind pass (405); have Target's host let through, and check endpoint \

@@ -86,11 +86,17 @@ impl ProxyOptions {
     }
 }
 
-/// Returns the variables that name a proxy for other programs: they are ignored unless `proxy` names one of them.
+/// Words on each variable that names a proxy for other programs: none of them is used unless `proxy` names it.
 #[must_use]
-pub fn unused_variables() -> Vec<&'static str> {
+pub fn unused_variables() -> Vec<String> {
     let is_set = |name: &&str| environment::variable(name).is_ok_and(|value| !value.expose_secret().is_empty());
-    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().filter(is_set).collect()
+    let words = |name| {
+        format!(
+            "{name} is set, and not used: where Target is reached through that proxy, set proxy = {{ env = \"{name}\" }} in \
+             [target.http]"
+        )
+    };
+    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().filter(is_set).map(words).collect()
 }
 
 /// Returns what is wrong with a proxy URL, if anything. The URL itself is not shown, because it may contain a password.

@@ -1,7 +1,6 @@
 //! Whom we trust when we speak with Target, and who we are to it: TLS 1.2 and 1.3 by rustls.
 
 use std::fmt;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,11 +11,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_platform_verifier::Verifier;
+use secrecy::ExposeSecret as _;
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::error::{ClientError, Setting};
-use crate::device::rights::{SecretError, open_secret};
+use crate::device::secret;
+use crate::device::text_file::without_mark;
 
 /// Files and keys by which both sides know each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,7 +111,7 @@ impl TlsOptions {
 
 /// The certificates of a PEM file, each of which is one.
 fn certificates(setting: Setting, path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
-    let wrong = |words: String| setting.error(format!("{}: {words}", path.display()));
+    let wrong = |words: String| setting.error(format!("the file {}: {words}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| wrong(format!("it cannot be read: {error}")))?;
     let pem = pem(&bytes).map_err(|words| wrong(words.to_owned()))?;
     let mut certificates = Vec::new();
@@ -126,14 +127,9 @@ fn certificates(setting: Setting, path: &Path) -> Result<Vec<CertificateDer<'sta
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, ClientError> {
-    let wrong = |words: String| Setting::ClientKey.error(format!("{}: {words}", path.display()));
-    let mut bytes = Vec::new();
-    let read = open_secret(path).map_err(|error| match error {
-        SecretError::File(error) => wrong(format!("it cannot be read: {error}")),
-        SecretError::Rights(words) => Setting::ClientKey.error(words),
-    });
-    read?.read_to_end(&mut bytes).map_err(|error| wrong(format!("it cannot be read: {error}")))?;
-    let pem = pem(&bytes).map_err(|words| wrong(words.to_owned()))?;
+    let wrong = |words: String| Setting::ClientKey.error(format!("the file {}: {words}", path.display()));
+    let bytes = secret::file_bytes(path).map_err(|words| Setting::ClientKey.error(words))?;
+    let pem = pem(bytes.expose_secret()).map_err(|words| wrong(words.to_owned()))?;
     PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
         let is_encrypted = [b"ENCRYPTED PRIVATE KEY".as_slice(), b"Proc-Type: 4,ENCRYPTED"];
         let is_encrypted = is_encrypted.iter().any(|words| pem.windows(words.len()).any(|part| part == *words));
@@ -147,14 +143,13 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, ClientError> {
     })
 }
 
-/// The text of a PEM file without a byte order mark.
+/// The text of a PEM file.
 fn pem(bytes: &[u8]) -> Result<&[u8], &'static str> {
     match bytes {
-        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => Err("it is UTF-16; save it as plain text"),
         [0x30, length, ..] if *length >= 0x80 => {
             Err("it is DER; it must be PEM, as `openssl … -inform der -in … -out …` writes it")
         }
-        bytes => Ok(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)),
+        bytes => without_mark(bytes),
     }
 }
 

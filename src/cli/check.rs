@@ -15,10 +15,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Loaded { config, sources } = args.config.load()?;
-    let mut problems = Problems::default();
-    problems.add(config.run_examples(&sources));
-    problems.add(config.check_client(&sources));
-    problems.into_result().map_err(|problems| report(&problems))?;
+    let checks = [config.run_examples(&sources), config.check_client(&sources)];
+    Problems::joined(checks).map_err(|problems| report(&problems))?;
     warn_of_proxies(&config);
     warn_of_variables();
     if config.target.forwarding.late_after.is_none() {
@@ -49,12 +47,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// Warns about proxy variables and exceptions that have no effect although somebody may rely on them.
 fn warn_of_proxies(config: &Config) {
     let Some(proxy) = &config.target.client.proxy else {
-        for name in proxy::unused_variables() {
-            warn(&format!(
-                "{name} is set, and not used: where Target is reached through that proxy, set proxy = {{ env = \"{name}\" }} in \
-                 [target.http]"
-            ));
-        }
+        proxy::unused_variables().iter().for_each(|words| warn(words));
         return;
     };
     for entry in proxy.strange_exceptions() {

@@ -96,20 +96,13 @@ impl ConfigArgs {
 
     /// Reads `[agent]` as [`Self::agent`] does, for a command that may create a store: its disk must be mounted.
     pub(super) fn mounted_agent(&self) -> Result<AgentConfig, Failure> {
-        let agent = self.agent()?;
-        match agent.data_disk.as_ref().filter(|disk| !is_mounted(disk)) {
-            None => Ok(agent),
-            Some(disk) => Err(Failure::because(format!(
-                "the disk of the data directory is not mounted at {}; mount it, or remove data_disk from [agent]",
-                disk.display()
-            ))),
-        }
+        mounted(self.agent()?)
     }
 
     /// Reads and validates the configuration, for a command that may name the device and create a store.
     pub(super) fn load_and_name_device(&self) -> Result<Loaded, Failure> {
-        self.mounted_agent()?;
         let sources = self.sources()?;
+        mounted(Config::agent(&sources).map_err(|problems| report(&problems))?)?;
         let mut failure = None;
         let loaded = self.load_with(sources, |agent| {
             device_id(agent).unwrap_or_else(|error| {
@@ -173,7 +166,18 @@ pub(super) fn warn_of_variables() {
     }
 }
 
-/// Returns the device's name: as configured, else as kept, else a new one.
+/// The same, if the disk of its data directory is there.
+fn mounted(agent: AgentConfig) -> Result<AgentConfig, Failure> {
+    match agent.data_disk.as_ref().filter(|disk| !is_mounted(disk)) {
+        None => Ok(agent),
+        Some(disk) => Err(Failure::because(format!(
+            "the disk of the data directory is not mounted at {}; mount it, or remove data_disk from [agent]",
+            disk.display()
+        ))),
+    }
+}
+
+/// The device's name: as configured, else as kept, else made now.
 pub(super) fn device_id(agent: &AgentConfig) -> Result<String, Failure> {
     match &agent.device_id {
         Some(name) => Ok(name.clone()),

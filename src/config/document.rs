@@ -26,7 +26,7 @@ pub struct Problem {
 }
 
 /// All that is wrong in a configuration, in the order of its sources and their lines; at least one problem.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
 impl fmt::Display for Problems {
@@ -42,17 +42,13 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl Problems {
-    /// Adds what another check found.
-    pub fn add(&mut self, found: Result<(), Self>) {
-        self.0.extend(found.err().into_iter().flat_map(|problems| problems.0));
-    }
-
-    /// Nothing, or all of them.
+    /// What several checks found, one after the other.
     ///
     /// # Errors
-    /// Itself, if it holds any.
-    pub fn into_result(self) -> Result<(), Self> {
-        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    /// All problems of those that found any.
+    pub fn joined<const N: usize>(checks: [Result<(), Self>; N]) -> Result<(), Self> {
+        let found: Vec<_> = checks.into_iter().filter_map(Result::err).flat_map(|problems| problems.0).collect();
+        if found.is_empty() { Ok(()) } else { Err(Self(found)) }
     }
 
     /// One problem, with what stands under these sections and this key; else with the file that the others are laid over.
@@ -164,6 +160,12 @@ impl<'d, 'a> Table<'d, 'a> {
         self.report(value.span(), message);
     }
 
+    /// Reports a value of the right kind that is none of those that it may be, as it is written.
+    fn must_be(&self, key: &str, at: Range<usize>, allowed: &str) {
+        let found = self.document.sources.text(at.clone());
+        self.report(at, format!("{key} in {} must be {allowed}; found {found}", self.name));
+    }
+
     pub(super) fn text(&self, key: &'static str) -> Option<Spanned<&'d str>> {
         let value = self.value(key)?;
         match value.get_ref().as_str() {
@@ -180,8 +182,7 @@ impl<'d, 'a> Table<'d, 'a> {
         let text = self.text(key)?;
         let word = words.into_iter().find(|word| word == text.get_ref());
         if word.is_none() {
-            let known = words.map(|word| format!("\"{word}\"")).join(" or ");
-            self.report(text.span(), format!("{key} in {} must be {known}; found \"{}\"", self.name, text.get_ref()));
+            self.must_be(key, text.span(), &words.map(|word| format!("\"{word}\"")).join(" or "));
         }
         word
     }
@@ -192,10 +193,7 @@ impl<'d, 'a> Table<'d, 'a> {
         match text.get_ref().as_bytes() {
             [byte] if byte.is_ascii() => Some(*byte),
             _ => {
-                self.report(
-                    text.span(),
-                    format!("{key} in {} must be one character, such as \";\" or \"\\t\"", self.name),
-                );
+                self.must_be(key, text.span(), "one character, such as \";\" or \"\\t\"");
                 None
             }
         }
@@ -213,7 +211,7 @@ impl<'d, 'a> Table<'d, 'a> {
     pub(super) fn path(&self, key: &'static str) -> Option<PathBuf> {
         let text = self.text(key)?;
         if text.get_ref().is_empty() {
-            self.report(text.span(), format!("{key} in {} must be a path, and is empty", self.name));
+            self.must_be(key, text.span(), "a path");
             return None;
         }
         Some(PathBuf::from(text.into_inner()))
@@ -232,10 +230,8 @@ impl<'d, 'a> Table<'d, 'a> {
         };
         let number = number.filter(|number| allowed.contains(number));
         if number.is_none() {
-            let (least, most, found) = (allowed.start, allowed.end - 1, self.document.sources.text(value.span()));
-            let message =
-                format!("{key} in {} must be a whole number from {least} to {most}; found {found}", self.name);
-            self.report(value.span(), message);
+            let (least, most) = (allowed.start, allowed.end - 1);
+            self.must_be(key, value.span(), &format!("a whole number from {least} to {most}"));
         }
         number
     }
@@ -243,26 +239,12 @@ impl<'d, 'a> Table<'d, 'a> {
     pub(super) fn duration(&self, key: &'static str, allowed: Range<Duration>) -> Option<Duration> {
         let text = self.text(key)?;
         let Some(duration) = parse_duration(text.get_ref()) else {
-            self.report(
-                text.span(),
-                format!(
-                    "{key} in {} must be a duration such as \"30s\" or \"5m\"; found \"{}\"",
-                    self.name,
-                    text.get_ref()
-                ),
-            );
+            self.must_be(key, text.span(), "a duration such as \"30s\" or \"5m\"");
             return None;
         };
         if !allowed.contains(&duration) {
             let (least, most) = (allowed.start, allowed.end);
-            self.report(
-                text.span(),
-                format!(
-                    "{key} in {} must be at least {least:?} and below {most:?}; found {}",
-                    self.name,
-                    text.get_ref()
-                ),
-            );
+            self.must_be(key, text.span(), &format!("at least {least:?} and below {most:?}"));
             return None;
         }
         Some(duration)
@@ -283,22 +265,12 @@ impl<'d, 'a> Table<'d, 'a> {
     pub(super) fn size(&self, key: &'static str, allowed: RangeInclusive<u64>) -> Option<u64> {
         let text = self.text(key)?;
         let Ok(ByteSize(bytes)) = text.get_ref().parse() else {
-            self.report(
-                text.span(),
-                format!(
-                    "{key} in {} must be a size such as \"64KiB\" or \"1GiB\"; found \"{}\"",
-                    self.name,
-                    text.get_ref()
-                ),
-            );
+            self.must_be(key, text.span(), "a size such as \"64KiB\" or \"1GiB\"");
             return None;
         };
         if !allowed.contains(&bytes) {
             let (least, most) = (ByteSize(*allowed.start()), ByteSize(*allowed.end()));
-            self.report(
-                text.span(),
-                format!("{key} in {} must be from {least} to {most}; found {}", self.name, text.get_ref()),
-            );
+            self.must_be(key, text.span(), &format!("from {least} to {most}"));
             return None;
         }
         Some(bytes)

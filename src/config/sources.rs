@@ -9,7 +9,9 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Prefix of environment variables that override the configuration. Described in README, "Install".
+use crate::device::text_file;
+
+/// Prefix of the environment variables that override the configuration. Described in README.md, "Install".
 const PREFIX: &str = "OUTPOST_";
 
 /// Names of the sections in variables.
@@ -185,9 +187,8 @@ impl Source {
 
 /// Returns the text of a file.
 fn text(bytes: Vec<u8>) -> io::Result<String> {
-    if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
-        return Err(io::Error::other("it is UTF-16; it must be saved as UTF-8"));
-    }
+    // The mark itself stays, so that columns are those of the file; the parser passes over it.
+    text_file::without_mark(&bytes).map_err(io::Error::other)?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;

@@ -14,6 +14,8 @@ pub mod listener;
 
 pub mod environment;
 
+pub mod text_file;
+
 pub mod secret;
 
 pub mod dir;

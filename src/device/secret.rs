@@ -3,10 +3,10 @@
 use std::env::VarError;
 use std::path::{Path, PathBuf};
 
-use secrecy::{SecretBox, SecretString};
+use secrecy::{ExposeSecret, SecretBox, SecretString};
 
-use super::environment;
 use super::rights::{SecretError, open_secret};
+use super::{environment, text_file};
 
 /// A secret by its place.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl Secret {
                 VarError::NotPresent => format!("the environment variable {name} is not set"),
                 VarError::NotUnicode(_) => format!("the environment variable {name} is not UTF-8"),
             }),
-            Self::File(path) => of_file(path),
+            Self::File(path) => text(path, &file_bytes(path)?),
             Self::Credential(name) => of_systemd(name),
             Self::Protected(path) => of_windows(path),
         }
@@ -57,8 +57,11 @@ impl Secret {
     }
 }
 
-/// The text of a file that nobody else may read.
-fn of_file(path: &Path) -> Result<SecretString, String> {
+/// The bytes of a file that nobody else may read.
+///
+/// # Errors
+/// A clause for a person, which names the file.
+pub fn file_bytes(path: &Path) -> Result<SecretBox<Vec<u8>>, String> {
     use std::io::Read as _;
     let mut file = open_secret(path).map_err(|error| match error {
         SecretError::File(error) => unread(path, &error),
@@ -66,7 +69,7 @@ fn of_file(path: &Path) -> Result<SecretString, String> {
     })?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(|error| unread(path, &error))?;
-    text(path, bytes)
+    Ok(SecretBox::new(Box::new(bytes)))
 }
 
 fn of_systemd(name: &str) -> Result<SecretString, String> {
@@ -80,7 +83,7 @@ fn of_systemd(name: &str) -> Result<SecretString, String> {
     })?;
     let path = Path::new(&dir).join(name);
     let bytes = std::fs::read(&path).map_err(|error| unread(&path, &error))?;
-    text(&path, bytes)
+    text(&path, &SecretBox::new(Box::new(bytes)))
 }
 
 #[cfg(windows)]
@@ -89,7 +92,7 @@ fn of_windows(path: &Path) -> Result<SecretString, String> {
     let opened = windows_dpapi::decrypt_data(&sealed, windows_dpapi::Scope::Machine, None);
     let opened =
         opened.map_err(|error| format!("the file {} was not protected on this device: {error}", path.display()))?;
-    text(path, opened)
+    text(path, &SecretBox::new(Box::new(opened)))
 }
 
 #[cfg(not(windows))]
@@ -102,22 +105,16 @@ fn unread(path: &Path, error: &std::io::Error) -> String {
 }
 
 /// What a file of text holds, as editors of all systems write it.
-fn text(path: &Path, bytes: Vec<u8>) -> Result<SecretString, String> {
-    let bytes = SecretBox::new(Box::new(bytes));
-    let bytes = secrecy::ExposeSecret::expose_secret(&bytes);
-    if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
-        return Err(format!("the file {} is UTF-16; save it as UTF-8", path.display()));
-    }
-    let text = std::str::from_utf8(bytes).map_err(|_| format!("the file {} is not UTF-8", path.display()))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+fn text(path: &Path, bytes: &SecretBox<Vec<u8>>) -> Result<SecretString, String> {
+    let wrong = |words| format!("the file {}: {words}", path.display());
+    let bytes = text_file::without_mark(bytes.expose_secret()).map_err(wrong)?;
+    let text = std::str::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8; it must be saved as UTF-8"))?;
     Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
 }
 
 #[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
-
-    use secrecy::ExposeSecret as _;
 
     use super::*;
 
@@ -134,7 +131,7 @@ mod tests {
     fn a_file_is_read_as_editors_write_it() {
         assert_eq!(read(b"s3cret\r\n"), Ok("s3cret".to_owned()));
         assert_eq!(read(b"\xEF\xBB\xBFs3cret\n"), Ok("s3cret".to_owned()));
-        assert!(read(b"\xFF\xFEs\0").is_err_and(|words| words.ends_with("is UTF-16; save it as UTF-8")));
-        assert!(read(b"\xE4\n").is_err_and(|words| words.ends_with("is not UTF-8")));
+        assert!(read(b"\xFF\xFEs\0").is_err_and(|words| words.ends_with("it is UTF-16; it must be saved as UTF-8")));
+        assert!(read(b"\xE4\n").is_err_and(|words| words.ends_with("it is not UTF-8; it must be saved as UTF-8")));
     }
 }

@@ -121,7 +121,7 @@ fn sizes_have_units_and_bounds() {
     let told = |line: &str| store(line).map(|_| ()).unwrap_err();
     assert_eq!(
         told("max_size = \"1KiB\""),
-        "agent.toml:4:12: max_size in [store] must be from 4.0 MiB to 1.0 TiB; found 1KiB"
+        "agent.toml:4:12: max_size in [store] must be from 4.0 MiB to 1.0 TiB; found \"1KiB\""
     );
     assert_eq!(
         told("max_size = \"much\""),

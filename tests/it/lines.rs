@@ -187,7 +187,7 @@ baud = 0
     insta::assert_snapshot!(problems.to_string(), @r#"
     agent.toml:7:11: the pattern names no group; write (?<card>[0-9]+), and the event has data.card
     agent.toml:9:10: parity in [[intake.line]] "a" must be "none" or "even" or "odd"; found "some"
-    agent.toml:10:9: start in [[intake.line]] "a" must be one character, such as ";" or "\t"
+    agent.toml:10:9: start in [[intake.line]] "a" must be one character, such as ";" or "\t"; found "ab"
     agent.toml:14:11: the pattern cannot be read: found open group without closing ')'
     agent.toml:21:8: luhn names a group of the pattern, and there is none of that name
     agent.toml:22:8: baud in [[intake.line]] "c" must be a whole number from 50 to 4000000; found 0

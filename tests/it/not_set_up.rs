@@ -74,7 +74,7 @@ async fn a_key_whose_rights_are_corrected_is_noticed() {
 fn what_serves_forwarding_or_logging_alone_does_not_stop_the_start() {
     for (problem, said) in [
         ("[target]\ntoken = { env = \"NOT_SET\" }\n", "the environment variable NOT_SET is not set"),
-        ("[target.http]\nca_file = \"none.pem\"\n", "ca_file in [target.http]: none.pem: it cannot be read"),
+        ("[target.http]\nca_file = \"none.pem\"\n", "ca_file in [target.http]: the file none.pem: it cannot be read"),
         ("[target.http]\nproxy = \"socks5://u:s3cret@p:1\"\n", "proxy in [target.http]: SOCKS is not spoken"),
         ("[log]\ndir = \"agent.toml\"\n", "No log files are written: the folder agent.toml cannot be used"),
     ] {
@@ -137,7 +137,7 @@ fn check_says_where_what_cannot_be_sent_with_stands() {
     ] {
         pem(&bytes);
         let said = said(&device, 2, &[]);
-        assert!(said.contains("1.toml:4:11: ca_file in [target.http]: some.pem: ") && said.contains(words), "{said}");
+        assert!(said.contains("1.toml:4:11: ca_file in [target.http]: the file some.pem: ") && said.contains(words), "{said}");
     }
     pem(&format!("\u{feff}{cert}"));
     said(&device, 0, &[]);

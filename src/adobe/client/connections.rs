@@ -136,7 +136,7 @@ impl Connections {
         let begun = Instant::now();
         let exchange = match self.read_status(request).await {
             Ok(exchange) => exchange,
-            Err(error) => Exchange { answer: Err(self.way.explain(&error).await), date: None },
+            Err(error) => Exchange::unanswered(Err(self.way.explain(&error).await)),
         };
         let label = |answer: &Result<BatchStatus, Outcome>| answer.as_ref().map_or_else(Outcome::label, |_| "told");
         self.measure("batch_status", begun, &exchange, label);

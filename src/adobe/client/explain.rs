@@ -7,7 +7,7 @@ use reqwest::Url;
 use super::options::ClientOptions;
 use super::resolver::NameError;
 use super::tunnel;
-use crate::adobe::outcome::Outcome;
+use crate::adobe::outcome::{Outcome, intermediary};
 use crate::adobe::proxy::ProxyOptions;
 
 /// Who is asked, and through whom: so that words name who is meant.
@@ -67,9 +67,7 @@ impl Way {
             _ => None,
         };
         Outcome::Foreign(match status {
-            Some(407) => {
-                "the proxy wants credentials (407); set proxy_user and proxy_password in [target.http]".to_owned()
-            }
+            Some(status @ 407) => intermediary(status).to_owned(),
             Some(403) => {
                 "the proxy refuses to let Target's host pass (403); have it let Target's host through".to_owned()
             }

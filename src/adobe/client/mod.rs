@@ -55,6 +55,15 @@ impl Setup {
         Self { options: options.clone(), metrics, fingerprint, connections }
     }
 
+    /// Returns whether what stood in the way may be out of it: setting up for nothing costs more than a look.
+    fn may_be_set_up(&self, error: &ClientError) -> bool {
+        match error.setting {
+            Setting::Token => self.options.token.as_ref().is_some_and(|token| Token::new(token).is_ok()),
+            Setting::System => true,
+            _ => self.fingerprint != self.options.fingerprint(),
+        }
+    }
+
     fn connections(&self) -> Result<&Connections, Outcome> {
         self.connections.as_ref().map_err(|error| Outcome::NotSetUp(error.to_string()))
     }
@@ -128,21 +137,12 @@ impl Client {
         let now = self.now();
         match &now.connections {
             Ok(connections) => connections.token.as_ref().is_some_and(Token::refresh),
-            Err(error) if !self.may_be_set_up(&now, error) => false,
+            Err(error) if !now.may_be_set_up(error) => false,
             Err(_) => {
                 let next = Setup::new(&now.options, now.metrics.clone());
                 let is_set_up = next.connections.is_ok();
                 self.replace(&now, next) && is_set_up
             }
-        }
-    }
-
-    /// Returns whether what stood in the way may be out of it: setting up for nothing costs more than a look.
-    fn may_be_set_up(&self, now: &Setup, error: &ClientError) -> bool {
-        match error.setting {
-            Setting::Token => now.options.token.as_ref().is_some_and(|token| Token::new(token).is_ok()),
-            Setting::System => true,
-            _ => now.fingerprint != now.options.fingerprint(),
         }
     }
 
@@ -172,7 +172,7 @@ impl Client {
     pub async fn send(&self, body: String) -> Exchange<Outcome> {
         match self.now().connections() {
             Ok(now) => now.send(body).await,
-            Err(outcome) => Exchange::unsent(outcome),
+            Err(outcome) => Exchange::unanswered(outcome),
         }
     }
 
@@ -180,7 +180,7 @@ impl Client {
     pub async fn deliver(&self, session: &str, body: String) -> Exchange<Outcome> {
         match self.now().connections() {
             Ok(now) => now.deliver(session, body).await,
-            Err(outcome) => Exchange::unsent(outcome),
+            Err(outcome) => Exchange::unanswered(outcome),
         }
     }
 
@@ -188,7 +188,7 @@ impl Client {
     pub async fn fetch(&self, identity: &Identity) -> Exchange<Reply> {
         match self.now().connections() {
             Ok(now) => now.fetch(identity).await,
-            Err(outcome) => Exchange::unsent(Reply::Failed(outcome)),
+            Err(outcome) => Exchange::unanswered(Reply::Failed(outcome)),
         }
     }
 
@@ -196,7 +196,7 @@ impl Client {
     pub async fn submit(&self, version: i64, bytes: u64, chunks: mpsc::Receiver<Bytes>) -> Exchange<BatchOutcome> {
         match self.now().connections() {
             Ok(now) => now.submit(version, bytes, chunks).await,
-            Err(outcome) => Exchange::unsent(BatchOutcome::Failed(outcome)),
+            Err(outcome) => Exchange::unanswered(BatchOutcome::Failed(outcome)),
         }
     }
 
@@ -204,7 +204,7 @@ impl Client {
     pub async fn batch_status(&self, path: &str, has_details: bool) -> Exchange<Result<BatchStatus, Outcome>> {
         match self.now().connections() {
             Ok(now) => now.batch_status(path, has_details).await,
-            Err(outcome) => Exchange::unsent(Err(outcome)),
+            Err(outcome) => Exchange::unanswered(Err(outcome)),
         }
     }
 }

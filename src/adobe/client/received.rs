@@ -21,8 +21,8 @@ pub struct Exchange<T> {
 }
 
 impl<T> Exchange<T> {
-    /// What stands for the answer to a request that was not sent.
-    pub(super) const fn unsent(answer: T) -> Self {
+    /// What stands for the answer where none came.
+    pub(super) const fn unanswered(answer: T) -> Self {
         Self { answer, date: None }
     }
 }
@@ -70,7 +70,7 @@ pub(super) fn told<T>(
 ) -> Exchange<T> {
     match received {
         Ok(received) => Exchange { answer: answer(&received), date: received.date() },
-        Err(outcome) => Exchange { answer: failed(outcome), date: None },
+        Err(outcome) => Exchange::unanswered(failed(outcome)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Finding, Level};
 use crate::adobe::diagnose::{self, Issuer};
-use crate::adobe::{Client, ClientOptions, Reply};
+use crate::adobe::{Client, ClientOptions, Reply, proxy};
 use crate::cli::small_runtime;
 use crate::config::Config;
 use crate::core::identity::{Identity, IdentityKind};
@@ -21,15 +21,37 @@ pub(super) fn examine(config: Config) -> Vec<Finding> {
     let has_token = options.token.is_some();
     let Ok(runtime) = small_runtime() else { return Vec::new() };
     runtime.block_on(async {
-        let mut findings = vec![proxy(&options), name(&options).await, tls(&options).await];
+        let mut findings = vec![proxy(&options), name(&options).await];
+        findings.extend(trusted(&options));
+        findings.push(tls(&options).await);
         findings.extend(answer(&options, has_token).await);
         findings
     })
 }
 
 fn proxy(options: &ClientOptions) -> Finding {
-    let words = if options.proxy.is_some() { "all goes through the one in [target.http]" } else { "none" };
-    Finding::new("proxy", Level::Ok, words)
+    if options.proxy.is_some() {
+        return Finding::new("proxy", Level::Ok, "all goes through the one in [target.http]");
+    }
+    match proxy::unused_variables().first() {
+        Some(unused) => Finding::new("proxy", Level::Warn, format!("none; {unused}")),
+        None => Finding::new("proxy", Level::Ok, "none"),
+    }
+}
+
+/// Whom this device trusts beside the system.
+fn trusted(options: &ClientOptions) -> Option<Finding> {
+    let finding = |level, detail| Finding::new("ca_file", level, detail);
+    Some(match options.tls.extra_roots().transpose()? {
+        Ok(count) => finding(
+            Level::Ok,
+            format!(
+                "{count} {} trusted beside the system's",
+                if count == 1 { "certificate is" } else { "certificates are" }
+            ),
+        ),
+        Err(error) => finding(Level::Fail, error.to_string()),
+    })
 }
 
 async fn name(options: &ClientOptions) -> Finding {
