@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::core::limits::{PROFILE_UNTOUCHED_FIRST, PROFILE_UNTOUCHED_MIN};
 use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
-use crate::store::{Full, ProfilePurge, Room, StoreError, Writer, delete_kept};
+use crate::store::{Full, Over, ProfilePurge, Room, StoreError, Writer, delete_kept};
 
 /// Time between two looks for old events.
 const INTERVAL: Duration = Duration::from_secs(3_600);
@@ -31,9 +31,12 @@ pub struct Housekeeping {
     room: watch::Receiver<Room>,
     /// Time, on the monotonic clock, before which no profile can be removed.
     profiles_rest_until: Duration,
-    /// Time, on the monotonic clock, until which no damaged store is looked for.
+    /// Until when no damaged store is looked for, on the monotonic clock. Not soon after the start, when the system's clock may
+    /// not be set yet.
     kept_rest_until: Duration,
-    /// True while events are refused, as last logged.
+    /// The system's clock at monotonic time zero.
+    system_start: Timestamp,
+    /// True while it was last told that events are refused.
     refuses: bool,
 }
 
@@ -42,7 +45,7 @@ impl Housekeeping {
     #[must_use]
     pub fn new(writer: Writer, store_path: PathBuf, clock: Arc<Clock>, keep_events: watch::Receiver<Duration>) -> Self {
         let room = writer.room();
-        let rest = Duration::ZERO;
+        let (rest, system_start) = (Duration::ZERO, Clock::system().minus(clock.elapsed()));
         Self {
             writer,
             store_path,
@@ -50,7 +53,8 @@ impl Housekeeping {
             keep_events,
             room,
             profiles_rest_until: rest,
-            kept_rest_until: rest,
+            kept_rest_until: INTERVAL,
+            system_start,
             refuses: false,
         }
     }
@@ -101,8 +105,10 @@ impl Housekeeping {
             return;
         }
         self.kept_rest_until = self.clock.elapsed() + INTERVAL;
-        let (path, now) = (self.store_path.clone(), self.clock.now());
-        let deleted = tokio::task::spawn_blocking(move || delete_kept(&path, Some(now)));
+        // A clock that jumps ahead while the agent runs is not believed in this.
+        let now = Clock::system().min(self.system_start.plus(self.clock.elapsed()));
+        let path = self.store_path.clone();
+        let deleted = tokio::task::spawn_blocking(move || delete_kept(&path, Over::At(now)));
         match deleted.await.expect("deleting does not panic") {
             Ok(0) => {}
             Ok(stores) => tracing::info!(stores, "damaged stores that were kept for their time are deleted"),

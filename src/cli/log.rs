@@ -1,12 +1,10 @@
 //! `outpost log`: sets another log level for a while, without a restart.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 
 use super::reach::AgentArgs;
 use super::{Failure, print, small_runtime};
-use crate::device::log_level::FOR_MAX;
+use crate::device::log_level::LevelTime;
 use crate::http::api::LogDocument;
 
 /// Changes the log level of the running agent for a while
@@ -19,15 +17,11 @@ pub(super) struct Args {
     level: tracing::Level,
     /// For how long, at most 24h; then the configured level applies again
     #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = time)]
-    time: Duration,
+    time: LevelTime,
 }
 
-fn time(text: &str) -> Result<Duration, String> {
-    let time = crate::sandbox::duration(text)?;
-    if time.is_zero() || time > FOR_MAX {
-        return Err("it must be more than 0s and at most 24h".to_owned());
-    }
-    Ok(time)
+fn time(text: &str) -> Result<LevelTime, String> {
+    LevelTime::new(crate::sandbox::duration(text)?).ok_or_else(|| "it must be from 1s to 24h".to_owned())
 }
 
 #[derive(Deserialize)]

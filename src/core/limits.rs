@@ -296,7 +296,10 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 /// Source: our choice; time enough for somebody to look, and no longer than the journal keeps events by default.
 pub const DAMAGED_STORE_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Longest duration of a graceful stop.
+/// Damaged stores that are kept at most; then the oldest goes. Source: ours; a flash card that fails makes one after the other.
+pub const DAMAGED_STORES_MAX: usize = 3;
+
+/// Time that a graceful stop may take.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Window of Target's quota.

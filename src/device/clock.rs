@@ -42,7 +42,7 @@ impl Clock {
     /// Returns the system's wall clock as it is; it may jump either way.
     #[must_use]
     pub fn system() -> Timestamp {
-        Timestamp::from_millis(system_millis())
+        timestamp(SystemTime::now())
     }
 
     /// Returns the monotonic time since the clock was made.
@@ -58,12 +58,11 @@ impl Clock {
     }
 }
 
-fn system_millis() -> i64 {
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-        // A system time before 1970 means that the clock was lost.
-        Err(_) => 0,
-    }
+/// Returns a time of the system's as a timestamp; one before 1970 is 1970: a device whose clock says so has lost it.
+#[must_use]
+pub fn timestamp(time: SystemTime) -> Timestamp {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
@@ -72,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_clock_starts_no_earlier_than_the_newest_event() {
-        let future = Timestamp::from_millis(system_millis()).plus(Duration::from_secs(3600));
+        let future = Clock::system().plus(Duration::from_secs(3600));
         let clock = Clock::new(Some(future));
         let now = clock.now();
         assert!(now >= future && now.since(future) < Duration::from_secs(60));

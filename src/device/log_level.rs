@@ -7,8 +7,24 @@ use std::time::Duration;
 
 use tracing::Level;
 
-/// Longest time for which a changed level applies: a forgotten one must not fill a flash card.
-pub const FOR_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// A time for which another level is used: from one second to a day, since a forgotten one must not fill a flash card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LevelTime(Duration);
+
+impl LevelTime {
+    /// A time of whole seconds; none if it is too short or too long.
+    #[must_use]
+    pub fn new(time: Duration) -> Option<Self> {
+        let seconds = time.as_secs();
+        (1..=24 * 60 * 60).contains(&seconds).then_some(Self(Duration::from_secs(seconds)))
+    }
+
+    /// The time in seconds.
+    #[must_use]
+    pub const fn as_secs(self) -> u64 {
+        self.0.as_secs()
+    }
+}
 
 /// The log level, which can be changed. Cheap to clone.
 #[derive(Clone)]
@@ -55,12 +71,12 @@ impl LogLevel {
         }
     }
 
-    /// Changes the level for a while. Call it within a tokio runtime.
-    pub fn change_for(&self, level: Level, time: Duration) {
+    /// Has another level hold for a while; call it within a runtime.
+    pub fn change_for(&self, level: Level, time: LevelTime) {
         let change = self.change(level);
         let log_level = self.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(time.min(FOR_MAX)).await;
+            tokio::time::sleep(time.0).await;
             if log_level.0.changes.load(Ordering::Relaxed) == change {
                 let configured = *log_level.0.configured.lock().unwrap_or_else(PoisonError::into_inner);
                 log_level.change(configured);
@@ -85,11 +101,13 @@ mod tests {
     async fn another_level_holds_for_a_while_and_the_newest_counts() {
         let level = LogLevel::new(Level::INFO, |_| {});
         let minute = Duration::from_secs(60);
-        level.change_for(Level::DEBUG, minute);
-        level.change_for(Level::TRACE, minute * 3);
+        let time = |time| LevelTime::new(time).expect("within a day");
+        level.change_for(Level::DEBUG, time(minute));
+        level.change_for(Level::TRACE, time(minute * 3));
         tokio::time::sleep(minute * 2).await;
         assert_eq!(level.current(), Level::TRACE);
         tokio::time::sleep(minute * 2).await;
         assert_eq!(level.current(), Level::INFO);
+        assert_eq!([0, 999, 86_401_000].map(|millis| LevelTime::new(Duration::from_millis(millis))), [None; 3]);
     }
 }

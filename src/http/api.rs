@@ -21,7 +21,7 @@ use super::query::{self, Parameters};
 use super::sessions::Sessions;
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::INTAKE_BODY_BYTES_MAX;
-use crate::device::log_level::{FOR_MAX, LogLevel};
+use crate::device::log_level::{LevelTime, LogLevel};
 use crate::device::metrics::Metrics;
 use crate::inspect::books::Books;
 use crate::intake::{Answer, Intake};
@@ -236,15 +236,19 @@ async fn set_log_level(State(api): State<Arc<Api>>, body: Bytes) -> Result<Respo
     let log_level =
         api.log_level.as_ref().ok_or_else(|| Problem::not_found("this agent does not write its own log"))?;
     let invalid = |detail: String| {
-        Problem::new(StatusCode::BAD_REQUEST, "urn:outpost:problem:invalid-log-level", "this is no log level", detail)
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "urn:outpost:problem:invalid-log-level",
+            "the log level cannot be changed",
+            detail,
+        )
     };
     let document: LogDocument = serde_json::from_slice(&body).map_err(|error| invalid(error.to_string()))?;
     let level =
         document.level.parse().map_err(|_| invalid("a level is error, warn, info, debug or trace".to_owned()))?;
-    let time = Duration::from_secs(document.for_seconds);
-    if time > FOR_MAX {
-        return Err(invalid(format!("for_seconds must be at most {}; found {}", FOR_MAX.as_secs(), time.as_secs())));
-    }
+    let time = LevelTime::new(Duration::from_secs(document.for_seconds));
+    let time =
+        time.ok_or_else(|| invalid(format!("for_seconds must be from 1 to 86400; found {}", document.for_seconds)))?;
     log_level.change_for(level, time);
     Ok(json(&document))
 }

@@ -89,9 +89,10 @@ fn check_one_type(headers: &HeaderMap) -> Result<(), Problem> {
     let is_list = content_type(headers).is_some_and(|found| cloudevents::media_type(found).contains(','));
     match types.count() {
         0 | 1 if !is_list => Ok(()),
-        count => {
-            let count = count.max(2);
-            let words = format!("{count} Content-Type headers were received, and there must be one");
+        _ => {
+            let found: Vec<&str> =
+                headers.get_all(CONTENT_TYPE).iter().filter_map(|found| found.to_str().ok()).collect();
+            let words = format!("one Content-Type must be given; found {}", shown(&found.join(", ")));
             Err(Invalid::new(words).into())
         }
     }

@@ -204,7 +204,8 @@ fn check_right(token: &NamedToken, caller: Caller<'_>, needed: Right) -> Result<
     if !is_its_own {
         return Err(Problem::forbidden("this token is for the web pages of another origin"));
     }
-    if matches!(caller, Caller::Page(_)) && token.right == Right::Admin {
+    let is_for_pages = token.right == Right::Record || (token.origin.is_some() && token.right != Right::Admin);
+    if matches!(caller, Caller::Page(_)) && !is_for_pages {
         return Err(Problem::forbidden(
             "a web page needs a token of its own, which may record and nothing else: make one with `outpost token create NAME \
              --right record --origin ORIGIN`",

@@ -38,8 +38,9 @@ impl Loopback {
                     }
                     tried += 1;
                 }
-                // If the address does not exist, nobody else can have it.
-                Err(_) => return Ok(Self { first, other: None }),
+                // Where there is no such address, nobody else has it.
+                Err(error) if is_absent(&error) => return Ok(Self { first, other: None }),
+                Err(error) => return Err((beside, error)),
             }
         }
     }
@@ -78,7 +79,23 @@ impl Listener for Loopback {
     }
 }
 
-/// Returns the other address of `localhost`.
+/// Returns whether an error means that this machine has no such address, or no addresses of its kind.
+fn is_absent(error: &io::Error) -> bool {
+    let is_unsupported = || {
+        // What the standard library has no name for. Source: errno(3), and "Windows Sockets Error Codes".
+        let code = if cfg!(windows) {
+            10_047
+        } else if cfg!(target_os = "macos") {
+            47
+        } else {
+            97
+        };
+        error.raw_os_error() == Some(code)
+    };
+    error.kind() == io::ErrorKind::AddrNotAvailable || is_unsupported()
+}
+
+/// The other address that `localhost` stands for.
 fn beside(address: SocketAddr) -> Option<SocketAddr> {
     let ip: IpAddr = match address.ip() {
         IpAddr::V4(Ipv4Addr::LOCALHOST) => Ipv6Addr::LOCALHOST.into(),

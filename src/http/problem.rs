@@ -119,7 +119,18 @@ impl Problem {
         )
     }
 
-    /// Returns the problem of an agent that refuses events now.
+    /// All places for connections are taken.
+    #[must_use]
+    pub fn no_place() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            BUSY,
+            "too many connections are open",
+            "nothing was recorded; close connections that are not used, or keep one open for many requests, and send this again",
+        )
+    }
+
+    /// Events are refused now.
     #[must_use]
     pub fn not_ready(why: &str) -> Self {
         Self::new(

@@ -132,7 +132,7 @@ async fn answer(
     let checked = door.check(&request);
     if matches!(checked, Ok(Admitted::Known)) && !matches!(timeout(PLACE_TIMEOUT, place.become_known()).await, Ok(true))
     {
-        return Ok(Problem::busy().into_response());
+        return Ok(Problem::no_place().into_response());
     }
     let mut response = match checked {
         Err(Refusal::Foreign(answer)) => return Ok(*answer),

@@ -12,7 +12,8 @@ use crate::core::identity::{Identity, StoredForms};
 use crate::core::mapping::Mappings;
 use crate::intake::cloudevents;
 use crate::store::{
-    ErasedProfile, InFlight, JournalRow, Reader, StoreError, StoreFile, Transaction, Writer, checkpoint, delete_kept,
+    ErasedProfile, InFlight, JournalRow, Over, Reader, StoreError, StoreFile, Transaction, Writer, checkpoint,
+    delete_kept,
 };
 
 /// Events that are looked at, and emptied, at a time.
@@ -83,7 +84,7 @@ impl Forgetting {
         self.writer.act_blocking(forget)?;
         checkpoint(&self.store_file)?;
         // Nobody can find one person in them.
-        let damaged_stores = delete_kept(&self.store_file.path, None)?;
+        let damaged_stores = delete_kept(&self.store_file.path, Over::All)?;
         Ok(Forgotten { damaged_stores, ..forgotten })
     }
 

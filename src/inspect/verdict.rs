@@ -81,7 +81,7 @@ fn store(status: &Status) -> Option<Finding> {
         "Events are taken again by themselves once there is room. What waits is kept: see whether updates go out, free space \
          on the disk, or raise max_size in [store]."
     } else {
-        "It is tried again by itself. If it goes on, the disk is failing: see `outpost doctor`, and replace it."
+        "It is tried again by itself. If it goes on and nothing else is said here, the disk may be failing: see `outpost doctor`."
     };
     Some(Finding::new(Level::Refusing, format!("New events are refused: {why}"), what_to_do))
 }

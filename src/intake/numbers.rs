@@ -65,7 +65,7 @@ impl Twice {
     }
 
     fn begin(&self, name: &Value) {
-        self.0.borrow_mut().push(format!(".{name}"));
+        self.0.borrow_mut().push(part(name));
     }
 
     /// Adds the position of the object with a repeated name, if that is why a reader failed.
@@ -78,7 +78,12 @@ impl Twice {
     }
 }
 
-/// The numbers of a JSON text as written, in order.
+/// A name as a part of a path: an empty one is seen there too.
+fn part(name: &Value) -> String {
+    if name.as_str() == Some("") { ".\"\"".to_owned() } else { format!(".{name}") }
+}
+
+/// The numbers of a text of JSON as they are written, in their order.
 struct Numbers<'j> {
     rest: &'j [u8],
 }
@@ -201,7 +206,7 @@ impl<'de> Visitor<'de> for Exactly<'_, '_> {
                 self.twice.begin(&name);
                 return Err(de::Error::custom("a name occurs twice"));
             }
-            let value = self.twice.within(members.next_value_seed(self.below()), || format!(".{name}"))?;
+            let value = self.twice.within(members.next_value_seed(self.below()), || part(&name))?;
             values.insert(name, value);
         }
         Ok(Value::from_object(values))
@@ -270,6 +275,7 @@ mod tests {
             let found = read(json);
             assert!(matches!(&found, Err(Unread::Twice(path)) if path == expected), "{json}: {found:?}");
         };
+        check(r#"{"":1,"":1}"#, "\"\"");
         check(r#"{"a":1,"a":1}"#, "a");
         check(r#"{"b":{"c":[{"a":1},{"a":1,"\u0061":2}]}}"#, "b.c[1].a");
         check(r#"[[{"a":12345678901234567890123,"a":2}]]"#, "[0][0].a");

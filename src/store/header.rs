@@ -1,5 +1,6 @@
-//! The first 100 bytes of a damaged store file. SQLite needs them before it can read anything, and all their content is
-//! known for our own files or can be found otherwise.
+//! The first 100 bytes of a store's file, where they are damaged: what SQLite must know of the file before it reads anything, and
+//! all of it is known of our own files, or is found by other ways. The schema is taken for this program's, which a newer one's is not: it
+//! is read as far as it has the same tables.
 //!
 //! Source: "Database File Format", sqlite.org/fileformat2.html, 1.3.
 

@@ -5,8 +5,10 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rusqlite::{Connection, OptionalExtension};
+
 use super::StoreError;
-use crate::core::limits::DAMAGED_STORE_KEPT;
+use crate::core::limits::{DAMAGED_STORE_KEPT, DAMAGED_STORES_MAX};
 use crate::core::timestamp::Timestamp;
 use crate::device::dir::{self, Dir, remove_if_there};
 
@@ -31,26 +33,49 @@ pub struct KeptStore {
     pub until: Timestamp,
 }
 
-/// Returns the damaged stores kept beside a store, by name. If the directory cannot be listed, there are none.
+/// Returns the damaged stores that are kept beside a store, the oldest first. What cannot be listed is none.
 #[must_use]
 pub fn kept_stores(path: &Path) -> Vec<KeptStore> {
-    let names = Dir::open(dir::parent(path)).and_then(|dir| names(&dir)).unwrap_or_default();
-    let mut kept: Vec<KeptStore> = numbers(&names, path, KEPT)
-        .map(|number| KeptStore { name: name(path, number), until: put_aside_at(number).plus(DAMAGED_STORE_KEPT) })
-        .collect();
-    kept.sort_by(|one, other| one.name.cmp(&other.name));
-    kept.dedup();
-    kept
+    list(path).unwrap_or_default()
 }
 
-/// Deletes the damaged stores kept beside a store that are due at `now`, or all of them if `now` is `None`. Returns
-/// their number. Once it returns, a power cut restores none of them.
+fn list(path: &Path) -> io::Result<Vec<KeptStore>> {
+    let names = names(&Dir::open(dir::parent(path))?)?;
+    let mut numbers: Vec<i64> = numbers(&names, path, KEPT).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let kept = |number| KeptStore { name: name(path, number), until: put_aside_at(number).plus(DAMAGED_STORE_KEPT) };
+    Ok(numbers.into_iter().map(kept).collect())
+}
+
+/// Which of the damaged stores that are kept are to be deleted.
+#[derive(Clone, Copy, Debug)]
+pub enum Over<'n> {
+    /// All of them.
+    All,
+    /// All but the one of that name.
+    AllBut(&'n str),
+    /// Those whose time is over at this one, and the oldest of those that are too many.
+    At(Timestamp),
+}
+
+/// Deletes damaged stores that are kept beside a store. Returns how many; when it does, a power cut brings none of them back.
 ///
 /// # Errors
 /// [`StoreError::Kept`].
-pub fn delete_kept(path: &Path, now: Option<Timestamp>) -> Result<usize, StoreError> {
-    let is_over = |kept: &KeptStore| now.is_none_or(|now| kept.until <= now);
-    let over: Vec<KeptStore> = kept_stores(path).into_iter().filter(is_over).collect();
+pub fn delete_kept(path: &Path, over: Over<'_>) -> Result<usize, StoreError> {
+    let failed = |name: Option<&KeptStore>| {
+        let path = name.map_or_else(|| path.to_owned(), |kept| path.with_file_name(&kept.name));
+        |source| StoreError::Kept { path, source }
+    };
+    let kept = list(path).map_err(failed(None))?;
+    let too_many = kept.len().saturating_sub(DAMAGED_STORES_MAX);
+    let is_over = |(place, kept): &(usize, KeptStore)| match over {
+        Over::All => true,
+        Over::AllBut(name) => kept.name != name,
+        Over::At(now) => kept.until <= now || *place < too_many,
+    };
+    let over: Vec<KeptStore> = kept.into_iter().enumerate().filter(is_over).map(|(_, kept)| kept).collect();
     if over.is_empty() {
         return Ok(0);
     }
@@ -61,8 +86,20 @@ pub fn delete_kept(path: &Path, now: Option<Timestamp>) -> Result<usize, StoreEr
         }
         dir.sync()
     };
-    delete().map_err(|source| StoreError::Kept { path: path.with_file_name(&over[0].name), source })?;
+    delete().map_err(failed(over.first()))?;
     Ok(over.len())
+}
+
+/// Returns the name of the damaged store from which a store was made, if nothing has been recorded in it since.
+pub(super) fn put_aside_now(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    connection
+        .query_row(
+            "SELECT kept_as FROM salvage WHERE at_ms >= coalesce((SELECT max(recorded_at_ms) FROM journal), 0)
+             ORDER BY at_ms DESC LIMIT 1",
+            [],
+            |row| row.get("kept_as"),
+        )
+        .optional()
 }
 
 /// Returns the name of the damaged store with a number.

@@ -52,7 +52,7 @@ pub use destination::{Adopted, Destination};
 pub use erase::{ErasedProfile, JournalRow, checkpoint};
 pub use history::Moment;
 pub use journal::{Recorded, Recording};
-pub use kept::{KeptStore, delete_kept, kept_stores};
+pub use kept::{KeptStore, Over, delete_kept, kept_stores};
 pub use keys::KeyFilter;
 pub use opening::{Repeats, Store, StoreLimits};
 pub use outbox::{Claim, ClaimRules, ClaimedAttribute, Claims, InFlight, Outbox, ReadBacks, is_shared};
@@ -197,8 +197,8 @@ fn kept_words(path: &Path) -> String {
 
 fn gone_words(path: &Path) -> String {
     format!(
-        "somebody removed or replaced {} while the agent runs; nothing was recorded; put the same file back, or restart the \
-         agent, which begins without what was in it",
+        "somebody removed or replaced {} while the agent runs, and what is sent now may be in that file alone; put the same \
+         file back, or restart the agent, which begins without what was in it, and send it again",
         path.display()
     )
 }
@@ -233,7 +233,7 @@ impl fmt::Display for StoreError {
             }
             Self::PutAside { path, .. } => write!(
                 f,
-                "{} is damaged, and what can be read of it cannot be saved beside it; check that this user may write in its \
+                "{} is damaged, and cannot be exchanged for what can be read of it; check that this user may write in its \
                  folder and that the disk has room",
                 path.display()
             ),

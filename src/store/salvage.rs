@@ -18,6 +18,7 @@ use super::seal::{self, StoreFile, StoreKey};
 use super::stored::{Stored, pending};
 use crate::core::operation::Decision;
 use crate::core::timestamp::Timestamp;
+use crate::device::clock::timestamp;
 use crate::device::dir;
 
 /// Steps of SQLite's check that a start spends looking for damage. A store too large for this is checked completely
@@ -144,12 +145,18 @@ fn opens(connection: &Connection, file: &StoreFile, version: i64) -> rusqlite::R
 pub(super) fn salvage(file: &StoreFile, now: Timestamp) -> Result<(), StoreError> {
     let path = &file.path;
     let put_aside = |source| StoreError::PutAside { path: path.clone(), source };
+    let written = std::fs::metadata(path).and_then(|found| found.modified()).map(timestamp);
     header::restore(path).map_err(put_aside)?;
     let key = holding(file)?;
     let building = kept::clear_building(path).map_err(put_aside)?;
     let new = schema::open_writer(&StoreFile::new(&building, key.clone()))?;
-    let mut saved = save(&StoreFile::new(path, key), &new).map_err(StoreError::write)?;
-    saved.at = newest(&new).map_err(StoreError::write)?.map_or(now, |newest| newest.max(now));
+    let (mut saved, knows_ids) = save(&StoreFile::new(path, key), &new).map_err(StoreError::write)?;
+    // A clock that is not set yet says less than the newest event, or where no event can be read, than the file.
+    let newest = newest(&new).map_err(StoreError::write)?;
+    saved.at = newest.or(written.ok()).map_or(now, |known| known.max(now));
+    if !knows_ids {
+        forget_ids(&new, saved.at).map_err(StoreError::write)?;
+    }
     let number = kept::free_number(path, saved.at);
     saved.kept_as = kept::name(path, number);
     note(&new, &saved).map_err(StoreError::write)?;
@@ -192,21 +199,33 @@ fn holding(file: &StoreFile) -> Result<Option<StoreKey>, StoreError> {
     }
 }
 
-fn save(damaged: &StoreFile, new: &Connection) -> rusqlite::Result<Salvage> {
-    let mut saved = Salvage::default();
-    // A file that cannot even be opened is kept all the same.
+/// Says that ids of events are known from that time on alone.
+fn forget_ids(new: &Connection, at: Timestamp) -> rusqlite::Result<()> {
+    new.execute(
+        "INSERT INTO counter (name, value) VALUES ('ids_known_since_ms', ?1)
+         ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
+        [at.as_millis()],
+    )
+    .map(|_| ())
+}
+
+/// Saves what can be read. Tells what that was, and whether it has the ids of all events.
+fn save(damaged: &StoreFile, new: &Connection) -> rusqlite::Result<(Salvage, bool)> {
+    let (mut saved, mut knows_ids) = (Salvage::default(), true);
+    // What cannot even be opened is kept all the same.
     let Ok(old) = Connection::open_with_flags(&damaged.path, OpenFlags::SQLITE_OPEN_READ_WRITE) else {
-        return Ok(saved);
+        return Ok((saved, false));
     };
-    // The file is kept as it was found.
+    // Its log stays beside it.
     old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     seal::install(&old, damaged.key.as_ref())?;
     new.execute_batch("BEGIN IMMEDIATE")?;
     for (table, order) in TABLES {
         // A value that cannot be decrypted is as unreadable as a damaged page; it stays in the damaged file.
         let condition = damaged.key.as_ref().and_then(|_| seal::condition(table));
-        let rows = copy(&old, new, table, order, condition.as_deref())?;
+        let Copied { rows, is_whole } = copy(&old, new, table, order, condition.as_deref())?;
         match table {
+            "event_key" | "counter" => knows_ids &= is_whole,
             "profile" => saved.profiles = rows,
             "attribute" => saved.attributes = rows,
             "journal" => saved.events = rows,
@@ -230,7 +249,13 @@ fn save(damaged: &StoreFile, new: &Connection) -> rusqlite::Result<Salvage> {
         pending!(),
         "); COMMIT"
     ))?;
-    Ok(saved)
+    Ok((saved, knows_ids))
+}
+
+/// What was copied of a table.
+struct Copied {
+    rows: i64,
+    is_whole: bool,
 }
 
 /// Copies the rows of a table that meet a condition, from its beginning up to an unreadable one, and from its end back
@@ -241,8 +266,8 @@ fn copy(
     table: &str,
     order: &str,
     condition: Option<&str>,
-) -> rusqlite::Result<i64> {
-    let mut copied = 0;
+) -> rusqlite::Result<Copied> {
+    let mut copied = Copied { rows: 0, is_whole: false };
     for direction in ["", " DESC"] {
         let order = order.replace(',', &format!("{direction},"));
         // The damaged store may have an older schema, without some tables and columns of the new one, and with others.
@@ -255,18 +280,14 @@ fn copy(
         let Ok(mut statement) = old.prepare(&sql) else { continue };
         let mut insert = new.prepare(&format!("INSERT OR IGNORE INTO {table} ({names}) VALUES ({places})"))?;
         let Ok(mut rows) = statement.query([]) else { continue };
-        let mut is_whole = true;
-        loop {
+        copied.is_whole = loop {
             match rows.next() {
-                Ok(Some(row)) => copied += i64::try_from(insert_row(&mut insert, row, columns)?).unwrap_or(0),
-                Ok(None) => break,
-                Err(_) => {
-                    is_whole = false;
-                    break;
-                }
+                Ok(Some(row)) => copied.rows += i64::try_from(insert_row(&mut insert, row, columns)?).unwrap_or(0),
+                Ok(None) => break true,
+                Err(_) => break false,
             }
-        }
-        if is_whole {
+        };
+        if copied.is_whole {
             break;
         }
     }
@@ -304,7 +325,7 @@ fn note(new: &Connection, saved: &Salvage) -> rusqlite::Result<()> {
     .map(|_| ())
 }
 
-/// Returns the last time that something was saved from a damaged store.
+/// The last time that something was saved from a damaged store.
 pub(super) fn last(connection: &Connection) -> rusqlite::Result<Option<Salvage>> {
     connection
         .query_row(

@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
-use super::kept;
+use super::kept::{self, Over};
 use super::seal::{self, Standing, StoreFile};
 use crate::device::dir;
 
@@ -58,8 +58,9 @@ pub(super) fn open_writer(file: &StoreFile) -> Result<Connection, StoreError> {
     if standing != Standing::Fits {
         seal::reseal(&mut connection, standing.key(file), file.key.as_ref()).map_err(StoreError::write)?;
         empty_log(&connection)?;
-        // The new rows are encrypted as the store was before.
-        kept::delete_kept(path, None)?;
+        // They are sealed as the store was before. One that was put aside just now holds what could not be saved of it.
+        let new = kept::put_aside_now(&connection).map_err(StoreError::Read)?;
+        kept::delete_kept(path, new.as_deref().map_or(Over::All, Over::AllBut))?;
     }
     seal::install(&connection, file.key.as_ref()).map_err(open)?;
     Ok(connection)
@@ -75,7 +76,7 @@ pub(super) fn rekey(file: &StoreFile) -> Result<(), StoreError> {
         seal::reseal(&mut connection, file.old_key.as_ref(), None).map_err(StoreError::write)?;
     }
     empty_log(&connection)?;
-    kept::delete_kept(&file.path, None).map(|_| ())
+    kept::delete_kept(&file.path, Over::All).map(|_| ())
 }
 
 /// Moves the whole log into the database and empties it. SQLite does not sync the emptying: a power cut would restore

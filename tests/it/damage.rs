@@ -66,6 +66,11 @@ fn a_file_that_is_no_database_is_kept_and_a_new_one_begun() {
     assert_eq!(store.counters().recorded, 0);
     let salvage = store.last_salvage().unwrap().unwrap();
     assert_eq!((salvage.profiles, salvage.events), (0, 0));
+    assert_eq!(
+        store.counters().totals.ids_known_since_ms,
+        salvage.at.as_millis(),
+        "an event that is sent again is new"
+    );
     assert!(kept[0].ends_with(&salvage.kept_as));
 }
 
@@ -214,22 +219,6 @@ async fn forgetting_deletes_damaged_stores_that_are_kept() {
     assert_eq!(status.store.salvage, None);
 }
 
-#[tokio::test]
-async fn a_damaged_store_is_deleted_after_thirty_days_with_its_log() {
-    let mut fixture = Setup::default().start().await;
-    fixture.agent.stop().await;
-    let second = |at: i64| fixture.dir.path().join(format!("{FILE_NAME}.corrupt-{at}"));
-    let (day, now) = (24 * 60 * 60, Clock::system().as_millis() / 1_000);
-    let (old, young) = (second(now - 31 * day), second(now - 29 * day));
-    let log = PathBuf::from(format!("{}-wal", old.display()));
-    for path in [&old, &log, &young] {
-        std::fs::write(path, "people's data").unwrap();
-    }
-    fixture.start_again().await;
-    fixture.agent.wait_status(|_| !old.exists() && !log.exists()).await;
-    assert!(young.exists());
-}
-
 #[test]
 fn another_key_deletes_damaged_stores_that_are_kept() {
     let dir = tempfile::tempdir().unwrap();
@@ -239,4 +228,15 @@ fn another_key_deletes_damaged_stores_that_are_kept() {
     assert_eq!(files_with(dir.path(), "card-7").len(), 2, "it is not sealed");
     Store::rekey(&StoreFile::new(&path, Some(store_key(1)))).unwrap();
     assert_eq!(files_with(dir.path(), "card-7"), Vec::<String>::new());
+}
+
+#[test]
+fn another_key_at_the_start_that_finds_the_damage_leaves_what_could_not_be_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = filled_with(dir.path(), 10);
+    damage(&path, 0, 100);
+    let file = StoreFile::new(&path, Some(store_key(1)));
+    assert!(Store::mend(&file, Clock::system()).unwrap());
+    drop(Store::open(file.clone()).unwrap());
+    assert_eq!(kept(dir.path()).len(), 1, "nobody has looked at it");
 }

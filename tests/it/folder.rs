@@ -335,6 +335,25 @@ async fn a_file_that_is_changed_in_failed_counts_no_row_twice_and_is_told() {
 }
 
 #[tokio::test]
+async fn a_file_that_an_editor_writes_anew_in_failed_is_told_however_long_it_is() {
+    let mut fixture = start(&format!("{SALES}\n[intake.folder.csv]\nnumbers = [\"data.total\"]")).await;
+    drop_file(&folder(&fixture), "a.csv", "card;store;total\n1;Lund;1\n2;Lund;x\n");
+    wait(&fixture, |view| view.failed_files == 1 && view.reading.is_none()).await;
+    fixture.agent.stop().await;
+    let failed = folder(&fixture).join("failed");
+    let (path, beside) = (failed.join("a.csv"), failed.join(".a.csv.swp"));
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(10);
+    fs::write(&beside, "card;store;total\n1;Lund;1\n2;Lund;2\n").unwrap();
+    fs::File::options().append(true).open(&beside).unwrap().set_modified(later).unwrap();
+    fs::rename(&beside, &path).unwrap();
+    fixture.start_again().await;
+    while !fs::read_to_string(failed.join("a.csv.errors")).unwrap().starts_with("This file was changed here") {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(fixture.agent.status().await.events.recorded, 1);
+}
+
+#[tokio::test]
 async fn what_was_wrong_with_a_file_goes_when_the_file_leaves_failed() {
     let mut fixture = start(SALES).await;
     drop_file(&folder(&fixture), "a.csv", b"card;store;total\n1;Lund;1\n2;Malm\x94;1\n");

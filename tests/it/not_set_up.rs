@@ -137,7 +137,10 @@ fn check_says_where_what_cannot_be_sent_with_stands() {
     ] {
         pem(&bytes);
         let said = said(&device, 2, &[]);
-        assert!(said.contains("1.toml:4:11: ca_file in [target.http]: the file some.pem: ") && said.contains(words), "{said}");
+        assert!(
+            said.contains("1.toml:4:11: ca_file in [target.http]: the file some.pem: ") && said.contains(words),
+            "{said}"
+        );
     }
     pem(&format!("\u{feff}{cert}"));
     said(&device, 0, &[]);

@@ -1,11 +1,14 @@
 //! The courier keeps the times that the core says: the whole agent against a loopback Target, on a clock that stands still until
 //! a test lets it go on.
 
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use outpost::core::forwarding::route::Mode;
+use outpost::device::clock::Clock;
 use outpost::sandbox::faults::Faults;
+use outpost::store::FILE_NAME;
 use serde_json::json;
 
 use crate::model::{mins, secs};
@@ -175,4 +178,24 @@ async fn a_token_reset_soon_after_a_read_pauses_the_link_within_half_a_minute() 
         turn(&fixture).await;
     }
     panic!("after 35 s the link is {}", fixture.agent.status().await.link);
+}
+
+#[tokio::test]
+async fn a_damaged_store_is_deleted_after_thirty_days_with_its_log_and_not_before_the_clock_is_set() {
+    let clock = PausedClock::begin();
+    let mut fixture = patient().start().await;
+    fixture.agent.stop().await;
+    let kept = |at: i64| fixture.dir.path().join(format!("{FILE_NAME}.corrupt-{at}"));
+    let (day, now) = (24 * 60 * 60, Clock::system().as_millis() / 1_000);
+    let (old, young) = (kept(now - 31 * day), kept(now - 29 * day));
+    let log = PathBuf::from(format!("{}-wal", old.display()));
+    for path in [&old, &log, &young] {
+        std::fs::write(path, "people's data").unwrap();
+    }
+    fixture.start_again().await;
+    clock.pass(&fixture, mins(50)).await;
+    assert!(old.exists(), "NTP may not have set the clock yet");
+    clock.pass(&fixture, mins(75)).await;
+    fixture.agent.wait_status(|_| !old.exists() && !log.exists()).await;
+    assert!(young.exists());
 }

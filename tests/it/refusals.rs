@@ -123,7 +123,7 @@ async fn two_content_types_are_refused_whatever_they_say() {
             request = request.header("content-type", *content_type);
         }
         let answer = Answered::to(request).await;
-        answer.check(400, &["2 Content-Type headers", "must be one", "nothing was recorded"]);
+        answer.check(400, &["one Content-Type must be given; found ", "nothing was recorded"]);
     }
     let request = fixture.agent.request(Method::POST, EVENTS).header("content-type", "text/plain");
     let request = ["specversion", "id", "source", "type", "id"].iter().fold(request, |request, name| {

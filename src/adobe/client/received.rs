@@ -10,6 +10,7 @@ use crate::adobe::fetch::{self, Reply};
 use crate::adobe::outcome::{Answer, Outcome, classify_with};
 use crate::core::limits::PROFILE_BYTES_MAX;
 use crate::core::timestamp::Timestamp;
+use crate::device::clock::timestamp;
 
 /// An answer, with the time of Target's clock.
 #[derive(Clone, Debug)]
@@ -57,9 +58,7 @@ impl Received {
 
 /// What Target's clock said, as far as it is Target's.
 pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
-    let time = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    Some(Timestamp::from_millis(i64::try_from(since.as_millis()).ok()?))
+    httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok().map(timestamp)
 }
 
 /// An answer, or why there is none.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::files::Found;
 use super::notes::is_notes;
-use super::opened::{FAILED, Identity, KEPT, Opened, Place};
+use super::opened::{FAILED, Identity, KEPT, Opened, Place, UNFIXED_LOOKED_AT};
 use crate::device::dir::{self, Dir};
 
 /// Longest file name. Units: bytes. Source: ext4, NTFS and APFS allow at least as much.
@@ -17,13 +17,16 @@ const NAME_BYTES_MAX: usize = 255;
 /// Suffix that is added to a file's name for its list of errors.
 const ERRORS: &str = ".errors";
 
-/// Largest list of errors. Units: bytes. Limits: room for more errors than are written.
+/// Most bytes of what is wrong with a file. Limits: more than all errors that are written, each with its greatest length.
 const ERRORS_BYTES_MAX: u64 = 16 << 20;
 
 /// Permissions of a list of errors.
 const ERRORS_MODE: u32 = 0o640;
 
-/// The destination of a file that was read.
+/// Time by which two files differ that were written at once. Source: FAT keeps times of two seconds.
+const TIMES_APART: Duration = Duration::from_secs(2);
+
+/// Where a file goes that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Away<'e> {
     /// Every line was recorded.
@@ -81,7 +84,28 @@ pub(super) fn put_away(
     }
     // It is kept for a while from now on; without such times on the file system, from when it was written.
     let _ = to.touch(file, &place.name);
+    if place.kept == Some(FAILED) {
+        // Last: what is newer was changed by somebody.
+        let errors = errors_of(&place.name);
+        let _ = to.file(&errors).and_then(|file| to.touch(&file, &errors));
+    }
     Ok(Some(place))
+}
+
+/// Files in `failed` that were written to after what is wrong with them was written down, by their times; none on a file system
+/// without such times.
+///
+/// # Errors
+/// The system's.
+pub(super) fn changed(opened: &Opened) -> io::Result<Vec<Place>> {
+    let Some(failed) = opened.kept(FAILED)? else { return Ok(Vec::new()) };
+    let modified = |name: &OsStr| failed.metadata_of(name).ok()?.modified().ok();
+    let is_changed = |name: &OsString| {
+        let times = modified(&errors_of(name)).zip(modified(name));
+        times.is_some_and(|(told, at)| at.duration_since(told).is_ok_and(|since| since > TIMES_APART))
+    };
+    let changed = failed.names()?.take(UNFIXED_LOOKED_AT).filter(is_changed);
+    Ok(changed.map(|name| Place { kept: Some(FAILED), name }).collect())
 }
 
 fn errors_of(name: &OsStr) -> OsString {
@@ -99,14 +123,17 @@ pub(super) fn tell_changed(opened: &Opened, name: &OsStr) -> io::Result<()> {
     const CHANGED: &str = "This file was changed here since it was read, and was not read again, so that nothing is counted twice: \
         drop the lines that you fixed as a file of their own.\n";
     let (failed, name) = (opened.make(FAILED)?, errors_of(name));
-    let mut text = String::new();
-    if let Ok(errors) = failed.file(&name) {
-        errors.take(ERRORS_BYTES_MAX).read_to_string(&mut text)?;
+    let mut errors = Vec::new();
+    match failed.file(&name) {
+        Ok(file) => drop(file.take(ERRORS_BYTES_MAX).read_to_end(&mut errors)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
-    if text.starts_with(CHANGED) {
-        return Ok(());
+    if !errors.starts_with(CHANGED.as_bytes()) {
+        errors.splice(..0, CHANGED.bytes());
     }
-    dir::replace(&failed, &name, format!("{CHANGED}{text}").as_bytes(), ERRORS_MODE)
+    // Anew in any case: it is told of all that was changed until now.
+    dir::replace(&failed, &name, &errors, ERRORS_MODE)
 }
 
 /// Returns a name that is free in a directory: the file's own, or one with a number; shortened if a list of errors

@@ -7,7 +7,7 @@ use std::ops::{ControlFlow, Range};
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 use proptest::test_runner::Config;
 
-use super::encoding::Encoding;
+use super::encoding::{Encoding, Whole};
 use super::line::{Line, Unreadable};
 use super::lines::{Kind, read};
 use super::table::{Column, Field, TableRules};
@@ -172,7 +172,7 @@ fn each_row_of_a_broken_table_is_recorded_as_written_or_named() {
         let bytes = written.bytes.clone();
         let reopen = move || Ok(Box::new(io::Cursor::new(bytes.clone())) as Box<dyn Read>);
         let mut found = BTreeMap::new();
-        let whole = read(written.bytes.as_slice(), Kind::Table, Encoding::Recognised, &rules, &reopen, |line| {
+        let whole = read(written.bytes.as_slice(), Kind::Table, Encoding::Recognised, &rules, Whole { open: &reopen, ends: &[] }, |line| {
             let Line { number, event, .. } = line;
             assert!(found.insert(number, event).is_none(), "line {number} twice");
             ControlFlow::Continue(())

@@ -80,22 +80,50 @@ fn utf16(sample: &[u8]) -> Option<&'static Charset> {
     is_wide(0).then_some(UTF_16BE)
 }
 
-/// A decoder of one line after another.
+/// A file as a whole, from which it is guessed how a line is written.
+#[derive(Clone, Copy)]
+pub(super) struct Whole<'f> {
+    /// Opens it once more.
+    pub(super) open: &'f dyn Fn() -> io::Result<Box<dyn Read>>,
+    /// Where it ended each time that it was read before, the first first: a line is read as it was then, whatever was added since.
+    pub(super) ends: &'f [u64],
+}
+
+impl Whole<'_> {
+    /// Where the file ended when what stands at a place was read first; none if that is now.
+    fn end(self, at: u64) -> Option<u64> {
+        self.ends.iter().copied().find(|end| at < *end)
+    }
+}
+
+/// Reads the text of one line after another.
 pub(super) struct Decoder<'f> {
     encoding: Encoding,
-    /// Evidence from the whole file, gathered when it is needed.
-    shown: Option<Shown>,
-    /// Opens the file again, to gather that.
-    reopen: &'f dyn Fn() -> io::Result<Box<dyn Read>>,
+    whole: Whole<'f>,
+    /// What the file shows up to an end; looked for when it is needed.
+    shown: Option<(Option<u64>, Shown)>,
+    /// Where the next line begins. Units: bytes.
+    at: u64,
 }
 
 impl<'f> Decoder<'f> {
-    pub(super) const fn new(encoding: Encoding, reopen: &'f dyn Fn() -> io::Result<Box<dyn Read>>) -> Self {
-        Self { encoding, shown: None, reopen }
+    pub(super) const fn new(encoding: Encoding, whole: Whole<'f>) -> Self {
+        Self { encoding, whole, shown: None, at: 0 }
     }
 
-    /// Returns the text of a line, or the reason why it cannot be read with certainty.
+    /// Goes past bytes that are no text.
+    pub(super) const fn skip(&mut self, bytes: u64) {
+        self.at += bytes;
+    }
+
+    /// The text of a line, or why it cannot be read for sure. What stands before it was taken or skipped.
     pub(super) fn text(&mut self, bytes: &[u8]) -> Result<String, Invalid> {
+        let text = self.decode(bytes);
+        self.at += bytes.len() as u64;
+        text
+    }
+
+    fn decode(&mut self, bytes: &[u8]) -> Result<String, Invalid> {
         if bytes.contains(&0) {
             return Err(Invalid::new("it holds zero bytes, as a power cut leaves them"));
         }
@@ -129,9 +157,18 @@ impl<'f> Decoder<'f> {
     }
 
     fn shown(&mut self) -> Shown {
-        // If the file cannot be read again, nothing is guessed.
-        let doubt = Shown { is_utf8: true, ..Shown::default() };
-        *self.shown.get_or_insert_with(|| (self.reopen)().and_then(Shown::of).unwrap_or(doubt))
+        let end = self.whole.end(self.at);
+        match self.shown {
+            Some((of, shown)) if of == end => shown,
+            _ => {
+                // Of a file that cannot be read again, nothing is guessed.
+                let doubt = Shown { is_utf8: true, ..Shown::default() };
+                let look = |file: Box<dyn Read>| Shown::of(file.take(end.unwrap_or(u64::MAX)));
+                let shown = (self.whole.open)().and_then(look).unwrap_or(doubt);
+                self.shown = Some((end, shown));
+                shown
+            }
+        }
     }
 }
 
@@ -206,9 +243,18 @@ mod tests {
     use super::*;
 
     fn check(encoding: Encoding, file: &'static [u8], expected: &[Option<&str>]) {
-        let reopen = || Ok(Box::new(file) as Box<dyn Read>);
-        let mut decoder = Decoder::new(encoding, &reopen);
-        let found: Vec<_> = file.split(|byte| *byte == b'\n').map(|line| decoder.text(line).ok()).collect();
+        let open = || Ok(Box::new(file) as Box<dyn Read>);
+        check_again(encoding, Whole { open: &open, ends: &[] }, file, expected);
+    }
+
+    fn check_again(encoding: Encoding, whole: Whole<'_>, file: &[u8], expected: &[Option<&str>]) {
+        let mut decoder = Decoder::new(encoding, whole);
+        let mut text = |line| {
+            let text = decoder.text(line).ok();
+            decoder.skip(1);
+            text
+        };
+        let found: Vec<_> = file.split(|byte| *byte == b'\n').map(&mut text).collect();
         assert_eq!(found.iter().map(Option::as_deref).collect::<Vec<_>>(), expected, "{file:?}");
     }
 
@@ -226,6 +272,14 @@ mod tests {
         check(guess, b"Malm\xC3\xB6 \xD6", &[None]);
         check(guess, b"a\0\0\nb", &[None, Some("b")]);
         check(Encoding::named("utf-8").expect("known"), b"Malm\xF6", &[None]);
+    }
+
+    #[test]
+    fn a_line_is_read_as_it_was_before_the_file_grew() {
+        let file = b"Malm\xF6\nG\xF6teborg\nMalm\xC3\xB6\n\xD6rebro";
+        let open = || Ok(Box::new(file.as_slice()) as Box<dyn Read>);
+        let whole = Whole { open: &open, ends: &[6, 15] };
+        check_again(Encoding::Recognised, whole, file, &[Some("Malmö"), Some("Göteborg"), Some("Malmö"), None]);
     }
 
     #[test]

@@ -1,9 +1,20 @@
 //! The errors in the lines of a file, in words for its `.errors`.
 
 use crate::core::limits::FOLDER_ERRORS_MAX;
+use crate::core::visible::one_line;
 use crate::intake::cloudevents::Invalid;
 
-/// The errors in the lines of a file; the first of them with a message.
+/// Characters of what is wrong with one line. Limits: names in it are the file's own, and may be of any length.
+const SHOWN_MAX: usize = 500;
+
+/// What is wrong with one line, as a line for a terminal.
+fn shown(words: &str) -> String {
+    let shown: String = words.chars().take(SHOWN_MAX).collect();
+    let end = if shown.len() < words.len() { "…" } else { "" };
+    format!("{}{end}", one_line(&shown))
+}
+
+/// What is wrong with the lines of a file; the first of them in words.
 pub(super) struct Errors {
     total: u64,
     /// Number of new errors.
@@ -22,7 +33,7 @@ impl Errors {
         self.total += 1;
         self.fresh += u64::from(is_fresh);
         if self.words.len() < FOLDER_ERRORS_MAX {
-            self.words.push(format!("line {number}: {invalid}"));
+            self.words.push(format!("line {number}: {}", shown(&invalid.to_string())));
         }
     }
 
@@ -30,7 +41,7 @@ impl Errors {
     pub(super) fn whole(&mut self, number: u64, problem: &str) {
         self.total += 1;
         self.fresh += 1;
-        self.whole = Some(format!("line {number}: {problem}"));
+        self.whole = Some(format!("line {number}: {}", shown(problem)));
     }
 
     /// Returns the text of the list; `None` if there is no error.

@@ -227,7 +227,13 @@ impl Files {
         self.notes = Some(notes);
     }
 
-    /// Notes that a file that was read has moved.
+    /// Returns whether a file has more than was read of it, and is looked at for that.
+    pub(super) fn has_more(&self, metadata: &Metadata) -> bool {
+        let taken = self.taken.get(&Identity::of(metadata));
+        taken.is_some_and(|taken| metadata.len() > taken.bytes())
+    }
+
+    /// A file that was read is at another place now.
     pub(super) fn moved(&mut self, identity: Identity, place: Place) {
         if let Some(taken) = self.taken.get_mut(&identity) {
             taken.place = place;

@@ -243,7 +243,7 @@ impl<R: Read> Cutter<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::intake::folder::encoding::Encoding;
+    use crate::intake::folder::encoding::{Encoding, Whole};
 
     fn check(text: &str, expected: &[&str]) {
         let owned = text.as_bytes().to_vec();
@@ -253,7 +253,8 @@ mod tests {
             found.push(format!("{number}:{column} {}", event.unwrap_or_else(|invalid| format!("! {invalid}"))));
             ControlFlow::Continue(())
         };
-        read(text.as_bytes(), Decoder::new(Encoding::Recognised, &reopen), each).expect("memory can be read");
+        read(text.as_bytes(), Decoder::new(Encoding::Recognised, Whole { open: &reopen, ends: &[] }), each)
+            .expect("memory can be read");
         assert_eq!(found, expected, "{text}");
     }
 

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::encoding::{Decoder, Encoding, SAMPLE_BYTES};
+use super::encoding::{Decoder, Encoding, SAMPLE_BYTES, Whole};
 use super::json;
 use super::line::{Line, Unreadable};
 use super::table::TableRules;
@@ -33,11 +33,7 @@ impl Kind {
     }
 }
 
-/// A function that opens a file again.
-pub(super) type Reopen<'f> = &'f dyn Fn() -> io::Result<Box<dyn Read>>;
-
-/// Passes on the events of a file, until its end or until `each` stops. The inner error says why nothing of it can be
-/// read.
+/// Hands over what a file holds, until its end or until `each` breaks off. Tells why, where nothing of it can be read.
 ///
 /// # Errors
 /// The system's, if the file cannot be read.
@@ -46,7 +42,7 @@ pub(super) fn read(
     kind: Kind,
     encoding: Encoding,
     table: &TableRules,
-    reopen: Reopen<'_>,
+    whole: Whole<'_>,
     each: impl FnMut(Line) -> ControlFlow<()>,
 ) -> io::Result<Result<(), Unreadable>> {
     let mut sample = Vec::new();
@@ -57,7 +53,7 @@ pub(super) fn read(
     }
     let shown = sample.clone();
     let decoded = encoding.decoded(io::Cursor::new(sample).chain(file), &shown);
-    let decoder = Decoder::new(encoding, reopen);
+    let decoder = Decoder::new(encoding, whole);
     match kind {
         Kind::Json => json::read(decoded, decoder, each).map(Ok),
         Kind::Lines => read_lines(TextLines::new(decoded, &shown, decoder), each).map(Ok),
@@ -117,8 +113,9 @@ mod tests {
             found.push(format!("{number} {}", event.unwrap_or_else(|invalid| format!("! {invalid}"))));
             ControlFlow::Continue(())
         };
-        let reopen = || Ok(Box::new(io::Cursor::new(bytes.to_vec())) as Box<dyn Read>);
-        let whole = read(bytes, kind, encoding, &TableRules::default(), &reopen, each).expect("memory can be read");
+        let open = || Ok(Box::new(io::Cursor::new(bytes.to_vec())) as Box<dyn Read>);
+        let whole = Whole { open: &open, ends: &[] };
+        let whole = read(bytes, kind, encoding, &TableRules::default(), whole, each).expect("memory can be read");
         found.extend(whole.err().map(|Unreadable { number, problem }| format!("{number} !! {problem}")));
         found
     }
@@ -187,8 +184,9 @@ mod tests {
             let bytes = pieces.concat();
             let mut last = 0;
             let copy = bytes.clone();
-            let reopen = move || Ok(Box::new(io::Cursor::new(copy.clone())) as Box<dyn Read>);
-            let whole = read(bytes.as_slice(), kind, encoding, &TableRules::default(), &reopen, |line| {
+            let open = move || Ok(Box::new(io::Cursor::new(copy.clone())) as Box<dyn Read>);
+            let whole = Whole { open: &open, ends: &[] };
+            let whole = read(bytes.as_slice(), kind, encoding, &TableRules::default(), whole, |line| {
                 assert!(line.number >= last.max(1), "{} after {last}", line.number);
                 last = line.number;
                 ControlFlow::Continue(())

@@ -45,13 +45,17 @@ pub use wait::FolderWait;
 
 use away::Away;
 use content::{Content, Segment};
+use encoding::Whole;
 use files::{Files, Found, Looked};
-use opened::{FAILED, Identity, Opened};
+use opened::{FAILED, Identity, Opened, Place};
 use rules::{WAITS_SHOWN, trouble};
 use taking::{Counted, Outcome, Taking};
 use watch_folder::Watch;
 
-/// Time between two searches for old files.
+/// How often files are looked for that were changed where they are not read again.
+const CHANGED_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How often old files are looked for.
 const PURGE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 impl Kind for FolderRules {
@@ -86,13 +90,18 @@ impl Folder {
         let this = Arc::new(self);
         let mut files = Files::default();
         let (mut watch, mut purged, mut was_there): (Option<Watch>, _, _) = (None, None, false);
+        let mut looked: Option<Instant> = None;
         while !*stop.borrow() {
             let path = &this.rules.path;
             // A directory that disappears later is not created again: it may be a share that comes back.
             was_there = was_there || opened::make(path).is_ok();
             watch = watch.filter(|watch| watch.is_of(path)).or_else(|| Watch::begin(path, this.rules.poll));
             let (folder, seen, stopping) = (this.clone(), std::mem::take(&mut files), stop.clone());
-            let round = tokio::task::spawn_blocking(move || folder.round(seen, &stopping));
+            let changed_is_due = looked.is_none_or(|at| at.elapsed() >= CHANGED_INTERVAL);
+            if changed_is_due {
+                looked = Some(Instant::now());
+            }
+            let round = tokio::task::spawn_blocking(move || folder.round(seen, changed_is_due, &stopping));
             let Ok((round, is_unsettled)) = round.await else { return };
             files = round;
             if purged.is_none_or(|at: Instant| at.elapsed() >= PURGE_INTERVAL) {
@@ -122,8 +131,8 @@ impl Folder {
         }
     }
 
-    /// Reads the files that are complete. Returns true if others only have to stay unchanged for a while.
-    fn round(&self, mut files: Files, stop: &watch::Receiver<bool>) -> (Files, bool) {
+    /// Reads the files that are complete. Tells whether others only have to stay as they are.
+    fn round(&self, mut files: Files, changed_is_due: bool, stop: &watch::Receiver<bool>) -> (Files, bool) {
         let path = &self.rules.path;
         let looked = Opened::open(path).and_then(|opened| {
             let looked = files.look(&opened, self.rules.quiet, Instant::now())?;
@@ -142,6 +151,9 @@ impl Folder {
             view.problem = files.problem();
             view.waits = waits;
             view.waits.truncate(WAITS_SHOWN);
+        }
+        if changed_is_due {
+            tell_changed(&files, &opened);
         }
         let mut failed = 0;
         for (number, found) in complete.iter().enumerate() {
@@ -194,8 +206,9 @@ impl Folder {
         let reading = FolderReading { file: found.shown(), lines: 0, bytes: 0, total_bytes: content.bytes };
         self.shown().reading = Some(reading);
         let mut taking = Taking::new(&self.rules, &self.intake, &self.view, (&content, known), stop);
-        if !self.read((&file).take(content.bytes), (opened, found), &mut taking)? {
-            // The agent stops; the file will be read again, and recorded events recognised.
+        let ends: Vec<u64> = segments.iter().map(|segment| segment.bytes).collect();
+        if !self.read((&file).take(content.bytes), (opened, found), &ends, &mut taking)? {
+            // The agent stops; the file is read again, and what was recorded is known.
             return Ok(());
         }
         let Outcome { lines, fresh, duplicates, errors } = taking.finish();
@@ -254,8 +267,9 @@ impl Folder {
         let Some((note, _)) = fitting else { return Ok(Some(Earlier::default())) };
         let mut segments = note.segments;
         if segments.last().is_none_or(|last| last.bytes != note.bytes) {
-            segments
-                .push(Segment { bytes: note.bytes, events: self.count((opened, found), (file, note.bytes), stop)? });
+            let ends: Vec<u64> = segments.iter().map(|segment| segment.bytes).chain([note.bytes]).collect();
+            let Some(events) = self.count((opened, found), (file, &ends), stop)? else { return Ok(None) };
+            segments.push(Segment { bytes: note.bytes, events });
         }
         // A complete file that is dropped again is reported as such; one that a kill has left here is counted.
         let is_new = found.place.kept.is_none() && (note.bytes == bytes || files.is_noted(identity));
@@ -263,53 +277,69 @@ impl Folder {
         Ok(Some(Earlier { segments, known }))
     }
 
-    /// Counts the events in the first bytes of a file.
+    /// Counts the events that were read of a file, whose reading ended at these places, the first first. None when the agent
+    /// stops.
     fn count(
         &self,
         (opened, found): (&Opened, &Found),
-        (file, bytes): (&mut File, u64),
+        (file, ends): (&mut File, &[u64]),
         stop: &watch::Receiver<bool>,
-    ) -> io::Result<u64> {
+    ) -> io::Result<Option<u64>> {
         let FolderRules { encoding, table, .. } = &*self.rules;
-        let reopen = || Ok(Box::new(opened.file(&found.place)?) as Box<dyn io::Read>);
-        let mut events = 0;
+        let open = || Ok(Box::new(opened.file(&found.place)?) as Box<dyn io::Read>);
+        let (mut events, mut is_stopped) = (0, false);
         let count = |_: line::Line| {
             events += 1;
-            if *stop.borrow() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            is_stopped = *stop.borrow();
+            if is_stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
+        let bytes = ends.last().copied().unwrap_or_default();
         // A table that cannot be read at all has no events.
-        let _ = lines::read((&*file).take(bytes), found.kind, *encoding, table, &reopen, count)?;
+        let _ = lines::read((&*file).take(bytes), found.kind, *encoding, table, Whole { open: &open, ends }, count)?;
         file.rewind()?;
-        Ok(events)
+        Ok((!is_stopped).then_some(events))
     }
 
-    /// Passes on the events of a file. Returns true if it was read to its end.
+    /// Hands over what a file holds, of which reading ended at some places before. Tells whether it was read to its end.
     fn read(
         &self,
         file: impl io::Read,
         (opened, found): (&Opened, &Found),
+        ends: &[u64],
         taking: &mut Taking<'_>,
     ) -> io::Result<bool> {
         let FolderRules { encoding, table, .. } = &*self.rules;
         let counted = Counted::new(file, &self.view);
-        let reopen = || Ok(Box::new(opened.file(&found.place)?) as Box<dyn io::Read>);
+        let open = || Ok(Box::new(opened.file(&found.place)?) as Box<dyn io::Read>);
         let mut ended = Ok(());
-        let whole = lines::read(counted, found.kind, *encoding, table, &reopen, |line| match taking.line(line) {
+        let take = |line| match taking.line(line) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 ended = Err(error);
                 ControlFlow::Break(())
             }
-        })?;
-        if let Err(unreadable) = whole {
+        };
+        let read = lines::read(counted, found.kind, *encoding, table, Whole { open: &open, ends }, take)?;
+        if let Err(unreadable) = read {
             taking.unreadable(unreadable);
         }
         Ok(ended.and_then(|()| taking.record()).is_ok())
     }
 }
 
-/// Returns true if a file was changed in `failed`, where it is not read again but reported. Elsewhere a file that was
-/// written again has not been read yet.
+/// Says of each file in `failed` that was changed there, and is not to be read on, that it is not read again.
+fn tell_changed(files: &Files, opened: &Opened) {
+    let told = away::changed(opened).and_then(|changed| {
+        let is_left = |place: &&Place| opened.metadata(place).is_ok_and(|metadata| !files.has_more(&metadata));
+        changed.iter().filter(is_left).try_for_each(|place| away::tell_changed(opened, &place.name))
+    });
+    if let Err(error) = told {
+        tracing::debug!(%error, "files that were changed in failed cannot be looked at");
+    }
+}
+
+/// Returns whether a file was changed in `failed`, where it is not read again: it is told. Elsewhere, one that was written anew was
+/// not read.
 fn is_left(
     files: &mut Files,
     (opened, found): (&Opened, &Found),

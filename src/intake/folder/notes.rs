@@ -21,7 +21,8 @@ const NAME: &str = ".read";
 /// Permissions of the notes.
 const MODE: u32 = 0o640;
 
-/// Files with a note, the last that were read. Limits: notes are rewritten for each file, and take some 10 kB.
+/// Files that are noted, the last that were read. Limits: notes are written for each file; those of files that were read once are
+/// some 20 kB.
 const FILES_MAX: usize = 100;
 
 /// Segments in all notes together; beyond that the oldest notes are dropped. Limits: each takes some 15 bytes.
@@ -80,7 +81,9 @@ impl Notes {
         segments: &[Segment],
         (bytes, digest): (u64, String),
     ) -> io::Result<()> {
-        let name = self.of(identity).map_or(name, |note| &note.name).to_owned();
+        // It may have another name where it was put away. One of which nothing was read has the number of a file that is gone.
+        let known = self.of(identity).filter(|_| !segments.is_empty());
+        let name = known.map_or(name, |note| &note.name).to_owned();
         let note = Note { file: identity.in_volume(), name, segments: segments.to_vec(), bytes, digest };
         if self.of(identity) == Some(&note) {
             return Ok(());
@@ -120,6 +123,20 @@ mod tests {
         assert_eq!(loaded.candidates(Identity(7, 43), "a.csv", 120).count(), 1);
         assert_eq!(loaded.candidates(Identity(7, 43), "b.csv", 120).count(), 0);
         assert_eq!(loaded.candidates(Identity(7, 43), "b.csv", 100).count(), 1);
+    }
+
+    #[test]
+    fn a_file_with_the_number_of_one_that_is_gone_has_its_own_name() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let opened = Opened::open(temporary.path()).expect("opened");
+        let mut notes = Notes::default();
+        for name in ["a.csv", "b.csv"] {
+            notes.add(&opened, (Identity(1, 42), name), &[], (100, name.to_owned())).expect("written");
+        }
+        assert_eq!(notes.candidates(Identity(1, 43), "b.csv", 120).count(), 1);
+        let read = [Segment { bytes: 100, events: 3 }];
+        notes.add(&opened, (Identity(1, 42), "b-2.csv"), &read, (120, "c".to_owned())).expect("written");
+        assert_eq!(notes.candidates(Identity(1, 43), "b.csv", 140).count(), 1, "it was put away under another name");
     }
 
     #[test]

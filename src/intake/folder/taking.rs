@@ -4,7 +4,6 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -100,7 +99,8 @@ impl<'t> Taking<'t> {
         if let Some(reading) = &mut self.view.lock().reading {
             reading.lines = self.count;
         }
-        match event.and_then(|json| self.complete(&json, Place { number, column })) {
+        let [at, column] = [number, column].map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        match event.and_then(|json| self.complete(&json, Place { number: at, column })) {
             Ok(parsed) => self.events.push(Event { line: number, place: self.count, parsed }),
             Err(invalid) => self.error(number, self.count, &Invalid { index, ..invalid }),
         }
@@ -109,9 +109,12 @@ impl<'t> Taking<'t> {
 
     /// Returns a complete event, with defaults for the members that the line leaves out.
     fn complete(&self, json: &str, place: Place) -> Result<Parsed, Invalid> {
-        let Ok(given) = serde_json::from_str::<Given<'_>>(json) else {
-            return place.not_json(json).map_or_else(|| cloudevents::structured(json.as_bytes()), Err);
+        // What is wrong stands in the file without what was added.
+        let read = |json: &str, added: &str| {
+            let in_file = |invalid: Invalid| invalid.without(added).in_file(place.number, place.column);
+            cloudevents::structured(json.as_bytes()).map_err(in_file)
         };
+        let Ok(given) = serde_json::from_str::<Given<'_>>(json) else { return read(json, "") };
         let Given { specversion, id, source, event_type } = given;
         let rules = self.rules;
         let mut added = String::new();
@@ -131,13 +134,10 @@ impl<'t> Taking<'t> {
             add("id", &self.content.id(self.count));
         }
         let rest = json.trim_start().strip_prefix('{').unwrap_or(json);
-        let json = match rest.trim_start() {
-            "}" => format!("{{{}}}", added.trim_end_matches(',')),
-            rest => format!("{{{added}{rest}"),
-        };
-        // The error's place is in the file, without the added members.
-        let [line, column] = [place.number, place.column].map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-        cloudevents::structured(json.as_bytes()).map_err(|invalid| invalid.without(&added).in_file(line, column))
+        if rest.trim() == "}" {
+            added.truncate(added.trim_end_matches(',').len());
+        }
+        read(&format!("{{{added}{rest}"), &added)
     }
 
     fn error(&mut self, line: u64, place: u64, invalid: &Invalid) {
@@ -201,23 +201,8 @@ impl<'t> Taking<'t> {
 /// The place in its file where an event begins.
 #[derive(Clone, Copy)]
 struct Place {
-    number: u64,
-    column: u64,
-}
-
-impl Place {
-    /// Returns the syntax error of an event, with its place in the file; `None` if it is JSON.
-    fn not_json(self, json: &str) -> Option<Invalid> {
-        let error = serde_json::from_str::<IgnoredAny>(json).err()?;
-        let (line, column) = (error.line() as u64, error.column() as u64);
-        let column = if line == 1 { self.column + column - 1 } else { column };
-        let words = error.to_string();
-        let words = words.split(" at line ").next().unwrap_or_default();
-        Some(Invalid::new(format!(
-            "this is not valid JSON: {words} at line {} column {column}",
-            self.number + line.saturating_sub(1)
-        )))
-    }
+    number: usize,
+    column: usize,
 }
 
 /// The members of an event that a line may leave out.

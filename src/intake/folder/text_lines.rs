@@ -127,12 +127,15 @@ impl<'f, R: Read> TextLines<'f, R> {
         self.number += 1;
         self.work.is_new(count);
         let text = if count > FOLDER_LINE_BYTES_MAX && self.bytes.last() != Some(&end) {
-            self.input.skip_until(end)?;
+            let skipped = self.input.skip_until(end)?;
+            self.decoder.skip((count + skipped) as u64);
             Err(Invalid::new(format!("the line is longer than {FOLDER_LINE_BYTES_MAX} bytes")))
         } else {
             self.bytes.pop_if(|last| *last == end);
             self.bytes.pop_if(|last| *last == b'\r');
-            self.decoder.text(&self.bytes).map(|text| text.trim_start_matches(MARKS).to_owned())
+            let text = self.decoder.text(&self.bytes);
+            self.decoder.skip((count - self.bytes.len()) as u64);
+            text.map(|text| text.trim_start_matches(MARKS).to_owned())
         };
         Ok(Some(TextLine { number: self.number, text }))
     }

@@ -8,7 +8,7 @@ use crate::intake::cloudevents::Invalid;
 pub(super) enum Seen {
     /// A row of the table.
     Row,
-    /// The header again, in the same order or another.
+    /// Its header again, in this order or another.
     Header,
     /// A different header: the rows below it cannot be read.
     Other,
@@ -39,7 +39,7 @@ impl<'h> Headers<'h> {
             }
             Seen::Other => {
                 self.other = Some(number);
-                let words = "it is another header than the first, and the rows below it are not recorded; drop them as a file of their own";
+                let words = "it is a header and not the first one, and the rows below it are not recorded; drop them, with this line, as a file of their own";
                 return Some(Err(Invalid::new(words)));
             }
             Seen::Row => {}
@@ -65,10 +65,18 @@ impl<'h> Headers<'h> {
         let is_whole =
             order(self.names, cells).iter().zip(self.names).all(|(at, name)| name.is_empty() || *at < cells.len());
         match is_whole && names == filled {
-            true => Seen::Header,
-            false if named > 1 => Seen::Other,
-            false => Seen::Row,
+            true if self.is_sure(cells, names) => Seen::Header,
+            _ if named > 1 => Seen::Other,
+            _ => Seen::Row,
         }
+    }
+
+    /// Returns whether a row of all names is a header for sure, and no row whose values are names: it has them in their order,
+    /// or as they are written and more than two.
+    fn is_sure(&self, cells: &[String], names: usize) -> bool {
+        let is_same = |(name, cell): (&String, &String)| name == cell || (names > 1 && name.eq_ignore_ascii_case(cell));
+        let is_in_order = self.names.iter().zip(cells).all(is_same);
+        is_in_order || (names > 2 && cells.iter().all(|cell| cell.is_empty() || self.names.contains(cell)))
     }
 }
 
@@ -98,7 +106,9 @@ mod tests {
         for (cells, expected) in [
             ("4711;Lund;5;", Seen::Row),
             ("card;store;total;", Seen::Header),
-            ("Total;CARD;;store", Seen::Header),
+            ("total;card;;store", Seen::Header),
+            ("CARD;Store;total", Seen::Header),
+            ("Total;CARD;;store", Seen::Other),
             ("card;store;total;x", Seen::Other),
             ("card;total;x;", Seen::Other),
             ("card;store;;", Seen::Other),
@@ -107,7 +117,13 @@ mod tests {
         ] {
             assert_eq!(headers.see(&texts(cells)), expected, "{cells}");
         }
-        assert_eq!(Headers::new(&texts("card"), 1).see(&texts("card")), Seen::Header);
+        let one = texts("card");
+        assert_eq!(Headers::new(&one, 1).see(&texts("card")), Seen::Header);
+        assert_eq!(Headers::new(&one, 1).see(&texts("CARD")), Seen::Row);
+        // A survey of channels.
+        let two = texts("email;sms");
+        assert_eq!(Headers::new(&two, 2).see(&texts("email;sms")), Seen::Header);
+        assert_eq!(Headers::new(&two, 2).see(&texts("sms;email")), Seen::Other);
         assert_eq!(Headers::new(&[], 2).see(&texts("a;b")), Seen::Row);
     }
 }

@@ -239,7 +239,7 @@ fn insert(object: &mut Members, path: &[String], value: Member) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::intake::folder::encoding::{Decoder, Encoding};
+    use crate::intake::folder::encoding::{Decoder, Encoding, Whole};
 
     fn rules() -> TableRules {
         TableRules { time_zone: Some(TimeZone::UTC), ..TableRules::default() }
@@ -249,7 +249,11 @@ mod tests {
     fn check(rules: &TableRules, table: &str, expected: &[&str]) {
         let owned = table.as_bytes().to_vec();
         let reopen = move || Ok(Box::new(io::Cursor::new(owned.clone())) as Box<dyn Read>);
-        let lines = TextLines::new(table.as_bytes(), table.as_bytes(), Decoder::new(Encoding::Recognised, &reopen));
+        let lines = TextLines::new(
+            table.as_bytes(),
+            table.as_bytes(),
+            Decoder::new(Encoding::Recognised, Whole { open: &reopen, ends: &[] }),
+        );
         let mut found = Vec::new();
         let each = |Line { number, event, .. }: Line| {
             found.push(format!("{number} {}", event.unwrap_or_else(|invalid| invalid.to_string())));

@@ -114,7 +114,7 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
-    use crate::intake::folder::encoding::{Decoder, Encoding};
+    use crate::intake::folder::encoding::{Decoder, Encoding, Whole};
 
     #[test]
     fn what_is_broken_throughout_is_named_and_takes_no_square_of_its_length() {
@@ -124,7 +124,7 @@ mod tests {
             let text = piece.repeat(bytes / piece.len());
             let owned = text.clone();
             let reopen = move || Ok(Box::new(Cursor::new(owned.clone())) as Box<dyn Read>);
-            let decoder = Decoder::new(Encoding::Recognised, &reopen);
+            let decoder = Decoder::new(Encoding::Recognised, Whole { open: &reopen, ends: &[] });
             let mut lines = TextLines::new(text.as_bytes(), &text.as_bytes()[..1_000], decoder);
             let mut broken = 0;
             while let Some(Row { cells, .. }) = next(&mut lines, marks, 2).expect("memory can be read") {
