@@ -134,6 +134,9 @@ pub struct BatchStatus {
     pub failed_count: u64,
     /// Failed rows that are listed, each counted once.
     pub named: u64,
+    /// True if a count cannot be read, or if failed rows are listed that are none of the batch: then it is not known how many
+    /// failed.
+    pub is_unclear: bool,
     /// Keys of the failed rows as [`short_hash`], both as written and percent-decoded: it is not documented which of
     /// the two Target writes.
     pub failed: HashSet<u64>,
@@ -146,7 +149,22 @@ impl BatchStatus {
     pub fn unnamed_failures(&self, rows: u64) -> u64 {
         let missing = |done: Option<u64>| done.map_or(0, |done| rows.saturating_sub(done));
         let failed = self.failed_count.max(missing(self.consumed)).max(missing(self.successful));
+        let failed = if self.is_unclear { failed.max(rows) } else { failed };
         failed.saturating_sub(self.named)
+    }
+
+    /// Takes that so many of the listed failed rows are in the batch. Others say nothing of it that can be relied on.
+    pub fn named_in_batch(&mut self, rows: u64) {
+        self.is_unclear |= self.named > rows;
+        self.named = self.named.min(rows);
+    }
+
+    /// Reads a count. One that is there and no number, or too large, is not the same as none. An empty element is none.
+    fn count(&mut self, text: &str) -> Option<u64> {
+        let text = text.trim();
+        let count = text.parse().ok();
+        self.is_unclear |= count.is_none() && !text.is_empty();
+        count
     }
 
     /// Records a failed row; a key that is listed in both forms is one row.
@@ -170,14 +188,13 @@ pub fn read_status(body: impl BufRead) -> Option<BatchStatus> {
     let mut reader = Elements::new(body);
     let mut found = BatchStatus::default();
     let (mut id, mut has_failed) = (None, false);
-    let count = |text: &str| text.trim().parse::<u64>().ok();
     while let Some((path, text)) = reader.next()? {
         match path.as_str() {
             "response/status" => found.status = text.trim().to_ascii_lowercase(),
-            "response/consumedCount" => found.consumed = count(&text),
-            "response/successfulUpdates" => found.successful = count(&text),
+            "response/consumedCount" => found.consumed = found.count(&text),
+            "response/successfulUpdates" => found.successful = found.count(&text),
             "response/failedUpdates" | "response/profilesNotFound" => {
-                found.failed_count = found.failed_count.saturating_add(count(&text).unwrap_or(0));
+                found.failed_count = found.failed_count.saturating_add(found.count(&text).unwrap_or(0));
             }
             _ if path.ends_with("/profile/id") => id = Some(text),
             _ if path.ends_with("/profile/status") => {
@@ -276,8 +293,16 @@ mod tests {
         check("<consumedCount>10</consumedCount><successfulUpdates>7</successfulUpdates>", 10, 3);
         check(&format!("<successfulUpdates>9</successfulUpdates>{one}"), 10, 0);
         check(&format!("<consumedCount>9</consumedCount><failedUpdates>4</failedUpdates>{one}"), 10, 3);
-        // A count above the number of rows is meaningless, and so is text that is not a number.
-        check("<consumedCount>11</consumedCount><successfulUpdates>many</successfulUpdates>", 10, 0);
+        // A count above the number of rows is meaningless.
+        check("<consumedCount>11</consumedCount><successfulUpdates/>", 10, 0);
+        // One that cannot be read is not absent.
+        for unreadable in ["many", "-1", "18446744073709551616", "1e1"] {
+            check(&format!("<successfulUpdates>{unreadable}</successfulUpdates>"), 10, 10);
+            check(&format!("<failedUpdates>{unreadable}</failedUpdates>{one}"), 10, 9);
+        }
+        let mut foreign = status(&format!("<failedUpdates>1</failedUpdates>{one}"));
+        foreign.named_in_batch(0);
+        assert_eq!(foreign.unnamed_failures(10), 10, "a failed row that is none of the batch");
         check(&one, 10, 0);
         let most = u64::MAX;
         check(&format!("<failedUpdates>{most}</failedUpdates><profilesNotFound>{most}</profilesNotFound>"), 1, most);

@@ -1,7 +1,7 @@
 //! The data directory: its lock, the intake's token, the device's name, and the address of the agent that runs there.
 
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::core::tokens::{self, NamedToken, Right, TokenHash, Tokens};
 use crate::device::dir::{self, Dir};
 use crate::device::machine;
-use crate::device::rights::{SecretError, open_secret};
+use crate::device::rights::{SecretError, open_own_secret};
 use crate::store;
 
 /// Random bytes in a token. Limits: 256 bits, as for any key.
@@ -142,7 +142,7 @@ impl DataDir {
         let path = self.lock_path();
         let error = |source| DataDirError::File { path: path.clone(), source };
         dir::make_file(&path, LOCK_MODE).map_err(error)?;
-        let file = OpenOptions::new().write(true).open(&path).map_err(error)?;
+        let file = dir::open_writable_at(&path).map_err(error)?;
         match file.try_lock() {
             Ok(()) => {
                 self.sync();
@@ -339,18 +339,23 @@ fn new_device_id() -> String {
 }
 
 fn read_if_there(path: &Path) -> Result<Option<String>, DataDirError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text.trim().to_owned())),
+    match dir::read_small_at(path).and_then(text) {
+        Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(DataDirError::File { path: path.to_owned(), source }),
     }
 }
 
+fn text(bytes: Vec<u8>) -> io::Result<String> {
+    let text = String::from_utf8(bytes).map_err(io::Error::other)?;
+    Ok(text.trim().to_owned())
+}
+
 /// Reads a file as [`read_if_there`] does; others must not be able to read or change it.
 fn read_secret(path: &Path) -> Result<Option<String>, DataDirError> {
     let unread = |source| DataDirError::File { path: path.to_owned(), source };
-    match open_secret(path) {
-        Ok(file) => io::read_to_string(file).map(|text| Some(text.trim().to_owned())).map_err(unread),
+    match open_own_secret(path) {
+        Ok(file) => dir::read_small(file).and_then(text).map(Some).map_err(unread),
         Err(SecretError::File(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(SecretError::File(source)) => Err(unread(source)),
         Err(SecretError::Rights(words)) => Err(DataDirError::Rights(words)),

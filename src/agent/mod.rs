@@ -124,7 +124,7 @@ fn start(
     let shared = Shared::new(connected, store_file, device_id, LiveSettings::of(&settings), options.notices);
     let intake = shared.intake();
     let (intake_views, intake_works) = kinds.open(&intake, stop);
-    let sessions = Arc::new(Sessions::default());
+    let sessions = Arc::new(Sessions::new(tokens.clone(), shared.live.callers.clone()));
     let books = Arc::new(shared.books(reader, pending_at_start, intake_views));
     let api = Api {
         intake,

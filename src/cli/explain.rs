@@ -45,7 +45,7 @@ fn text(profile: &Profile) -> String {
     }
     for attribute in &profile.attributes {
         lines.push(String::new());
-        lines.push(format!("{} = {}", attribute.name, one_line(&attribute.value)));
+        lines.push(format!("{} = {}", one_line(&attribute.name), one_line(&attribute.value)));
         lines.extend(details(attribute).into_iter().map(|(name, text)| format!("  {name:<10}{}", one_line(&text))));
     }
     if !profile.events.is_empty() {

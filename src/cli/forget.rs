@@ -19,12 +19,22 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// Said where rejected events are left.
+const NOT_FOUND: &str = "rejected events are left; one whose identity no mapping can read is not found by `forget`: look at them with \
+                         `outpost rejected list` and `outpost rejected show`, and erase them with `outpost rejected drop`";
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let forgotten = Device::open(&args.agent)?.forget(&args.identity)?;
+    let device = Device::open(&args.agent)?;
+    let forgotten = device.forget(&args.identity)?;
     if args.json {
         return print_json(&forgotten);
     }
     print(&words(forgotten))?;
+    // Without the list, what was erased is still erased.
+    if device.rejected(0).is_ok_and(|list| list.rejected.iter().any(|item| item.kind == "event")) {
+        print(NOT_FOUND)?;
+    }
+    drop(device);
     match args.agent.folder() {
         Err(_) => {
             print("whether done and failed of a folder hold files was not looked up, since no configuration was read")

@@ -127,7 +127,7 @@ fn show(device: &Device, id: i64, json: bool) -> Result<(), Failure> {
         print(&format!("identity    {}", one_line(&identity.to_string())))?;
     }
     if !item.attributes.is_empty() {
-        print(&format!("attributes  {}", item.attributes.join(", ")))?;
+        print(&format!("attributes  {}", one_line(&item.attributes.join(", "))))?;
     }
     match &item.event {
         Some(event) => print_json(&Tree::of(event)),

@@ -34,8 +34,9 @@ fn text(verification: &Verification) -> String {
     for attribute in &verification.attributes {
         let here = one_line(attribute.here.as_deref().unwrap_or("-"));
         let there = one_line(attribute.there.as_deref().unwrap_or("-"));
-        let modified = attribute.modified_at.as_deref().map(|at| format!(" (written on {at})")).unwrap_or_default();
-        lines.push(format!("\n{}: {}", attribute.name, attribute.verdict.words()));
+        let modified =
+            attribute.modified_at.as_deref().map(|at| format!(" (written on {})", one_line(at))).unwrap_or_default();
+        lines.push(format!("\n{}: {}", one_line(&attribute.name), attribute.verdict.words()));
         lines.push(format!("  here   {here}\n  there  {there}{modified}"));
     }
     if verification.resent > 0 {

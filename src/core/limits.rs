@@ -156,7 +156,8 @@ pub const EVENT_SUBJECT_BYTES_MAX: usize = 1_024;
 /// Source: our choice; more than clocks that are set over the network differ.
 pub const EVENT_TIME_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// Most connections per listener of callers that have authenticated; further ones wait.
+/// Most connections per listener of callers that have authenticated; a further one takes the place of the one that has been
+/// idle longest.
 pub const INTAKE_CONNECTIONS_MAX: usize = 256;
 
 /// Most connections per listener of callers that have not authenticated; when another comes, the oldest is closed.
@@ -190,6 +191,11 @@ pub const SMALL_EVENTS_MAX: usize = 64;
 ///
 /// Units: bytes. Limits: the same as for a request to the intake.
 pub const FOLDER_LINE_BYTES_MAX: usize = INTAKE_BODY_BYTES_MAX;
+
+/// Largest file of the folder. Units: bytes.
+///
+/// Limits: minutes of reading on a small device, in which other files wait; one without data, of any size, takes no room on a disk.
+pub const FOLDER_FILE_BYTES_MAX: u64 = 8 << 30;
 
 /// Deepest nesting of brackets in one event of a file.
 ///

@@ -140,6 +140,12 @@ impl Tokens {
         self
     }
 
+    /// Returns true if there is a token with that hash that covers `needed` and is still valid.
+    #[must_use]
+    pub fn allows(&self, hash: &TokenHash, needed: Right, now: Timestamp) -> bool {
+        self.0.iter().any(|token| token.hash == *hash && token.right.allows(needed) && token.is_good(now))
+    }
+
     /// Returns the token that a caller presents. The time it takes reveals neither which token it is nor how much of it
     /// is right.
     #[must_use]

@@ -19,37 +19,51 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
 }
 
 fn escape(text: &str, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
-    let is_escaped = |character: char| is_hidden(character) && !is_kept(character);
-    if !text.contains(is_escaped) {
+    if !text.contains(|character: char| (is_hidden(character) || is_joiner(character)) && !is_kept(character)) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 16);
+    let mut before = ' ';
     for character in text.chars() {
-        if is_escaped(character) {
-            // Writing to a string does not fail.
-            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
-        } else {
+        let joins = is_joiner(character) && !before.is_ascii() && !is_hidden(before) && !is_joiner(before);
+        if is_kept(character) || joins || !(is_hidden(character) || is_joiner(character)) {
             escaped.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
         }
+        before = character;
     }
     Cow::Owned(escaped)
 }
 
+/// Characters without a width that join letters, or keep them apart. Scripts and emoji need them, but nothing in ASCII does.
+const fn is_joiner(character: char) -> bool {
+    matches!(character, '\u{200c}' | '\u{200d}')
+}
+
 /// Controls of C0 and C1; separators of lines and paragraphs; marks, embeddings, overrides and isolates of the
-/// bidirectional algorithm; the byte order mark, and marks of annotations. Letters of scripts written from right to
-/// left are not affected.
+/// bidirectional algorithm; the byte order mark, and marks of annotations; spaces without a width, operators that are not
+/// shown, and tags, which may carry words that nobody sees; private use, of which nobody knows the look. Letters of scripts
+/// written from right to left are not affected.
 ///
-/// Source: Unicode 16, properties `General_Category=Cc, Zl, Zp` and `Bidi_Control`.
+/// Source: Unicode 16, properties `General_Category=Cc, Zl, Zp, Co` and `Bidi_Control`, and the blocks of tags.
 fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
             '\u{61c}'
                 | '\u{200e}' | '\u{200f}'
+                | '\u{200b}'
                 | '\u{2028}'..='\u{202e}'
-                | '\u{2066}'..='\u{2069}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{e000}'..='\u{f8ff}'
                 | '\u{feff}'
                 | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+                | '\u{f0000}'..='\u{10ffff}'
         )
 }
 
@@ -70,12 +84,18 @@ mod tests {
         check("\u{1b}]0;owned\u{7}", "\\u001b]0;owned\\u0007", "\\u001b]0;owned\\u0007");
         check("a\tb\nc\r", "a\tb\nc\\u000d", "a\\u0009b\\u000ac\\u000d");
         check("\u{7f}\u{9b}31m", "\\u007f\\u009b31m", "\\u007f\\u009b31m");
+        check("pass\u{200b}word\u{2060}", "pass\\u200bword\\u2060", "pass\\u200bword\\u2060");
+        check("a\u{200d}b\u{200c}", "a\\u200db\\u200c", "a\\u200db\\u200c");
+        check("می\u{200c}خواهم", "می\u{200c}خواهم", "می\u{200c}خواهم");
+        check("ü\u{200d}\u{200d}", "ü\u{200d}\\u200d", "ü\u{200d}\\u200d");
+        check("\u{e0041}\u{e000}", "\\udb40\\udc41\\ue000", "\\udb40\\udc41\\ue000");
         check("\u{202e}gpj.exe\u{2066}\u{61c}", "\\u202egpj.exe\\u2066\\u061c", "\\u202egpj.exe\\u2066\\u061c");
     }
 
     #[test]
     fn a_document_of_json_stays_the_same() {
-        let document = serde_json::json!({"a": "\u{1b}[2J\u{9b}\u{7f}\u{202e}\n", "\u{85}": ["\u{2028}"]});
+        let document =
+            serde_json::json!({"a": "\u{1b}[2J\u{9b}\u{7f}\u{202e}\n\u{e0041}x\u{200d}", "\u{85}": ["\u{2028}"]});
         let text = serde_json::to_string_pretty(&document).expect("JSON");
         let shown = visible(&text);
         assert!(shown.contains("\\u009b\\u007f\\u202e"), "{shown}");

@@ -9,7 +9,6 @@ use std::path::Path;
 use tracing::field::Field;
 use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::Layer;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::{FilterFn, filter_fn};
@@ -19,7 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::core::visible::one_line;
-use crate::device::dir::make_dirs;
+use crate::device::log_files::LogFiles;
 use crate::device::log_level::LogLevel;
 
 /// Lines that may wait for the disk; further ones are dropped rather than waited for.
@@ -48,7 +47,7 @@ pub struct Logging {
 /// # Errors
 /// Logging has been started before.
 pub fn start(level: Level, dir: &Path, keep_files: usize, elsewhere: Elsewhere) -> io::Result<Logging> {
-    let (files, fault) = match files(dir, keep_files) {
+    let (files, fault) = match LogFiles::open(dir, keep_files) {
         Ok(files) => (Some(files), None),
         Err(error) => (None, Some(error)),
     };
@@ -82,18 +81,6 @@ pub fn start(level: Level, dir: &Path, keep_files: usize, elsewhere: Elsewhere) 
         let _ = stderr_level.reload(is_ours(level));
     };
     Ok(Logging { _guard: guard, level: LogLevel::new(level, set), fault })
-}
-
-/// Returns an appender that writes one file per day in a directory.
-fn files(dir: &Path, keep_files: usize) -> io::Result<RollingFileAppender> {
-    make_dirs(dir, 0o755)?;
-    RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix("outpost")
-        .filename_suffix("log")
-        .max_log_files(keep_files)
-        .build(dir)
-        .map_err(io::Error::other)
 }
 
 /// Returns a formatter that escapes outside text in a line's message and fields.

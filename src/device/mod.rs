@@ -32,4 +32,6 @@ pub mod metrics;
 
 pub mod log_level;
 
+pub mod log_files;
+
 pub mod logging;

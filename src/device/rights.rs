@@ -6,6 +6,8 @@ use std::path::Path;
 #[cfg(unix)]
 use std::sync::OnceLock;
 
+use super::dir;
+
 /// Makes new files of this process unreadable to others and unwritable for its group.
 pub fn make_files_private() {
     #[cfg(unix)]
@@ -74,13 +76,29 @@ pub enum SecretError {
     Rights(String),
 }
 
-/// Opens a secret file that others can neither read nor change. It must belong to this user or root or, if root opens
-/// it, to the owner of its directory or of the data directory. Its group may read it, as a service's may.
+/// Opens a file of secrets, which others can neither read nor change. It belongs to this user or root, or, where root
+/// opens it, to the owner of its directory or of the data directory; its group may read it, as a service's may. Nothing is
+/// waited for: it must be a file, of at most [`dir::SMALL_BYTES_MAX`].
 ///
 /// # Errors
 /// [`SecretError`].
 pub fn open_secret(path: &Path) -> Result<File, SecretError> {
-    let file = File::open(path).map_err(SecretError::File)?;
+    check_secret(path, dir::open_followed(path).map_err(SecretError::File)?)
+}
+
+/// As [`open_secret`], in a directory where others may put a link in the place of the file: none is followed.
+///
+/// # Errors
+/// [`SecretError`].
+pub fn open_own_secret(path: &Path) -> Result<File, SecretError> {
+    check_secret(path, dir::open_at(path).map_err(SecretError::File)?)
+}
+
+fn check_secret(path: &Path, file: File) -> Result<File, SecretError> {
+    let bytes = file.metadata().map_err(SecretError::File)?.len();
+    if bytes > dir::SMALL_BYTES_MAX {
+        return Err(SecretError::File(dir::too_large()));
+    }
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
@@ -92,7 +110,7 @@ pub fn open_secret(path: &Path) -> Result<File, SecretError> {
             return Err(SecretError::Rights(words));
         }
         let us = rustix::process::geteuid();
-        let above = std::fs::metadata(super::dir::parent(path)).map_or(0, |above| above.uid());
+        let above = std::fs::metadata(dir::parent(path)).map_or(0, |above| above.uid());
         let is_service = found.uid() == above || SERVICE_USER.get() == Some(&found.uid());
         let is_ours = [0, us.as_raw()].contains(&found.uid()) || (us.is_root() && is_service);
         if !is_ours {
@@ -103,5 +121,7 @@ pub fn open_secret(path: &Path) -> Result<File, SecretError> {
             )));
         }
     }
+    #[cfg(not(unix))]
+    let _ = path;
     Ok(file)
 }

@@ -83,7 +83,7 @@ impl Errands {
                 let came = self.jobs(quota_time).submit(head, names).await;
                 self.batch(id, came).into()
             }
-            Action::Poll(id, path) => self.batch(id, self.jobs(quota_time).poll(&path).await).into(),
+            Action::Poll(id, path) => self.batch(id, self.jobs(quota_time).poll(id, &path).await).into(),
             Action::End(id, ending, state) => {
                 let came = self.jobs(quota_time).end(id, ending, state).await;
                 self.batch(id, came).into()

@@ -1,6 +1,7 @@
 //! The jobs of a batch: submitting it, polling it, and ending its rows. Each returns the input for the core's next
 //! decision.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::sync::mpsc;
 use super::core::BatchCame;
 use crate::adobe::{BatchOutcome, Client, bulk};
 use crate::core::limits::QUOTA_WINDOW;
+use crate::core::short_hash::short_hash;
 use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
 use crate::store::{
@@ -83,7 +85,7 @@ impl Jobs {
     }
 
     /// Polls a batch; once Target has finished with it, reads the list of failed rows.
-    pub(super) async fn poll(self, path: &str) -> Result<BatchCame, StoreError> {
+    pub(super) async fn poll(self, id: i64, path: &str) -> Result<BatchCame, StoreError> {
         let status = match self.client.batch_status(path, false).await.answer {
             Ok(status) => status,
             Err(outcome) => return Ok(BatchCame::Failed(outcome)),
@@ -93,8 +95,16 @@ impl Jobs {
             "stuck" => return Ok(BatchCame::Stuck),
             _ => return Ok(BatchCame::Incomplete),
         }
-        let details = self.client.batch_status(path, true).await.answer;
-        Ok(details.map_or_else(BatchCame::Failed, BatchCame::Complete))
+        let mut status = match self.client.batch_status(path, true).await.answer {
+            Ok(status) => status,
+            Err(outcome) => return Ok(BatchCame::Failed(outcome)),
+        };
+        if status.named > 0 {
+            let (failed, store_file) = (status.failed.clone(), self.store_file);
+            let count = tokio::task::spawn_blocking(move || count_rows(&store_file, id, &failed));
+            status.named_in_batch(count.await.expect("no panic in reading")?);
+        }
+        Ok(BatchCame::Complete(status))
     }
 
     /// Ends all rows in small parts, so that recording never waits long; in smaller ones if a nearly full store has no
@@ -125,6 +135,18 @@ impl Jobs {
         let at = self.quota_now;
         self.writer.act(move |store| store.end_batch(id, state, at, at.minus(QUOTA_WINDOW))).await?;
         Ok(BatchCame::Ended(settled))
+    }
+}
+
+/// Counts the rows of a batch whose keys are among some, by their hashes.
+fn count_rows(store_file: &StoreFile, id: i64, keys: &HashSet<u64>) -> Result<u64, StoreError> {
+    let reader = Reader::open(store_file)?;
+    let (mut after, mut count) = (0, 0);
+    loop {
+        let part = reader.batch_rows(id, after)?;
+        let Some(last) = part.last() else { return Ok(count) };
+        after = last.profile_id;
+        count += part.iter().filter(|row| keys.contains(&short_hash(&row.key))).count() as u64;
     }
 }
 

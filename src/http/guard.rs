@@ -8,12 +8,12 @@ use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
 };
-use axum::http::{Method, Request, Response, StatusCode};
+use axum::http::{Method, Request, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
 
 use super::page;
 use super::problem::Problem;
-use super::sessions::Sessions;
+use super::sessions::{Owner, Sessions};
 use crate::core::tokens::{Callers, NamedToken, Right, Tokens};
 use crate::device::clock::Clock;
 use crate::device::live::Live;
@@ -120,11 +120,12 @@ impl Guard {
             let given = bearer(request.headers()).map_err(Refusal::unknown)?;
             let token = tokens.find(given, Clock::system()).ok_or_else(Problem::unknown_token);
             let token = token.map_err(Refusal::unknown)?;
-            return check_right(token, Caller::Program, needed).map(|()| Admitted::Known).map_err(Refusal::right);
+            check_right(token, Caller::Program, needed).map_err(Refusal::right)?;
+            return Ok(Admitted::Known(Owner::token(token, needed)));
         }
         let right = self.callers.now().socket_right;
         if right.allows(needed) {
-            return Ok(Admitted::Known);
+            return Ok(Admitted::Known(Owner::socket(needed)));
         }
         let (has, needs) = (right.name(), needed.name());
         Err(Refusal::right(Problem::forbidden(format!(
@@ -134,7 +135,7 @@ impl Guard {
     }
 
     fn check_tcp<B>(&self, request: &Request<B>) -> Result<Admitted, Refusal> {
-        check_host(request.headers()).map_err(Refusal::foreign)?;
+        check_host(request.uri(), request.headers()).map_err(Refusal::foreign)?;
         let callers = self.callers.now();
         let caller = caller(request.headers(), &callers.allowed_origins).map_err(Refusal::foreign)?;
         if is_open(request) {
@@ -143,7 +144,9 @@ impl Guard {
         let (path, tokens) = (request.uri().path(), self.tokens.now());
         let given = bearer(request.headers());
         if let Some(token) = given.as_ref().ok().and_then(|given| tokens.find(given, Clock::system())) {
-            return check_right(token, caller, needed(request)).map(|()| Admitted::Known).map_err(Refusal::right);
+            let needed = needed(request);
+            check_right(token, caller, needed).map_err(Refusal::right)?;
+            return Ok(Admitted::Known(Owner::token(token, needed)));
         }
         if !page::is_of_page(path) {
             return Err(Refusal::unknown(given.err().unwrap_or_else(Problem::unknown_token)));
@@ -151,8 +154,8 @@ impl Guard {
         // To a browser, pages on other ports of this device are the same site: a request that changes something must
         // come from our own.
         let is_ours = request.method() == Method::GET || has_own_origin(request.headers());
-        if is_ours && self.sessions.admits(request.headers(), Instant::now()) {
-            return Ok(Admitted::Known);
+        if is_ours && let Some(owner) = self.sessions.admits(request.headers(), Instant::now()) {
+            return Ok(Admitted::Known(owner));
         }
         let locked = page::locked("It shows how this device is doing, to those who may know.");
         Err(Refusal::Unknown(Box::new(locked)))
@@ -160,10 +163,9 @@ impl Guard {
 }
 
 /// The credentials of a request that was let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admitted {
     /// A valid token, a browser's permission, or the socket.
-    Known,
+    Known(Owner),
     /// None: the path is open to everybody.
     Open,
 }
@@ -230,14 +232,18 @@ fn is_preflight<B>(request: &Request<B>) -> bool {
     request.method() == Method::OPTIONS && request.headers().contains_key(ORIGIN)
 }
 
-/// Checks the Host: a page that resolved its own name to 127.0.0.1 still sends that name.
-fn check_host(headers: &HeaderMap) -> Result<(), Problem> {
+/// Checks the Host: a page that resolved its own name to 127.0.0.1 still sends that name. A target in absolute form counts more than the header.
+/// Source: RFC 9112, section 3.2.2.
+fn check_host(target: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if hosts.next().is_none() && is_loopback(host) {
-        return Ok(());
+    if hosts.next().is_some() || !is_loopback(host) {
+        return Err(Problem::forbidden("the Host header must name this device: localhost, 127.0.0.1 or [::1]"));
     }
-    Err(Problem::forbidden("the Host header must name this device: localhost, 127.0.0.1 or [::1]"))
+    if target.authority().is_some_and(|authority| !is_loopback(authority.as_str())) {
+        return Err(Problem::forbidden("the host of the target must be this device: localhost, 127.0.0.1 or [::1]"));
+    }
+    Ok(())
 }
 
 fn is_loopback(host: &str) -> bool {

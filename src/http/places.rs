@@ -1,117 +1,165 @@
-//! The places for a listener's connections: a program without credentials cannot keep out one that has them.
+//! Places of a listener's connections: a program that has shown nothing cannot keep out one that has, and one that waits with nothing
+//! to do cannot keep out one that has something.
 //!
-//! A connection is a stranger until one of its requests was let in by the [`Door`](super::guard::Door). Strangers have
-//! few places, and the oldest loses its own to a new one; known connections have separate places.
+//! A connection is a stranger until one of its requests was let in by the [`Door`](super::guard::Door). Strangers have few
+//! places, and the one that came first gives its own to who comes next; known connections have places of their own. Of those the
+//! one that has been idle longest gives its place, and some are kept for those that do more than record.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::watch;
+
+/// One place in so many is kept from those that record, so that a person can look, and take a token back.
+const KEPT_PART: usize = 32;
+
+/// How long a connection may stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stay {
+    /// As long as it wants to.
+    Here,
+    /// A moment, in which what it has sent already is read.
+    Shortly,
+    /// Until what it is sent is sent: it has nothing to do, and its place is another's.
+    ToItsEnd,
+    /// No longer.
+    Gone,
+}
 
 /// The places of one listener.
 pub(super) struct Places {
-    known: Arc<Semaphore>,
-    /// Known connections that wait for a place.
-    waiting: Semaphore,
-    strangers: Mutex<Strangers>,
+    known_max: usize,
     strangers_max: usize,
+    held: Mutex<Held>,
 }
 
 #[derive(Default)]
-struct Strangers {
-    /// Strangers with a place, oldest first. Dropping a sender closes the connection.
-    here: VecDeque<(u64, oneshot::Sender<()>)>,
-    next: u64,
+struct Held {
+    /// The first that came first. All but the last `strangers_max` are about to leave.
+    strangers: VecDeque<Arc<Seat>>,
+    /// The first that has been idle longest, or has not been idle since.
+    known: VecDeque<Known>,
+}
+
+struct Seat(watch::Sender<Stay>);
+
+struct Known {
+    seat: Arc<Seat>,
+    /// True while a request of it is not answered.
+    is_busy: bool,
+    /// True if its last request was to record.
+    records: bool,
 }
 
 impl Places {
-    /// Returns places for that many known connections and strangers, at least one of each.
+    /// Places for so many known connections, and for so many strangers, at least one of each.
     pub(super) fn new(known_max: usize, strangers_max: usize) -> Arc<Self> {
-        let known = Arc::new(Semaphore::new(known_max.max(1)));
-        let waiting = Semaphore::new(known_max.max(1));
-        Arc::new(Self { known, waiting, strangers: Mutex::default(), strangers_max: strangers_max.max(1) })
+        let (known_max, strangers_max) = (known_max.max(1), strangers_max.max(1));
+        Arc::new(Self { known_max, strangers_max, held: Mutex::default() })
     }
 
-    /// Gives a new connection a place, taking the oldest stranger's if necessary. The receiver ends when the connection
-    /// has lost its place.
-    pub(super) fn enter(self: &Arc<Self>) -> (Place, oneshot::Receiver<()>) {
-        let (here, sent_away) = oneshot::channel();
-        let number = {
-            let mut strangers = self.lock();
-            strangers.next += 1;
-            strangers.next
-        };
-        self.add_stranger(number, here);
-        (Place { places: self.clone(), number, held: Mutex::new(None) }, sent_away)
+    /// Gives a new connection a place, the first stranger's if there is no other. What is received with it says how long the
+    /// connection may stay.
+    pub(super) fn enter(self: &Arc<Self>) -> (Place, watch::Receiver<Stay>) {
+        let (stay, stays) = watch::channel(Stay::Here);
+        let seat = Arc::new(Seat(stay));
+        self.add_stranger(&mut self.lock(), seat.clone());
+        (Place { places: self.clone(), seat }, stays)
     }
 
-    fn add_stranger(&self, number: u64, here: oneshot::Sender<()>) {
-        let mut strangers = self.lock();
-        if strangers.here.len() >= self.strangers_max {
-            strangers.here.pop_front();
+    fn add_stranger(&self, held: &mut Held, seat: Arc<Seat>) {
+        held.strangers.push_back(seat);
+        let count = held.strangers.len();
+        if let Some(first) = count.checked_sub(self.strangers_max + 1) {
+            held.strangers[first].0.send_replace(Stay::Shortly);
         }
-        strangers.here.push_back((number, here));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Strangers> {
-        self.strangers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The place of one connection; it is released when dropped.
-pub(super) struct Place {
-    places: Arc<Places>,
-    number: u64,
-    held: Mutex<Option<(OwnedSemaphorePermit, oneshot::Sender<()>)>>,
-}
-
-impl Place {
-    /// Makes the connection known. Waits while all places of known connections are taken; meanwhile no stranger can
-    /// push it out. If the future is dropped, the connection is a stranger again. Returns false if too many wait.
-    pub(super) async fn become_known(&self) -> bool {
-        if self.held().is_some() {
-            return true;
+        if count > 2 * self.strangers_max
+            && let Some(first) = held.strangers.pop_front()
+        {
+            first.0.send_replace(Stay::Gone);
         }
-        let Ok(_waiting) = self.places.waiting.try_acquire() else { return false };
-        let Some(here) = self.leave_strangers() else {
-            // It was pushed out: its request must not be carried out.
-            return std::future::pending().await;
-        };
-        let mut waits = Waits { place: self, here: Some(here) };
-        // The semaphore is never closed.
-        let Ok(permit) = self.places.known.clone().acquire_owned().await else { return false };
-        *self.held() = waits.here.take().map(|here| (permit, here));
-        true
     }
 
-    fn leave_strangers(&self) -> Option<oneshot::Sender<()>> {
-        let mut strangers = self.places.lock();
-        let place = strangers.here.iter().position(|(number, _)| *number == self.number)?;
-        strangers.here.remove(place).map(|(_, here)| here)
+    /// Sees to it that there is a place for one more known connection. False where all are busy.
+    fn make_room(&self, held: &mut Held, records: bool) -> bool {
+        let recorders = held.known.iter().filter(|known| known.records).count();
+        let recorders_max = self.known_max - self.known_max / KEPT_PART;
+        if records && recorders >= recorders_max && !held.send_away(|known| known.records) {
+            return false;
+        }
+        held.known.len() < self.known_max || held.send_away(|_| true)
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<(OwnedSemaphorePermit, oneshot::Sender<()>)>> {
+    fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A known connection that waits for a place.
-struct Waits<'p> {
-    place: &'p Place,
-    here: Option<oneshot::Sender<()>>,
+impl Held {
+    /// Sends the connection away that has been idle longest among some. False where none of them is idle.
+    fn send_away(&mut self, is_one: impl Fn(&Known) -> bool) -> bool {
+        let Some(place) = self.known.iter().position(|known| !known.is_busy && is_one(known)) else { return false };
+        if let Some(known) = self.known.remove(place) {
+            known.seat.0.send_replace(Stay::ToItsEnd);
+        }
+        true
+    }
+
+    fn take(&mut self, seat: &Arc<Seat>) -> Option<Known> {
+        let place = self.known.iter().position(|known| Arc::ptr_eq(&known.seat, seat))?;
+        self.known.remove(place)
+    }
 }
 
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        if let Some(here) = self.here.take() {
-            self.place.places.add_stranger(self.place.number, here);
+/// The place of one connection, which ends with it.
+pub(super) struct Place {
+    places: Arc<Places>,
+    seat: Arc<Seat>,
+}
+
+impl Place {
+    /// Makes the connection known by a request that was let in, and busy as long as what is returned lives. None where all
+    /// places are taken by such as are busy.
+    pub(super) fn begin(self: &Arc<Self>, records: bool) -> Option<Busy> {
+        let mut held = self.places.lock();
+        if held.take(&self.seat).is_none() {
+            held.strangers.retain(|seat| !Arc::ptr_eq(seat, &self.seat));
+            if !self.places.make_room(&mut held, records) {
+                self.places.add_stranger(&mut held, self.seat.clone());
+                return None;
+            }
         }
+        held.known.push_back(Known { seat: self.seat.clone(), is_busy: true, records });
+        self.seat.0.send_replace(Stay::Here);
+        Some(Busy(self.clone()))
+    }
+
+    /// As [`Self::begin`], for a request that everybody may send: it makes nobody known.
+    pub(super) fn begin_open(self: &Arc<Self>) -> Option<Busy> {
+        let mut held = self.places.lock();
+        let known = held.known.iter_mut().find(|known| Arc::ptr_eq(&known.seat, &self.seat))?;
+        known.is_busy = true;
+        Some(Busy(self.clone()))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.leave_strangers();
+        let mut held = self.places.lock();
+        held.strangers.retain(|seat| !Arc::ptr_eq(seat, &self.seat));
+        held.take(&self.seat);
+    }
+}
+
+/// A request that is not answered yet: its connection keeps its place.
+pub(super) struct Busy(Arc<Place>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut held = self.0.places.lock();
+        if let Some(known) = held.take(&self.0.seat) {
+            held.known.push_back(Known { is_busy: false, ..known });
+        }
     }
 }
 
@@ -119,19 +167,53 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn one_that_has_shown_a_token_and_waits_for_a_place_is_not_sent_away_by_a_stranger() {
-        let places = Places::new(1, 1);
-        let (first, _stays) = places.enter();
-        assert!(first.become_known().await);
-        let (till, mut sent_away) = places.enter();
-        let mut waits = Box::pin(till.become_known());
-        assert!(tokio::time::timeout(std::time::Duration::ZERO, &mut waits).await.is_err());
-        let (_stranger, _stays) = places.enter();
-        assert_eq!(sent_away.try_recv(), Err(oneshot::error::TryRecvError::Empty));
-        let (more, _stays) = places.enter();
-        assert!(!more.become_known().await, "as many wait as there are places");
-        drop(first);
-        assert!(waits.await);
+    fn enter(places: &Arc<Places>) -> (Arc<Place>, watch::Receiver<Stay>) {
+        let (place, stays) = places.enter();
+        (Arc::new(place), stays)
+    }
+
+    #[test]
+    fn one_that_has_shown_a_token_is_not_sent_away_by_strangers() {
+        let places = Places::new(2, 1);
+        let (till, stays) = enter(&places);
+        let busy = till.begin(true).expect("a place");
+        let strangers = [(); 4].map(|()| enter(&places));
+        let now = |stays: &watch::Receiver<Stay>| *stays.borrow();
+        assert_eq!(now(&stays), Stay::Here);
+        assert_eq!(
+            strangers.each_ref().map(|(_, stays)| now(stays)),
+            [Stay::Gone, Stay::Gone, Stay::Shortly, Stay::Here]
+        );
+        drop(busy);
+        assert_eq!(now(&stays), Stay::Here);
+        // One that is to leave, and shows a token at last, stays.
+        let _busy = strangers[2].0.begin(true).expect("a place");
+        assert_eq!(now(&strangers[2].1), Stay::Here);
+    }
+
+    #[test]
+    fn who_is_idle_longest_gives_its_place_and_nobody_who_is_busy_does() {
+        let places = Places::new(2, 4);
+        let [first, second, third] = [(); 3].map(|()| enter(&places));
+        drop(first.0.begin(true));
+        let busy = second.0.begin(true).expect("a place");
+        let third_busy = third.0.begin(true).expect("the first one's place");
+        assert_eq!(*first.1.borrow(), Stay::ToItsEnd);
+        assert_eq!(*second.1.borrow(), Stay::Here);
+        assert!(first.0.begin(true).is_none(), "all are busy");
+        drop(busy);
+        assert!(first.0.begin(true).is_some());
+        assert_eq!(*second.1.borrow(), Stay::ToItsEnd);
+        drop(third_busy);
+    }
+
+    #[test]
+    fn some_places_are_kept_for_those_that_do_not_record() {
+        let places = Places::new(KEPT_PART, 4);
+        let tills: Vec<_> = (1..KEPT_PART).map(|_| enter(&places)).collect();
+        let _busy: Vec<_> = tills.iter().map(|(till, _)| till.begin(true).expect("a place")).collect();
+        let (till, reader) = (enter(&places), enter(&places));
+        assert!(till.0.begin(true).is_none());
+        assert!(reader.0.begin(false).is_some());
     }
 }

@@ -1,32 +1,35 @@
 //! Accepting connections: limited in number, timed out when idle, closed gracefully.
 
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::header::ORIGIN;
+use axum::body::{Body, Bytes};
+use axum::http::header::{CONTENT_TYPE, ORIGIN};
 use axum::http::{Method, Request, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until};
 use tower::ServiceExt;
 
 use super::guard::{Admitted, Door, Refusal, allow_origin};
-use super::places::{Place, Places};
+use super::page::EVENT_STREAM;
+use super::places::{Busy, Place, Places, Stay};
 use super::problem::Problem;
 use crate::core::limits::{INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT, INTAKE_STRANGERS_MAX};
+use crate::core::tokens::Right;
 
-/// Longest time that a known caller waits for a place if all are taken.
-const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time that a connection has whose place is another's: what it has sent already is read, and what it is sent is sent.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// The limits and timeouts of a server.
 #[derive(Clone, Copy, Debug)]
@@ -80,14 +83,8 @@ pub async fn serve<L: Listener>(
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok(stream) => {
-                let (place, sent_away) = places.enter();
-                let connection = serve_connection(stream, router.clone(), door.clone(), place, options, stop.clone());
-                connections.spawn(async move {
-                    tokio::select! {
-                        () = connection => {}
-                        _ = sent_away => {}
-                    }
-                });
+                let place = places.enter();
+                connections.spawn(serve_connection(stream, router.clone(), door.clone(), place, options, stop.clone()));
             }
             Err(error) => {
                 // Most likely there are no file descriptors left: other connections must end first.
@@ -103,7 +100,7 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     router: Router,
     door: Arc<Door>,
-    place: Place,
+    (place, mut stays): (Place, watch::Receiver<Stay>),
     options: ServerOptions,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -114,39 +111,98 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .header_read_timeout(options.idle_timeout)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    // A client that breaks off cannot be told anything; complete events it had sent are recorded.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+    let (mut leaves_at, mut is_stopping) = (None, false);
+    loop {
+        // A client that breaks off has nobody to tell; what it had sent whole is recorded.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            Ok(()) = stays.changed() => {
+                let stay = *stays.borrow_and_update();
+                leaves_at = (stay != Stay::Here).then(|| Instant::now() + MOMENT);
+                match stay {
+                    Stay::Here | Stay::Shortly => {}
+                    Stay::ToItsEnd => connection.as_mut().graceful_shutdown(),
+                    Stay::Gone => return,
+                }
+            }
+            () = until(leaves_at) => return,
+            _ = stop.wait_for(|stop| *stop), if !is_stopping => {
+                is_stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
     }
-    let _ = connection.await;
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn answer(
     router: Router,
     door: Arc<Door>,
     place: Arc<Place>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, std::convert::Infallible> {
     let origin = request.headers().get(ORIGIN).cloned();
     let checked = door.check(&request);
-    if matches!(checked, Ok(Admitted::Known)) && !matches!(timeout(PLACE_TIMEOUT, place.become_known()).await, Ok(true))
-    {
-        return Ok(Problem::no_place().into_response());
-    }
+    let busy = match &checked {
+        Ok(Admitted::Known(owner)) => match place.begin(owner.right == Right::Record) {
+            None => return Ok(Problem::no_place().into_response()),
+            busy => busy,
+        },
+        _ => place.begin_open(),
+    };
     let mut response = match checked {
         Err(Refusal::Foreign(answer)) => return Ok(*answer),
         Err(Refusal::Unknown(answer)) => *answer,
         Err(Refusal::Right(problem)) => {
             missing(router, request.uri()).await?.unwrap_or_else(|| problem.into_response())
         }
-        Ok(_) => match door.preflight(&request) {
+        Ok(admitted) => match door.preflight(&request) {
             Some(response) => response,
-            None => router.oneshot(request.map(Body::new)).await?,
+            None => {
+                if let Admitted::Known(owner) = admitted {
+                    request.extensions_mut().insert(owner);
+                }
+                router.oneshot(request.map(Body::new)).await?
+            }
         },
     };
     allow_origin(&mut response, origin);
-    Ok(response)
+    // What goes on without an end keeps nobody out: who looks on comes again.
+    let is_endless = response.headers().get(CONTENT_TYPE).is_some_and(|found| found == EVENT_STREAM);
+    let busy = busy.filter(|_| !is_endless);
+    Ok(response.map(|body| Body::new(Answer { body, _busy: busy })))
+}
+
+/// The body of an answer, which keeps its connection busy until it is sent.
+struct Answer {
+    body: Body,
+    _busy: Option<Busy>,
+}
+
+impl hyper::body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Returns the answer for a path that does not exist, by asking with a method that no path has.

@@ -9,8 +9,9 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{ErrorCode, OpenFlags};
 
+use super::file;
 use super::schema::{PAGE_BYTES, VERSION};
 
 /// Size of the header; the first page's tree follows it. Units: bytes.
@@ -60,7 +61,7 @@ fn write(file: &mut File, header: &[u8]) -> io::Result<()> {
 
 /// Returns true if SQLite can read the first page and finds our tables in it.
 fn is_store(path: &Path) -> rusqlite::Result<bool> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let connection = file::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('profile', 'attribute', 'journal')";
     connection.query_row(sql, [], |row| row.get(0)).map(|tables: i64| tables == 3)

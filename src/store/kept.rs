@@ -13,7 +13,7 @@ use crate::core::timestamp::Timestamp;
 use crate::device::dir::{self, Dir, remove_if_there};
 
 /// Suffixes of the files that SQLite keeps beside a database.
-const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+pub(super) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Suffix of a store that is being built; its content is also in the damaged one.
 const BUILDING: &str = ".salvaging";

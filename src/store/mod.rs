@@ -14,6 +14,7 @@ mod counters;
 mod destination;
 mod erase;
 mod event_keys;
+mod file;
 mod filling;
 mod fingerprint;
 mod group_commit;

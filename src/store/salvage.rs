@@ -11,6 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql};
 
 use super::StoreError;
+use super::file as store_file;
 use super::header;
 use super::kept;
 use super::schema;
@@ -101,7 +102,7 @@ fn suspicion_path(path: &Path) -> PathBuf {
 
 fn check(file: &StoreFile, limit: u64) -> rusqlite::Result<bool> {
     let path = &file.path;
-    let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mut connection = store_file::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     // Otherwise the whole log would be copied now, while somebody waits for the start.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -185,7 +186,7 @@ fn newest(new: &Connection) -> rusqlite::Result<Option<Timestamp>> {
 /// encrypted.
 fn holding(file: &StoreFile) -> Result<Option<StoreKey>, StoreError> {
     let look = || -> rusqlite::Result<_> {
-        let connection = Connection::open_with_flags(&file.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let connection = store_file::connect(&file.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         seal::proof(&connection, version)?;
@@ -213,7 +214,7 @@ fn forget_ids(new: &Connection, at: Timestamp) -> rusqlite::Result<()> {
 fn save(damaged: &StoreFile, new: &Connection) -> rusqlite::Result<(Salvage, bool)> {
     let (mut saved, mut knows_ids) = (Salvage::default(), true);
     // What cannot even be opened is kept all the same.
-    let Ok(old) = Connection::open_with_flags(&damaged.path, OpenFlags::SQLITE_OPEN_READ_WRITE) else {
+    let Ok(old) = store_file::connect(&damaged.path, OpenFlags::SQLITE_OPEN_READ_WRITE) else {
         return Ok((saved, false));
     };
     // Its log stays beside it.

@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
+use super::file as store_file;
 use super::kept::{self, Over};
 use super::seal::{self, Standing, StoreFile};
 use crate::device::dir;
@@ -45,7 +46,7 @@ pub(super) fn open_writer(file: &StoreFile) -> Result<Connection, StoreError> {
     let open = |source| StoreError::Open { path: path.clone(), source };
     make_private(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(open)?;
+    let mut connection = store_file::connect(path, flags).map_err(open)?;
     // The lock file excludes other processes; a reader's recovery may still lock the file for a moment.
     connection.busy_timeout(Duration::from_secs(5)).map_err(open)?;
     // Must come before the first pragma that writes.
@@ -113,7 +114,7 @@ pub(super) fn open_reader(file: &StoreFile) -> Result<Connection, StoreError> {
     let path = &file.path;
     let open = |source| StoreError::Open { path: path.clone(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(open)?;
+    let connection = store_file::connect(path, flags).map_err(open)?;
     keep_plans(&connection).map_err(open)?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(open)?;
     // Readers read pages once or twice; the kernel caches them anyway.

@@ -4,7 +4,7 @@ use outpost::core::limits::{BATCH_EVENTS_MAX, INTAKE_BODY_BYTES_MAX};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{BATCH, STRUCTURED, Setup, noted, used};
+use crate::support::{BATCH, STRUCTURED, Setup, TOKEN, noted, used};
 
 #[tokio::test]
 async fn each_mode_of_cloudevents_is_recorded() {
@@ -174,4 +174,21 @@ async fn a_profile_is_explained_attribute_by_attribute() {
     let note = attribute("note");
     assert_eq!((&note["state"], &note["reason"]), (&json!("refused"), &json!("empty_value")));
     assert_eq!(note["delivered_version"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_target_that_names_another_host_is_refused() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let fixture = Setup::default().start().await;
+    for (host, expected) in [("evil.example", 403), ("localhost@evil.example", 403), ("localhost", 200)] {
+        let mut stream = tokio::net::TcpStream::connect(fixture.agent.address).await.unwrap();
+        let request = format!(
+            "GET http://{host}/v1/status HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let first = String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned();
+        assert!(first.starts_with(&format!("HTTP/1.1 {expected}")), "{host}: {first}");
+    }
 }

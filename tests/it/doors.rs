@@ -13,7 +13,7 @@ use crate::device::Device;
 use crate::support::{Fixture, Setup, config, used};
 
 /// A user who is neither root nor any of a person's. Source: it is `nobody` on Debian and Fedora.
-const STRANGER: u32 = 65_534;
+pub const STRANGER: u32 = 65_534;
 
 /// A fixture whose folder is there, and a file beside the store that is the agent's own.
 async fn start(prepare: impl FnOnce(&Path)) -> (Fixture, PathBuf) {
@@ -237,7 +237,7 @@ impl Drop for StrangersAgent {
 }
 
 /// A device whose data directory belongs to another user; none unless this is root.
-fn strangers_device() -> Option<Device> {
+pub fn strangers_device() -> Option<Device> {
     if !outpost::device::rights::is_root() {
         eprintln!("root's hand is not tried: that takes root");
         return None;
@@ -403,4 +403,32 @@ fn a_secret_of_the_service_s_user_is_good_for_root_s_commands() {
     let config = fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
     device.write("agent.toml", &config.replace("[target]\n", "[target]\ntoken = { file = \"t.token\" }\n"));
     device.works(&["check"]);
+}
+
+/// A file without data or an end of a line, of that size, which takes no room on a disk.
+fn drop_sparse(folder: &Path, name: &str, bytes: u64) {
+    fs::File::create(folder.join(name)).unwrap().set_len(bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_without_an_end_of_a_line_keeps_no_other_file_waiting() {
+    let (fixture, _) = start(|folder| {
+        drop_sparse(folder, "huge.ndjson", 20 << 30);
+        drop_sparse(folder, "large.ndjson", 65 << 20);
+        drop_sparse(folder, "other.ndjson", 65 << 20);
+        drop_file(folder, "z.json", &good("1"));
+    })
+    .await;
+    let view = wait(&fixture, |view| view.failed_files == 2).await;
+    assert_eq!(view.files, 3, "{view:?}");
+    assert_eq!(view.waits[0].file, "huge.ndjson");
+    assert!(view.waits[0].why.contains("must be at most 8589934592; split it"), "{view:?}");
+}
+
+#[tokio::test]
+async fn the_agent_stops_in_time_whatever_it_reads() {
+    let (mut fixture, folder) = start(|folder| drop_sparse(folder, "a.ndjson", 8 << 30)).await;
+    wait(&fixture, |view| view.waiting == 1 && view.waits.is_empty()).await;
+    let stopped = tokio::time::timeout(std::time::Duration::from_secs(5), fixture.agent.stop()).await;
+    assert!(stopped.is_ok() && folder.join("a.ndjson").exists());
 }

@@ -1,9 +1,13 @@
 //! Who may look at the status page, and what a browser without permission gets. `tests/browser` walks the page itself.
 
+use std::fs;
+
+use outpost::agent::data_dir::DataDir;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 
-use crate::support::{Running, Setup};
+use crate::device::Device;
+use crate::support::{PATIENCE, Running, Setup};
 
 /// A browser: it sends no token, and follows nothing by itself.
 fn browser() -> reqwest::Client {
@@ -68,4 +72,36 @@ async fn what_others_write_into_the_page_is_shown_as_text() {
     let path = "/page/profile?identity=%3Cscript%3Ealert(1)%3C/script%3E";
     let page = fixture.agent.request(Method::GET, path).send().await.unwrap().text().await.unwrap();
     assert!(!page.contains("<script>alert") && page.contains("&lt;script&gt;"), "{page}");
+}
+
+#[tokio::test]
+async fn a_browser_is_admitted_no_longer_than_the_token_is_valid_with_which_it_was() {
+    let device = Device::new();
+    let _agent = device.run();
+    let agent = DataDir::new(device.dir.path().join("data")).endpoint().unwrap().http;
+    let ask = async |request: reqwest::RequestBuilder| request.send().await.unwrap();
+    let url = |path: &str| format!("http://{agent}{path}");
+    let code = async |token: &str| {
+        let answer: Value = ask(browser().post(url("/v1/page-codes")).bearer_auth(token)).await.json().await.unwrap();
+        answer["path"].as_str().unwrap().to_owned()
+    };
+    let admitted = async |token: &str| {
+        let opened = ask(browser().get(url(&code(token).await))).await;
+        opened.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
+    };
+    let status = async |cookie: &str| ask(browser().get(url("/")).header("cookie", cookie)).await.status().as_u16();
+    for take_back in [["token", "revoke", "support"].as_slice(), &["token", "rotate", "support"]] {
+        let token = device.works(&["token", "create", "support", "--right", "admin"]);
+        let (cookie, unused) = (admitted(token.trim()).await, code(token.trim()).await);
+        let other = admitted(fs::read_to_string(device.dir.path().join("data/intake.token")).unwrap().trim()).await;
+        let mut live = ask(browser().get(url("/page/live")).header("cookie", &cookie)).await;
+        assert!(live.chunk().await.unwrap().is_some());
+        assert_eq!(status(&cookie).await, 200);
+        device.works(take_back);
+        assert_eq!((status(&cookie).await, status(&other).await), (401, 200));
+        assert_eq!(ask(browser().get(url(&unused))).await.status().as_u16(), 401);
+        let ends = async { while live.chunk().await.unwrap().is_some() {} };
+        tokio::time::timeout(PATIENCE, ends).await.expect("the stream ends with the token");
+        device.outpost(&["token", "revoke", "support"]);
+    }
 }

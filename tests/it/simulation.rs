@@ -507,6 +507,7 @@ fn polled(told: StatusTold, date: Option<Timestamp>) -> BatchCame {
                     named: status.failed.len() as u64,
                     consumed: status.consumed,
                     successful: None,
+                    is_unclear: false,
                 })
             }
         },

@@ -100,3 +100,53 @@ async fn a_known_connection_is_not_sent_away_by_strangers_with_wrong_tokens() {
     let mut byte = [0];
     assert!(matches!(strangers[0].read(&mut byte).await, Ok(0) | Err(_)), "a wrong token is no token");
 }
+
+/// Places of an agent whose clients take them all.
+const PLACES: usize = 64;
+
+/// An agent with few places, whose clients have an hour for anything.
+async fn few_places() -> Fixture {
+    let hour = Duration::from_secs(3_600);
+    let server =
+        ServerOptions { connections_max: PLACES, idle_timeout: hour, body_timeout: hour, ..ServerOptions::default() };
+    Setup { server, ..Setup::default() }.start().await
+}
+
+#[tokio::test]
+async fn idle_connections_with_a_token_keep_nobody_out() {
+    let fixture = few_places().await;
+    let mut idle = Vec::new();
+    for id in 0..PLACES {
+        let mut stream = TcpStream::connect(fixture.agent.address).await.unwrap();
+        assert_eq!(swipe(&mut stream, &format!("idle {id}"), TOKEN).await, "HTTP/1.1 200 OK");
+        idle.push(stream);
+    }
+    let mut till = TcpStream::connect(fixture.agent.address).await.unwrap();
+    assert_eq!(swipe(&mut till, "1", TOKEN).await, "HTTP/1.1 200 OK");
+    assert_eq!(fixture.agent.get("/v1/status").await.0, 200);
+    // The one that was idle longest was closed for it, and not the last one.
+    let mut byte = [0];
+    assert!(matches!(idle[0].read(&mut byte).await, Ok(0) | Err(_)));
+    assert_eq!(swipe(idle.last_mut().unwrap(), "2", TOKEN).await, "HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
+async fn busy_connections_that_record_leave_a_place_to_look_and_others_are_refused_at_once() {
+    let fixture = few_places().await;
+    let begin = format!(
+        "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: {STRUCTURED}\r\nContent-Length: 500\r\nExpect: 100-continue\r\n\r\n"
+    );
+    let mut busy = Vec::new();
+    let refusal = loop {
+        let mut stream = TcpStream::connect(fixture.agent.address).await.unwrap();
+        stream.write_all(begin.as_bytes()).await.unwrap();
+        let answer = answer(&mut stream).await;
+        if !answer.starts_with("HTTP/1.1 100 Continue") {
+            break answer;
+        }
+        busy.push(stream);
+        assert!(busy.len() < PLACES);
+    };
+    assert!(refusal.starts_with("HTTP/1.1 503") && refusal.contains("too many connections are open"), "{refusal}");
+    assert_eq!(fixture.agent.get("/v1/status").await.0, 200);
+}

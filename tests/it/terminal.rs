@@ -86,3 +86,34 @@ fn a_name_of_a_file_forges_no_line_of_status() {
         check(command[0], &(text(&output.stdout) + &text(&output.stderr)));
     }
 }
+
+/// A server in Target's place that answers each request with one document.
+fn in_targets_place(document: String) -> std::net::SocketAddr {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n";
+            let _ = write!(stream, "{head}Content-Length: {}\r\n\r\n{document}", document.len());
+        }
+    });
+    address
+}
+
+#[test]
+fn a_name_that_target_answers_forges_no_line_of_verify() {
+    let attribute = serde_json::json!({"value": HOSTILE, "modifiedAt": "2027-01-01T00:00:00Z"});
+    let document = serde_json::json!({"client": "acme", "profileAttributes": {HOSTILE: attribute}});
+    let address = in_targets_place(document.to_string());
+    let device = Device::new();
+    let config = fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    device.write("agent.toml", &config.replace("http://127.0.0.1:9", &format!("http://{address}")));
+    device.record_use("7");
+    let said = device.works(&["verify", "third_party_id:7"]);
+    check("verify", &said);
+    assert!(said.contains("Lu\\u001b[2J\\u000aforged\\u202e"), "{said}");
+}

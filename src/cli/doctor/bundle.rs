@@ -1,7 +1,7 @@
 //! The bundle for support: all that says how this device is doing, and nothing of a customer and no secret.
 
-use std::fs::File;
-use std::io::Write;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Cursor, Read as _, Seek as _, SeekFrom, Write};
 use std::path::Path;
 
 use zip::write::{SimpleFileOptions, ZipWriter};
@@ -9,12 +9,20 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 use super::Finding;
 use crate::cli::Failure;
 use crate::config::{Config, Sources, without_secrets};
+use crate::device::dir::{self, Dir};
+use crate::device::log_files::is_log;
 use crate::device::metrics::Metrics;
 use crate::inspect::status::Status;
 use crate::store::{Reader, SCHEMA_VERSION};
 
 /// Part of each log file that is taken, from its end. Units: bytes.
-const LOG_BYTES_MAX: usize = 4 << 20;
+const LOG_BYTES_MAX: u64 = 4 << 20;
+
+/// Part of all log files that is taken. Units: bytes.
+const LOGS_BYTES_MAX: u64 = 32 << 20;
+
+/// Permissions of the bundle: it says much of the device.
+const BUNDLE_MODE: u32 = 0o600;
 
 /// What goes in.
 pub(super) struct Bundle<'b> {
@@ -30,8 +38,8 @@ impl Bundle<'_> {
         let failed = |error: &dyn std::error::Error| {
             Failure::because(format!("the bundle {} cannot be written: {error}", path.display()))
         };
-        let file = File::create(path).map_err(|error| failed(&error))?;
-        let mut zip = ZipWriter::new(file);
+        refuse_other(path)?;
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
         let mut add = |name: &str, content: &[u8]| -> Result<(), Failure> {
             zip.start_file(name, SimpleFileOptions::default()).map_err(|error| failed(&error))?;
             zip.write_all(content).map_err(|error| failed(&error))
@@ -51,7 +59,8 @@ impl Bundle<'_> {
         for (name, content) in logs(&self.config.log.dir) {
             add(&format!("log/{name}"), &content)?;
         }
-        zip.finish().map(|_| ()).map_err(|error| failed(&error))
+        let bundle = zip.finish().map_err(|error| failed(&error))?.into_inner();
+        dir::place_at(path, &bundle, BUNDLE_MODE).map_err(|error| failed(&error))
     }
 
     /// The schema, and how many rows each table has.
@@ -65,18 +74,47 @@ impl Bundle<'_> {
     }
 }
 
+/// Checks that a bundle replaces nothing but a file of this user's: where others can write, they may have put something there.
+fn refuse_other(path: &Path) -> Result<(), Failure> {
+    let found =
+        Dir::reach(dir::parent(path)).and_then(|dir| Ok((dir.metadata_of(path.file_name().unwrap_or_default())?, dir)));
+    match found.ok().and_then(|(found, dir)| dir.distrust_file(&found)) {
+        None => Ok(()),
+        Some(words) => Err(Failure::because(format!(
+            "the bundle {} cannot be written: what is there {words}; name another file",
+            path.display()
+        ))),
+    }
+}
+
 fn json(document: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec_pretty(document).expect("our own documents are JSON")
 }
 
-/// The log files, each from its end as far as it is taken.
-fn logs(dir: &Path) -> Vec<(String, Vec<u8>)> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
-    let read = |entry: std::fs::DirEntry| {
-        let name = entry.file_name().into_string().ok().filter(|name| name.starts_with("outpost."))?;
-        let content = std::fs::read(entry.path()).ok()?;
-        let begin = content.len().saturating_sub(LOG_BYTES_MAX);
-        Some((name, content[begin..].to_vec()))
+/// Returns the log files, each from its end as far as it is taken, the newest first. Whoever writes the log may be trusted less than
+/// this user, and so it is read through no link, and from files alone.
+fn logs(path: &Path) -> Vec<(String, Vec<u8>)> {
+    let Ok(dir) = dir::open_unlinked(path) else { return Vec::new() };
+    let mut names: Vec<OsString> = dir.names().into_iter().flatten().filter(|name| is_log(name)).collect();
+    names.sort_unstable_by(|one, other| other.cmp(one));
+    let mut left = LOGS_BYTES_MAX;
+    let mut read = |name: &OsString| {
+        let content = end_of(&dir, name, left.min(LOG_BYTES_MAX)).ok()?;
+        left -= content.len() as u64;
+        Some((name.to_string_lossy().into_owned(), content))
     };
-    entries.flatten().filter_map(read).collect()
+    names.iter().filter_map(&mut read).collect()
+}
+
+/// Reads the last bytes of a file, so many at most.
+fn end_of(dir: &Dir, name: &OsStr, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut file = dir.file(name)?;
+    let found = file.metadata()?;
+    if let Some(words) = dir.distrust_file(&found) {
+        return Err(io::Error::other(words));
+    }
+    file.seek(SeekFrom::Start(found.len().saturating_sub(bytes_max)))?;
+    let mut content = Vec::new();
+    file.take(bytes_max).read_to_end(&mut content)?;
+    Ok(content)
 }

@@ -2,8 +2,8 @@
 //! no link in it: users who are trusted less than this process may write there.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::fs::{File, FileType};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 #[cfg(not(windows))]
@@ -16,6 +16,10 @@ pub use unix::Dir;
 #[cfg(windows)]
 pub use windows::Dir;
 
+/// Largest file that is read as a small one. Units: bytes. Limits: tokens by name take some 200 each, and keys and certificates
+/// some thousands.
+pub const SMALL_BYTES_MAX: u64 = 64 * 1024;
+
 /// Replaces a small file as a whole or not at all. Once it returns, a power cut no longer restores the old one.
 ///
 /// The file is first written under the same name with the suffix `.new`; a link that somebody put there is removed, not
@@ -27,6 +31,21 @@ pub fn replace(dir: &Dir, name: &OsStr, bytes: &[u8], mode: u32) -> io::Result<(
     let new = Path::new(name).with_extension("new");
     let new = new.as_os_str();
     remove_if_there(dir, new)?;
+    replace_by(dir, new, name, bytes, mode)
+}
+
+/// Replaces a file in a directory of somebody's as [`replace`] does; no other file of theirs is touched.
+///
+/// # Errors
+/// The system's; the file is then unchanged.
+pub fn place_at(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let name = name(path)?;
+    let new = format!(".{}.{}.new", name.display(), std::process::id());
+    replace_by(&Dir::open(parent(path))?, new.as_ref(), name, bytes, mode)
+}
+
+/// Writes a file under a name that is not there yet, and moves it.
+fn replace_by(dir: &Dir, new: &OsStr, name: &OsStr, bytes: &[u8], mode: u32) -> io::Result<()> {
     let write = || {
         let mut file = dir.create(new, mode)?;
         file.write_all(bytes)?;
@@ -75,10 +94,133 @@ pub fn rename_at(path: &Path, to: &OsStr) -> io::Result<()> {
 /// # Errors
 /// The system's.
 pub fn sync_at(path: &Path) -> io::Result<()> {
-    match File::options().write(true).open(path) {
+    match Dir::reach(parent(path)).and_then(|dir| dir.writable(name(path)?)) {
         Ok(file) => file.sync_all(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+/// Reads a small file in a directory where others may put something in its place: only a file is read, through no link, and
+/// nothing is waited for.
+///
+/// # Errors
+/// The system's, and in words for what is no file, or is larger than [`SMALL_BYTES_MAX`].
+pub fn read_small_at(path: &Path) -> io::Result<Vec<u8>> {
+    read_small(open_at(path)?)
+}
+
+/// Opens a file as [`read_small_at`] does.
+///
+/// # Errors
+/// The system's, and in words for what is no file.
+pub fn open_at(path: &Path) -> io::Result<File> {
+    Dir::reach(parent(path))?.file(name(path)?).map_err(|error| in_its_place(path, error))
+}
+
+/// Opens a file as [`open_at`] does, to be written as it is.
+///
+/// # Errors
+/// As for [`open_at`].
+pub fn open_writable_at(path: &Path) -> io::Result<File> {
+    Dir::reach(parent(path))?.writable(name(path)?).map_err(|error| in_its_place(path, error))
+}
+
+/// Reads all of a small file.
+///
+/// # Errors
+/// The system's, and in words for one that is larger than [`SMALL_BYTES_MAX`].
+pub fn read_small(file: File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(SMALL_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > SMALL_BYTES_MAX { Err(too_large()) } else { Ok(bytes) }
+}
+
+/// A file is no small one.
+#[must_use]
+pub fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("it must be at most {SMALL_BYTES_MAX} bytes"))
+}
+
+/// Opens a directory that may be one of somebody who is trusted less: its path ends in no link, unless it is one that this user or
+/// root made, in a directory where nobody else could put another.
+///
+/// # Errors
+/// The system's, and in words for a link.
+pub fn open_unlinked(path: &Path) -> io::Result<Dir> {
+    let Some(name) = path.file_name() else { return Dir::open(path) };
+    let above = Dir::reach(parent(path))?;
+    let is_link = || above.metadata_of(name).is_ok_and(|found| found.is_symlink());
+    match above.dir(name) {
+        Err(_) if is_link() && above.trusts_links() => Dir::open(path),
+        Err(_) if is_link() => Err(io::Error::other("it is a link, which others can change; it must be a folder")),
+        opened => opened,
+    }
+}
+
+/// Opens a directory as [`open_unlinked`] does, in which nobody else may write.
+///
+/// # Errors
+/// The system's, and in words.
+pub fn open_own(path: &Path) -> io::Result<Dir> {
+    let dir = open_unlinked(path)?;
+    match dir.distrust(&Dir::reach(parent(path))?)? {
+        None => Ok(dir),
+        Some(words) => Err(io::Error::other(format!("it {words}"))),
+    }
+}
+
+/// Opens a file to be continued at its end, and creates it if it is not there.
+///
+/// # Errors
+/// The system's, and in words for what is no file of this user's, or of the directory's owner.
+pub fn append(dir: &Dir, name: &OsStr, mode: u32) -> io::Result<File> {
+    match dir.create(name, mode) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let refused = |words| Err(io::Error::other(format!("{} {words}", name.display())));
+    if let Some(words) = dir.distrust_file(&dir.metadata_of(name)?) {
+        return refused(words);
+    }
+    let file = dir.appendable(name)?;
+    match dir.distrust_file(&file.metadata()?) {
+        None => Ok(file),
+        Some(words) => refused(words),
+    }
+}
+
+/// Opens a file at a path that is trusted: links in it are followed, and nothing is waited for.
+///
+/// # Errors
+/// The system's, and in words for what is no file.
+pub fn open_followed(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, unix::OPEN_AT_ONCE);
+    regular(options.open(path)?)
+}
+
+/// Why something could not be opened as a file; in words, where it is none.
+fn in_its_place(path: &Path, error: io::Error) -> io::Error {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => {
+            io::Error::other(format!("it must be a file; found {}", kind(found.file_type())))
+        }
+        _ => error,
+    }
+}
+
+/// A word for what is no file.
+#[must_use]
+pub fn kind(found: FileType) -> &'static str {
+    if found.is_symlink() {
+        "a link"
+    } else if found.is_dir() {
+        "a folder"
+    } else {
+        "a pipe, a socket or a device"
     }
 }
 

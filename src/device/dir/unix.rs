@@ -17,6 +17,9 @@ use crate::device::disk;
 /// Flags of every open. No terminal becomes that of this process.
 const OPEN: OFlags = OFlags::CLOEXEC.union(OFlags::NOCTTY);
 
+/// Flag for the standard library's way to open a file: nothing is waited for, whatever it is.
+pub(super) const OPEN_AT_ONCE: i32 = OFlags::NONBLOCK.union(OFlags::NOCTTY).bits() as i32;
+
 /// Flag that opens any kind of file only to look at it, without waiting.
 #[cfg(target_os = "linux")]
 const LOOK: OFlags = OFlags::PATH;
@@ -44,6 +47,19 @@ impl Dir {
     /// The system's.
     pub fn open(path: &Path) -> io::Result<Self> {
         let fd = rustix::fs::open(path, OPEN | OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty())?;
+        Ok(Self(File::from(fd)))
+    }
+
+    /// Opens a directory only to reach what is in it, for which one need not be allowed to list it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn reach(path: &Path) -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        let flags = OFlags::PATH;
+        #[cfg(not(target_os = "linux"))]
+        let flags = OFlags::RDONLY;
+        let fd = rustix::fs::open(path, OPEN | OFlags::DIRECTORY | flags, Mode::empty())?;
         Ok(Self(File::from(fd)))
     }
 
@@ -98,6 +114,22 @@ impl Dir {
     /// The system's, also for a link and for anything but a regular file.
     pub fn file(&self, name: &OsStr) -> io::Result<File> {
         regular(self.open_in(name, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?)
+    }
+
+    /// Opens a file to be written, as it is.
+    ///
+    /// # Errors
+    /// The system's, also for a link; and for what is no file.
+    pub fn writable(&self, name: &OsStr) -> io::Result<File> {
+        regular(self.open_in(name, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty())?)
+    }
+
+    /// Opens a file to be continued at its end.
+    ///
+    /// # Errors
+    /// The system's, also for a link; and for what is no file.
+    pub fn appendable(&self, name: &OsStr) -> io::Result<File> {
+        regular(self.open_in(name, OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK, Mode::empty())?)
     }
 
     /// Creates a file for writing.
@@ -175,6 +207,29 @@ impl Dir {
             return Ok(Some(format!("belongs to the user {}", found.uid())));
         }
         Ok((found.mode() & 0o022 != 0).then(|| "may be written to by others than its owner".to_owned()))
+    }
+
+    /// Returns true if only this user and root can put a link there.
+    #[must_use]
+    pub fn trusts_links(&self) -> bool {
+        let us = rustix::process::geteuid().as_raw();
+        self.metadata().is_ok_and(|dir| [us, 0].contains(&dir.uid()) && dir.mode() & 0o022 == 0)
+    }
+
+    /// Returns why what was found in it may be another's, for people: it is no file, has another name elsewhere, or belongs neither to
+    /// this user, nor to root or the owner of the directory.
+    #[must_use]
+    pub fn distrust_file(&self, found: &Metadata) -> Option<String> {
+        if !found.is_file() {
+            return Some(format!("must be a file; found {}", super::kind(found.file_type())));
+        }
+        if found.nlink() > 1 {
+            return Some("has another name elsewhere, a hard link; it must be a file of one name".to_owned());
+        }
+        let us = rustix::process::geteuid().as_raw();
+        let is_ours = [us, 0].contains(&found.uid()) || self.metadata().is_ok_and(|dir| dir.uid() == found.uid());
+        let words = || format!("belongs to the user {}; it must belong to the owner of its folder", found.uid());
+        (!is_ours && disk::keeps_owners(self.0.as_fd())).then(words)
     }
 
     fn open_in(&self, name: &OsStr, flags: OFlags, mode: Mode) -> io::Result<File> {

@@ -39,6 +39,14 @@ impl Dir {
         Self::hold(path.to_owned(), BACKUP_SEMANTICS)
     }
 
+    /// As [`Self::open`].
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn reach(path: &Path) -> io::Result<Self> {
+        Self::open(path)
+    }
+
     /// Opens a directory in this one.
     ///
     /// # Errors
@@ -98,6 +106,22 @@ impl Dir {
         self.open_in(OpenOptions::new().read(true), name)
     }
 
+    /// Opens a file to be written, as it is.
+    ///
+    /// # Errors
+    /// The system's; and for what is no file, also for a link.
+    pub fn writable(&self, name: &OsStr) -> io::Result<File> {
+        self.open_in(OpenOptions::new().write(true), name)
+    }
+
+    /// Opens a file to be continued at its end.
+    ///
+    /// # Errors
+    /// The system's; and for what is no file, also for a link.
+    pub fn appendable(&self, name: &OsStr) -> io::Result<File> {
+        self.open_in(OpenOptions::new().append(true), name)
+    }
+
     /// Creates a file for writing. It inherits the permissions of the directory.
     ///
     /// # Errors
@@ -152,6 +176,18 @@ impl Dir {
     /// None.
     pub fn distrust(&self, _above: &Self) -> io::Result<Option<String>> {
         Ok(None)
+    }
+
+    /// Returns false: a link cannot be told from one of somebody else.
+    #[must_use]
+    pub fn trusts_links(&self) -> bool {
+        false
+    }
+
+    /// Returns why what was found in it cannot be opened as a file, for people.
+    #[must_use]
+    pub fn distrust_file(&self, found: &Metadata) -> Option<String> {
+        (!found.is_file()).then(|| format!("must be a file; found {}", super::kind(found.file_type())))
     }
 
     fn open_in(&self, options: &mut OpenOptions, name: &OsStr) -> io::Result<File> {

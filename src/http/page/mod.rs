@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
@@ -37,7 +38,10 @@ use view::{Headline, ProfileWords, RejectedLine, RequestLine};
 mod chart;
 mod view;
 
-use super::sessions::{CODE_TIME, COOKIE_NAME, SESSION_TIME};
+use super::sessions::{CODE_TIME, COOKIE_NAME, Owner, SESSION_TIME};
+
+/// Content that goes on as long as a page is open.
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
 /// Interval at which an open page is looked after.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -94,8 +98,11 @@ pub struct PageCode {
     pub expires_in_seconds: u64,
 }
 
-async fn issue_code(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
-    let code = api.sessions.issue(Instant::now()).map_err(|_| {
+async fn issue_code(
+    State(api): State<Arc<Api>>,
+    Extension(owner): Extension<Owner>,
+) -> Result<Response<Body>, Problem> {
+    let code = api.sessions.issue(owner, Instant::now()).map_err(|_| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "urn:outpost:problem:no-random-numbers",
@@ -271,14 +278,17 @@ impl Sections {
     }
 }
 
-/// Keeps a page live as long as it is open, and the agent runs.
-async fn live(State(api): State<Arc<Api>>) -> Response<Body> {
+/// Keeps a page live as long as it is open, the agent runs, and it may be looked at.
+async fn live(State(api): State<Arc<Api>>, Extension(owner): Extension<Owner>) -> Response<Body> {
     let (events, waiting) = mpsc::channel(1);
     tokio::spawn(async move {
         let mut stop = api.stop.clone();
         let mut last = String::new();
         loop {
             let rendering = api.clone();
+            if !api.sessions.is_good(&owner) {
+                return;
+            }
             let Ok(event) = beside(move || event(&rendering)).await else { return };
             // A comment where nothing has changed, so that a page that was closed is noticed.
             let text = if event == last { ": still\n\n".to_owned() } else { event.clone() };
@@ -299,7 +309,7 @@ async fn live(State(api): State<Arc<Api>>) -> Response<Body> {
     });
     let mut response = Response::new(Body::new(Events(waiting)));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -1,6 +1,5 @@
 //! The content of a file when it was read, from which its events get their ids.
 
-use std::fs::File;
 use std::io::{self, Read, Seek};
 
 use serde::{Deserialize, Serialize};
@@ -42,7 +41,7 @@ impl Content {
     ///
     /// # Errors
     /// The system's, if the file cannot be read.
-    pub(super) fn of(file: &mut File, segments: &[Segment]) -> io::Result<Self> {
+    pub(super) fn of(mut file: impl Read + Seek, segments: &[Segment]) -> io::Result<Self> {
         let (mut hasher, mut bytes, mut digests) = (Sha256::new(), 0, Vec::new());
         let mut segments = segments.iter().peekable();
         let mut buffer = vec![0; CHUNK];
@@ -82,7 +81,7 @@ impl Content {
 ///
 /// # Errors
 /// The system's, if the file cannot be read.
-pub(super) fn digests(file: &mut File, lengths: &[u64]) -> io::Result<Vec<String>> {
+pub(super) fn digests(mut file: impl Read + Seek, lengths: &[u64]) -> io::Result<Vec<String>> {
     let (mut hasher, mut buffer, mut bytes) = (Sha256::new(), vec![0; CHUNK], 0);
     let mut digests = Vec::new();
     for length in lengths {

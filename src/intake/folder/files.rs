@@ -12,6 +12,7 @@ use super::lines::Kind;
 use super::notes::{Note, Notes};
 use super::opened::{Identity, KEPT, LINKED, Opened, Place, links};
 use super::wait::FolderWait;
+use crate::core::limits::FOLDER_FILE_BYTES_MAX;
 
 /// Files examined in one round; the others follow in the next.
 const FILES_MAX: usize = 10_000;
@@ -28,6 +29,9 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// Reason for a file that only has to stay unchanged for a while.
 const WRITTEN: &str = "it may still be written to";
+
+/// Size above which a file is read after the smaller ones, one at a time. Units: bytes. Limits: some seconds of reading.
+const LARGE_BYTES: u64 = 64 << 20;
 
 /// The appearance of a file: if it changes, the file is still being written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,6 +70,11 @@ impl Found {
         let kind = Kind::of(Path::new(&place.name)).filter(|_| !is_hidden && metadata.is_file())?;
         let look = Look { bytes: metadata.len(), modified: metadata.modified().ok(), rights: rights(metadata) };
         Some(Self { place, kind, look, identity: Identity::of(metadata), links: links(metadata) })
+    }
+
+    /// Returns true if the others are not to wait for it.
+    fn is_large(&self) -> bool {
+        self.look.bytes > LARGE_BYTES
     }
 
     /// Returns its name, for people.
@@ -296,7 +305,16 @@ impl Files {
         self.retries.retain(|place, _| seen.contains_key(place));
         self.seen = seen;
         self.whole.clear();
-        looked.complete.sort_by(|a, b| (a.look.modified, &a.place.name).cmp(&(b.look.modified, &b.place.name)));
+        let order = |found: &Found| (found.is_large(), found.look.modified);
+        looked.complete.sort_by(|a, b| (order(a), &a.place.name).cmp(&(order(b), &b.place.name)));
+        // New small files wait for one large one at most.
+        if let Some(first) = looked.complete.iter().position(Found::is_large) {
+            let later = looked.complete.split_off(first + 1);
+            looked.is_unsettled |= !later.is_empty();
+            let wait =
+                |found: &Found| FolderWait { file: found.shown(), why: "another large file is read first".to_owned() };
+            looked.waits.extend(later.iter().map(wait));
+        }
         Ok(looked)
     }
 
@@ -316,6 +334,12 @@ impl Files {
         }
         if found.look.bytes == 0 {
             return Some("it is empty".to_owned());
+        }
+        if found.look.bytes > FOLDER_FILE_BYTES_MAX {
+            return Some(format!(
+                "it is {} bytes, and must be at most {FOLDER_FILE_BYTES_MAX}; split it",
+                found.look.bytes
+            ));
         }
         let is_complete = self.whole.contains(&found.place.name)
             || (unchanged >= quiet && unchanged >= found.patience(opened, quiet));

@@ -35,6 +35,7 @@ mod rules;
 mod table;
 mod taking;
 mod text_lines;
+mod until_stop;
 mod wait;
 mod watch_folder;
 
@@ -50,6 +51,7 @@ use files::{Files, Found, Looked};
 use opened::{FAILED, Identity, Opened, Place};
 use rules::{WAITS_SHOWN, trouble};
 use taking::{Counted, Outcome, Taking};
+use until_stop::UntilStop;
 use watch_folder::Watch;
 
 /// How often files are looked for that were changed where they are not read again.
@@ -163,6 +165,7 @@ impl Folder {
             }
             match self.take(&mut files, (&opened, found), stop) {
                 Ok(()) => files.settled(found),
+                Err(_) if *stop.borrow() => return (files, false),
                 Err(error) => {
                     failed += 1;
                     files.failed(found, error.to_string(), self.rules.quiet, Instant::now());
@@ -196,18 +199,18 @@ impl Folder {
         let mut file = opened.file(&found.place)?;
         let metadata = file.metadata()?;
         let identity = Identity::of(&metadata);
-        if is_left(files, (opened, found), (&mut file, identity))? {
+        if is_left(files, (opened, found), (UntilStop::new(&file, stop), identity))? {
             return Ok(());
         }
         let earlier = self.earlier(files, (opened, found), (&mut file, identity), stop)?;
         let Some(Earlier { segments, known }) = earlier else { return Ok(()) };
-        let content = Content::of(&mut file, &segments)?;
+        let content = Content::of(UntilStop::new(&file, stop), &segments)?;
         files.note((opened, found), identity, &content, &segments);
         let reading = FolderReading { file: found.shown(), lines: 0, bytes: 0, total_bytes: content.bytes };
         self.shown().reading = Some(reading);
         let mut taking = Taking::new(&self.rules, &self.intake, &self.view, (&content, known), stop);
         let ends: Vec<u64> = segments.iter().map(|segment| segment.bytes).collect();
-        if !self.read((&file).take(content.bytes), (opened, found), &ends, &mut taking)? {
+        if !self.read(UntilStop::new(&file, stop).take(content.bytes), (opened, found), &ends, (&mut taking, stop))? {
             // The agent stops; the file is read again, and what was recorded is known.
             return Ok(());
         }
@@ -262,7 +265,8 @@ impl Folder {
             return Ok(Some(Earlier { known: last.events, segments }));
         }
         let notes = files.notes_of(identity, found);
-        let digests = content::digests(file, &notes.iter().map(|note| note.bytes).collect::<Vec<_>>())?;
+        let digests =
+            content::digests(UntilStop::new(&*file, stop), &notes.iter().map(|note| note.bytes).collect::<Vec<_>>())?;
         let fitting = notes.into_iter().zip(digests).rev().find(|(note, digest)| note.digest == *digest);
         let Some((note, _)) = fitting else { return Ok(Some(Earlier::default())) };
         let mut segments = note.segments;
@@ -286,7 +290,7 @@ impl Folder {
         stop: &watch::Receiver<bool>,
     ) -> io::Result<Option<u64>> {
         let FolderRules { encoding, table, .. } = &*self.rules;
-        let open = || Ok(Box::new(opened.file(&found.place)?) as Box<dyn io::Read>);
+        let open = || Ok(Box::new(UntilStop::new(opened.file(&found.place)?, stop)) as Box<dyn io::Read>);
         let (mut events, mut is_stopped) = (0, false);
         let count = |_: line::Line| {
             events += 1;
@@ -295,7 +299,14 @@ impl Folder {
         };
         let bytes = ends.last().copied().unwrap_or_default();
         // A table that cannot be read at all has no events.
-        let _ = lines::read((&*file).take(bytes), found.kind, *encoding, table, Whole { open: &open, ends }, count)?;
+        let _ = lines::read(
+            UntilStop::new(&*file, stop).take(bytes),
+            found.kind,
+            *encoding,
+            table,
+            Whole { open: &open, ends },
+            count,
+        )?;
         file.rewind()?;
         Ok((!is_stopped).then_some(events))
     }
@@ -306,11 +317,11 @@ impl Folder {
         file: impl io::Read,
         (opened, found): (&Opened, &Found),
         ends: &[u64],
-        taking: &mut Taking<'_>,
+        (taking, stop): (&mut Taking<'_>, &watch::Receiver<bool>),
     ) -> io::Result<bool> {
         let FolderRules { encoding, table, .. } = &*self.rules;
         let counted = Counted::new(file, &self.view);
-        let open = || Ok(Box::new(opened.file(&found.place)?) as Box<dyn io::Read>);
+        let open = || Ok(Box::new(UntilStop::new(opened.file(&found.place)?, stop)) as Box<dyn io::Read>);
         let mut ended = Ok(());
         let take = |line| match taking.line(line) {
             Ok(()) => ControlFlow::Continue(()),
@@ -343,7 +354,7 @@ fn tell_changed(files: &Files, opened: &Opened) {
 fn is_left(
     files: &mut Files,
     (opened, found): (&Opened, &Found),
-    (file, identity): (&mut File, Identity),
+    (file, identity): (UntilStop<&File>, Identity),
 ) -> io::Result<bool> {
     let Some((bytes, digest)) = files.read_of(identity) else { return Ok(false) };
     if content::digests(file, &[bytes])? == [digest] {
