@@ -361,7 +361,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__forget)
-            opts="-c -h --config --sandbox --sandbox-listen --url --token-file --json --help"
+            opts="-c -h --config --sandbox --sandbox-listen --url --token-file --file --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -384,6 +384,10 @@ _outpost() {
                     return 0
                     ;;
                 --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

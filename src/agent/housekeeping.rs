@@ -59,8 +59,16 @@ impl Housekeeping {
         }
     }
 
-    /// Runs until `stop` turns true.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    /// Keeps house until `stop` turns true, and says meanwhile when events are refused.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let failures = self.writer.failures();
+        tokio::select! {
+            () = self.keep(stop) => {}
+            () = tell_of_failures(failures) => {}
+        }
+    }
+
+    async fn keep(mut self, mut stop: watch::Receiver<bool>) {
         loop {
             let room = *self.room.borrow_and_update();
             self.tell(room);
@@ -130,8 +138,12 @@ impl Housekeeping {
         let settled_before = now.minus(*self.keep_events.borrow());
         let old = self.writer.act(move |store| store.mark_settled(now, settled_before)).await?;
         self.purge_events(old, false, stop).await?;
+        self.purge_without_effect(settled_before, stop).await?;
         if matches!(room, Room::Low | Room::Full(Full::MaxSize)) {
             self.purge_events(i64::MAX, true, stop).await?;
+            if !self.is_purged().await? {
+                self.purge_without_effect(now, stop).await?;
+            }
             // Keys are removed only once their events are.
             while !*stop.borrow()
                 && !self.is_purged().await?
@@ -164,6 +176,12 @@ impl Housekeeping {
         if purged > 0 {
             tracing::info!(events = purged, "delivered events purged");
         }
+        Ok(())
+    }
+
+    /// Purges notes of events that changed nothing and came last before that time.
+    async fn purge_without_effect(&self, before: Timestamp, stop: &watch::Receiver<bool>) -> Result<(), StoreError> {
+        while !*stop.borrow() && self.writer.act(move |store| store.purge_without_effect(before)).await? > 0 {}
         Ok(())
     }
 
@@ -212,6 +230,24 @@ impl Housekeeping {
     async fn is_purged(&self) -> Result<bool, StoreError> {
         self.writer.act(|store| store.is_purged()).await
     }
+}
+
+/// Says when a write failed, so that events are refused, and when one succeeds again.
+async fn tell_of_failures(mut failures: watch::Receiver<Option<String>>) {
+    let mut refuses = false;
+    while failures.changed().await.is_ok() {
+        let failure = failures.borrow_and_update().clone();
+        match (refuses, &failure) {
+            (false, Some(why)) => {
+                tracing::error!(why, "a write to the store failed; events are refused until one succeeds");
+            }
+            (true, None) => tracing::info!("a write to the store succeeded; events are accepted again"),
+            (true, Some(_)) | (false, None) => {}
+        }
+        refuses = failure.is_some();
+    }
+    // The writer has ended, and the agent with it.
+    std::future::pending::<()>().await;
 }
 
 /// The result of going through all profiles once.

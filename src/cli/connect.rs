@@ -17,6 +17,9 @@ use crate::http::api::Reloaded;
 /// Longest time for an answer of the agent. Limits: a full group on a slow flash card takes far less.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Time for what looks through the whole store.
+const LONG_TIMEOUT: Duration = Duration::from_secs(600);
+
 /// Time for which a data directory may be in use by a process that is not an agent, or not ready yet.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -132,6 +135,12 @@ impl Connection {
     ) -> Result<T, Failure> {
         self.exchange(self.http.post(format!("{}{path}", self.base)).header(CONTENT_TYPE, content_type).body(body))
             .await
+    }
+
+    /// As [`Self::post`], for what looks through the whole store.
+    pub(super) async fn post_patiently<T: DeserializeOwned>(&self, path: &str, body: String) -> Result<T, Failure> {
+        let request = self.http.post(format!("{}{path}", self.base)).timeout(LONG_TIMEOUT);
+        self.exchange(request.header(CONTENT_TYPE, "application/json").body(body)).await
     }
 
     /// Sends a request without a body.

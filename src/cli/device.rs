@@ -13,9 +13,10 @@ use super::run::settings;
 use super::{Failure, small_runtime, store_file};
 use crate::agent::data_dir::Lock;
 use crate::core::identity::Identity;
+use crate::http::api::ForgetDocument;
 use crate::inspect::Unanswered;
 use crate::inspect::books::{Books, StoreAtRest};
-use crate::inspect::forget::Forgotten;
+use crate::inspect::forget::ForgottenTogether;
 use crate::inspect::profile::Profile;
 use crate::inspect::rejected::{RejectedItem, RejectedList, Retried};
 use crate::inspect::status::Status;
@@ -65,8 +66,18 @@ impl Device {
         self.ask(Method::POST, &path, |books| runtime.block_on(books.verify(identity.clone(), resends)))
     }
 
-    pub(super) fn forget(&self, identity: &Identity) -> Result<Forgotten, Failure> {
-        self.ask(Method::DELETE, &profile_path(identity), |books| books.forget(identity))
+    /// Forgets several, as many as one request may have.
+    pub(super) fn forget(&self, identities: &[Identity]) -> Result<ForgottenTogether, Failure> {
+        match self {
+            Self::Agent(connection) => {
+                let identities = identities.iter().map(Identity::to_written).collect();
+                let body = serde_json::to_string(&ForgetDocument { identities }).expect("texts are JSON");
+                small_runtime()?.block_on(connection.post_patiently("/v1/forget", body))
+            }
+            Self::AtRest(books, _lock) => {
+                books.forget_together(identities).map_err(|error| Failure::failed(&Unanswered::from(error)))
+            }
+        }
     }
 
     /// Returns rejected items after a number, as many as one list has.

@@ -6,7 +6,9 @@ use super::{Failure, print, print_json};
 use crate::core::identity::Identity;
 use crate::core::reason::Reason;
 use crate::core::visible::one_line;
-use crate::inspect::profile::{Profile, ProfileAttribute, ProfileEventView, ProfileSend, ProfileWaitView};
+use crate::inspect::profile::{
+    Profile, ProfileAttribute, ProfileEventView, ProfileSend, ProfileWaitView, WithoutEffectView,
+};
 
 /// Explains one profile: each attribute, what set it, and what became of it
 #[derive(Debug, clap::Args)]
@@ -48,6 +50,9 @@ fn text(profile: &Profile) -> String {
         lines.push(format!("{} = {}", one_line(&attribute.name), one_line(&attribute.value)));
         lines.extend(details(attribute).into_iter().map(|(name, text)| format!("  {name:<10}{}", one_line(&text))));
     }
+    if profile.attributes.is_empty() {
+        lines = vec!["this device holds no attribute of that identity, but events that are about it".to_owned()];
+    }
     if !profile.events.is_empty() {
         lines.push("\nlast events".to_owned());
         let each = |event: &ProfileEventView| {
@@ -55,7 +60,19 @@ fn text(profile: &Profile) -> String {
         };
         lines.extend(profile.events.iter().map(each));
     }
+    if !profile.without_effect.is_empty() {
+        lines.push("\nlast events without effect".to_owned());
+        lines.extend(profile.without_effect.iter().map(without_effect));
+    }
     lines.join("\n")
+}
+
+fn without_effect(it: &WithoutEffectView) -> String {
+    let event = match &it.event {
+        Some(event) => format!("{}  {}  {}", event.time, one_line(&event.event_type), one_line(&event.id)),
+        None => format!("event {}, no longer in the journal", it.seq),
+    };
+    format!("  {event}\n    {}", one_line(&it.words()))
 }
 
 fn details(attribute: &ProfileAttribute) -> Vec<(&'static str, String)> {
@@ -69,9 +86,7 @@ fn details(attribute: &ProfileAttribute) -> Vec<(&'static str, String)> {
     if let (Some(api), Some(why)) = (&attribute.api, &attribute.why) {
         details.push(("by", format!("{api}, since {why}")));
     }
-    if let Some(sent) = &attribute.sent_value {
-        details.push(("sent as", format!("{sent}, with what others had written")));
-    }
+    details.extend(attribute.parts().map(|parts| ("parts", parts)));
     for sent in attribute.sends.iter().filter(|sent| sent.outcome == "lost") {
         let ProfileSend { at, value, .. } = sent;
         details.push((

@@ -1,41 +1,102 @@
-//! `outpost forget`: erases all that the device holds of one identity.
+//! `outpost forget`: erases all that the device holds of one identity, or of those in a file.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use super::device::Device;
 use super::reach::AgentArgs;
 use super::{Failure, print, print_json};
 use crate::core::identity::Identity;
-use crate::inspect::forget::Forgotten;
+use crate::core::limits::FORGET_TOGETHER_MAX;
+use crate::inspect::forget::{Forgotten, ForgottenTogether};
 
-/// Erases all that this device holds of one identity, and says what it erased
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  outpost forget third_party_id:123456")]
-pub(super) struct Args {
-    #[command(flatten)]
-    agent: AgentArgs,
-    /// Whom to forget, such as third_party_id:123456 or pc_id:1368007744041-575948.01_00
-    identity: Identity,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
+/// What this device cannot erase, and who can.
+const ELSEWHERE: &str = "log lines hold nobody's data\n\
+    Target keeps what it was sent, and has no way to remove an attribute: have Adobe erase it by a request to delete in Adobe \
+    Experience Platform Privacy Service, for Adobe Target; a pc_id is of the namespace TNTID there, a third_party_id of the one \
+    that your company uses for it";
 
 /// Said where rejected events are left.
 const NOT_FOUND: &str = "rejected events are left; one whose identity no mapping can read is not found by `forget`: look at them with \
                          `outpost rejected list` and `outpost rejected show`, and erase them with `outpost rejected drop`";
 
+/// Erases all that this device holds of an identity, and says what it erased
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  outpost forget third_party_id:123456\n  outpost forget --file erasures.txt")]
+pub(super) struct Args {
+    #[command(flatten)]
+    agent: AgentArgs,
+    /// Whom to forget, such as 123456, third_party_id:123456 or pc_id:1368007744041-575948.01_00
+    #[arg(required_unless_present = "file")]
+    identity: Option<Identity>,
+    /// Forget those in a file, one a line; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "identity")]
+    file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let named = args.identity.iter().map(|identity| (1, identity.clone()));
+    let asked: Vec<(usize, Identity)> = match &args.file {
+        Some(path) => read(path)?,
+        None => named.collect(),
+    };
+    let (lines, identities): (Vec<usize>, Vec<Identity>) = asked.into_iter().unzip();
     let device = Device::open(&args.agent)?;
-    let forgotten = device.forget(&args.identity)?;
-    if args.json {
-        return print_json(&forgotten);
+    let mut together = ForgottenTogether::default();
+    for part in identities.chunks(FORGET_TOGETHER_MAX) {
+        let ForgottenTogether { forgotten, damaged_stores } = device.forget(part)?;
+        together.forgotten.extend(forgotten);
+        together.damaged_stores += damaged_stores;
     }
-    print(&words(forgotten))?;
+    let all = together.forgotten.iter().copied().fold(Forgotten::default(), Forgotten::plus);
+    let all = Forgotten { damaged_stores: together.damaged_stores, ..all };
+    if args.json {
+        return if args.file.is_some() { print_json(&together) } else { print_json(&all) };
+    }
+    let of = args.file.as_ref().map(|_| format!(", of {} identities", identities.len())).unwrap_or_default();
+    print(&words(all, &of))?;
+    let nothing = lines.iter().zip(&together.forgotten).filter(|(_, forgotten)| forgotten.is_nothing());
+    let nothing: Vec<String> = nothing.map(|(line, _)| line.to_string()).collect();
+    if args.file.is_some() && !all.is_nothing() && !nothing.is_empty() {
+        print(&format!("nothing was held of those in lines {}", nothing.join(", ")))?;
+    }
     // Without the list, what was erased is still erased.
     if device.rejected(0).is_ok_and(|list| list.rejected.iter().any(|item| item.kind == "event")) {
         print(NOT_FOUND)?;
     }
     drop(device);
-    match args.agent.folder() {
+    folder(&args.agent)
+}
+
+/// Reads identities, one a line, with the numbers of their lines. Nothing is erased where one is wrong.
+fn read(path: &Path) -> Result<Vec<(usize, Identity)>, Failure> {
+    let name = path.display();
+    let failed = |error: std::io::Error| Failure::because(format!("{name} cannot be read: {error}"));
+    let mut text = String::new();
+    if path.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut text).map_err(failed)?;
+    } else {
+        text = std::fs::read_to_string(path).map_err(failed)?;
+    }
+    let lines = text.trim_start_matches('\u{feff}').lines().enumerate().map(|(place, line)| (place + 1, line.trim()));
+    let read: Vec<(usize, Result<Identity, _>)> =
+        lines.filter(|(_, line)| !line.is_empty()).map(|(number, line)| (number, line.parse::<Identity>())).collect();
+    let wrong = |(number, read): &(usize, Result<Identity, crate::core::identity::IdentityError>)| {
+        read.as_ref().err().map(|error| format!("{name}:{number}: {error}"))
+    };
+    let wrong: Vec<String> = read.iter().filter_map(wrong).collect();
+    if !wrong.is_empty() {
+        return Err(Failure::usage(format!("nothing was erased:\n{}", wrong.join("\n"))));
+    }
+    Ok(read.into_iter().filter_map(|(number, read)| Some((number, read.ok()?))).collect())
+}
+
+/// Says what of the folder was not looked at.
+fn folder(agent: &AgentArgs) -> Result<(), Failure> {
+    match agent.folder() {
         Err(_) => {
             print("whether done and failed of a folder hold files was not looked up, since no configuration was read")
         }
@@ -48,18 +109,25 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn words(forgotten: Forgotten) -> String {
-    let Forgotten { attributes, pending, events, rejected, was_in_flight, damaged_stores } = forgotten;
+fn words(forgotten: Forgotten, of: &str) -> String {
+    let Forgotten { attributes, pending, events, rejected, duplicates, was_in_flight, damaged_stores } = forgotten;
     let damaged = match damaged_stores {
         0 => String::new(),
         count => format!("\ndeleted {count} damaged stores that were kept, and may have held more of it"),
     };
-    if (attributes, events, rejected) == (0, 0, 0) {
-        return format!("this device holds nothing of that identity{damaged}");
+    if forgotten.is_nothing() {
+        return format!(
+            "this device holds nothing{}{damaged}\n{ELSEWHERE}",
+            if of.is_empty() { " of that identity" } else { of }
+        );
     }
+    let notes = match duplicates {
+        0 => String::new(),
+        count => format!(", {count} notes of repeated events"),
+    };
     let in_flight = if was_in_flight { "\nan update was in flight, and came to its end before" } else { "" };
     format!(
         "erased {attributes} attributes ({pending} of them not yet delivered), {events} events, {rejected} rejected\
-         {in_flight}{damaged}\nlog lines hold nobody's data; Target keeps what it was sent, and has no way to remove an attribute"
+         {notes}{of}{in_flight}{damaged}\n{ELSEWHERE}"
     )
 }

@@ -10,6 +10,7 @@ use super::device::Device;
 use super::reach::AgentArgs;
 use super::{Failure, print, print_json, warn};
 use crate::core::limits::REJECTED_LISTED_MAX;
+use crate::core::reason::Reason;
 use crate::core::visible::one_line;
 use crate::inspect::rejected::{RejectedItem, RejectedList};
 
@@ -23,7 +24,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Lists what is rejected, oldest first
+    /// Lists what is rejected by reason, the oldest first
     #[command(after_help = "Example:\n  outpost rejected list --json")]
     List {
         #[command(flatten)]
@@ -91,7 +92,19 @@ fn list(device: &Device, json: bool) -> Result<(), Failure> {
     if items.is_empty() {
         return print("nothing is rejected");
     }
-    items.iter().try_for_each(|item| print(&line(item)))
+    let mut reasons: Vec<&str> = Vec::new();
+    for item in &items {
+        if !reasons.contains(&item.reason.as_str()) {
+            reasons.push(&item.reason);
+        }
+    }
+    for reason in reasons {
+        let of_reason = || items.iter().filter(|item| item.reason == reason);
+        let words = Reason::of_label(reason).and_then(Reason::words).map(|words| format!(" ({words})"));
+        print(&format!("{reason}: {}{}", of_reason().count(), words.unwrap_or_default()))?;
+        of_reason().try_for_each(|item| print(&format!("  {}", line(item))))?;
+    }
+    Ok(())
 }
 
 /// All that is rejected, which comes in parts.
@@ -113,8 +126,13 @@ fn ids(device: &Device, which: &Which) -> Result<Vec<i64>, Failure> {
 }
 
 fn line(item: &RejectedItem) -> String {
-    let RejectedItem { id, kind, rejected_at, reason, detail, .. } = item;
-    format!("{id:<6} {rejected_at}  {kind:<6}  {reason:<17}  {}", one_line(detail))
+    let RejectedItem { id, kind, rejected_at, detail, seq, event_type, attributes, .. } = item;
+    let what = match (seq, event_type) {
+        (Some(seq), Some(event_type)) => format!("event {seq}, {event_type}"),
+        (Some(seq), None) => format!("event {seq}"),
+        (None, _) => format!("{kind} of {}", attributes.join(", ")),
+    };
+    format!("{id:<6} {rejected_at}  {}: {}", one_line(&what), one_line(detail))
 }
 
 fn show(device: &Device, id: i64, json: bool) -> Result<(), Failure> {
@@ -122,7 +140,7 @@ fn show(device: &Device, id: i64, json: bool) -> Result<(), Failure> {
     if json {
         return print_json(&item);
     }
-    print(&line(&item))?;
+    print(&format!("{}\nreason      {}", line(&item), item.reason))?;
     if let Some(identity) = &item.identity {
         print(&format!("identity    {}", one_line(&identity.to_string())))?;
     }
@@ -168,7 +186,7 @@ fn retry(device: &Device, which: &Which) -> Result<(), Failure> {
     }
     if still > 0 {
         return Err(Failure::because(format!(
-            "{still} of {} are still rejected; mend the mapping and retry",
+            "{still} of {} are still rejected; fix the mapping and retry",
             ids.len()
         )));
     }

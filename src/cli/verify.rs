@@ -9,7 +9,10 @@ use crate::inspect::verify::Verification;
 
 /// Reads a profile back from Target, and shows it attribute by attribute, here and there
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  outpost verify third_party_id:123456")]
+#[command(
+    after_help = "Exit codes: 0 Target has all that this device holds, 1 where a value has not arrived, 2 the command line or the \
+                        configuration is wrong\n\nExample:\n  outpost verify third_party_id:123456"
+)]
 pub(super) struct Args {
     #[command(flatten)]
     agent: AgentArgs,
@@ -25,7 +28,15 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let verification = Device::open(&args.agent)?.verify(&args.identity, args.resend)?;
-    if args.json { print_json(&verification) } else { print(&text(&verification)) }
+    if args.json {
+        print_json(&verification)?;
+    } else {
+        print(&text(&verification))?;
+    }
+    match verification.missing() {
+        (_, 0) => Ok(()),
+        (all, missing) => Err(Failure::because(format!("{missing} of {all} values have not arrived"))),
+    }
 }
 
 fn text(verification: &Verification) -> String {
@@ -37,7 +48,8 @@ fn text(verification: &Verification) -> String {
         let modified =
             attribute.modified_at.as_deref().map(|at| format!(" (written on {})", one_line(at))).unwrap_or_default();
         lines.push(format!("\n{}: {}", one_line(&attribute.name), attribute.verdict.words()));
-        lines.push(format!("  here   {here}\n  there  {there}{modified}"));
+        let sent = attribute.sent.as_deref().map(|sent| format!(" (sent as {})", one_line(sent))).unwrap_or_default();
+        lines.push(format!("  here   {here}{sent}\n  there  {there}{modified}"));
     }
     if verification.resent > 0 {
         lines.push(format!("\n{} values had not arrived, and are sent again", verification.resent));

@@ -68,3 +68,37 @@ impl EventStatus {
         }
     }
 }
+
+/// Fate of an event that changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Its id was known.
+    Duplicate,
+    /// No mapping matched.
+    Unmapped,
+    /// Its mapping failed.
+    Rejected,
+}
+
+impl Fate {
+    /// Returns the fate of an event that changed nothing.
+    #[must_use]
+    pub const fn of(status: EventStatus) -> Option<Self> {
+        match status {
+            EventStatus::Duplicate => Some(Self::Duplicate),
+            EventStatus::Unmapped => Some(Self::Unmapped),
+            EventStatus::Rejected => Some(Self::Rejected),
+            EventStatus::Recorded | EventStatus::Unconsented => None,
+        }
+    }
+
+    /// The name in answers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Duplicate => EventStatus::Duplicate.name(),
+            Self::Unmapped => EventStatus::Unmapped.name(),
+            Self::Rejected => EventStatus::Rejected.name(),
+        }
+    }
+}

@@ -94,8 +94,11 @@ impl fmt::Debug for Identity {
 impl FromStr for Identity {
     type Err = IdentityError;
 
+    /// Reads an identity as people write it. What stands alone is a key of the retailer's own: a card is asked for by its number.
     fn from_str(text: &str) -> Result<Self, IdentityError> {
-        let (kind, key) = text.split_once(':').ok_or(IdentityError::NoKind)?;
+        let Some((kind, key)) = text.split_once(':') else {
+            return Self::new(IdentityKind::ThirdPartyId, text);
+        };
         let kind = IdentityKind::from_name(kind).ok_or(IdentityError::NoKind)?;
         Self::new(kind, key)
     }
@@ -113,7 +116,7 @@ pub enum IdentityError {
         /// Characters found.
         found: usize,
     },
-    /// The text does not begin with the name of a kind and a colon.
+    /// What stands before its first colon is not the name of a kind.
     NoKind,
 }
 
@@ -125,9 +128,9 @@ impl fmt::Display for IdentityError {
             Self::TooLong { found } => {
                 write!(f, "the identity has {found} characters, at most {IDENTITY_CHARS_MAX}")
             }
-            Self::NoKind => {
-                f.write_str("an identity is written as third_party_id:KEY or pc_id:KEY, such as third_party_id:123456")
-            }
+            Self::NoKind => f.write_str(
+                "an identity is written as third_party_id:KEY, pc_id:KEY or, without a colon, KEY, such as 123456",
+            ),
         }
     }
 }
@@ -172,7 +175,9 @@ mod tests {
     fn the_written_form_names_the_kind_and_keeps_later_colons() {
         let identity: Identity = "pc_id:a:b".parse().expect("valid");
         assert_eq!((identity.kind(), identity.key()), (IdentityKind::PcId, "a:b"));
-        assert_eq!("123".parse::<Identity>(), Err(IdentityError::NoKind));
+        let plain: Identity = "123".parse().expect("valid");
+        assert_eq!((plain.kind(), plain.key()), (IdentityKind::ThirdPartyId, "123"));
+        assert_eq!("card:123".parse::<Identity>(), Err(IdentityError::NoKind));
         assert_eq!("third_party_id:".parse::<Identity>(), Err(IdentityError::Empty));
     }
 

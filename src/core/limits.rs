@@ -338,3 +338,18 @@ pub const READ_BACK_FIRST: Duration = Duration::from_secs(70 * 60);
 
 /// Time after a lost answer at which the profile is last read back.
 pub const READ_BACK_LAST: Duration = Duration::from_secs(150 * 60);
+
+/// Notes of events that changed nothing, by whom they are about: the newest are kept.
+///
+/// Limits: some 100 bytes each.
+pub const WITHOUT_EFFECT_KEPT: i64 = 50_000;
+
+/// Notes of who was forgotten: the newest are kept.
+///
+/// Limits: some 30 bytes each.
+pub const FORGOTTEN_KEPT: i64 = 100_000;
+
+/// Identities that one request may have forgotten.
+///
+/// Limits: some 270 kB of JSON where each has its most characters.
+pub const FORGET_TOGETHER_MAX: usize = 1_000;

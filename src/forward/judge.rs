@@ -158,7 +158,10 @@ impl Judgement {
                 items: basis.items.as_deref(),
             };
             let gave_way_to = log.gave_way_to(&basis.name, basis.version);
-            basis.operation.merge(own, &sends, shown.as_ref(), gave_way_to.as_ref(), skew.apply(now))
+            // What was forgotten is nobody's part of a total.
+            let is_forgotten = |shown: &&Shown| log.may_be_forgotten(shown, |at| skew.apply(at));
+            let counted = shown.as_ref().filter(|shown| basis.operation.replaces() || !is_forgotten(shown));
+            basis.operation.merge(own, &sends, counted, gave_way_to.as_ref(), skew.apply(now))
         } else {
             (Decision::Ours, basis.value.clone())
         };

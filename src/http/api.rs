@@ -20,7 +20,7 @@ use super::problem::Problem;
 use super::query::{self, Parameters};
 use super::sessions::Sessions;
 use crate::core::identity::{Identity, IdentityKind};
-use crate::core::limits::INTAKE_BODY_BYTES_MAX;
+use crate::core::limits::{FORGET_TOGETHER_MAX, INTAKE_BODY_BYTES_MAX};
 use crate::device::log_level::{LevelTime, LogLevel};
 use crate::device::metrics::Metrics;
 use crate::inspect::books::Books;
@@ -76,6 +76,7 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/v1/history", get(history))
         .route("/v1/profiles/{kind}/{key}", get(profile).delete(forget))
         .route("/v1/profiles/{kind}/{key}/verify", post(verify))
+        .route("/v1/forget", post(forget_together))
         .route("/v1/rejected", get(rejected))
         .route("/v1/rejected/{id}", get(rejected_item).delete(drop_rejected))
         .route("/v1/rejected/{id}/retry", post(retry_rejected))
@@ -148,6 +149,30 @@ async fn forget(
 ) -> Result<Response<Body>, Problem> {
     let identity = identity(&kind, key)?;
     answer(&api, move |books| books.forget(&identity)).await
+}
+
+/// The document of `POST /v1/forget`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ForgetDocument {
+    /// Whom to forget, each as people write it.
+    pub identities: Vec<String>,
+}
+
+async fn forget_together(State(api): State<Arc<Api>>, body: Bytes) -> Result<Response<Body>, Problem> {
+    let invalid = |detail: String| {
+        let title = "this is no list of identities; nothing was erased";
+        Problem::new(StatusCode::BAD_REQUEST, "urn:outpost:problem:invalid-identities", title, detail)
+    };
+    let document: ForgetDocument = serde_json::from_slice(&body).map_err(|error| invalid(error.to_string()))?;
+    let found = document.identities.len();
+    if found > FORGET_TOGETHER_MAX {
+        return Err(invalid(format!("identities must be at most {FORGET_TOGETHER_MAX}; found {found}")));
+    }
+    let read = |(place, written): (usize, &String)| {
+        written.parse::<Identity>().map_err(|error| invalid(format!("identities[{place}]: {error}")))
+    };
+    let identities: Vec<Identity> = document.identities.iter().enumerate().map(read).collect::<Result<_, _>>()?;
+    answer(&api, move |books| books.forget_together(&identities)).await
 }
 
 async fn verify(

@@ -7,7 +7,7 @@ use crate::core::identity::Identity;
 use crate::core::operation::Sent;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
-use crate::store::{AttributeRow, ProfileEvent, ProfileRow, ReadBack};
+use crate::store::{AttributeRow, ProfileEvent, ProfileRow, ReadBack, WithoutEffect};
 
 /// The document of `GET /v1/profiles/{kind}/{key}`, as `src/http/openapi.json` describes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +32,78 @@ pub struct Profile {
     pub attributes: Vec<ProfileAttribute>,
     /// The last events, newest first.
     pub events: Vec<ProfileEventView>,
+    /// The last events of this person that changed nothing, newest first, as far as the mappings could tell whose they are.
+    #[serde(default)]
+    pub without_effect: Vec<WithoutEffectView>,
+}
+
+impl Profile {
+    /// The document of a person who has no profile here.
+    #[must_use]
+    pub fn without_attributes(identity: &Identity) -> Self {
+        Self {
+            identity: ProfileIdentity::from(identity),
+            exists: Existence::Unknown.name().to_owned(),
+            exists_since: None,
+            missing_since: None,
+            looked_for_at: None,
+            read_back_at: None,
+            waits: None,
+            attributes: Vec::new(),
+            events: Vec::new(),
+            without_effect: Vec::new(),
+        }
+    }
+}
+
+/// An event that changed nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct WithoutEffectView {
+    /// `duplicate`, `unmapped` or `rejected`.
+    pub status: String,
+    pub seq: i64,
+    /// As long as the journal has it; of a duplicate, the event that came first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<ProfileEventView>,
+    pub times: i64,
+    pub last_at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Its number in what is rejected, as long as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_id: Option<i64>,
+}
+
+impl WithoutEffectView {
+    /// What became of it, in words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let Self { status, times, last_at, reason, rejected_id, .. } = self;
+        let reason = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        match (status.as_str(), rejected_id) {
+            ("duplicate", _) if *times == 1 => format!("came again on {last_at}, and was counted once{reason}"),
+            ("duplicate", _) => format!("came {times} times more, last on {last_at}, and was counted once{reason}"),
+            ("rejected", Some(id)) => format!("rejected as number {id}{reason}"),
+            ("rejected", None) => format!("rejected, and dropped since{reason}"),
+            _ => format!("{status}{reason}"),
+        }
+    }
+}
+
+impl From<WithoutEffect> for WithoutEffectView {
+    fn from(row: WithoutEffect) -> Self {
+        let WithoutEffect { seq, fate, times, last_at, reason, rejected_id, event } = row;
+        Self {
+            status: fate.name().to_owned(),
+            seq,
+            event: event.map(ProfileEventView::from),
+            times,
+            last_at: last_at.to_string(),
+            reason,
+            rejected_id,
+        }
+    }
 }
 
 /// Why a profile waits, and when it is tried again, if that is known.
@@ -91,9 +163,15 @@ pub struct ProfileAttribute {
     pub api: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// What was sent, where it is not the value itself: others' part is in it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What was sent last, where others' part is in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_value: Option<String>,
+    /// This device's part of what was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_part: Option<String>,
+    /// Others' part of it, where a sum tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<String>,
     /// What was sent of it lately, oldest first, where others may write it too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sends: Vec<ProfileSend>,
@@ -121,6 +199,56 @@ pub struct ProfileReading {
     pub decision: String,
 }
 
+impl ProfileAttribute {
+    /// Whose part of what was sent is whose, in words; none where it is this device's alone.
+    #[must_use]
+    pub fn parts(&self) -> Option<String> {
+        let (sent, part) = (self.sent_value.as_deref()?, self.sent_part.as_deref()?);
+        let Some(elsewhere) = &self.elsewhere else {
+            return Some(format!("sent as {sent}, with what others had written"));
+        };
+        let since = if part == self.value { String::new() } else { format!(" ({part} when it was sent)") };
+        Some(format!("{} here{since}, {elsewhere} elsewhere, sent {sent}", self.value))
+    }
+}
+
+/// Standing of the value that an attribute has now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Pending,
+    InFlight,
+    Delivered,
+    /// Theirs won.
+    Superseded,
+    Refused,
+}
+
+impl Standing {
+    /// Decides it; `in_flight` is the newest version of the profile that is claimed.
+    pub(super) fn of(row: &AttributeRow, in_flight: Option<i64>) -> Self {
+        if row.refused_version == row.version {
+            let is_superseded = row.refused_reason.as_deref() == Some(Reason::Superseded.label());
+            if is_superseded { Self::Superseded } else { Self::Refused }
+        } else if row.delivered_version == row.version {
+            Self::Delivered
+        } else if row.batched_version == row.version || in_flight.is_some_and(|newest| row.version <= newest) {
+            Self::InFlight
+        } else {
+            Self::Pending
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::InFlight => "in_flight",
+            Self::Delivered => "delivered",
+            Self::Superseded => "superseded",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// The document of a profile, of which that version is in flight.
 #[must_use]
 pub fn profile(row: ProfileRow, events: Vec<ProfileEvent>, in_flight: Option<i64>, now: Timestamp) -> Profile {
@@ -135,20 +263,12 @@ pub fn profile(row: ProfileRow, events: Vec<ProfileEvent>, in_flight: Option<i64
         waits: None,
         attributes: row.attributes.into_iter().map(|it| attribute(it, in_flight, row.missing.is_some())).collect(),
         events: events.into_iter().map(ProfileEventView::from).collect(),
+        without_effect: Vec::new(),
     }
 }
 
 fn attribute(row: AttributeRow, in_flight: Option<i64>, is_missing: bool) -> ProfileAttribute {
-    let is_superseded = row.refused_reason.as_deref() == Some(Reason::Superseded.label());
-    let state = if row.refused_version == row.version {
-        if is_superseded { "superseded" } else { "refused" }
-    } else if row.delivered_version == row.version {
-        "delivered"
-    } else if row.batched_version == row.version || in_flight.is_some_and(|newest| row.version <= newest) {
-        "in_flight"
-    } else {
-        "pending"
-    };
+    let standing = Standing::of(&row, in_flight);
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
     let is_known = row.delivered_version == row.version || row.batched_version == row.version;
     let route = row.route.filter(|_| is_known);
@@ -163,21 +283,23 @@ fn attribute(row: AttributeRow, in_flight: Option<i64>, is_missing: bool) -> Pro
         .to_owned(),
     };
     let sends = row.sends.iter().map(send).collect();
-    let sent = row.sends.last().cloned().filter(|sent| sent.value != sent.own && state == "delivered");
+    let sent = row.sends.last().filter(|sent| sent.value != sent.own);
     ProfileAttribute {
-        state: state.to_owned(),
+        state: standing.name().to_owned(),
         api: route.map(|route| route.api().name().to_owned()),
         why: route.map(|route| route.why().to_owned()),
-        sent_value: sent.map(|sent| sent.value),
+        elsewhere: sent.and_then(|sent| row.operation.elsewhere(sent)),
+        sent_value: sent.map(|sent| sent.value.clone()),
+        sent_part: sent.map(|sent| sent.own.clone()),
         read: row.read.map(|(at, shown, decision)| ProfileReading {
             at: at.to_string(),
             modified_at: shown.as_ref().and_then(|shown| shown.modified_at).map(|at| at.to_string()),
             value: shown.map(|shown| shown.value),
             decision: decision.words().to_owned(),
         }),
-        reason: match state {
-            "pending" if is_missing => Some(Reason::ProfileMissing.label().to_owned()),
-            "refused" | "superseded" => row.refused_reason,
+        reason: match standing {
+            Standing::Pending if is_missing => Some(Reason::ProfileMissing.label().to_owned()),
+            Standing::Refused | Standing::Superseded => row.refused_reason,
             _ => None,
         },
         sends,

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use crate::adobe::ClientError;
+use crate::core::timestamp::Timestamp;
 use crate::store::StoreError;
 
 /// Why a question has no answer.
@@ -20,10 +21,18 @@ pub enum Unanswered {
 }
 
 impl Unanswered {
+    /// The device holds nothing of an identity, which may have been forgotten: forgetting would find nothing.
+    #[must_use]
+    pub fn nothing(forgotten_at: Option<Timestamp>) -> Self {
+        let note = forgotten_at.map(|at| format!(", but for a note that it was forgotten on {at}")).unwrap_or_default();
+        Self::NotFound(format!("this device holds nothing of that identity{note}"))
+    }
+
     /// The device holds no profile of an identity.
     #[must_use]
     pub fn no_profile() -> Self {
-        Self::NotFound("this device holds nothing of that identity".to_owned())
+        let words = "this device has no profile of that identity to compare; `outpost explain` says what it holds";
+        Self::NotFound(words.to_owned())
     }
 
     /// There is no rejected event or update with that number.

@@ -12,7 +12,7 @@ use crate::device::clock::Clock;
 use crate::forward::judge::{By, Skew, judge};
 use crate::forward::shown::ReadQuota;
 use crate::inspect::Unanswered;
-use crate::inspect::profile::ProfileIdentity;
+use crate::inspect::profile::{ProfileIdentity, Standing};
 use crate::store::{ProfileRow, ReadBack, Verified, Writer};
 
 /// The document of `POST /v1/profiles/{kind}/{key}/verify`.
@@ -27,12 +27,24 @@ pub struct Verification {
     pub resent: usize,
 }
 
+impl Verification {
+    /// Numbers of the values that this device holds, and of those among them that have not arrived.
+    #[must_use]
+    pub fn missing(&self) -> (usize, usize) {
+        let own = self.attributes.iter().filter(|attribute| attribute.verdict != Verdict::Others);
+        (own.clone().count(), own.filter(|attribute| attribute.verdict.is_missing()).count())
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct VerifiedAttribute {
     pub name: String,
-    /// What was sent last, or what is pending; none of an attribute that this device does not write.
+    /// The value that this device holds now; none of an attribute that it does not write.
     pub here: Option<String>,
+    /// What Target should show of it, where others' part is in that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<String>,
     pub there: Option<String>,
     pub modified_at: Option<String>,
     pub verdict: Verdict,
@@ -42,14 +54,16 @@ pub struct VerifiedAttribute {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Target has what was sent.
+    /// Target has the value that this device holds now.
     Arrived,
     /// Somebody else has written it since.
     ChangedByOthers,
     /// Target does not have it, or has something older. A write may take a day to show.
     NotArrived,
-    /// Nothing was sent yet.
+    /// It was not sent yet, or is on its way.
     NotSent,
+    /// Target refused it, or it cannot be sent: it is kept as rejected.
+    Refused,
     /// This device does not write it.
     Others,
 }
@@ -63,8 +77,15 @@ impl Verdict {
             Self::ChangedByOthers => "changed by others since",
             Self::NotArrived => "not there (yet)",
             Self::NotSent => "not sent yet",
+            Self::Refused => "refused; see `outpost explain`",
             Self::Others => "not of this device",
         }
+    }
+
+    /// Returns whether Target should have a value of this device, and does not.
+    #[must_use]
+    pub const fn is_missing(self) -> bool {
+        matches!(self, Self::NotArrived | Self::NotSent | Self::Refused)
     }
 }
 
@@ -151,23 +172,29 @@ pub fn compare(
     let nothing = FetchedProfile::default();
     let found = found.unwrap_or(&nothing);
     let (_, lost) = judge(row.basis.clone(), &row.sends, By::Reading(found), skew, now).arrived();
+    let is_lost = |name: &str| lost.iter().any(|(lost, _)| lost == name);
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
     let mut all: Vec<VerifiedAttribute> = row
         .attributes
         .iter()
         .map(|own| {
             let there = found.attributes.get(&own.name);
-            let sent = own.sends.last().map(|sent| sent.value.clone());
-            let verdict = match (&sent, there) {
-                (None, _) => Verdict::NotSent,
-                (Some(sent), Some(there)) if *sent == there.value => Verdict::Arrived,
-                _ if found.unreadable.contains(&own.name) => Verdict::ChangedByOthers,
-                _ if there.is_none() || lost.iter().any(|(name, _)| *name == own.name) => Verdict::NotArrived,
-                _ => Verdict::ChangedByOthers,
+            // Of a total, what was sent with others' part of it; if that is of the value that is held now.
+            let sent = own.sends.last().filter(|sent| sent.own == own.value).map(|sent| &sent.value);
+            let is_there = sent.is_some_and(|sent| there.is_some_and(|there| *sent == there.value));
+            let verdict = match Standing::of(own, None) {
+                _ if is_there => Verdict::Arrived,
+                Standing::Refused => Verdict::Refused,
+                Standing::Superseded => Verdict::ChangedByOthers,
+                Standing::Pending | Standing::InFlight => Verdict::NotSent,
+                Standing::Delivered if found.unreadable.contains(&own.name) => Verdict::ChangedByOthers,
+                Standing::Delivered if there.is_none() || is_lost(&own.name) => Verdict::NotArrived,
+                Standing::Delivered => Verdict::ChangedByOthers,
             };
             VerifiedAttribute {
                 name: own.name.clone(),
-                here: Some(sent.unwrap_or_else(|| own.value.clone())),
+                here: Some(own.value.clone()),
+                sent: sent.filter(|sent| **sent != own.value).cloned(),
                 there: there.map(|there| there.value.clone()),
                 modified_at: there.and_then(|there| text(there.modified_at)),
                 verdict,
@@ -179,6 +206,7 @@ pub fn compare(
             all.push(VerifiedAttribute {
                 name: name.clone(),
                 here: None,
+                sent: None,
                 there: Some(there.value.clone()),
                 modified_at: text(there.modified_at),
                 verdict: Verdict::Others,

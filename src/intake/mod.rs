@@ -120,12 +120,16 @@ pub fn recording(mut event: Event, meaning: Meaning, mappings: &Mappings, clock:
     let recorded_at = clock.now();
     // An event without consent goes nowhere, so nothing of it needs to be hidden.
     if meaning == Meaning::Unconsented {
-        return Recording { event, recorded_at, meaning, digest: None };
+        return Recording { event, recorded_at, meaning, digest: None, about: Vec::new() };
     }
+    let about = match meaning {
+        Meaning::Unmapped(_) | Meaning::Failed(_) => mappings.about(&event),
+        Meaning::Changes(_) | Meaning::Unconsented => Vec::new(),
+    };
     let kept = mappings.journalled(&event);
     let digest = ContentDigest::of(&event.json, kept.as_deref().unwrap_or(&event.json));
     event.json = kept.unwrap_or(event.json);
-    Recording { event, recorded_at, meaning, digest }
+    Recording { event, recorded_at, meaning, digest, about }
 }
 
 /// An event, prepared for recording.

@@ -48,13 +48,14 @@ const IS_OURS: &str = "(instr(name, ?1) > 0 AND NOT (instr(?2, ?1) > 0 AND instr
 
 /// Statements that delete everything known about Target's data. What Target refused may be accepted elsewhere; an empty
 /// value is never accepted, and another device's attributes remain withheld.
-const VOID: [&str; 6] = [
+const VOID: [&str; 7] = [
     "DELETE FROM reading",
     "DELETE FROM sends",
     "DELETE FROM batch_row",
     "DELETE FROM verification",
     // The values in batches are pending again.
     "DELETE FROM rejected WHERE profile_id IS NOT NULL",
+    "DELETE FROM retried",
     "UPDATE attribute SET delivered_version = 0, delivered_value = NULL, delivered_at_ms = NULL, route = NULL,
          batched_version = 0, batched_value = NULL,
          refused_version = CASE WHEN value = '' OR refused_reason IN ('empty_value', 'other_device')

@@ -29,30 +29,24 @@ pub struct JournalRow {
     pub time: Timestamp,
     /// CloudEvents JSON; personal data.
     pub json: String,
-    /// True if it changed the profile in question.
-    pub is_of_profile: bool,
+    /// Profiles that it changed.
+    pub profile_ids: Vec<i64>,
 }
 
-/// Returns up to `limit` events after the number `after`, skipping erased ones.
-pub(super) fn journal_part(
-    connection: &Connection,
-    after: i64,
-    profile_id: Option<i64>,
-    limit: i64,
-) -> rusqlite::Result<Vec<JournalRow>> {
+/// Up to `limit` events after the number `after`; erased ones are passed over.
+pub(super) fn journal_part(connection: &Connection, after: i64, limit: i64) -> rusqlite::Result<Vec<JournalRow>> {
     let mut statement = connection.prepare_cached(
-        "SELECT seq, time_ms, open(event, 'journal', seq) AS event, profile_id IS ?2 AND ?2 IS NOT NULL OR EXISTS (
-             SELECT 1 FROM journal_profile more WHERE more.seq = journal.seq AND more.profile_id = ?2) AS is_of_profile
-         FROM journal WHERE seq > ?1 AND event <> '' ORDER BY seq LIMIT ?3",
+        "SELECT seq, time_ms, open(event, 'journal', seq) AS event, profile_id, (
+             SELECT group_concat(profile_id) FROM journal_profile more WHERE more.seq = journal.seq) AS more
+         FROM journal WHERE seq > ?1 AND event <> '' ORDER BY seq LIMIT ?2",
     )?;
-    let rows = statement.query_map((after, profile_id, limit), |row| {
+    let rows = statement.query_map((after, limit), |row| {
         let row = Named::of(row);
-        Ok(JournalRow {
-            seq: row.get("seq")?,
-            time: Timestamp::from_millis(row.get("time_ms")?),
-            json: row.get("event")?,
-            is_of_profile: row.get("is_of_profile")?,
-        })
+        let (seq, time, json) = (row.get("seq")?, Timestamp::from_millis(row.get("time_ms")?), row.get("event")?);
+        let (first, more) = (row.get::<Option<i64>>("profile_id")?, row.get::<Option<String>>("more")?);
+        let more = more.unwrap_or_default();
+        let profile_ids = first.into_iter().chain(more.split(',').filter_map(|id| id.parse().ok())).collect();
+        Ok(JournalRow { seq, time, json, profile_ids })
     })?;
     rows.collect()
 }
@@ -78,6 +72,7 @@ impl Transaction<'_> {
         };
         run("DELETE FROM reading WHERE profile_id = ?1")?;
         run("DELETE FROM sends WHERE profile_id = ?1")?;
+        run("DELETE FROM retried WHERE profile_id = ?1")?;
         // Searched by key: there are few batches, with many rows each.
         run("DELETE FROM batch_row WHERE batch_id IN (SELECT id FROM batch) AND profile_id = ?1")?;
         run("DELETE FROM verification WHERE profile_id = ?1")?;
@@ -88,19 +83,25 @@ impl Transaction<'_> {
         Ok(Some(erased))
     }
 
-    /// Empties events, within a transaction, and returns how many of them were kept as rejected. Their keys stay, so
-    /// that they are not recorded again.
+    /// Empties events, within a transaction, and gives which of them were kept as rejected. Their keys stay, so that they
+    /// are not recorded again.
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
-    pub fn erase_events(&mut self, seqs: &[i64]) -> Result<usize, StoreError> {
+    pub fn erase_events(&mut self, seqs: &[i64]) -> Result<Vec<i64>, StoreError> {
         let erase = |seq: i64| {
             let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([seq]);
             run("UPDATE journal SET event = '', profile_id = NULL WHERE seq = ?1")?;
             run("DELETE FROM journal_profile WHERE seq = ?1")?;
-            run("DELETE FROM rejected WHERE seq = ?1")
+            Ok(run("DELETE FROM rejected WHERE seq = ?1")? > 0)
         };
-        seqs.iter().try_fold(0, |rejected, seq| Ok(rejected + erase(*seq)?)).map_err(StoreError::write)
+        let mut rejected = Vec::new();
+        for seq in seqs {
+            if erase(*seq).map_err(StoreError::write)? {
+                rejected.push(*seq);
+            }
+        }
+        Ok(rejected)
     }
 }
 

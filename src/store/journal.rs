@@ -10,7 +10,8 @@ use super::profiles::{self, PlanError, ProfilePlan};
 use super::stored::stored_status;
 use super::transaction::Transaction;
 use crate::core::content_digest::ContentDigest;
-use crate::core::event::{Event, EventStatus};
+use crate::core::event::{Event, EventStatus, Fate};
+use crate::core::identity::Identity;
 use crate::core::mapping::{Meaning, ProfileChanges};
 use crate::core::operation::Stamp;
 use crate::core::reason::Reason;
@@ -27,6 +28,27 @@ pub struct Recording {
     pub meaning: Meaning,
     /// Digest of the content; `None` if its JSON cannot be read.
     pub digest: Option<ContentDigest>,
+    /// Whom it is about, as far as the mappings tell, where none of them changes a profile by it.
+    pub about: Vec<Identity>,
+}
+
+impl Recording {
+    /// Whom the event is about.
+    fn about(&self) -> impl Iterator<Item = &Identity> {
+        let changed = match &self.meaning {
+            Meaning::Changes(profiles) => profiles.as_slice(),
+            _ => &[],
+        };
+        changed.iter().map(|profile| &profile.identity).chain(&self.about)
+    }
+
+    /// Why no mapping matches it, if none does.
+    fn unmapped(&self) -> Option<&str> {
+        match &self.meaning {
+            Meaning::Unmapped(why) => Some(why),
+            _ => None,
+        }
+    }
 }
 
 /// The result of recording an event.
@@ -63,6 +85,8 @@ impl Transaction<'_> {
         if let Some((seq, reason)) = self.find(recording)? {
             self.numbers.totals.duplicate += 1;
             self.numbers.totals.differing += i64::from(reason.is_some());
+            let at = self.recorded_at(recording.recorded_at);
+            self.note_without_effect(recording.about(), (seq, Fate::Duplicate), at, reason.as_deref())?;
             return Ok(Recorded { seq, status: EventStatus::Duplicate, reason });
         }
         let (seq, recorded_at) = (self.numbers.next_seq(), self.recorded_at(recording.recorded_at));
@@ -75,11 +99,23 @@ impl Transaction<'_> {
             self.reject(seq, recorded_at, *reason, detail)?;
         }
         self.count(status, seq, recorded_at);
-        let reason = match &recording.meaning {
-            Meaning::Unmapped(why) => Some(why.clone()),
-            _ => rejection.map(|(_, detail)| detail),
-        };
+        let (unmapped, rejected) = (recording.unmapped(), rejection.map(|(_, detail)| detail));
+        self.note_fate(recording, (seq, status), recorded_at)?;
+        let reason = unmapped.map(str::to_owned).or(rejected);
         Ok(Recorded { seq, status, reason })
+    }
+
+    /// Notes whom an event is about that changed nothing.
+    pub(super) fn note_fate(
+        &self,
+        recording: &Recording,
+        (seq, status): (i64, EventStatus),
+        at: Timestamp,
+    ) -> rusqlite::Result<()> {
+        match Fate::of(status) {
+            Some(fate) => self.note_without_effect(recording.about(), (seq, fate), at, recording.unmapped()),
+            None => Ok(()),
+        }
     }
 
     /// Returns the time under which to journal an event: events are prepared concurrently, but their times in the

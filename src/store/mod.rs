@@ -13,6 +13,7 @@ mod batches;
 mod counters;
 mod destination;
 mod erase;
+mod erasures;
 mod event_keys;
 mod file;
 mod filling;
@@ -20,12 +21,14 @@ mod fingerprint;
 mod group_commit;
 mod header;
 mod history;
+mod identity_key;
 mod jobs;
 mod journal;
 mod kept;
 mod keys;
 mod opening;
 mod outbox;
+mod person;
 mod presence;
 mod profile_rows;
 mod profiles;
@@ -51,15 +54,17 @@ pub use batches::{BatchEntry, BatchHead, BatchRow, BatchState, Ending, PART_ROWS
 pub use counters::{Counters, Pending, Totals};
 pub use destination::{Adopted, Destination};
 pub use erase::{ErasedProfile, JournalRow, checkpoint};
+pub use erasures::note_erasure;
 pub use history::Moment;
 pub use journal::{Recorded, Recording};
 pub use kept::{KeptStore, Over, delete_kept, kept_stores};
 pub use keys::KeyFilter;
 pub use opening::{Repeats, Store, StoreLimits};
 pub use outbox::{Claim, ClaimRules, ClaimedAttribute, Claims, InFlight, Outbox, ReadBacks, is_shared};
+pub use person::{ProfileEvent, WithoutEffect};
 pub use profile_rows::{AttributeRow, ProfileRow};
 pub use purge::{ProfilePurge, ProfilePurgeStep, PurgeStep};
-pub use reader::{ProfileEvent, Reader};
+pub use reader::Reader;
 pub use readings::{Basis, Reading};
 pub use rehearsal::Rehearsal;
 pub use rejected::{RejectedRow, RejectedSubject};
@@ -122,6 +127,13 @@ pub enum StoreError {
         /// The damaged file.
         path: PathBuf,
         /// The error of the system.
+        source: std::io::Error,
+    },
+    /// The list of erasures cannot be written: what was to be erased is.
+    Erasures {
+        /// Its file.
+        path: PathBuf,
+        /// The system's words.
         source: std::io::Error,
     },
     /// The log was emptied, but the system does not confirm that this is on the disk.
@@ -239,6 +251,9 @@ impl fmt::Display for StoreError {
                 path.display()
             ),
             Self::Kept { path, .. } => f.write_str(&kept_words(path)),
+            Self::Erasures { path, .. } => {
+                write!(f, "all was erased, but the list of erasures {} cannot be written", path.display())
+            }
             Self::Sync { path, .. } => write!(
                 f,
                 "the log of {} was emptied, and may come back after a power cut; run the same again",
@@ -268,7 +283,10 @@ impl std::error::Error for StoreError {
             Self::Open { source, .. } | Self::Migrate { source, .. } | Self::Write(source) | Self::Read(source) => {
                 Some(source)
             }
-            Self::PutAside { source, .. } | Self::Kept { source, .. } | Self::Sync { source, .. } => Some(source),
+            Self::PutAside { source, .. }
+            | Self::Kept { source, .. }
+            | Self::Erasures { source, .. }
+            | Self::Sync { source, .. } => Some(source),
             Self::NewerSchema { .. }
             | Self::Sealed { .. }
             | Self::WrongKey { .. }

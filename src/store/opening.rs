@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use super::StoreError;
 use super::counters::{Counters, Numbers};
 use super::fingerprint::FingerprintKey;
+use super::identity_key::IdentityKey;
 use super::keys::Filters;
 use super::presence::Presence;
 use super::salvage::{self, Salvage};
@@ -21,6 +22,7 @@ pub struct Store {
     pub(super) connection: Connection,
     pub(super) committed: Numbers,
     pub(super) filters: Filters,
+    pub(super) identity_key: IdentityKey,
     pub(super) limits: StoreLimits,
     /// Directory of the file; `None` in memory.
     pub(super) dir: Option<PathBuf>,
@@ -102,12 +104,16 @@ impl Store {
     }
 
     pub(super) fn with(connection: Connection) -> Result<Self, StoreError> {
-        let load = || Numbers::load(&connection, FingerprintKey::load(&connection)?);
-        let committed = load().map_err(StoreError::Read)?;
+        let load = || {
+            let committed = Numbers::load(&connection, FingerprintKey::load(&connection)?)?;
+            Ok((committed, IdentityKey::load(&connection)?))
+        };
+        let (committed, identity_key) = load().map_err(StoreError::Read)?;
         Ok(Self {
             connection,
             committed,
             filters: Filters::default(),
+            identity_key,
             limits: StoreLimits::default(),
             dir: None,
             presence: Presence::default(),

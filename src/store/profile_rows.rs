@@ -5,13 +5,13 @@ use serde::Deserialize;
 
 use super::readings::{self, Basis};
 use super::sends::{self, SendLog};
-use super::stored::{Named, Stored, by_name, optional_state, time};
+use super::stored::{Named, Stored, by_name, optional_state, state, time};
 use super::verification::ReadBack;
 use super::{batches, profiles};
 use crate::core::forwarding::existence::Knowledge;
 use crate::core::forwarding::route::Route;
 use crate::core::identity::{Identity, StoredForms};
-use crate::core::operation::{Decision, Sent, Shown};
+use crate::core::operation::{Decision, Operation, Sent, Shown};
 use crate::core::timestamp::Timestamp;
 
 /// One profile with everything the device has about it.
@@ -44,6 +44,8 @@ pub struct AttributeRow {
     pub name: String,
     /// Newest value.
     pub value: String,
+    /// The operation that made it.
+    pub operation: Operation,
     /// Id of the event that decided it, as long as the journal has it.
     pub event_id: Option<String>,
     /// Time of that event.
@@ -106,7 +108,7 @@ fn find_form(snapshot: &Connection, identity: &Identity) -> rusqlite::Result<Opt
         "SELECT a.name AS name, open(value, 'attribute', a.profile_id, a.name) AS value,
                 nullif(open(event, 'journal', seq), '') AS event,
                 a.event_time_ms, mapping, version, delivered_version, delivered_at_ms,
-                refused_version, refused_reason, route,
+                refused_version, refused_reason, route, operation,
                 open(delivered_value, 'attribute', a.profile_id, a.name) AS delivered_value,
                 read_at_ms, open(read_value, 'attribute', a.profile_id, a.name) AS read_value, read_modified_at_ms, decision
          FROM attribute a LEFT JOIN journal ON seq = event_seq
@@ -140,6 +142,7 @@ fn attribute(row: &Named<'_>, log: &SendLog, batched: &[(String, i64)]) -> rusql
         batched_version: batched.iter().find(|(batched, _)| *batched == name).map_or(0, |(_, version)| *version),
         name,
         value: row.get("value")?,
+        operation: state(row, "operation")?,
         event_id: event.and_then(|event| serde_json::from_str(&event).ok()).map(|EventId { id }| id),
         event_time: Timestamp::from_millis(row.get("event_time_ms")?),
         mapping: row.get("mapping")?,

@@ -298,8 +298,11 @@ fn insert(transaction: &mut Transaction<'_>, identity: &Identity) -> rusqlite::R
     let id = transaction.numbers.last_profile_id + 1;
     transaction
         .connection
-        .prepare_cached("INSERT INTO profile (id, kind, key) VALUES (?1, ?2, seal(?3, 'profile', ?2))")?
-        .execute((id, identity.kind().stored(), identity.key()))?;
+        .prepare_cached(
+            "INSERT INTO profile (id, kind, key, forgotten_until_ms)
+             VALUES (?1, ?2, seal(?3, 'profile', ?2), (SELECT until_ms FROM forgotten WHERE identity = ?4))",
+        )?
+        .execute((id, identity.kind().stored(), identity.key(), transaction.identity_key.hash(identity)))?;
     transaction.numbers.last_profile_id = id;
     Ok(id)
 }

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use rusqlite::Connection;
-use serde::Deserialize;
 
 use super::batches::{self, BatchHead, BatchRow, BatchState};
 use super::counters::{Counters, Numbers, Pending};
@@ -11,6 +10,7 @@ use super::erase::{self, JournalRow};
 use super::fingerprint::FingerprintKey;
 use super::keys::{self, KeyFilter};
 use super::opening::Store;
+use super::person::{self, ProfileEvent, WithoutEffect};
 use super::profile_rows::{self, ProfileRow};
 use super::rejected::{self, RejectedRow};
 use super::salvage::{self, Salvage};
@@ -18,24 +18,13 @@ use super::seal::StoreFile;
 use super::stored::Stored;
 use super::{StoreError, history, schema};
 use crate::core::forwarding::quota::Quota;
-use crate::core::identity::StoredForms;
+use crate::core::identity::{Identity, StoredForms};
 use crate::core::timestamp::Timestamp;
 
 /// A connection for reading.
 pub struct Reader {
     pub(super) connection: Connection,
     path: PathBuf,
-}
-
-/// One event of a profile.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProfileEvent {
-    /// Id of the event.
-    pub id: String,
-    /// Type of the event.
-    pub event_type: String,
-    /// Time of the event as recorded.
-    pub time: Timestamp,
 }
 
 /// Events of the journal searched for those of one profile. Limits: takes a tenth of a second.
@@ -231,12 +220,12 @@ impl Reader {
         salvage::last(&self.connection).map_err(StoreError::Read)
     }
 
-    /// Returns up to `limit` events after the number `after`, each marked if it changed the profile.
+    /// Up to `limit` events after the number `after`, with the profiles that each changed.
     ///
     /// # Errors
     /// [`StoreError::Read`].
-    pub fn journal_part(&self, after: i64, profile_id: Option<i64>, limit: i64) -> Result<Vec<JournalRow>, StoreError> {
-        erase::journal_part(&self.connection, after, profile_id, limit).map_err(StoreError::Read)
+    pub fn journal_part(&self, after: i64, limit: i64) -> Result<Vec<JournalRow>, StoreError> {
+        erase::journal_part(&self.connection, after, limit).map_err(StoreError::Read)
     }
 
     /// Returns the number of requests to Target in the last 24 hours of the quota's clock.
@@ -298,13 +287,36 @@ impl Reader {
             )?;
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let rows = statement.query_map((profile_id, limit, EVENTS_LOOKED_AT), |row| {
-                let name: Option<EventName> = serde_json::from_str(&row.get::<_, String>("event")?).ok();
-                let EventName { id, event_type } = name.unwrap_or_default();
-                Ok(ProfileEvent { id, event_type, time: Timestamp::from_millis(row.get("time_ms")?) })
+                let (time, json) = (Timestamp::from_millis(row.get("time_ms")?), row.get::<_, String>("event")?);
+                Ok(ProfileEvent::of(&json, time))
             })?;
             rows.collect::<rusqlite::Result<_>>()
         };
         read().map_err(StoreError::Read)
+    }
+
+    /// The newest events that changed nothing and are about an identity, as far as the mappings could tell when they came.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn without_effect(&self, forms: &StoredForms, limit: usize) -> Result<Vec<WithoutEffect>, StoreError> {
+        person::without_effect(&self.connection, forms, limit).map_err(StoreError::Read)
+    }
+
+    /// The numbers of events that are noted as about an identity, and are its own.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn noted_events(&self, identity: &Identity) -> Result<Vec<i64>, StoreError> {
+        person::noted_events(&self.connection, identity).map_err(StoreError::Read)
+    }
+
+    /// When an identity was forgotten last, if it was.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn forgotten_at(&self, forms: &StoredForms) -> Result<Option<Timestamp>, StoreError> {
+        person::forgotten_at(&self.connection, forms).map_err(StoreError::Read)
     }
 
     /// Returns everything in the store about one identity; `None` if there is nothing.
@@ -337,11 +349,4 @@ impl Store {
     pub fn rejected(&self, after: i64, limit: usize) -> Result<Vec<RejectedRow>, StoreError> {
         rejected::list(&self.connection, after, limit).map_err(StoreError::Read)
     }
-}
-
-#[derive(Default, Deserialize)]
-struct EventName {
-    id: String,
-    #[serde(rename = "type", default)]
-    event_type: String,
 }

@@ -3,6 +3,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
+use super::identity_key::IdentityKey;
 use super::seal::StoreFile;
 use super::{SCHEMA_VERSION, Store, StoreError, StoreLimits, profiles, schema, seal};
 use crate::core::identity::Identity;
@@ -17,7 +18,7 @@ const OF_PROFILE: [(&str, &str); 5] = [
 ];
 
 /// Tables copied as a whole, with a few rows each.
-const WHOLE: [&str; 4] = ["quota", "read_quota", "batch", "counter"];
+const WHOLE: [&str; 5] = ["quota", "read_quota", "batch", "counter", "identity_key"];
 
 /// A store in memory with a few profiles.
 pub struct Rehearsal {
@@ -69,7 +70,9 @@ fn fill(
     }
     // Versions continue from the newest event.
     rows(&original, copy, "journal", "seq = (SELECT max(seq) FROM journal)", None)?;
+    let key = IdentityKey::load(copy)?;
     for identity in identities {
+        rows(&original, copy, "forgotten", "identity = ?1", Some(key.hash(identity)))?;
         let Some(profile) = profiles::find(&original, identity)? else { continue };
         for (table, column) in OF_PROFILE {
             rows(&original, copy, table, &format!("{column} = ?1"), Some(profile.id))?;
@@ -89,7 +92,7 @@ fn fill(
     Ok((usize::try_from(backlog).unwrap_or_default(), in_batch))
 }
 
-/// Copies rows of a table.
+/// Copies rows of a table, which a store of an older schema may not have, or not with all its columns.
 fn rows(
     original: &Connection,
     copy: &Connection,
@@ -97,10 +100,13 @@ fn rows(
     condition: &str,
     id: Option<i64>,
 ) -> rusqlite::Result<()> {
+    if !original.table_exists(None, table)? {
+        return Ok(());
+    }
     let mut select = original.prepare(&format!("SELECT * FROM {table} WHERE {condition}"))?;
     let columns = select.column_count();
-    let places = vec!["?"; columns].join(", ");
-    let mut insert = copy.prepare(&format!("INSERT OR REPLACE INTO {table} VALUES ({places})"))?;
+    let (names, places) = (select.column_names().collect::<Vec<_>>().join(", "), vec!["?"; columns].join(", "));
+    let mut insert = copy.prepare(&format!("INSERT OR REPLACE INTO {table} ({names}) VALUES ({places})"))?;
     let mut rows = select.query(params_from_iter(id))?;
     while let Some(row) = rows.next()? {
         let values = (0..columns).map(|column| row.get::<_, Value>(column)).collect::<rusqlite::Result<Vec<_>>>()?;

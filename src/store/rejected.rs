@@ -117,13 +117,15 @@ impl Transaction<'_> {
         let (status, profile_ids, rejection) =
             self.apply(&recording.meaning, Stamp { time: recording.event.ordered_at, seq }, recorded_at)?;
         if let Some((reason, detail)) = rejection {
-            self.reject_again(id, recorded_at, reason, &detail)?;
+            self.reject_again(id, reason, &detail)?;
             return Ok(Some(Recorded { seq: old, status, reason: Some(detail) }));
         }
         self.connection.prepare_cached("DELETE FROM rejected WHERE id = ?1")?.execute([id])?;
         self.connection.prepare_cached("DELETE FROM journal WHERE seq = ?1")?.execute([old])?;
         let fingerprint = self.fingerprint_again(old, recording)?;
         self.insert(&recording.event, (seq, fingerprint), recorded_at, (status, &profile_ids))?;
+        self.renumber_without_effect(old, seq)?;
+        self.note_fate(recording, (seq, status), recorded_at)?;
         self.count(status, seq, recorded_at);
         Ok(Some(Recorded { seq, status, reason: None }))
     }
@@ -137,12 +139,11 @@ impl Transaction<'_> {
         Ok(digest.and_then(|digest| self.numbers.fingerprint_key.again(old, stored, digest)))
     }
 
-    fn reject_again(&self, id: i64, at: Timestamp, reason: Reason, detail: &str) -> rusqlite::Result<()> {
+    /// It was rejected when it first was: that time stays.
+    fn reject_again(&self, id: i64, reason: Reason, detail: &str) -> rusqlite::Result<()> {
         self.connection
-            .prepare_cached(
-                "UPDATE rejected SET rejected_at_ms = ?2, reason = ?3, detail = seal(?4, 'rejected') WHERE id = ?1",
-            )?
-            .execute((id, at.as_millis(), reason.label(), detail))
+            .prepare_cached("UPDATE rejected SET reason = ?2, detail = seal(?3, 'rejected') WHERE id = ?1")?
+            .execute((id, reason.label(), detail))
             .map(|_| ())
     }
 
@@ -152,10 +153,43 @@ impl Transaction<'_> {
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
     pub fn retry_update(&mut self, id: i64) -> Result<Option<usize>, StoreError> {
-        self.release_refused(id).map_err(StoreError::write)
+        self.note_first_rejection(id).and_then(|()| self.release_refused(id)).map_err(StoreError::write)
     }
 
-    fn release_refused(&mut self, id: i64) -> rusqlite::Result<Option<usize>> {
+    /// Notes when values that are tried again were rejected first: that time stays, if they are again.
+    fn note_first_rejection(&self, id: i64) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO retried (profile_id, name, version, rejected_at_ms)
+                 SELECT profile_id, json_extract(pair.value, '$[0]'), json_extract(pair.value, '$[1]'), rejected_at_ms
+                 FROM rejected, json_each(attributes) pair WHERE rejected.id = ?1 AND profile_id IS NOT NULL",
+            )?
+            .execute([id])
+            .map(|_| ())
+    }
+
+    /// Takes the time when values were rejected first that are rejected now, if they were before.
+    pub(super) fn take_first_rejection(
+        &self,
+        profile_id: i64,
+        versions: &[(String, i64)],
+    ) -> rusqlite::Result<Option<Timestamp>> {
+        let mut first: Option<i64> = None;
+        for (name, version) in versions {
+            let noted: Option<(i64, i64)> = self
+                .connection
+                .prepare_cached(
+                    "DELETE FROM retried WHERE profile_id = ?1 AND name = ?2 RETURNING version, rejected_at_ms",
+                )?
+                .query_row((profile_id, name), |row| Ok((row.get("version")?, row.get("rejected_at_ms")?)))
+                .optional()?;
+            let at_ms = noted.filter(|(noted, _)| noted == version).map(|(_, at_ms)| at_ms);
+            first = first.into_iter().chain(at_ms).min();
+        }
+        Ok(first.map(Timestamp::from_millis))
+    }
+
+    pub(super) fn release_refused(&mut self, id: i64) -> rusqlite::Result<Option<usize>> {
         let found: Option<(i64, String)> = self
             .connection
             .prepare_cached("SELECT profile_id, attributes FROM rejected WHERE id = ?1 AND profile_id IS NOT NULL")?

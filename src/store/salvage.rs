@@ -60,17 +60,21 @@ impl fmt::Display for Salvage {
 }
 
 /// Tables that are saved, most valuable first: data that Target does not have yet.
-const TABLES: [(&str, &str); 14] = [
+const TABLES: [(&str, &str); 18] = [
     ("profile", "pending_seq IS NULL, id"),
     ("attribute", "profile_id, name"),
     ("destination", "id"),
     ("sends", "profile_id"),
+    ("identity_key", "id"),
+    ("forgotten", "identity"),
     ("reading", "profile_id, name"),
     ("read_quota", "minute"),
     ("verification", "profile_id"),
     ("counter", "name"),
     ("quota", "minute"),
     ("rejected", "id"),
+    ("retried", "profile_id, name"),
+    ("without_effect", "id"),
     ("settled_mark", "at_ms"),
     ("journal_profile", "seq, profile_id"),
     ("journal", "seq"),
@@ -220,7 +224,8 @@ fn save(damaged: &StoreFile, new: &Connection) -> rusqlite::Result<(Salvage, boo
     // Its log stays beside it.
     old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     seal::install(&old, damaged.key.as_ref())?;
-    new.execute_batch("BEGIN IMMEDIATE")?;
+    // Hashes of identities are of the key with which they were made.
+    new.execute_batch("BEGIN IMMEDIATE; DELETE FROM identity_key")?;
     for (table, order) in TABLES {
         // A value that cannot be decrypted is as unreadable as a damaged page; it stays in the damaged file.
         let condition = damaged.key.as_ref().and_then(|_| seal::condition(table));
@@ -242,6 +247,10 @@ fn save(damaged: &StoreFile, new: &Connection) -> rusqlite::Result<(Salvage, boo
     new.execute_batch(concat!(
         "DELETE FROM attribute WHERE profile_id NOT IN (SELECT id FROM profile);
          DELETE FROM sends WHERE profile_id NOT IN (SELECT id FROM profile);
+         DELETE FROM retried WHERE profile_id NOT IN (SELECT id FROM profile);
+         DELETE FROM forgotten WHERE NOT EXISTS (SELECT 1 FROM identity_key);
+         DELETE FROM without_effect WHERE NOT EXISTS (SELECT 1 FROM identity_key);
+         INSERT OR IGNORE INTO identity_key (id, key) VALUES (1, seal(hex(randomblob(16)), 'identity_key'));
          UPDATE fingerprint_key SET since_seq = (SELECT coalesce(max(seq), 0) + 1 FROM event_key);
          UPDATE attribute SET batched_version = 0, batched_value = NULL WHERE batched_version > 0;
          UPDATE profile SET batch_id = NULL WHERE batch_id IS NOT NULL;

@@ -31,7 +31,7 @@ const PURPOSE: &[u8] = b"outpost store 1";
 const PROOF: &str = "outpost";
 
 /// Encrypted columns by table, with the SQL arguments that bind them to their row.
-const SEALED: [(&str, &[&str], &str); 8] = [
+const SEALED: [(&str, &[&str], &str); 10] = [
     ("journal", &["event"], "'journal', seq"),
     ("profile", &["key"], "'profile', kind"),
     ("attribute", &["value", "items", "delivered_value"], "'attribute', profile_id, name"),
@@ -40,6 +40,8 @@ const SEALED: [(&str, &[&str], &str); 8] = [
     ("batch_row", &["content"], "'batch_row', profile_id"),
     ("rejected", &["detail"], "'rejected'"),
     ("fingerprint_key", &["key"], "'fingerprint_key'"),
+    ("identity_key", &["key"], "'identity_key'"),
+    ("without_effect", &["reason"], "'without_effect', seq"),
 ];
 
 /// The key of a store, derived from a secret. Cheap to clone.

@@ -27,6 +27,8 @@ pub struct SendLog {
     sent: BTreeMap<String, Vec<Sent>>,
     carried: BTreeMap<String, Carried>,
     gave_way: BTreeMap<String, GaveWay>,
+    /// Until when what Target shows may hold what was forgotten of this person; stands with the profile.
+    forgotten_until: Option<Timestamp>,
 }
 
 /// A value of others that replaced a version of ours while an attempt of ours was lost: version, value, time of
@@ -133,6 +135,15 @@ impl SendLog {
         Some(Shown { value, modified_at: modified_ms.map(Timestamp::from_millis), is_whole })
     }
 
+    /// Returns whether a value that Target shows may hold what this device has sent of the person before it was forgotten; `on_target`
+    /// says what a time of this device is on Target's clock.
+    #[must_use]
+    pub fn may_be_forgotten(&self, shown: &Shown, on_target: impl Fn(Timestamp) -> Timestamp) -> bool {
+        let Some(until) = self.forgotten_until.map(on_target) else { return false };
+        // One without a time is others' as soon as something of ours is known again.
+        shown.modified_at.map_or_else(|| self.sent.is_empty(), |at| at <= until)
+    }
+
     /// Restores the original time of a value of others that a batch of ours has written again.
     #[must_use]
     pub fn as_written(&self, name: &str, shown: Shown) -> Shown {
@@ -169,17 +180,22 @@ impl SendLog {
             is_lost: is_lost != 0,
         };
         let sent = sent.into_iter().map(|(name, sends)| (name, sends.into_iter().map(of).collect())).collect();
-        Ok(Self { sent, carried, gave_way })
+        Ok(Self { sent, carried, gave_way, forgotten_until: None })
     }
 }
 
 /// Reads the send log of a profile.
 pub(super) fn load(connection: &Connection, profile_id: i64) -> rusqlite::Result<SendLog> {
-    let json: Option<String> = connection
-        .prepare_cached("SELECT open(log, 'sends', profile_id) FROM sends WHERE profile_id = ?1")?
-        .query_row([profile_id], |row| row.get(0))
+    let found: Option<(Option<String>, Option<i64>)> = connection
+        .prepare_cached(
+            "SELECT open(log, 'sends', profile_id) AS log, forgotten_until_ms
+             FROM profile LEFT JOIN sends ON profile_id = id WHERE id = ?1",
+        )?
+        .query_row([profile_id], |row| Ok((row.get("log")?, row.get("forgotten_until_ms")?)))
         .optional()?;
-    json.map_or(Ok(SendLog::default()), |json| SendLog::from_json(&json))
+    let (json, forgotten_until_ms) = found.unwrap_or_default();
+    let log = json.map_or(Ok(SendLog::default()), |json| SendLog::from_json(&json))?;
+    Ok(SendLog { forgotten_until: forgotten_until_ms.map(Timestamp::from_millis), ..log })
 }
 
 /// Writes the send log of a profile, unless the profile was erased meanwhile.

@@ -196,7 +196,7 @@ impl Transaction<'_> {
                 rows.collect::<rusqlite::Result<Vec<i64>>>()
             };
             for id in rows().map_err(StoreError::write)? {
-                released += self.retry_update(id)?.unwrap_or(0);
+                released += self.release_refused(id).map_err(StoreError::write)?.unwrap_or(0);
             }
         }
         Ok(released)
@@ -232,6 +232,7 @@ impl Transaction<'_> {
             profiles::refuse(self, profile_id, name, *version, reason)?;
             settled += i64::from(profiles::version(&self.connection, profile_id, name)? == Some(*version));
         }
+        let at = self.take_first_rejection(profile_id, versions)?.unwrap_or(at);
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO rejected (rejected_at_ms, profile_id, attributes, reason, detail)
              VALUES (?1, ?2, ?3, ?4, seal(?5, 'rejected'))",

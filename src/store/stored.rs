@@ -6,7 +6,7 @@ use std::fmt;
 use rusqlite::types::{FromSql, Type, ValueRef};
 use rusqlite::{Row, Statement};
 
-use crate::core::event::EventStatus;
+use crate::core::event::{EventStatus, Fate};
 use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::route::Route;
 use crate::core::identity::IdentityKind;
@@ -70,6 +70,8 @@ macro_rules! numbered {
 numbered!("attribute.operation" Operation);
 numbered!("attribute.route" Route);
 numbered!("reading.decision" Decision);
+
+stored!("without_effect.fate" Fate { 0 Duplicate, 1 Unmapped, 2 Rejected });
 
 /// Returns the number of an event's status in the journal. It is not read back.
 pub(super) const fn stored_status(status: EventStatus) -> i64 {

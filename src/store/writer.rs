@@ -164,6 +164,12 @@ impl Writer {
         self.failure.borrow().clone()
     }
 
+    /// As [`Self::failure`]; it tells of changes.
+    #[must_use]
+    pub fn failures(&self) -> watch::Receiver<Option<String>> {
+        self.failure.subscribe()
+    }
+
     /// Waits for its turn among the jobs without writing anything; but if the last write failed, it tries whether
     /// another succeeds.
     pub async fn take_turn(&self) {

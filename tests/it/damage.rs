@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use outpost::core::identity::{Identity, StoredForms};
 use outpost::device::clock::Clock;
 use outpost::intake::{cloudevents, record_directly};
 use outpost::store::{FILE_NAME, Reader, Store, StoreFile};
@@ -37,6 +38,13 @@ fn damage(path: &Path, at: usize, length: usize) {
     let end = (at + length).min(bytes.len());
     bytes[at..end].fill(0xa5);
     std::fs::write(path, bytes).unwrap();
+}
+
+/// Overwrites a page of the journal: that of an event in its middle.
+fn damage_journal(path: &Path) {
+    let (file, event) = (std::fs::read(path).unwrap(), format!("\"id\":\"{}\"", EVENTS / 2));
+    let at = file.windows(event.len()).position(|part| part == event.as_bytes()).expect("the event is in the file");
+    damage(path, at / 2_048 * 2_048, 2_048);
 }
 
 fn kept(dir: &Path) -> Vec<PathBuf> {
@@ -78,9 +86,7 @@ fn a_file_that_is_no_database_is_kept_and_a_new_one_begun() {
 fn what_can_be_read_is_saved_and_pending_attributes_are_still_pending() {
     let dir = tempfile::tempdir().unwrap();
     let path = filled(dir.path());
-    // Some pages in the middle, which are pages of the journal: it is the largest part by far.
-    let length = usize::try_from(std::fs::metadata(&path).unwrap().len()).unwrap();
-    damage(&path, length / 2, 3 * 2_048);
+    damage_journal(&path);
     assert!(Store::mend(&path, Clock::system()).unwrap());
     let store = Store::open(&path).unwrap();
     let salvage = store.last_salvage().unwrap().unwrap();
@@ -94,7 +100,7 @@ fn what_can_be_read_is_saved_and_pending_attributes_are_still_pending() {
 async fn an_agent_starts_on_a_damaged_store_and_says_so() {
     let mut fixture = Setup { faults: "outage", ..Setup::default() }.start().await;
     for number in 0..50 {
-        fixture.agent.record(&used(&number.to_string(), &format!("card-{number}"), "Lund", 1.0)).await;
+        fixture.agent.record(&used(&number.to_string(), &format!("card-{}", number % 500), "Lund", 1.0)).await;
     }
     fixture.agent.stop().await;
     damage(&fixture.dir.path().join(FILE_NAME), 0, 100);
@@ -239,4 +245,19 @@ fn another_key_at_the_start_that_finds_the_damage_leaves_what_could_not_be_saved
     assert!(Store::mend(&file, Clock::system()).unwrap());
     drop(Store::open(file.clone()).unwrap());
     assert_eq!(kept(dir.path()).len(), 1, "nobody has looked at it");
+}
+
+#[test]
+fn who_was_forgotten_is_still_known_of_a_damaged_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = filled(dir.path());
+    let (forgotten, at): (Identity, _) = ("third_party_id:7".parse().unwrap(), Clock::system());
+    Store::open(&path).unwrap().transact(|store| store.forget_person(&forgotten, at, at)).unwrap();
+    damage_journal(&path);
+    assert!(Store::mend(&path, at).unwrap());
+    // Found with the key of the store before.
+    let reader = Reader::open(&path).unwrap();
+    let known = |identity: Identity| reader.forgotten_at(&StoredForms::exactly(identity)).unwrap();
+    let read = known(forgotten);
+    assert_eq!((read, known("third_party_id:8".parse().unwrap())), (Some(at), None));
 }

@@ -7,7 +7,9 @@ use reqwest::{Method, StatusCode};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, MAPPINGS, Setup, files_with, mappings, noted, used};
+use crate::device::{Device, outpost, text};
+use crate::support::{Fixture, MAPPINGS, Setup, files_with, mappings, noted, store_key, used};
+use crate::target::learn;
 
 /// A key that stands nowhere by chance.
 const SECRET: &str = "4711-0815-erase-me";
@@ -37,6 +39,7 @@ async fn nothing_of_an_identity_stays_in_any_file_and_its_events_stay_duplicates
 
     let forgotten = forget(&fixture, SECRET).await;
     let expected = json!({ "attributes": 5, "pending": 0, "events": 4, "rejected": 1, "was_in_flight": false,
+        "duplicates": 0,
         "damaged_stores": 0 });
     assert_eq!(forgotten, expected);
     assert_eq!(files_with(fixture.dir.path(), SECRET), Vec::<String>::new());
@@ -99,4 +102,62 @@ fn what_was_sent_of_an_identity_and_its_row_in_a_batch_are_forgotten_too() {
             connection.query_row(&format!("SELECT sum(profile_id) FROM {table}"), [], |row| row.get(0)).unwrap();
         assert_eq!(left, 2, "{table}: that of the other alone");
     }
+}
+
+#[tokio::test]
+async fn what_was_sent_before_a_person_was_forgotten_is_not_read_back_into_totals() {
+    for sealed in [None, Some(store_key(1))] {
+        let fixture = Setup { store_key: sealed, ..crate::target::setup() }.start().await;
+        learn(&fixture, "7");
+        learn(&fixture, "8");
+        for card in ["7", "8"] {
+            let events: Vec<Value> = (1..=5).map(|id| used(&format!("{card}-{id}"), card, "Lund", 2.0)).collect();
+            fixture.agent.record_batch(&events).await;
+            fixture.wait_held(card, "visits", "5").await;
+        }
+        fixture.agent.wait_drained().await;
+        forget(&fixture, "7").await;
+        // What others had, and was never this device's, is added to as before.
+        fixture.agent.record(&used("8-6", "8", "Lund", 2.0)).await;
+        fixture.wait_held("8", "visits", "6").await;
+        for visits in 1..=3 {
+            fixture.agent.record(&used(&format!("again-{visits}"), "7", "Lund", 1.0)).await;
+            fixture.wait_held("7", "visits", &visits.to_string()).await;
+            fixture.agent.wait_drained().await;
+        }
+        assert_eq!(fixture.held("7", "spend").as_deref(), Some("3"));
+    }
+}
+
+#[test]
+fn a_file_of_identities_is_forgotten_with_one_look_and_one_line_of_the_list_of_erasures() {
+    let device = Device::new();
+    ["7", "8", "9"].iter().for_each(|card| drop(device.record_use(card)));
+    device.write("erase.txt", "7\n\n third_party_id:8 \npc_id:nobody\n");
+    device.write("wrong.txt", "7\ncard:8\n");
+    let (code, said) = device.fails(&["forget", "--file", "wrong.txt"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("nothing was erased:\nwrong.txt:2: an identity is written as"), "{said}");
+    let agent = device.run();
+    let said = device.works(&["forget", "--file", "erase.txt"]);
+    assert!(
+        said.starts_with("erased 6 attributes (6 of them not yet delivered), 2 events, 0 rejected, of 3 identities\n"),
+        "{said}"
+    );
+    assert!(said.contains("nothing was held of those in lines 4\n"), "{said}");
+    assert!(said.contains("Adobe Experience Platform Privacy Service") && said.contains("TNTID"), "{said}");
+    drop(agent);
+    assert_eq!(device.fails(&["explain", "8"]).0, Some(1));
+    assert!(device.works(&["explain", "9"]).contains("visits = 1"));
+    let nothing = outpost(device.dir.path()).args(["forget", "--file", "-"]).write_stdin("7\n").output().unwrap();
+    assert!(text(&nothing.stdout).starts_with("this device holds nothing, of 1 identities\n"), "{nothing:?}");
+    let list = std::fs::read_to_string(device.dir.path().join("data/erasures.log")).unwrap();
+    let lines: Vec<&str> = list.lines().map(|line| line.split_once(' ').unwrap().1).collect();
+    assert_eq!(
+        lines,
+        [
+            "identities=3 attributes=6 events=2 rejected=0 damaged_stores=0",
+            "identities=1 attributes=0 events=0 rejected=0 damaged_stores=0"
+        ]
+    );
 }

@@ -95,7 +95,8 @@ impl World {
                 problem: "told to fail".to_owned(),
             }),
         };
-        let recording = Recording { event, recorded_at: Timestamp::from_millis(1_000), meaning, digest: None };
+        let recording =
+            Recording { event, recorded_at: Timestamp::from_millis(1_000), meaning, digest: None, about: Vec::new() };
         let recorded = self.store().transact(|store| store.record(&recording)).unwrap();
         self.acknowledged.push(Acknowledged { card, time, recorded });
     }

@@ -36,6 +36,7 @@ mod outage;
 mod packaging;
 mod page;
 mod paused_clock;
+mod person;
 mod planted;
 mod power_cut;
 mod privacy;

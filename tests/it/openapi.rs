@@ -88,6 +88,9 @@ async fn every_path_answers_as_it_is_described() {
     api.ask("DELETE", "/v1/rejected/{id}", &format!("/v1/rejected/{id}"), None).await;
     api.ask("GET", "/v1/rejected/{id}", "/v1/rejected/999", None).await;
     api.ask("DELETE", profile, "/v1/profiles/third_party_id/7", None).await;
+    let forget = json!({ "identities": ["9", "third_party_id:8"] });
+    api.ask("POST", "/v1/forget", "/v1/forget", Some(("application/json", forget))).await;
+    api.ask("POST", "/v1/forget", "/v1/forget", Some(("application/json", json!({ "identities": ["card:9"] })))).await;
     // This agent was started by a test, which neither logs nor has a configuration.
     api.ask("GET", "/v1/log", "/v1/log", None).await;
     api.ask("POST", "/v1/log", "/v1/log", Some(("application/json", json!({ "level": "debug" })))).await;

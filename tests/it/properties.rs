@@ -68,11 +68,12 @@ proptest! {
         prop_assert!(arrived.iter().all(|pair| attributes.contains(pair)));
     }
 
-    /// No text makes reading an identity panic, and what is read is written the same.
+    /// No text makes reading an identity panic, and what is read is written the same, with its kind.
     #[test]
     fn an_identity_is_read_as_it_is_written(text in any::<String>()) {
         if let Ok(identity) = text.parse::<Identity>() {
-            prop_assert_eq!(format!("{}:{}", identity.kind().name(), identity.key()), text);
+            let kind = if text.contains(':') { "" } else { "third_party_id:" };
+            prop_assert_eq!(format!("{}:{}", identity.kind().name(), identity.key()), format!("{kind}{text}"));
         }
     }
 }

@@ -433,6 +433,7 @@ fn recording(event: &DeviceEvent, ordered_at: Timestamp, recorded_at: Timestamp)
         recorded_at,
         meaning: Meaning::Changes(vec![ProfileChanges { identity: customer(event.customer), changes }]),
         digest: None,
+        about: Vec::new(),
     }
 }
 

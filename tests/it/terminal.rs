@@ -113,7 +113,7 @@ fn a_name_that_target_answers_forges_no_line_of_verify() {
     let config = fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
     device.write("agent.toml", &config.replace("http://127.0.0.1:9", &format!("http://{address}")));
     device.record_use("7");
-    let said = device.works(&["verify", "third_party_id:7"]);
+    let said = device.works_or_not(&["verify", "third_party_id:7"]);
     check("verify", &said);
     assert!(said.contains("Lu\\u001b[2J\\u000aforged\\u202e"), "{said}");
 }

@@ -2,14 +2,14 @@
 //!
 //! `stores/schema-N.db` was written by the last program of schema N: cards 1 and 123456 were used (events `a`, `b`), the
 //! simulator knew 123456 alone, the agent was stopped, then cards 1 and 2 were used (`c`, `d`), and `e` was rejected. For
-//! schema 7 the simulator made both profiles. No file is ever made again: a schema that was shipped is what it was.
+//! schemas 7 and 8 the simulator made both profiles. No file is ever made again: a schema that was shipped is what it was.
 
 use serde_json::json;
 
-use crate::device::Device;
+use crate::device::{Device, outpost};
 use crate::support::{STRUCTURED, Setup};
 
-const STORES: [&[u8]; 7] = [
+const STORES: [&[u8]; 8] = [
     include_bytes!("stores/schema-1.db"),
     include_bytes!("stores/schema-2.db"),
     include_bytes!("stores/schema-3.db"),
@@ -17,6 +17,7 @@ const STORES: [&[u8]; 7] = [
     include_bytes!("stores/schema-5.db"),
     include_bytes!("stores/schema-6.db"),
     include_bytes!("stores/schema-7.db"),
+    include_bytes!("stores/schema-8.db"),
 ];
 
 #[test]
@@ -84,6 +85,19 @@ fn commands_answer_of_an_older_store_before_the_new_program_has_run() {
             let said = crate::device::text(&output.stderr);
             assert!(output.status.success(), "schema {schema}, {command:?}: {said}");
         }
+        if schema < 7 {
+            continue;
+        }
+        // Of the schema before, and of this one.
+        let device = Device::new();
+        let data = device.dir.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join("outpost.db"), store).unwrap();
+        let event = json!({ "specversion": "1.0", "id": "new", "source": "/till", "type": "com.acme.loyalty.used",
+            "data": { "card": "1", "store": "Lund", "total": 2.5 } });
+        let output = outpost(device.dir.path()).arg("preview").write_stdin(event.to_string()).output().unwrap();
+        let said = crate::device::text(&output.stderr);
+        assert!(output.status.success(), "schema {schema}, preview: {said}");
     }
 }
 

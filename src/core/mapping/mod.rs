@@ -1,7 +1,7 @@
 //! The meaning of an event: the profiles that it changes, and the changes. Pure; the live path, `check`, `preview` and
 //! the examples all call [`Mappings::map`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -238,10 +238,12 @@ impl Mappings {
         Ok(names)
     }
 
-    /// Returns the identities that the mappings compute from an event, whatever its type and their conditions.
-    pub fn identities(&self, event: &Event) -> impl Iterator<Item = Identity> {
+    /// Whom an event is about: the identities that the mappings would give, if its type and their conditions did not matter.
+    #[must_use]
+    pub fn about(&self, event: &Event) -> Vec<Identity> {
         let view = view(event);
-        self.mappings.iter().filter_map(move |mapping| mapping.identity(&view, &event.hashes).ok())
+        let identities = self.mappings.iter().filter_map(|mapping| mapping.identity(&view, &event.hashes).ok());
+        identities.collect::<BTreeSet<Identity>>().into_iter().collect()
     }
 
     /// Returns the changes that an event makes, one entry per profile; empty when no mapping matches.

@@ -19,6 +19,10 @@ impl Rule for Add {
         true
     }
 
+    fn elsewhere(&self, sent: &Sent) -> Option<String> {
+        exact_sum(number(&sent.value)?, -number(&sent.own)?).map(decimal_text)
+    }
+
     fn change(&self, held: Option<&Held>, operand: &str, stamp: Stamp) -> Result<Option<Held>, ChangeError> {
         let step = operand_number(operand)?;
         let Some(held) = held else {

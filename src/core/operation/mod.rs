@@ -100,6 +100,12 @@ impl Operation {
         self.rule().replaces()
     }
 
+    /// Returns the part of a value that was sent which is others', where this operation can tell.
+    #[must_use]
+    pub fn elsewhere(self, sent: &Sent) -> Option<String> {
+        self.rule().elsewhere(sent)
+    }
+
     /// Applies one change to the value of an attribute. `None` leaves the attribute as it is.
     ///
     /// The same events give the same value in whatever order they arrive.

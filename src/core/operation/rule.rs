@@ -22,6 +22,11 @@ pub(super) trait Rule: Sync {
         false
     }
 
+    /// Returns the part of a value that was sent which is others'; none where parts cannot be told apart.
+    fn elsewhere(&self, _: &Sent) -> Option<String> {
+        None
+    }
+
     /// Applies an operand of a length that Target accepts. `None` leaves the attribute as it is.
     fn change(&self, held: Option<&Held>, operand: &str, stamp: Stamp) -> Result<Option<Held>, ChangeError>;
 

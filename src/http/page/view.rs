@@ -9,7 +9,7 @@ use crate::core::timestamp::Timestamp;
 use crate::core::verdict::Verdict;
 use crate::core::words::capitalised;
 use crate::device::metrics::RecentRequest;
-use crate::inspect::profile::{Profile, ProfileAttribute};
+use crate::inspect::profile::{Profile, ProfileAttribute, WithoutEffectView};
 use crate::inspect::rejected::RejectedItem;
 use crate::inspect::status::Status;
 use crate::intake::view::Figure;
@@ -190,6 +190,7 @@ pub(super) struct ProfileWords {
     exists: String,
     attributes: Vec<AttributeWords>,
     events: Vec<String>,
+    without_effect: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -217,8 +218,17 @@ impl From<&Profile> for ProfileWords {
             exists,
             attributes: profile.attributes.iter().map(AttributeWords::from).collect(),
             events: events.collect(),
+            without_effect: profile.without_effect.iter().map(without_effect).collect(),
         }
     }
+}
+
+fn without_effect(it: &WithoutEffectView) -> String {
+    let event = match &it.event {
+        Some(event) => format!("{}: {} ({})", clock_time(&event.time), event.event_type, event.id),
+        None => format!("Event {}, no longer in the journal", it.seq),
+    };
+    format!("{event}: {}", it.words())
 }
 
 impl From<&ProfileAttribute> for AttributeWords {
@@ -234,10 +244,11 @@ impl From<&ProfileAttribute> for AttributeWords {
         let read = it.read.as_ref().map(|read| format!("; {}", read.decision)).unwrap_or_default();
         Self {
             name: it.name.clone(),
-            value: it
-                .sent_value
-                .as_ref()
-                .map_or_else(|| it.value.clone(), |sent| format!("{} (sent as {sent})", it.value)),
+            value: match (it.parts(), &it.elsewhere) {
+                (None, _) => it.value.clone(),
+                (Some(parts), Some(_)) => parts,
+                (Some(parts), None) => format!("{} ({parts})", it.value),
+            },
             state: format!("{}{when}{reason}", it.state.replace('_', " ")),
             set_by: format!("{}, event of {}", it.mapping, clock_time(&it.event_time)),
             way: format!("{}{read}", way.unwrap_or_default()),

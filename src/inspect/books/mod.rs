@@ -16,7 +16,7 @@ use crate::device::clock::Clock;
 use crate::device::live::Live;
 use crate::forward::shown::Bounds;
 use crate::inspect::Unanswered;
-use crate::inspect::forget::{Forgetting, Forgotten};
+use crate::inspect::forget::{Forgetting, Forgotten, ForgottenTogether};
 use crate::inspect::history::{History, HistoryMoment};
 use crate::inspect::rejected::{RejectedItem, RejectedList, Retried, Retry};
 use crate::inspect::status::{RetriedNow, Status};
@@ -185,6 +185,16 @@ impl Books {
     /// # Errors
     /// As for [`Forgetting::forget`].
     pub fn forget(&self, identity: &Identity) -> Result<Forgotten, StoreError> {
+        let ForgottenTogether { forgotten, damaged_stores } = self.forget_together(std::slice::from_ref(identity))?;
+        let forgotten = forgotten.into_iter().fold(Forgotten::default(), Forgotten::plus);
+        Ok(Forgotten { damaged_stores, ..forgotten })
+    }
+
+    /// Erases all that the device holds of several identities: the answer of `POST /v1/forget`.
+    ///
+    /// # Errors
+    /// As for [`Forgetting::forget`].
+    pub fn forget_together(&self, identities: &[Identity]) -> Result<ForgottenTogether, StoreError> {
         let forgetting = Forgetting {
             writer: self.writer()?,
             // Of its own: it reads the whole journal, and others shall not wait for it.
@@ -192,8 +202,9 @@ impl Books {
             store_file: self.store_file.clone(),
             in_flight: self.in_flight(),
             mappings: self.mappings.now(),
+            now: self.clock.now(),
         };
-        forgetting.forget(identity)
+        forgetting.forget(identities)
     }
 
     /// Reads a profile back from Target: the document of `POST /v1/profiles/{kind}/{key}/verify`. What has not arrived

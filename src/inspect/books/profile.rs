@@ -1,12 +1,16 @@
 //! What the device holds of a person.
 
+use std::collections::VecDeque;
+
 use super::{Books, Keeper, Running};
 use crate::core::forwarding::link::LinkState;
 use crate::core::identity::Identity;
 use crate::core::timestamp::Timestamp;
 use crate::forward::shown::{LinkView, ProfileWait};
 use crate::inspect::Unanswered;
-use crate::inspect::profile::{Profile, ProfileWaitView, profile};
+use crate::inspect::forget::Search;
+use crate::inspect::profile::{Profile, ProfileEventView, ProfileWaitView, WithoutEffectView, profile};
+use crate::store::{ProfileEvent, Reader};
 
 /// Events of a profile that are shown with it.
 const EVENTS_SHOWN: usize = 20;
@@ -19,13 +23,41 @@ impl Books {
     pub fn profile(&self, identity: &Identity) -> Result<Profile, Unanswered> {
         let forms = self.forms(identity);
         let reader = self.reader();
-        let row = reader.profile(&forms)?.ok_or_else(Unanswered::no_profile)?;
+        let without_effect = reader.without_effect(&forms, EVENTS_SHOWN)?;
+        let without_effect = without_effect.into_iter().map(WithoutEffectView::from).collect();
+        let Some(row) = reader.profile(&forms)? else {
+            drop(reader);
+            return self.without_profile(identity, without_effect);
+        };
         let events = reader.profile_events(row.id, EVENTS_SHOWN)?;
         drop(reader);
         let (id, now, in_flight) = (row.id, self.clock.now(), self.in_flight().newest_version(row.id));
         let found = profile(row, events, in_flight, now);
         let is_pending = found.attributes.iter().any(|attribute| attribute.state == "pending");
-        Ok(Profile { waits: if is_pending { self.waits(id, now) } else { None }, ..found })
+        Ok(Profile { waits: if is_pending { self.waits(id, now) } else { None }, without_effect, ..found })
+    }
+
+    /// The document of a person who has no profile here: of what forgetting would find in the journal. That looks through all of it.
+    fn without_profile(
+        &self,
+        identity: &Identity,
+        without_effect: Vec<WithoutEffectView>,
+    ) -> Result<Profile, Unanswered> {
+        // Of its own: others shall not wait for it.
+        let reader = Reader::open(&self.store_file)?;
+        let is_shown = |seq: i64| without_effect.iter().any(|shown| shown.seq == seq);
+        let mut events: VecDeque<ProfileEvent> = VecDeque::new();
+        Search::new(self.mappings.now(), std::slice::from_ref(identity)).run(&reader, |about| {
+            let others = about.iter().filter(|(row, _)| !is_shown(row.seq));
+            events.extend(others.map(|(row, _)| ProfileEvent::of(&row.json, row.time)));
+            events.drain(..events.len().saturating_sub(EVENTS_SHOWN));
+            Ok(())
+        })?;
+        if events.is_empty() && without_effect.is_empty() {
+            return Err(Unanswered::nothing(reader.forgotten_at(&self.forms(identity))?));
+        }
+        let events = events.into_iter().rev().map(ProfileEventView::from).collect();
+        Ok(Profile { events, without_effect, ..Profile::without_attributes(identity) })
     }
 
     /// Why a profile that is pending waits: with all others, or it alone.
