@@ -5,6 +5,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use crate::core::forwarding::why::{Cause, Why};
 use crate::core::limits::ANSWER_WORDS_CHARS_MAX;
 
 /// The outcome of one attempt.
@@ -23,11 +24,11 @@ pub enum Outcome {
     /// Target answered with an error of its own: try again.
     Failing(String),
     /// No connection could be made, and nothing was sent.
-    Unreachable(String),
-    /// The request was sent but no answer came: Target may have accepted the update, or may accept it later.
+    Unreachable(Why),
+    /// The request was sent and no answer came: Target may have taken the update, or may take it later.
     Lost(String),
-    /// The answer is not Target's: a portal, a proxy, a gateway, a redirect.
-    Foreign(String),
+    /// The answer is not Target's own: a portal, a proxy, a gateway, a redirect.
+    Foreign(Why),
     /// Our credentials were not accepted.
     Unauthorized(String),
     /// The configuration does not allow sending, and nothing was sent.
@@ -81,16 +82,19 @@ impl Outcome {
             Self::TooLarge => "the request is larger than Target takes".to_owned(),
             Self::Throttled(_) => "Target asks to wait".to_owned(),
             Self::Refused(refused) => refused.to_string(),
-            Self::Failing(words)
-            | Self::Unreachable(words)
-            | Self::Lost(words)
-            | Self::Foreign(words)
-            | Self::Unauthorized(words)
-            | Self::NotSetUp(words) => words.clone(),
+            Self::Unreachable(why) | Self::Foreign(why) => why.words.clone(),
+            Self::Failing(words) | Self::Lost(words) | Self::Unauthorized(words) | Self::NotSetUp(words) => {
+                words.clone()
+            }
         }
     }
 
-    /// Returns true if it is unknown whether Target has the update. Any other outcome is definite.
+    /// An answer that is not Target's own.
+    pub(super) fn foreign(words: impl Into<String>) -> Self {
+        Self::Foreign(Why::new(Cause::Foreign, words))
+    }
+
+    /// Returns whether nobody knows if Target has the update. Anything else is a definite yes or no.
     #[must_use]
     pub const fn is_lost(&self) -> bool {
         matches!(self, Self::Lost(_))
@@ -136,17 +140,18 @@ pub fn classify_with(answer: Answer<'_>, now: SystemTime, success: impl FnOnce(&
     let body = answer.body.trim_ascii_start();
     match answer.status {
         200 => {
-            success(body).unwrap_or_else(|| Outcome::Foreign(foreign(answer.content_type.unwrap_or_default(), body)))
+            success(body).unwrap_or_else(|| Outcome::foreign(foreign(answer.content_type.unwrap_or_default(), body)))
         }
-        300..=399 => Outcome::Foreign(redirected(answer)),
-        201..=299 => Outcome::Foreign(format!("the answer was status {}, which is not Target's", answer.status)),
-        // These ask to send less or later, whoever answers and in whatever form.
+        300..=399 => Outcome::foreign(redirected(answer)),
+        201..=299 => Outcome::foreign(format!("the answer was status {}, which is not Target's", answer.status)),
+        // These ask for the same, to send less or later, no matter who answers and in which form.
         408 => Outcome::Failing("Target answered 408 Request Timeout".to_owned()),
         413 | 414 => Outcome::TooLarge,
         420 | 429 => Outcome::Throttled(asked(answer, now)),
         503 if answer.retry_after.is_some_and(|text| !text.trim().is_empty()) => Outcome::Throttled(asked(answer, now)),
-        405 | 407 | 421 | 425 | 431 | 451 | 511 => Outcome::Foreign(intermediary(answer.status).to_owned()),
-        400..=499 if is_page(answer) => Outcome::Foreign(format!(
+        407 => Outcome::Foreign(Why::new(Cause::Proxy, intermediary(407))),
+        405 | 421 | 425 | 431 | 451 | 511 => Outcome::foreign(intermediary(answer.status)),
+        400..=499 if is_page(answer) => Outcome::foreign(format!(
             "a gateway or proxy answers with a page of its own instead of Target (status {}); have Target's host let \
              through, and check endpoint and client_code in [target]",
             answer.status
@@ -342,7 +347,7 @@ mod tests {
         }
         let lost = Outcome::Lost("no answer".to_owned());
         assert!(lost.is_lost() && lost.reached_target());
-        let unreachable = Outcome::Unreachable("no connection".to_owned());
+        let unreachable = Outcome::Unreachable(Why::new(Cause::Connection, "no connection"));
         assert!(!unreachable.is_lost() && !unreachable.reached_target());
     }
 
@@ -351,7 +356,7 @@ mod tests {
         let told = |status, content_type, location, body: &str| {
             let answer = Answer { content_type, location, ..answer(status, body) };
             match outcome(answer) {
-                Outcome::Foreign(reason) => reason,
+                Outcome::Foreign(why) => why.words,
                 outcome => panic!("{outcome:?}"),
             }
         };

@@ -15,7 +15,7 @@ use crate::http::api::Api;
 use crate::http::guard::{Door, Guard};
 use crate::http::loopback::Loopback;
 use crate::http::router::router;
-use crate::http::server::{ServerOptions, serve};
+use crate::http::server::{ServerOptions, Site, serve};
 #[cfg(unix)]
 use crate::http::socket::Socket;
 use crate::store::{StoreError, StoreLimits};
@@ -63,8 +63,8 @@ pub(super) struct LiveParts {
 
 /// The listeners, which may be replaced.
 pub(super) struct Serving {
-    api: Arc<Api>,
-    /// Checks of present and future listeners.
+    site: Site,
+    /// Checks of the present listeners, and of those to come.
     guard: Guard,
     server: ServerOptions,
     servers: JoinSet<()>,
@@ -158,8 +158,9 @@ impl LiveParts {
 impl Serving {
     /// Returns the listeners' state before anything is served.
     pub(super) fn new(api: Arc<Api>, guard: Guard, server: ServerOptions) -> Self {
+        let site = Site { metrics: api.metrics.clone(), router: router(api) };
         Self {
-            api,
+            site,
             guard,
             server,
             servers: JoinSet::new(),
@@ -174,7 +175,7 @@ impl Serving {
         let (end, ended) = watch::channel(false);
         self.end_http.replace(end).map(|before| before.send(true));
         let door = Door::Tcp(self.guard.clone());
-        self.servers.spawn(serve(http, router(self.api.clone()), door, self.server, ended));
+        self.servers.spawn(serve(http, self.site.clone(), door, self.server, ended));
     }
 
     #[cfg(unix)]
@@ -186,13 +187,7 @@ impl Serving {
         if let SocketChange::Is(socket) = change {
             let (end, ended) = watch::channel(false);
             self.end_socket = Some(end);
-            self.servers.spawn(serve(
-                socket,
-                router(self.api.clone()),
-                Door::Socket(self.guard.clone()),
-                self.server,
-                ended,
-            ));
+            self.servers.spawn(serve(socket, self.site.clone(), Door::Socket(self.guard.clone()), self.server, ended));
         }
     }
 }

@@ -125,7 +125,7 @@ fn start(
     let intake = shared.intake();
     let (intake_views, intake_works) = kinds.open(&intake, stop);
     let sessions = Arc::new(Sessions::new(tokens.clone(), shared.live.callers.clone()));
-    let books = Arc::new(shared.books(reader, pending_at_start, intake_views));
+    let books = Arc::new(shared.books((reader, metrics.clone()), pending_at_start, intake_views));
     let api = Api {
         intake,
         admission: Admission::default(),

@@ -10,6 +10,7 @@ use super::housekeeping::Housekeeping;
 use super::open::Connected;
 use super::settings::LiveSettings;
 use super::watchdog::{INTERVAL, LATE_MAX, Verdict, Watchdog};
+use crate::device::metrics::Metrics;
 use crate::device::notices::Notices;
 use crate::device::pulse::Pulse;
 use crate::device::supervisor;
@@ -98,7 +99,12 @@ impl Shared {
         }
     }
 
-    pub(super) fn books(&self, reader: Reader, pending_at_start: Arc<PendingAtStart>, intake: SharedKinds) -> Books {
+    pub(super) fn books(
+        &self,
+        (reader, metrics): (Reader, Metrics),
+        pending_at_start: Arc<PendingAtStart>,
+        intake: SharedKinds,
+    ) -> Books {
         Books {
             store_file: self.store_file.clone(),
             reader: Mutex::new(reader),
@@ -119,6 +125,7 @@ impl Shared {
                 waits: self.waits.clone(),
                 try_now: self.try_now.clone(),
                 notices: self.notices.clone(),
+                metrics,
             }),
         }
     }

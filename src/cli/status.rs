@@ -9,7 +9,7 @@ use super::watch::Watch;
 use super::{Failure, print, print_json, small_runtime};
 use crate::core::visible::one_line;
 use crate::http::page::PageCode;
-use crate::inspect::status::{BatchView, EventCounts, RouteCount, Status, StoreCounts};
+use crate::inspect::status::{BatchView, EventCounts, RefusedCount, RouteCount, Status, StoreCounts};
 use crate::intake::view::Shown;
 
 /// Time between two looks of `--watch`.
@@ -124,6 +124,7 @@ fn table(status: &Status) -> String {
         ("reads", reads(status)),
         ("batches", batches(status)),
         ("routes", routes(status)),
+        ("refused", refused(status)),
         ("rejected", format!("{} events, {} updates kept", rejected.events, rejected.updates)),
         ("quota", format!("{} of {} used in 24 hours{opens}", quota.used, quota.updates_per_day)),
         ("store", room(store)),
@@ -176,7 +177,14 @@ fn batches(status: &Status) -> String {
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
-/// Returns the routes of updates since the start, with their reasons.
+/// Requests with events that were refused since the start.
+fn refused(status: &Status) -> String {
+    let each = |it: &RefusedCount| format!("{} {} ({})", it.requests, it.reason.replace('-', " "), it.status);
+    let all: Vec<String> = status.refused.iter().map(each).collect();
+    if all.is_empty() { "no request since the start".to_owned() } else { all.join(", ") }
+}
+
+/// Which way updates went since the start, and why.
 fn routes(status: &Status) -> String {
     let each = |route: &RouteCount| format!("{} {} ({})", route.updates, route.api, route.why);
     let all: Vec<String> = status.routes.iter().map(each).collect();

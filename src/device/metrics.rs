@@ -1,8 +1,8 @@
 //! Measurements, and their text for Prometheus. Dashboards depend on the names.
 //!
-//! No label contains personal data: only names of APIs and outcomes, which are few.
+//! No label holds anything of a person: only names of our own, which are few.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,14 +23,16 @@ const REQUEST_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.
 /// Requests that are kept for display.
 const RECENT_REQUESTS: usize = 20;
 
-/// A number that is kept elsewhere, with its value at the time of asking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A number that is known elsewhere, as it stands when somebody asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Number {
     /// Name of its metric, without the prefix.
     name: &'static str,
     /// Explanation for a person.
     help: &'static str,
     kind: NumberKind,
+    /// Names and values, few of each.
+    labels: Vec<(&'static str, String)>,
     value: i64,
 }
 
@@ -46,17 +48,24 @@ impl Number {
     /// Returns a number that only grows.
     #[must_use]
     pub const fn total(name: &'static str, help: &'static str, value: i64) -> Self {
-        Self { name, help, kind: NumberKind::Total, value }
+        Self { name, help, kind: NumberKind::Total, labels: Vec::new(), value }
     }
 
     /// Returns a number that goes up and down.
     #[must_use]
     pub const fn gauge(name: &'static str, help: &'static str, value: i64) -> Self {
-        Self { name, help, kind: NumberKind::Gauge, value }
+        Self { name, help, kind: NumberKind::Gauge, labels: Vec::new(), value }
     }
 
-    fn register(self, registry: &Registry) {
-        let options = Opts::new(self.name, self.help);
+    /// The same with labels.
+    #[must_use]
+    pub fn with<const N: usize>(self, labels: [(&'static str, &str); N]) -> Self {
+        Self { labels: labels.map(|(name, value)| (name, value.to_owned())).into(), ..self }
+    }
+
+    fn register(&self, registry: &Registry) {
+        let labels = self.labels.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let options = Opts::new(self.name, self.help).const_labels(labels.collect());
         match self.kind {
             NumberKind::Total => {
                 let counter = register(registry, IntCounter::with_opts(options).expect("the name is valid"));
@@ -82,6 +91,12 @@ pub struct RecentRequest {
     pub took: Duration,
 }
 
+/// Why events that were sent here were not taken: the status of the answer, and the name of its problem.
+pub type Refusal = (u16, &'static str);
+
+/// Refusals that are told before there is one, so that their growth is seen from the first on.
+const REFUSALS_TOLD: [Refusal; 3] = [(503, "busy"), (503, "store-unavailable"), (507, "store-full")];
+
 /// The metrics of one agent. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Inner>);
@@ -93,6 +108,7 @@ struct Inner {
     commit_seconds: Histogram,
     commit_batch_events: Histogram,
     recent: Mutex<VecDeque<RecentRequest>>,
+    refused: Mutex<BTreeMap<Refusal, u64>>,
 }
 
 impl Default for Metrics {
@@ -116,6 +132,7 @@ impl Metrics {
             commit_seconds: histogram("commit_seconds", "Time of a commit, with its sync.", &COMMIT_SECONDS),
             commit_batch_events: histogram("commit_batch_events", "Events in a commit.", &COMMIT_EVENTS),
             recent: Mutex::new(VecDeque::with_capacity(RECENT_REQUESTS)),
+            refused: Mutex::default(),
         }))
     }
 
@@ -136,7 +153,18 @@ impl Metrics {
         self.0.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// Counts a commit of `events` events.
+    /// A request with events was refused.
+    pub fn refused(&self, refusal: Refusal) {
+        *self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(refusal).or_default() += 1;
+    }
+
+    /// The refused requests since the start.
+    #[must_use]
+    pub fn refusals(&self) -> BTreeMap<Refusal, u64> {
+        self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A commit was made, with that many events.
     pub fn committed(&self, time: Duration, events: usize) {
         self.0.commit_seconds.observe(time.as_secs_f64());
         if events > 0 {
@@ -155,6 +183,13 @@ impl Metrics {
             register(&registry, histogram.clone());
         }
         numbers.iter().for_each(|number| number.register(&registry));
+        let mut refused: BTreeMap<Refusal, u64> = REFUSALS_TOLD.into_iter().map(|refusal| (refusal, 0)).collect();
+        refused.extend(self.refusals());
+        for ((status, reason), requests) in refused {
+            let help = "Requests with events that were refused since the start, by status and reason.";
+            let number = Number::total("intake_refused_total", help, i64::try_from(requests).unwrap_or(i64::MAX));
+            number.with([("status", &status.to_string()), ("reason", reason)]).register(&registry);
+        }
         let mut text = Vec::new();
         TextEncoder::new().encode(&registry.gather(), &mut text).expect("writing to memory does not fail");
         String::from_utf8(text).expect("names and numbers are text")

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-/// The area of a setting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Where something is not as it is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Area {
     /// The configuration was changed but could not be reloaded.
     Configuration,
@@ -20,7 +21,9 @@ pub enum Area {
 /// A notice about one area, in words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// Description of the problem, in a sentence.
+    /// Where.
+    pub area: Area,
+    /// What is the matter, in a sentence.
     pub text: String,
     /// Action to take, in a sentence.
     pub what_to_do: String,
@@ -44,7 +47,7 @@ impl Notice {
                 "Let the agent's user write to the folder, or set dir in [log], and restart the agent.",
             ),
         };
-        Self { text, what_to_do: what_to_do.to_owned() }
+        Self { area, text, what_to_do: what_to_do.to_owned() }
     }
 }
 

@@ -12,6 +12,7 @@ use super::errands::{Done, Errands};
 use crate::adobe::{Client, Outcome};
 use crate::core::forwarding::link::{Link, LinkState, LinkWait};
 use crate::core::forwarding::quota::{Quota, QuotaClock, QuotaTime};
+use crate::core::forwarding::why::Why;
 use crate::core::limits::STOP_TIMEOUT;
 use crate::device::clock::Clock;
 use crate::device::network::NetworkWatch;
@@ -237,6 +238,7 @@ impl Forwarder {
             match news {
                 News::Link => self.show_link(),
                 News::Quota(opens_in) => self.show_quota(opens_in),
+                News::Rows(opens_in) => self.show_rows(opens_in),
                 News::Reads(denied) => self.show_reads(denied),
                 News::Routed(route) => self.route_counts.count(route),
                 news => log(&news),
@@ -246,14 +248,14 @@ impl Forwarder {
 
     fn show_link(&self) {
         let link = self.core.link();
-        let (state, reason) = (link.state(), link.reason().map(str::to_owned));
+        let (state, reason) = (link.state(), link.reason().cloned());
         if self.link_view.borrow().state == state {
             self.link_view.send_modify(|view| view.reason = reason);
             return;
         }
         match &reason {
             None => tracing::info!(state = state.name(), "link changed"),
-            Some(reason) => tracing::warn!(state = state.name(), reason, "link changed"),
+            Some(Why { words, .. }) => tracing::warn!(state = state.name(), reason = words, "link changed"),
         }
         let since = self.clock.now();
         self.link_view.send_modify(|view| {
@@ -282,6 +284,16 @@ impl Forwarder {
             None => tracing::info!("the quota has room again"),
         }
         self.link_view.send_modify(|view| view.quota_opens_at = opens_at);
+    }
+
+    fn show_rows(&self, opens_in: Option<Duration>) {
+        let opens_at = opens_in.map(|wait| self.clock.now().plus(wait));
+        match (self.link_view.borrow().rows_open_at.is_some(), opens_at.is_some()) {
+            (false, true) => tracing::info!("the rows of batches of a day are spent; what is left waits"),
+            (true, false) => tracing::info!("rows of batches are sent again"),
+            _ => {}
+        }
+        self.link_view.send_modify(|view| view.rows_open_at = opens_at);
     }
 
     fn show_reads(&self, denied: Option<String>) {
@@ -362,11 +374,10 @@ fn log(news: &News) {
                 tracing::warn!(rows = failed, "rows of a batch failed");
             }
         }
-        News::RowsSpent => tracing::info!("the rows of batches of a day are spent; what is left waits"),
         News::NotArrived(attributes) => {
             tracing::warn!(attributes, "values had not arrived, and are sent again");
         }
-        News::Link | News::Quota(_) | News::Reads(_) | News::Routed(_) => {}
+        News::Link | News::Quota(_) | News::Rows(_) | News::Reads(_) | News::Routed(_) => {}
     }
 }
 

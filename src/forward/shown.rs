@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::core::forwarding::link::LinkState;
 use crate::core::forwarding::quota::Quota;
 use crate::core::forwarding::route::Route;
+use crate::core::forwarding::why::Why;
 use crate::core::timestamp::Timestamp;
 use crate::store::{Pending, Reader};
 
@@ -16,15 +17,17 @@ use crate::store::{Pending, Reader};
 pub struct LinkView {
     /// State of the link.
     pub state: LinkState,
-    /// Reason why it is not online.
-    pub reason: Option<String>,
-    /// Time since which it is in this state.
+    /// Why it is not online.
+    pub reason: Option<Why>,
+    /// Since when it is in this state.
     pub since: Timestamp,
     /// Present wait, if nothing is sent.
     pub wait: Option<ShownWait>,
     /// Time when the quota has room again, if it is used up.
     pub quota_opens_at: Option<Timestamp>,
-    /// Reason why profiles are not read although they should be.
+    /// Until when no batch is sent, since the rows of a day are spent.
+    pub rows_open_at: Option<Timestamp>,
+    /// Why profiles are not read, while they should be.
     pub reads_denied: Option<String>,
 }
 
@@ -41,7 +44,15 @@ impl LinkView {
     /// Returns a link of which nothing is known yet.
     #[must_use]
     pub const fn unknown(since: Timestamp) -> Self {
-        Self { state: LinkState::Unknown, reason: None, since, wait: None, quota_opens_at: None, reads_denied: None }
+        Self {
+            state: LinkState::Unknown,
+            reason: None,
+            since,
+            wait: None,
+            quota_opens_at: None,
+            rows_open_at: None,
+            reads_denied: None,
+        }
     }
 }
 
@@ -96,7 +107,14 @@ impl ProfileWaits {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = waits;
     }
 
-    /// Returns the wait of a profile, if it waits.
+    /// How many profiles wait so at that time, and why and until when the one that is tried first.
+    pub fn count(&self, now: Timestamp) -> (usize, Option<ProfileWait>) {
+        let waits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = || waits.values().filter(|wait| wait.until > now);
+        (waiting().count(), waiting().min_by_key(|wait| wait.until).copied())
+    }
+
+    /// Why a profile waits.
     pub fn of(&self, profile_id: i64) -> Option<ProfileWait> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&profile_id).copied()
     }

@@ -22,8 +22,8 @@ use crate::device::live::Live;
 /// API.
 const OPEN_PATHS: [&str; 3] = ["/healthz", "/readyz", "/openapi.json"];
 
-/// Path of events.
-const EVENTS_PATH: &str = "/v1/events";
+/// Where events are sent.
+pub(super) const EVENTS_PATH: &str = "/v1/events";
 
 /// Header by which a page from the network asks for this device. Source: Private Network Access, section 2.4.
 const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");

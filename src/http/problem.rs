@@ -207,11 +207,17 @@ impl From<Unanswered> for Problem {
     }
 }
 
+/// The name of the problem that a response is of, for whoever counts.
+#[derive(Clone, Copy)]
+pub(super) struct ProblemName(pub(super) &'static str);
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
         let body = serde_json::to_vec(&self).expect("texts and numbers are JSON");
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let name = self.kind.rsplit(':').next().unwrap_or(self.kind);
+        response.extensions_mut().insert(ProblemName(name));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(self.status, 503 | 507) {

@@ -21,12 +21,13 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tower::ServiceExt;
 
-use super::guard::{Admitted, Door, Refusal, allow_origin};
+use super::guard::{Admitted, Door, EVENTS_PATH, Refusal, allow_origin};
 use super::page::EVENT_STREAM;
 use super::places::{Busy, Place, Places, Stay};
-use super::problem::Problem;
+use super::problem::{Problem, ProblemName};
 use crate::core::limits::{INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT, INTAKE_STRANGERS_MAX};
 use crate::core::tokens::Right;
+use crate::device::metrics::Metrics;
 
 /// Time that a connection has whose place is another's: what it has sent already is read, and what it is sent is sent.
 const MOMENT: Duration = Duration::from_millis(100);
@@ -55,6 +56,15 @@ impl Default for ServerOptions {
     }
 }
 
+/// What is served, and where refused events are counted.
+#[derive(Clone)]
+pub struct Site {
+    /// The routes.
+    pub router: Router,
+    /// What is measured.
+    pub metrics: Metrics,
+}
+
 /// A source of connections.
 pub trait Listener: Send + 'static {
     /// One connection.
@@ -67,7 +77,7 @@ pub trait Listener: Send + 'static {
 /// Serves until `stop` turns true, then completes the requests in progress.
 pub async fn serve<L: Listener>(
     mut listener: L,
-    router: Router,
+    site: Site,
     door: Door,
     options: ServerOptions,
     mut stop: watch::Receiver<bool>,
@@ -84,7 +94,7 @@ pub async fn serve<L: Listener>(
         match accepted {
             Ok(stream) => {
                 let place = places.enter();
-                connections.spawn(serve_connection(stream, router.clone(), door.clone(), place, options, stop.clone()));
+                connections.spawn(serve_connection(stream, site.clone(), door.clone(), place, options, stop.clone()));
             }
             Err(error) => {
                 // Most likely there are no file descriptors left: other connections must end first.
@@ -98,14 +108,14 @@ pub async fn serve<L: Listener>(
 
 async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
-    router: Router,
+    site: Site,
     door: Arc<Door>,
     (place, mut stays): (Place, watch::Receiver<Stay>),
     options: ServerOptions,
     mut stop: watch::Receiver<bool>,
 ) {
     let place = Arc::new(place);
-    let service = service_fn(move |request| answer(router.clone(), door.clone(), place.clone(), request));
+    let service = service_fn(move |request| counted(site.clone(), door.clone(), place.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.idle_timeout)
@@ -139,6 +149,23 @@ async fn until(time: Option<Instant>) {
         Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
     }
+}
+
+/// Answers a request, and counts it if it brought events and was refused.
+async fn counted(
+    site: Site,
+    door: Arc<Door>,
+    place: Arc<Place>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, std::convert::Infallible> {
+    let is_intake = request.method() == Method::POST && request.uri().path() == EVENTS_PATH;
+    let response = answer(site.router, door, place, request).await?;
+    let status = response.status();
+    if is_intake && (status.is_client_error() || status.is_server_error()) {
+        let name = response.extensions().get().map_or("other", |ProblemName(name)| *name);
+        site.metrics.refused((status.as_u16(), name));
+    }
+    Ok(response)
 }
 
 async fn answer(

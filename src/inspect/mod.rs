@@ -5,6 +5,8 @@ mod unanswered;
 
 pub mod status;
 
+mod numbers;
+
 pub mod verdict;
 
 pub mod history;

@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::forwarding::link::LinkState;
 use crate::core::forwarding::route::Route;
 use crate::core::timestamp::Timestamp;
-use crate::core::verdict::{Level, Verdict};
-use crate::device::metrics::Number;
+use crate::core::verdict::Verdict;
+use crate::device::metrics::Refusal;
 use crate::device::notices::Notice;
 use crate::intake::kinds::KindViews;
 use crate::store::{BatchHead, Counters, KeptStore, Totals};
@@ -29,6 +28,9 @@ pub struct Status {
     pub is_running: bool,
     pub link: String,
     pub link_reason: Option<String>,
+    /// The same as one of a few names: `dns`, `connection`, `tls`, `proxy`, `foreign`, `refused`, `failing`, `token`, `not_set_up`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_cause: Option<String>,
     pub link_since: String,
     /// Why nothing can be sent with what is configured in `[target]`, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,6 +38,9 @@ pub struct Status {
     /// What is not as it is configured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<Notice>,
+    /// Requests with events that were refused since the agent started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedCount>,
     pub events: EventCounts,
     pub pending: PendingCounts,
     pub delivered: DeliveredCounts,
@@ -117,6 +122,37 @@ pub struct PendingCounts {
     /// Profiles among them that Target does not have, and that are looked for again: with single updates alone they vanish.
     #[serde(default)]
     pub missing_profiles: i64,
+    /// Profiles that wait each for a reason of its own, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<SetAside>,
+}
+
+/// Profiles that wait each for a reason of its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SetAside {
+    /// How many there are.
+    pub profiles: usize,
+    /// Why the one waits that is tried first, as a clause.
+    pub reason: String,
+    /// When that is.
+    pub until: String,
+}
+
+/// Requests with events that were refused.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RefusedCount {
+    /// The status of the answers.
+    pub status: u16,
+    /// The name of the problem in them, such as `store-full`.
+    pub reason: String,
+    /// How many there were.
+    pub requests: u64,
+}
+
+impl From<(Refusal, u64)> for RefusedCount {
+    fn from(((status, reason), requests): (Refusal, u64)) -> Self {
+        Self { status, reason: reason.to_owned(), requests }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -198,6 +234,9 @@ pub struct QuotaCounts {
     pub remaining: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens_at: Option<String>,
+    /// When it is looked again whether batches may be sent, while the rows of a day are spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batches_open_at: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -279,55 +318,5 @@ impl From<&Totals> for DeliveredCounts {
         let Totals { updates, attributes, requests, unconfirmed, superseded, last_delivered_at_ms, .. } = *totals;
         let last_at = (last_delivered_at_ms > 0).then(|| Timestamp::from_millis(last_delivered_at_ms).to_string());
         Self { updates, attributes, requests, unconfirmed, superseded, last_at }
-    }
-}
-
-impl Status {
-    /// Returns the numbers that metrics show: the totals of the store, and these. A new one is one line.
-    #[must_use]
-    pub fn numbers(&self) -> Vec<Number> {
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let Self { events, pending, quota, store, .. } = self;
-        // One that has nothing to send has nothing that would show whether Target answers.
-        let is_idle = self.link == LinkState::Unknown.name() && pending.profiles == 0;
-        let is_up = self.link == LinkState::Online.name() || is_idle;
-        let level = Level::ALL.iter().position(|level| *level == self.verdict.level);
-        let rejected = self.rejected.events + self.rejected.updates;
-        let disk_free = store.disk_free_bytes.unwrap_or(0);
-        let (total, gauge) = (Number::total, Number::gauge);
-        let mut numbers = self.totals.metrics();
-        numbers.extend([
-            total("events_recorded_total", "Events that were recorded and changed a profile.", events.recorded),
-            gauge("pending_profiles", "Profiles with a value that Target does not have yet.", pending.profiles),
-            gauge("pending_attributes", "Values that Target does not have yet.", pending.attributes),
-            gauge(
-                "oldest_pending_seconds",
-                "For how long the longest waiting profile has been pending.",
-                signed(pending.oldest_seconds),
-            ),
-            gauge(
-                "quota_remaining",
-                "Single updates that the quota of 24 hours still allows.",
-                signed(quota.remaining),
-            ),
-            gauge(
-                "quota_updates_per_day",
-                "Single updates that the quota of 24 hours allows.",
-                signed(quota.updates_per_day),
-            ),
-            gauge("store_bytes", "Bytes that the store takes on disk.", signed(store.bytes)),
-            gauge("store_max_bytes", "Bytes that the store may take on disk.", signed(store.max_bytes)),
-            gauge("store_full", "1 while there is no room for new events, else 0.", i64::from(store.is_full)),
-            gauge("link_up", "1 while Target answers, or nothing is to be sent, else 0.", i64::from(is_up)),
-            gauge(
-                "verdict",
-                "How the device does: 0 well, 1 waiting, 2 needs attention, 3 refuses events.",
-                signed(level.unwrap_or_default() as u64),
-            ),
-            gauge("rejected", "Rejected events and updates that wait for a decision.", rejected),
-            gauge("disk_free_bytes", "Bytes that are free on the disk of the store.", signed(disk_free)),
-            gauge("uptime_seconds", "Time since the agent started.", signed(self.uptime_seconds)),
-        ]);
-        numbers
     }
 }

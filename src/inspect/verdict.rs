@@ -1,7 +1,7 @@
 //! One verdict on the device: the worst of all that matters, in words. The page, `status`, `doctor`, `/readyz`, metrics and the
 //! service's status show it, so that none of them says another thing. Pure.
 
-use super::status::{DamagedStore, Status};
+use super::status::{DamagedStore, SetAside, Status};
 use crate::core::forwarding::link::LinkState;
 use crate::core::verdict::{Level, Verdict};
 use crate::core::words::capitalised;
@@ -19,7 +19,7 @@ pub(super) fn judge(status: &Status) -> Verdict {
     findings.extend(
         [rejected(status), age(status), salvage(status), reads(status), mappings(status)].into_iter().flatten(),
     );
-    findings.extend([quota(status), missing(status)].into_iter().flatten());
+    findings.extend([quota(status), batch_rows(status), set_aside(status), missing(status)].into_iter().flatten());
     // What was named first stays first among its like.
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
     let mut findings = findings.into_iter();
@@ -132,11 +132,16 @@ fn link(status: &Status) -> Option<Finding> {
         Some(Finding::new(Level::Attention, format!("Adobe Target does not accept the token{reason}"), what_to_do))
     } else if status.is_told_to_wait && waits {
         Some(Finding::new(Level::Waiting, "Adobe Target asks this device to wait", kept))
-    } else if is(LinkState::Unknown) && waits {
-        Some(Finding::new(Level::Waiting, "Updates wait for their first try", kept))
+    } else if is(LinkState::Unknown) && waits && !is_spent(status) {
+        Some(Finding::new(Level::Waiting, "Updates wait for the next try", kept))
     } else {
         None
     }
+}
+
+/// Returns whether a quota is spent, which says why what waits does so.
+const fn is_spent(status: &Status) -> bool {
+    status.quota.opens_at.is_some() || status.quota.batches_open_at.is_some()
 }
 
 fn quota(status: &Status) -> Option<Finding> {
@@ -144,6 +149,27 @@ fn quota(status: &Status) -> Option<Finding> {
     let what_to_do = "Updates go on by themselves when there is room. If this happens often, raise updates_per_day in \
                       [target.quota].";
     is_spent.then(|| Finding::new(Level::Waiting, "The quota of single updates is spent", what_to_do))
+}
+
+fn batch_rows(status: &Status) -> Option<Finding> {
+    let is_spent = status.quota.batches_open_at.is_some() && status.pending.profiles > 0;
+    let what_to_do =
+        "Batches go on by themselves within a day. A device should not need so many: see why profiles change so often.";
+    is_spent.then(|| Finding::new(Level::Waiting, "The rows that batches may have in a day are spent", what_to_do))
+}
+
+/// Each profile that waits does so for a reason of its own, so that nothing goes out though the link is good.
+fn set_aside(status: &Status) -> Option<Finding> {
+    let SetAside { profiles, reason, until } = status.pending.set_aside.as_ref()?;
+    let is_all = i64::try_from(*profiles).is_ok_and(|profiles| profiles >= status.pending.profiles);
+    let says_another = status.link != LinkState::Online.name() || is_spent(status);
+    if !is_all || says_another || status.pending.profiles == 0 {
+        return None;
+    }
+    let text = format!("All profiles that wait were set aside: {reason}; the first is tried again at {until}");
+    let what_to_do =
+        "Each is tried again by itself; `outpost explain` says why one waits, and `outpost retry-now` tries it now.";
+    Some(Finding::new(Level::Waiting, text, what_to_do))
 }
 
 fn age(status: &Status) -> Option<Finding> {

@@ -27,6 +27,7 @@ mod known_ids;
 mod layers;
 mod lines;
 mod merging;
+mod metrics;
 mod model;
 mod network_faults;
 mod not_set_up;

@@ -14,6 +14,7 @@ use outpost::core::event::{Event, EventStatus};
 use outpost::core::forwarding::link::Link;
 use outpost::core::forwarding::quota::{QuotaClock, QuotaTime};
 use outpost::core::forwarding::route::RouteRules;
+use outpost::core::forwarding::why::{Cause, Why};
 use outpost::core::identity::{Identity, StoredForms};
 use outpost::core::limits::QUOTA_WINDOW;
 use outpost::core::mapping::{Meaning, ProfileChanges};
@@ -250,7 +251,7 @@ impl Real {
             SubmitTold::Refused => refused(200, "no"),
             SubmitTold::Status(status) => BatchCame::Failed(classified(&status, told.date)),
             SubmitTold::Lost => BatchCame::Failed(Outcome::Lost("lost".to_owned())),
-            SubmitTold::Unreachable => BatchCame::Failed(Outcome::Unreachable("unreachable".to_owned())),
+            SubmitTold::Unreachable => BatchCame::Failed(unreachable()),
         };
         self.process.coming.push((told.at, Input::Batch(id, came)));
     }
@@ -469,8 +470,12 @@ fn answer(answer: &Answer, date: Option<Timestamp>) -> Outcome {
         Answer::Yes => Outcome::Delivered,
         Answer::Status(status) => classified(status, date),
         Answer::Lost => Outcome::Lost("lost".to_owned()),
-        Answer::Unreachable => Outcome::Unreachable("unreachable".to_owned()),
+        Answer::Unreachable => unreachable(),
     }
+}
+
+fn unreachable() -> Outcome {
+    Outcome::Unreachable(Why::new(Cause::Connection, "unreachable"))
 }
 
 fn reply(told: FetchTold, date: Option<Timestamp>) -> Reply {
@@ -484,7 +489,7 @@ fn reply(told: FetchTold, date: Option<Timestamp>) -> Reply {
         FetchTold::Missing => Reply::Missing,
         FetchTold::Status(status) => Reply::without_profile(classified(&status, date), "refused".to_owned()),
         FetchTold::Lost => Reply::Failed(Outcome::Lost("lost".to_owned())),
-        FetchTold::Unreachable => Reply::Failed(Outcome::Unreachable("unreachable".to_owned())),
+        FetchTold::Unreachable => Reply::Failed(unreachable()),
     }
 }
 
@@ -515,7 +520,7 @@ fn polled(told: StatusTold, date: Option<Timestamp>) -> BatchCame {
         StatusTold::NotFound => refused(404, "no such batch"),
         StatusTold::Status(status) => BatchCame::Failed(classified(&status, date)),
         StatusTold::Lost => BatchCame::Failed(Outcome::Lost("lost".to_owned())),
-        StatusTold::Unreachable => BatchCame::Failed(Outcome::Unreachable("unreachable".to_owned())),
+        StatusTold::Unreachable => BatchCame::Failed(unreachable()),
     }
 }
 

@@ -169,8 +169,7 @@ impl Connections {
         }
         drop(chunks);
         let status = reading.await.expect("reading a status does not panic");
-        let foreign =
-            || Outcome::Foreign("the status of a batch was answered in words that are not Target's".to_owned());
+        let foreign = || Outcome::foreign("the status of a batch was answered in words that are not Target's");
         Ok(Exchange { answer: status.ok_or_else(foreign), date })
     }
 

@@ -9,6 +9,7 @@ use super::resolver::NameError;
 use super::tunnel;
 use crate::adobe::outcome::{Outcome, intermediary};
 use crate::adobe::proxy::ProxyOptions;
+use crate::core::forwarding::why::{Cause, Why};
 
 /// Who is asked, and through whom: so that words name who is meant.
 #[derive(Debug)]
@@ -25,25 +26,29 @@ impl Way {
     /// Explains to a technician why there is no answer.
     pub(in crate::adobe) async fn explain(&self, error: &reqwest::Error) -> Outcome {
         if let Some(tls) = cause::<rustls::Error>(error) {
-            return Outcome::Unreachable(explain_tls(tls));
+            return unreachable(Cause::Tls, explain_tls(tls));
         }
         if let Some(NameError { name, .. }) = cause(error) {
             let whose = if self.is_target(name) { "Target's host" } else { "the proxy of [target.http]" };
-            return Outcome::Unreachable(format!(
-                "the name of {whose} is not found (DNS); check the network cable, the Wi-Fi and the DNS server"
-            ));
+            return unreachable(
+                Cause::Dns,
+                format!(
+                    "the name of {whose} is not found (DNS); check the network cable, the Wi-Fi and the DNS server"
+                ),
+            );
         }
         if root_cause(error).starts_with(TUNNEL) {
             return self.refused_by_proxy().await;
         }
         let whom = if self.is_through_proxy() { "the proxy of [target.http]" } else { "Target" };
         if error.is_connect() && !error.is_timeout() {
-            return Outcome::Unreachable(format!("no connection to {whom}: {}", explain_connection(error)));
+            return unreachable(Cause::Connection, format!("no connection to {whom}: {}", explain_connection(error)));
         }
         if error.is_connect() {
-            return Outcome::Unreachable(format!(
-                "no connection to {whom} in time; a firewall may drop it, or the DNS server is slow"
-            ));
+            return unreachable(
+                Cause::Connection,
+                format!("no connection to {whom} in time; a firewall may drop it, or the DNS server is slow"),
+            );
         }
         if error.is_timeout() {
             return Outcome::Lost("Target did not answer in time".to_owned());
@@ -66,8 +71,10 @@ impl Way {
             (Some(endpoint), Some(proxy)) => tunnel::status(endpoint, proxy).await,
             _ => None,
         };
-        Outcome::Foreign(match status {
-            Some(status @ 407) => intermediary(status).to_owned(),
+        let words = match status {
+            Some(407) => {
+                "the proxy wants credentials (407); set proxy_user and proxy_password in [target.http]".to_owned()
+            }
             Some(403) => {
                 "the proxy refuses to let Target's host pass (403); have it let Target's host through".to_owned()
             }
@@ -78,8 +85,13 @@ impl Way {
                 format!("the proxy does not let Target's host pass (it answers {status}); ask whoever runs it")
             }
             None => "the proxy does not let Target's host pass; ask whoever runs it".to_owned(),
-        })
+        };
+        Outcome::Foreign(Why::new(Cause::Proxy, words))
     }
+}
+
+fn unreachable(cause: Cause, words: String) -> Outcome {
+    Outcome::Unreachable(Why::new(cause, words))
 }
 
 /// How the errors begin of a proxy that does not open a tunnel; the library does not let their type be seen.

@@ -290,7 +290,7 @@ mod tests {
         let begun = Instant::now();
         let outcome = client.send("mboxPC=1&profile.a=1".to_owned()).await.answer;
         assert!(begun.elapsed() < Duration::from_millis(800), "a third of the time");
-        assert!(matches!(&outcome, Outcome::Unreachable(words) if words.contains("no connection")), "{outcome:?}");
+        assert!(matches!(&outcome, Outcome::Unreachable(why) if why.words.contains("no connection")), "{outcome:?}");
         assert!(outcome.reason().contains("in time") && !outcome.reached_target());
     }
 
@@ -300,7 +300,7 @@ mod tests {
         let endpoint = format!("https://localhost:{}", silent.local_addr().expect("bound").port());
         let client = Client::new(&options(endpoint, Duration::from_millis(900))).expect("valid");
         let outcome = client.send("mboxPC=1&profile.a=1".to_owned()).await.answer;
-        assert!(matches!(&outcome, Outcome::Unreachable(words) if words.contains("in time")), "{outcome:?}");
+        assert!(matches!(&outcome, Outcome::Unreachable(why) if why.words.contains("in time")), "{outcome:?}");
     }
 
     #[tokio::test]

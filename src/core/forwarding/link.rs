@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::core::forwarding::backoff::backoff;
 use crate::core::forwarding::pace::Pace;
+use crate::core::forwarding::why::Why;
 use crate::core::limits::{FAILURES_OFFLINE, NETWORK_CHANGE_MIN, OUTAGE_MIN, RETRY_AFTER_MAX};
 
 /// The state of the link, as `status` shows it.
@@ -45,14 +46,14 @@ pub enum Signal {
     Answered,
     /// Target asks the whole device to wait; `None` leaves the time to us.
     Throttled(Option<Duration>),
-    /// No connection was possible; no other request will get through either.
-    Unreachable(String),
-    /// A lost answer or a server error, which may concern this update alone or all.
-    Failing(String),
-    /// An answer that is not Target's, or the same refusal for several profiles in a row: not the fault of the updates.
-    Foreign(String),
-    /// Target answered 401 or 403.
-    Unauthorized(String),
+    /// No connection could be made: nothing else will get through either.
+    Unreachable(Why),
+    /// A lost answer or a server error: perhaps this update alone, perhaps all.
+    Failing(Why),
+    /// An answer that is not Target's, or one refusal for several profiles in a row: it is not about the updates.
+    Foreign(Why),
+    /// 401 or 403.
+    Unauthorized(Why),
 }
 
 /// Permission to send.
@@ -98,7 +99,7 @@ impl Permit {
 #[derive(Clone, Debug)]
 pub struct Link {
     state: LinkState,
-    reason: Option<String>,
+    reason: Option<Why>,
     failures: u32,
     /// End of our own wait.
     wait_until: Duration,
@@ -143,10 +144,10 @@ impl Link {
         self.state
     }
 
-    /// Returns why the link is not online, in words for a person.
+    /// Why it is not online.
     #[must_use]
-    pub fn reason(&self) -> Option<&str> {
-        self.reason.as_deref()
+    pub const fn reason(&self) -> Option<&Why> {
+        self.reason.as_ref()
     }
 
     /// Decides whether a request may be sent now.
@@ -271,7 +272,7 @@ impl Link {
         self.told_until = self.told_until.max(now.saturating_add(wait).saturating_add(spread));
     }
 
-    fn failing(&mut self, reason: String, now: Duration, chance: f64) {
+    fn failing(&mut self, reason: Why, now: Duration, chance: f64) {
         if self.state == LinkState::Online && self.failures + 1 < FAILURES_OFFLINE {
             self.failures += 1;
         } else {
@@ -279,9 +280,8 @@ impl Link {
         }
     }
 
-    fn fail(&mut self, state: LinkState, reason: String, now: Duration, chance: f64) {
-        // Requests that were in flight together fail together, which counts as one failure rather than one per
-        // connection.
+    fn fail(&mut self, state: LinkState, reason: Why, now: Duration, chance: f64) {
+        // Requests that were in flight together fail together: that is one failure, not one per connection.
         let waits_already = self.state == state && now < self.wait_until;
         self.state = state;
         self.reason = Some(reason);
@@ -296,8 +296,13 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::forwarding::why::Cause;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    fn why(words: &str) -> Why {
+        Why::new(Cause::Connection, words)
+    }
 
     fn after(signals: Vec<Signal>) -> Link {
         let mut link = Link::default();
@@ -308,7 +313,7 @@ mod tests {
     }
 
     fn unreachable() -> Signal {
-        Signal::Unreachable("refused".into())
+        Signal::Unreachable(why("refused"))
     }
 
     #[test]
@@ -333,14 +338,14 @@ mod tests {
     #[test]
     fn an_unreachable_target_is_offline_at_once_and_probed_after_the_backoff() {
         let link = after(vec![Signal::Answered, unreachable()]);
-        assert_eq!((link.state(), link.reason()), (LinkState::Offline, Some("refused")));
+        assert_eq!((link.state(), link.reason()), (LinkState::Offline, Some(&why("refused"))));
         assert_eq!(link.permit(Duration::ZERO), Permit::WaitUntil(SECOND));
         assert_eq!(link.permit(SECOND), Permit::Probe);
     }
 
     #[test]
     fn server_errors_take_the_link_offline_only_when_they_repeat() {
-        let failing = || Signal::Failing("500".into());
+        let failing = || Signal::Failing(why("500"));
         assert_eq!(after(vec![Signal::Answered, failing(), failing()]).state(), LinkState::Online);
         assert_eq!(after(vec![Signal::Answered, failing(), failing(), failing()]).state(), LinkState::Offline);
         assert_eq!(after(vec![Signal::Answered, failing(), Signal::Answered, failing()]).state(), LinkState::Online);
@@ -354,7 +359,7 @@ mod tests {
         assert!(!wait.is_told && wait.until > Duration::ZERO);
         assert!(link.try_now(Duration::ZERO));
         assert_eq!((link.wait(Duration::ZERO), link.permit(Duration::ZERO)), (None, Permit::Probe));
-        assert_eq!(link.reason(), Some("refused"), "what was found holds until the next answer");
+        assert_eq!(link.reason(), Some(&why("refused")), "what was found holds until the next answer");
         let mut told = after(vec![Signal::Throttled(Some(SECOND * 60)), unreachable()]);
         assert!(!told.try_now(Duration::ZERO));
         assert!(told.wait(Duration::ZERO).expect("a wait").is_told);
@@ -362,7 +367,7 @@ mod tests {
 
     #[test]
     fn of_another_way_nothing_is_known() {
-        let mut link = after(vec![Signal::Foreign("portal".into())]);
+        let mut link = after(vec![Signal::Foreign(why("portal"))]);
         assert!(link.way_changed(Duration::ZERO));
         assert_eq!((link.state(), link.reason()), (LinkState::Unknown, None));
         let mut link = after(vec![Signal::Answered]);
@@ -372,9 +377,9 @@ mod tests {
 
     #[test]
     fn foreign_answers_block_and_refused_credentials_pause_until_an_answer() {
-        let mut link = after(vec![Signal::Foreign("portal".into())]);
+        let mut link = after(vec![Signal::Foreign(why("portal"))]);
         assert_eq!(link.state(), LinkState::Blocked);
-        link.observe(Signal::Unauthorized("401".into()), SECOND, 1.0);
+        link.observe(Signal::Unauthorized(why("401")), SECOND, 1.0);
         assert_eq!(link.state(), LinkState::Paused);
         link.observe(Signal::Answered, SECOND, 1.0);
         assert_eq!((link.state(), link.reason()), (LinkState::Online, None));
@@ -479,7 +484,7 @@ mod tests {
         assert_eq!(link.permit(100 * SECOND), Permit::Probe);
 
         let mut link = told();
-        link.observe(Signal::Unauthorized("401".into()), SECOND, 0.0);
+        link.observe(Signal::Unauthorized(why("401")), SECOND, 0.0);
         assert!(!link.credentials_changed(2 * SECOND));
         assert!(waits(&link), "there are new credentials");
         assert_eq!(link.permit(100 * SECOND), Permit::Probe);
@@ -491,7 +496,7 @@ mod tests {
 
     #[test]
     fn what_target_asks_for_does_not_count_as_failures_and_the_other_way_round() {
-        let failing = || Signal::Failing("500".into());
+        let failing = || Signal::Failing(why("500"));
         let link =
             after(vec![Signal::Answered, failing(), Signal::Throttled(None), Signal::Throttled(None), failing()]);
         assert_eq!(link.state(), LinkState::Online);
@@ -537,7 +542,7 @@ mod tests {
 
     #[test]
     fn new_credentials_bring_a_probe_forward_where_the_old_ones_were_refused() {
-        let mut link = after(vec![Signal::Unauthorized("401".into())]);
+        let mut link = after(vec![Signal::Unauthorized(why("401"))]);
         assert!(link.credentials_changed(Duration::ZERO));
         assert_eq!(link.permit(Duration::ZERO), Permit::Probe);
         assert!(!after(vec![unreachable()]).credentials_changed(Duration::ZERO));
@@ -547,13 +552,13 @@ mod tests {
     fn a_change_of_the_network_lifts_no_wait_that_target_asked_for_and_no_pause() {
         assert!(!after(vec![Signal::Throttled(Some(7 * SECOND))]).network_changed(SECOND));
         assert!(!after(vec![Signal::Throttled(Some(7 * SECOND)), unreachable()]).network_changed(SECOND));
-        assert!(!after(vec![Signal::Unauthorized("401".into())]).network_changed(SECOND));
+        assert!(!after(vec![Signal::Unauthorized(why("401"))]).network_changed(SECOND));
     }
 
     #[test]
     fn ten_minutes_of_outage_cost_at_most_fifteen_requests() {
-        // Four connections fail at once; then there is one probe at a time. The random number is the worst possible.
-        for signal in [unreachable(), Signal::Failing("500".into()), Signal::Foreign("portal".into())] {
+        // Four connections fail at once; then there is one probe after the other. Chance is at its worst.
+        for signal in [unreachable(), Signal::Failing(why("500")), Signal::Foreign(why("portal"))] {
             let mut link = after(vec![Signal::Answered]);
             let (mut now, mut requests) = (Duration::ZERO, 0);
             while now <= 600 * SECOND {

@@ -11,3 +11,5 @@ pub mod pace;
 pub mod quota;
 
 pub mod route;
+
+pub mod why;

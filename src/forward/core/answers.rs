@@ -10,6 +10,7 @@ use super::{Core, Moment, News, Settle};
 use crate::adobe::Outcome;
 use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::link::{LinkState, Signal};
+use crate::core::forwarding::why::{Cause, Why};
 use crate::core::limits::READ_BACK_FIRST;
 use crate::core::timestamp::Timestamp;
 use crate::forward::judge::Skew;
@@ -127,7 +128,7 @@ impl Core {
             no.detail
         );
         self.updates_fail = true;
-        self.observe(Signal::Foreign(reason), moment, chance);
+        self.observe(Signal::Foreign(Why::new(Cause::Refused, reason)), moment, chance);
         false
     }
 

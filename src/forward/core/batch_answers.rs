@@ -56,7 +56,7 @@ impl Core {
                 self.refusals.accepted();
                 self.rows_sent.push_back((moment.quota.at, rows));
                 self.batches.submitted(id, path, rows, now, moment.quota.at);
-                self.news.push(News::BatchSubmitted(rows));
+                self.news.extend([News::BatchSubmitted(rows), News::Rows(None)]);
                 self.updates_fail = false;
                 self.observe(Signal::Answered, moment, chance);
             }

@@ -46,6 +46,7 @@ use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::link::{Link, LinkState, Signal};
 use crate::core::forwarding::quota::Quota;
 use crate::core::forwarding::route::{Mode, Route, Situation, route};
+use crate::core::forwarding::why::{Cause, Why};
 use crate::core::limits::{DELIVERY_REQUESTS_MAX, QUOTA_WINDOW, READ_BACK_FIRST, READ_BACK_LAST};
 use crate::core::timestamp::Timestamp;
 use crate::forward::judge::{Row, Skew};
@@ -357,9 +358,10 @@ fn signal(outcome: &Outcome) -> Signal {
     match outcome {
         Outcome::Delivered | Outcome::Refused(_) | Outcome::TooLarge => Signal::Answered,
         Outcome::Throttled(asked) => Signal::Throttled(*asked),
-        Outcome::Failing(reason) | Outcome::Lost(reason) => Signal::Failing(reason.clone()),
-        Outcome::Unreachable(reason) => Signal::Unreachable(reason.clone()),
-        Outcome::Foreign(reason) => Signal::Foreign(reason.clone()),
-        Outcome::Unauthorized(reason) | Outcome::NotSetUp(reason) => Signal::Unauthorized(reason.clone()),
+        Outcome::Failing(words) | Outcome::Lost(words) => Signal::Failing(Why::new(Cause::Failing, words)),
+        Outcome::Unreachable(why) => Signal::Unreachable(why.clone()),
+        Outcome::Foreign(why) => Signal::Foreign(why.clone()),
+        Outcome::Unauthorized(words) => Signal::Unauthorized(Why::new(Cause::Token, words)),
+        Outcome::NotSetUp(words) => Signal::Unauthorized(Why::new(Cause::NotSetUp, words)),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::batch_size::row_bytes;
-use super::batches::{Next, Step};
+use super::batches::{Next, ROWS_WAIT, Step};
 use super::open_batch::Outlook;
 use super::{Action, Adding, Candidate, Core, Moment, News};
 use crate::adobe::bulk;
@@ -77,7 +77,7 @@ impl Core {
         if matches!(step, Step::Submit) {
             let rows = self.rows_today(moment) + rows_next;
             if u64::try_from(rows).unwrap_or(u64::MAX) > BATCH_ROWS_A_DAY {
-                self.news.push(News::RowsSpent);
+                self.news.push(News::Rows(Some(ROWS_WAIT)));
                 self.batches.rows_spent(id, moment.elapsed);
                 return self.batch_step(moment, may_send);
             }

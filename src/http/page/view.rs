@@ -34,7 +34,7 @@ impl From<&Status> for Headline {
             "offline" => "Not connected".to_owned(),
             "blocked" => "Something stands in the way to Adobe Target".to_owned(),
             "paused" => "Waiting for a new token".to_owned(),
-            _ => "Adobe Target was not asked yet".to_owned(),
+            _ => "Nothing was sent to Adobe Target".to_owned(),
         };
         let next = match (&status.next_try_at, &status.quota.opens_at) {
             (Some(at), _) => format!("; the next try is at {}", clock_time(at)),

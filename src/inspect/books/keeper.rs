@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use super::Books;
 use crate::adobe::{Client, ClientOptions};
 use crate::core::mapping::Mappings;
+use crate::device::metrics::Metrics;
 use crate::device::notices::Notices;
 use crate::forward::shown::{Bounds, LinkView, PendingAtStart, ProfileWaits, ReadQuota, RouteCounts};
 use crate::inspect::Unanswered;
@@ -47,6 +48,8 @@ pub struct Running {
     pub try_now: Arc<Notify>,
     /// What is not as it is configured.
     pub notices: Notices,
+    /// What is measured.
+    pub metrics: Metrics,
 }
 
 /// A store at rest, and what is configured for it.

@@ -73,7 +73,7 @@ impl Running {
     fn waits(&self, profile_id: i64, now: Timestamp) -> Option<ProfileWaitView> {
         let LinkView { state, reason, quota_opens_at, .. } = self.link.borrow().clone();
         if !matches!(state, LinkState::Online | LinkState::Unknown) {
-            let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            let why = reason.map(|why| format!(": {}", why.words)).unwrap_or_default();
             return Some(ProfileWaitView { reason: format!("the link is {}{why}", state.name()), until: None });
         }
         let alone = self.waits.of(profile_id).filter(|wait| wait.until > now);

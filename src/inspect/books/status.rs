@@ -11,8 +11,8 @@ use crate::device::clock::Clock;
 use crate::device::notices::Notice;
 use crate::forward::shown::LinkView;
 use crate::inspect::status::{
-    BatchView, DamagedStore, DeliveredCounts, EventCounts, PendingCounts, QuotaCounts, ReadCounts, RejectedCounts,
-    RouteCount, Status, StoreCounts,
+    BatchView, DamagedStore, DeliveredCounts, EventCounts, PendingCounts, QuotaCounts, ReadCounts, RefusedCount,
+    RejectedCounts, RouteCount, SetAside, Status, StoreCounts,
 };
 use crate::inspect::verdict::judge;
 use crate::intake::kinds::KindViews;
@@ -27,6 +27,8 @@ const BATCHES_SHOWN: usize = 3;
 /// What only a running agent knows, or what is said instead.
 struct Present {
     link: LinkView,
+    /// Why the link is not online, in words.
+    link_reason: Option<String>,
     uptime: Duration,
     routes: Vec<RouteCount>,
     intake: KindViews,
@@ -34,6 +36,8 @@ struct Present {
     refuses: Option<String>,
     not_set_up: Option<String>,
     notices: Vec<Notice>,
+    refused: Vec<RefusedCount>,
+    set_aside: Option<SetAside>,
     /// Requests that count as made, since whoever had reserved them has ended.
     abandoned: u64,
 }
@@ -47,8 +51,19 @@ impl Books {
         let (counters, now) = (self.counters()?, self.clock.now());
         let pending = self.pending(counters)?;
         let (totals, bounds) = (counters.totals, self.bounds.now());
-        let Present { link, uptime, routes, intake, refuses, not_set_up, notices, abandoned } =
-            self.present(totals, now);
+        let Present {
+            link,
+            link_reason,
+            uptime,
+            routes,
+            intake,
+            refuses,
+            not_set_up,
+            notices,
+            refused,
+            set_aside,
+            abandoned,
+        } = self.present(totals, now);
         let quota_now = self.quota_clock.at(self.clock.elapsed());
         let reader = self.reader();
         let (rejected_events, rejected_updates) = reader.count_rejected()?;
@@ -63,20 +78,17 @@ impl Books {
             mappings: self.mappings.now().count(),
             clock_behind_seconds: if behind > EVENT_TIME_AHEAD_MAX { behind.as_secs() } else { 0 },
             link: link.state.name().to_owned(),
-            link_reason: link.reason,
+            link_cause: link.reason.as_ref().map(|why| why.cause.name().to_owned()),
+            link_reason,
             link_since: link.since.to_string(),
             not_set_up,
             notices,
+            refused,
             events: EventCounts::from(&counters),
-            pending: pending_counts(&reader, pending, now)?,
+            pending: pending_counts(&reader, pending, set_aside, now)?,
             delivered: DeliveredCounts::from(&totals),
             rejected: RejectedCounts { events: rejected_events, updates: rejected_updates },
-            quota: QuotaCounts {
-                updates_per_day: bounds.updates_per_day,
-                used,
-                remaining: bounds.updates_per_day.saturating_sub(used),
-                opens_at: link.quota_opens_at.map(|at| at.to_string()),
-            },
+            quota: quota_counts(bounds.updates_per_day, used, &link, now),
             routes,
             intake,
             batches: reader.batches(BATCHES_SHOWN)?.into_iter().map(BatchView::from).collect(),
@@ -117,26 +129,35 @@ impl Books {
 
     fn present(&self, totals: Totals, now: Timestamp) -> Present {
         match &self.keeper {
-            Keeper::Agent(agent) => Present {
-                link: agent.link.borrow().clone(),
-                uptime: self.clock.elapsed(),
-                routes: agent.route_counts.counted().into_iter().map(RouteCount::from).collect(),
-                intake: agent.intake.now(),
-                refuses: self.refuses(),
-                not_set_up: agent.client.fault().map(|error| error.to_string()),
-                notices: agent.notices.now(),
-                abandoned: 0,
-            },
+            Keeper::Agent(agent) => {
+                let link = agent.link.borrow().clone();
+                Present {
+                    link_reason: link.reason.as_ref().map(|why| why.words.clone()),
+                    link,
+                    uptime: self.clock.elapsed(),
+                    routes: agent.route_counts.counted().into_iter().map(RouteCount::from).collect(),
+                    intake: agent.intake.now(),
+                    refuses: self.refuses(),
+                    not_set_up: agent.client.fault().map(|error| error.to_string()),
+                    notices: agent.notices.now(),
+                    refused: agent.metrics.refusals().into_iter().map(RefusedCount::from).collect(),
+                    set_aside: agent.set_aside(now),
+                    abandoned: 0,
+                }
+            }
             Keeper::Nobody(_) => {
                 let reason = "the agent is not running; these are the numbers of its store".to_owned();
                 Present {
-                    link: LinkView { reason: Some(reason), ..LinkView::unknown(now) },
+                    link: LinkView::unknown(now),
+                    link_reason: Some(reason),
                     uptime: Duration::ZERO,
                     routes: Vec::new(),
                     intake: KindViews::default(),
                     refuses: None,
                     not_set_up: None,
                     notices: Vec::new(),
+                    refused: Vec::new(),
+                    set_aside: None,
                     abandoned: u64::try_from(totals.quota_reserved).unwrap_or(0),
                 }
             }
@@ -172,11 +193,34 @@ impl Books {
     }
 }
 
-fn pending_counts(reader: &Reader, pending: Pending, now: Timestamp) -> Result<PendingCounts, StoreError> {
+impl Running {
+    fn set_aside(&self, now: Timestamp) -> Option<SetAside> {
+        let (profiles, first) = self.waits.count(now);
+        first.map(|wait| SetAside { profiles, reason: wait.reason.to_owned(), until: wait.until.to_string() })
+    }
+}
+
+fn quota_counts(updates_per_day: u64, used: u64, link: &LinkView, now: Timestamp) -> QuotaCounts {
+    QuotaCounts {
+        updates_per_day,
+        used,
+        remaining: updates_per_day.saturating_sub(used),
+        opens_at: link.quota_opens_at.map(|at| at.to_string()),
+        batches_open_at: link.rows_open_at.filter(|at| *at > now).map(|at| at.to_string()),
+    }
+}
+
+fn pending_counts(
+    reader: &Reader,
+    pending: Pending,
+    set_aside: Option<SetAside>,
+    now: Timestamp,
+) -> Result<PendingCounts, StoreError> {
     Ok(PendingCounts {
         profiles: pending.profiles,
         attributes: pending.attributes,
         oldest_seconds: reader.oldest_pending()?.map_or(0, |oldest| now.since(oldest).as_secs()),
         missing_profiles: reader.count_missing()?,
+        set_aside,
     })
 }
