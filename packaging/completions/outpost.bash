@@ -16,6 +16,9 @@ _outpost() {
             ",$1")
                 cmd="outpost"
                 ;;
+            outpost,backup)
+                cmd="outpost__subcmd__backup"
+                ;;
             outpost,check)
                 cmd="outpost__subcmd__check"
                 ;;
@@ -69,6 +72,9 @@ _outpost() {
                 ;;
             outpost,verify)
                 cmd="outpost__subcmd__verify"
+                ;;
+            outpost__subcmd__help,backup)
+                cmd="outpost__subcmd__help__subcmd__backup"
                 ;;
             outpost__subcmd__help,check)
                 cmd="outpost__subcmd__help__subcmd__check"
@@ -257,12 +263,38 @@ _outpost() {
 
     case "${cmd}" in
         outpost)
-            opts="-h -V --help --version run record status check preview rejected explain verify forget doctor token rekey log reload retry-now sandbox service help"
+            opts="-h -V --help --version run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__backup)
+            opts="-c -h --config --sandbox --sandbox-listen --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -399,8 +431,22 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__help)
-            opts="run record status check preview rejected explain verify forget doctor token rekey log reload retry-now sandbox service help"
+            opts="run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__help__subcmd__backup)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

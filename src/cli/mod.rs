@@ -15,6 +15,7 @@ use crate::core::visible::visible;
 use crate::device::rights;
 use crate::store::{StoreFile, StoreLimits};
 
+mod backup;
 mod check;
 mod connect;
 mod device;
@@ -65,6 +66,7 @@ enum Command {
     Forget(forget::Args),
     Doctor(doctor::Args),
     Token(token::Args),
+    Backup(backup::Args),
     Rekey(rekey::Args),
     Log(log::Args),
     Reload(reload::Args),
@@ -96,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Forget(args) => forget::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Backup(args) => backup::run(&args),
         Command::Rekey(args) => rekey::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Reload(args) => reload::run(&args),

@@ -305,6 +305,12 @@ impl StoreCounts {
     }
 }
 
+impl From<(i64, i64)> for RejectedCounts {
+    fn from((events, updates): (i64, i64)) -> Self {
+        Self { events, updates }
+    }
+}
+
 impl From<&Counters> for EventCounts {
     fn from(counters: &Counters) -> Self {
         let Totals { duplicate, differing, unmapped, rejected, unconsented, ids_known_since_ms, .. } = counters.totals;

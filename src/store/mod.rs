@@ -9,6 +9,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+mod backup;
 mod batches;
 mod counters;
 mod destination;
@@ -50,6 +51,7 @@ mod transaction;
 mod verification;
 mod writer;
 
+pub use backup::{BackedUp, BackupError, back_up};
 pub use batches::{BatchEntry, BatchHead, BatchRow, BatchState, Ending, PART_ROWS, RowAttribute, SettledRows};
 pub use counters::{Counters, Pending, Totals};
 pub use destination::{Adopted, Destination};

@@ -8,6 +8,7 @@ mod support;
 
 mod access;
 mod api;
+mod backup;
 mod bad_input;
 mod batch_kills;
 mod books;

@@ -66,7 +66,7 @@ impl Books {
         } = self.present(totals, now);
         let quota_now = self.quota_clock.at(self.clock.elapsed());
         let reader = self.reader();
-        let (rejected_events, rejected_updates) = reader.count_rejected()?;
+        let rejected = RejectedCounts::from(reader.count_rejected()?);
         let used = reader.quota_used(quota_now)? + abandoned;
         let wait = link.wait.filter(|wait| wait.until > now);
         let behind = counters.recorded_at.map_or(Duration::ZERO, |newest| newest.since(Clock::system()));
@@ -87,7 +87,7 @@ impl Books {
             events: EventCounts::from(&counters),
             pending: pending_counts(&reader, pending, set_aside, now)?,
             delivered: DeliveredCounts::from(&totals),
-            rejected: RejectedCounts { events: rejected_events, updates: rejected_updates },
+            rejected,
             quota: quota_counts(bounds.updates_per_day, used, &link, now),
             routes,
             intake,

@@ -1,0 +1,43 @@
+//! `outpost backup`: a copy of the store, also while the agent runs.
+
+use std::path::PathBuf;
+
+use super::load::ConfigArgs;
+use super::{Failure, existing_store, print};
+use crate::store::{BackedUp, back_up};
+
+/// Copies the store into a file, also while the agent runs
+///
+/// The copy is whole, as of one moment, for its owner alone, and on the disk when the command ends. A file that is there is not
+/// overwritten. It holds the store alone: neither the configuration nor tokens, keys or log files. It needs as much room as the
+/// store, and while it is made the store's log may grow.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  outpost backup /media/usb/outpost-2026-11-26.db")]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The file, which must not be there yet
+    file: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let store = existing_store(&args.config.agent()?.data_dir)?.store_path();
+    let found = back_up(&store, &args.file).map_err(|error| Failure::failed(&error))?;
+    let BackedUp { bytes, schema, events, profiles, pending, rejected, is_sealed } = found;
+    let secrecy = if is_sealed {
+        "It holds people's data, encrypted with the key of [store]: without that key it is of no use, so keep both, and apart."
+    } else {
+        "It holds people's data, and is not encrypted: keep it as the store is kept, and delete it in time; `outpost forget` does \
+         not reach it."
+    };
+    let place = store.display();
+    print(&format!(
+        "{}: {}, schema {schema}: {events} events, {profiles} profiles ({pending} with values that wait), {rejected} rejected\n\
+         {secrecy}\n\
+         To restore it: stop the agent, copy the file to {place}, delete {place}-wal and {place}-shm if they are there, let the file \
+         belong to the agent's user as the folder does, and start the agent. What was recorded after the copy is not in it, and what \
+         was delivered since is sent again.",
+        args.file.display(),
+        bytesize::ByteSize(bytes),
+    ))
+}
