@@ -51,23 +51,12 @@ impl Books {
         let (counters, now) = (self.counters()?, self.clock.now());
         let pending = self.pending(counters)?;
         let (totals, bounds) = (counters.totals, self.bounds.now());
-        let Present {
-            link,
-            link_reason,
-            uptime,
-            routes,
-            intake,
-            refuses,
-            not_set_up,
-            notices,
-            refused,
-            set_aside,
-            abandoned,
-        } = self.present(totals, now);
+        let present = self.present(totals, now);
+        let link = present.link;
         let quota_now = self.quota_clock.at(self.clock.elapsed());
         let reader = self.reader();
         let rejected = RejectedCounts::from(reader.count_rejected()?);
-        let used = reader.quota_used(quota_now)? + abandoned;
+        let used = reader.quota_used(quota_now)? + present.abandoned;
         let wait = link.wait.filter(|wait| wait.until > now);
         let behind = counters.recorded_at.map_or(Duration::ZERO, |newest| newest.since(Clock::system()));
         let mut status = Status {
@@ -79,18 +68,18 @@ impl Books {
             clock_behind_seconds: if behind > EVENT_TIME_AHEAD_MAX { behind.as_secs() } else { 0 },
             link: link.state.name().to_owned(),
             link_cause: link.reason.as_ref().map(|why| why.cause.name().to_owned()),
-            link_reason,
+            link_reason: present.link_reason,
             link_since: link.since.to_string(),
-            not_set_up,
-            notices,
-            refused,
+            not_set_up: present.not_set_up,
+            notices: present.notices,
+            refused: present.refused,
             events: EventCounts::from(&counters),
-            pending: pending_counts(&reader, pending, set_aside, now)?,
+            pending: pending_counts(&reader, pending, present.set_aside, now)?,
             delivered: DeliveredCounts::from(&totals),
             rejected,
             quota: quota_counts(bounds.updates_per_day, used, &link, now),
-            routes,
-            intake,
+            routes: present.routes,
+            intake: present.intake,
             batches: reader.batches(BATCHES_SHOWN)?.into_iter().map(BatchView::from).collect(),
             reads: ReadCounts {
                 total: totals.reads,
@@ -100,10 +89,10 @@ impl Books {
                 lost: totals.lost,
                 denied: link.reads_denied,
             },
-            store: self.store_counts(&reader, totals, now, refuses)?,
+            store: self.store_counts(&reader, totals, now, present.refuses)?,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             device_id: self.device_id.clone(),
-            uptime_seconds: uptime.as_secs(),
+            uptime_seconds: present.uptime.as_secs(),
             totals,
         };
         status.verdict = judge(&status);
