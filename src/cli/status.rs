@@ -124,16 +124,16 @@ fn table(status: &Status) -> String {
         ("reads", reads(status)),
         ("batches", batches(status)),
         ("routes", routes(status)),
-        ("refused", refused(status)),
         ("rejected", format!("{} events, {} updates kept", rejected.events, rejected.updates)),
         ("quota", format!("{} of {} used in 24 hours{opens}", quota.used, quota.updates_per_day)),
         ("store", room(store)),
     ]
     .map(|(name, value)| format!("{name:<10}{value}"));
     let verdict = status.verdict.rows().into_iter().map(|(name, words)| format!("{name:<10}{}", one_line(&words)));
+    let refused = refused(status).map(|words| format!("{:<10}{words}", "refused"));
     let intake = status.intake.shown().map(Shown::line).chain(store.salvage.clone());
     let intake = intake.map(|line| one_line(&line).into_owned());
-    verdict.chain(rows).chain(intake).chain(store.destination_words()).collect::<Vec<_>>().join("\n")
+    verdict.chain(rows).chain(refused).chain(intake).chain(store.destination_words()).collect::<Vec<_>>().join("\n")
 }
 
 fn recorded(events: &EventCounts) -> String {
@@ -177,11 +177,11 @@ fn batches(status: &Status) -> String {
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
-/// Requests with events that were refused since the start.
-fn refused(status: &Status) -> String {
+/// Returns the requests with events that were refused since the start, if there were any.
+fn refused(status: &Status) -> Option<String> {
     let each = |it: &RefusedCount| format!("{} {} ({})", it.requests, it.reason.replace('-', " "), it.status);
     let all: Vec<String> = status.refused.iter().map(each).collect();
-    if all.is_empty() { "no request since the start".to_owned() } else { all.join(", ") }
+    (!all.is_empty()).then(|| format!("{} since the start", all.join(", ")))
 }
 
 /// Which way updates went since the start, and why.
