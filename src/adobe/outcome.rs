@@ -25,9 +25,9 @@ pub enum Outcome {
     Failing(String),
     /// No connection could be made, and nothing was sent.
     Unreachable(Why),
-    /// The request was sent and no answer came: Target may have taken the update, or may take it later.
+    /// The request was sent but no answer came: Target may have accepted the update, or may accept it later.
     Lost(String),
-    /// The answer is not Target's own: a portal, a proxy, a gateway, a redirect.
+    /// The answer is not Target's: a portal, a proxy, a gateway, a redirect.
     Foreign(Why),
     /// Our credentials were not accepted.
     Unauthorized(String),
@@ -94,7 +94,7 @@ impl Outcome {
         Self::Foreign(Why::new(Cause::Foreign, words))
     }
 
-    /// Returns whether nobody knows if Target has the update. Anything else is a definite yes or no.
+    /// Returns true if it is unknown whether Target has the update. Any other outcome is definite.
     #[must_use]
     pub const fn is_lost(&self) -> bool {
         matches!(self, Self::Lost(_))
@@ -144,7 +144,7 @@ pub fn classify_with(answer: Answer<'_>, now: SystemTime, success: impl FnOnce(&
         }
         300..=399 => Outcome::foreign(redirected(answer)),
         201..=299 => Outcome::foreign(format!("the answer was status {}, which is not Target's", answer.status)),
-        // These ask for the same, to send less or later, no matter who answers and in which form.
+        // These ask to send less or later, whoever answers and in whatever form.
         408 => Outcome::Failing("Target answered 408 Request Timeout".to_owned()),
         413 | 414 => Outcome::TooLarge,
         420 | 429 => Outcome::Throttled(asked(answer, now)),

@@ -72,9 +72,7 @@ impl Way {
             _ => None,
         };
         let words = match status {
-            Some(407) => {
-                "the proxy wants credentials (407); set proxy_user and proxy_password in [target.http]".to_owned()
-            }
+            Some(status @ 407) => intermediary(status).to_owned(),
             Some(403) => {
                 "the proxy refuses to let Target's host pass (403); have it let Target's host through".to_owned()
             }
