@@ -23,7 +23,7 @@ const REQUEST_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.
 /// Requests that are kept for display.
 const RECENT_REQUESTS: usize = 20;
 
-/// A number that is known elsewhere, as it stands when somebody asks.
+/// A number that is kept elsewhere, with its value at the time of asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Number {
     /// Name of its metric, without the prefix.
@@ -57,7 +57,7 @@ impl Number {
         Self { name, help, kind: NumberKind::Gauge, labels: Vec::new(), value }
     }
 
-    /// The same with labels.
+    /// Returns the number with labels.
     #[must_use]
     pub fn with<const N: usize>(self, labels: [(&'static str, &str); N]) -> Self {
         Self { labels: labels.map(|(name, value)| (name, value.to_owned())).into(), ..self }
@@ -153,18 +153,18 @@ impl Metrics {
         self.0.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// A request with events was refused.
+    /// Counts a refused request with events.
     pub fn refused(&self, refusal: Refusal) {
         *self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(refusal).or_default() += 1;
     }
 
-    /// The refused requests since the start.
+    /// Returns the refused requests with events since the start.
     #[must_use]
     pub fn refusals(&self) -> BTreeMap<Refusal, u64> {
         self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A commit was made, with that many events.
+    /// Counts a commit of `events` events.
     pub fn committed(&self, time: Duration, events: usize) {
         self.0.commit_seconds.observe(time.as_secs_f64());
         if events > 0 {

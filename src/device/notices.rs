@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-/// Where something is not as it is configured.
+/// The area of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Area {
@@ -21,9 +21,9 @@ pub enum Area {
 /// A notice about one area, in words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// Where.
+    /// Area of the setting.
     pub area: Area,
-    /// What is the matter, in a sentence.
+    /// Description of the problem, in a sentence.
     pub text: String,
     /// Action to take, in a sentence.
     pub what_to_do: String,

@@ -17,17 +17,17 @@ use crate::store::{Pending, Reader};
 pub struct LinkView {
     /// State of the link.
     pub state: LinkState,
-    /// Why it is not online.
+    /// Reason why it is not online.
     pub reason: Option<Why>,
-    /// Since when it is in this state.
+    /// Time since which it is in this state.
     pub since: Timestamp,
     /// Present wait, if nothing is sent.
     pub wait: Option<ShownWait>,
     /// Time when the quota has room again, if it is used up.
     pub quota_opens_at: Option<Timestamp>,
-    /// Until when no batch is sent, since the rows of a day are spent.
+    /// Time until which no batch is sent, since the rows of a day are used up.
     pub rows_open_at: Option<Timestamp>,
-    /// Why profiles are not read, while they should be.
+    /// Reason why profiles are not read although they should be.
     pub reads_denied: Option<String>,
 }
 
@@ -107,14 +107,14 @@ impl ProfileWaits {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = waits;
     }
 
-    /// How many profiles wait so at that time, and why and until when the one that is tried first.
+    /// Returns how many profiles wait at that time, and the wait that ends first.
     pub fn count(&self, now: Timestamp) -> (usize, Option<ProfileWait>) {
         let waits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = || waits.values().filter(|wait| wait.until > now);
         (waiting().count(), waiting().min_by_key(|wait| wait.until).copied())
     }
 
-    /// Why a profile waits.
+    /// Returns the wait of a profile, if it waits.
     pub fn of(&self, profile_id: i64) -> Option<ProfileWait> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&profile_id).copied()
     }

@@ -46,13 +46,13 @@ pub enum Signal {
     Answered,
     /// Target asks the whole device to wait; `None` leaves the time to us.
     Throttled(Option<Duration>),
-    /// No connection could be made: nothing else will get through either.
+    /// No connection was possible; no other request will get through either.
     Unreachable(Why),
-    /// A lost answer or a server error: perhaps this update alone, perhaps all.
+    /// A lost answer or a server error, which may concern this update alone or all.
     Failing(Why),
-    /// An answer that is not Target's, or one refusal for several profiles in a row: it is not about the updates.
+    /// An answer that is not Target's, or the same refusal for several profiles in a row: not the fault of the updates.
     Foreign(Why),
-    /// 401 or 403.
+    /// Target answered 401 or 403.
     Unauthorized(Why),
 }
 
@@ -144,7 +144,7 @@ impl Link {
         self.state
     }
 
-    /// Why it is not online.
+    /// Returns why the link is not online.
     #[must_use]
     pub const fn reason(&self) -> Option<&Why> {
         self.reason.as_ref()

@@ -212,9 +212,9 @@ pub enum News {
         /// Rows that failed.
         failed: i64,
     },
-    /// The rows of batches of a day are spent, and looked at again after so long; or some are sent again.
+    /// The rows of batches of a day are used up for that long; none once some are sent again.
     Rows(Option<Duration>),
-    /// Values had not arrived, and are pending again.
+    /// That many values had not arrived, and are pending again.
     NotArrived(usize),
 }
 
