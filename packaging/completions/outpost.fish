@@ -34,7 +34,7 @@ complete -c outpost -n "__fish_outpost_needs_command" -f -a "preview" -d 'Shows 
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "rejected" -d 'Shows, retries or drops rejected events and updates'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "explain" -d 'Explains one profile: each attribute, what set it, and what became of it'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "verify" -d 'Reads a profile back from Target, and shows it attribute by attribute, here and there'
-complete -c outpost -n "__fish_outpost_needs_command" -f -a "forget" -d 'Erases all that this device holds of one identity, and says what it erased'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "forget" -d 'Erases all that this device holds of an identity, and says what it erased'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "doctor" -d 'Checks configuration, disk, store, clocks, network, certificate, token, link and quota'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "token" -d 'Creates, replaces and revokes tokens of the local API'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "backup" -d 'Copies the store into a file, also while the agent runs'
@@ -80,7 +80,7 @@ complete -c outpost -n "__fish_outpost_using_subcommand preview" -l sandbox-list
 complete -c outpost -n "__fish_outpost_using_subcommand preview" -l sandbox -d 'Use the embedded Target simulator, with its own configuration unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand preview" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "list" -d 'Lists what is rejected, oldest first'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "list" -d 'Lists what is rejected by reason, the oldest first'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "show" -d 'Shows one of them whole, with the event or the identity'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "retry" -d 'Maps events anew with the configuration of today, and sends refused updates again'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "drop" -d 'Gives them up for good'
@@ -114,7 +114,7 @@ complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_see
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l all -d 'All that there are'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l yes -d 'Do not ask'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "list" -d 'Lists what is rejected, oldest first'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "list" -d 'Lists what is rejected by reason, the oldest first'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "show" -d 'Shows one of them whole, with the event or the identity'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "retry" -d 'Maps events anew with the configuration of today, and sends refused updates again'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "drop" -d 'Gives them up for good'
@@ -138,6 +138,7 @@ complete -c outpost -n "__fish_outpost_using_subcommand forget" -s c -l config -
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -l sandbox-listen -d 'Address of the simulator' -r
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -l url -d 'Ask the agent at this URL, such as http://127.0.0.1:7717; no configuration is read' -r
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -l token-file -d 'File with a token of that agent, which others must not be able to read' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand forget" -l file -d 'Forget those in a file, one a line; - is standard input' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -l sandbox -d 'Use the embedded Target simulator, with its own configuration unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -l json -d 'Print JSON'
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -s h -l help -d 'Print help'
@@ -265,7 +266,7 @@ complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_see
 complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "rejected" -d 'Shows, retries or drops rejected events and updates'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "explain" -d 'Explains one profile: each attribute, what set it, and what became of it'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "verify" -d 'Reads a profile back from Target, and shows it attribute by attribute, here and there'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "forget" -d 'Erases all that this device holds of one identity, and says what it erased'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "forget" -d 'Erases all that this device holds of an identity, and says what it erased'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "doctor" -d 'Checks configuration, disk, store, clocks, network, certificate, token, link and quota'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "token" -d 'Creates, replaces and revokes tokens of the local API'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "backup" -d 'Copies the store into a file, also while the agent runs'
@@ -276,7 +277,7 @@ complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_see
 complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "sandbox" -d 'Runs only the Target simulator'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "service" -d 'Installs the agent as a Windows service, removes it, and shows its state'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "list" -d 'Lists what is rejected, oldest first'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "list" -d 'Lists what is rejected by reason, the oldest first'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "show" -d 'Shows one of them whole, with the event or the identity'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "retry" -d 'Maps events anew with the configuration of today, and sends refused updates again'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "drop" -d 'Gives them up for good'
