@@ -16,7 +16,7 @@ use crate::device::log_level::LogLevel;
 use crate::device::notices::Notices;
 use crate::device::supervisor::{self, News};
 use crate::http::admission::Admission;
-use crate::http::api::{Api, ReloadSender};
+use crate::http::api::{Api, BundleMaker, ReloadSender};
 use crate::http::guard::Guard;
 use crate::http::loopback::Loopback;
 use crate::http::server::ServerOptions;
@@ -68,6 +68,8 @@ pub struct AgentOptions {
     pub settings: Settings,
     /// Channel to ask for a reload; `None` if there is none.
     pub reload: Option<ReloadSender>,
+    /// Makes the bundle for support; `None` if there is none.
+    pub bundle: Option<BundleMaker>,
     /// The kinds of intake beside the API.
     pub intake: Kinds,
     /// Level of log lines; `None` if the caller logs for itself.
@@ -119,7 +121,7 @@ fn start(
     stop: &watch::Receiver<bool>,
 ) -> (JoinSet<()>, JoinHandle<()>) {
     let AgentOptions { store_file, device_id, tokens, session_key, server, settings, intake: kinds, .. } = options;
-    let (reload, log_level) = (options.reload, options.log_level);
+    let (reload, log_level, bundle) = (options.reload, options.log_level, options.bundle);
     let Opened { writer_thread, reader, pending_at_start, metrics, first_link, connected } = opened;
     let shared = Shared::new(connected, store_file, device_id, LiveSettings::of(&settings), options.notices);
     let intake = shared.intake();
@@ -134,6 +136,8 @@ fn start(
         sessions: sessions.clone(),
         log_level,
         reload,
+        page: shared.live.page.clone(),
+        bundle,
         stop: stop.clone(),
         body_timeout: server.body_timeout,
     };

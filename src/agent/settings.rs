@@ -11,6 +11,7 @@ use crate::core::tokens::Callers;
 use crate::device::live::Live;
 use crate::forward::shown::Bounds;
 use crate::forward::{ForwarderRules, ForwarderSettings};
+use crate::http::api::PageInfo;
 use crate::store::StoreLimits;
 
 /// The settings that may change while an agent runs.
@@ -32,6 +33,8 @@ pub struct Settings {
     pub limits: StoreLimits,
     /// Time for which an event is kept after its delivery.
     pub keep_events: Duration,
+    /// Whom the page names for support.
+    pub support: Option<String>,
 }
 
 impl Settings {
@@ -45,6 +48,12 @@ impl Settings {
             request_timeout: self.target.timeout,
             destination: (self.target.client_code.clone(), self.target.endpoint.clone()),
         }
+    }
+
+    fn page(&self) -> PageInfo {
+        let Self { support, target, .. } = self;
+        let (client_code, endpoint) = (target.client_code.clone(), target.endpoint.clone());
+        PageInfo { support: support.clone(), client_code, endpoint }
     }
 
     /// Returns the limits for display.
@@ -61,6 +70,7 @@ pub(super) struct LiveSettings {
     pub(super) callers: Live<Callers>,
     pub(super) bounds: Live<Bounds>,
     pub(super) keep_events: watch::Sender<Duration>,
+    pub(super) page: Live<PageInfo>,
 }
 
 impl LiveSettings {
@@ -70,12 +80,14 @@ impl LiveSettings {
             callers: Live::new(settings.callers.clone()),
             bounds: Live::new(settings.bounds()),
             keep_events: watch::channel(settings.keep_events).0,
+            page: Live::new(settings.page()),
         }
     }
 
     /// Replaces the settings.
     pub(super) fn replace(&self, settings: Settings) {
         self.bounds.replace(settings.bounds());
+        self.page.replace(settings.page());
         self.mappings.replace(settings.mappings);
         self.callers.replace(settings.callers);
         self.keep_events.send_replace(settings.keep_events);

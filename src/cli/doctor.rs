@@ -67,7 +67,12 @@ impl Finding {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let findings = examine(args)?;
+    let examined = examine(&args.config)?;
+    if let Some(path) = &args.bundle {
+        let zip = examined.bundle().map_err(|why| bundle::cannot_be_written(path, &why))?;
+        bundle::save(path, &zip)?;
+    }
+    let findings = examined.findings;
     if args.json {
         print(&serde_json::to_string_pretty(&findings).map_err(|error| Failure::failed(&error))?)?;
     } else {
@@ -86,8 +91,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn examine(args: &Args) -> Result<Vec<Finding>, Failure> {
-    let Loaded { config, sources } = args.config.load()?;
+/// What was found, and what it was found of.
+struct Examined {
+    findings: Vec<Finding>,
+    config: Config,
+    sources: Sources,
+    /// What the agent says of itself, if it runs.
+    status: Option<Status>,
+}
+
+fn examine(args: &ConfigArgs) -> Result<Examined, Failure> {
+    let Loaded { config, sources } = args.load()?;
     let data_dir = DataDir::new(&config.agent.data_dir);
     let mut findings = vec![examples(&config, &sources), directory(data_dir.path()), disk(&config)];
     let mut status = None;
@@ -104,18 +118,27 @@ fn examine(args: &Args) -> Result<Vec<Finding>, Failure> {
     findings.push(user());
     findings.push(service());
     // Read again, since the network takes the configuration apart.
-    findings.extend(network::examine(args.config.load()?.config));
-    if let Some(path) = &args.bundle {
-        let status = status.as_ref().map(for_support);
+    findings.extend(network::examine(args.load()?.config));
+    Ok(Examined { findings, config, sources, status })
+}
+
+impl Examined {
+    /// Returns the bundle for support.
+    fn bundle(&self) -> Result<Vec<u8>, String> {
+        let status = self.status.as_ref().map(for_support);
         // What the agent says of itself may name files that others dropped.
         let theirs = agent(status.as_ref());
         let of_bundle =
             |finding: &Finding| theirs.iter().find(|other| other.check == finding.check).unwrap_or(finding).clone();
-        let findings: Vec<Finding> = findings.iter().map(of_bundle).collect();
-        bundle::Bundle { findings: &findings, config: &config, sources: &sources, status: status.as_ref() }
-            .write(path)?;
+        let findings: Vec<Finding> = self.findings.iter().map(of_bundle).collect();
+        let Self { config, sources, .. } = self;
+        bundle::Bundle { findings: &findings, config, sources, status: status.as_ref() }.zip()
     }
-    Ok(findings)
+}
+
+/// Examines this device, and returns the bundle for support; the agent's page has it downloaded.
+pub(super) fn bundle(args: &ConfigArgs) -> Result<Vec<u8>, Failure> {
+    examine(args)?.bundle().map_err(Failure::because)
 }
 
 /// Whether a copy of this disk would have the device's name.
@@ -275,7 +298,7 @@ fn agent(status: Option<&Status>) -> Vec<Finding> {
         _ => Level::Fail,
     };
     let quota = match &status.quota.opens_at {
-        Some(at) => (Level::Warn, format!("spent until {at}")),
+        Some(at) => (Level::Warn, format!("spent until {}", super::local(at))),
         None => (Level::Ok, format!("{} of {} used in 24 hours", status.quota.used, status.quota.updates_per_day)),
     };
     let reads = match &status.reads.denied {

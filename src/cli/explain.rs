@@ -2,7 +2,7 @@
 
 use super::device::Device;
 use super::reach::AgentArgs;
-use super::{Failure, print, print_json};
+use super::{Failure, local, print, print_json};
 use crate::core::identity::Identity;
 use crate::core::reason::Reason;
 use crate::core::visible::one_line;
@@ -30,19 +30,22 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn text(profile: &Profile) -> String {
     let known = match (profile.exists.as_str(), &profile.exists_since) {
-        ("yes", Some(at)) => format!("Target has the profile (known since {at})"),
-        ("no", Some(at)) => format!("Target did not have the profile on {at}"),
+        ("yes", Some(at)) => format!("Target has the profile (known since {})", local(at)),
+        ("no", Some(at)) => format!("Target did not have the profile on {}", local(at)),
         _ => "whether Target has the profile is not known".to_owned(),
     };
     let mut lines = vec![known];
     if let (Some(since), Some(next)) = (&profile.missing_since, &profile.looked_for_at) {
-        lines.push(format!("waited for since {since}; looked for again on {next}"));
+        lines.push(format!("waited for since {}; looked for again on {}", local(since), local(next)));
     }
     if let Some(at) = &profile.read_back_at {
-        lines.push(format!("what became of an update is not known: what Target has is read on {at}, and put right"));
+        lines.push(format!(
+            "what became of an update is not known: what Target has is read on {}, and put right",
+            local(at)
+        ));
     }
     if let Some(ProfileWaitView { reason, until }) = &profile.waits {
-        let until = until.as_deref().map(|at| format!("; tried again on {at}")).unwrap_or_default();
+        let until = until.as_deref().map(|at| format!("; tried again on {}", local(at))).unwrap_or_default();
         lines.push(format!("what is pending waits: {}{until}", one_line(reason)));
     }
     for attribute in &profile.attributes {
@@ -56,7 +59,7 @@ fn text(profile: &Profile) -> String {
     if !profile.events.is_empty() {
         lines.push("\nlast events".to_owned());
         let each = |event: &ProfileEventView| {
-            format!("  {}  {}  {}", event.time, one_line(&event.event_type), one_line(&event.id))
+            format!("  {}  {}  {}", local(&event.time), one_line(&event.event_type), one_line(&event.id))
         };
         lines.extend(profile.events.iter().map(each));
     }
@@ -78,8 +81,9 @@ fn without_effect(it: &WithoutEffectView) -> String {
 fn details(attribute: &ProfileAttribute) -> Vec<(&'static str, String)> {
     let ProfileAttribute { state, reason, event_id, event_time, mapping, .. } = attribute;
     let event = event_id.as_deref().unwrap_or("no longer in the journal");
-    let mut details = vec![("set by", format!("event {event} of {event_time}, mapping \"{mapping}\""))];
-    let when = attribute.delivered_at.as_deref().filter(|_| state == "delivered").map(|at| format!(" on {at}"));
+    let mut details = vec![("set by", format!("event {event} of {}, mapping \"{mapping}\"", local(event_time)))];
+    let when =
+        attribute.delivered_at.as_deref().filter(|_| state == "delivered").map(|at| format!(" on {}", local(at)));
     let why = reason.as_deref().map(|reason| format!(": {reason}"));
     details.push(("state", format!("{state}{}{}", when.unwrap_or_default(), why.unwrap_or_default())));
     details.extend(reason.as_deref().and_then(Reason::of_label).and_then(Reason::words).map(|it| ("", it.to_owned())));
@@ -92,14 +96,15 @@ fn details(attribute: &ProfileAttribute) -> Vec<(&'static str, String)> {
         details.push((
             "not known",
             format!(
-                "{value} was sent on {at}, and nobody knows whether it arrived: Target may have it, or get it late"
+                "{value} was sent on {}, and nobody knows whether it arrived: Target may have it, or get it late",
+                local(at)
             ),
         ));
     }
     if let Some(read) = &attribute.read {
         let value = read.value.as_deref().unwrap_or("nothing");
-        let modified = read.modified_at.as_deref().map(|at| format!(", written on {at}")).unwrap_or_default();
-        details.push(("read", format!("{value}{modified} (read on {}); {}", read.at, read.decision)));
+        let modified = read.modified_at.as_deref().map(|at| format!(", written on {}", local(at))).unwrap_or_default();
+        details.push(("read", format!("{value}{modified} (read on {}); {}", local(&read.at), read.decision)));
     }
     details
 }

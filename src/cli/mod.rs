@@ -7,11 +7,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::agent::data_dir::DataDir;
 use crate::config::{Config, StoreConfig};
 use crate::core::visible::visible;
+use crate::core::words::{Language, Voice};
 use crate::device::rights;
 use crate::store::{StoreFile, StoreLimits};
 
@@ -165,6 +167,17 @@ fn print(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(&error)),
         _ => Ok(()),
     }
+}
+
+/// Returns the bundle for support, which the agent's page has downloaded. Here, since `doctor` looks for a service, which runs the
+/// agent.
+fn bundle(args: &load::ConfigArgs) -> Result<Vec<u8>, Failure> {
+    doctor::bundle(args)
+}
+
+/// Returns a time of a document as people read it: in this device's zone.
+fn local(time: &str) -> String {
+    Voice { language: Language::English, zone: Some(TimeZone::system()) }.time_of(time)
 }
 
 /// Prints a document as JSON.

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::device::Device;
 use super::reach::AgentArgs;
-use super::{Failure, print, print_json, warn};
+use super::{Failure, local, print, print_json, warn};
 use crate::core::limits::REJECTED_LISTED_MAX;
 use crate::core::reason::Reason;
 use crate::core::visible::one_line;
@@ -132,7 +132,7 @@ fn line(item: &RejectedItem) -> String {
         (Some(seq), None) => format!("event {seq}"),
         (None, _) => format!("{kind} of {}", attributes.join(", ")),
     };
-    format!("{id:<6} {rejected_at}  {}: {}", one_line(&what), one_line(detail))
+    format!("{id:<6} {}  {}: {}", local(rejected_at), one_line(&what), one_line(detail))
 }
 
 fn show(device: &Device, id: i64, json: bool) -> Result<(), Failure> {

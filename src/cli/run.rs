@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -9,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use super::load::{self, ConfigArgs, Loaded};
-use super::{Failure, print, store_limits};
+use super::{Failure, bundle, print, store_limits};
 use crate::agent::data_dir::{DataDir, Endpoint};
 use crate::agent::{self, AgentOptions, Change, Listeners, Settings};
 use crate::config::Config;
@@ -147,6 +148,7 @@ impl Start {
             intake: config.intake.kinds.clone(),
             settings: settings(config),
             reload: Some(reload),
+            bundle: Some(Arc::new(move || bundle(&args).map_err(|failure| failure.message))),
             log_level: Some(log_level),
             notices,
         };
@@ -223,6 +225,7 @@ pub(super) fn settings(config: Config) -> Settings {
         target: config.target.client,
         limits,
         keep_events: config.store.keep_events,
+        support: config.page.support,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::device::Device;
 use super::reach::AgentArgs;
 use super::watch::Watch;
-use super::{Failure, print, print_json, small_runtime};
+use super::{Failure, local, print, print_json, small_runtime};
 use crate::core::visible::one_line;
 use crate::http::page::PageCode;
 use crate::inspect::status::{BatchView, EventCounts, RefusedCount, RouteCount, Status, StoreCounts};
@@ -93,23 +93,23 @@ fn open(agent: &AgentArgs) -> Result<(), Failure> {
 fn table(status: &Status) -> String {
     let Status { events, pending, delivered, rejected, quota, store, .. } = status;
     let reason = status.link_reason.as_deref().map(|reason| format!(": {}", one_line(reason))).unwrap_or_default();
-    let last = delivered.last_at.as_deref().map(|at| format!(", last at {at}")).unwrap_or_default();
+    let last = delivered.last_at.as_deref().map(|at| format!(", last at {}", local(at))).unwrap_or_default();
     let unconfirmed = match delivered.unconfirmed {
         0 => String::new(),
         count => format!(", {count} to profiles that Target may not have"),
     };
-    let next = status.next_try_at.as_deref().map(|at| format!(", next try at {at}")).unwrap_or_default();
-    let opens = quota.opens_at.as_deref().map(|at| format!(", spent until {at}")).unwrap_or_default();
+    let next = status.next_try_at.as_deref().map(|at| format!(", next try at {}", local(at))).unwrap_or_default();
+    let opens = quota.opens_at.as_deref().map(|at| format!(", spent until {}", local(at))).unwrap_or_default();
     let rows = [
         ("device", format!("{}, outpost {}, up {} s", status.device_id, status.version, status.uptime_seconds)),
-        ("link", format!("{}{reason} (since {}{next})", status.link, status.link_since)),
+        ("link", format!("{}{reason} (since {}{next})", status.link, local(&status.link_since))),
         ("events", recorded(events)),
         (
             "pending",
             format!(
-                "{} profiles, {} attributes, oldest {} s{}",
-                pending.profiles,
-                pending.attributes,
+                "{}, {}, oldest {} s{}",
+                counted(pending.profiles, "profile"),
+                counted(pending.attributes, "attribute"),
                 pending.oldest_seconds,
                 missing(pending.missing_profiles)
             ),
@@ -117,14 +117,17 @@ fn table(status: &Status) -> String {
         (
             "delivered",
             format!(
-                "{} updates, {} attributes, {} requests, {} superseded{unconfirmed}{last}",
-                delivered.updates, delivered.attributes, delivered.requests, delivered.superseded
+                "{}, {}, {}, {} superseded{unconfirmed}{last}",
+                counted(delivered.updates, "update"),
+                counted(delivered.attributes, "attribute"),
+                counted(delivered.requests, "request"),
+                delivered.superseded
             ),
         ),
         ("reads", reads(status)),
         ("batches", batches(status)),
         ("routes", routes(status)),
-        ("rejected", format!("{} events, {} updates kept", rejected.events, rejected.updates)),
+        ("rejected", format!("{}, {} kept", counted(rejected.events, "event"), counted(rejected.updates, "update"))),
         ("quota", format!("{} of {} used in 24 hours{opens}", quota.used, quota.updates_per_day)),
         ("store", room(store)),
     ]
@@ -136,6 +139,11 @@ fn table(status: &Status) -> String {
     verdict.chain(rows).chain(refused).chain(intake).chain(store.destination_words()).collect::<Vec<_>>().join("\n")
 }
 
+/// A number with what it counts.
+fn counted(count: i64, unit: &str) -> String {
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
 fn recorded(events: &EventCounts) -> String {
     let unconsented = match events.unconsented {
         0 => String::new(),
@@ -145,7 +153,8 @@ fn recorded(events: &EventCounts) -> String {
         0 => String::new(),
         count => format!(" ({count} of them with other content than their id had: not recorded)"),
     };
-    let known = events.ids_known_since.as_ref().map(|at| format!("; ids known since {at}")).unwrap_or_default();
+    let known =
+        events.ids_known_since.as_ref().map(|at| format!("; ids known since {}", local(at))).unwrap_or_default();
     format!(
         "{} recorded, {} duplicate{differing}, {} unmapped, {} rejected{unconsented}{known}",
         events.recorded, events.duplicate, events.unmapped, events.rejected

@@ -2,7 +2,7 @@
 
 use super::device::Device;
 use super::reach::AgentArgs;
-use super::{Failure, print, print_json};
+use super::{Failure, local, print, print_json};
 use crate::core::identity::Identity;
 use crate::core::visible::one_line;
 use crate::inspect::verify::Verification;
@@ -45,8 +45,11 @@ fn text(verification: &Verification) -> String {
     for attribute in &verification.attributes {
         let here = one_line(attribute.here.as_deref().unwrap_or("-"));
         let there = one_line(attribute.there.as_deref().unwrap_or("-"));
-        let modified =
-            attribute.modified_at.as_deref().map(|at| format!(" (written on {})", one_line(at))).unwrap_or_default();
+        let modified = attribute
+            .modified_at
+            .as_deref()
+            .map(|at| format!(" (written on {})", one_line(&local(at))))
+            .unwrap_or_default();
         lines.push(format!("\n{}: {}", one_line(&attribute.name), attribute.verdict.words()));
         let sent = attribute.sent.as_deref().map(|sent| format!(" (sent as {})", one_line(sent))).unwrap_or_default();
         lines.push(format!("  here   {here}{sent}\n  there  {there}{modified}"));

@@ -55,6 +55,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// The section `[log]`.
     pub log: LogConfig,
+    /// The section `[page]`.
+    pub page: PageConfig,
     /// The sections `[[mapping]]`, compiled.
     pub mappings: Arc<Mappings>,
     /// The sections `[[mapping.example]]`.
@@ -115,6 +117,13 @@ pub struct StoreConfig {
     pub old_key: Option<StoreKey>,
 }
 
+/// The section `[page]`.
+#[derive(Clone, Debug, Default)]
+pub struct PageConfig {
+    /// Whom the page names for support.
+    pub support: Option<String>,
+}
+
 /// The section `[log]`.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
@@ -154,6 +163,7 @@ impl Config {
         let intake = intake::read(&top, &agent.data_dir);
         let store = sections::store(&top);
         let log = sections::log(&top, &agent.data_dir);
+        let page = sections::page(&top);
         let privacy = privacy::read(&top);
         let needs_device_id = sources.contains(mappings::DEVICE_ID);
         let device_id = if needs_device_id { device_id(&agent) } else { String::new() };
@@ -167,6 +177,7 @@ impl Config {
             intake,
             store,
             log,
+            page,
             mappings: Arc::new(Mappings::new(mappings, privacy.rules)),
             examples,
         })

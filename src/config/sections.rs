@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::document::Table;
 use super::places::default_data_dir;
-use super::{AgentConfig, LogConfig, StoreConfig, TargetConfig};
+use super::{AgentConfig, LogConfig, PageConfig, StoreConfig, TargetConfig};
 use super::{privacy, secret};
 use crate::adobe::{ClientOptions, Pin, ProxyOptions, TlsOptions, single};
 use crate::core::forwarding::route::{Mode, RouteRules};
@@ -36,6 +36,9 @@ const LATE_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// Default time after a delivery at which a profile is read back: Target says that most writes show within an hour.
 const VERIFY_AFTER: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// Longest contact that the page shows. Units: characters.
+const SUPPORT_CHARS_MAX: usize = 200;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -311,4 +314,18 @@ pub(super) fn log(top: &Table<'_, '_>, data_dir: &Path) -> LogConfig {
     }
     section.finish();
     log
+}
+
+pub(super) fn page(top: &Table<'_, '_>) -> PageConfig {
+    let Some(section) = top.table("page") else { return PageConfig::default() };
+    let support = section.text("support").and_then(|text| {
+        let is_valid = (1..=SUPPORT_CHARS_MAX).contains(&text.get_ref().trim().chars().count());
+        if !is_valid {
+            let words = "support in [page] must have 1 to 200 characters, such as \"+46 40 123 45, help@acme.example\"";
+            section.report(text.span(), words);
+        }
+        is_valid.then(|| text.into_inner().trim().to_owned())
+    });
+    section.finish();
+    PageConfig { support }
 }

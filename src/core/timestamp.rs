@@ -44,6 +44,15 @@ impl Timestamp {
         Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// Returns the time to the second as a clock of a zone shows it, with the zone's name.
+    #[must_use]
+    pub fn in_zone(self, zone: &jiff::tz::TimeZone) -> String {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(time) => time.to_zoned_datetime(zone.clone()).strftime("%F %T %Z").to_string(),
+            Err(_) => self.to_string(),
+        }
+    }
+
     /// Returns a later time.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {

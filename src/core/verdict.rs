@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::words::{Said, Voice};
+
 /// The condition of a device, best first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -33,21 +35,63 @@ impl Level {
     }
 }
 
+/// One thing that is the matter, in words of no language yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub level: Level,
+    /// What is the matter.
+    pub text: Said,
+    /// What somebody may do about it.
+    pub what_to_do: Vec<Said>,
+}
+
+impl Finding {
+    /// A finding with what somebody may do, in one sentence or several.
+    #[must_use]
+    pub fn new(level: Level, text: impl Into<Said>, what_to_do: impl Into<Vec<Said>>) -> Self {
+        Self { level, text: text.into(), what_to_do: what_to_do.into() }
+    }
+}
+
 /// The verdict, as `GET /v1/status` shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// The worst level of all findings.
+    /// The worst of all.
     pub level: Level,
-    /// The most important finding, in a sentence.
+    /// What is the matter, in a sentence.
     pub text: String,
-    /// The action to take, in sentences; empty if there is none.
+    /// What somebody may do about it, in sentences; empty where there is nothing to do.
     pub what_to_do: String,
-    /// The other findings, worst first.
+    /// What else is the matter, the worst first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<String>,
+    /// What it was made of, the worst first, for those who read another language; no part of the document.
+    #[serde(skip)]
+    pub findings: Vec<Finding>,
 }
 
 impl Verdict {
+    /// The verdict on findings, of which what was named first stays first among its like.
+    #[must_use]
+    pub fn of(mut findings: Vec<Finding>) -> Self {
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
+        Self { findings, ..Self::default() }.told(&Voice::default())
+    }
+
+    /// The same, for whoever reads it.
+    #[must_use]
+    pub fn told(&self, voice: &Voice) -> Self {
+        let Some(first) = self.findings.first() else { return self.clone() };
+        Self {
+            level: first.level,
+            text: first.text.words(voice),
+            what_to_do: voice.sentences(&first.what_to_do),
+            also: self.findings[1..].iter().map(|finding| finding.text.words(voice)).collect(),
+            findings: self.findings.clone(),
+        }
+    }
+
     /// Returns the verdict in one line, without the action to take.
     #[must_use]
     pub fn line(&self) -> String {

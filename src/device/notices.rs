@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::words::{Said, verdicts};
+
 /// The area of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -23,6 +25,9 @@ pub enum Area {
 pub struct Notice {
     /// Area of the setting.
     pub area: Area,
+    /// Reason, as a clause.
+    #[serde(default)]
+    pub why: String,
     /// Description of the problem, in a sentence.
     pub text: String,
     /// Action to take, in a sentence.
@@ -33,21 +38,20 @@ impl Notice {
     fn new(area: Area, why: &str) -> Self {
         // Several problems have a line each.
         let why = why.lines().collect::<Vec<_>>().join("; ");
-        let (text, what_to_do) = match area {
-            Area::Configuration => (
-                format!("The configuration was changed and could not be reloaded; the one before is effective: {why}"),
-                "Correct it, see `outpost check`, and run `outpost reload`.",
-            ),
-            Area::Tokens => (
-                format!("The tokens were changed and could not be read; those before are effective: {why}"),
-                "Correct the file, and run `outpost reload`.",
-            ),
-            Area::Log => (
-                format!("No log files are written: {why}"),
-                "Let the agent's user write to the folder, or set dir in [log], and restart the agent.",
-            ),
+        let notice = Self { area, why, text: String::new(), what_to_do: String::new() };
+        let (text, what_to_do) = notice.said();
+        Self { text: text.document(), what_to_do: what_to_do.document(), ..notice }
+    }
+
+    /// Returns what is the matter and the action to take, in no language yet.
+    #[must_use]
+    pub fn said(&self) -> (Said, Said) {
+        let (text, what_to_do) = match self.area {
+            Area::Configuration => (verdicts::NOT_RELOADED, verdicts::CORRECT_AND_RELOAD),
+            Area::Tokens => (verdicts::TOKENS_UNREAD, verdicts::CORRECT_TOKENS),
+            Area::Log => (verdicts::NO_LOG, verdicts::LET_LOG),
         };
-        Self { area, text, what_to_do: what_to_do.to_owned() }
+        (text.with([self.why.as_str().into()]), what_to_do.said())
     }
 }
 

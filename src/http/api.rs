@@ -21,6 +21,7 @@ use super::query::{self, Parameters};
 use super::sessions::Sessions;
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::{FORGET_TOGETHER_MAX, INTAKE_BODY_BYTES_MAX};
+use crate::device::live::Live;
 use crate::device::log_level::{LevelTime, LogLevel};
 use crate::device::metrics::Metrics;
 use crate::inspect::books::Books;
@@ -43,6 +44,10 @@ pub struct Api {
     pub log_level: Option<LogLevel>,
     /// Channel to ask for a reload; `None` if there is none.
     pub reload: Option<ReloadSender>,
+    /// What the page says of the configuration.
+    pub page: Live<PageInfo>,
+    /// Makes the bundle for support; none where nobody does.
+    pub bundle: Option<BundleMaker>,
     /// Turns true when the agent stops.
     pub stop: watch::Receiver<bool>,
     /// Longest time for receiving a body; see [`crate::core::limits::INTAKE_BODY_TIMEOUT`].
@@ -59,6 +64,20 @@ pub enum NotReloaded {
     Tokens(String),
     /// The configuration could not be reloaded, but the tokens were.
     Configuration(String),
+}
+
+/// Makes the bundle for support, a ZIP file, or says why it cannot; it may take some seconds.
+pub type BundleMaker = Arc<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>;
+
+/// What the page says of how this device is configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageInfo {
+    /// Whom to ask, from `[page]`.
+    pub support: Option<String>,
+    /// Whose deliveries these are.
+    pub client_code: String,
+    /// Where they go.
+    pub endpoint: String,
 }
 
 /// The answer to `POST /v1/reload`.

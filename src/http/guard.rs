@@ -15,6 +15,7 @@ use super::page;
 use super::problem::Problem;
 use super::sessions::{Owner, Sessions};
 use crate::core::tokens::{Callers, NamedToken, Right, Tokens};
+use crate::core::words::answers;
 use crate::device::clock::Clock;
 use crate::device::live::Live;
 
@@ -157,7 +158,7 @@ impl Guard {
         if is_ours && let Some(owner) = self.sessions.admits(request.headers(), Instant::now()) {
             return Ok(Admitted::Known(owner));
         }
-        let locked = page::locked("It shows how this device is doing, to those who may know.");
+        let locked = page::locked(answers::LOCKED_WHY, request.headers());
         Err(Refusal::Unknown(Box::new(locked)))
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::forwarding::route::Route;
 use crate::core::timestamp::Timestamp;
 use crate::core::verdict::Verdict;
+use crate::core::words::Said;
 use crate::device::metrics::Refusal;
 use crate::device::notices::Notice;
 use crate::intake::kinds::KindViews;
@@ -249,6 +250,9 @@ pub struct StoreCounts {
     /// Why new events are refused, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refuses: Option<String>,
+    /// The same in no language yet; no part of the document.
+    #[serde(skip)]
+    pub refusal: Option<Said>,
     pub disk_free_bytes: Option<u64>,
     /// Profiles that Target has, and that were purged for room since the store was made.
     #[serde(default)]

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::core::words::capitalised;
+use crate::core::words::{SENTENCE, Said, Text};
 
 /// The display of a view.
 pub trait Shown {
@@ -20,30 +20,27 @@ pub trait Shown {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// Something waits, and will continue by itself.
-    Waits(String),
+    Waits(Said),
     /// Somebody should act; the second text says how, in sentences.
-    Needs(String, &'static str),
+    Needs(Said, Text),
 }
 
 /// A figure of the status page, with text below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Figure {
     /// Name of the figure.
-    pub name: &'static str,
+    pub name: Text,
     /// Number, or a word.
-    pub figure: String,
+    pub figure: Said,
     /// Text in sentences.
-    pub words: String,
+    pub words: Vec<Said>,
     /// Progress: the part done, and the whole.
     pub part: Option<(u64, u64)>,
 }
 
-/// Returns a problem as a sentence with a space before it; empty if there is none.
-pub(super) fn sentence(problem: Option<&str>) -> String {
-    match problem {
-        Some(problem) if !problem.is_empty() => format!(" {}.", capitalised(problem)),
-        _ => String::new(),
-    }
+/// Returns a sentence that says what is in the way, if something is.
+pub(super) fn sentence(problem: Option<&str>) -> Option<Said> {
+    problem.filter(|problem| !problem.is_empty()).map(|problem| SENTENCE.with([problem.into()]))
 }
 
 /// A view that one part changes and others show. Cheap to clone.

@@ -127,6 +127,20 @@ set = { note = "data.note" }
   await page.getByText(/was tried again, and goes out by itself/).waitFor();
   await page.locator("#rejected", { hasText: "Nothing is rejected" }).waitFor();
 
+  await tell("faults", "PUT", "refuse=note*2");
+  record("refused-2", { card: "8", note: "refused once" });
+  record("refused-3", { card: "9", note: "refused once" });
+  await page.locator("#rejected tbody tr").nth(1).waitFor();
+  await page.getByRole("button", { name: "Retry all" }).click();
+  await page.getByText("2 were tried again.").waitFor();
+  await page.locator("#rejected", { hasText: "Nothing is rejected" }).waitFor();
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Download a file for support" }).click(),
+  ]);
+  assert.match(download.suggestedFilename(), /^outpost-.*\.zip$/);
+  assert.match(await page.locator("main").textContent(), /Client code acme, sent to http:/);
+
   await page.goto(home);
   await page.getByLabel("Whose profile").fill("third_party_id:7");
   await page.getByRole("button", { name: "Look up" }).click();
@@ -141,6 +155,10 @@ set = { note = "data.note" }
   await page.screenshot({ path: path.join(shots, "dark.png"), fullPage: true });
   await page.setViewportSize({ width: 390, height: 844 });
   await check(page, "phone");
+  // A table that is wider than the phone says so, and moves sideways.
+  assert.ok(await page.locator("#requests .wide").isVisible(), "a phone shows that a table scrolls");
+  const scrolls = await page.locator("#requests .scroll").evaluate((it) => it.scrollWidth > it.clientWidth);
+  assert.ok(scrolls, "the table of the requests is wider than a phone");
   const isWide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
   assert.ok(!isWide, "a phone need not scroll sideways");
   await page.screenshot({ path: path.join(shots, "phone.png"), fullPage: true });
@@ -150,6 +168,18 @@ set = { note = "data.note" }
   const still = await plain.newPage();
   await still.goto(link());
   assert.match(await still.locator("#link").textContent(), /Connected to Adobe Target since/);
+
+  for (const [locale, button] of [["de-DE", "Nachschlagen"], ["fr-FR", "Chercher"], ["es-ES", "Buscar"], ["sv-SE", "Slå upp"]]) {
+    const abroad = await browser.newContext({ locale, viewport: { width: 390, height: 844 } });
+    const theirs = await abroad.newPage();
+    await theirs.goto(link());
+    await theirs.getByRole("button", { name: button }).waitFor();
+    // What is live stays in that language.
+    assert.strictEqual(await theirs.locator("html").getAttribute("lang"), locale.slice(0, 2));
+    await check(theirs, locale);
+    await theirs.screenshot({ path: path.join(shots, `${locale}.png`), fullPage: true });
+    await abroad.close();
+  }
 
   // A page of another port of this device is the same site, and changes nothing all the same.
   const cookies = (await context.cookies(home)).map(({ name, value }) => `${name}=${value}`).join("; ");

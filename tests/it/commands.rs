@@ -98,15 +98,15 @@ fn explain_says_what_set_an_attribute_and_what_became_of_it() {
     what is pending waits: the agent is not running
 
     note = hello
-      set by    event a of 2026-01-01T00:00:00Z, mapping "noted"
+      set by    event a of 2026-01-01 00:00:00 UTC, mapping "noted"
       state     pending
 
     other = -
-      set by    event a of 2026-01-01T00:00:00Z, mapping "noted"
+      set by    event a of 2026-01-01 00:00:00 UTC, mapping "noted"
       state     pending
 
     last events
-      2026-01-01T00:00:00Z  com.acme.note  a
+      2026-01-01 00:00:00 UTC  com.acme.note  a
     "#);
     let json: Value = serde_json::from_str(&device.works(&["explain", "third_party_id:7", "--json"])).unwrap();
     assert_eq!(json["attributes"][0]["state"], "pending");

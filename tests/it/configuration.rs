@@ -130,6 +130,19 @@ fn sizes_have_units_and_bounds() {
 }
 
 #[test]
+fn whom_the_page_names_for_support_is_neither_empty_nor_a_novel() {
+    let page = |support: &str| {
+        let text = format!("[target]\nclient_code = \"acme\"\n[page]\nsupport = \"{support}\"");
+        parse(&text).map(|config| config.page.support)
+    };
+    assert_eq!(page(" help@acme.example ").unwrap().as_deref(), Some("help@acme.example"));
+    for wrong in [" ".to_owned(), "x".repeat(201)] {
+        let told = page(&wrong).unwrap_err();
+        assert!(told.contains("agent.toml:4:11: support in [page] must have 1 to 200 characters"), "{told}");
+    }
+}
+
+#[test]
 fn a_missing_section_a_broken_line_and_a_wrong_kind_are_told() {
     check("", "agent.toml:1:1: the section [target] with client_code is missing");
     check("[target]", "agent.toml:1:1: client_code is missing in [target]");

@@ -118,6 +118,7 @@ impl Drop for Agent {
 
 pub fn outpost(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_outpost"));
+    command.env("TZ", "UTC");
     command.current_dir(dir);
     command
 }

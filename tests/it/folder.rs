@@ -253,7 +253,7 @@ async fn the_page_shows_what_was_read() {
     drop_file(&folder(&fixture), "a.ndjson", lines(2));
     wait(&fixture, |view| view.files == 1).await;
     let page = fixture.agent.request(reqwest::Method::GET, "/").send().await.unwrap().text().await.unwrap();
-    assert!(page.contains("Folder") && page.contains("1 files read since the start"), "{page}");
+    assert!(page.contains("Folder") && page.contains("1 file read since the start"), "{page}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 
 use crate::device::Device;
-use crate::support::{PATIENCE, Running, Setup};
+use crate::support::{PATIENCE, Running, Setup, noted, used};
 
 /// A browser: it sends no token, and follows nothing by itself.
 fn browser() -> reqwest::Client {
@@ -104,4 +104,115 @@ async fn a_browser_is_admitted_no_longer_than_the_token_is_valid_with_which_it_w
         tokio::time::timeout(PATIENCE, ends).await.expect("the stream ends with the token");
         device.outpost(&["token", "revoke", "support"]);
     }
+}
+
+/// Five people look at the same device: each reads its verdict, its numbers and its buttons in a language of their own.
+#[tokio::test]
+async fn the_page_speaks_the_language_of_the_browser() {
+    let fixture = Setup { faults: "portal", support: Some("help@acme.example"), ..Setup::default() }.start().await;
+    let agent = &fixture.agent;
+    agent.record(&noted("1", "7", "a")).await;
+    let mut broken = used("2", "8", "Lund", 1.0);
+    broken["data"]["total"] = serde_json::json!("much");
+    assert_eq!(agent.record(&broken).await["status"], "rejected");
+    agent.wait_status(|status| status.link == "blocked").await;
+    for (accepted, tag, words) in [
+        ("en", "en", ["Something answers in Adobe Target", "Waiting", "Retry all", "Try now", "Support: help@acme"]),
+        (
+            "de-AT, en;q=0.5",
+            "de",
+            ["antwortet anstelle von Adobe Target", "Wartend", "Alle erneut", "Jetzt", "Support: "],
+        ),
+        ("fr", "fr", ["la place d\u{2019}Adobe Target", "En attente", "Tout r", "Essayer", "Assistance"]),
+        ("es", "es", ["Algo responde en lugar de Adobe Target", "En espera", "Reintentar todo", "Intentar", "Soporte"]),
+        ("sv", "sv", ["svarar i Adobe Targets", "V\u{e4}ntar", "igen med alla", "F\u{f6}rs\u{f6}k nu", "Support: "]),
+        (
+            "ja",
+            "en",
+            ["Something answers", "1 event or update is rejected", "Last hour", "in a minute", "Client code acme"],
+        ),
+    ] {
+        let request = agent.request(Method::GET, "/").header("accept-language", accepted);
+        let page = request.send().await.unwrap().text().await.unwrap();
+        assert!(page.contains(&format!("<html lang=\"{tag}\">")), "{accepted}: {page}");
+        for word in words {
+            assert!(page.contains(word), "{accepted}: {word}\n{page}");
+        }
+        let locked = ask(agent, Method::GET, "/", &[("accept-language", accepted)]).await.text().await.unwrap();
+        assert!(locked.contains(&format!("<html lang=\"{tag}\">")) && locked.contains("outpost status --open"));
+    }
+}
+
+#[tokio::test]
+async fn all_that_is_rejected_is_tried_again_with_one_button() {
+    let mut fixture = Setup { faults: "outage", ..Setup::default() }.start().await;
+    for id in ["1", "2", "3"] {
+        let mut broken = used(id, id, "Lund", 1.0);
+        broken["data"]["total"] = serde_json::json!("much");
+        assert_eq!(fixture.agent.record(&broken).await["status"], "rejected");
+    }
+    let retry = async |fixture: &crate::support::Fixture| {
+        let own = fixture.agent.url("");
+        let request = browser().request(Method::POST, fixture.agent.url("/page/retry-all"));
+        let answer = request.bearer_auth(crate::support::TOKEN).header("origin", own).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        let place = answer.headers()["location"].to_str().unwrap().to_owned();
+        fixture.agent.request(Method::GET, &place).send().await.unwrap().text().await.unwrap()
+    };
+    assert!(retry(&fixture).await.contains("3 were tried again. 3 are still rejected."));
+    let mappings = crate::support::MAPPINGS.replace("data.total | default(0)", "2");
+    fixture.restart_with(Setup { mappings, faults: "outage", ..Setup::default() }).await;
+    let page = retry(&fixture).await;
+    assert!(page.contains("3 were tried again.") && page.contains("Nothing is rejected."), "{page}");
+    assert_eq!(fixture.agent.status().await.rejected.events, 0);
+}
+
+/// The bundle is for whoever may do everything: a token that reads gets none.
+#[test]
+fn the_bundle_for_support_is_downloaded_from_the_page_by_an_admin_alone() {
+    let device = crate::device::Device::new();
+    let _agent = device.run();
+    let reader = device.works(&["token", "create", "looker", "--right", "read"]);
+    let announced = std::fs::read(device.dir.path().join("data/agent.json")).unwrap();
+    let announced: Value = serde_json::from_slice(&announced).unwrap();
+    let base = format!("http://{}", announced["http"].as_str().unwrap());
+    let admin = std::fs::read_to_string(device.dir.path().join("data/intake.token")).unwrap();
+    let reader = reader.split_whitespace().find(|word| word.len() > 30).unwrap_or_default().to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let url = format!("{base}/page/bundle");
+        let post = |token: &str| browser().post(&url).bearer_auth(token).header("origin", base.as_str());
+        assert_eq!(post(&reader).send().await.unwrap().status(), StatusCode::FORBIDDEN);
+        let answer = post(admin.trim()).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()["content-type"], "application/zip");
+        assert!(
+            answer.headers()["content-disposition"].to_str().unwrap().starts_with("attachment; filename=\"outpost-")
+        );
+        let zip = answer.bytes().await.unwrap();
+        assert!(zip.starts_with(b"PK") && zip.windows(11).any(|part| part == b"doctor.json"));
+    });
+}
+
+#[test]
+fn commands_show_times_in_the_zone_of_the_device_and_documents_in_utc() {
+    let device = crate::device::Device::new();
+    let args = [
+        "--type",
+        "com.acme.note",
+        "--id",
+        "a",
+        "--time",
+        "2026-01-01T00:00:00Z",
+        "--data",
+        r#"{"card":"7","note":"b"}"#,
+    ];
+    device.works(&[&["record"], args.as_slice()].concat());
+    let explain = |more: &[&str]| {
+        let mut command = crate::device::outpost(device.dir.path());
+        command.env("TZ", "Europe/Stockholm").args(["explain", "third_party_id:7"]).args(more);
+        crate::device::text(&command.output().unwrap().stdout)
+    };
+    assert!(explain(&[]).contains("event a of 2026-01-01 01:00:00 CET"), "{}", explain(&[]));
+    assert!(explain(&["--json"]).contains("2026-01-01T00:00:00Z"));
 }

@@ -90,6 +90,7 @@ pub struct Setup {
     pub updates_per_day: u64,
     pub limits: StoreLimits,
     pub keep_events: Duration,
+    pub support: Option<&'static str>,
     pub allowed_origins: Vec<String>,
     pub socket_right: Right,
     pub store_key: Option<StoreKey>,
@@ -119,6 +120,7 @@ impl Default for Setup {
             updates_per_day: 1_000_000,
             limits: StoreLimits { min_free_disk_bytes: 0, ..StoreLimits::default() },
             keep_events: Duration::from_secs(30 * 86_400),
+            support: None,
             allowed_origins: Vec::new(),
             socket_right: Right::Record,
             store_key: sealed_suite(),
@@ -151,6 +153,7 @@ impl Setup {
             reads_per_day: self.reads_per_day,
             limits: StoreLimits { shares_profiles: self.forwarding.late_after.is_some(), ..self.limits },
             keep_events: self.keep_events,
+            support: self.support.map(str::to_owned),
         }
     }
 
@@ -261,6 +264,7 @@ impl Running {
                 lines: setup.lines.clone(),
             },
             reload: None,
+            bundle: None,
             log_level: None,
             notices: Notices::default(),
         };

@@ -96,7 +96,7 @@ async fn dropped_files_that_wait_or_were_bad_are_said() {
     let drop = fixture.dir.path().join("drop");
     fixture.agent.wait_status(|_| drop.is_dir()).await;
     std::fs::write(drop.join("empty.ndjson"), "").unwrap();
-    check(&fixture, "a file that waits", Level::Waiting, "1 dropped files wait to be read").await;
+    check(&fixture, "a file that waits", Level::Waiting, "1 dropped file waits to be read").await;
     std::fs::write(drop.join("new.part"), "{\n").unwrap();
     std::fs::rename(drop.join("new.part"), drop.join("bad.ndjson")).unwrap();
     let text = "1 dropped file has lines that could not be recorded";
@@ -104,7 +104,7 @@ async fn dropped_files_that_wait_or_were_bad_are_said() {
     fixture.restart().await;
     check(&fixture, "a bad line of before the start", Level::Attention, text).await;
     std::fs::remove_dir_all(drop.join("failed")).unwrap();
-    check(&fixture, "the file was taken away", Level::Waiting, "1 dropped files wait to be read").await;
+    check(&fixture, "the file was taken away", Level::Waiting, "1 dropped file waits to be read").await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The bundle for support: all that says how this device is doing, and nothing of a customer and no secret.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Cursor, Read as _, Seek as _, SeekFrom, Write};
+use std::io::{self, Cursor, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use zip::write::{SimpleFileOptions, ZipWriter};
@@ -34,13 +34,11 @@ pub(super) struct Bundle<'b> {
 }
 
 impl Bundle<'_> {
-    pub(super) fn write(&self, path: &Path) -> Result<(), Failure> {
-        let failed = |error: &dyn std::error::Error| {
-            Failure::because(format!("the bundle {} cannot be written: {error}", path.display()))
-        };
-        refuse_other(path)?;
+    /// Returns the ZIP file.
+    pub(super) fn zip(&self) -> Result<Vec<u8>, String> {
+        let failed = |error: &dyn std::error::Error| error.to_string();
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-        let mut add = |name: &str, content: &[u8]| -> Result<(), Failure> {
+        let mut add = |name: &str, content: &[u8]| -> Result<(), String> {
             zip.start_file(name, SimpleFileOptions::default()).map_err(|error| failed(&error))?;
             zip.write_all(content).map_err(|error| failed(&error))
         };
@@ -59,8 +57,7 @@ impl Bundle<'_> {
         for (name, content) in logs(&self.config.log.dir) {
             add(&format!("log/{name}"), &content)?;
         }
-        let bundle = zip.finish().map_err(|error| failed(&error))?.into_inner();
-        dir::place_at(path, &bundle, BUNDLE_MODE).map_err(|error| failed(&error))
+        zip.finish().map(Cursor::into_inner).map_err(|error| failed(&error))
     }
 
     /// The schema, and how many rows each table has.
@@ -72,6 +69,17 @@ impl Bundle<'_> {
         }
         text
     }
+}
+
+/// Writes a bundle, for this user alone.
+pub(super) fn save(path: &Path, zip: &[u8]) -> Result<(), Failure> {
+    refuse_other(path)?;
+    dir::place_at(path, zip, BUNDLE_MODE).map_err(|error| cannot_be_written(path, &error.to_string()))
+}
+
+/// The failure of a bundle that cannot be written there.
+pub(super) fn cannot_be_written(path: &Path, why: &str) -> Failure {
+    Failure::because(format!("the bundle {} cannot be written: {why}", path.display()))
 }
 
 /// Checks that a bundle replaces nothing but a file of this user's: where others can write, they may have put something there.

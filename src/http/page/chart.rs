@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::view::counted;
 use crate::core::timestamp::Timestamp;
+use crate::core::words::{Text, Voice, figures};
 use crate::inspect::history::History;
 
 /// The picture's size, without a unit: it is stretched.
@@ -19,13 +19,12 @@ pub(super) struct Chart {
     title: &'static str,
     words: String,
     begin: &'static str,
-    step: &'static str,
     recorded: String,
     delivered: String,
     pending: String,
-    recorded_max: i64,
-    delivered_max: i64,
-    pending_max: i64,
+    top_recorded: String,
+    top_delivered: String,
+    top_pending: String,
 }
 
 /// A moment: when, recorded, delivered and pending.
@@ -33,30 +32,35 @@ type Point = (Timestamp, i64, i64, Option<i64>);
 
 /// What a chart covers.
 struct Span {
-    title: &'static str,
-    begin: &'static str,
-    step_words: &'static str,
+    title: Text,
+    begin: Text,
+    top: Text,
     step: Duration,
     steps: usize,
 }
 
-const HOUR: Span =
-    Span { title: "Last hour", begin: "an hour ago", step_words: "a minute", step: Duration::from_secs(60), steps: 60 };
+const HOUR: Span = Span {
+    title: figures::LAST_HOUR,
+    begin: figures::HOUR_AGO,
+    top: figures::TOP_A_MINUTE,
+    step: Duration::from_secs(60),
+    steps: 60,
+};
 
 const DAY: Span = Span {
-    title: "Last day",
-    begin: "a day ago",
-    step_words: "a quarter of an hour",
+    title: figures::LAST_DAY,
+    begin: figures::DAY_AGO,
+    top: figures::TOP_A_QUARTER,
     step: Duration::from_secs(15 * 60),
     steps: 96,
 };
 
 /// The charts of the last hour and the last day.
-pub(super) fn charts(history: &History, now: Timestamp) -> [Chart; 2] {
-    [chart(&HOUR, history, now), chart(&DAY, history, now)]
+pub(super) fn charts(history: &History, now: Timestamp, voice: &Voice) -> [Chart; 2] {
+    [chart(&HOUR, history, now, voice), chart(&DAY, history, now, voice)]
 }
 
-fn chart(span: &Span, history: &History, now: Timestamp) -> Chart {
+fn chart(span: &Span, history: &History, now: Timestamp, voice: &Voice) -> Chart {
     let moments: Vec<Point> = history
         .moments
         .iter()
@@ -82,22 +86,22 @@ fn chart(span: &Span, history: &History, now: Timestamp) -> Chart {
     let max = |numbers: &[i64]| numbers.iter().copied().max().unwrap_or(0);
     let top = max(&recorded).max(max(&delivered));
     let (sum_recorded, sum_delivered) = (recorded.iter().sum::<i64>(), delivered.iter().sum::<i64>());
+    let said = |text: Text, count: i64| text.with([count.into()]).words(voice);
     Chart {
-        title: span.title,
-        words: format!(
-            "{} recorded, {} delivered; {} pending now",
-            counted(sum_recorded, "event"),
-            counted(sum_delivered, "update"),
-            counted(pending.last().copied().unwrap_or(0), "profile")
-        ),
-        begin: span.begin,
-        step: span.step_words,
+        title: span.title.line(voice.language),
+        words: [
+            said(figures::CHART_RECORDED, sum_recorded),
+            said(figures::CHART_DELIVERED, sum_delivered),
+            said(figures::CHART_PENDING, pending.last().copied().unwrap_or(0)),
+        ]
+        .join(", "),
+        begin: span.begin.line(voice.language),
         recorded: line(&recorded, top),
         delivered: line(&delivered, top),
         pending: area(&pending),
-        recorded_max: max(&recorded),
-        delivered_max: max(&delivered),
-        pending_max: max(&pending),
+        top_recorded: said(span.top, max(&recorded)),
+        top_delivered: said(figures::TOP_DELIVERED, max(&delivered)),
+        top_pending: said(figures::TOP_PENDING, max(&pending)),
     }
 }
 
@@ -144,16 +148,20 @@ mod tests {
             moment(1, 110, 95, Some(7)),
             moment(0, 112, 95, Some(2)),
         ];
-        let [hour, day] = charts(&History { moments }, now);
+        let [hour, day] = charts(&History { moments }, now, &Voice::default());
         assert!(hour.pending.starts_with("M0 160L5.0 68.6"), "{}", hour.pending);
-        assert_eq!((hour.recorded_max, hour.delivered_max, hour.pending_max), (10, 5, 7));
-        assert_eq!(hour.words, "12 events recorded, 5 updates delivered; 2 profiles pending now");
-        assert_eq!((day.recorded_max, day.recorded.matches('L').count()), (10, 95));
+        assert_eq!(hour.top_recorded, "recorded, at most 10 in a minute");
+        assert_eq!(
+            (hour.top_delivered.as_str(), hour.top_pending.as_str()),
+            ("delivered, at most 5", "pending, at most 7")
+        );
+        assert_eq!(hour.words, "12 events recorded, 5 updates delivered, 2 profiles pending now");
+        assert_eq!(day.recorded.matches('L').count(), 95);
     }
 
     #[test]
     fn without_a_history_the_lines_lie_flat() {
-        let [hour, _] = charts(&History { moments: Vec::new() }, Timestamp::from_millis(0));
+        let [hour, _] = charts(&History { moments: Vec::new() }, Timestamp::from_millis(0), &Voice::default());
         assert!(hour.recorded.starts_with("M5.0 160.0L15.0 160.0"), "{}", hour.recorded);
         assert_eq!(hour.pending, "");
     }

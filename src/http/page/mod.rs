@@ -12,29 +12,32 @@ use std::time::{Duration, Instant};
 use axum::Extension;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, Query, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
-    SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    LOCATION, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
+use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use hyper::body::Frame;
+use jiff::tz::TimeZone;
 use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::api::{Api, beside};
+use super::api::{Api, PageInfo, beside};
 use super::problem::Problem;
 use crate::core::identity::Identity;
-use crate::core::words::capitalised;
+use crate::core::words::{Language, Said, Text, Voice, With, answers};
 use crate::inspect::Unanswered;
 use crate::inspect::status::Status;
 use crate::store::StoreError;
 use view::{Headline, ProfileWords, RejectedLine, RequestLine};
 
+mod actions;
 mod chart;
 mod view;
 
@@ -52,6 +55,9 @@ const REJECTED_SHOWN: usize = 20;
 /// What the page may do: nothing from elsewhere, and nothing inline.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// Where the bundle for support is made.
+const BUNDLE_PATH: &str = "/page/bundle";
 
 /// What needs no permission: it tells nothing.
 pub(super) const OPEN_PATHS: [&str; 4] = ["/page/style.css", "/page/script.js", "/page/icon.svg", "/page/login"];
@@ -71,19 +77,17 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/page/login", get(login))
         .route("/page/live", get(live))
         .route("/page/profile", get(profile))
-        .route("/page/rejected/{id}/retry", post(retry_rejected))
-        .route("/page/retried", get(retried))
-        .route("/page/retry-now", post(retry_now))
-        .route("/page/tried", get(tried))
         .route("/page/style.css", file("text/css; charset=utf-8", include_str!("style.css")))
         .route("/page/script.js", file("text/javascript; charset=utf-8", include_str!("script.js")))
         .route("/page/icon.svg", file("image/svg+xml", include_str!("icon.svg")))
         .route("/v1/page-codes", post(issue_code))
+        .merge(actions::routes())
 }
 
 /// What is shown to a browser that may not look.
-pub(super) fn locked(words: &str) -> Response<Body> {
-    let text = render("locked", context! { words });
+pub(super) fn locked(text: Text, headers: &HeaderMap) -> Response<Body> {
+    let voice = Reads::of(headers).0;
+    let text = render("locked", &voice, context! { words => text.line(voice.language) });
     let mut response = html(text);
     *response.status_mut() = StatusCode::UNAUTHORIZED;
     response
@@ -120,9 +124,9 @@ struct Login {
     code: String,
 }
 
-async fn login(State(api): State<Arc<Api>>, Query(login): Query<Login>) -> Response<Body> {
+async fn login(State(api): State<Arc<Api>>, headers: HeaderMap, Query(login): Query<Login>) -> Response<Body> {
     let Some(session) = api.sessions.redeem(&login.code, Instant::now()) else {
-        return locked("This link was used before, or is too old.");
+        return locked(answers::LINK_USED, &headers);
     };
     let cookie =
         format!("{COOKIE_NAME}={session}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", SESSION_TIME.as_secs());
@@ -133,8 +137,26 @@ async fn login(State(api): State<Arc<Api>>, Query(login): Query<Login>) -> Respo
     response
 }
 
-async fn index(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
-    page(api, Asked::default()).await
+/// How whoever looks reads: in the language that the browser names, and in the time of this device.
+struct Reads(Voice);
+
+impl Reads {
+    fn of(headers: &HeaderMap) -> Self {
+        let accepted = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Self(Voice { language: Language::accepted(accepted), zone: Some(TimeZone::system()) })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Reads {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.headers))
+    }
+}
+
+async fn index(State(api): State<Arc<Api>>, reads: Reads) -> Result<Response<Body>, Problem> {
+    page(api, reads, Asked::default()).await
 }
 
 /// What somebody asked for, beside the page itself.
@@ -142,7 +164,7 @@ async fn index(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
 struct Asked {
     identity: String,
     /// What came of it.
-    notice: Option<String>,
+    notice: Vec<Said>,
 }
 
 #[derive(Deserialize)]
@@ -151,102 +173,59 @@ struct ProfileQuery {
     identity: String,
 }
 
-async fn profile(State(api): State<Arc<Api>>, Query(query): Query<ProfileQuery>) -> Result<Response<Body>, Problem> {
-    page(api, Asked { identity: query.identity, notice: None }).await
+async fn profile(
+    State(api): State<Arc<Api>>,
+    reads: Reads,
+    Query(query): Query<ProfileQuery>,
+) -> Result<Response<Body>, Problem> {
+    page(api, reads, Asked { identity: query.identity, ..Asked::default() }).await
 }
 
-/// Tries again, and leads to a page that can be loaded again without doing so a second time.
-async fn retry_rejected(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Response<Body> {
-    let id: i64 = id.parse().unwrap_or_default();
-    let retried = beside(move || api.books.retry_rejected(id)).await;
-    let status = retried.map_or_else(|_| "gone".to_owned(), |retried| retried.status);
-    let mut response = StatusCode::SEE_OTHER.into_response();
-    let place = format!("/page/retried?id={id}&status={status}");
-    response.headers_mut().insert(LOCATION, HeaderValue::try_from(place).expect("a number and one of our own words"));
-    response
-}
-
-#[derive(Deserialize)]
-struct Retried {
-    #[serde(default)]
-    id: String,
-    #[serde(default)]
-    status: String,
-}
-
-async fn retried(State(api): State<Arc<Api>>, Query(retried): Query<Retried>) -> Result<Response<Body>, Problem> {
-    let Retried { id, status } = retried;
-    // Only our own words: whoever made the link may have written anything.
-    let id: i64 = id.parse().unwrap_or_default();
-    let words = match status.as_str() {
-        "rejected" => "is still rejected; its reason is below",
-        "pending" | "recorded" => "was tried again, and goes out by itself",
-        "unmapped" => "was tried again, and no mapping matches it any more",
-        "outdated" => "has newer values since, which go out by themselves",
-        _ => "was retried or dropped meanwhile",
-    };
-    page(api, Asked { notice: Some(format!("Number {id} {words}.")), ..Asked::default() }).await
-}
-
-/// Has what waits tried now, and leads to a page that can be loaded again without doing so a second time.
-async fn retry_now(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
-    let books = api.books.clone();
-    let retried = beside(move || books.retry_now()).await?;
-    let place = if retried.waits_until.is_some() { "/page/tried?status=waits" } else { "/page/tried" };
-    let mut response = StatusCode::SEE_OTHER.into_response();
-    response.headers_mut().insert(LOCATION, HeaderValue::from_static(place));
-    Ok(response)
-}
-
-async fn tried(State(api): State<Arc<Api>>, Query(retried): Query<Retried>) -> Result<Response<Body>, Problem> {
-    let words = match retried.status.as_str() {
-        "waits" => {
-            "Nothing is tried before the time that is said here: Adobe Target asked to wait, or the quota is spent."
-        }
-        _ => "It is tried now.",
-    };
-    page(api, Asked { notice: Some(words.to_owned()), ..Asked::default() }).await
-}
-
-async fn page(api: Arc<Api>, asked: Asked) -> Result<Response<Body>, Problem> {
-    Ok(html(beside(move || whole(&api, &asked)).await?))
+async fn page(api: Arc<Api>, reads: Reads, asked: Asked) -> Result<Response<Body>, Problem> {
+    Ok(html(beside(move || whole(&api, &reads.0, &asked)).await?))
 }
 
 /// The whole page. Reads from disk.
-fn whole(api: &Api, asked: &Asked) -> Result<String, StoreError> {
-    let Sections { status, headline, sections } = Sections::gather(api)?;
+fn whole(api: &Api, voice: &Voice, asked: &Asked) -> Result<String, StoreError> {
+    let Sections { status, headline, sections } = Sections::gather(api, voice)?;
     let now = api.books.now();
-    let profile = if asked.identity.is_empty() { None } else { Some(found(api, &asked.identity)?) };
+    let profile = if asked.identity.is_empty() { None } else { Some(found(api, voice, &asked.identity)?) };
+    let PageInfo { support, client_code, endpoint } = &*api.page.now();
+    let since = With::Time(now.minus(Duration::from_secs(status.uptime_seconds)));
+    let sends_to = answers::SENDS_TO.with([client_code.as_str().into(), endpoint.as_str().into()]);
     Ok(render(
         "page",
+        voice,
         context! {
             headline => shown(&headline),
             device => status.device_id,
-            version => status.version,
-            started => view::clock_time(&now.minus(Duration::from_secs(status.uptime_seconds)).to_string()),
-            now => view::clock_time(&now.to_string()),
-            notice => asked.notice.as_deref(),
+            running => answers::RUNNING_SINCE.with([status.version.as_str().into(), since]).words(voice),
+            as_of => answers::AS_OF.with([With::Time(now)]).words(voice),
+            notice => voice.sentences(&asked.notice),
             sections => Value::from_pairs(sections.into_iter().map(|(id, html)| (id, Value::from_safe_string(html)))),
             asked => asked.identity.as_str(),
             profile => profile.map(Value::from_safe_string),
+            support => support.as_deref().map(|contact| answers::SUPPORT.with([contact.into()]).words(voice)),
+            sends_to => sends_to.words(voice),
+            can_bundle => api.bundle.is_some(),
         },
     ))
 }
 
 /// What is said of an identity that somebody asked for. Reads from disk.
-fn found(api: &Api, written: &str) -> Result<String, StoreError> {
+fn found(api: &Api, voice: &Voice, written: &str) -> Result<String, StoreError> {
     let words = match written.trim().parse::<Identity>() {
-        Err(error) => error.to_string(),
+        Err(_) => answers::NO_IDENTITY,
         Ok(identity) => match api.books.profile(&identity) {
             Ok(profile) => {
-                let found = ProfileWords::from(&profile);
-                return Ok(render("profile", context! { found => shown(&found) }));
+                let found = ProfileWords::of(&profile, voice);
+                return Ok(render("profile", voice, context! { found => shown(&found) }));
             }
             Err(Unanswered::Store(error)) => return Err(error),
-            Err(unanswered) => format!("{}.", capitalised(&unanswered.to_string())),
+            Err(_) => answers::HOLDS_NOTHING,
         },
     };
-    Ok(render("profile", context! { words }))
+    Ok(render("profile", voice, context! { words => words.line(voice.language) }))
 }
 
 /// The parts of the page that are kept live, by the id of their element.
@@ -257,39 +236,42 @@ struct Sections {
 }
 
 impl Sections {
-    fn gather(api: &Api) -> Result<Self, StoreError> {
+    fn gather(api: &Api, voice: &Voice) -> Result<Self, StoreError> {
         let status = api.books.status()?;
         let history = api.books.history()?;
         let rejected = api.books.rejected_newest(REJECTED_SHOWN)?;
-        let rejected: Vec<RejectedLine> = rejected.iter().map(RejectedLine::from).collect();
-        let all = status.rejected.events + status.rejected.updates;
-        let more = (usize::try_from(all).unwrap_or(0) > rejected.len()).then_some(all);
-        let requests: Vec<RequestLine> = api.metrics.recent().iter().rev().map(RequestLine::from).collect();
-        let charts = chart::charts(&history, api.books.now());
-        let headline = Headline::from(&status);
+        let rejected: Vec<RejectedLine> = rejected.iter().map(|item| RejectedLine::of(item, voice)).collect();
+        let (all, some) = (status.rejected.events + status.rejected.updates, rejected.len());
+        let more = (usize::try_from(all).unwrap_or(0) > some)
+            .then(|| answers::NEWEST_OF.with([With::count(some), all.into()]).words(voice));
+        let requests: Vec<RequestLine> =
+            api.metrics.recent().iter().rev().map(|request| RequestLine::of(request, voice)).collect();
+        let charts = chart::charts(&history, api.books.now(), voice);
+        let headline = Headline::of(&status, voice);
+        let numbers = view::numbers(&status, voice);
         let sections = [
-            ("link", render("link", context! { headline => shown(&headline) })),
-            ("numbers", render("numbers", context! { numbers => shown(&view::numbers(&status)) })),
-            ("charts", render("charts", context! { charts => shown(&charts) })),
-            ("rejected", render("rejected", context! { rejected => shown(&rejected), rejected_more => more })),
-            ("requests", render("requests", context! { requests => shown(&requests) })),
+            ("link", render("link", voice, context! { headline => shown(&headline) })),
+            ("numbers", render("numbers", voice, context! { numbers => shown(&numbers) })),
+            ("charts", render("charts", voice, context! { charts => shown(&charts) })),
+            ("rejected", render("rejected", voice, context! { rejected => shown(&rejected), rejected_more => more })),
+            ("requests", render("requests", voice, context! { requests => shown(&requests) })),
         ];
         Ok(Self { status, headline, sections })
     }
 }
 
 /// Keeps a page live as long as it is open, the agent runs, and it may be looked at.
-async fn live(State(api): State<Arc<Api>>, Extension(owner): Extension<Owner>) -> Response<Body> {
+async fn live(State(api): State<Arc<Api>>, Extension(owner): Extension<Owner>, Reads(voice): Reads) -> Response<Body> {
     let (events, waiting) = mpsc::channel(1);
     tokio::spawn(async move {
         let mut stop = api.stop.clone();
         let mut last = String::new();
         loop {
-            let rendering = api.clone();
+            let (rendering, voice) = (api.clone(), voice.clone());
             if !api.sessions.is_good(&owner) {
                 return;
             }
-            let Ok(event) = beside(move || event(&rendering)).await else { return };
+            let Ok(event) = beside(move || event(&rendering, &voice)).await else { return };
             // A comment where nothing has changed, so that a page that was closed is noticed.
             let text = if event == last { ": still\n\n".to_owned() } else { event.clone() };
             last = event;
@@ -321,11 +303,11 @@ struct LiveEvent {
     sections: std::collections::BTreeMap<&'static str, String>,
 }
 
-fn event(api: &Api) -> Result<String, StoreError> {
-    let Sections { status, headline, sections } = Sections::gather(api)?;
+fn event(api: &Api, voice: &Voice) -> Result<String, StoreError> {
+    let Sections { status, headline, sections } = Sections::gather(api, voice)?;
     let event = LiveEvent {
         title: format!("{} · Outpost {}", headline.title, status.device_id),
-        now: view::clock_time(&api.books.now().to_string()),
+        now: answers::LIVE.with([With::Time(api.books.now())]).words(voice),
         sections: sections.into_iter().collect(),
     };
     let data = serde_json::to_string(&event).expect("texts are JSON");
@@ -347,22 +329,25 @@ impl hyper::body::Body for Events {
     }
 }
 
+/// The templates, by name.
+const TEMPLATES: [(&str, &str); 8] = [
+    ("page", include_str!("page.html")),
+    ("locked", include_str!("locked.html")),
+    ("link", include_str!("link.html")),
+    ("numbers", include_str!("numbers.html")),
+    ("charts", include_str!("charts.html")),
+    ("rejected", include_str!("rejected.html")),
+    ("requests", include_str!("requests.html")),
+    ("profile", include_str!("profile.html")),
+];
+
 /// The templates, read once they are needed.
 fn environment() -> &'static Environment<'static> {
     static ENVIRONMENT: OnceLock<Environment<'static>> = OnceLock::new();
     ENVIRONMENT.get_or_init(|| {
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
-        for (name, source) in [
-            ("page", include_str!("page.html")),
-            ("locked", include_str!("locked.html")),
-            ("link", include_str!("link.html")),
-            ("numbers", include_str!("numbers.html")),
-            ("charts", include_str!("charts.html")),
-            ("rejected", include_str!("rejected.html")),
-            ("requests", include_str!("requests.html")),
-            ("profile", include_str!("profile.html")),
-        ] {
+        for (name, source) in TEMPLATES {
             environment.add_template(name, source).expect("our own templates are valid");
         }
         environment
@@ -373,9 +358,10 @@ fn shown(value: &impl Serialize) -> Value {
     Value::from(Serde(value))
 }
 
-fn render(name: &str, context: Value) -> String {
+fn render(name: &str, voice: &Voice, context: Value) -> String {
     let template = environment().get_template(name).expect("our own template is there");
-    template.render(context).expect("our own templates know what they get")
+    let texts = context! { lang => voice.language.tag(), t => Value::from_object(view::Texts(voice.clone())) };
+    template.render(context! { ..texts, ..context }).expect("our own templates know what they get")
 }
 
 fn html(text: String) -> Response<Body> {

@@ -14,9 +14,9 @@
       if (!old.isEqualNode(template.content.firstElementChild)) old.replaceWith(template.content);
     }
     document.title = title;
-    live.textContent = `Live, as of ${now}.`;
+    live.textContent = now;
   });
   source.addEventListener("error", () => {
-    live.textContent = "The agent does not answer; this is how things stood.";
+    live.textContent = live.dataset.gone;
   });
 })();

@@ -1,15 +1,13 @@
-//! What the page says, in plain words: the link and what to do about it, the numbers, what was rejected. Pure.
-
-use std::time::Duration;
+//! What the page says: the verdict, the numbers, what was rejected and requested, in the language of whoever looks and in the
+//! device's time. The texts stand in `core::words`. Pure.
 
 use serde::Serialize;
 
 use crate::core::reason::Reason;
-use crate::core::timestamp::Timestamp;
 use crate::core::verdict::Verdict;
-use crate::core::words::capitalised;
+use crate::core::words::{PLAIN, Said, Text, Voice, With, answers, figures, grouped, page};
 use crate::device::metrics::RecentRequest;
-use crate::inspect::profile::{Profile, ProfileAttribute, WithoutEffectView};
+use crate::inspect::profile::{Profile, ProfileAttribute, ProfileEventView, WithoutEffectView};
 use crate::inspect::rejected::RejectedItem;
 use crate::inspect::status::Status;
 use crate::intake::view::Figure;
@@ -26,27 +24,28 @@ pub(super) struct Headline {
     can_try: bool,
 }
 
-impl From<&Status> for Headline {
-    fn from(status: &Status) -> Self {
-        let Verdict { level, text, what_to_do, also } = status.verdict.clone();
+impl Headline {
+    pub(super) fn of(status: &Status, voice: &Voice) -> Self {
+        let Verdict { level, text, what_to_do, also, .. } = status.verdict.told(voice);
         let link = match status.link.as_str() {
-            "online" => "Connected to Adobe Target".to_owned(),
-            "offline" => "Not connected".to_owned(),
-            "blocked" => "Something stands in the way to Adobe Target".to_owned(),
-            "paused" => "Waiting for a new token".to_owned(),
-            _ => "Nothing was sent to Adobe Target".to_owned(),
+            "online" => figures::LINK_ONLINE,
+            "offline" => figures::LINK_OFFLINE,
+            "blocked" => figures::LINK_BLOCKED,
+            "paused" => figures::LINK_PAUSED,
+            _ => figures::LINK_UNKNOWN,
         };
-        let next = match (&status.next_try_at, &status.quota.opens_at) {
-            (Some(at), _) => format!("; the next try is at {}", clock_time(at)),
-            (None, Some(at)) => format!("; the quota has room again at {}", clock_time(at)),
-            (None, None) => String::new(),
-        };
+        let mut link = vec![link.with([With::time(&status.link_since)])];
+        link.extend(match (&status.next_try_at, &status.quota.opens_at) {
+            (Some(at), _) => Some(figures::NEXT_TRY_AT.with([With::time(at)])),
+            (None, Some(at)) => Some(figures::QUOTA_OPENS_AT.with([With::time(at)])),
+            (None, None) => None,
+        });
         Self {
             level: level.name(),
             title: text,
             what_to_do,
             also,
-            link: format!("{link} since {}{next}.", clock_time(&status.link_since)),
+            link: voice.sentences(&link),
             can_try: status.next_try_at.is_some() && !status.is_told_to_wait && status.pending.profiles > 0,
         }
     }
@@ -55,76 +54,83 @@ impl From<&Status> for Headline {
 /// One of the large numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Number {
-    name: &'static str,
+    name: String,
     figure: String,
     words: String,
     /// How much of a bound it is, in percent.
     part: Option<u64>,
+    /// The same in words.
+    part_words: String,
 }
 
-pub(super) fn numbers(status: &Status) -> Vec<Number> {
-    let Status { pending, delivered, quota, store, events, .. } = status;
-    let waiting = match pending.profiles {
-        0 => "Target has everything.".to_owned(),
-        _ => {
-            format!("{}; the oldest waits for {}.", counted(pending.attributes, "value"), span(pending.oldest_seconds))
-        }
-    };
-    let missing = match pending.missing_profiles {
-        0 => String::new(),
-        count => format!(" {} not known to Target; mode = \"auto\" creates them.", counted(count, "profile")),
-    };
-    let waiting = waiting + &missing;
-    let last = delivered.last_at.as_deref().map_or_else(
-        || "Nothing was delivered yet.".to_owned(),
-        |at| format!("Updates since installation; the last on {}.", clock_time(at)),
-    );
-    let free = store.disk_free_bytes.map(|bytes| format!("{} are free on the disk.", size(bytes))).unwrap_or_default();
-    let full = if store.is_full { "It is full: events are refused. " } else { "" };
-    let salvage = store.salvage.as_deref().map(|words| format!(" {}.", capitalised(words))).unwrap_or_default();
-    let purged = match store.purged_profiles {
-        0 => String::new(),
-        count => format!(" {} that Target has were purged for room.", counted(count, "profile")),
-    };
-    let differing = match events.differing {
-        0 => String::new(),
-        count => format!(" ({} with other content under a known id: not recorded)", grouped(count)),
-    };
-    let destination = store.destination_words().map(|words| format!(" {}.", capitalised(&words))).unwrap_or_default();
+impl Number {
+    fn new(voice: &Voice, name: Text, figure: &Said, words: &[Said], part: Option<(u64, u64)>) -> Self {
+        let (name, part) = (name.line(voice.language).to_owned(), part.map(|(part, whole)| percent(part, whole)));
+        let spoken = |part: u64| answers::PERCENT.with([name.as_str().into(), With::count(part)]).words(voice);
+        let part_words = part.map(spoken).unwrap_or_default();
+        Self { figure: figure.words(voice), words: voice.sentences(words), part, part_words, name }
+    }
+}
+
+pub(super) fn numbers(status: &Status, voice: &Voice) -> Vec<Number> {
     let mut numbers = vec![
-        Number { name: "Waiting", figure: counted(pending.profiles, "profile"), words: waiting, part: None },
-        Number { name: "Delivered", figure: grouped(delivered.updates), words: last, part: None },
-        Number {
-            name: "Recorded",
-            figure: counted(events.recorded, "event"),
-            words: format!(
-                "{} came twice{differing}, {} fit no mapping.",
-                grouped(events.duplicate),
-                grouped(events.unmapped)
-            ),
-            part: None,
-        },
-        Number {
-            name: "Quota",
-            figure: format!("{} left", grouped(i64::try_from(quota.remaining).unwrap_or(i64::MAX))),
-            words: format!("{} of {} single updates used in 24 hours.", quota.used, quota.updates_per_day),
-            part: Some(percent(quota.used, quota.updates_per_day)),
-        },
-        Number {
-            name: "Store",
-            figure: size(store.bytes),
-            words: format!("{full}At most {}. {free}{purged}{salvage}{destination}", size(store.max_bytes)),
-            part: Some(percent(store.bytes, store.max_bytes)),
-        },
+        waiting(status, voice),
+        delivered(status, voice),
+        recorded(status, voice),
+        quota(status, voice),
+        store(status, voice),
     ];
-    numbers.extend(status.intake.shown().map(|intake| Number::from(intake.figure())));
+    let each = |Figure { name, figure, words, part }: Figure| Number::new(voice, name, &figure, &words, part);
+    numbers.extend(status.intake.shown().map(|intake| each(intake.figure())));
     numbers
 }
 
-impl From<Figure> for Number {
-    fn from(Figure { name, figure, words, part }: Figure) -> Self {
-        Self { name, figure, words, part: part.map(|(part, whole)| percent(part, whole)) }
-    }
+fn waiting(status: &Status, voice: &Voice) -> Number {
+    let pending = &status.pending;
+    let mut words = vec![match pending.profiles {
+        0 => figures::TARGET_HAS_ALL.said(),
+        _ => figures::VALUES_WAIT.with([pending.attributes.into(), With::Span(pending.oldest_seconds)]),
+    }];
+    let missing = crate::core::words::verdicts::MISSING;
+    words.extend((pending.missing_profiles > 0).then(|| missing.with([pending.missing_profiles.into()])));
+    Number::new(voice, figures::WAITING, &figures::PROFILES.with([pending.profiles.into()]), &words, None)
+}
+
+fn delivered(status: &Status, voice: &Voice) -> Number {
+    let delivered = &status.delivered;
+    let last = delivered.last_at.as_deref().map(|at| figures::LAST_DELIVERY.with([With::time(at)]));
+    let words = [last.unwrap_or(figures::NEVER_DELIVERED.said())];
+    let figure = PLAIN.with([delivered.updates.into()]);
+    Number::new(voice, figures::DELIVERED, &figure, &words, None)
+}
+
+fn recorded(status: &Status, voice: &Voice) -> Number {
+    let events = &status.events;
+    let refused: u64 = status.refused.iter().map(|refused| refused.requests).sum();
+    let mut words = vec![figures::TWICE.with([events.duplicate.into()])];
+    words.extend((events.differing > 0).then(|| figures::DIFFERING.with([events.differing.into()])));
+    words.push(figures::UNMAPPED.with([events.unmapped.into()]));
+    words.extend((refused > 0).then(|| figures::REFUSED_REQUESTS.with([With::count(refused)])));
+    Number::new(voice, figures::RECORDED, &figures::EVENTS.with([events.recorded.into()]), &words, None)
+}
+
+fn quota(status: &Status, voice: &Voice) -> Number {
+    let quota = &status.quota;
+    let words = [figures::QUOTA_USED.with([With::count(quota.used), With::count(quota.updates_per_day)])];
+    let (figure, part) = (figures::LEFT.with([With::count(quota.remaining)]), (quota.used, quota.updates_per_day));
+    Number::new(voice, figures::QUOTA, &figure, &words, Some(part))
+}
+
+fn store(status: &Status, voice: &Voice) -> Number {
+    let store = &status.store;
+    let mut words: Vec<Said> = store.is_full.then(|| figures::STORE_FULL.said()).into_iter().collect();
+    words.push(figures::AT_MOST.with([size(store.max_bytes).into()]));
+    words.extend(store.disk_free_bytes.map(|bytes| figures::DISK_FREE.with([size(bytes).into()])));
+    words.extend((store.purged_profiles > 0).then(|| figures::PURGED.with([store.purged_profiles.into()])));
+    let changed = store.destination_changed_at.as_deref();
+    words.extend(changed.map(|at| figures::DESTINATION_CHANGED.with([With::time(at)])));
+    let figure = PLAIN.with([size(store.bytes).into()]);
+    Number::new(voice, figures::STORE, &figure, &words, Some((store.bytes, store.max_bytes)))
 }
 
 /// One line of what was rejected.
@@ -134,18 +140,43 @@ pub(super) struct RejectedLine {
     at: String,
     what: String,
     why: String,
+    /// The button's name for those who do not see where it stands.
+    retry: String,
 }
 
-impl From<&RejectedItem> for RejectedLine {
-    fn from(item: &RejectedItem) -> Self {
+impl RejectedLine {
+    pub(super) fn of(item: &RejectedItem, voice: &Voice) -> Self {
         let what = match (&item.event_type, item.attributes.len()) {
-            (Some(event_type), _) => format!("event {event_type}"),
-            (None, 0) => item.kind.clone(),
-            (None, _) => format!("update of {}", item.attributes.join(", ")),
+            (Some(event_type), _) => answers::EVENT_OF_TYPE.with([event_type.as_str().into()]),
+            (None, 0) if item.kind == "event" => answers::EVENT.said(),
+            (None, 0) => answers::UPDATE.said(),
+            (None, _) => answers::UPDATE_OF.with([item.attributes.join(", ").into()]),
         };
-        let why = format!("{}: {}", item.reason.replace('_', " "), item.detail);
-        Self { id: item.id, at: clock_time(&item.rejected_at), what, why }
+        Self {
+            id: item.id,
+            at: voice.time_of(&item.rejected_at),
+            what: what.words(voice),
+            why: format!("{}: {}", reason(&item.reason, voice), item.detail),
+            retry: answers::RETRY_NUMBER.with([item.id.to_string().into()]).words(voice),
+        }
     }
+}
+
+/// Why something was rejected or waits, by the name in documents.
+fn reason(label: &str, voice: &Voice) -> String {
+    let text = match Reason::of_label(label) {
+        Some(Reason::MappingFailed) => answers::MAPPING_FAILED,
+        Some(Reason::CoalesceFailed) => answers::COALESCE_FAILED,
+        Some(Reason::RefusedByTarget) => answers::REFUSED_BY_TARGET,
+        Some(Reason::TooLarge) => answers::TOO_LARGE,
+        Some(Reason::EmptyValue) => answers::EMPTY_VALUE,
+        Some(Reason::Superseded) => answers::NEWER_VALUE,
+        Some(Reason::ProfileMissing) => answers::PROFILE_MISSING,
+        Some(Reason::BatchFailed) => answers::BATCH_FAILED,
+        Some(Reason::OtherDevice) => answers::OTHER_DEVICE,
+        None => return label.replace('_', " "),
+    };
+    text.line(voice.language).to_owned()
 }
 
 /// One line of the last requests.
@@ -157,30 +188,36 @@ pub(super) struct RequestLine {
     took: String,
 }
 
-impl From<&RecentRequest> for RequestLine {
-    fn from(request: &RecentRequest) -> Self {
+impl RequestLine {
+    pub(super) fn of(request: &RecentRequest, voice: &Voice) -> Self {
         Self {
-            at: clock_time(&request.at.to_string()),
+            at: voice.time(request.at),
             api: request.api.replace('_', " "),
-            outcome: outcome(request.outcome),
-            took: format!("{} ms", request.took.as_millis()),
+            outcome: outcome(request.outcome, voice),
+            took: format!("{} ms", grouped(i64::try_from(request.took.as_millis()).unwrap_or(i64::MAX))),
         }
     }
 }
 
 /// The outcome of a request, as a technician reads it.
-fn outcome(label: &str) -> String {
-    match label {
-        "foreign" => "not Target's answer",
-        "broken" => "the connection broke off",
-        "unreachable" => "no connection",
-        "unauthorized" => "token not accepted",
-        "throttled" => "asked to wait",
-        "failing" => "server error or no answer in time",
-        "told" => "answered",
+fn outcome(label: &str, voice: &Voice) -> String {
+    let text = match label {
+        "delivered" => answers::WAS_DELIVERED,
+        "refused" => answers::WAS_REFUSED,
+        "too_large" => answers::WAS_TOO_LARGE,
+        "foreign" => answers::WAS_FOREIGN,
+        "lost" | "broken" => answers::WAS_LOST,
+        "unreachable" => answers::WAS_UNREACHABLE,
+        "unauthorized" | "denied" => answers::WAS_UNAUTHORIZED,
+        "throttled" => answers::WAS_THROTTLED,
+        "failing" => answers::WAS_FAILING,
+        "told" => answers::WAS_TOLD,
+        "found" => answers::WAS_FOUND,
+        "missing" => answers::WAS_MISSING,
+        "submitted" => answers::WAS_SUBMITTED,
         label => return label.replace('_', " "),
-    }
-    .to_owned()
+    };
+    text.line(voice.language).to_owned()
 }
 
 /// A profile that somebody asked for.
@@ -202,82 +239,90 @@ struct AttributeWords {
     way: String,
 }
 
-impl From<&Profile> for ProfileWords {
-    fn from(profile: &Profile) -> Self {
+impl ProfileWords {
+    pub(super) fn of(profile: &Profile, voice: &Voice) -> Self {
         let exists = match (profile.exists.as_str(), &profile.exists_since) {
-            ("yes", Some(at)) => format!("Target has this profile, as of {}.", clock_time(at)),
-            ("no", Some(at)) => format!("Target did not have this profile on {}.", clock_time(at)),
-            _ => "Whether Target has this profile is not known.".to_owned(),
+            ("yes", Some(at)) => answers::EXISTS.with([With::time(at)]),
+            ("no", Some(at)) => answers::EXISTS_NOT.with([With::time(at)]),
+            _ => answers::EXISTS_UNKNOWN.said(),
         };
-        let events = profile
-            .events
-            .iter()
-            .map(|event| format!("{}: {} ({})", clock_time(&event.time), event.event_type, event.id));
         Self {
             identity: format!("{}:{}", profile.identity.kind, profile.identity.key),
-            exists,
-            attributes: profile.attributes.iter().map(AttributeWords::from).collect(),
-            events: events.collect(),
-            without_effect: profile.without_effect.iter().map(without_effect).collect(),
+            exists: exists.words(voice),
+            attributes: profile.attributes.iter().map(|it| AttributeWords::of(it, voice)).collect(),
+            events: profile.events.iter().map(|event| event_line(event, voice)).collect(),
+            without_effect: profile.without_effect.iter().map(|it| without_effect(it, voice)).collect(),
         }
     }
 }
 
-fn without_effect(it: &WithoutEffectView) -> String {
-    let event = match &it.event {
-        Some(event) => format!("{}: {} ({})", clock_time(&event.time), event.event_type, event.id),
-        None => format!("Event {}, no longer in the journal", it.seq),
-    };
-    format!("{event}: {}", it.words())
+fn event_line(event: &ProfileEventView, voice: &Voice) -> String {
+    format!("{}: {} ({})", voice.time_of(&event.time), event.event_type, event.id)
 }
 
-impl From<&ProfileAttribute> for AttributeWords {
-    fn from(it: &ProfileAttribute) -> Self {
-        let words = |label: &str| match Reason::of_label(label).and_then(Reason::words) {
-            Some(words) => format!(": {words}"),
-            None => format!(": {}", label.replace('_', " ")),
+/// An event that changed nothing, and what became of it.
+fn without_effect(it: &WithoutEffectView, voice: &Voice) -> String {
+    let event = match &it.event {
+        Some(event) => event_line(event, voice),
+        None => answers::EVENT_GONE.with([it.seq.to_string().into()]).words(voice),
+    };
+    let fate = match (it.status.as_str(), it.rejected_id) {
+        ("duplicate", _) => answers::CAME_AGAIN.with([it.times.into(), With::time(&it.last_at)]),
+        ("rejected", Some(id)) => answers::REJECTED_AS.with([id.to_string().into()]),
+        ("rejected", None) => answers::REJECTED_GONE.said(),
+        ("unmapped", _) => answers::FITS_NO_MAPPING.said(),
+        (status, _) => PLAIN.with([status.into()]),
+    };
+    let why = it.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{event}: {}{why}", fate.words(voice))
+}
+
+/// A value, and whose part of what was sent is whose, where it is not this device's alone.
+fn value(it: &ProfileAttribute, voice: &Voice) -> String {
+    let (Some(sent), Some(part)) = (&it.sent_value, &it.sent_part) else { return it.value.clone() };
+    let (here, sent) = (With::from(it.value.as_str()), With::from(sent.as_str()));
+    let said = match &it.elsewhere {
+        None => answers::SENT_WITH_OTHERS.with([here, sent]),
+        Some(elsewhere) if *part == it.value => answers::PARTS.with([here, elsewhere.as_str().into(), sent]),
+        Some(elsewhere) => answers::PARTS_SINCE.with([here, elsewhere.as_str().into(), sent, part.as_str().into()]),
+    };
+    said.words(voice)
+}
+
+impl AttributeWords {
+    fn of(it: &ProfileAttribute, voice: &Voice) -> Self {
+        let state = match (it.state.as_str(), it.delivered_at.as_deref()) {
+            ("pending", _) => answers::PENDING.said(),
+            ("in_flight", _) => answers::IN_FLIGHT.said(),
+            ("delivered", Some(at)) => answers::DELIVERED_ON.with([With::time(at)]),
+            ("delivered", None) => answers::WAS_DELIVERED.said(),
+            ("superseded", _) => answers::SUPERSEDED.said(),
+            _ => answers::REFUSED_STATE.said(),
         };
-        let reason = it.reason.as_deref().map(words).unwrap_or_default();
-        let when = it.delivered_at.as_deref().filter(|_| it.state == "delivered").map(clock_time);
-        let when = when.map(|at| format!(" on {at}")).unwrap_or_default();
+        let why = it.reason.as_deref().map(|label| format!(": {}", reason(label, voice))).unwrap_or_default();
         let way = it.api.as_deref().zip(it.why.as_deref()).map(|(api, why)| format!("{api}: {why}"));
         let read = it.read.as_ref().map(|read| format!("; {}", read.decision)).unwrap_or_default();
+        let set_by = answers::SET_BY_EVENT.with([it.mapping.as_str().into(), With::time(&it.event_time)]);
         Self {
             name: it.name.clone(),
-            value: match (it.parts(), &it.elsewhere) {
-                (None, _) => it.value.clone(),
-                (Some(parts), Some(_)) => parts,
-                (Some(parts), None) => format!("{} ({parts})", it.value),
-            },
-            state: format!("{}{when}{reason}", it.state.replace('_', " ")),
-            set_by: format!("{}, event of {}", it.mapping, clock_time(&it.event_time)),
+            value: value(it, voice),
+            state: format!("{}{why}", state.words(voice)),
+            set_by: set_by.words(voice),
             way: format!("{}{read}", way.unwrap_or_default()),
         }
     }
 }
 
-/// Time, in the largest unit that fits.
-fn span(seconds: u64) -> String {
-    let (count, unit) = match seconds {
-        0..120 => (seconds, "second"),
-        120..7_200 => (seconds / 60, "minute"),
-        7_200..172_800 => (seconds / 3_600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    counted(i64::try_from(count).unwrap_or(i64::MAX), unit)
-}
+/// What the templates say themselves, by the names that they use.
+#[derive(Debug)]
+pub(super) struct Texts(pub(super) Voice);
 
-/// A number with what it counts.
-pub(super) fn counted(count: i64, unit: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {unit}{plural}", grouped(count))
-}
-
-/// A time to the second, as people read it.
-pub(super) fn clock_time(text: &str) -> String {
-    let Ok(time) = Timestamp::parse(text) else { return text.to_owned() };
-    let second = Duration::from_millis(u64::try_from(time.as_millis().rem_euclid(1_000)).unwrap_or(0));
-    time.minus(second).to_string().replace('T', " ").replace('Z', " UTC")
+impl minijinja::value::Object for Texts {
+    fn get_value(self: &std::sync::Arc<Self>, key: &minijinja::Value) -> Option<minijinja::Value> {
+        let name = key.as_str()?;
+        let (_, text) = page::ALL.iter().find(|(known, _)| *known == name)?;
+        Some(text.line(self.0.language).into())
+    }
 }
 
 fn percent(part: u64, whole: u64) -> u64 {
@@ -288,32 +333,52 @@ fn size(bytes: u64) -> String {
     bytesize::ByteSize(bytes).to_string()
 }
 
-/// A number with spaces between its thousands.
-fn grouped(number: i64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) && digit.is_ascii_digit() && !text.ends_with('-') {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_times_are_written_as_people_read_them() {
-        assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
-        assert_eq!((grouped(0), grouped(999), grouped(-1_000)), ("0".into(), "999".into(), "-1\u{202f}000".into()));
-        assert_eq!(
-            (span(1), span(119), span(7_199), span(90_000)),
-            ("1 second".into(), "119 seconds".into(), "119 minutes".into(), "25 hours".into())
-        );
-        assert_eq!(clock_time("2026-11-23T10:00:00.25Z"), "2026-11-23 10:00:00 UTC");
+    fn a_part_is_at_most_all_of_it() {
         assert_eq!((percent(1, 0), percent(3, 2), percent(1, 3)), (100, 100, 33));
+    }
+
+    /// All that people read in the templates comes from the catalogue.
+    #[test]
+    fn no_text_is_left_in_the_templates() {
+        for (name, template) in super::super::TEMPLATES {
+            let mut text = String::new();
+            // Without what minijinja puts in, and commands that are typed as they stand.
+            let mut rest = template;
+            while let Some(at) = rest.find(['{', '<']) {
+                text.push_str(&rest[..at]);
+                let (tag, end) = match &rest[at..] {
+                    it if it.starts_with("{{") => (it, "}}"),
+                    it if it.starts_with("{%") => (it, "%}"),
+                    it if it.starts_with("<code>") => (it, "</code>"),
+                    it => (it, ">"),
+                };
+                let (inside, after) = tag.split_once(end).expect("it ends");
+                for attribute in ["aria-label=\"", "title=\"", "alt=\""] {
+                    let value = inside.split(attribute).nth(1).unwrap_or("{{");
+                    assert!(value.starts_with("{{"), "{name}: {inside}");
+                }
+                for used in inside.split("t.").skip(1).filter(|_| inside.starts_with("{{ t.")) {
+                    let used: String = used.chars().take_while(|next| next.is_uppercase() || *next == '_').collect();
+                    assert!(page::ALL.iter().any(|(known, _)| *known == used), "{name}: {used}");
+                }
+                rest = after;
+            }
+            text.push_str(rest);
+            let words: Vec<&str> =
+                text.split(|next: char| !next.is_alphabetic()).filter(|word| !word.is_empty()).collect();
+            assert!(words.iter().all(|word| *word == "Outpost"), "{name}: {words:?}");
+        }
+        for (known, _) in page::ALL {
+            let used = format!("t.{known} ");
+            assert!(
+                super::super::TEMPLATES.iter().any(|(_, template)| template.contains(&used)),
+                "{known} is not used"
+            );
+        }
     }
 }

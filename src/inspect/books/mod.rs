@@ -12,6 +12,7 @@ use crate::core::identity::{Identity, StoredForms};
 use crate::core::limits::REJECTED_LISTED_MAX;
 use crate::core::mapping::Mappings;
 use crate::core::timestamp::Timestamp;
+use crate::core::words::Said;
 use crate::device::clock::Clock;
 use crate::device::live::Live;
 use crate::forward::shown::Bounds;
@@ -92,7 +93,7 @@ impl Books {
     /// [`StoreError::Read`].
     pub fn readiness(&self) -> Result<Option<String>, StoreError> {
         self.reader().oldest_pending()?;
-        Ok(self.refuses())
+        Ok(self.refuses().as_ref().map(Said::document))
     }
 
     /// Has updates that wait tried now: the answer of `POST /v1/retry-now`.
@@ -168,6 +169,28 @@ impl Books {
         let retry = retry.map_err(Unanswered::NotFound)?;
         let retried = self.writer()?.act_blocking(move |store| retry.run(store))?;
         retried.ok_or_else(Unanswered::gone)
+    }
+
+    /// Tries all that is rejected now again. Returns how many were tried, and how many of them are rejected still.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then what was tried before is done.
+    pub fn retry_all_rejected(&self) -> Result<(usize, usize), StoreError> {
+        let (mut tried, mut still, mut after) = (0, 0, 0);
+        let Some(last) = self.reader().rejected_newest(1)?.first().map(|row| row.id) else { return Ok((0, 0)) };
+        loop {
+            let ids: Vec<i64> = self.reader().rejected(after, REJECTED_LISTED_MAX)?.iter().map(|row| row.id).collect();
+            let Some(end) = ids.last() else { return Ok((tried, still)) };
+            after = *end;
+            for id in ids.into_iter().filter(|id| *id <= last) {
+                match self.retry_rejected(id) {
+                    Ok(retried) => (tried, still) = (tried + 1, still + usize::from(retried.is_rejected())),
+                    Err(Unanswered::Store(error)) => return Err(error),
+                    // It was retried or dropped meanwhile, or cannot be read any more and stays as it is.
+                    Err(_) => still += 1,
+                }
+            }
+        }
     }
 
     /// Drops a rejected event or update for good.

@@ -7,6 +7,7 @@ use super::{Books, Keeper, Running};
 use crate::core::limits::EVENT_TIME_AHEAD_MAX;
 use crate::core::timestamp::Timestamp;
 use crate::core::verdict::Verdict;
+use crate::core::words::{Said, verdicts};
 use crate::device::clock::Clock;
 use crate::device::notices::Notice;
 use crate::forward::shown::LinkView;
@@ -33,7 +34,7 @@ struct Present {
     routes: Vec<RouteCount>,
     intake: KindViews,
     /// Why new events are refused.
-    refuses: Option<String>,
+    refuses: Option<Said>,
     not_set_up: Option<String>,
     notices: Vec<Notice>,
     refused: Vec<RefusedCount>,
@@ -100,15 +101,13 @@ impl Books {
     }
 
     /// Returns why new events are refused, if they are: there is no room, or the last write failed.
-    pub(super) fn refuses(&self) -> Option<String> {
+    pub(super) fn refuses(&self) -> Option<Said> {
         let Keeper::Agent(Running { writer, .. }) = &self.keeper else { return None };
         match *writer.room().borrow() {
-            Room::Full(Full::MaxSize) => Some("the store has reached max_size of [store]".to_owned()),
-            Room::Full(Full::DiskLow) => Some("the disk has less than min_free_disk of [store] left".to_owned()),
-            Room::Full(Full::Disk) => Some("the disk is full".to_owned()),
-            Room::Enough | Room::Low => {
-                writer.failure().map(|words| format!("the last write to the store failed: {words}"))
-            }
+            Room::Full(Full::MaxSize) => Some(verdicts::MAX_SIZE.said()),
+            Room::Full(Full::DiskLow) => Some(verdicts::DISK_LOW.said()),
+            Room::Full(Full::Disk) => Some(verdicts::DISK_FULL.said()),
+            Room::Enough | Room::Low => writer.failure().map(|words| verdicts::WRITE_FAILED.with([words.into()])),
         }
     }
 
@@ -158,7 +157,7 @@ impl Books {
         reader: &Reader,
         totals: Totals,
         now: Timestamp,
-        refuses: Option<String>,
+        refuses: Option<Said>,
     ) -> Result<StoreCounts, StoreError> {
         let changed_at = Some(Timestamp::from_millis(totals.destination_changed_at_ms));
         let changed_at = changed_at.filter(|at| now.since(*at) < DESTINATION_SHOWN && *at > Timestamp::default());
@@ -172,7 +171,8 @@ impl Books {
             max_bytes: self.bounds.now().max_bytes,
             log_bytes: reader.log_bytes(),
             is_full: self.is_full(),
-            refuses,
+            refuses: refuses.as_ref().map(Said::document),
+            refusal: refuses,
             disk_free_bytes: fs4::available_space(data_dir).ok(),
             purged_profiles: totals.profiles_purged,
             salvage: salvage.map(|salvage| salvage.to_string()),

@@ -9,6 +9,7 @@ use super::away;
 use super::encoding::Encoding;
 use super::table::{Field, TableRules};
 use super::wait::FolderWait;
+use crate::core::words::{With, figures, verdicts};
 use crate::intake::view::{Figure, SharedView, Shown, Trouble, sentence};
 
 /// The settings of a folder.
@@ -135,32 +136,29 @@ impl Shown for FolderView {
 
     fn figure(&self) -> Figure {
         let (figure, part) = match &self.reading {
-            Some(reading) => (format!("reads {}", reading.file), Some((reading.bytes, reading.total_bytes))),
-            None => (format!("{} waiting", self.waiting), None),
+            Some(reading) => {
+                (figures::READS_FILE.with([reading.file.as_str().into()]), Some((reading.bytes, reading.total_bytes)))
+            }
+            None => (figures::FILES_WAITING.with([With::count(self.waiting)]), None),
         };
-        let mut read =
-            format!("{} files read since the start, {} of them with bad lines.", self.files, self.failed_files);
-        if self.duplicate_files > 0 {
-            read.push_str(&format!(" {} had duplicates alone.", self.duplicate_files));
-        }
-        let obstacles = sentence(Some(&self.obstacles()));
-        Figure { name: "Folder", figure, words: format!("{read}{obstacles}"), part }
+        let mut words = vec![figures::FILES_READ.with([With::count(self.files)])];
+        words.extend((self.failed_files > 0).then(|| figures::FILES_BAD.with([With::count(self.failed_files)])));
+        words
+            .extend((self.duplicate_files > 0).then(|| figures::FILES_TWICE.with([With::count(self.duplicate_files)])));
+        words.extend(sentence(Some(&self.obstacles())));
+        Figure { name: figures::FOLDER, figure, words, part }
     }
 
     fn trouble(&self) -> Option<Trouble> {
         if let Some(problem) = &self.problem {
-            let what_to_do =
-                "Nothing is lost: it is tried again. Check the folder's rights, and who has the file open.";
-            return Some(Trouble::Needs(problem.clone(), what_to_do));
+            let text = verdicts::FOLDER_PROBLEM.with([problem.as_str().into()]);
+            return Some(Trouble::Needs(text, verdicts::CHECK_FOLDER));
         }
         if self.unfixed > 0 {
-            let (files, have) = if self.unfixed == 1 { ("file", "has") } else { ("files", "have") };
-            let words = format!("{} dropped {files} {have} lines that could not be recorded", self.unfixed);
-            let what_to_do = "failed/ holds the file, and beside it a list of what is wrong: fix those lines, drop them alone as \
-                              a file of their own, and remove the file and its list from failed/.";
-            return Some(Trouble::Needs(words, what_to_do));
+            let text = verdicts::BAD_LINES.with([With::count(self.unfixed)]);
+            return Some(Trouble::Needs(text, verdicts::FIX_LINES));
         }
-        (self.waiting > 0).then(|| Trouble::Waits(format!("{} dropped files wait to be read", self.waiting)))
+        (self.waiting > 0).then(|| Trouble::Waits(verdicts::FILES_WAIT.with([With::count(self.waiting)])))
     }
 }
 

@@ -19,6 +19,7 @@ use super::cloudevents::{self, Parsed};
 use super::kind::{Kind, Work};
 use super::view::{Figure, SharedView, Shown, Trouble, sentence};
 use crate::core::limits::LINES_WAITING_MAX;
+use crate::core::words::{With, figures, verdicts};
 use crate::device::clock::Clock;
 use crate::store::StoreError;
 
@@ -69,20 +70,20 @@ impl Shown for LineView {
     }
 
     fn figure(&self) -> Figure {
-        let figure = if self.connected { "connected" } else { "not there" };
-        let problem = sentence(self.problem.as_deref());
-        let words = format!("{}: {} events since the start.{problem}", self.name, self.events);
-        Figure { name: "Device", figure: figure.to_owned(), words, part: None }
+        let figure = if self.connected { figures::CONNECTED } else { figures::ABSENT };
+        let mut words = vec![figures::LINE_EVENTS.with([With::count(self.events), self.name.as_str().into()])];
+        words.extend(sentence(self.problem.as_deref()));
+        Figure { name: figures::DEVICE, figure: figure.said(), words, part: None }
     }
 
     fn trouble(&self) -> Option<Trouble> {
+        let name = || With::from(self.name.as_str());
         if let (false, problem) | (true, problem @ Some(_)) = (self.connected, self.problem.as_deref()) {
-            let problem = problem.unwrap_or("it is not there");
-            let what_to_do = "Check that it is plugged in, and that the agent may open it.";
-            return Some(Trouble::Needs(format!("the device {}: {problem}", self.name), what_to_do));
+            let problem = problem.map_or(With::Said(verdicts::NOT_THERE.said()), With::from);
+            return Some(Trouble::Needs(verdicts::DEVICE_PROBLEM.with([name(), problem]), verdicts::PLUG_IN));
         }
-        let words = || format!("{} lines of the device {} were lost while the store was full", self.lost, self.name);
-        (self.lost > 0).then(|| Trouble::Needs(words(), "Make room for the store."))
+        let text = || verdicts::LINES_LOST.with([With::count(self.lost), name()]);
+        (self.lost > 0).then(|| Trouble::Needs(text(), verdicts::MORE_ROOM))
     }
 }
 
