@@ -169,6 +169,22 @@ async fn the_events_of_a_person_that_changed_nothing_are_shown_with_the_reason()
 }
 
 #[tokio::test]
+async fn what_is_said_of_a_person_is_in_the_language_of_the_browser() {
+    let fixture = seven_and_not_eight().await;
+    for (language, words) in [
+        ("de", ["Letzte Ereignisse ohne Wirkung", "kam noch 2-mal, zuletzt am ", "abgelehnt als Nummer 1: "]),
+        ("fr", ["Derniers événements sans effet", "revenu 2 fois, la dernière le ", "rejeté sous le numéro 1: "]),
+        ("es", ["Últimos eventos sin efecto", "llegó 2 veces más, la última el ", "rechazado con el número 1: "]),
+        ("sv", ["Senaste händelser utan verkan", "kom 2 gånger till, senast ", "avvisad som nummer 1: "]),
+    ] {
+        let request =
+            fixture.agent.request(Method::GET, "/page/profile?identity=7").header("accept-language", language);
+        let page = request.send().await.unwrap().text().await.unwrap();
+        assert!(words.iter().all(|words| page.contains(words)), "{language}: {page}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_forgotten_takes_the_notes_of_what_changed_nothing_with_it_and_nobody_elses() {
     let fixture = seven_and_not_eight().await;
     let path = "/v1/profiles/third_party_id/7";
