@@ -130,6 +130,9 @@ fn client_code(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<String> 
 fn endpoint(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<String> {
     let url = reqwest::Url::parse(text.get_ref()).ok();
     let problem = match &url {
+        None if !text.get_ref().is_ascii() => {
+            Some("endpoint in [target] must name its host in ASCII, such as xn--mnchen-3ya.example for münchen.example")
+        }
         None => Some("endpoint in [target] must be a URL such as https://gateway.example"),
         Some(url) if url.scheme() == "http" && !is_loopback(url) => {
             Some("endpoint in [target] must begin with https://; http:// is for loopback addresses alone")

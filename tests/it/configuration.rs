@@ -163,6 +163,9 @@ fn an_endpoint_is_https_or_loopback() {
     for refused in ["http://gateway.example", "ftp://gateway.example", "https://gateway.example/path", "gateway"] {
         assert!(with(refused).is_err(), "{refused}");
     }
+    let words = with("https://münchen.example").unwrap_err();
+    assert!(words.contains("must name its host in ASCII, such as xn--mnchen-3ya.example"), "{words}");
+    assert!(with("https://xn--mnchen-3ya.example").is_ok());
 }
 
 #[test]
