@@ -190,7 +190,17 @@ pub fn read_status(body: impl BufRead) -> Option<BatchStatus> {
     let (mut id, mut has_failed) = (None, false);
     while let Some((path, text)) = reader.next()? {
         match path.as_str() {
-            "response/status" => found.status = text.trim().to_ascii_lowercase(),
+            "response/status" => {
+                // Two that differ are no answer.
+                let status = text.trim().to_ascii_lowercase();
+                if !found.status.is_empty() && found.status != status {
+                    return None;
+                }
+                found.status = status;
+            }
+            "response/success" if text.trim().eq_ignore_ascii_case("false") => return None,
+            // What it counts is not said; only that it is a count.
+            "response/batchSize" => drop(found.count(&text)),
             "response/consumedCount" => found.consumed = found.count(&text),
             "response/successfulUpdates" => found.successful = found.count(&text),
             "response/failedUpdates" | "response/profilesNotFound" => {
@@ -201,8 +211,11 @@ pub fn read_status(body: impl BufRead) -> Option<BatchStatus> {
                 has_failed = !text.trim().to_ascii_lowercase().starts_with("success");
             }
             _ if path.ends_with("/profile") => {
-                if let (Some(id), true) = (id.take(), std::mem::take(&mut has_failed)) {
-                    found.name(id.trim());
+                match (id.take(), std::mem::take(&mut has_failed)) {
+                    (Some(id), true) if !id.trim().is_empty() => found.name(id.trim()),
+                    // Which row it is, nobody knows.
+                    (_, true) => found.is_unclear = true,
+                    (_, false) => {}
                 }
             }
             _ => {}
@@ -278,6 +291,18 @@ mod tests {
         assert!(status(in_another_order).failed.contains(&short_hash("a&b")));
         let succeeded = "<profile><status>success</status><id>7</id></profile><profile><id>8</id></profile>";
         assert_eq!((status(succeeded).named, status(succeeded).failed.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_status_that_contradicts_itself_or_is_short_of_rows_delivers_nothing() {
+        assert_eq!(status("<profile><status>failed</status></profile>").unnamed_failures(3), 3);
+        assert_eq!(status("<profile><id> </id><status>failed</status></profile>").unnamed_failures(3), 3);
+        assert_eq!(status("<batchSize>-1</batchSize>").unnamed_failures(3), 3);
+        assert_eq!(status("<batchSize>3</batchSize>").unnamed_failures(3), 0);
+        for wrong in ["<status>stuck</status>", "<success>false</success>"] {
+            let document = format!("<response>{wrong}<status>complete</status></response>");
+            assert_eq!(read_status(document.as_bytes()), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -166,7 +166,7 @@ pub fn classify_with(answer: Answer<'_>, now: SystemTime, success: impl FnOnce(&
     }
 }
 
-/// Names who answers with a status that is none of Target's, and what to do about it.
+/// Returns who answers with a status that Target never sends, and what to do about it.
 pub(super) const fn intermediary(status: u16) -> &'static str {
     match status {
         405 => {

@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::error::{ClientError, Setting};
-use crate::device::secret;
 use crate::device::text_file::without_mark;
+use crate::device::{dir, secret};
 
 /// Files and keys by which both sides know each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,7 +112,9 @@ impl TlsOptions {
 /// The certificates of a PEM file, each of which is one.
 fn certificates(setting: Setting, path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
     let wrong = |words: String| setting.error(format!("the file {}: {words}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| wrong(format!("it cannot be read: {error}")))?;
+    let bytes = dir::open_followed(path)
+        .and_then(dir::read_small)
+        .map_err(|error| wrong(format!("it cannot be read: {error}")))?;
     let pem = pem(&bytes).map_err(|words| wrong(words.to_owned()))?;
     let mut certificates = Vec::new();
     for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {

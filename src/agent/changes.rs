@@ -64,7 +64,7 @@ pub(super) struct LiveParts {
 /// The listeners, which may be replaced.
 pub(super) struct Serving {
     site: Site,
-    /// Checks of the present listeners, and of those to come.
+    /// Checks of present and future listeners.
     guard: Guard,
     server: ServerOptions,
     servers: JoinSet<()>,

@@ -16,6 +16,9 @@ use crate::store::{Full, Over, ProfilePurge, Room, StoreError, Writer, delete_ke
 /// Time between two looks for old events.
 const INTERVAL: Duration = Duration::from_secs(3_600);
 
+/// Change of the system's clock that is a jump.
+const JUMP_MIN: Duration = Duration::from_secs(5 * 60);
+
 /// Time until the next look while there is no room: deliveries free some.
 const INTERVAL_FULL: Duration = Duration::from_secs(2);
 
@@ -36,7 +39,7 @@ pub struct Housekeeping {
     kept_rest_until: Duration,
     /// The system's clock at monotonic time zero.
     system_start: Timestamp,
-    /// True while it was last told that events are refused.
+    /// True while events are refused, as last logged.
     refuses: bool,
 }
 
@@ -113,8 +116,14 @@ impl Housekeeping {
             return;
         }
         self.kept_rest_until = self.clock.elapsed() + INTERVAL;
-        // A clock that jumps ahead while the agent runs is not believed in this.
-        let now = Clock::system().min(self.system_start.plus(self.clock.elapsed()));
+        // A clock that has jumped ahead since the last look, be it by NTP or by a mistake, is believed in the next one.
+        let (system, elapsed) = (Clock::system(), self.clock.elapsed());
+        let expected = self.system_start.plus(elapsed);
+        if system.since(expected) > JUMP_MIN {
+            self.system_start = system.minus(elapsed);
+            return;
+        }
+        let now = system.min(expected);
         let path = self.store_path.clone();
         let deleted = tokio::task::spawn_blocking(move || delete_kept(&path, Over::At(now)));
         match deleted.await.expect("deleting does not panic") {

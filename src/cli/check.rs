@@ -4,6 +4,7 @@ use super::load::{ConfigArgs, Loaded, report, warn_of_variables};
 use super::{Failure, print, warn};
 use crate::adobe::proxy;
 use crate::config::{Config, Problems};
+use crate::core::mapping::Use;
 
 /// Validates the configuration, runs every [[mapping.example]], and shows where each value comes from
 #[derive(Debug, clap::Args)]
@@ -30,16 +31,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             ));
         }
     }
-    if let Some(folder) = &config.intake.kinds.folder {
-        for (field, expression, mapping) in config.mappings.compared_with_numbers(folder.table_type()) {
-            if folder.is_text(&field) {
-                warn(&format!(
-                    "mapping \"{mapping}\", \"{expression}\": {field} of a table is compared with a number, and is a text; name it \
-                     in numbers of [intake.folder.csv], so that 1.500 and 12,50 are read as they are meant"
-                ));
-            }
-        }
-    }
+    warn_of_texts(&config);
     print(&sources.effective())?;
     print(&format!("{} is valid; {} examples passed", sources.path().display(), config.examples.len()))
 }
@@ -54,5 +46,24 @@ fn warn_of_proxies(config: &Config) {
         warn(&format!(
             "{entry} in no_proxy is no host: it must be as in localhost, .acme.example, *.acme.example, host:443, 10.0.0.0/8"
         ));
+    }
+}
+
+/// Says where a mapping uses a column as what it never is: a table's columns are texts, unless `numbers` names them.
+fn warn_of_texts(config: &Config) {
+    let Some(folder) = &config.intake.kinds.folder else { return };
+    for (used, field, expression, mapping) in config.mappings.uses(folder.table_type()) {
+        if folder.is_text(&field) {
+            let advice = match used {
+                Use::Truth => "compare it, such as == \"true\" or != \"\"",
+                Use::Compared | Use::Computed | Use::Counted => {
+                    "name it in numbers of [intake.folder.csv], so that 1.500 and 12,50 are read as they are meant"
+                }
+            };
+            warn(&format!(
+                "mapping \"{mapping}\", \"{expression}\": {field} of a table {}, and is a text; {advice}",
+                used.words()
+            ));
+        }
     }
 }

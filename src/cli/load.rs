@@ -177,7 +177,7 @@ fn mounted(agent: AgentConfig) -> Result<AgentConfig, Failure> {
     }
 }
 
-/// The device's name: as configured, else as kept, else made now.
+/// Returns the device's name: as configured, else as kept, else a new one.
 pub(super) fn device_id(agent: &AgentConfig) -> Result<String, Failure> {
     match &agent.device_id {
         Some(name) => Ok(name.clone()),

@@ -15,7 +15,7 @@ use super::reach::{AgentArgs, Reached, check_same};
 use super::{Failure, print, small_runtime, store_limits, warn};
 use crate::agent::data_dir::Lock;
 use crate::config::Config;
-use crate::core::limits::INTAKE_BODY_BYTES_MAX;
+use crate::core::limits::{FOLDER_LINE_BYTES_MAX, INTAKE_BODY_BYTES_MAX};
 use crate::core::visible::one_line;
 use crate::device::clock::Clock;
 use crate::intake::cloudevents::Invalid;
@@ -137,7 +137,10 @@ fn record_batch(recorder: &mut Recorder, batch: &str) -> Result<(), Failure> {
         );
         return Err(Failure { message, ..failure });
     }
-    let Counts { recorded, duplicate, unmapped, unconsented, rejected, differing } = counts;
+    let Counts { recorded, duplicate, unmapped, unconsented, rejected, differing, changed } = counts;
+    if let (count @ 1.., first) = changed {
+        warn(&format!("{count} of the events were recorded with a change: {first}"));
+    }
     let unconsented = match unconsented {
         0 => String::new(),
         count => format!(", without consent and not stored {count}"),
@@ -185,7 +188,8 @@ struct Part<'p> {
 /// Reads a JSON array or one event per line, and passes the events on in parts.
 fn read_parts(input: Box<dyn BufRead>, mut take: impl FnMut(Part<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::failed(&error);
-    let mut input = BufReader::new(text_of(input).map_err(failed)?);
+    let (input, is_replaced) = text_of(input).map_err(failed)?;
+    let mut input = BufReader::new(input);
     let is_array = loop {
         let buffer = input.fill_buf().map_err(failed)?;
         let blank = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
@@ -196,8 +200,9 @@ fn read_parts(input: Box<dyn BufRead>, mut take: impl FnMut(Part<'_>) -> Result<
     };
     let mut parts = Parts::new(&mut take);
     if is_array {
-        let mut text = String::new();
-        input.read_to_string(&mut text).map_err(failed)?;
+        let mut bytes = Vec::new();
+        input.read_to_end(&mut bytes).map_err(failed)?;
+        let text = batch_text(bytes, is_replaced).map_err(Failure::because)?;
         let events: Vec<&RawValue> = serde_json::from_str(&text)
             .map_err(|error| Failure::usage(format!("the batch is not a JSON array: {error}")))?;
         for (index, event) in events.iter().enumerate() {
@@ -209,16 +214,43 @@ fn read_parts(input: Box<dyn BufRead>, mut take: impl FnMut(Part<'_>) -> Result<
             })?;
         }
     } else {
-        for (index, line) in input.lines().enumerate() {
-            let line = line.map_err(failed)?;
-            let bytes = line.len() + 1;
+        for number in 1.. {
+            let mut bytes = Vec::new();
+            let most = FOLDER_LINE_BYTES_MAX as u64 + 1;
+            let count = input.by_ref().take(most).read_until(b'\n', &mut bytes).map_err(failed)?;
+            if count == 0 {
+                break;
+            }
+            let name = format!("line {number}");
+            let line = line_text(bytes, is_replaced).or_else(|words| parts.refuse(&name, words))?;
             if !line.trim().is_empty() {
-                let number = index + 1;
-                parts.add(&format!("line {number}"), line, bytes, |invalid| invalid.in_file(number, 1))?;
+                parts.add(&name, line, count, |invalid| invalid.in_file(number, 1))?;
             }
         }
     }
     parts.flush()
+}
+
+/// Returns the text of a line, or what is wrong with it.
+fn line_text(mut bytes: Vec<u8>, is_replaced: bool) -> Result<String, &'static str> {
+    if bytes.pop_if(|last| *last == b'\n').is_none() && bytes.len() > FOLDER_LINE_BYTES_MAX {
+        return Err("it is longer than 1 MiB");
+    }
+    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
+    if is_replaced && text.contains('\u{fffd}') { Err("it holds half a character of UTF-16") } else { Ok(text) }
+}
+
+/// Returns the text of a batch, or what is wrong with the first of its lines that cannot be read.
+fn batch_text(bytes: Vec<u8>, is_replaced: bool) -> Result<String, String> {
+    let named = |before: usize, words: &str| format!("line {}: {words}", before + 1);
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        named(before.iter().filter(|byte| **byte == b'\n').count(), "it is not UTF-8")
+    })?;
+    match text.find('\u{fffd}').filter(|_| is_replaced) {
+        Some(at) => Err(named(text[..at].matches('\n').count(), "it holds half a character of UTF-16")),
+        None => Ok(text),
+    }
 }
 
 struct Parts<'t, T> {
@@ -241,8 +273,7 @@ impl<'t, T: FnMut(Part<'_>) -> Result<(), Failure>> Parts<'t, T> {
         in_file: impl FnOnce(Invalid) -> Invalid,
     ) -> Result<(), Failure> {
         if let Err(invalid) = cloudevents::structured(event.as_bytes()) {
-            self.flush()?;
-            return Err(Failure::because(format!("{name}: {}", in_file(invalid))));
+            return self.refuse(name, &in_file(invalid).to_string());
         }
         if self.events.len() == PART_EVENTS || (self.bytes + bytes > PART_BYTES && !self.events.is_empty()) {
             self.flush()?;
@@ -250,6 +281,12 @@ impl<'t, T: FnMut(Part<'_>) -> Result<(), Failure>> Parts<'t, T> {
         self.events.push(event);
         self.bytes += bytes;
         Ok(())
+    }
+
+    /// Reports what cannot be recorded, once all before it are.
+    fn refuse<R>(&mut self, name: &str, words: &str) -> Result<R, Failure> {
+        self.flush()?;
+        Err(Failure::because(format!("{name}: {words}")))
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
@@ -268,21 +305,21 @@ struct Counts {
     rejected: u64,
     /// Duplicates with different content, and the reason why the first of them was not recorded.
     differing: (u64, String),
+    /// Recorded events that were changed, such as one with a time in the future, and the first of them.
+    changed: (u64, String),
 }
 
 impl Counts {
     fn add(&mut self, answers: &[Answer]) {
         for answer in answers {
             match answer.status.as_str() {
-                "recorded" => self.recorded += 1,
+                "recorded" => {
+                    self.recorded += 1;
+                    note(&mut self.changed, answer);
+                }
                 "duplicate" => {
                     self.duplicate += 1;
-                    if let Some(reason) = &answer.reason {
-                        if self.differing.0 == 0 {
-                            self.differing.1 = format!("event {}: {}", one_line(&answer.id), one_line(reason));
-                        }
-                        self.differing.0 += 1;
-                    }
+                    note(&mut self.differing, answer);
                 }
                 "unmapped" => self.unmapped += 1,
                 "unconsented" => self.unconsented += 1,
@@ -294,6 +331,15 @@ impl Counts {
     fn total(&self) -> u64 {
         self.recorded + self.duplicate + self.unmapped + self.unconsented + self.rejected
     }
+}
+
+/// Counts an answer with a reason, and keeps the first.
+fn note((count, first): &mut (u64, String), answer: &Answer) {
+    let Some(reason) = &answer.reason else { return };
+    if *count == 0 {
+        *first = format!("event {}: {}", one_line(&answer.id), one_line(reason));
+    }
+    *count += 1;
 }
 
 #[derive(Deserialize)]

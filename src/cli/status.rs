@@ -193,7 +193,7 @@ fn refused(status: &Status) -> Option<String> {
     (!all.is_empty()).then(|| format!("{} since the start", all.join(", ")))
 }
 
-/// Which way updates went since the start, and why.
+/// Returns the routes of updates since the start, with their reasons.
 fn routes(status: &Status) -> String {
     let each = |route: &RouteCount| format!("{} {} ({})", route.updates, route.api, route.why);
     let all: Vec<String> = status.routes.iter().map(each).collect();

@@ -11,6 +11,7 @@ use super::connect::{Holder, holder};
 use super::load::ConfigArgs;
 use super::{Failure, print, small_runtime, warn};
 use crate::agent::data_dir::{DataDir, DataDirError, new_token};
+use crate::core::limits::TOKENS_MAX;
 use crate::core::timestamp::Timestamp;
 use crate::core::tokens::{self, NamedToken, Right, TokenHash};
 use crate::device::clock::Clock;
@@ -165,14 +166,18 @@ fn change(data_dir: &DataDir, command: &Command) -> Result<String, Failure> {
         }
         Command::Rotate { name: None, grace } => {
             let before = data_dir.token().map_err(|error| failed(&error))?;
+            let count = tokens.len();
+            end_grace(&mut tokens, tokens::INTAKE);
             if !grace.is_zero() {
                 tokens.push(NamedToken {
-                    name: format!("{} before", tokens::INTAKE),
+                    name: before_of(tokens::INTAKE),
                     right: Right::Admin,
                     hash: TokenHash::of(before.expose_secret().as_bytes()),
                     origin: None,
                     until_ms: Some(now.plus(*grace).as_millis()),
                 });
+            }
+            if !grace.is_zero() || tokens.len() != count {
                 // First: after a power cut in between, the old token is still valid.
                 keep(&tokens)?;
             }
@@ -182,22 +187,39 @@ fn change(data_dir: &DataDir, command: &Command) -> Result<String, Failure> {
         Command::Rotate { name: Some(name), grace } => {
             let place = position(&tokens, name).ok_or_else(|| missing(name))?;
             let before = tokens[place].clone();
+            end_grace(&mut tokens, name);
+            let place = position(&tokens, name).ok_or_else(|| missing(name))?;
             let token = new_token().map_err(|error| Failure::failed(&error))?;
             tokens[place].hash = TokenHash::of(token.expose_secret().as_bytes());
             if !grace.is_zero() {
-                let (name, until_ms) = (format!("{name} before"), Some(now.plus(*grace).as_millis()));
+                let (name, until_ms) = (before_of(name), Some(now.plus(*grace).as_millis()));
                 tokens.push(NamedToken { name, until_ms, ..before });
             }
             keep(&tokens)?;
             Ok(token.expose_secret().to_owned())
         }
         Command::Revoke { name } => {
-            let place = position(&tokens, name).ok_or_else(|| missing(name))?;
-            tokens.remove(place);
+            let count = tokens.len();
+            end_grace(&mut tokens, name);
+            tokens.retain(|token| token.name != *name);
+            if tokens.len() == count {
+                return Err(missing(name));
+            }
             keep(&tokens)?;
             Ok(format!("the token {name} is no longer valid"))
         }
     }
+}
+
+/// Returns the name under which a replaced token is still valid for a while.
+fn before_of(name: &str) -> String {
+    format!("{name} before")
+}
+
+/// Ends the validity of tokens that were replaced and are still valid for a while.
+fn end_grace(tokens: &mut Vec<NamedToken>, name: &str) {
+    let before = before_of(name);
+    tokens.retain(|token| token.name != before);
 }
 
 fn position(tokens: &[NamedToken], name: &str) -> Option<usize> {
@@ -208,6 +230,11 @@ fn create(tokens: &mut Vec<NamedToken>, name: &str, right: Right, origin: Option
     let is_plain = |next: char| next.is_ascii_alphanumeric() || matches!(next, '-' | '_' | '.');
     if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) {
         return Err(Failure::usage("the name of a token has 1 to 64 letters, digits, dots, hyphens and underscores"));
+    }
+    if tokens.len() >= TOKENS_MAX {
+        return Err(Failure::usage(format!(
+            "there are {TOKENS_MAX} tokens, and there may be no more; revoke those that nobody uses"
+        )));
     }
     if name == tokens::INTAKE || position(tokens, name).is_some() {
         return Err(Failure::usage(format!(

@@ -19,9 +19,9 @@ use super::sources::{Place, Sources};
 /// One thing that is wrong in a configuration, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
-    /// What is wrong, and what to do.
+    /// The problem and its remedy.
     pub message: String,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl Problems {
-    /// What several checks found, one after the other.
+    /// Joins the results of several checks.
     ///
     /// # Errors
     /// All problems of those that found any.
@@ -147,7 +147,7 @@ impl<'d, 'a> Table<'d, 'a> {
         self.table.iter().map(|(name, value)| (name.get_ref().as_ref(), name.span(), value))
     }
 
-    /// What a variable of the environment says, where numbers and flags are texts too.
+    /// Returns the text of an environment variable, in which numbers and flags are texts too.
     fn of_variable<'v>(&self, value: &'v Spanned<DeValue<'_>>) -> Option<&'v str> {
         value.get_ref().as_str().filter(|_| self.document.sources.is_variable(value.span().start))
     }

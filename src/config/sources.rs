@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::device::text_file;
 
-/// Prefix of the environment variables that override the configuration. Described in README.md, "Install".
+/// Prefix of environment variables that override the configuration. Described in README, "Install".
 const PREFIX: &str = "OUTPOST_";
 
 /// Names of the sections in variables.

@@ -305,7 +305,10 @@ pub const DAMAGED_STORE_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Damaged stores that are kept at most; then the oldest goes. Source: ours; a flash card that fails makes one after the other.
 pub const DAMAGED_STORES_MAX: usize = 3;
 
-/// Time that a graceful stop may take.
+/// Named tokens at most. Limits: all of them are read at once, and looked through for each request.
+pub const TOKENS_MAX: usize = 1_000;
+
+/// Longest duration of a graceful stop.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Window of Target's quota.

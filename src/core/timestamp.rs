@@ -27,8 +27,11 @@ impl Timestamp {
     /// Reads an RFC 3339 time, cut to whole milliseconds.
     ///
     /// # Errors
-    /// The text is not RFC 3339, has no offset, or names a time outside the calendar.
+    /// The text is not RFC 3339, has no offset or one that does not exist, or names a time outside the calendar.
     pub fn parse(text: &str) -> Result<Self, jiff::Error> {
+        if !has_plain_offset(text) {
+            return Err(jiff::Error::from_args(format_args!("the offset from UTC must be as in Z or +01:00")));
+        }
         text.parse::<jiff::Timestamp>().map(|time| Self(time.as_millisecond()))
     }
 
@@ -60,6 +63,24 @@ impl Timestamp {
     }
 }
 
+/// Returns true if a time ends with an offset that RFC 3339 allows: `Z`, or less than 24 hours and without seconds.
+///
+/// The library accepts others, and annotations in brackets, which may contradict the offset.
+#[must_use]
+pub fn has_plain_offset(time: &str) -> bool {
+    let Some((at, sign)) = time.char_indices().rfind(|(_, next)| matches!(next, 'Z' | 'z' | '+' | '-' | '\u{2212}'))
+    else {
+        return false;
+    };
+    let offset = &time[at + sign.len_utf8()..];
+    if sign.eq_ignore_ascii_case(&'z') {
+        return offset.is_empty();
+    }
+    let digits = offset.replacen(':', "", 1);
+    let is_short = matches!(digits.len(), 2 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_short && digits[..2] < *"24"
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {
@@ -89,6 +110,18 @@ mod tests {
     fn a_time_without_offset_is_refused() {
         assert!(Timestamp::parse("2026-11-23T10:00:00").is_err());
         assert!(Timestamp::parse("yesterday").is_err());
+    }
+
+    #[test]
+    fn an_offset_that_does_not_exist_is_refused() {
+        for end in
+            ["+25:00", "+24:00", "-24:00", "+01:00:30", "+01:00[Europe/Stokholm]", "Z[UTC]", "Z[Etc/GMT+1]", "+9", ""]
+        {
+            assert!(Timestamp::parse(&format!("2026-11-23T10:00:00{end}")).is_err(), "{end}");
+        }
+        for end in ["Z", "z", "+00:00", "-11:30", "+23:59", "+0100", "+01"] {
+            assert!(Timestamp::parse(&format!("2026-11-23T10:00:00{end}")).is_ok(), "{end}");
+        }
     }
 
     #[test]

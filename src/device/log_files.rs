@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::device::clock::Clock;
 use crate::device::dir::{self, Dir};
@@ -19,6 +19,7 @@ const DATE_CHARS: usize = 10;
 
 /// The files, of which one is written to.
 pub struct LogFiles {
+    path: PathBuf,
     dir: Dir,
     /// Most files at a time.
     keep: usize,
@@ -36,18 +37,20 @@ impl LogFiles {
         dir::make_dirs(path, DIR_MODE)?;
         let (dir, date) = (dir::open_own(path)?, today());
         let file = dir::append(&dir, &name(&date), FILE_MODE)?;
-        prune(&dir, keep);
-        Ok(Self { dir, keep, date, file })
+        prune(&dir, keep, &name(&date));
+        Ok(Self { path: path.to_owned(), dir, keep, date, file })
     }
 
     /// Goes on in another file on another day; in the same one, if there cannot be another.
     fn turn(&mut self) {
-        let date = today();
-        if date != self.date
-            && let Ok(file) = dir::append(&self.dir, &name(&date), FILE_MODE)
-        {
-            (self.date, self.file) = (date, file);
-            prune(&self.dir, self.keep);
+        if today() == self.date {
+            return;
+        }
+        // Opened again: another directory may be there by now, as behind a mount.
+        if let Ok(next) = Self::open(&self.path, self.keep) {
+            *self = next;
+        } else if let Ok(file) = dir::append(&self.dir, &name(&today()), FILE_MODE) {
+            (self.date, self.file) = (today(), file);
         }
     }
 }
@@ -79,11 +82,12 @@ pub fn is_log(file: &OsStr) -> bool {
 }
 
 /// Deletes the oldest files. One that cannot be deleted is tried again on the next day.
-fn prune(dir: &Dir, keep: usize) {
+fn prune(dir: &Dir, keep: usize, open: &OsStr) {
     let Ok(names) = dir.names() else { return };
-    let mut logs: Vec<OsString> = names.filter(|name| is_log(name)).collect();
+    // A clock that is not set yet makes the newest file the first by name.
+    let mut logs: Vec<OsString> = names.filter(|name| is_log(name) && name != open).collect();
     logs.sort_unstable();
-    let over = logs.len().saturating_sub(keep.max(1));
+    let over = (logs.len() + 1).saturating_sub(keep.max(1));
     for log in &logs[..over] {
         let _ = dir.remove(log);
     }

@@ -71,7 +71,7 @@ impl LogLevel {
         }
     }
 
-    /// Has another level hold for a while; call it within a runtime.
+    /// Changes the level for a while. Call it within a tokio runtime.
     pub fn change_for(&self, level: Level, time: LevelTime) {
         let change = self.change(level);
         let log_level = self.clone();

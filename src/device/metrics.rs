@@ -40,7 +40,7 @@ pub struct Number {
 enum NumberKind {
     /// A number that only grows and survives restarts.
     Total,
-    /// A number that goes up and down.
+    /// Returns a number that goes up and down.
     Gauge,
 }
 

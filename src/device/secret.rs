@@ -104,7 +104,7 @@ fn unread(path: &Path, error: &std::io::Error) -> String {
     format!("the file {} cannot be read: {error}", path.display())
 }
 
-/// What a file of text holds, as editors of all systems write it.
+/// Returns the text of a file as editors of all systems write it.
 fn text(path: &Path, bytes: &SecretBox<Vec<u8>>) -> Result<SecretString, String> {
     let wrong = |words| format!("the file {}: {words}", path.display());
     let bytes = text_file::without_mark(bytes.expose_secret()).map_err(wrong)?;

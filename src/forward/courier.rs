@@ -24,15 +24,15 @@ use crate::store::{BatchHead, Outbox, StoreFile, Writer};
 /// not set up.
 const TOKEN_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What a forwarder is made of.
+/// The parts of a forwarder.
 pub struct ForwarderParts {
-    /// Where claims come from.
+    /// The source of claims.
     pub outbox: Outbox,
-    /// Where deliveries are settled.
+    /// The writer that settles deliveries.
     pub writer: Writer,
     /// The way to Target.
     pub client: Client,
-    /// What the last 24 hours have used.
+    /// The quota used in the last 24 hours.
     pub quota: Quota,
     /// The quota's clock.
     pub quota_clock: QuotaClock,
@@ -42,15 +42,15 @@ pub struct ForwarderParts {
     pub link: Link,
     /// News of the network.
     pub network: NetworkWatch,
-    /// Where the forwarder says that it goes on.
+    /// The sign of life for the watchdog.
     pub pulse: Pulse,
-    /// Where the state of the link is shown.
+    /// The state of the link as shown.
     pub link_view: watch::Sender<LinkView>,
-    /// What an operator decides, and may change.
+    /// Settings, which may change while it runs.
     pub settings: watch::Receiver<ForwarderSettings>,
     /// The key of the hashes that name sessions of the Delivery API.
     pub session_key: Vec<u8>,
-    /// What the last 24 hours have used of the Fetch API.
+    /// The quota of the Fetch API used in the last 24 hours.
     pub reads: ReadQuota,
     /// The batches of the last run.
     pub batches: Vec<BatchHead>,
@@ -58,9 +58,9 @@ pub struct ForwarderParts {
     pub rows_sent: u64,
     /// The store's file.
     pub store_file: StoreFile,
-    /// Where it is counted which way updates went.
+    /// Counts of updates by route.
     pub route_counts: RouteCounts,
-    /// Where it is shown why profiles wait, each alone.
+    /// The reasons shown for single profiles that wait.
     pub waits: ProfileWaits,
     /// Told when somebody wants it tried now.
     pub try_now: Arc<Notify>,
@@ -194,7 +194,7 @@ impl Forwarder {
         moment(&self.clock, self.quota_clock, &self.reads)
     }
 
-    /// What an errand brought.
+    /// Takes the result of an errand.
     fn done(&mut self, done: Result<Done, JoinError>) -> Option<Input> {
         let Done { input, spare, reads } = done.expect("an errand does not panic");
         self.spare += spare;

@@ -23,7 +23,7 @@ use crate::device::live::Live;
 /// API.
 const OPEN_PATHS: [&str; 3] = ["/healthz", "/readyz", "/openapi.json"];
 
-/// Where events are sent.
+/// Path of events.
 pub(super) const EVENTS_PATH: &str = "/v1/events";
 
 /// Header by which a page from the network asks for this device. Source: Private Network Access, section 2.4.

@@ -38,7 +38,7 @@ impl Loopback {
                     }
                     tried += 1;
                 }
-                // Where there is no such address, nobody else has it.
+                // If the address does not exist, nobody else can have it.
                 Err(error) if is_absent(&error) => return Ok(Self { first, other: None }),
                 Err(error) => return Err((beside, error)),
             }
@@ -95,7 +95,7 @@ fn is_absent(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable || is_unsupported()
 }
 
-/// The other address that `localhost` stands for.
+/// Returns the other address of `localhost`.
 fn beside(address: SocketAddr) -> Option<SocketAddr> {
     let ip: IpAddr = match address.ip() {
         IpAddr::V4(Ipv4Addr::LOCALHOST) => Ipv6Addr::LOCALHOST.into(),

@@ -52,7 +52,7 @@ struct Known {
 }
 
 impl Places {
-    /// Places for so many known connections, and for so many strangers, at least one of each.
+    /// Returns places for that many known connections and strangers, at least one of each.
     pub(super) fn new(known_max: usize, strangers_max: usize) -> Arc<Self> {
         let (known_max, strangers_max) = (known_max.max(1), strangers_max.max(1));
         Arc::new(Self { known_max, strangers_max, held: Mutex::default() })
@@ -111,7 +111,7 @@ impl Held {
     }
 }
 
-/// The place of one connection, which ends with it.
+/// The place of one connection; it is released when dropped.
 pub(super) struct Place {
     places: Arc<Places>,
     seat: Arc<Seat>,
@@ -122,7 +122,9 @@ impl Place {
     /// places are taken by such as are busy.
     pub(super) fn begin(self: &Arc<Self>, records: bool) -> Option<Busy> {
         let mut held = self.places.lock();
-        if held.take(&self.seat).is_none() {
+        let was = held.take(&self.seat);
+        // One that did something else may not record in a place that is kept from those that do.
+        if was.is_none_or(|known| records && !known.records) {
             held.strangers.retain(|seat| !Arc::ptr_eq(seat, &self.seat));
             if !self.places.make_room(&mut held, records) {
                 self.places.add_stranger(&mut held, self.seat.clone());

@@ -130,7 +130,7 @@ impl Problem {
         )
     }
 
-    /// Events are refused now.
+    /// Returns the problem of an agent that refuses events now.
     #[must_use]
     pub fn not_ready(why: &str) -> Self {
         Self::new(

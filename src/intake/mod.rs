@@ -34,6 +34,9 @@ pub struct Answer {
     /// Reason why it was rejected, or description of a change made to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// True if its time was in the future and was replaced by the present, which `reason` then says.
+    #[serde(skip)]
+    pub was_ahead: bool,
 }
 
 /// Maps events and hands them to the writer.
@@ -156,8 +159,9 @@ fn answers(notes: Vec<Note>, recorded: Vec<Recorded>) -> Vec<Answer> {
     let answer = |((id, note), recorded): (Note, Recorded)| {
         // A duplicate is not recorded, so no change to it matters.
         let note = note.filter(|_| recorded.status != EventStatus::Duplicate);
+        let was_ahead = note.is_some();
         let reason = [recorded.reason, note].into_iter().flatten().reduce(|reason, note| format!("{reason}; {note}"));
-        Answer { id, seq: recorded.seq, status: recorded.status.name(), reason }
+        Answer { id, seq: recorded.seq, status: recorded.status.name(), reason, was_ahead }
     };
     notes.into_iter().zip(recorded).map(answer).collect()
 }

@@ -83,7 +83,7 @@ fn part(name: &Value) -> String {
     if name.as_str() == Some("") { ".\"\"".to_owned() } else { format!(".{name}") }
 }
 
-/// The numbers of a text of JSON as they are written, in their order.
+/// The numbers of a JSON text as written, in order.
 struct Numbers<'j> {
     rest: &'j [u8],
 }

@@ -99,6 +99,8 @@ struct Batch {
     id: String,
     version: Api,
     rows: Vec<Row>,
+    /// Rows that were submitted.
+    size: usize,
     due_at: Timestamp,
     is_stuck: bool,
     failing: Vec<(Naming, String)>,
@@ -150,6 +152,7 @@ impl Batches {
         let batch = Batch {
             id: id.clone(),
             version,
+            size: rows.len(),
             rows,
             due_at: now.plus(delay.unwrap_or_default()),
             is_stuck: faults.contains(&Fault::BatchStuck),
@@ -181,8 +184,7 @@ impl Batches {
         };
         let mut text = format!(
             "<response><batchId>{}</batchId><status>{state}</status><batchSize>{}</batchSize>",
-            batch.id,
-            batch.rows.len()
+            batch.id, batch.size
         );
         if let (Some(done), true) = (&batch.done, has_details) {
             batch.details(done, &mut text);

@@ -33,7 +33,7 @@ pub struct JournalRow {
     pub profile_ids: Vec<i64>,
 }
 
-/// Up to `limit` events after the number `after`; erased ones are passed over.
+/// Returns up to `limit` events after the number `after`, skipping erased ones.
 pub(super) fn journal_part(connection: &Connection, after: i64, limit: i64) -> rusqlite::Result<Vec<JournalRow>> {
     let mut statement = connection.prepare_cached(
         "SELECT seq, time_ms, open(event, 'journal', seq) AS event, profile_id, (

@@ -133,9 +133,9 @@ pub enum StoreError {
     },
     /// The list of erasures cannot be written: what was to be erased is.
     Erasures {
-        /// Its file.
+        /// The damaged file.
         path: PathBuf,
-        /// The system's words.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// The log was emptied, but the system does not confirm that this is on the disk.

@@ -36,7 +36,7 @@ pub struct ProfilePurge {
 pub struct ProfilePurgeStep {
     /// Profiles removed.
     pub purged: usize,
-    /// Where to continue; `None` at the end.
+    /// The place to continue from; `None` at the end.
     pub next: Option<i64>,
     /// Earliest time of last touch among the profiles that stay now but may be removed later.
     pub oldest_left: Option<Timestamp>,
@@ -47,7 +47,7 @@ pub struct ProfilePurgeStep {
 pub struct PurgeStep {
     /// Events removed.
     pub purged: usize,
-    /// Where to continue; `None` at the end.
+    /// The place to continue from; `None` at the end.
     pub next: Option<i64>,
 }
 

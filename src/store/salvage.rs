@@ -217,7 +217,7 @@ fn forget_ids(new: &Connection, at: Timestamp) -> rusqlite::Result<()> {
 /// Saves what can be read. Tells what that was, and whether it has the ids of all events.
 fn save(damaged: &StoreFile, new: &Connection) -> rusqlite::Result<(Salvage, bool)> {
     let (mut saved, mut knows_ids) = (Salvage::default(), true);
-    // What cannot even be opened is kept all the same.
+    // A file that cannot even be opened is kept all the same.
     let Ok(old) = store_file::connect(&damaged.path, OpenFlags::SQLITE_OPEN_READ_WRITE) else {
         return Ok((saved, false));
     };
@@ -262,7 +262,7 @@ fn save(damaged: &StoreFile, new: &Connection) -> rusqlite::Result<(Salvage, boo
     Ok((saved, knows_ids))
 }
 
-/// What was copied of a table.
+/// The rows copied from a table.
 struct Copied {
     rows: i64,
     is_whole: bool,
@@ -335,7 +335,7 @@ fn note(new: &Connection, saved: &Salvage) -> rusqlite::Result<()> {
     .map(|_| ())
 }
 
-/// The last time that something was saved from a damaged store.
+/// Returns the last time that something was saved from a damaged store.
 pub(super) fn last(connection: &Connection) -> rusqlite::Result<Option<Salvage>> {
     connection
         .query_row(

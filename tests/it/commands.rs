@@ -80,6 +80,42 @@ fn check_warns_of_a_column_that_is_a_text_and_is_compared_with_a_number() {
 }
 
 #[test]
+fn check_warns_of_a_column_that_is_a_text_and_is_counted_computed_or_a_condition() {
+    let device = Device::new();
+    let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    let config = config.replace("shared_profiles = false\n", "");
+    let mapping = "[[mapping]]\nname = \"paid\"\nevent = \"com.acme.receipt\"\nwhen = \"data.member\"\n\
+                   identity = { third_party_id = \"data.card\" }\nadd = { total = \"data.total\" }\n\
+                   set = { gross = \"data.net + data.tax\", rest = \"data.card | trim\" }";
+    let warned = |numbers: &str| {
+        let fields = ["member", "card", "total", "net", "tax"].map(|name| format!("\"data.{name}\" = \"{name}\""));
+        let folder = "[intake.folder]\npath = \"drop\"\ntype = \"com.acme.receipt\"\n[intake.folder.csv]";
+        let columns = fields.join(", ");
+        let text = format!("{config}\n{mapping}\n{folder}\ncolumns = {{ {columns} }}\nnumbers = [{numbers}]\n");
+        device.write("agent.toml", &text);
+        text_of_check(&device)
+    };
+    let said = warned("");
+    for words in [
+        "\"data.member\": data.member of a table is used as true or false, and is a text; compare it",
+        "\"data.total\": data.total of a table goes into add, max or min, and is a text; name it in numbers",
+        "\"data.net + data.tax\": data.net of a table is computed with, and is a text; name it in numbers",
+        "\"data.net + data.tax\": data.tax of a table is computed with",
+    ] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+    assert_eq!(said.lines().count(), 4, "{said}");
+    assert_eq!(warned("\"data.total\", \"data.net\", \"data.tax\", \"data.member\""), "");
+}
+
+/// What `check` warns of, with a configuration that is valid.
+fn text_of_check(device: &Device) -> String {
+    let checked = device.outpost(&["check"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
+    text(&checked.stderr)
+}
+
+#[test]
 fn explain_says_what_set_an_attribute_and_what_became_of_it() {
     let device = Device::new();
     device.works(&[
@@ -181,6 +217,54 @@ fn a_batch_is_recorded_up_to_its_first_bad_line_and_can_be_run_again() {
     let output = outpost(device.dir.path()).args(["record", "--batch", "-"]).write_stdin(array).output().unwrap();
     assert_eq!(text(&output.stdout), "recorded 1, duplicate 1, unmapped 0, rejected 0\n");
     assert_eq!(device.status()["events"]["recorded"], 5);
+}
+
+#[test]
+fn a_line_of_a_batch_that_is_no_text_is_named_after_those_before_it() {
+    let device = Device::new();
+    let event = |id: &str| used(id, "7", "Lund", 1.0).to_string();
+    let long = format!("{{\"x\":\"{}\"}}", "y".repeat(2 * 1024 * 1024));
+    let wrongs =
+        [("1", b"{\"\xFF\":1}".to_vec(), "it is not UTF-8"), ("2", long.into_bytes(), "it is longer than 1 MiB")];
+    for (id, wrong, words) in wrongs {
+        let lines = [event(id).as_bytes(), b"\n\n", &wrong, b"\n", event("9").as_bytes(), b"\n"].concat();
+        std::fs::write(device.dir.path().join("events.ndjson"), lines).unwrap();
+        let (code, said) = device.fails(&["record", "--batch", "events.ndjson"]);
+        assert_eq!(code, Some(1));
+        assert!(said.starts_with(&format!("outpost: line 3: {words}\n1 events before it were recorded")), "{said}");
+    }
+    let array = [b"[\n", event("3").as_bytes(), b",\n{\"\xFF\":1}]"].concat();
+    std::fs::write(device.dir.path().join("events.json"), array).unwrap();
+    let (code, said) = device.fails(&["record", "--batch", "events.json"]);
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("outpost: line 3: it is not UTF-8\n0 events before it were recorded"), "{said}");
+    let mut units: Vec<u16> = format!("{}\n{{\"x\":\"", event("4")).encode_utf16().collect();
+    units.push(0xD800);
+    units.extend("\"}\n".encode_utf16());
+    let wide: Vec<u8> = units.into_iter().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(device.dir.path().join("events.ndjson"), wide).unwrap();
+    let (code, said) = device.fails(&["record", "--batch", "events.ndjson"]);
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("outpost: line 2: it holds half a character of UTF-16\n1 events"), "{said}");
+    assert_eq!(device.status()["events"]["recorded"], 3);
+}
+
+#[test]
+fn a_batch_says_of_which_events_the_time_is_in_the_future() {
+    let device = Device::new();
+    let event = |id: &str, time: &str| {
+        let mut event = used(id, "7", "Lund", 1.0);
+        event["time"] = time.into();
+        event.to_string()
+    };
+    let late = "2199-01-01T00:00:00Z";
+    let lines = [event("1", late), event("2", late), event("3", "2026-01-01T00:00:00Z")];
+    device.write("events.ndjson", &lines.join("\n"));
+    let done = device.outpost(&["record", "--batch", "events.ndjson"]);
+    let counted = "recorded 3, duplicate 0, unmapped 0, rejected 0\n";
+    assert_eq!((done.status.code(), text(&done.stdout)), (Some(0), counted.to_owned()));
+    let said = text(&done.stderr);
+    assert!(said.contains("2 of the events were recorded with a change: event 1: time is"), "{said}");
 }
 
 #[test]
@@ -710,6 +794,24 @@ fn the_log_says_when_events_are_accepted_again() {
     }
     device.works(&record);
     drop(agent);
+}
+
+#[test]
+fn a_token_that_is_revoked_or_replaced_takes_those_before_it_along() {
+    let device = Device::new();
+    let names = || {
+        let listed: Value = serde_json::from_str(&device.works(&["token", "list", "--json"])).unwrap();
+        listed.as_array().unwrap().iter().map(|token| token["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    device.works(&["token", "create", "till", "--right", "record"]);
+    device.works(&["token", "rotate", "till", "--grace", "1h"]);
+    device.works(&["token", "rotate", "till", "--grace", "1h"]);
+    assert_eq!(names(), ["intake", "till", "till before"], "one is enough for programs that have yet to change");
+    device.works(&["token", "revoke", "till"]);
+    assert_eq!(names(), ["intake"]);
+    device.works(&["token", "rotate", "--grace", "1h"]);
+    device.works(&["token", "rotate"]);
+    assert_eq!(names(), ["intake"]);
 }
 
 #[test]

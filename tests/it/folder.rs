@@ -58,6 +58,16 @@ fn lines(count: usize) -> String {
 }
 
 #[tokio::test]
+async fn rows_with_a_time_in_the_future_are_counted_and_shown() {
+    let fixture = start("type = \"com.acme.loyalty.used\"").await;
+    let late = "2199-01-01T00:00:00Z";
+    drop_file(&folder(&fixture), "till.csv", format!("time,card\n{late},1\n{late},2\n2026-01-01T00:00:00Z,3\n"));
+    let status = wait(&fixture, |view| view.files == 1).await;
+    assert_eq!(status.intake.folder.unwrap().ahead_lines, 2);
+    assert_eq!(names(&folder(&fixture).join("done")), ["till.csv"]);
+}
+
+#[tokio::test]
 async fn files_of_each_kind_are_recorded_and_put_away() {
     let fixture = start("quiet = \"10ms\"\ntype = \"com.acme.loyalty.used\"").await;
     let array = json!([used("1", "a", "Lund", 1.0), used("2", "a", "Lund", 1.0)]);
@@ -222,8 +232,10 @@ async fn links_and_files_of_other_kinds_are_left_alone() {
     }
     fs::create_dir(folder(&fixture).join("a.json")).unwrap();
     drop_file(&folder(&fixture), "z.ndjson", lines(2));
-    let status = wait(&fixture, |view| view.files == 1 && view.waiting == 0).await;
-    assert_eq!((status.events.recorded, status.intake.folder.unwrap().waiting), (2, 0));
+    let status = wait(&fixture, |view| view.files == 1 && view.waiting == 1).await;
+    let waits = &status.intake.folder.unwrap().waits;
+    assert_eq!((status.events.recorded, waits.len()), (2, 1));
+    assert!(waits[0].file == "link.ndjson" && waits[0].why.contains("link"), "{waits:?}");
     assert_eq!(
         names(&folder(&fixture)),
         [".hidden.ndjson", "a.json", "done", "half.ndjson.part", "link.ndjson", "notes.txt"]

@@ -285,3 +285,67 @@ async fn a_text_that_is_a_number_counts_as_one_and_another_text_is_an_error() {
     assert!(status == "rejected" && reason.as_str().unwrap().contains("values of two kinds are compared"), "{reason}");
     fixture.wait_held("7", "spend", "12.5").await;
 }
+
+const STRICT: &str = r#"
+[target]
+client_code = "acme"
+endpoint = "http://127.0.0.1:9"
+shared_profiles = false
+[[mapping]]
+name = "sum"
+event = "sum"
+identity = { third_party_id = "data.card" }
+add = { sum = "data.net + data.tax" }
+[[mapping]]
+name = "trimmed"
+event = "trimmed"
+identity = { third_party_id = "data.card | trim" }
+set = { name = "'n/' ~ data.name" }
+[[mapping]]
+name = "flag"
+event = "flag"
+when = "data.member"
+identity = { third_party_id = "data.card" }
+set = { member = "'yes' if data.member == true else 'no'" }
+"#;
+
+/// What an event came to: the key that it was recorded for, or the words of why it was not.
+fn came_to(device: &Device, event_type: &str, data: &str) -> String {
+    let said = device.outpost(&["record", "--type", event_type, "--data", data]);
+    assert_eq!(said.status.code(), Some(0), "{data}");
+    String::from_utf8(said.stderr).unwrap()
+}
+
+#[test]
+fn a_value_of_another_kind_than_an_expression_needs_is_an_error_of_its_event() {
+    let device = Device::new();
+    device.write("agent.toml", &format!("[agent]\ndata_dir = \"data\"\n{STRICT}"));
+    assert_eq!(came_to(&device, "sum", r#"{"card":"1","net":"10","tax":"2"}"#), "");
+    assert_eq!(held(&device, "1", "sum").as_deref(), Some("12"));
+    let words = came_to(&device, "sum", r#"{"card":"1","net":"10,50","tax":"2"}"#);
+    assert!(words.contains("a text that is no number is computed with; `~` joins texts"), "{words}");
+    for card in ["null", "true", "[1]", r#"{"a":1}"#] {
+        let words = came_to(&device, "trimmed", &format!(r#"{{"card":{card},"name":"x"}}"#));
+        assert!(words.contains("rejected") && words.contains("a text is needed, and there is"), "{card}: {words}");
+        let words = came_to(&device, "trimmed", &format!(r#"{{"card":"2","name":{card}}}"#));
+        assert!(words.contains("rejected") && words.contains("a text is needed, and there is"), "{card}: {words}");
+    }
+    assert_eq!(came_to(&device, "trimmed", r#"{"card":4711.0,"name":7.0}"#), "");
+    assert_eq!(held(&device, "4711", "name").as_deref(), Some("n/7"));
+    let words = came_to(&device, "flag", r#"{"card":"3","member":"false"}"#);
+    assert!(words.contains("rejected") && words.contains("a text is used as true or false"), "{words}");
+    assert_eq!(came_to(&device, "flag", r#"{"card":"3","member":true}"#), "");
+    assert_eq!(held(&device, "3", "member").as_deref(), Some("yes"));
+}
+
+#[test]
+fn an_identity_that_is_a_whole_number_is_one_however_it_is_written() {
+    let device = device();
+    for card in ["47110", "47110.0", "4.711e4", "47110.000000000000000000"] {
+        device.works(&["record", "--type", "paid", "--data", &format!(r#"{{"card":{card},"total":1}}"#)]);
+    }
+    assert_eq!(held(&device, "47110", "spend").as_deref(), Some("4"));
+    device.works(&["record", "--type", "paid", "--data", r#"{"card":-0,"total":1}"#]);
+    device.works(&["record", "--type", "paid", "--data", r#"{"card":0.0,"total":1}"#]);
+    assert_eq!(held(&device, "0", "spend").as_deref(), Some("2"));
+}

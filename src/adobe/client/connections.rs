@@ -45,7 +45,7 @@ pub(super) struct Connections {
     pub(super) token: Option<Token>,
     timeout: Duration,
     metrics: Metrics,
-    /// Who is asked, for words.
+    /// Target and the proxy, for error messages.
     way: Way,
 }
 

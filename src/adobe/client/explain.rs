@@ -11,7 +11,7 @@ use crate::adobe::outcome::{Outcome, intermediary};
 use crate::adobe::proxy::ProxyOptions;
 use crate::core::forwarding::why::{Cause, Why};
 
-/// Who is asked, and through whom: so that words name who is meant.
+/// The host asked and the proxy on the way, so that messages name the right one.
 #[derive(Debug)]
 pub(in crate::adobe) struct Way {
     endpoint: Option<Url>,
@@ -65,7 +65,7 @@ impl Way {
         self.endpoint.as_ref().and_then(Url::host_str).is_some_and(|host| host.eq_ignore_ascii_case(name))
     }
 
-    /// What the proxy says to being asked for Target, which it is asked once more.
+    /// Asks the proxy for a tunnel to Target once more, and returns its refusal.
     async fn refused_by_proxy(&self) -> Outcome {
         let status = match (&self.endpoint, &self.proxy) {
             (Some(endpoint), Some(proxy)) => tunnel::status(endpoint, proxy).await,
@@ -92,10 +92,10 @@ fn unreachable(cause: Cause, words: String) -> Outcome {
     Outcome::Unreachable(Why::new(cause, words))
 }
 
-/// How the errors begin of a proxy that does not open a tunnel; the library does not let their type be seen.
+/// Beginning of the errors of a proxy that does not open a tunnel; the library does not expose their type.
 const TUNNEL: &str = "tunnel error";
 
-/// What a failed TLS handshake means for whoever stands beside the device.
+/// Explains a failed TLS handshake to someone at the device.
 fn explain_tls(error: &rustls::Error) -> String {
     use rustls::CertificateError as Certificate;
     let problem = match error {
@@ -146,7 +146,7 @@ fn explain_tls(error: &rustls::Error) -> String {
     .to_owned()
 }
 
-/// What the other side says as it ends the handshake.
+/// Explains the alert with which the other side ends the handshake.
 const fn explain_alert(alert: rustls::AlertDescription) -> &'static str {
     use rustls::AlertDescription as Alert;
     match alert {
@@ -167,7 +167,7 @@ const fn explain_alert(alert: rustls::AlertDescription) -> &'static str {
     }
 }
 
-/// Why nobody could be connected to, in words that fit what the system says.
+/// Explains why no connection was made, from the system's error.
 fn explain_connection(error: &reqwest::Error) -> String {
     let words = match cause::<std::io::Error>(error).map(std::io::Error::kind) {
         Some(ErrorKind::ConnectionRefused) => "it is refused: nobody listens there, or a firewall forbids it",

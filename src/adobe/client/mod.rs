@@ -37,12 +37,12 @@ pub struct Client(Arc<RwLock<Arc<Setup>>>);
 /// A client that is set up, and does not hold yet.
 pub struct Prepared(Setup);
 
-/// How it is set up now.
+/// The current setup.
 #[derive(Debug)]
 struct Setup {
     options: ClientOptions,
     metrics: Metrics,
-    /// What the files held that connections are made with.
+    /// Digest of the files that connections are made with.
     fingerprint: [u8; 32],
     connections: Result<Connections, ClientError>,
 }

@@ -10,6 +10,7 @@ use super::resolver::Resolver;
 use crate::adobe::error::ClientError;
 use crate::adobe::proxy::ProxyOptions;
 use crate::adobe::tls::TlsOptions;
+use crate::device::dir;
 use crate::device::rights::open_secret;
 use crate::device::secret::Secret;
 
@@ -34,7 +35,7 @@ pub struct ClientOptions {
     pub connections: usize,
     /// The proxy on the way.
     pub proxy: Option<ProxyOptions>,
-    /// Whom we trust, and who we are.
+    /// Trusted certificates and our own.
     pub tls: TlsOptions,
 }
 
@@ -52,7 +53,7 @@ impl ClientOptions {
         let secrets = self.proxy.iter().flat_map(|proxy| std::iter::once(&proxy.url).chain(&proxy.password));
         let mut hasher = Sha256::new();
         for path in self.tls.files().map(PathBuf::as_path).chain(secrets.filter_map(Secret::file)) {
-            hasher.update(std::fs::read(path).unwrap_or_default());
+            hasher.update(dir::open_followed(path).and_then(dir::read_small).unwrap_or_default());
             // Rights that are set right make a difference, too.
             hasher.update([u8::from(open_secret(path).is_ok())]);
         }

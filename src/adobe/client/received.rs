@@ -22,7 +22,7 @@ pub struct Exchange<T> {
 }
 
 impl<T> Exchange<T> {
-    /// What stands for the answer where none came.
+    /// Returns an exchange without an answer; `answer` says why.
     pub(super) const fn unanswered(answer: T) -> Self {
         Self { answer, date: None }
     }
@@ -56,7 +56,7 @@ impl Received {
     }
 }
 
-/// What Target's clock said, as far as it is Target's.
+/// Returns the time in `Date`, if it can be read.
 pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok().map(timestamp)
 }

@@ -9,7 +9,7 @@ use crate::core::identity::{Identity, IdentityKind};
 use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
 
-/// How far a clock may be off before TLS and event times suffer.
+/// Difference of clocks from which TLS and event times suffer.
 const SKEW_MAX_SECONDS: u64 = 60;
 
 /// Words in the names of those who issue for the whole web. Others are somebody's own: a company's, or a proxy's.
@@ -39,7 +39,7 @@ fn proxy(options: &ClientOptions) -> Finding {
     }
 }
 
-/// Whom this device trusts beside the system.
+/// Counts the certificates in `ca_file`, which are trusted besides the system's.
 fn trusted(options: &ClientOptions) -> Option<Finding> {
     let finding = |level, detail| Finding::new("ca_file", level, detail);
     Some(match options.tls.extra_roots().transpose()? {

@@ -281,7 +281,8 @@ impl Link {
     }
 
     fn fail(&mut self, state: LinkState, reason: Why, now: Duration, chance: f64) {
-        // Requests that were in flight together fail together: that is one failure, not one per connection.
+        // Requests that were in flight together fail together, which counts as one failure rather than one per
+        // connection.
         let waits_already = self.state == state && now < self.wait_until;
         self.state = state;
         self.reason = Some(reason);
@@ -557,7 +558,7 @@ mod tests {
 
     #[test]
     fn ten_minutes_of_outage_cost_at_most_fifteen_requests() {
-        // Four connections fail at once; then there is one probe after the other. Chance is at its worst.
+        // Four connections fail at once; then there is one probe at a time. The random number is the worst possible.
         for signal in [unreachable(), Signal::Failing(why("500")), Signal::Foreign(why("portal"))] {
             let mut link = after(vec![Signal::Answered]);
             let (mut now, mut requests) = (Duration::ZERO, 0);

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use minijinja::value::{DynObject, Kwargs, Object, ObjectRepr, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, State, Value, context, filters};
+use minijinja::{Environment, Error, State, Value, context, filters};
 use rust_decimal::RoundingStrategy;
 
 use super::filter_error::FilterError;
@@ -92,7 +92,7 @@ pub(super) enum Operator {
 }
 
 impl Operator {
-    const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Add,
         Self::Subtract,
         Self::Multiply,
@@ -151,10 +151,12 @@ impl Operator {
 
     fn apply(self, state: &State<'_, '_>, a: &Value, b: &Value) -> Result<Value, Error> {
         match self {
-            Self::Equal if !a.is_undefined() && !b.is_undefined() => return Ok(Value::from(are_equal(a, b))),
-            Self::NotEqual if !a.is_undefined() && !b.is_undefined() => return Ok(Value::from(!are_equal(a, b))),
+            Self::Equal if !a.is_undefined() && !b.is_undefined() => return are_equal(a, b).map(Value::from),
+            Self::NotEqual if !a.is_undefined() && !b.is_undefined() => {
+                return are_equal(a, b).map(|are_equal| Value::from(!are_equal));
+            }
             Self::In if matches!(b.kind(), ValueKind::Seq | ValueKind::Iterable) && !a.is_undefined() => {
-                return Ok(Value::from(b.try_iter()?.any(|item| are_equal(a, &item))));
+                return is_among(a, b.try_iter()?).map(Value::from);
             }
             Self::Equal | Self::NotEqual | Self::In => return self.by_the_engine(state, a, b),
             _ => {}
@@ -175,24 +177,25 @@ impl Operator {
         {
             return Ok(value);
         }
-        match (number_of(a), number_of(b)) {
-            (Some(a), Some(b)) => self.of_numbers(&a, &b),
-            // The engine orders values of different kinds by their kind, which is meaningless here.
-            (a_number, b_number) if self.is_order() && is_text_and_number(a, b) => {
-                let number = |number: Option<Number>, value| number.or_else(|| number_in(value)).ok_or_else(no_number);
-                self.of_numbers(&number(a_number, a)?, &number(b_number, b)?)
-            }
-            _ if self.is_order()
-                && !a.is_undefined()
-                && !b.is_undefined()
-                && a.kind() != b.kind()
-                && !is_bool(a)
-                && !is_bool(b) =>
-            {
-                Err(unlike())
-            }
-            _ => self.by_the_engine(state, a, b),
+        if let (Some(a), Some(b)) = (number_of(a), number_of(b)) {
+            return self.of_numbers(&a, &b);
         }
+        if a.is_undefined() || b.is_undefined() {
+            return self.by_the_engine(state, a, b);
+        }
+        // The engine takes true as 1, joins and repeats texts, and orders values of different kinds by their kind: none of
+        // this is what was meant.
+        if is_bool(a) || is_bool(b) {
+            return Err(no_number_but_truth());
+        }
+        if (is_text(a) || is_text(b)) && (is_text(a) || is_number(a)) && (is_text(b) || is_number(b)) {
+            let number = |value| number_of(value).or_else(|| number_in(value)).ok_or_else(|| self.no_number());
+            return self.of_numbers(&number(a)?, &number(b)?);
+        }
+        if self.is_order() && a.kind() != b.kind() {
+            return Err(unlike());
+        }
+        self.by_the_engine(state, a, b)
     }
 
     fn by_the_engine(self, state: &State<'_, '_>, a: &Value, b: &Value) -> Result<Value, Error> {
@@ -215,7 +218,7 @@ impl Operator {
             return Ok(value);
         }
         if b.is_zero() && matches!(self, Self::Divide | Self::DivideWhole | Self::Remainder) {
-            return Err(Error::new(ErrorKind::InvalidOperation, "division by zero"));
+            return Err(FilterError::new("division by zero").into());
         }
         let result = match self {
             Self::Add => a.plus(b),
@@ -227,6 +230,19 @@ impl Operator {
             _ => power(a, b),
         };
         result.map(value_of).ok_or_else(too_long)
+    }
+
+    fn no_number(self) -> Error {
+        FilterError::new(match self.is_order() {
+            true => "a text that is no number is compared with a number",
+            false => "a text that is no number is computed with; `~` joins texts",
+        })
+        .into()
+    }
+
+    /// Returns true if the result is true or false.
+    pub(super) const fn gives_truth(self) -> bool {
+        self.is_order() || matches!(self, Self::Equal | Self::NotEqual | Self::In)
     }
 
     const fn is_order(self) -> bool {
@@ -246,18 +262,43 @@ impl Operator {
 }
 
 /// Returns true if two values are equal. A text equals a number if it is that number.
-fn are_equal(a: &Value, b: &Value) -> bool {
-    if !is_text_and_number(a, b) {
-        return a == b;
+///
+/// # Errors
+/// A text is compared with true or false, which would silently be unequal.
+fn are_equal(a: &Value, b: &Value) -> Result<bool, Error> {
+    if is_text(a) && is_number(b) || is_number(a) && is_text(b) {
+        let number = |value| number_of(value).or_else(|| number_in(value));
+        return Ok(number(a).is_some_and(|a| number(b) == Some(a)));
     }
-    let number = |value| number_of(value).or_else(|| number_in(value));
-    number(a).is_some_and(|a| number(b) == Some(a))
+    if is_text(a) && is_bool(b) || is_bool(a) && is_text(b) {
+        let words = "a text is compared with true or false; compare it with a text, such as == \"true\"";
+        return Err(FilterError::new(words).into());
+    }
+    Ok(a == b)
 }
 
-fn is_text_and_number(a: &Value, b: &Value) -> bool {
-    let is_number = |value: &Value| value.is_number() || exact(value).is_some();
-    let is_text = |value: &Value| value.as_str().is_some();
-    is_number(a) && is_text(b) || is_text(a) && is_number(b)
+/// Returns true if a value equals one of the others.
+///
+/// # Errors
+/// As for [`are_equal`], where none is the same.
+fn is_among(value: &Value, others: impl Iterator<Item = Value>) -> Result<bool, Error> {
+    let mut failed = Ok(false);
+    for other in others {
+        match are_equal(value, &other) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) => failed = Err(error),
+        }
+    }
+    failed
+}
+
+fn is_number(value: &Value) -> bool {
+    value.is_number() || exact(value).is_some()
+}
+
+fn is_text(value: &Value) -> bool {
+    value.as_str().is_some()
 }
 
 /// Returns the number written in a text: the cells of a table are texts.
@@ -269,8 +310,9 @@ fn is_bool(value: &Value) -> bool {
     value.kind() == ValueKind::Bool
 }
 
-fn no_number() -> Error {
-    FilterError::new("a text that is no number is compared with a number").into()
+fn no_number_but_truth() -> Error {
+    let words = "true or false is no number; compare it with == or !=, or choose a number, as in `1 if … else 0`";
+    FilterError::new(words).into()
 }
 
 fn unlike() -> Error {
@@ -320,20 +362,27 @@ pub(super) fn install(environment: &mut Environment<'static>) {
 // By value, because the engine passes arguments that way.
 #[allow(clippy::needless_pass_by_value)]
 fn negate(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
-    match number_of(&value) {
+    match number_of(&value).or_else(|| number_in(&value)) {
         Some(number) => Ok(value_of(number.negated())),
+        None if is_text(&value) => Err(Operator::Subtract.no_number()),
         None => state.env().compile_expression("-a")?.eval(context! { a => value }),
     }
 }
 
-/// Implements `data.total | round(2)`: the engine's filter, on decimal digits instead of a binary fraction.
+/// Implements `data.total | round(2)`: the engine's filter, on decimal digits instead of a binary fraction. A text is taken as
+/// the number that it is.
 fn round(value: Value, precision: Option<i32>, method: Option<&str>, options: Kwargs) -> Result<Value, Error> {
     let places = precision.or(options.get("precision")?).unwrap_or(0);
     let strategy = match method.or(options.get("method")?) {
-        None | Some("common") => Some(RoundingStrategy::MidpointNearestEven),
+        None | Some("common") => Some(RoundingStrategy::MidpointAwayFromZero),
         Some("ceil") => Some(RoundingStrategy::ToPositiveInfinity),
         Some("floor") => Some(RoundingStrategy::ToNegativeInfinity),
         Some(_) => None,
+    };
+    let value = match number_in(&value) {
+        Some(number) => value_of(number),
+        None if is_text(&value) => return Err(Operator::Multiply.no_number()),
+        None => value,
     };
     let is_whole = value.is_integer();
     let decimal = number_of(&value).filter(|_| !is_whole).and_then(|number| number.to_decimal());

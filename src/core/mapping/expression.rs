@@ -5,15 +5,15 @@
 
 use std::fmt;
 
-use minijinja::value::ValueKind;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 
-use super::arithmetic;
 use super::filter_error::FilterError;
 use super::filters;
 use super::hash::HashKey;
 use super::rewrite::rewrite;
 use super::syntax;
+use super::texts::check_truth;
+pub use super::texts::text_of;
 use crate::core::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_FUEL};
 
 /// The names that an expression may use.
@@ -93,12 +93,6 @@ impl Expression {
     pub fn paths(&self) -> impl Iterator<Item = String> {
         self.compiled.undeclared_variables(true).into_iter()
     }
-
-    /// Returns the fields of data that it compares with a number directly, such as `data.total` in `data.total > 0`.
-    pub fn compared_with_numbers(&self) -> impl Iterator<Item = String> {
-        compared_with_numbers(&self.text).into_iter()
-    }
-
     /// Evaluates the expression on an event.
     ///
     /// # Errors
@@ -111,9 +105,11 @@ impl Expression {
     /// Returns true if the value for an event counts as true.
     ///
     /// # Errors
-    /// As for [`Self::value`].
+    /// As for [`Self::value`], and for a text, which is neither true nor false.
     pub fn is_true(&self, event: &Value) -> Result<bool, String> {
-        self.value(event).map(|value| value.is_true())
+        let value = self.value(event)?;
+        check_truth(&value)?;
+        Ok(value.is_true())
     }
 
     /// Returns the value for an event as the text that Target gets.
@@ -164,41 +160,6 @@ impl fmt::Debug for Expression {
     }
 }
 
-/// Returns the text of a scalar, as every attribute reaches Target.
-///
-/// # Errors
-/// A clause that names the kind of a value without a text.
-pub fn text_of(value: &Value) -> Result<String, String> {
-    match value.kind() {
-        ValueKind::String => Ok(value.as_str().unwrap_or_default().to_owned()),
-        ValueKind::Bool => Ok(if value.is_true() { "true" } else { "false" }.to_owned()),
-        ValueKind::Number if value.is_integer() => Ok(value.to_string()),
-        ValueKind::Number => f64::try_from(value.clone())
-            .ok()
-            .filter(|number| number.is_finite())
-            .map(float_text)
-            .ok_or_else(|| "the number is not finite".to_owned()),
-        kind => arithmetic::exact(value)
-            .map(ToString::to_string)
-            .ok_or_else(|| format!("the value is {}, which has no text; choose a field of it", kind_name(kind))),
-    }
-}
-
-/// Writes a float as the shortest decimal that is read as the same float, which is how it was written. There is no
-/// `-0`.
-fn float_text(number: f64) -> String {
-    if number == 0.0 { "0".to_owned() } else { number.to_string() }
-}
-
-fn kind_name(kind: ValueKind) -> &'static str {
-    match kind {
-        ValueKind::None => "null",
-        ValueKind::Seq | ValueKind::Iterable => "a list",
-        ValueKind::Map => "an object",
-        _ => "not a scalar",
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Filter,
@@ -225,54 +186,6 @@ fn names_in(text: &str) -> Vec<(Role, &str)> {
         }
     }
     names
-}
-
-/// Returns the fields of data on one side of a comparison with a number on the other.
-fn compared_with_numbers(text: &str) -> Vec<String> {
-    let tokens = tokens(text);
-    let is_sign = |token: Option<&&str>| token.is_some_and(|token| matches!(*token, "<" | ">" | "=" | "!"));
-    let is_number =
-        |token: Option<&&str>| token.is_some_and(|token| token.starts_with(|first: char| first.is_ascii_digit()));
-    let mut fields = Vec::new();
-    for begin in (1..tokens.len()).filter(|at| is_sign(tokens.get(*at)) && !is_sign(tokens.get(at - 1))) {
-        let end = (begin..tokens.len()).find(|at| !is_sign(tokens.get(*at))).unwrap_or(tokens.len());
-        let is_negative = tokens.get(end) == Some(&"-");
-        if is_number(tokens.get(end + usize::from(is_negative))) {
-            fields.extend(field_before(&tokens[..begin]));
-        } else if is_number(tokens.get(begin - 1)) {
-            fields.extend(field_behind(&tokens[end..]));
-        }
-    }
-    fields
-}
-
-/// Returns the field of data at the end of some tokens, unless it is part of something larger.
-fn field_before(tokens: &[&str]) -> Option<String> {
-    let start = tokens.iter().rposition(|token| *token == "data")?;
-    let is_alone =
-        start.checked_sub(1).is_none_or(|at| matches!(tokens[at], "(" | "," | "and" | "or" | "not" | "if" | "else"));
-    let (field, length) = field(&tokens[start..])?;
-    (is_alone && start + length == tokens.len()).then_some(field)
-}
-
-/// Returns the field of data at the beginning of some tokens, unless it is part of something larger.
-fn field_behind(tokens: &[&str]) -> Option<String> {
-    let (field, length) = field(tokens)?;
-    let next = tokens.get(length).copied().unwrap_or(")");
-    matches!(next, ")" | "," | "and" | "or" | "if" | "else" | "<" | ">" | "=" | "!").then_some(field)
-}
-
-/// Returns the field of data with which some tokens begin, and its number of tokens.
-fn field(tokens: &[&str]) -> Option<(String, usize)> {
-    if tokens.first() != Some(&"data") {
-        return None;
-    }
-    let names: Vec<&str> = tokens[1..]
-        .chunks(2)
-        .take_while(|pair| pair.len() == 2 && pair[0] == "." && is_name(pair[1]))
-        .map(|pair| pair[1])
-        .collect();
-    (!names.is_empty()).then(|| (format!("data.{}", names.join(".")), 1 + 2 * names.len()))
 }
 
 fn is_name(token: &str) -> bool {
@@ -364,7 +277,8 @@ mod tests {
     use super::*;
 
     fn check_numbers(text: &str, expected: Result<&str, &str>) {
-        let number = |text: &str| arithmetic::value_of(crate::core::number::Number::parse(text).expect(text));
+        let number =
+            |text: &str| super::super::arithmetic::value_of(crate::core::number::Number::parse(text).expect(text));
         let list = vec![number("0.1234567890123456789"), number("2")];
         let data = minijinja::context! {
             long => number("7777777777777777777777777777"),
@@ -413,11 +327,78 @@ mod tests {
         check_numbers("7 // 2 + 7 % 4 + 2 ** 3", Ok("14"));
         check_numbers("1.1 ** 2", Ok("1.21"));
         check_numbers("2 ** 0.5", Ok("1.4142135623731"));
-        check_numbers("data.three / 0", Err("does not fit"));
-        check_numbers("'a' + 'b'", Ok("ab"));
-        check_numbers("'ab' * 2", Ok("abab"));
+        check_numbers("data.three / 0", Err("division by zero"));
+        check_numbers("data.three % 0", Err("division by zero"));
         check_numbers("data.nope + 1", Err("data.nope is not in the event"));
-        check_numbers("data.tenth + 'x'", Err("does not fit"));
+    }
+
+    #[test]
+    fn a_text_is_computed_with_as_the_number_that_it_is_or_not_at_all() {
+        check_numbers("'10' + '2'", Ok("12"));
+        check_numbers("'10' + 2 - '0.5'", Ok("11.5"));
+        check_numbers("'10' * 2", Ok("20"));
+        check_numbers("' 7 ' % 4", Ok("3"));
+        check_numbers("'9' // '2' + '2' ** '3'", Ok("12"));
+        check_numbers("'1' / data.three", Ok("0.333333333333333"));
+        check_numbers("-'5'", Ok("-5"));
+        check_numbers("'1.005' | round(2)", Ok("1.01"));
+        for text in ["'a' + 'b'", "'ab' * 2", "data.tenth + 'x'", "'12,50' - 1", "-'x'", "'x' | round", "'' + 1"] {
+            check_numbers(text, Err("a text that is no number is computed with; `~` joins texts"));
+        }
+        check_numbers("'1' + none", Err("does not fit"));
+        check_numbers("'1' + data.list", Err("does not fit"));
+    }
+
+    #[test]
+    fn true_and_false_are_no_numbers() {
+        for text in ["true + 1", "true * 2", "true > 0", "data.three > true", "2 ** true", "true < 'x'", "true + '1'"] {
+            check_numbers(text, Err("true or false is no number"));
+        }
+        check_numbers("true == true and true != false", Ok("true"));
+        for text in ["'true' == true", "true != 'false'", "'x' in [true]", "true not in ['true']"] {
+            check_numbers(text, Err("a text is compared with true or false"));
+        }
+        check_numbers("'x' in [true, 'x']", Ok("true"));
+    }
+
+    #[test]
+    fn a_text_is_neither_true_nor_false() {
+        for text in [
+            "'false' and true",
+            "'' or true",
+            "not '0'",
+            "1 if 'no' else 2",
+            "true and 'x' and true",
+            "not (true and 'x')",
+        ] {
+            check_numbers(text, Err("a text is used as true or false; compare it"));
+        }
+        check_numbers("data.three and data.list and true", Ok("true"));
+        check_numbers("1 if none or 0 else 2", Ok("2"));
+        check_numbers("data.nope and true", Err("data.nope is not in the event"));
+        let condition = |text: &str| Engine::new(None).compile(text).expect(text).is_true(&event());
+        assert!(condition("data.card").is_err_and(|words| words.contains("a text is used as true or false")));
+        assert!(condition("data.yes and data.card").is_err());
+        assert_eq!(condition("data.yes and data.total"), Ok(true));
+        assert_eq!(condition("data.none"), Ok(false));
+    }
+
+    #[test]
+    fn a_filter_of_texts_takes_a_text_or_a_number() {
+        for filter in ["trim", "lower", "upper", "replace('a', 'b')", "split(',') | first", "hmac"] {
+            for value in ["data.none", "data.yes", "data.list", "data", "none"] {
+                check(&format!("{value} | {filter}"), Err("a text is needed, and there is"));
+            }
+            check(&format!("data.nope | {filter}"), Err("data.nope is not in the event"));
+        }
+        for value in ["data.none", "data.yes", "data.list", "data"] {
+            check(&format!("'x' ~ {value}"), Err("a text is needed, and there is"));
+            check(&format!("{value} ~ 'x'"), Err("a text is needed, and there is"));
+        }
+        check("data.whole | trim", Ok("100"));
+        check("data.total | replace('.', ',')", Ok("99,5"));
+        check("data.whole ~ '/' ~ data.big", Ok("100/12345678901234567890"));
+        check("data.whole | hmac == '100' | hmac", Ok("true"));
     }
 
     #[test]
@@ -434,7 +415,6 @@ mod tests {
         check_numbers("data.power >= 1e23", Ok("true"));
         check_numbers("data.tenth < 1", Ok("true"));
         check_numbers("data.tenth <= 0.1", Ok("true"));
-        check_numbers("data.three > true", Ok("true"));
         check_numbers("'a' < 'b'", Ok("true"));
         check_numbers("data.nope > 1", Err("data.nope is not in the event"));
     }
@@ -464,11 +444,12 @@ mod tests {
 
     #[test]
     fn round_goes_by_decimal_digits() {
-        check_numbers("data.cents | round(2)", Ok("1"));
+        check_numbers("data.cents | round(2)", Ok("1.01"));
+        check_numbers("-data.cents | round(2)", Ok("-1.01"));
         check_numbers("1.015 | round(2)", Ok("1.02"));
         check_numbers("data.fine | round(10)", Ok("0.123456789"));
         check_numbers("data.fine | round(3, 'ceil')", Ok("0.124"));
-        check_numbers("2.5 | round", Ok("2"));
+        check_numbers("2.5 | round", Ok("3"));
         check_numbers("1234.5 | round(-2)", Ok("1200"));
         check_numbers("data.huge | round", Ok("123456789012345678901234567890123456789012345"));
         check_numbers("data.huge | round(-2)", Err("more digits"));
@@ -534,9 +515,8 @@ mod tests {
 
     #[test]
     fn errors_hold_no_value_of_the_event() {
-        check("data.card + 1", Err("does not fit"));
-        check("data.total / 0", Err("does not fit"));
-        check("'a' * 100000000", Err("more work"));
+        check("data.card + 1", Err("a text that is no number"));
+        check("data.total / 0", Err("division by zero"));
     }
 
     #[test]
@@ -550,21 +530,6 @@ mod tests {
         assert_eq!(error("'data.a|nope(' ~ data.a"), None);
         assert_eq!(error("not (data.a in ('x', 'y')) and (data.b is defined)"), None);
         assert!(matches!(error("data.a +"), Some(ExpressionError::Syntax(_))));
-    }
-
-    #[test]
-    fn fields_that_are_compared_with_a_number_are_known_from_the_text() {
-        for (text, expected) in [
-            ("data.total > 0", &["data.total"][..]),
-            ("data.a.b>=-1.5 and 3 != data.c", &["data.a.b", "data.c"]),
-            ("1 if (data.a == 0) else 2", &["data.a"]),
-            ("1 < data.x <= 5", &["data.x"]),
-            ("data.a > data.b or data.c == '0' or data.d in [1]", &[]),
-            ("data.a | float > 0 or data.a + 1 > 0 or 2 * data.b > 1 or 0 < data.b | float", &[]),
-            ("data > 0 or data[0] > 1 or '> 0 data.a > 1'", &[]),
-        ] {
-            assert_eq!(compared_with_numbers(text), expected, "{text}");
-        }
     }
 
     #[test]

@@ -7,6 +7,8 @@ use minijinja::{Environment, Error, filters, tests};
 use super::arithmetic;
 use super::filter_error::FilterError;
 use super::hash::{Encoding, HashKey};
+use super::texts;
+use crate::core::timestamp::has_plain_offset;
 
 /// Names of all filters.
 pub const FILTERS: [&str; 12] =
@@ -28,6 +30,7 @@ pub fn install(environment: &mut Environment<'static>, key: Option<HashKey>) {
     environment.add_filter("length", filters::length);
     environment.add_filter("date", date);
     arithmetic::install(environment);
+    texts::install(environment);
     if let Some(key) = key {
         environment.add_filter("hmac", move |text: &str| key.hash(text, Encoding::Hex));
     }
@@ -48,7 +51,8 @@ fn date(time: &str, format: &str, options: Kwargs) -> Result<String, Error> {
         None => TimeZone::UTC,
     };
     options.assert_all_used()?;
-    let time: jiff::Timestamp = time.parse().map_err(|_| FilterError::new("the date filter needs an RFC 3339 time"))?;
+    let parsed = time.parse::<jiff::Timestamp>().ok().filter(|_| has_plain_offset(time));
+    let time = parsed.ok_or_else(|| FilterError::new("the date filter needs an RFC 3339 time"))?;
     jiff::fmt::strtime::format(format, &time.to_zoned_datetime(zone))
         .map_err(|_| FilterError::new(&format!("\"{format}\" is not a date format; use one such as %Y-%m-%d")).into())
 }

@@ -24,11 +24,15 @@ mod filters;
 pub mod hash;
 mod rewrite;
 mod syntax;
+mod texts;
+mod uses;
 
 use event_view::view;
 use expression::Expression;
 use fields::{Fields, Selection};
 use hash::HashRule;
+
+pub use uses::Use;
 
 /// Characters of a type that are compared to find the nearest pattern.
 const TYPE_CHARS_COMPARED: usize = 100;
@@ -208,21 +212,6 @@ impl Mappings {
         rules.filter(|rule| !rule.operation.replaces() && !rule.is_own).map(|rule| rule.name.as_str())
     }
 
-    /// Returns the fields of data that are compared with a number directly, each with its expression and its mapping;
-    /// for the mappings that match a type, or for all.
-    pub fn compared_with_numbers(&self, event_type: Option<&str>) -> Vec<(String, &str, &str)> {
-        let matches = |mapping: &&Mapping| event_type.is_none_or(|event_type| mapping.event_type.matches(event_type));
-        let mut found = Vec::new();
-        for mapping in self.mappings.iter().filter(matches) {
-            let values = mapping.changes.iter().map(|change| &change.value.expression);
-            for expression in mapping.when.iter().chain([&mapping.identity.expression]).chain(values) {
-                let fields = expression.compared_with_numbers();
-                found.extend(fields.map(|field| (field, expression.text(), &*mapping.name)));
-            }
-        }
-        found
-    }
-
     /// Returns the names of the mappings that match an event by type and condition.
     ///
     /// # Errors
@@ -289,8 +278,8 @@ impl Mapping {
 
     fn identity(&self, view: &Value, hashes: &Hashes) -> Result<Identity, String> {
         let key = self.identity.text(view, hashes, |value| {
-            let is_whole = arithmetic::exact(value).is_some_and(Number::is_whole);
-            let is_key = value.as_str().is_some() || value.is_integer() || is_whole;
+            let is_whole = || arithmetic::number_of(value).as_ref().is_some_and(Number::is_whole);
+            let is_key = value.as_str().is_some() || value.is_integer() || is_whole();
             if is_key { Ok(()) } else { Err("an identity is a text or a whole number".to_owned()) }
         })?;
         Identity::new(self.identity_kind, key).map_err(|error| error.to_string())

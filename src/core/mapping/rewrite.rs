@@ -4,12 +4,15 @@
 
 use std::cell::Cell;
 
-use minijinja::machinery::ast::{BinOpKind, CallArg, Compare, CompareOpKind, Const, Expr, Spanned, UnaryOpKind};
+use minijinja::machinery::ast::{
+    BinOpKind, CallArg, Compare, CompareOpKind, Const, Expr, Filter, Spanned, UnaryOpKind,
+};
 use minijinja::machinery::parse_expr;
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
 use super::arithmetic::{NEGATE, NUMBER, Operator, is_float};
+use super::texts::{JOIN, OF_TEXTS, TEXT, TRUTH};
 use crate::core::number::Number;
 
 /// Returns the text to compile instead of an expression.
@@ -85,20 +88,17 @@ impl Writer<'_> {
                 (format!("{}[{start}:{stop}{step}]", self.write(&slice.expr).primary()), Binding::Primary)
             }
             Expr::UnaryOp(unary) => match unary.op {
-                UnaryOpKind::Not => (format!("not {}", self.operand(&unary.expr)), Binding::Loose),
+                UnaryOpKind::Not => (format!("not {}", self.truth(&unary.expr).operand()), Binding::Loose),
                 UnaryOpKind::Neg => (format!("{}|{NEGATE}", self.operand(&unary.expr)), Binding::Filtered),
             },
             Expr::BinOp(binary) => return self.binary(binary.op, &binary.left, &binary.right),
             Expr::Compare(compare) => return self.compare(compare),
             Expr::IfExpr(choice) => {
-                let (test, then) = (self.operand(&choice.test_expr), self.operand(&choice.true_expr));
+                let (test, then) = (self.truth(&choice.test_expr).operand(), self.operand(&choice.true_expr));
                 let or = choice.false_expr.as_ref().map(|or| format!(" else {}", self.operand(or))).unwrap_or_default();
                 (format!("{then} if {test}{or}"), Binding::Loose)
             }
-            Expr::Filter(filter) => {
-                let on = filter.expr.as_ref().map(|on| self.operand(on)).unwrap_or_default();
-                (format!("{on}|{}{}", filter.name, self.arguments(&filter.args)), Binding::Filtered)
-            }
+            Expr::Filter(filter) => return self.filter(filter),
             Expr::Test(test) => {
                 let on = self.operand(&test.expr);
                 (format!("{on} is {}{}", test.name, self.arguments(&test.args)), Binding::Loose)
@@ -178,14 +178,46 @@ impl Writer<'_> {
     }
 
     fn binary(&self, kind: BinOpKind, left: &Expr<'_>, right: &Expr<'_>) -> Written {
-        let word = match operator(kind) {
-            Ok(operator) => return computed(&self.operand(left), operator, &self.text(right)),
-            Err(word) => word,
-        };
-        let left = self.write(left);
+        match operator(kind) {
+            Ok(operator) => computed(&self.operand(left), operator, &self.text(right)),
+            Err(JOIN) => {
+                Written::new(format!("{}|{JOIN}({})", self.operand(left), self.text(right)), Binding::Filtered)
+            }
+            Err(word) => self.joined(left, word, self.write(right)),
+        }
+    }
+
+    /// Writes two conditions; the first must be true or false.
+    fn joined(&self, left: &Expr<'_>, word: &'static str, right: Written) -> Written {
+        let left = self.truth(left);
         let left = if left.binding == Binding::Chain(word) { left.text } else { left.operand() };
-        let binding = if ["and", "or", "~"].contains(&word) { Binding::Chain(word) } else { Binding::Loose };
-        Written::new(format!("{left} {word} {}", self.operand(right)), binding)
+        Written::new(format!("{left} {word} {}", right.operand()), Binding::Chain(word))
+    }
+
+    /// Writes a part that must be true or false.
+    fn truth(&self, expression: &Expr<'_>) -> Written {
+        if let Expr::BinOp(binary) = expression
+            && let Err(word @ ("and" | "or")) = operator(binary.op)
+        {
+            return self.joined(&binary.left, word, self.truth(&binary.right));
+        }
+        if is_truth(expression) {
+            return self.write(expression);
+        }
+        Written::new(format!("{}|{TRUTH}", self.operand(expression)), Binding::Filtered)
+    }
+
+    /// Writes a filter; what needs a text gets one.
+    fn filter(&self, filter: &Spanned<Filter<'_>>) -> Written {
+        let on = filter.expr.as_ref().map(|on| self.operand(on)).unwrap_or_default();
+        let is_made = match &filter.expr {
+            Some(Expr::Filter(before)) => before.name == TEXT || before.name == JOIN || OF_TEXTS.contains(&before.name),
+            Some(Expr::BinOp(binary)) => matches!(binary.op, BinOpKind::Concat),
+            Some(Expr::Const(literal)) => literal.value.as_str().is_some(),
+            _ => false,
+        };
+        let made = if OF_TEXTS.contains(&filter.name) && !is_made { format!("|{TEXT}") } else { String::new() };
+        Written::new(format!("{on}{made}|{}{}", filter.name, self.arguments(&filter.args)), Binding::Filtered)
     }
 
     /// Writes `a < b < c` as `a < b and b < c`.
@@ -210,8 +242,23 @@ fn computed(left: &str, operator: Operator, right: &str) -> Written {
     Written::new(format!("{left}|{}({right})", operator.filter()), Binding::Filtered)
 }
 
-/// Returns the operator that a filter replaces, or the word of an operator that stays.
-fn operator(kind: BinOpKind) -> Result<Operator, &'static str> {
+/// Returns true if a part is always true or false, whatever the event holds.
+fn is_truth(expression: &Expr<'_>) -> bool {
+    match expression {
+        Expr::Compare(_) | Expr::Test(_) => true,
+        Expr::UnaryOp(unary) => matches!(unary.op, UnaryOpKind::Not),
+        Expr::BinOp(binary) => operator(binary.op).is_ok_and(Operator::gives_truth),
+        Expr::Const(literal) => literal.value.kind() == ValueKind::Bool,
+        Expr::Filter(filter) => {
+            let operators = Operator::ALL.into_iter().filter(|operator| operator.gives_truth());
+            filter.name == TRUTH || operators.map(Operator::filter).any(|name| name == filter.name)
+        }
+        _ => false,
+    }
+}
+
+/// Returns the operator that a filter replaces, or the word of an operator that stays, or the filter for `~`.
+pub(super) fn operator(kind: BinOpKind) -> Result<Operator, &'static str> {
     match kind {
         BinOpKind::Add => Ok(Operator::Add),
         BinOpKind::Sub => Ok(Operator::Subtract),
@@ -229,11 +276,11 @@ fn operator(kind: BinOpKind) -> Result<Operator, &'static str> {
         BinOpKind::In => Ok(Operator::In),
         BinOpKind::ScAnd => Err("and"),
         BinOpKind::ScOr => Err("or"),
-        BinOpKind::Concat => Err("~"),
+        BinOpKind::Concat => Err(JOIN),
     }
 }
 
-const fn binary_kind(kind: CompareOpKind) -> BinOpKind {
+pub(super) const fn binary_kind(kind: CompareOpKind) -> BinOpKind {
     match kind {
         CompareOpKind::Eq => BinOpKind::Eq,
         CompareOpKind::Ne => BinOpKind::Ne,
@@ -263,15 +310,19 @@ mod tests {
         check("-data.x ** 2", "data.x|_negate|_power(2)");
         check("data.a == 'x' or data.b != 1", "data.a|_equal(\"x\") or data.b|_not_equal(1)");
         check("1 < data.x <= 5", "1|_less(data.x) and data.x|_less_or_equal(5)");
-        check("data.a ~ data.b ~ 'c'", "data.a ~ data.b ~ \"c\"");
-        check("a and b and (c or not d)", "a and b and (c or (not d))");
+        check("data.a ~ data.b ~ 'c'", "data.a|_join(data.b)|_join(\"c\")");
+        check("a and b and (c or not d)", "a|_truth and b|_truth and (c|_truth or (not d|_truth))");
+        check("not (a and b > 1)", "not (a|_truth and b|_greater(1))");
+        check("1 if data.a else 2", "1 if data.a|_truth else 2");
+        check("data.a | trim | lower", "data.a|_text|trim|lower");
+        check("(data.a ~ 1) | trim | length", "data.a|_join(1)|trim|length");
         check("data.a if data.b is defined else 1 + 1", "data.a if (data.b is defined) else 1|_add(1)");
         check("data.a not in ('x', 'y')", "not data.a|_in((\"x\", \"y\"))");
         check("time | date('%F', tz='Europe/Stockholm')", "time|date(\"%F\", tz=\"Europe/Stockholm\")");
-        check("data.a[1:] ~ [1, 2.50][0] ~ {'a': 1}.a", "data.a[1:] ~ [1, 2.50][0] ~ {\"a\": 1}.a");
+        check("data.a[1:] ~ [1, 2.50][0] ~ {'a': 1}.a", "data.a[1:]|_join([1, 2.50][0])|_join({\"a\": 1}.a)");
         check("(data.a + 1) | round(1)", "data.a|_add(1)|round(1)");
         check("0.1234567890123456789", "\"0.1234567890123456789\"|_number");
-        check("'ö' ~ 1_0.50", "\"ö\" ~ 10.50");
+        check("'ö' ~ 1_0.50", "\"ö\"|_join(10.50)");
         check("1e3 + 1e23", "1e3|_add(\"1e23\"|_number)");
         check("1e400", "\"1e400\"|_number");
         assert!(rewrite("1e9999").is_err_and(|error| error.detail() == Some("a number is out of range")));

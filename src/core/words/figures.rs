@@ -15,7 +15,7 @@ texts! {
         Inte ansluten sedan {0}.";
     LINK_BLOCKED: "
         Something stands in the way to Adobe Target since {0}.
-        Etwas steht seit {0} auf dem Weg zu Adobe Target im Weg.
+        Seit {0} ist der Weg zu Adobe Target versperrt.
         Quelque chose barre la route vers Adobe Target depuis {0}.
         Algo impide llegar a Adobe Target desde {0}.
         Något står i vägen till Adobe Target sedan {0}.";
@@ -211,6 +211,12 @@ texts! {
         {0} ne contenait que des doublons.|{0} ne contenaient que des doublons.
         {0} solo tenía duplicados.|{0} solo tenían duplicados.
         {0} hade bara dubbletter.|{0} hade bara dubbletter.";
+    LINES_AHEAD: "
+        {0} line had a time in the future, and counts as of now.|{0} lines had a time in the future, and count as of now.
+        {0} Zeile hatte eine Zeit in der Zukunft und gilt als von jetzt.|{0} Zeilen hatten eine Zeit in der Zukunft und gelten als von jetzt.
+        {0} ligne avait une heure dans le futur et compte comme actuelle.|{0} lignes avaient une heure dans le futur et comptent comme actuelles.
+        {0} línea tenía una hora en el futuro y cuenta como actual.|{0} líneas tenían una hora en el futuro y cuentan como actuales.
+        {0} rad hade en tid i framtiden och räknas som nu.|{0} rader hade en tid i framtiden och räknas som nu.";
     DEVICE: "
         Device
         Gerät

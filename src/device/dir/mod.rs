@@ -18,7 +18,7 @@ pub use windows::Dir;
 
 /// Largest file that is read as a small one. Units: bytes. Limits: tokens by name take some 200 each, and keys and certificates
 /// some thousands.
-pub const SMALL_BYTES_MAX: u64 = 64 * 1024;
+pub const SMALL_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Replaces a small file as a whole or not at all. Once it returns, a power cut no longer restores the old one.
 ///

@@ -119,7 +119,7 @@ impl Dir {
     /// Opens a file to be written, as it is.
     ///
     /// # Errors
-    /// The system's, also for a link; and for what is no file.
+    /// The system's, also for a link and for anything but a regular file.
     pub fn writable(&self, name: &OsStr) -> io::Result<File> {
         regular(self.open_in(name, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty())?)
     }

@@ -109,7 +109,7 @@ impl Dir {
     /// Opens a file to be written, as it is.
     ///
     /// # Errors
-    /// The system's; and for what is no file, also for a link.
+    /// The system's, also for anything but a regular file, such as a link.
     pub fn writable(&self, name: &OsStr) -> io::Result<File> {
         self.open_in(OpenOptions::new().write(true), name)
     }

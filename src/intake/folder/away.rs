@@ -26,7 +26,7 @@ const ERRORS_MODE: u32 = 0o640;
 /// Time by which two files differ that were written at once. Source: FAT keeps times of two seconds.
 const TIMES_APART: Duration = Duration::from_secs(2);
 
-/// Where a file goes that was read.
+/// The destination of a file that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Away<'e> {
     /// Every line was recorded.
@@ -100,12 +100,15 @@ pub(super) fn put_away(
 pub(super) fn changed(opened: &Opened) -> io::Result<Vec<Place>> {
     let Some(failed) = opened.kept(FAILED)? else { return Ok(Vec::new()) };
     let modified = |name: &OsStr| failed.metadata_of(name).ok()?.modified().ok();
-    let is_changed = |name: &OsString| {
-        let times = modified(&errors_of(name)).zip(modified(name));
-        times.is_some_and(|(told, at)| at.duration_since(told).is_ok_and(|since| since > TIMES_APART))
+    let changed = |errors: OsString| {
+        let name = Path::new(&errors).file_stem()?.to_owned();
+        let (told, at) = (modified(&errors)?, modified(&name)?);
+        let is_newer = at.duration_since(told).is_ok_and(|since| since > TIMES_APART);
+        is_newer.then_some(Place { kept: Some(FAILED), name })
     };
-    let changed = failed.names()?.take(UNFIXED_LOOKED_AT).filter(is_changed);
-    Ok(changed.map(|name| Place { kept: Some(FAILED), name }).collect())
+    let errors =
+        failed.names()?.take(UNFIXED_LOOKED_AT).filter(|name| name.as_encoded_bytes().ends_with(ERRORS.as_bytes()));
+    Ok(errors.filter_map(changed).collect())
 }
 
 fn errors_of(name: &OsStr) -> OsString {
@@ -122,9 +125,9 @@ fn errors_of(name: &OsStr) -> OsString {
 pub(super) fn tell_changed(opened: &Opened, name: &OsStr) -> io::Result<()> {
     const CHANGED: &str = "This file was changed here since it was read, and was not read again, so that nothing is counted twice: \
         drop the lines that you fixed as a file of their own.\n";
-    let (failed, name) = (opened.make(FAILED)?, errors_of(name));
+    let (failed, errors_name) = (opened.make(FAILED)?, errors_of(name));
     let mut errors = Vec::new();
-    match failed.file(&name) {
+    match failed.file(&errors_name) {
         Ok(file) => drop(file.take(ERRORS_BYTES_MAX).read_to_end(&mut errors)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
@@ -132,8 +135,10 @@ pub(super) fn tell_changed(opened: &Opened, name: &OsStr) -> io::Result<()> {
     if !errors.starts_with(CHANGED.as_bytes()) {
         errors.splice(..0, CHANGED.bytes());
     }
-    // Anew in any case: it is told of all that was changed until now.
-    dir::replace(&failed, &name, &errors, ERRORS_MODE)
+    // In any case, so that the list is newer than the file, also where the file's time lies ahead.
+    dir::replace(&failed, &errors_name, &errors, ERRORS_MODE)?;
+    let at = failed.metadata_of(name)?.modified()?;
+    if at > SystemTime::now() { failed.writable(&errors_name)?.set_modified(at) } else { Ok(()) }
 }
 
 /// Returns a name that is free in a directory: the file's own, or one with a number; shortened if a list of errors

@@ -35,32 +35,59 @@ impl Encoding {
         (lower != "x-user-defined").then_some(Self::Charset(charset))
     }
 
-    /// Decodes a file to UTF-8, except for lines whose encoding is recognised one by one. A byte order mark at the
-    /// beginning of a file takes precedence.
-    pub(super) fn decoded<'r>(self, file: impl Read + 'r, sample: &[u8]) -> Box<dyn Read + 'r> {
-        let charset = match self {
-            Self::CodePage(page) if Charset::for_bom(sample).is_none() => {
-                return Box::new(Transcoded::new(file, page));
-            }
+    /// Returns the charset from which a file is decoded as a whole, if it has no byte order mark.
+    fn charset(self, sample: &[u8]) -> Option<&'static Charset> {
+        match self {
             Self::Charset(charset) if charset != UTF_8 => Some(charset),
             Self::Recognised => utf16(sample),
             Self::Charset(_) | Self::CodePage(_) => None,
+        }
+    }
+
+    /// Returns true if bytes that are no characters were replaced when the file was decoded as a whole.
+    pub(super) fn replaces(self, sample: &[u8]) -> bool {
+        let of_mark = Charset::for_bom(sample).is_some_and(|(charset, _)| charset != UTF_8);
+        of_mark || self.charset(sample).is_some()
+    }
+
+    /// Returns true if a configured encoding is certainly wrong: as UTF-16 in that order the file has no ASCII character,
+    /// so neither a line end nor a delimiter.
+    pub(super) fn is_wrong(self, sample: &[u8]) -> bool {
+        let low = match self {
+            Self::Charset(charset) if charset == UTF_16LE => 0,
+            Self::Charset(charset) if charset == UTF_16BE => 1,
+            _ => return false,
         };
+        let is_ascii = |pair: &[u8]| matches!(pair[low], 1..=0x7F) && pair[1 - low] == 0;
+        Charset::for_bom(sample).is_none() && sample.len() > 1 && !sample.chunks_exact(2).any(is_ascii)
+    }
+
+    /// Decodes a file to UTF-8, except for lines whose encoding is recognised one by one. A byte order mark at the
+    /// beginning of a file takes precedence.
+    pub(super) fn decoded<'r>(self, file: impl Read + 'r, sample: &[u8]) -> Box<dyn Read + 'r> {
+        if let Self::CodePage(page) = self
+            && Charset::for_bom(sample).is_none()
+        {
+            return Box::new(Transcoded::new(file, page));
+        }
+        let charset = self.charset(sample);
         let mut decoder = DecodeReaderBytesBuilder::new();
         decoder.encoding(charset).bom_override(true).utf8_passthru(charset.is_none()).strip_bom(true);
         Box::new(decoder.build(file))
     }
 }
 
-/// Decodes a file without a configured encoding, if it is UTF-16 or has a byte order mark.
+/// Decodes a file without a configured encoding, if it is UTF-16 or has a byte order mark. The flag is true if bytes that are no
+/// characters are replaced by U+FFFD.
 ///
 /// # Errors
 /// The system's, if the file cannot be read.
-pub fn text_of<'r>(mut file: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
+pub fn text_of<'r>(mut file: impl Read + 'r) -> io::Result<(Box<dyn Read + 'r>, bool)> {
     let mut sample = Vec::new();
     file.by_ref().take(SAMPLE_BYTES as u64).read_to_end(&mut sample)?;
     let shown = sample.clone();
-    Ok(Encoding::Recognised.decoded(io::Cursor::new(sample).chain(file), &shown))
+    let text = Encoding::Recognised.decoded(io::Cursor::new(sample).chain(file), &shown);
+    Ok((text, Encoding::Recognised.replaces(&shown)))
 }
 
 /// Recognises UTF-16 without a byte order mark: in usual text every second byte is zero. Zeros in a row are what a
@@ -85,30 +112,37 @@ fn utf16(sample: &[u8]) -> Option<&'static Charset> {
 pub(super) struct Whole<'f> {
     /// Opens it once more.
     pub(super) open: &'f dyn Fn() -> io::Result<Box<dyn Read>>,
-    /// Where it ended each time that it was read before, the first first: a line is read as it was then, whatever was added since.
+    /// Its length each time it was read before, in that order: a line is read as it was then, whatever was added since.
     pub(super) ends: &'f [u64],
 }
 
 impl Whole<'_> {
-    /// Where the file ended when what stands at a place was read first; none if that is now.
+    /// Returns the length of the file when the byte at `at` was read first; none if that is now.
     fn end(self, at: u64) -> Option<u64> {
         self.ends.iter().copied().find(|end| at < *end)
     }
 }
 
-/// Reads the text of one line after another.
+/// A decoder of one line after another.
 pub(super) struct Decoder<'f> {
     encoding: Encoding,
+    /// True if bytes that are no characters were replaced before.
+    is_replaced: bool,
     whole: Whole<'f>,
-    /// What the file shows up to an end; looked for when it is needed.
+    /// Findings in the file up to a length; made when they are needed.
     shown: Option<(Option<u64>, Shown)>,
-    /// Where the next line begins. Units: bytes.
+    /// Offset of the next line. Units: bytes.
     at: u64,
 }
 
 impl<'f> Decoder<'f> {
     pub(super) const fn new(encoding: Encoding, whole: Whole<'f>) -> Self {
-        Self { encoding, whole, shown: None, at: 0 }
+        Self { encoding, is_replaced: false, whole, shown: None, at: 0 }
+    }
+
+    /// Returns the decoder for a file that begins with a sample.
+    pub(super) fn of_file(encoding: Encoding, whole: Whole<'f>, sample: &[u8]) -> Self {
+        Self { is_replaced: encoding.replaces(sample), ..Self::new(encoding, whole) }
     }
 
     /// Goes past bytes that are no text.
@@ -131,9 +165,12 @@ impl<'f> Decoder<'f> {
             Ok(text) => text.to_owned(),
             Err(_) => self.guessed(bytes)?,
         };
-        let may_be_replaced = matches!(self.encoding, Encoding::Charset(charset) if charset != UTF_8);
-        if may_be_replaced && text.contains('\u{fffd}') {
-            return Err(Invalid::new("it holds bytes that are no characters in the encoding of [intake.folder]"));
+        if self.is_replaced && text.contains('\u{fffd}') {
+            let words = match self.encoding {
+                Encoding::Recognised => "it holds half a character of UTF-16",
+                _ => "it holds bytes that are no characters in the encoding of [intake.folder]",
+            };
+            return Err(Invalid::new(words));
         }
         Ok(text)
     }

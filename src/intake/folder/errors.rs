@@ -7,14 +7,14 @@ use crate::intake::cloudevents::Invalid;
 /// Characters of what is wrong with one line. Limits: names in it are the file's own, and may be of any length.
 const SHOWN_MAX: usize = 500;
 
-/// What is wrong with one line, as a line for a terminal.
+/// Returns the problem of a line as one line for a terminal.
 fn shown(words: &str) -> String {
     let shown: String = words.chars().take(SHOWN_MAX).collect();
     let end = if shown.len() < words.len() { "…" } else { "" };
     format!("{}{end}", one_line(&shown))
 }
 
-/// What is wrong with the lines of a file; the first of them in words.
+/// The errors in the lines of a file; the first of them with a message.
 pub(super) struct Errors {
     total: u64,
     /// Number of new errors.

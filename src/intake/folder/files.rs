@@ -61,15 +61,19 @@ pub(super) struct Found {
     identity: Identity,
     /// Number of its hard links.
     links: u64,
+    /// True if it is a link, which is never read.
+    is_link: bool,
 }
 
 impl Found {
-    /// Returns a file of a known kind that is neither hidden nor a link.
+    /// Returns a file of a known kind that is not hidden, or a link of such a name.
     fn at(place: Place, metadata: &Metadata) -> Option<Self> {
         let is_hidden = place.name.as_encoded_bytes().starts_with(b".");
-        let kind = Kind::of(Path::new(&place.name)).filter(|_| !is_hidden && metadata.is_file())?;
+        let kind =
+            Kind::of(Path::new(&place.name)).filter(|_| !is_hidden && (metadata.is_file() || metadata.is_symlink()))?;
         let look = Look { bytes: metadata.len(), modified: metadata.modified().ok(), rights: rights(metadata) };
-        Some(Self { place, kind, look, identity: Identity::of(metadata), links: links(metadata) })
+        let (identity, links, is_link) = (Identity::of(metadata), links(metadata), metadata.is_symlink());
+        Some(Self { place, kind, look, identity, links, is_link })
     }
 
     /// Returns true if the others are not to wait for it.
@@ -85,11 +89,13 @@ impl Found {
     /// Returns how long it must stay unchanged to count as complete.
     fn patience(&self, opened: &Opened, quiet: Duration) -> Duration {
         let is_ended = || {
-            let mut last = [0];
+            let mut last = [0; 2];
             let mut file = opened.file(&self.place)?;
-            file.seek(SeekFrom::End(-1))?;
+            file.seek(SeekFrom::End(-2))?;
             file.read_exact(&mut last)?;
-            Ok::<_, io::Error>(matches!(last[0], b'\n' | b'\r' | b'}' | b']' | 0))
+            // Of UTF-16 the last byte may be zero; other zeros are those of a file that is not written yet, or was cut.
+            let end = if last[1] == 0 { last[0] } else { last[1] };
+            Ok::<_, io::Error>(matches!(end, b'\n' | b'\r' | b'}' | b']'))
         };
         if is_ended().unwrap_or(true) { quiet } else { quiet * UNENDED_FACTOR }
     }
@@ -242,7 +248,7 @@ impl Files {
         taken.is_some_and(|taken| metadata.len() > taken.bytes())
     }
 
-    /// A file that was read is at another place now.
+    /// Notes that a file that was read has moved.
     pub(super) fn moved(&mut self, identity: Identity, place: Place) {
         if let Some(taken) = self.taken.get_mut(&identity) {
             taken.place = place;
@@ -326,6 +332,9 @@ impl Files {
         unchanged: Duration,
         now: Instant,
     ) -> Option<String> {
+        if found.is_link {
+            return Some("it is a link, which is not followed; it must be a copy".to_owned());
+        }
         if found.links > 1 {
             return Some(LINKED.to_owned());
         }

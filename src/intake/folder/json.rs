@@ -53,6 +53,8 @@ struct Cutter<R> {
     line: u64,
     column: u64,
     is_array: bool,
+    /// True behind an array.
+    is_closed: bool,
     is_begun: bool,
     /// Column of the first piece that begins a line.
     margin: Option<u64>,
@@ -111,6 +113,7 @@ impl<R: Read> Cutter<R> {
             line: 1,
             column: 1,
             is_array: false,
+            is_closed: false,
             is_begun: false,
             margin: None,
         }
@@ -150,12 +153,19 @@ impl<R: Read> Cutter<R> {
                     self.skip(byte);
                 }
                 b']' if self.is_array => {
-                    self.is_array = false;
+                    (self.is_array, self.is_closed) = (false, true);
                     self.skip(byte);
                 }
                 _ => {
                     self.is_begun = true;
-                    return self.piece(byte).map(Some);
+                    let piece = self.piece(byte)?;
+                    let is_second = byte == b'[' && self.is_closed && piece.problem.is_none();
+                    let words = "it is a second array, and is not recorded; drop it as a file of its own";
+                    return Ok(Some(if is_second {
+                        Piece { problem: Some(words.to_owned()), ..piece }
+                    } else {
+                        piece
+                    }));
                 }
             }
         }
@@ -266,6 +276,8 @@ mod tests {
         check("[{},7,\"x y\",[1]]", &["1:2 {}", "1:5 7", "1:7 \"x y\"", "1:13 [1]"]);
         check("", &[]);
         check("[]", &[]);
+        let second = "2:1 ! it is a second array, and is not recorded; drop it as a file of its own";
+        check("[{}]\n[{},\n{}]", &["1:2 {}", second]);
     }
 
     #[test]

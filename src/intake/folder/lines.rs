@@ -33,7 +33,8 @@ impl Kind {
     }
 }
 
-/// Hands over what a file holds, until its end or until `each` breaks off. Tells why, where nothing of it can be read.
+/// Passes on the events of a file, until its end or until `each` stops. The inner error says why nothing of it can be
+/// read.
 ///
 /// # Errors
 /// The system's, if the file cannot be read.
@@ -51,9 +52,14 @@ pub(super) fn read(
         let problem = format!("it is {what}, and must be what its name says");
         return Ok(Err(Unreadable { number: 1, problem }));
     }
+    if encoding.is_wrong(&sample) {
+        let problem =
+            "it is not UTF-16 in the byte order that encoding in [intake.folder] says; correct encoding, or remove it";
+        return Ok(Err(Unreadable { number: 1, problem: problem.to_owned() }));
+    }
     let shown = sample.clone();
     let decoded = encoding.decoded(io::Cursor::new(sample).chain(file), &shown);
-    let decoder = Decoder::new(encoding, whole);
+    let decoder = Decoder::of_file(encoding, whole, &shown);
     match kind {
         Kind::Json => json::read(decoded, decoder, each).map(Ok),
         Kind::Lines => read_lines(TextLines::new(decoded, &shown, decoder), each).map(Ok),
@@ -153,6 +159,43 @@ mod tests {
         check(narrow, set("windows-1252"));
         check(b"{\"a\":\"\x8Fsa\"}\n", set("cp850"));
         assert!(found(narrow, Kind::Lines, set("utf-8"))[0].contains("not UTF-8"));
+    }
+
+    #[test]
+    fn an_encoding_that_is_plainly_wrong_is_an_error_of_the_file() {
+        let text = "card;store\n1;Lund\n";
+        let wide = |order: fn(u16) -> [u8; 2]| -> Vec<u8> { text.encode_utf16().flat_map(order).collect() };
+        for kind in [Kind::Json, Kind::Lines, Kind::Table] {
+            for (bytes, encoding) in [
+                (text.as_bytes().to_vec(), "utf-16"),
+                (text.as_bytes().to_vec(), "utf-16be"),
+                (wide(u16::to_be_bytes), "utf-16"),
+                (wide(u16::to_le_bytes), "utf-16be"),
+            ] {
+                let found = found(&bytes, kind, Encoding::named(encoding).expect("known"));
+                assert!(found.len() == 1 && found[0].starts_with("1 !! it is not UTF-16"), "{found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn half_a_character_of_utf16_is_named_with_its_line() {
+        for (mark, encoding) in [
+            (true, Encoding::Recognised),
+            (false, Encoding::Recognised),
+            (false, Encoding::named("utf-16").expect("known")),
+        ] {
+            let mut units: Vec<u16> = "a;b\n1;x".encode_utf16().collect();
+            units.push(0xD800);
+            units.extend("\n2;y\n".encode_utf16());
+            let mark = if mark { vec![0xFF, 0xFE] } else { Vec::new() };
+            let bytes: Vec<u8> = mark.into_iter().chain(units.into_iter().flat_map(u16::to_le_bytes)).collect();
+            for kind in [Kind::Lines, Kind::Table] {
+                let found = found(&bytes, kind, encoding);
+                assert!(found.iter().any(|line| line.starts_with("2 ! it holds")), "{found:?}");
+                assert!(!found.iter().any(|line| line.contains('\u{fffd}')), "{found:?}");
+            }
+        }
     }
 
     #[test]

@@ -54,10 +54,10 @@ use taking::{Counted, Outcome, Taking};
 use until_stop::UntilStop;
 use watch_folder::Watch;
 
-/// How often files are looked for that were changed where they are not read again.
+/// Interval of the search for files that were changed in `failed`, where they are not read again.
 const CHANGED_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How often old files are looked for.
+/// Time between two searches for old files.
 const PURGE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 impl Kind for FolderRules {
@@ -133,7 +133,7 @@ impl Folder {
         }
     }
 
-    /// Reads the files that are complete. Tells whether others only have to stay as they are.
+    /// Reads the files that are complete. Returns true if others only have to stay unchanged for a while.
     fn round(&self, mut files: Files, changed_is_due: bool, stop: &watch::Receiver<bool>) -> (Files, bool) {
         let path = &self.rules.path;
         let looked = Opened::open(path).and_then(|opened| {
@@ -211,16 +211,18 @@ impl Folder {
         let mut taking = Taking::new(&self.rules, &self.intake, &self.view, (&content, known), stop);
         let ends: Vec<u64> = segments.iter().map(|segment| segment.bytes).collect();
         if !self.read(UntilStop::new(&file, stop).take(content.bytes), (opened, found), &ends, (&mut taking, stop))? {
-            // The agent stops; the file is read again, and what was recorded is known.
+            // The agent stops; the file will be read again, and recorded events recognised.
             return Ok(());
         }
-        let Outcome { lines, fresh, duplicates, errors } = taking.finish();
+        let outcome = taking.finish();
+        let Outcome { lines, fresh, duplicates, ahead, ref errors } = outcome;
         let segment = Segment { bytes: content.bytes, events: lines };
         files.taken((identity, &found.place), segments, (segment, content.digest()), Instant::now());
         {
             let mut view = self.shown();
             view.lines += fresh;
             view.failed_lines += errors.fresh;
+            view.ahead_lines += ahead;
         }
         let text = errors.text(lines);
         let away = match &text {
@@ -237,10 +239,7 @@ impl Folder {
         if let Some(place) = away::put_away(opened, (found, &file), identity, away)? {
             files.moved(identity, place);
         }
-        tracing::info!(lines, known_lines = known, failed_lines = errors.fresh, "file recorded");
-        if away == Away::Duplicate {
-            tracing::warn!(lines, "every line of a file had been recorded before; nothing of it was recorded now");
-        }
+        tell_read(&outcome, known, away);
         let is_first = found.place.kept.is_none();
         let mut view = self.shown();
         view.reading = None;
@@ -334,7 +333,27 @@ impl Folder {
         if let Err(unreadable) = read {
             taking.unreadable(unreadable);
         }
+        // A look at the whole file that the stop broke off says nothing of it.
+        if taking.is_stopping() {
+            return Ok(false);
+        }
         Ok(ended.and_then(|()| taking.record()).is_ok())
+    }
+}
+
+/// Writes to the log what came of a file. The log does not name files.
+fn tell_read(outcome: &Outcome, known: u64, away: Away<'_>) {
+    let Outcome { lines, ahead, errors, .. } = outcome;
+    tracing::info!(lines, known_lines = known, failed_lines = errors.fresh, "file recorded");
+    if *ahead > 0 {
+        tracing::warn!(lines = ahead, "lines of a file have a time in the future, and count as of now");
+    }
+    match away {
+        Away::Done if *lines == 0 => tracing::warn!("a file has no rows; nothing of it was recorded"),
+        Away::Duplicate => {
+            tracing::warn!(lines, "every line of a file had been recorded before; nothing of it was recorded now");
+        }
+        Away::Done | Away::Failed(_) => {}
     }
 }
 
@@ -349,8 +368,8 @@ fn tell_changed(files: &Files, opened: &Opened) {
     }
 }
 
-/// Returns whether a file was changed in `failed`, where it is not read again: it is told. Elsewhere, one that was written anew was
-/// not read.
+/// Returns true if a file was changed in `failed`, where it is not read again but reported. Elsewhere a file that was
+/// written again has not been read yet.
 fn is_left(
     files: &mut Files,
     (opened, found): (&Opened, &Found),

@@ -22,7 +22,7 @@ const KEPT_MODE: u32 = 0o755;
 /// Directories in it for files that were read: recorded completely, not new, and not recorded completely.
 pub(super) const KEPT: [&str; 3] = [DONE, "duplicate", FAILED];
 
-/// Most names of `failed` that are looked at in a round.
+/// Most names of `failed` examined in a round.
 pub(super) const UNFIXED_LOOKED_AT: usize = 10_000;
 
 /// Directory for files that were not recorded completely.

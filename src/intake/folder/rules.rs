@@ -78,6 +78,9 @@ pub struct FolderView {
     pub lines: u64,
     /// See `lines`.
     pub failed_lines: u64,
+    /// Lines since the start whose time was in the future, and was replaced by the present.
+    #[serde(default)]
+    pub ahead_lines: u64,
     /// Files in `failed` with a list of errors beside them.
     #[serde(default)]
     pub unfixed: usize,
@@ -124,10 +127,14 @@ impl Shown for FolderView {
             0 => String::new(),
             count => format!(", {count} of duplicates alone"),
         };
+        let ahead = match self.ahead_lines {
+            0 => String::new(),
+            count => format!(", {count} with a time in the future, taken as now"),
+        };
         let obstacles = Some(self.obstacles()).filter(|words| !words.is_empty()).map(|words| format!("; {words}"));
         format!(
             "{:<10}{}{waiting} waiting; {files} files ({failed_files} failed{duplicate}) and {lines} lines ({failed_lines} \
-             failed) since the start{}",
+             failed{ahead}) since the start{}",
             "folder",
             reading.unwrap_or_default(),
             obstacles.unwrap_or_default()
@@ -145,6 +152,7 @@ impl Shown for FolderView {
         words.extend((self.failed_files > 0).then(|| figures::FILES_BAD.with([With::count(self.failed_files)])));
         words
             .extend((self.duplicate_files > 0).then(|| figures::FILES_TWICE.with([With::count(self.duplicate_files)])));
+        words.extend((self.ahead_lines > 0).then(|| figures::LINES_AHEAD.with([With::count(self.ahead_lines)])));
         words.extend(sentence(Some(&self.obstacles())));
         Figure { name: figures::FOLDER, figure, words, part }
     }

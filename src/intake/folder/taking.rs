@@ -56,6 +56,8 @@ pub(super) struct Taking<'t> {
     count: u64,
     errors: Errors,
     duplicates: u64,
+    /// New events whose time was in the future, and was replaced by the present.
+    ahead: u64,
     stop: &'t watch::Receiver<bool>,
 }
 
@@ -75,6 +77,8 @@ pub(super) struct Outcome {
     pub(super) fresh: u64,
     /// See `fresh`.
     pub(super) duplicates: u64,
+    /// Events whose time was in the future, and was replaced by the present.
+    pub(super) ahead: u64,
     pub(super) errors: Errors,
 }
 
@@ -86,8 +90,9 @@ impl<'t> Taking<'t> {
         (content, known): (&'t Content, u64),
         stop: &'t watch::Receiver<bool>,
     ) -> Self {
-        let (count, duplicates) = (0, 0);
-        Self { rules, intake, view, content, known, events: Vec::new(), count, errors: Errors::NONE, duplicates, stop }
+        let (count, duplicates, ahead) = (0, 0, 0);
+        let events = Vec::new();
+        Self { rules, intake, view, content, known, events, count, errors: Errors::NONE, duplicates, ahead, stop }
     }
 
     /// Takes a line; from time to time the gathered events are recorded.
@@ -109,7 +114,7 @@ impl<'t> Taking<'t> {
 
     /// Returns a complete event, with defaults for the members that the line leaves out.
     fn complete(&self, json: &str, place: Place) -> Result<Parsed, Invalid> {
-        // What is wrong stands in the file without what was added.
+        // The error's place is in the file, without the added members.
         let read = |json: &str, added: &str| {
             let in_file = |invalid: Invalid| invalid.without(added).in_file(place.number, place.column);
             cloudevents::structured(json.as_bytes()).map_err(in_file)
@@ -170,6 +175,7 @@ impl<'t> Taking<'t> {
     }
 
     fn answered(&mut self, event: &Event, answer: &Answer) {
+        self.ahead += u64::from(answer.was_ahead);
         if answer.status != EventStatus::Duplicate.name() {
             return;
         }
@@ -188,7 +194,13 @@ impl<'t> Taking<'t> {
     /// Returns the result, once everything is recorded.
     pub(super) fn finish(self) -> Outcome {
         let fresh = self.count.saturating_sub(self.known);
-        Outcome { lines: self.count, fresh, duplicates: self.duplicates, errors: self.errors }
+        let Self { count: lines, duplicates, ahead, errors, .. } = self;
+        Outcome { lines, fresh, duplicates, ahead, errors }
+    }
+
+    /// Returns true if the agent is stopping.
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
     }
 
     fn wait(&self) {

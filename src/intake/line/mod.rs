@@ -46,7 +46,7 @@ pub struct LineView {
     pub events: u64,
     /// Lines that were repeated within a moment.
     pub repeated: u64,
-    /// Lines that do not match the pattern, or are too long.
+    /// Lines that do not match the pattern, are too long, or lack the character before or after them.
     pub unmatched: u64,
     /// Lines with a wrong check digit.
     pub wrong_checksum: u64,
@@ -157,6 +157,8 @@ impl Taking {
                         }
                     };
                     self.connected(Some(problem));
+                    self.framer.cut();
+                    self.count_dropped();
                     self.framer = self.rules.framer();
                 }
                 Err(error) => self.connected(Some(format!("{} cannot be opened: {error}", path.display()))),
@@ -185,8 +187,7 @@ impl Taking {
         while let Some(chunk) = chunks.recv().await {
             self.take(&chunk);
         }
-        // The last line may lack its line end.
-        self.take(&[self.rules.stop.unwrap_or(b'\n')]);
+        self.finish();
         self.connected(Some("standard input has ended".to_owned()));
     }
 
@@ -196,7 +197,19 @@ impl Taking {
                 self.line(&line);
             }
         }
-        self.view.lock().unmatched += std::mem::take(&mut self.framer.long_lines);
+        self.count_dropped();
+    }
+
+    /// Takes the last line.
+    fn finish(&mut self) {
+        if let Some(line) = self.framer.finish() {
+            self.line(&line);
+        }
+        self.count_dropped();
+    }
+
+    fn count_dropped(&mut self) {
+        self.view.lock().unmatched += std::mem::take(&mut self.framer.dropped);
     }
 
     fn line(&mut self, line: &str) {

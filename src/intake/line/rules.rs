@@ -162,7 +162,8 @@ impl LineRules {
             bytes: Vec::new(),
             is_open: self.start.is_none(),
             is_long: false,
-            long_lines: 0,
+            is_stray: false,
+            dropped: 0,
         }
     }
 }
@@ -176,21 +177,23 @@ pub(super) struct Framer {
     is_open: bool,
     /// True if the line is too long and will be skipped.
     is_long: bool,
-    /// Skipped lines that have not been counted yet.
-    pub(super) long_lines: u64,
+    /// True if characters came since the last line that no start preceded.
+    is_stray: bool,
+    /// Lines that were too long, not ended or not begun, and have not been counted yet.
+    pub(super) dropped: u64,
 }
 
 impl Framer {
     /// Takes a byte, and returns the line that it ends, if any, without the bytes around it.
     pub(super) fn push(&mut self, byte: u8) -> Option<String> {
         if self.start == Some(byte) {
-            // A line that was not ended is dropped.
-            (self.is_open, self.is_long) = (true, false);
-            self.bytes.clear();
+            self.cut();
+            (self.is_open, self.is_stray) = (true, false);
             return None;
         }
         if self.ends(byte) {
-            self.long_lines += u64::from(self.is_open && self.is_long);
+            self.dropped += u64::from(if self.is_open { self.is_long } else { self.is_stray });
+            self.is_stray = false;
             let is_line = self.is_open && !self.is_long && !self.bytes.is_empty();
             let bytes = std::mem::take(&mut self.bytes);
             (self.is_open, self.is_long) = (self.start.is_none(), false);
@@ -200,8 +203,27 @@ impl Framer {
             self.is_long = true;
         } else if self.is_open {
             self.bytes.push(byte);
+        } else {
+            self.is_stray |= !byte.is_ascii_whitespace();
         }
         None
+    }
+
+    /// Ends the input. Without a character that ends lines the last one may lack its end; otherwise it is incomplete.
+    pub(super) fn finish(&mut self) -> Option<String> {
+        if self.stop.is_none() {
+            return self.push(b'\n');
+        }
+        self.cut();
+        None
+    }
+
+    /// Drops and counts a line that was not ended.
+    pub(super) fn cut(&mut self) {
+        let is_line = self.is_long || self.bytes.iter().any(|byte| !byte.is_ascii_whitespace());
+        self.dropped += u64::from(self.is_open && is_line);
+        self.is_long = false;
+        self.bytes.clear();
     }
 
     fn ends(&self, byte: u8) -> bool {
@@ -254,6 +276,33 @@ mod tests {
             checks: Vec::new(),
             debounce: Duration::from_secs(3),
         }
+    }
+
+    #[test]
+    fn a_frame_without_its_start_or_its_stop_is_no_line_and_is_counted() {
+        let check = |rules: &LineRules, bytes: &[u8], expected: &[&str], dropped: u64| {
+            let mut framer = rules.framer();
+            let mut found: Vec<String> = bytes.iter().filter_map(|byte| framer.push(*byte)).collect();
+            found.extend(framer.finish());
+            assert_eq!(
+                (found, framer.dropped),
+                (expected.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>(), dropped),
+                "{bytes:?}"
+            );
+        };
+        let framed = rules(Some(b'%'), Some(b'?'));
+        check(&framed, b"%1?\r\n%2?\r\n", &["1", "2"], 0);
+        check(&framed, b"%1?%23", &["1"], 1);
+        check(&framed, b"1?%2?", &["2"], 1);
+        check(&framed, b"%1%2?", &["2"], 1);
+        check(&framed, b"%%2?", &["2"], 0);
+        check(&framed, b"ready\r\n%2?", &["2"], 0);
+        let stopped = rules(None, Some(b'?'));
+        check(&stopped, b"1?2", &["1"], 1);
+        check(&stopped, b"1?\r\n", &["1"], 0);
+        let started = rules(Some(b'%'), None);
+        check(&started, b"%1\n%2", &["1", "2"], 0);
+        check(&rules(None, None), b"1\n2", &["1", "2"], 0);
     }
 
     fn lines(rules: &LineRules, bytes: &[u8]) -> Vec<String> {

@@ -58,8 +58,12 @@ impl<'h> Headers<'h> {
         let is_name = |cell: &&String| self.names.iter().any(|name| name.eq_ignore_ascii_case(cell));
         let filled = cells.iter().filter(|cell| !cell.is_empty()).count();
         let named = cells.iter().filter(|cell| !cell.is_empty()).filter(is_name).count();
+        // No value is the name of its own column, so that it is a header of other columns, or a mistake.
+        let mut own = self.names.iter().zip(&self.order);
+        let has_own = own.any(|(name, at)| !name.is_empty() && cells.get(*at) == Some(name));
+        let row = if has_own { Seen::Other } else { Seen::Row };
         if named == 0 || named * 2 <= filled {
-            return Seen::Row;
+            return row;
         }
         let names = self.names.iter().filter(|name| !name.is_empty()).count();
         let is_whole =
@@ -67,7 +71,7 @@ impl<'h> Headers<'h> {
         match is_whole && names == filled {
             true if self.is_sure(cells, names) => Seen::Header,
             _ if named > 1 => Seen::Other,
-            _ => Seen::Row,
+            _ => row,
         }
     }
 
@@ -112,8 +116,11 @@ mod tests {
             ("card;store;total;x", Seen::Other),
             ("card;total;x;", Seen::Other),
             ("card;store;;", Seen::Other),
-            ("card;Lund;5;", Seen::Row),
-            ("card;;;", Seen::Row),
+            ("card;Lund;5;", Seen::Other),
+            ("card;;;", Seen::Other),
+            ("card;amount;kind;till", Seen::Other),
+            ("Lund;card;5;", Seen::Row),
+            ("Card;Lund;5;", Seen::Row),
         ] {
             assert_eq!(headers.see(&texts(cells)), expected, "{cells}");
         }

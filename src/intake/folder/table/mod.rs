@@ -76,6 +76,10 @@ impl Field {
         }
     }
 
+    fn is_time(&self) -> bool {
+        self.0 == ["time"]
+    }
+
     /// Returns true if it is part of another field, as `data.card.number` is of `data.card`.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
@@ -185,7 +189,12 @@ impl TableRules {
         let mut event = Members::new();
         for (field, places) in places {
             let found = places.iter().filter_map(|place| cells.get(*place)).filter(|cell| !cell.is_empty());
-            let text = found.map(String::as_str).collect::<Vec<_>>().join(" ");
+            let found: Vec<&str> = found.map(String::as_str).collect();
+            // Without it the event would be of now, and with a part of it of another time.
+            if field.is_time() && found.len() < places.len() {
+                return Err(Invalid::at("time", "a cell of it is empty, and each row must have its time"));
+            }
+            let text = found.join(" ");
             if text.is_empty() {
                 continue;
             }
@@ -196,7 +205,7 @@ impl TableRules {
     }
 
     fn value(&self, field: &Field, text: String) -> Result<Member, String> {
-        if field.0 == ["time"] {
+        if field.is_time() {
             let zone = self.time_zone.clone().unwrap_or_else(TimeZone::system);
             return time::read(&text, self.time_format.as_deref(), &zone).map(Member::Text);
         }
@@ -316,6 +325,53 @@ mod tests {
     }
 
     #[test]
+    fn a_header_without_rows_is_one_for_sure_or_an_error_of_the_file() {
+        check(&rules(), "card;store\n", &[]);
+        check(&rules(), "card;Q1\n", &[]);
+        for row in ["A4711;Lund\n", "Lund;24.11.2026\n", "Lund;12,50\n", "KL-0815-22;x\n"] {
+            check(&rules(), row, &["file 1 no header is recognised"]);
+            check(&TableRules { has_header: Some(true), ..rules() }, row, &["file 1 no header is recognised"]);
+        }
+        let skip = TableRules { skip: 5, ..rules() };
+        check(&skip, "card;store\n1;Lund\n", &["file 1 skip in [intake.folder.csv] is 5"]);
+    }
+
+    #[test]
+    fn the_header_says_how_many_cells_a_row_has() {
+        let wide = "2 the row has 3 cells, and must have 2";
+        let note =
+            |line: u64, text: &str| format!("{line} {{\"data\":{{\"card\":\"{}\",\"note\":\"{text}\"}}}}", line - 1);
+        check(&rules(), "card;note\n1;x;extra\n2;y\n3;z;;\n", &[wide, &note(3, "y"), &note(4, "z")]);
+        check(&rules(), "card;note\n1;x;extra\n2;y;\n3;z;\n", &[wide, &note(3, "y"), &note(4, "z")]);
+    }
+
+    #[test]
+    fn a_number_that_json_refuses_is_named_by_its_field() {
+        let rules = TableRules { numbers: vec![Field::new("data.total").expect("a field")], ..rules() };
+        check(&rules, "card;total\n1;1e400\n", &["2 data.total: it is too large"]);
+    }
+
+    #[test]
+    fn a_header_with_other_columns_is_known_by_the_one_that_stayed() {
+        let other = "3 it is a header and not the first one";
+        check(
+            &rules(),
+            "card;store\n1;Lund\ncard;amount\n2;5\n",
+            &[FIRST, other, "4 it is below the header of line 3"],
+        );
+    }
+
+    #[test]
+    fn a_delimiter_that_may_be_of_fractions_is_set_and_never_guessed() {
+        let comma = TableRules { decimal: Some(','), ..rules() };
+        let words = "file 1 the cells are divided by commas or have them in their numbers; set delimiter";
+        check(&comma, "card,total\n1,5\n2,6\n", &[words]);
+        check(&comma, "card;store\n1;Lund\n", &[FIRST]);
+        let set = TableRules { delimiter: Some(b','), ..comma };
+        check(&set, "card,store\n1,Lund\n", &[FIRST]);
+    }
+
+    #[test]
     fn a_quote_that_is_not_closed_takes_no_other_row() {
         check(
             &rules(),
@@ -367,7 +423,20 @@ mod tests {
         let rules = TableRules { time_zone: TimeZone::get("Europe/Stockholm").ok(), ..rules() };
         check(&rules, "time\n2026-11-24T10:00:00+01:00\n", &["2 {\"time\":\"2026-11-24T10:00:00+01:00\"}"]);
         check(&rules, "time\n2026-11-24 10:00:00\n", &["2 {\"time\":\"2026-11-24T09:00:00Z\"}"]);
+        for cell in [
+            "2026-11-24T10:00:00+25:00",
+            "2026-11-24T10:00:00+24:00",
+            "2026-11-24T10:00:00+01:00:30",
+            "2026-11-24T10:00:00+01:00[Europe/Stokholm]",
+            "2026-11-24T10:00:00+09:00[Europe/Stockholm]",
+            "2026-11-24T10:00:00[Europe/Stockholm]",
+        ] {
+            check(&rules, &format!("time\n{cell}\n"), &["2 time: it is no time; set time_format"]);
+        }
         let joined = TableRules { columns: columns(&[("time", "Date+Time")]), ..rules };
         check(&joined, "Date,Time\n2026-11-24,10:00:00\n", &["2 {\"time\":\"2026-11-24T09:00:00Z\"}"]);
+        let empty = "time: a cell of it is empty, and each row must have its time";
+        check(&joined, "Date,Time\n,10:00:00\n2026-11-24,\n", &[&format!("2 {empty}"), &format!("3 {empty}")]);
+        check(&self::rules(), "time,card\n,1\n", &[&format!("2 {empty}")]);
     }
 }

@@ -11,12 +11,15 @@ const SPACES: [char; 5] = [' ', '\u{a0}', '\u{202f}', '\u{2009}', '\u{2007}'];
 /// Signs of a negative number: a hyphen, and the typographical minus signs.
 const MINUSES: [char; 3] = ['-', '\u{2212}', '\u{2013}'];
 
+/// A sign that, like the minus signs, may replace the cents of a round price, as in `5,—`.
+const DASH: char = '\u{2014}';
+
 /// Reads the number in a cell, and returns it as JSON with all its digits.
 ///
 /// # Errors
 /// The problem of the cell, including that it can be read in two ways.
 pub(super) fn read(cell: &str, decimal: Option<char>) -> Result<String, String> {
-    let (is_negative, body) = unsigned(cell).ok_or("it is not a number")?;
+    let Unsigned { is_negative, body, is_without_cents } = unsigned(cell).ok_or("it is not a number")?;
     let (body, exponent) = match body.find(['e', 'E']) {
         Some(at) => body.split_at(at),
         None => (body, ""),
@@ -30,9 +33,14 @@ pub(super) fn read(cell: &str, decimal: Option<char>) -> Result<String, String> 
             split(body, '.')
         }
     };
+    let is_grouped = whole.contains(|next: char| !next.is_ascii_digit());
     let whole = ungrouped(whole, decimal).ok_or("it is not a number")?;
+    if is_grouped && !exponent.is_empty() {
+        return Err("it has groups of digits and an exponent, and may be thousands or a fraction".to_owned());
+    }
     let is_plain = fraction.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_plain || (whole.is_empty() && fraction.is_empty()) {
+    let has_both = is_without_cents && !(fraction.is_empty() && exponent.is_empty());
+    if !is_plain || has_both || (whole.is_empty() && fraction.is_empty()) {
         return Err("it is not a number".to_owned());
     }
     let whole = match whole.trim_start_matches('0') {
@@ -42,18 +50,35 @@ pub(super) fn read(cell: &str, decimal: Option<char>) -> Result<String, String> 
     let sign = if is_negative { "-" } else { "" };
     let point = if fraction.is_empty() { "" } else { "." };
     let text = format!("{sign}{whole}{point}{fraction}{exponent}");
-    if Number::parse(&text).is_some() { Ok(text) } else { Err("it is not a number".to_owned()) }
+    match Number::parse(&text) {
+        None => Err("it is not a number".to_owned()),
+        // JSON cannot be read with it. Source: serde_json, which reads fractions as binary floats.
+        Some(number) if number.to_float().is_infinite() => Err("it is too large for an event".to_owned()),
+        Some(_) => Ok(text),
+    }
 }
 
-/// Returns true for a negative number, and the rest without signs, brackets and currency.
-fn unsigned(cell: &str) -> Option<(bool, &str)> {
+/// A number without signs, brackets and the currency.
+struct Unsigned<'c> {
+    is_negative: bool,
+    body: &'c str,
+    /// True if a dash replaced its cents, so that it has no fraction.
+    is_without_cents: bool,
+}
+
+fn unsigned(cell: &str) -> Option<Unsigned<'_>> {
     let is_blank = |next: char| next.is_whitespace();
     let mut rest = cell.trim_matches(is_blank);
     let in_brackets = rest.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
     rest = in_brackets.unwrap_or(rest);
     let (mut signs, mut currencies, mut minus) = (0, 0, false);
+    let mut is_without_cents = false;
     loop {
         rest = rest.trim_matches(is_blank);
+        if let Some(price) = without_cents(rest).filter(|_| !is_without_cents) {
+            (rest, is_without_cents) = (price, true);
+            continue;
+        }
         let mut take = |found: &str, without: &str| {
             let sign = found.chars().next()?;
             if MINUSES.contains(&sign) || sign == '+' {
@@ -79,7 +104,14 @@ fn unsigned(cell: &str) -> Option<(bool, &str)> {
         }
     }
     let is_clear = signs <= 1 && currencies <= 1 && !(in_brackets.is_some() && signs > 0);
-    is_clear.then_some((minus || in_brackets.is_some(), rest))
+    is_clear.then_some(Unsigned { is_negative: minus || in_brackets.is_some(), body: rest, is_without_cents })
+}
+
+/// Returns a price without the dash that replaces its cents; none if there is no such dash.
+fn without_cents(price: &str) -> Option<&str> {
+    let without = price.trim_end_matches(|next| MINUSES.contains(&next) || next == DASH);
+    let whole = without.strip_suffix(['.', ',']).filter(|_| without.len() < price.len())?;
+    whole.ends_with(|last: char| last.is_ascii_digit()).then_some(whole)
 }
 
 fn split(body: &str, decimal: char) -> (&str, &str) {
@@ -124,6 +156,26 @@ mod tests {
     }
 
     #[test]
+    fn a_dash_in_the_place_of_cents_is_no_minus() {
+        for decimal in [Some(','), Some('.'), None] {
+            for cell in ["5,-", "5.-", "5.–", "5,—", "5,--", "€ 5,-", "5.- €", "5,-\u{a0}€", "5,−"] {
+                check(decimal, cell, Some("5"));
+            }
+            check(decimal, "-5,-", Some("-5"));
+            check(decimal, "(5,-)", Some("-5"));
+            check(decimal, "5-", Some("-5"));
+            check(decimal, "1'500.-", Some("1500"));
+            for cell in [",-", "5,-,-", "1,5,-", "5e1,-", "--5,-"] {
+                check(decimal, cell, None);
+            }
+        }
+        check(Some(','), "1.500,-", Some("1500"));
+        check(Some('.'), "1,500.-", Some("1500"));
+        check(None, "1.500,-", None);
+        check(Some('.'), "1.500,-", None);
+    }
+
+    #[test]
     fn numbers_are_read_as_they_are_meant_or_not_at_all() {
         let (comma, point) = (Some(','), Some('.'));
         for (cell, expected) in [
@@ -143,6 +195,9 @@ mod tests {
             ("12,50 €", Some("12.50")),
             ("-€ 5", Some("-5")),
             ("007", Some("7")),
+            ("1.234e3", None),
+            ("1 234e3", None),
+            ("1,5e3", Some("1.5e3")),
         ] {
             check(comma, cell, expected);
         }

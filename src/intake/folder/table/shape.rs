@@ -29,6 +29,13 @@ impl Shape {
     /// Recognises the notation from the first lines of a file. A file without a row has none.
     pub(super) fn of(rules: &TableRules, head: &VecDeque<TextLine>) -> Result<Option<Self>, Unreadable> {
         let mut lines: Vec<&TextLine> = head.iter().skip_while(|line| line.number <= rules.skip as u64).collect();
+        if lines.is_empty() && !head.is_empty() {
+            let problem = format!(
+                "skip in [intake.folder.csv] is {}, and no line behind that is at the beginning of the file",
+                rules.skip
+            );
+            return Err(Unreadable { number: 1, problem });
+        }
         lines.retain(|line| !line.is_blank());
         let told = lines.first().and_then(|line| told_delimiter(line));
         if told.is_some() {
@@ -39,6 +46,11 @@ impl Shape {
         let marks = |delimiter| Marks { delimiter, quote };
         let set = rules.delimiter.map(char::from).or(told);
         let marks = marks(set.unwrap_or_else(|| likely_delimiter(&lines, marks)));
+        if set.is_none() && rules.decimal == Some(marks.delimiter) {
+            let problem =
+                "the cells are divided by commas or have them in their numbers; set delimiter in [intake.folder.csv]";
+            return Err(Unreadable { number: first, problem: problem.to_owned() });
+        }
         let rows: Vec<(u64, Vec<String>)> = lines.iter().filter_map(|line| row(marks, line)).collect();
         if !rules.has_header() {
             let widths = rows.iter().map(|(_, cells)| cells.len());
@@ -47,7 +59,9 @@ impl Shape {
         }
         let (number, header) = header(rules, &rows, first)?;
         let below: Vec<&[String]> = rows.iter().filter(|(at, _)| *at > number).map(|(_, cells)| &cells[..]).collect();
-        if rules.columns.is_empty() && rules.has_header.is_none() && !is_header(&header, &below) {
+        // Of a header alone nothing would be recorded, and nobody would see that it was a row.
+        let is_row = below.is_empty() && rules.columns.is_empty() && header.iter().any(|cell| is_code(cell));
+        if is_row || (rules.columns.is_empty() && rules.has_header.is_none() && !is_header(&header, &below)) {
             let problem =
                 "no header is recognised in the first row; set columns, header or skip in [intake.folder.csv]";
             return Err(Unreadable { number, problem: problem.to_owned() });
@@ -159,19 +173,25 @@ fn is_value(cell: &str) -> bool {
     cell.contains(|next: char| next.is_ascii_digit()) && cell.chars().all(is_part)
 }
 
+/// Returns true if most of the letters and digits of a cell are digits, as in `A4711`, which is the name of no column.
+fn is_code(cell: &str) -> bool {
+    let digits = cell.chars().filter(char::is_ascii_digit).count();
+    2 * digits > cell.chars().filter(|next| next.is_alphanumeric()).count()
+}
+
 /// Returns the number of cells in each row: as many as in the header, unless most rows have one trailing delimiter more
 /// or less. `None` if most rows have another number.
 fn width(header: &[String], below: &[&[String]]) -> Option<usize> {
-    let named = header.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
-    let Some(most) = most_frequent(below.iter().map(|cells| cells.len())) else { return Some(header.len()) };
-    let agreeing: Vec<&&[String]> = below.iter().filter(|cells| cells.len() == most).collect();
-    let is_sure = agreeing.len() > 1 && agreeing.len() * 2 > below.len();
-    let is_longer = most > header.len();
-    let is_empty_beyond = agreeing.iter().all(|cells| cells.iter().skip(header.len()).all(String::is_empty));
+    let filled = |cells: &[String]| cells.iter().rposition(|cell| !cell.is_empty()).map_or(0, |last| last + 1);
+    // Empty cells beyond the header's are left out.
+    let width_of = |cells: &&[String]| cells.len().min(filled(cells).max(header.len()));
+    let widths: Vec<usize> = below.iter().map(width_of).collect();
+    let Some(most) = most_frequent(widths.iter().copied()) else { return Some(header.len()) };
+    let agreeing = widths.iter().filter(|width| **width == most).count();
+    let is_sure = agreeing > 1 && agreeing * 2 > below.len();
     match most {
         _ if most == header.len() => Some(most),
-        _ if is_sure && (named..header.len()).contains(&most) => Some(most),
-        _ if is_longer && is_empty_beyond => Some(most),
+        _ if is_sure && (filled(header)..header.len()).contains(&most) => Some(most),
         _ if is_sure => None,
         _ => Some(header.len()),
     }

@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use jiff::civil::{DateTime, date};
-use jiff::fmt::strtime;
+use jiff::fmt::strtime::{self, BrokenDownTime};
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::{AmbiguousOffset, TimeZone};
+
+use crate::core::timestamp::has_plain_offset;
 
 /// Earliest year of an event; an earlier one was misread, as a year of two digits is.
 const YEAR_MIN: i16 = 2000;
@@ -17,8 +19,8 @@ pub(super) fn read(cell: &str, format: Option<&str>, zone: &TimeZone) -> Result<
     let words = "it is no time; set time_format in [intake.folder.csv]";
     let (at, text) = match format {
         Some(format) => {
-            let parsed =
-                strtime::parse(format, cell).map_err(|_| format!("it is not written as time_format says, {format}"))?;
+            let parsed = strtime::parse(format, cell).ok().filter(|parsed| is_as_wide(format, cell, parsed));
+            let parsed = parsed.ok_or_else(|| format!("it is not written as time_format says, {format}"))?;
             let at = match (parsed.to_timestamp(), parsed.to_datetime()) {
                 (Ok(at), _) => at,
                 (Err(_), Ok(time)) => instant(time, parsed.hour().is_some(), zone)?,
@@ -26,19 +28,33 @@ pub(super) fn read(cell: &str, format: Option<&str>, zone: &TimeZone) -> Result<
             };
             (at, None)
         }
-        None => match (cell.parse::<Timestamp>(), cell.parse::<DateTime>()) {
-            (Ok(at), _) => (at, Some(cell.to_owned())),
-            (Err(_), Ok(time)) => {
-                let has_hour = Pieces::parse(cell).is_ok_and(|pieces| pieces.time().is_some());
-                (instant(time, has_hour, zone)?, None)
+        None => {
+            let pieces = Pieces::parse(cell).map_err(|_| words.to_owned())?;
+            match (pieces.offset(), cell.parse::<Timestamp>(), cell.parse::<DateTime>()) {
+                (Some(_), Ok(at), _) if has_plain_offset(cell) => (at, Some(cell.to_owned())),
+                // What stands in brackets would not be looked at.
+                (None, _, Ok(time)) if pieces.time_zone_annotation().is_none() => {
+                    (instant(time, pieces.time().is_some(), zone)?, None)
+                }
+                _ => return Err(words.to_owned()),
             }
-            (Err(_), Err(_)) => return Err(words.to_owned()),
-        },
+        }
     };
     if zone.to_datetime(at).year() < YEAR_MIN {
         return Err(format!("it is before the year {YEAR_MIN}; for a year of two digits, time_format has %y"));
     }
     Ok(text.unwrap_or_else(|| at.to_string()))
+}
+
+/// Returns true if a time has as many digits as its format writes, if fields of that follow each other without a separator: a
+/// field that lacks a digit would take one of the next.
+fn is_as_wide(format: &str, cell: &str, parsed: &BrokenDownTime) -> bool {
+    let is_packed = |four: &[u8]| {
+        four[0] == b'%' && four[2] == b'%' && [four[1], four[3]].iter().all(|of| b"YymdHIMSj".contains(of))
+    };
+    let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).count();
+    !format.as_bytes().windows(4).any(is_packed)
+        || parsed.to_string(format).is_ok_and(|written| digits(&written) == digits(cell))
 }
 
 /// Returns the instant of a wall-clock time; for a date alone, the beginning of the day.
@@ -96,6 +112,17 @@ mod tests {
         assert_eq!(read("24.11.26 18:42", "%d.%m.%y %H:%M").as_deref(), Some("2026-11-24T18:42:00Z"));
         assert_eq!(read("24.11.26 18:42", "%d.%m.%Y %H:%M"), None);
         assert_eq!(read("24.11.1999 18:42", "%d.%m.%Y %H:%M"), None);
+    }
+
+    #[test]
+    fn fields_without_separators_have_their_whole_width() {
+        let read = |cell, format| read(cell, Some(format), &TimeZone::UTC).ok();
+        assert_eq!(read("20261124184210", "%Y%m%d%H%M%S").as_deref(), Some("2026-11-24T18:42:10Z"));
+        for cell in ["2026112418421", "202611241842", "2026112484210"] {
+            assert_eq!(read(cell, "%Y%m%d%H%M%S"), None, "{cell}");
+        }
+        assert_eq!(read("2026112", "%Y%m%d"), None);
+        assert_eq!(read("1.2.2026", "%d.%m.%Y").as_deref(), Some("2026-02-01T00:00:00Z"));
     }
 
     #[test]
