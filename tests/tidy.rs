@@ -315,6 +315,13 @@ fn in_core_and_store_nobody_reads_a_clock() {
 }
 
 #[test]
+fn the_store_s_files_are_opened_in_one_way() {
+    absent(&["open_with_flags", "Connection::open(path", "Connection::open(&"], |source| {
+        source.path == "store/file.rs"
+    });
+}
+
+#[test]
 fn only_commands_print() {
     absent(&["println!", "eprintln!", "print!(", "dbg!", "todo!", "unimplemented!"], |_| false);
     absent(&["io::stdout", "io::stderr"], |source| source.floor() == "cli" || source.path == "device/logging.rs");

@@ -10,14 +10,12 @@ use tokio::sync::watch;
 
 use crate::core::limits::{PROFILE_UNTOUCHED_FIRST, PROFILE_UNTOUCHED_MIN};
 use crate::core::timestamp::Timestamp;
+use crate::core::wall_clock::JUMP_MIN;
 use crate::device::clock::Clock;
 use crate::store::{Full, Over, ProfilePurge, Room, StoreError, Writer, delete_kept};
 
 /// Time between two looks for old events.
 const INTERVAL: Duration = Duration::from_secs(3_600);
-
-/// Change of the system's clock that is a jump.
-const JUMP_MIN: Duration = Duration::from_secs(5 * 60);
 
 /// Time until the next look while there is no room: deliveries free some.
 const INTERVAL_FULL: Duration = Duration::from_secs(2);

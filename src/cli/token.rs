@@ -185,10 +185,9 @@ fn change(data_dir: &DataDir, command: &Command) -> Result<String, Failure> {
             Ok(format!("the new token is in {}", data_dir.token_path().display()))
         }
         Command::Rotate { name: Some(name), grace } => {
-            let place = position(&tokens, name).ok_or_else(|| missing(name))?;
-            let before = tokens[place].clone();
             end_grace(&mut tokens, name);
             let place = position(&tokens, name).ok_or_else(|| missing(name))?;
+            let before = tokens[place].clone();
             let token = new_token().map_err(|error| Failure::failed(&error))?;
             tokens[place].hash = TokenHash::of(token.expose_secret().as_bytes());
             if !grace.is_zero() {

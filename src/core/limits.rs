@@ -160,7 +160,8 @@ pub const EVENT_TIME_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
 /// idle longest.
 pub const INTAKE_CONNECTIONS_MAX: usize = 256;
 
-/// Most connections per listener of callers that have not authenticated; when another comes, the oldest is closed.
+/// Most connections per listener of callers that have not authenticated; when another comes, the oldest is closed after a moment
+/// in which what it has sent is still read. Up to twice as many are open meanwhile.
 ///
 /// Limits: with two listeners and all authenticated connections it stays below the usual 1,024 open files of a process,
 /// and a client that sends its request at once is read before a flood of others pushes it out.

@@ -8,7 +8,7 @@ use crate::core::timestamp::Timestamp;
 
 /// Smallest change of the system's clock that counts as a jump. A smaller one can misorder only events that lie within
 /// it.
-const JUMP_MIN: Duration = Duration::from_secs(5 * 60);
+pub const JUMP_MIN: Duration = Duration::from_secs(5 * 60);
 
 /// A wall clock beside the system's.
 ///

@@ -6,6 +6,7 @@ use std::{fmt, io};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::file as store_file;
 use super::seal;
 use crate::device::dir::{self, Dir, remove_if_there};
 
@@ -128,7 +129,7 @@ fn copy(store: &Path, to: &Path) -> Result<BackedUp, BackupError> {
     let failed = |source| BackupError::Copy { path: store.to_owned(), source };
     let open = |path| {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
+        let connection = store_file::connect(path, flags)?;
         connection.busy_timeout(Duration::from_secs(5)).map(|()| connection)
     };
     let Some(name) = to.to_str() else {

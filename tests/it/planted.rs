@@ -65,6 +65,7 @@ fn a_link_in_the_place_of_the_store_leads_root_s_commands_nowhere() {
             &["rekey", "--new-key-file", "new.key"],
             &["forget", "third_party_id:7"],
             &["rejected", "list"],
+            &["backup", "copy.db"],
             &["run"],
         ] {
             let (code, said) = ends(&device, command);
