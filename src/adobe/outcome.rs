@@ -1,6 +1,6 @@
 //! The meaning of Target's answers: one table, one function. Pure.
 //!
-//! Source: README, what is promised; Target Single Profile Update API for the text of a success.
+//! Source: docs/promises.md; Target Single Profile Update API for the text of a success.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};

@@ -1,7 +1,7 @@
 //! `outpost check`: validates the configuration, runs its examples, and shows the effective values and their sources.
 
 use super::load::{ConfigArgs, Loaded, report, warn_of_variables};
-use super::{Failure, print, warn};
+use super::{Failure, counted, print, warn};
 use crate::adobe::proxy;
 use crate::config::{Config, Problems};
 use crate::core::mapping::Use;
@@ -33,7 +33,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     warn_of_texts(&config);
     print(&sources.effective())?;
-    print(&format!("{} is valid; {} examples passed", sources.path().display(), config.examples.len()))
+    print(&format!("{} is valid; {}", sources.path().display(), passed(&config)))
+}
+
+/// Returns how many examples passed, in words.
+pub(super) fn passed(config: &Config) -> String {
+    format!("{} passed", counted(i64::try_from(config.examples.len()).unwrap_or(i64::MAX), "example"))
 }
 
 /// Warns about proxy variables and exceptions that have no effect although somebody may rely on them.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::check::passed;
 use super::connect::{Holder, holder};
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, print, small_runtime};
@@ -173,7 +174,7 @@ fn service() -> Finding {
 
 fn examples(config: &Config, sources: &Sources) -> Finding {
     match config.run_examples(sources) {
-        Ok(()) => Finding::new("configuration", Level::Ok, format!("valid; {} examples passed", config.examples.len())),
+        Ok(()) => Finding::new("configuration", Level::Ok, format!("valid; {}", passed(config))),
         Err(problems) => Finding::new("configuration", Level::Fail, problems.to_string()),
     }
 }

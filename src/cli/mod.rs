@@ -175,6 +175,11 @@ fn bundle(args: &load::ConfigArgs) -> Result<Vec<u8>, Failure> {
     doctor::bundle(args)
 }
 
+/// Returns a number with what it counts.
+fn counted(count: i64, unit: &str) -> String {
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Returns a time of a document as people read it: in this device's zone.
 fn local(time: &str) -> String {
     Voice { language: Language::English, zone: Some(TimeZone::system()) }.time_of(time)

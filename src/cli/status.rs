@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::device::Device;
 use super::reach::AgentArgs;
 use super::watch::Watch;
-use super::{Failure, local, print, print_json, small_runtime};
+use super::{Failure, counted, local, print, print_json, small_runtime};
 use crate::core::visible::one_line;
 use crate::http::page::PageCode;
 use crate::inspect::status::{BatchView, EventCounts, RefusedCount, RouteCount, Status, StoreCounts};
@@ -137,11 +137,6 @@ fn table(status: &Status) -> String {
     let intake = status.intake.shown().map(Shown::line).chain(store.salvage.clone());
     let intake = intake.map(|line| one_line(&line).into_owned());
     verdict.chain(rows).chain(refused).chain(intake).chain(store.destination_words()).collect::<Vec<_>>().join("\n")
-}
-
-/// A number with what it counts.
-fn counted(count: i64, unit: &str) -> String {
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 fn recorded(events: &EventCounts) -> String {

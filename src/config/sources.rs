@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::device::text_file;
 
-/// Prefix of environment variables that override the configuration. Described in README, "Install".
+/// Prefix of environment variables that override the configuration. Described in docs/configuration.md.
 const PREFIX: &str = "OUTPOST_";
 
 /// Names of the sections in variables.

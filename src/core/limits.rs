@@ -284,7 +284,7 @@ pub const DELIVERY_REQUESTS_MAX: u64 = 16;
 
 /// Shortest wait of the exponential backoff; [`BACKOFF_MAX`] is the longest.
 ///
-/// Source: our choice; it keeps README's promise of at most 15 requests in ten minutes of outage.
+/// Source: our choice; it keeps the promise in docs/promises.md of at most 15 requests in ten minutes of outage.
 pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
 
 /// Longest wait of the exponential backoff.

@@ -47,6 +47,7 @@ pub(super) async fn answer(sandbox: &Sandbox, request: Request<Incoming>) -> io:
     let now = target.now(Clock::system());
     target.advance(now);
     let done = match (head.method.as_str(), &path[..]) {
+        ("GET", [] | [""]) => Ok(HELP.to_owned()),
         ("GET", ["profiles"]) => return Ok(profiles(&target)),
         ("GET", ["profiles", kind, key]) => return Ok(profile(&target, kind, key)),
         ("GET", ["requests"]) => {

@@ -1,4 +1,4 @@
-"""Runs the clients of the README against an agent behind a line that breaks, and counts what was recorded.
+"""Runs the clients of docs/events.md against an agent behind a line that breaks, and counts what was recorded.
 
 Usage: check.py OUTPOST WORK_DIR, with the Python that has `cloudevents`, in a directory where node finds `cloudevents`.
 Each client meets an answer 503, then an answer that is lost after the event was recorded: it must send the same event
@@ -22,9 +22,9 @@ ENDS = {"curl": "sh", "python": "py", "node": "cjs"}
 
 
 def clients() -> dict[str, str]:
-    """The blocks of the README, by client."""
-    readme = (ROOT / "README.md").read_text()
-    return dict(re.findall(r"<!-- client: (\w+) -->\n```\w+\n(.*?)```", readme, re.S))
+    """The blocks of the page, by client."""
+    page = (ROOT / "docs/events.md").read_text()
+    return dict(re.findall(r"<!-- client: (\w+) -->\n```\w+\n(.*?)```", page, re.S))
 
 
 def configuration() -> str:
@@ -99,7 +99,7 @@ def main() -> None:
     finally:
         agent.terminate()
         agent.wait()
-    print("the clients of the README record each event once over a line that breaks")
+    print("the clients of docs/events.md record each event once over a line that breaks")
 
 
 main()

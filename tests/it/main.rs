@@ -17,6 +17,7 @@ mod commands;
 mod configuration;
 mod damage;
 mod delivery;
+mod documents;
 mod doors;
 mod edge;
 mod empty_values;

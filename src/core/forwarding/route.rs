@@ -1,6 +1,6 @@
 //! The choice of one of Target's APIs for an update, with its reason: one pure function.
 //!
-//! Source: README, the table of routes.
+//! Source: docs/updates.md, the table of routes.
 
 use crate::core::forwarding::existence::Existence;
 use crate::core::identity::IdentityKind;

@@ -10,8 +10,7 @@ use crate::adobe::{Outcome, Refused};
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
-/// Number of profiles in a row with the same refusal from which it affects everybody. Source: README, what is
-/// promised.
+/// Number of profiles in a row with the same refusal from which it affects everybody. Source: docs/promises.md.
 const EVERYBODY: usize = 3;
 
 /// Most profiles that are remembered as refused together with all others.
