@@ -327,12 +327,15 @@ mod tests {
         check("1E+3", Some("1000"));
         check("-0.00", Some("0"));
         check("0e99999999999", Some("0"));
+        check("0e99999999999999999999", Some("0"));
+        check("123e1000", Some(&format!("123{}", "0".repeat(1_000))));
         check("12.5e1", Some("125"));
         check("12.5e-1", Some("1.25"));
         check("007", Some("7"));
         check(".5", Some("0.5"));
         for text in
-            ["", "-", ".", "e1", "1e", "1e+", "1 ", "0x1", "1_0", "--1", "inf", "1e5001", "1e-99999999999", "1.2.3"]
+            ["", "-", ".", "e1", "1e", "1e+", "1 ", "0x1", "1_0", "--1", "inf", "1e5001", "999e4998", "1e-99999999999",
+             "1.2.3"]
         {
             check(text, None);
         }
@@ -347,6 +350,7 @@ mod tests {
             }
         }
         assert_eq!(number("1.50"), number("15e-1"));
+        assert!(number("1.5") < number("2"));
     }
 
     #[test]
@@ -362,6 +366,10 @@ mod tests {
         check(Number::plus, "-99.5", "99.5", Some("0"));
         check(Number::plus, "0", "1e300", Some(&format!("1{}", "0".repeat(300))));
         check(Number::plus, "1e300", "1e-300", None);
+        let (most, too_many) = ("9".repeat(NUMBER_DIGITS_MAX), "9".repeat(NUMBER_DIGITS_MAX + 1));
+        check(Number::minus, &most, "1", Some(&format!("{}8", &most[1..])));
+        // The sum would have few digits; what is added has too many.
+        check(Number::plus, &too_many, "1", None);
         check(Number::minus, "1", "0.9", Some("0.1"));
         check(Number::minus, "1", "2.5", Some("-1.5"));
         check(Number::times, "7777777777777777777777777777.5", "-2", Some("-15555555555555555555555555555"));

@@ -367,6 +367,16 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_that_is_just_over_needs_no_lifting_and_holds_nothing_up() {
+        let mut link = after(vec![unreachable()]);
+        let until = link.wait(Duration::ZERO).expect("a wait").until;
+        assert!(!link.try_now(until));
+        let mut told = after(vec![unreachable(), Signal::Throttled(Some(9 * SECOND)), unreachable()]);
+        let until = told.wait(Duration::ZERO).expect("a wait").until;
+        assert!(told.network_changed(until));
+    }
+
+    #[test]
     fn of_another_way_nothing_is_known() {
         let mut link = after(vec![Signal::Foreign(why("portal"))]);
         assert!(link.way_changed(Duration::ZERO));
@@ -515,7 +525,8 @@ mod tests {
         link.observe(Signal::Answered, OUTAGE_MIN * 2, 1.0);
         assert_eq!(link.permit(OUTAGE_MIN * 2), Permit::SendOne);
         link.sent(OUTAGE_MIN * 2);
-        assert!(matches!(link.permit(OUTAGE_MIN * 2), Permit::WaitUntil(_)));
+        let Permit::WaitUntil(next) = link.permit(OUTAGE_MIN * 2) else { panic!("the next request waits") };
+        assert_eq!(link.permit(next), Permit::SendOne);
     }
 
     #[test]
@@ -539,6 +550,7 @@ mod tests {
         link.observe(unreachable(), 2 * SECOND, 1.0);
         assert_eq!(link.permit(2 * SECOND), Permit::WaitUntil(3 * SECOND));
         assert!(!link.network_changed(3 * SECOND));
+        assert!(link.network_changed(2 * SECOND + NETWORK_CHANGE_MIN));
     }
 
     #[test]

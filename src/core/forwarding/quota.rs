@@ -194,6 +194,7 @@ mod tests {
         let mut quota = Quota::new(5, []);
         (0..3).for_each(|_| quota.spend(START));
         quota.spend(START.plus(Duration::from_secs(600)));
+        assert_eq!(quota.minutes.len(), 2, "a day is at most so many numbers as it has minutes");
         assert_eq!((quota.used(START), quota.left(START)), (4, 1));
         let later = START.plus(QUOTA_WINDOW + Duration::from_secs(300));
         assert_eq!((quota.used(later), quota.left(later)), (1, 4));

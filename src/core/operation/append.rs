@@ -88,7 +88,7 @@ fn chars<'i>(items: impl Iterator<Item = &'i str>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::operation::testing::{after, check, check_change, own, run, sent, shown};
+    use crate::core::operation::testing::{HOUR, after, check, check_change, lost, own, run, sent, shown};
 
     #[test]
     fn append_adds_no_empty_item_and_drops_those_that_are_held() {
@@ -136,6 +136,13 @@ mod tests {
         assert_eq!(run(&Append, &[(1, &long), (2, &long)]).map(|list| list.len()), Ok(2_500));
         assert_eq!(append_list(vec![&short, &long]).len(), 5_000);
         assert_eq!(append_list(vec![&long, &long]).len(), 2_500);
+    }
+
+    #[test]
+    fn a_lost_list_that_is_applied_after_a_newer_one_is_known_as_ours_and_put_right() {
+        let ours = Own { items: Some(r#"[[1,4,"a"],[2,6,"b"]]"#), ..own("a,b") };
+        let sends = [lost("x,a", "a", 200), Sent { version: 6, ..sent("x,a,b", "a,b", 260) }];
+        check(&Append, ours, &sends, Some(shown("x,a", HOUR)), Decision::Together, "x,a,b");
     }
 
     #[test]
