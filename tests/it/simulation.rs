@@ -66,6 +66,57 @@ struct Process {
     /// Until when the core waits; none until something happens.
     wake: Option<Timestamp>,
     is_waiting: bool,
+    asked: Asked,
+}
+
+/// What the core asked for and has no answer to: what it says of itself must agree, at each step.
+#[derive(Default)]
+struct Asked {
+    reads: usize,
+    sends: Vec<i64>,
+    claims: usize,
+    /// Notes, and rows of a batch.
+    writes: usize,
+    settlements: usize,
+    batch_jobs: usize,
+}
+
+impl Asked {
+    fn add(&mut self, action: &Action) {
+        match action {
+            Action::Read(..) => self.reads += 1,
+            Action::Send(profile_id, _) => self.sends.push(*profile_id),
+            Action::Claim(_) | Action::ClaimDue(_) => self.claims += 1,
+            Action::Note(_) | Action::AddRows { .. } => self.writes += 1,
+            Action::Settle(_) => self.settlements += 1,
+            Action::Submit(..) | Action::Poll(..) | Action::End(..) => self.batch_jobs += 1,
+            Action::Look(_) | Action::Retract(..) | Action::Wait(_) => {}
+        }
+    }
+
+    fn remove(&mut self, input: &Input) {
+        match input {
+            Input::Read(..) => self.reads -= 1,
+            Input::Answered(profile_id, ..) => self.sends.retain(|sent| sent != profile_id),
+            Input::Claimed(_) | Input::Due(_) => self.claims -= 1,
+            Input::Noted(..) | Input::RowsAdded(..) => self.writes -= 1,
+            Input::Settled(_) => self.settlements -= 1,
+            Input::Batch(..) => self.batch_jobs -= 1,
+            _ => {}
+        }
+    }
+
+    fn check(&self, core: &Core) {
+        let requests = self.reads + self.sends.len();
+        assert_eq!(core.requests_in_flight(), requests + self.claims + self.writes + self.batch_jobs);
+        assert_eq!(core.is_busy(), requests + self.writes + self.settlements > 0);
+        assert_eq!(core.is_busy_with_batch(), self.batch_jobs > 0);
+        assert!(core.is_writing() || self.settlements == 0);
+        let (mut sends, mut unanswered) = (self.sends.clone(), core.unanswered());
+        sends.sort_unstable();
+        unanswered.sort_unstable();
+        assert_eq!(sends, unanswered);
+    }
 }
 
 impl Process {
@@ -107,6 +158,7 @@ impl Process {
             done: VecDeque::new(),
             wake: None,
             is_waiting: false,
+            asked: Asked::default(),
         }
     }
 
@@ -125,7 +177,9 @@ impl Process {
             eprintln!("TRACE   input {input:?}");
         }
         let chance = self.rng.f64();
+        self.asked.remove(&input);
         self.core.take(input, moment, chance);
+        self.asked.check(&self.core);
         self.take_shown();
         self.is_waiting = false;
     }
@@ -156,6 +210,8 @@ impl Real {
     fn perform(&mut self, action: Action, target: &mut Target, moment: Moment, at: CoreMoment) {
         let now = moment.now;
         let device = self.device;
+        self.process.asked.add(&action);
+        self.process.asked.check(&self.process.core);
         let done = match action {
             Action::Wait(until) => {
                 self.process.is_waiting = true;

@@ -230,7 +230,7 @@ impl Batches {
         }
         let latest = open.since + FILLING_MAX;
         let paced = self.last_submitted.map_or(now, |last| last + BATCH_INTERVAL);
-        Some(if is_read { paced.min(latest.max(paced)) } else { latest.max(paced) })
+        Some(if is_read { paced } else { latest.max(paced) })
     }
 
     /// Notes that a job starts on a batch.

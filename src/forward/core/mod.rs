@@ -13,6 +13,8 @@ mod answers;
 mod batch_answers;
 mod batch_size;
 mod batches;
+#[cfg(test)]
+mod batches_tests;
 mod claims;
 mod flight;
 mod judged;

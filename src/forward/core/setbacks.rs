@@ -160,6 +160,56 @@ mod tests {
         setbacks.put(1, Duration::ZERO, 1.0, 5, "");
         assert!(!setbacks.is_alone(1, 5));
         assert!(setbacks.is_alone(1, 6));
+        setbacks.rest(2, SECOND, "");
+        assert!(!setbacks.is_alone(2, 6), "it has not failed");
+    }
+
+    #[test]
+    fn a_profile_that_alone_keeps_failing_waits_up_to_an_hour() {
+        let mut setbacks = Setbacks::default();
+        let waits: Vec<u64> = (1..=12)
+            .map(|accepted| {
+                setbacks.put(1, Duration::ZERO, 1.0, accepted, "");
+                setbacks.next(Duration::ZERO).expect("a wait").as_secs()
+            })
+            .collect();
+        assert_eq!(waits, [1, 4, 16, 64, 256, 300, 300, 600, 1_200, 2_400, 3_600, 3_600]);
+    }
+
+    #[test]
+    fn what_changes_is_told_once() {
+        let mut setbacks = Setbacks::default();
+        let mut told = |change: fn(&mut Setbacks)| {
+            change(&mut setbacks);
+            setbacks.take_changed().map(|waits| waits.values().next().copied())
+        };
+        assert_eq!(told(Setbacks::release_all), None);
+        assert_eq!(told(|setbacks| setbacks.put(1, SECOND, 1.0, 0, "failed")), Some(Some(("failed", 2 * SECOND))));
+        assert_eq!(told(|_| ()), None);
+        assert_eq!(told(|setbacks| setbacks.no_later(1, 2 * SECOND)), None);
+        assert_eq!(told(|setbacks| setbacks.no_later(1, SECOND)), Some(Some(("failed", SECOND))));
+        assert_eq!(told(|setbacks| setbacks.release("another")), None);
+        assert_eq!(told(|setbacks| setbacks.release("failed")), Some(Some(("failed", Duration::ZERO))));
+        assert_eq!(told(Setbacks::release_all), Some(Some(("failed", Duration::ZERO))));
+        assert_eq!(told(|setbacks| setbacks.remove(1)), Some(None));
+        assert_eq!(told(|setbacks| setbacks.remove(1)), None);
+        let twice = |second: fn(&mut Setbacks)| {
+            let mut setbacks = Setbacks::default();
+            setbacks.put(1, SECOND, 1.0, 0, "failed");
+            second(&mut setbacks);
+            setbacks.take_changed().map(|waits| waits.len())
+        };
+        assert_eq!((twice(Setbacks::release_all), twice(|setbacks| setbacks.remove(1))), (Some(1), Some(0)));
+    }
+
+    #[test]
+    fn when_the_link_is_back_those_that_failed_try_at_once() {
+        let mut setbacks = Setbacks::default();
+        setbacks.put(1, Duration::ZERO, 1.0, 0, "");
+        setbacks.put(2, SECOND, 1.0, 0, "");
+        assert_eq!((setbacks.next(Duration::ZERO), setbacks.next(SECOND)), (Some(SECOND), Some(2 * SECOND)));
+        setbacks.release_all();
+        assert_eq!((setbacks.next(Duration::ZERO), setbacks.failures(1)), (None, 1));
     }
 
     #[test]
@@ -189,8 +239,10 @@ mod tests {
     fn the_number_of_profiles_is_bounded() {
         let mut setbacks = Setbacks::default();
         for profile in 0..=i64::try_from(ASIDE_PROFILES_MAX).expect("small") {
+            assert!(!setbacks.is_full(Duration::ZERO) || profile >= ASIDE_PROFILES_MAX as i64);
             setbacks.put(profile, Duration::ZERO, 1.0, 0, "");
         }
         assert_eq!(setbacks.all().len(), ASIDE_PROFILES_MAX);
+        assert!(setbacks.is_full(Duration::ZERO) && !setbacks.is_full(SECOND));
     }
 }
