@@ -86,9 +86,10 @@ impl fmt::Display for DataDirError {
             }
             Self::InUse { path, pid: None } => write!(f, "another outpost already runs on {}", path.display()),
             Self::Rights(words) => f.write_str(words),
-            Self::File { path, .. } => {
+            Self::File { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
                 write!(f, "{} cannot be used; check that this user may write there", path.display())
             }
+            Self::File { path, .. } => write!(f, "{} cannot be used", path.display()),
         }
     }
 }
@@ -259,12 +260,12 @@ impl DataDir {
     /// value that identifies no machine, such as a placeholder in the first seconds after a start, changes nothing.
     ///
     /// # Errors
-    /// [`DataDirError::File`].
+    /// [`DataDirError::File`], also if it cannot be read: another name would be another device's.
     pub fn device_id(&self, machine_id: Option<&str>) -> Result<DeviceId, DataDirError> {
         let machine = machine_id
             .filter(|id| machine::is_id(id))
             .map(|id| hex::encode(&Sha256::digest(format!("outpost {}", id.trim()))[..8]));
-        let (name, named_on) = self.kept_device_id().unwrap_or_default();
+        let (name, named_on) = self.kept_device_id()?.unwrap_or_default();
         let is_cloned = machine.is_some() && named_on.is_some() && machine != named_on;
         if !name.is_empty() && !is_cloned && (machine.is_none() || machine == named_on) {
             return Ok(DeviceId { name, is_cloned });
@@ -279,15 +280,15 @@ impl DataDir {
     /// Returns the device's name, if one was created.
     #[must_use]
     pub fn existing_device_id(&self) -> Option<String> {
-        self.kept_device_id().map(|(name, _)| name)
+        self.kept_device_id().ok().flatten().map(|(name, _)| name)
     }
 
     /// Returns the name, and the machine on which it was created, if known.
-    fn kept_device_id(&self) -> Option<(String, Option<String>)> {
-        let text = read_if_there(&self.device_id_path()).ok().flatten()?;
+    fn kept_device_id(&self) -> Result<Option<(String, Option<String>)>, DataDirError> {
+        let text = read_if_there(&self.device_id_path())?.unwrap_or_default();
         let mut lines = text.lines().map(str::to_owned);
-        let name = lines.next().filter(|name| !name.is_empty())?;
-        Some((name, lines.next().filter(|machine| !machine.is_empty())))
+        let name = lines.next().filter(|name| !name.is_empty());
+        Ok(name.map(|name| (name, lines.next().filter(|machine| !machine.is_empty()))))
     }
 
     fn device_id_path(&self) -> PathBuf {

@@ -16,6 +16,7 @@ use crate::core::limits::EVENT_TIME_AHEAD_MAX;
 use crate::core::verdict;
 use crate::core::visible::one_line;
 use crate::device::clock::Clock;
+use crate::device::dir::{self, Dir};
 use crate::device::machine;
 use crate::device::rights::is_root;
 use crate::inspect::status::{DamagedStore, Status};
@@ -218,21 +219,25 @@ fn disk(config: &Config) -> Finding {
 }
 
 /// How long it takes until a small file is on the disk.
-fn sync_time(dir: &Path) -> std::io::Result<Duration> {
-    let path = dir.join("doctor.tmp");
-    // Of one that was killed. Made anew and never opened: who owns the folder may have put a link there, and root may ask.
-    let _ = std::fs::remove_file(&path);
-    let mut file = std::fs::File::create_new(&path)?;
-    let mut times = Vec::new();
-    for _ in 0..SYNCS {
-        let begun = Instant::now();
-        file.write_all(&[0; 4_096])?;
-        file.sync_data()?;
-        times.push(begun.elapsed());
-    }
-    std::fs::remove_file(&path)?;
-    times.sort();
-    Ok(times[SYNCS / 2])
+fn sync_time(path: &Path) -> std::io::Result<Duration> {
+    let dir = Dir::open(path)?;
+    dir::with_temporary(&dir, "doctor.tmp".as_ref(), |name| {
+        let mut file = dir.create(name, 0o600)?;
+        let mut times = Vec::new();
+        let mut sync = || {
+            for _ in 0..SYNCS {
+                let begun = Instant::now();
+                file.write_all(&[0; 4_096])?;
+                file.sync_data()?;
+                times.push(begun.elapsed());
+            }
+            Ok(())
+        };
+        let synced = sync();
+        dir.remove(name).and(synced)?;
+        times.sort();
+        Ok(times[SYNCS / 2])
+    })
 }
 
 /// Whether the store is sound, and what was saved when it was not. That stands as a failure as long as the damaged file

@@ -20,7 +20,6 @@ const DATE_CHARS: usize = 10;
 /// The files, of which one is written to.
 pub struct LogFiles {
     path: PathBuf,
-    dir: Dir,
     /// Most files at a time.
     keep: usize,
     /// Date of the open file, in UTC.
@@ -38,10 +37,10 @@ impl LogFiles {
         let (dir, date) = (dir::open_own(path)?, today());
         let file = dir::append(&dir, &name(&date), FILE_MODE)?;
         prune(&dir, keep, &name(&date));
-        Ok(Self { path: path.to_owned(), dir, keep, date, file })
+        Ok(Self { path: path.to_owned(), keep, date, file })
     }
 
-    /// Goes on in another file on another day; in the same one, if there cannot be another.
+    /// Goes on in another file on another day; in the same one as long as there cannot be another.
     fn turn(&mut self) {
         if today() == self.date {
             return;
@@ -49,8 +48,6 @@ impl LogFiles {
         // Opened again: another directory may be there by now, as behind a mount.
         if let Ok(next) = Self::open(&self.path, self.keep) {
             *self = next;
-        } else if let Ok(file) = dir::append(&self.dir, &name(&today()), FILE_MODE) {
-            (self.date, self.file) = (today(), file);
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::UnixListener;
 use tokio::time::{Instant, sleep_until};
 
 use super::server::Listener;
-use crate::device::dir;
+use crate::device::dir::{self, Dir};
 
 /// Time between two checks that the socket still exists.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -79,12 +79,15 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     dir::make_dirs(dir::parent(path), DIR_MODE)?;
     refuse_living(path)?;
     // Bound under another name and then moved, so that it never has other permissions.
-    let new = path.with_extension("new");
-    let _ = std::fs::remove_file(&new);
-    let listener = UnixListener::bind(&new)?;
-    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o660))?;
-    std::fs::rename(&new, path)?;
-    Ok(listener)
+    let folder = Dir::open(dir::parent(path))?;
+    let usual = path.with_extension("new");
+    dir::with_temporary(&folder, usual.file_name().unwrap_or_default(), |new| {
+        let new = path.with_file_name(new);
+        let listener = UnixListener::bind(&new)?;
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o660))?;
+        std::fs::rename(&new, path)?;
+        Ok(listener)
+    })
 }
 
 fn refuse_living(path: &Path) -> io::Result<()> {

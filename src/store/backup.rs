@@ -107,8 +107,9 @@ pub fn back_up(store: &Path, to: &Path) -> Result<BackedUp, BackupError> {
     partial.push(PARTIAL);
     let folder = Dir::open(dir::parent(to)).map_err(file)?;
     // One that a power cut left is nobody's copy.
-    remove_if_there(&folder, &partial).map_err(file)?;
-    drop(folder.create(&partial, 0o600).map_err(file)?);
+    let made =
+        dir::with_temporary(&folder, &partial, |partial| folder.create(partial, 0o600).map(|_| partial.to_owned()));
+    let partial = made.map_err(file)?;
     let path = dir::parent(to).join(&partial);
     let made = copy(store, &path).and_then(|found| {
         dir::sync_at(&path).map_err(file)?;

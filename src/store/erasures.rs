@@ -1,7 +1,6 @@
 //! The list of erasures: a line for each time that people were forgotten, and nothing of whom. It stands beside the store, and
 //! outlives it.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -12,7 +11,7 @@ use crate::device::dir;
 const NAME: &str = "erasures.log";
 
 /// Bytes that it may have; its oldest lines go first.
-const BYTES_MAX: usize = 1 << 20;
+const BYTES_MAX: usize = dir::SMALL_BYTES_MAX as usize;
 
 /// Adds a line to the list of erasures, so that a power cut does not take it back.
 ///
@@ -21,7 +20,7 @@ const BYTES_MAX: usize = 1 << 20;
 pub fn note_erasure(store_path: &Path, line: &str) -> Result<(), StoreError> {
     let path = store_path.with_file_name(NAME);
     let add = || {
-        let mut list = match fs::read(&path) {
+        let mut list = match dir::read_small_at(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             read => read?,
         };

@@ -13,6 +13,7 @@ use rusqlite::{ErrorCode, OpenFlags};
 
 use super::file;
 use super::schema::{PAGE_BYTES, VERSION};
+use crate::device::dir;
 
 /// Size of the header; the first page's tree follows it. Units: bytes.
 const HEADER_BYTES: usize = 100;
@@ -29,7 +30,7 @@ pub(super) fn restore(path: &Path) -> io::Result<()> {
     if !matches!(is_store(path), Err(error) if is_corruption(&error)) {
         return Ok(());
     }
-    let mut file = File::options().read(true).write(true).open(path)?;
+    let mut file = dir::open_writable_at(path)?;
     let mut found = [0; HEADER_BYTES + 1];
     let length = i64::try_from(file.metadata()?.len()).unwrap_or(i64::MAX);
     if length == 0 || length % PAGE_BYTES != 0 {

@@ -222,8 +222,13 @@ fn no_log_is_written_where_others_can_write_or_through_a_link() {
     };
     // A folder in which everybody may write, and one of somebody else.
     fs::create_dir(&log).unwrap();
-    fs::set_permissions(&log, fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(told().contains("may be written to by others"), "{}", told());
+    for (mode, who) in [(0o777, "everybody"), (0o775, "its group")] {
+        fs::set_permissions(&log, fs::Permissions::from_mode(mode)).unwrap();
+        let words = format!(
+            "it may be written to by others than its owner, by {who}; it must be this user's, who alone may write"
+        );
+        assert!(told().contains(&words), "{}", told());
+    }
     fs::set_permissions(&log, fs::Permissions::from_mode(0o755)).unwrap();
     chown(&log, Some(STRANGER), None).unwrap();
     assert!(told().contains(&format!("belongs to the user {STRANGER}")), "{}", told());
@@ -232,13 +237,95 @@ fn no_log_is_written_where_others_can_write_or_through_a_link() {
     // A link to a folder, in a folder of somebody else.
     chown(device.dir.path(), Some(STRANGER), None).unwrap();
     link(&victim, &log);
-    assert!(told().contains("it is a link"), "{}", told());
+    let of_stranger = format!("it is a link, which the user {STRANGER} can change, to whom the folder above belongs");
+    assert!(told().contains(&of_stranger), "{}", told());
+    chown(device.dir.path(), Some(0), None).unwrap();
+    for (mode, who) in [(0o777, "everybody"), (0o775, "its group")] {
+        fs::set_permissions(device.dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let words =
+            format!("it is a link, which {who} can change, who may write to the folder above; it must be a folder");
+        assert!(told().contains(&words), "{}", told());
+    }
+    fs::set_permissions(device.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(fs::read_dir(&victim).unwrap().count(), 0);
     fs::remove_file(&log).unwrap();
+    chown(device.dir.path(), Some(STRANGER), None).unwrap();
     // And a link in the place of the file of today: root's agent works on, in a folder of its own.
     fs::create_dir(&log).unwrap();
     let today = outpost::device::clock::Clock::system().to_string();
     link(&victim.join("made"), &log.join(format!("outpost.{}.log", &today[..10])));
     let notices = told();
     assert!(!victim.join("made").exists() && notices.contains("cannot be used"), "{notices}");
+}
+
+#[test]
+fn a_small_file_of_another_name_or_owner_is_not_read_by_root_s_commands() {
+    let Some((device, data)) = planted_device() else { return };
+    let victim = device.dir.path().join("victim");
+    let forget: &[&str] = &["forget", "third_party_id:7"];
+    let tries: [(&str, &[&str]); 4] = [
+        ("device_id", &RECORD),
+        ("tokens.json", &["token", "list"]),
+        ("intake.token", &["run"]),
+        ("erasures.log", forget),
+    ];
+    for (name, command) in tries {
+        let (planted, kept) = (data.join(name), device.dir.path().join("kept"));
+        let is_there = fs::rename(&planted, &kept).is_ok();
+        fs::write(&victim, "root's own\n").unwrap();
+        fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).unwrap();
+        for (words, plant) in [
+            ("it has another name elsewhere", "hard link"),
+            ("it must be a file; found a link", "link"),
+            (&format!("it belongs to the user {}", STRANGER - 1), "file"),
+        ] {
+            match plant {
+                "hard link" => fs::hard_link(&victim, &planted).unwrap(),
+                "link" => link(&victim, &planted),
+                _ => {
+                    fs::copy(&victim, &planted).unwrap();
+                    chown(&planted, Some(STRANGER - 1), None).unwrap();
+                }
+            }
+            let (code, said) = ends(&device, command);
+            assert!(code == Some(1) && said.contains(name) && said.contains(words), "{name}, {plant}: {said}");
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "root's own\n", "{name}, {plant}");
+            fs::remove_file(&planted).unwrap();
+        }
+        if is_there {
+            fs::rename(&kept, &planted).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_stands_at_a_temporary_name_keeps_no_command_of_root_s_from_working() {
+    let Some((device, data)) = planted_device() else { return };
+    let plant = |path: PathBuf| fs::create_dir_all(path.join("something")).unwrap();
+    for name in ["tokens.new", "intake.new", "device_id.new", "erasures.new", "outpost.new", "doctor.tmp"] {
+        plant(data.join(name));
+    }
+    plant(device.dir.path().join("copy.db.partial"));
+    device.works(&["token", "revoke", "till"]);
+    assert!(!device.works(&["token", "list"]).contains("till"));
+    let token = fs::read(data.join("intake.token")).unwrap();
+    device.works(&["token", "rotate"]);
+    assert!(fs::read(data.join("intake.token")).unwrap() != token);
+    fs::remove_file(data.join("device_id")).unwrap();
+    device.works(&RECORD);
+    assert!(data.join("device_id").is_file());
+    device.works(&["forget", "third_party_id:7"]);
+    device.works(&["backup", "copy.db"]);
+    let (_, said) = ends(&device, &["doctor"]);
+    assert!(said.contains("a sync takes"), "{said}");
+    let left: Vec<_> = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with(".outpost-")), "{left:?}");
+    // Nothing can be done where it stands in the place of the file itself.
+    fs::remove_file(data.join("tokens.json")).unwrap();
+    plant(data.join("tokens.json"));
+    let (code, said) = ends(&device, &["token", "create", "till", "--right", "record"]);
+    assert!(
+        code == Some(1) && said.contains("tokens.json cannot be used: it must be a file; found a folder"),
+        "{said}"
+    );
 }

@@ -302,11 +302,11 @@ texts! {
         No se escriben archivos de registro: {0}.
         Inga loggfiler skrivs: {0}.";
     LET_LOG: "
-        Let the agent's user write to the folder, or set dir in [log], and restart the agent.
-        Lassen Sie den Benutzer des Agenten in den Ordner schreiben, oder setzen Sie dir in [log], und starten Sie den Agenten neu.
-        Permettez à l’utilisateur de l’agent d’écrire dans le dossier, ou réglez dir dans [log], et redémarrez l’agent.
-        Permita que el usuario del agente escriba en la carpeta, o ajuste dir en [log], y reinicie el agente.
-        Låt agentens användare skriva i mappen, eller ange dir i [log], och starta om agenten.";
+        Let the folder belong to the agent's user, who alone may write to it, or set dir in [log], and restart the agent.
+        Lassen Sie den Ordner dem Benutzer des Agenten gehören und nur diesen darin schreiben, oder setzen Sie dir in [log], und starten Sie den Agenten neu.
+        Donnez le dossier à l’utilisateur de l’agent, qui doit être seul à pouvoir y écrire, ou réglez dir dans [log], et redémarrez l’agent.
+        Haga que la carpeta sea del usuario del agente y que solo él pueda escribir en ella, o ajuste dir en [log], y reinicie el agente.
+        Låt mappen tillhöra agentens användare, som ensam får skriva i den, eller ange dir i [log], och starta om agenten.";
     FOLDER_PROBLEM: "
         Dropped files cannot be read: {0}.
         Abgelegte Dateien können nicht gelesen werden: {0}.

@@ -1,7 +1,7 @@
 //! A directory that is held open. Operations on it apply to that directory, wherever its path leads by now, and follow
 //! no link in it: users who are trusted less than this process may write there.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, FileType};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -22,36 +22,49 @@ pub const SMALL_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Replaces a small file as a whole or not at all. Once it returns, a power cut no longer restores the old one.
 ///
-/// The file is first written under the same name with the suffix `.new`; a link that somebody put there is removed, not
-/// followed. If root writes it, it belongs to the owner of the directory.
+/// The file is first written under a temporary name, as [`with_temporary`] finds one. If root writes it, it belongs to the owner
+/// of the directory.
 ///
 /// # Errors
-/// The system's; the file is then unchanged.
+/// The system's, and in words where something else stands in its place; the file is then unchanged.
 pub fn replace(dir: &Dir, name: &OsStr, bytes: &[u8], mode: u32) -> io::Result<()> {
     let new = Path::new(name).with_extension("new");
-    let new = new.as_os_str();
-    remove_if_there(dir, new)?;
-    replace_by(dir, new, name, bytes, mode)
+    with_temporary(dir, new.as_os_str(), |new| replace_by(dir, new, name, bytes, mode))
 }
 
 /// Replaces a file in a directory of somebody's as [`replace`] does; no other file of theirs is touched.
 ///
 /// # Errors
-/// The system's; the file is then unchanged.
+/// As for [`replace`].
 pub fn place_at(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let name = name(path)?;
-    let new = format!(".{}.{}.new", name.display(), std::process::id());
-    replace_by(&Dir::open(parent(path))?, new.as_ref(), name, bytes, mode)
+    replace_by(&Dir::open(parent(path))?, &unguessable(), name(path)?, bytes, mode)
+}
+
+/// Makes something under a temporary name that is not there yet. That is the usual one, of which the remains that a kill left are
+/// removed, or, where something stands that cannot be removed, one that nobody can guess.
+///
+/// # Errors
+/// Those of making it.
+pub fn with_temporary<T>(dir: &Dir, usual: &OsStr, make: impl Fn(&OsStr) -> io::Result<T>) -> io::Result<T> {
+    let _ = dir.remove(usual);
+    match dir.metadata_of(usual) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(usual),
+        _ => make(&unguessable()),
+    }
+}
+
+fn unguessable() -> OsString {
+    format!(".outpost-{}.new", uuid::Uuid::new_v4().simple()).into()
 }
 
 /// Writes a file under a name that is not there yet, and moves it.
 fn replace_by(dir: &Dir, new: &OsStr, name: &OsStr, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = dir.create(new, mode)?;
     let write = || {
-        let mut file = dir.create(new, mode)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         drop(file);
-        dir.rename(new, dir, name)
+        dir.rename(new, dir, name).map_err(|error| in_its_place(dir, name, error))
     };
     write().inspect_err(|_| drop(dir.remove(new)))?;
     dir.sync()
@@ -101,29 +114,55 @@ pub fn sync_at(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Reads a small file in a directory where others may put something in its place: only a file is read, through no link, and
-/// nothing is waited for.
+/// Reads a small file in a directory where others may put something in its place. This is the one way in which such files are read:
+/// only a file of one name that belongs to this user, to root or to the directory's owner is, through no link, and nothing is
+/// waited for.
 ///
 /// # Errors
-/// The system's, and in words for what is no file, or is larger than [`SMALL_BYTES_MAX`].
+/// The system's, and in words for what is no such file, or is larger than [`SMALL_BYTES_MAX`].
 pub fn read_small_at(path: &Path) -> io::Result<Vec<u8>> {
     read_small(open_at(path)?)
+}
+
+/// Reads a small file of a directory as [`read_small_at`] does.
+///
+/// # Errors
+/// As for [`read_small_at`].
+pub fn read_small_in(dir: &Dir, name: &OsStr) -> io::Result<Vec<u8>> {
+    read_small(open_in(dir, name)?)
 }
 
 /// Opens a file as [`read_small_at`] does.
 ///
 /// # Errors
-/// The system's, and in words for what is no file.
+/// The system's, and in words for what is no such file.
 pub fn open_at(path: &Path) -> io::Result<File> {
-    Dir::reach(parent(path))?.file(name(path)?).map_err(|error| in_its_place(path, error))
+    open_in(&Dir::reach(parent(path))?, name(path)?)
 }
 
-/// Opens a file as [`open_at`] does, to be written as it is.
+/// Opens a file of a directory as [`open_at`] does.
+///
+/// # Errors
+/// As for [`open_at`].
+pub fn open_in(dir: &Dir, name: &OsStr) -> io::Result<File> {
+    trusted(dir, dir.file(name).map_err(|error| in_its_place(dir, name, error))?)
+}
+
+/// Opens a file as [`open_at`] does, to be read and written as it is.
 ///
 /// # Errors
 /// As for [`open_at`].
 pub fn open_writable_at(path: &Path) -> io::Result<File> {
-    Dir::reach(parent(path))?.writable(name(path)?).map_err(|error| in_its_place(path, error))
+    let (dir, name) = (Dir::reach(parent(path))?, name(path)?);
+    trusted(&dir, dir.writable(name).map_err(|error| in_its_place(&dir, name, error))?)
+}
+
+/// Returns a file of a directory only if it is nobody else's.
+fn trusted(dir: &Dir, file: File) -> io::Result<File> {
+    match dir.distrust_file(&file.metadata()?) {
+        None => Ok(file),
+        Some(words) => Err(io::Error::other(format!("it {words}"))),
+    }
 }
 
 /// Reads all of a small file.
@@ -152,8 +191,10 @@ pub fn open_unlinked(path: &Path) -> io::Result<Dir> {
     let above = Dir::reach(parent(path))?;
     let is_link = || above.metadata_of(name).is_ok_and(|found| found.is_symlink());
     match above.dir(name) {
-        Err(_) if is_link() && above.trusts_links() => Dir::open(path),
-        Err(_) if is_link() => Err(io::Error::other("it is a link, which others can change; it must be a folder")),
+        Err(_) if is_link() => match above.distrust_link() {
+            None => Dir::open(path),
+            Some(words) => Err(io::Error::other(format!("{words}; it must be a folder"))),
+        },
         opened => opened,
     }
 }
@@ -166,7 +207,7 @@ pub fn open_own(path: &Path) -> io::Result<Dir> {
     let dir = open_unlinked(path)?;
     match dir.distrust(&Dir::reach(parent(path))?)? {
         None => Ok(dir),
-        Some(words) => Err(io::Error::other(format!("it {words}"))),
+        Some(words) => Err(io::Error::other(format!("it {words}; it must be this user's, who alone may write to it"))),
     }
 }
 
@@ -179,15 +220,12 @@ pub fn append(dir: &Dir, name: &OsStr, mode: u32) -> io::Result<File> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    let refused = |words| Err(io::Error::other(format!("{} {words}", name.display())));
+    // Before it is opened, since one that is no file may be opened for writing, too.
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", name.display()));
     if let Some(words) = dir.distrust_file(&dir.metadata_of(name)?) {
-        return refused(words);
+        return Err(named(io::Error::other(format!("it {words}"))));
     }
-    let file = dir.appendable(name)?;
-    match dir.distrust_file(&file.metadata()?) {
-        None => Ok(file),
-        Some(words) => refused(words),
-    }
+    trusted(dir, dir.appendable(name)?).map_err(named)
 }
 
 /// Opens a file at a path that is trusted: links in it are followed, and nothing is waited for.
@@ -202,11 +240,11 @@ pub fn open_followed(path: &Path) -> io::Result<File> {
     regular(options.open(path)?)
 }
 
-/// Why something could not be opened as a file; in words, where it is none.
-fn in_its_place(path: &Path, error: io::Error) -> io::Error {
-    match std::fs::symlink_metadata(path) {
+/// Returns why something could not be opened or replaced as a file; in words, where it is none.
+fn in_its_place(dir: &Dir, name: &OsStr, error: io::Error) -> io::Error {
+    match dir.metadata_of(name) {
         Ok(found) if !found.is_file() => {
-            io::Error::other(format!("it must be a file; found {}", kind(found.file_type())))
+            io::Error::other(format!("it must be a file; found {}: remove it", kind(found.file_type())))
         }
         _ => error,
     }
@@ -250,6 +288,9 @@ pub fn make_dirs(path: &Path, mode: u32) -> io::Result<()> {
 pub fn remove_if_there(dir: &Dir, name: &OsStr) -> io::Result<()> {
     match dir.remove(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(_) if dir.metadata_of(name).is_ok_and(|found| found.is_dir()) => {
+            Err(io::Error::other(format!("{} is a folder, and must be none: remove it", name.display())))
+        }
         result => result,
     }
 }

@@ -33,6 +33,15 @@ pub struct Dir(File);
 /// User that stands for all that a user namespace does not map. Source: default of `/proc/sys/kernel/overflowuid`.
 const OVERFLOW_UID: u32 = 65_534;
 
+/// Returns who may write to a directory beside its owner, for people.
+fn others(dir: &Metadata) -> Option<&'static str> {
+    match dir.mode() & 0o022 {
+        0 => None,
+        0o020 => Some("its group"),
+        _ => Some("everybody"),
+    }
+}
+
 /// Returns true if all users of the machine can be told apart here.
 fn sees_all_users() -> bool {
     // On a system without user namespaces the file does not exist.
@@ -116,12 +125,12 @@ impl Dir {
         regular(self.open_in(name, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?)
     }
 
-    /// Opens a file to be written, as it is.
+    /// Opens a file to be read and written, as it is.
     ///
     /// # Errors
     /// The system's, also for a link and for anything but a regular file.
     pub fn writable(&self, name: &OsStr) -> io::Result<File> {
-        regular(self.open_in(name, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty())?)
+        regular(self.open_in(name, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty())?)
     }
 
     /// Opens a file to be continued at its end.
@@ -206,14 +215,24 @@ impl Dir {
         if is_of_many || ![us, 0, above.uid()].contains(&found.uid()) {
             return Ok(Some(format!("belongs to the user {}", found.uid())));
         }
-        Ok((found.mode() & 0o022 != 0).then(|| "may be written to by others than its owner".to_owned()))
+        Ok(others(&found).map(|others| format!("may be written to by others than its owner, by {others}")))
     }
 
-    /// Returns true if only this user and root can put a link there.
+    /// Returns why a link in it may be another's, for people: others than this user and root can put one there.
     #[must_use]
-    pub fn trusts_links(&self) -> bool {
+    pub fn distrust_link(&self) -> Option<String> {
         let us = rustix::process::geteuid().as_raw();
-        self.metadata().is_ok_and(|dir| [us, 0].contains(&dir.uid()) && dir.mode() & 0o022 == 0)
+        let Ok(found) = self.metadata() else {
+            return Some("it is a link, in a folder that cannot be looked at".to_owned());
+        };
+        if ![us, 0].contains(&found.uid()) {
+            return Some(format!(
+                "it is a link, which the user {} can change, to whom the folder above belongs",
+                found.uid()
+            ));
+        }
+        others(&found)
+            .map(|others| format!("it is a link, which {others} can change, who may write to the folder above"))
     }
 
     /// Returns why what was found in it may be another's, for people: it is no file, has another name elsewhere, or belongs neither to

@@ -106,12 +106,12 @@ impl Dir {
         self.open_in(OpenOptions::new().read(true), name)
     }
 
-    /// Opens a file to be written, as it is.
+    /// Opens a file to be read and written, as it is.
     ///
     /// # Errors
     /// The system's, also for anything but a regular file, such as a link.
     pub fn writable(&self, name: &OsStr) -> io::Result<File> {
-        self.open_in(OpenOptions::new().write(true), name)
+        self.open_in(OpenOptions::new().read(true).write(true), name)
     }
 
     /// Opens a file to be continued at its end.
@@ -178,10 +178,10 @@ impl Dir {
         Ok(None)
     }
 
-    /// Returns false: a link cannot be told from one of somebody else.
+    /// Returns that links are not followed, for people: one cannot be told from one of somebody else.
     #[must_use]
-    pub fn trusts_links(&self) -> bool {
-        false
+    pub fn distrust_link(&self) -> Option<String> {
+        Some("it is a link or a junction, which is not followed".to_owned())
     }
 
     /// Returns why what was found in it cannot be opened as a file, for people.
