@@ -8,6 +8,7 @@ use crate::core::content_digest::ContentDigest;
 use crate::core::event::{Event, EventStatus};
 use crate::core::limits::EVENT_TIME_AHEAD_MAX;
 use crate::core::mapping::{Mappings, Meaning};
+use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
 use crate::device::live::Live;
 use crate::store::{Recorded, Recording, Room, Store, StoreError, Transaction, Writer};
@@ -59,24 +60,25 @@ impl Intake {
     /// # Errors
     /// [`StoreError`]; then nothing was recorded.
     pub async fn record(&self, parsed: Vec<Parsed>) -> Result<Vec<Answer>, StoreError> {
-        let (notes, recordings) = self.prepare(parsed);
+        let (notes, recordings) = self.prepare(parsed, self.clock.now());
         let recorded = self.writer.record(recordings).await?;
         Ok(answers(notes, recorded))
     }
 
-    /// Records events as [`Self::record`] does, for a thread that may block.
+    /// Records events of a file as [`Self::record`] does, for a thread that may block. Those without a time have that of the
+    /// file.
     ///
     /// # Errors
     /// As for [`Self::record`].
-    pub fn record_blocking(&self, parsed: Vec<Parsed>) -> Result<Vec<Answer>, StoreError> {
-        let (notes, recordings) = self.prepare(parsed);
+    pub fn record_of_file(&self, parsed: Vec<Parsed>, time: Timestamp) -> Result<Vec<Answer>, StoreError> {
+        let (notes, recordings) = self.prepare(parsed, time);
         let recorded = self.writer.record_blocking(recordings)?;
         Ok(answers(notes, recorded))
     }
 
-    fn prepare(&self, parsed: Vec<Parsed>) -> (Vec<Note>, Vec<Recording>) {
-        let mappings = self.mappings.now();
-        split(parsed.into_iter().map(|event| Prepared::new(event, &mappings, &self.clock)).collect())
+    fn prepare(&self, parsed: Vec<Parsed>, untimed_at: Timestamp) -> (Vec<Note>, Vec<Recording>) {
+        let (mappings, clock) = (self.mappings.now(), &self.clock);
+        split(parsed.into_iter().map(|event| Prepared::new(event, &mappings, (clock, untimed_at))).collect())
     }
 }
 
@@ -90,7 +92,8 @@ pub fn record_directly(
     mappings: &Mappings,
     clock: &Clock,
 ) -> Result<Vec<Answer>, StoreError> {
-    let (notes, recordings) = split(parsed.into_iter().map(|event| Prepared::new(event, mappings, clock)).collect());
+    let prepare = |event| Prepared::new(event, mappings, (clock, clock.now()));
+    let (notes, recordings) = split(parsed.into_iter().map(prepare).collect());
     if let Room::Full(full) = store.room()? {
         return Err(StoreError::Full(full));
     }
@@ -106,9 +109,14 @@ pub fn record_directly(
 /// Sets the time of an event: its own, unless that is missing or not credible to this device.
 #[must_use]
 pub fn event_at(parsed: Parsed, clock: &Clock) -> (Event, Option<String>) {
+    event_of(parsed, clock, clock.now())
+}
+
+/// As [`event_at`], for an event that has another time than now, by this clock, where it has none of its own.
+fn event_of(parsed: Parsed, clock: &Clock, untimed_at: Timestamp) -> (Event, Option<String>) {
     let now = clock.now();
     match parsed.time {
-        None => (parsed.at(now, now), None),
+        None => (parsed.at(untimed_at, untimed_at), None),
         Some(time) if time.since(now) > EVENT_TIME_AHEAD_MAX => {
             let ahead = time.since(now).as_secs();
             (parsed.at(now, now), Some(format!("time is {ahead} s ahead of this device and was taken as now")))
@@ -142,8 +150,8 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(parsed: Parsed, mappings: &Mappings, clock: &Clock) -> Self {
-        let (event, note) = event_at(parsed, clock);
+    fn new(parsed: Parsed, mappings: &Mappings, (clock, untimed_at): (&Clock, Timestamp)) -> Self {
+        let (event, note) = event_of(parsed, clock, untimed_at);
         let meaning = mappings.meaning(&event);
         Self { recording: recording(event, meaning, mappings, clock), note }
     }

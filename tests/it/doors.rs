@@ -419,8 +419,8 @@ async fn a_file_without_an_end_of_a_line_keeps_no_other_file_waiting() {
         drop_file(folder, "z.json", &good("1"));
     })
     .await;
-    let view = wait(&fixture, |view| view.failed_files == 2).await;
-    assert_eq!(view.files, 3, "{view:?}");
+    let view = wait(&fixture, |view| view.files == 3).await;
+    assert_eq!(view.failed_files, 2, "{view:?}");
     assert_eq!(view.waits[0].file, "huge.ndjson");
     assert!(view.waits[0].why.contains("must be at most 8589934592; split it"), "{view:?}");
 }
@@ -431,4 +431,41 @@ async fn the_agent_stops_in_time_whatever_it_reads() {
     wait(&fixture, |view| view.waiting == 1 && view.waits.is_empty()).await;
     let stopped = tokio::time::timeout(std::time::Duration::from_secs(5), fixture.agent.stop()).await;
     assert!(stopped.is_ok() && folder.join("a.ndjson").exists());
+}
+
+#[tokio::test]
+async fn small_files_have_their_turn_while_a_large_one_is_read() {
+    let (mut fixture, folder) = start(|folder| drop_sparse(folder, "large.ndjson", 8 << 30)).await;
+    wait(&fixture, |view| view.waiting == 1 && view.waits.is_empty()).await;
+    drop_sparse(&folder, "next.ndjson", 65 << 20);
+    for id in ["1", "2"] {
+        drop_file(&folder, &format!("{id}.json"), &good(id));
+    }
+    let view = wait(&fixture, |view| view.files == 2).await;
+    assert_eq!(names(&folder.join("done")), [".read", "1.json", "2.json"], "{view:?}");
+    assert!(folder.join("large.ndjson").exists());
+    let view = wait(&fixture, |view| view.waiting == 2 && view.reading.is_some()).await;
+    assert_eq!((view.reading.unwrap().file.as_str(), view.waits[0].file.as_str()), ("large.ndjson", "next.ndjson"));
+    fixture.agent.stop().await;
+}
+
+#[tokio::test]
+async fn rows_without_a_time_keep_the_order_of_their_files_whatever_their_size() {
+    let row = |store: &str| {
+        let data = json!({"card": "7", "store": store, "total": 1});
+        json!({"type": "com.acme.loyalty.used", "data": data}).to_string() + "\n"
+    };
+    let blank = " ".repeat(1_000_000) + "\n";
+    let (fixture, _) = start(|folder| {
+        drop_file(folder, "export.ndjson", &(blank.repeat(68) + &row("Lund")));
+        drop_file(folder, "correction.ndjson", &row("Malmo"));
+        let written = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+        let export = fs::File::options().append(true).open(folder.join("export.ndjson")).unwrap();
+        export.set_modified(written).unwrap();
+    })
+    .await;
+    let view = wait(&fixture, |view| view.files == 2).await;
+    assert_eq!((view.lines, view.failed_lines), (2, 0));
+    fixture.wait_held("7", "visits", "2").await;
+    fixture.wait_held("7", "lastStore", "Malmo").await;
 }

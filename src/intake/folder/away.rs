@@ -127,7 +127,7 @@ pub(super) fn tell_changed(opened: &Opened, name: &OsStr) -> io::Result<()> {
         drop the lines that you fixed as a file of their own.\n";
     let (failed, errors_name) = (opened.make(FAILED)?, errors_of(name));
     let mut errors = Vec::new();
-    match failed.file(&errors_name) {
+    match dir::open_in(&failed, &errors_name) {
         Ok(file) => drop(file.take(ERRORS_BYTES_MAX).read_to_end(&mut errors)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),

@@ -111,7 +111,7 @@ fn utf16(sample: &[u8]) -> Option<&'static Charset> {
 #[derive(Clone, Copy)]
 pub(super) struct Whole<'f> {
     /// Opens it once more.
-    pub(super) open: &'f dyn Fn() -> io::Result<Box<dyn Read>>,
+    pub(super) open: &'f dyn Fn() -> io::Result<Box<dyn Read + 'f>>,
     /// Its length each time it was read before, in that order: a line is read as it was then, whatever was added since.
     pub(super) ends: &'f [u64],
 }

@@ -13,6 +13,7 @@ use super::notes::{Note, Notes};
 use super::opened::{Identity, KEPT, LINKED, Opened, Place, links};
 use super::wait::FolderWait;
 use crate::core::limits::FOLDER_FILE_BYTES_MAX;
+use crate::core::timestamp::Timestamp;
 
 /// Files examined in one round; the others follow in the next.
 const FILES_MAX: usize = 10_000;
@@ -30,7 +31,7 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Reason for a file that only has to stay unchanged for a while.
 const WRITTEN: &str = "it may still be written to";
 
-/// Size above which a file is read after the smaller ones, one at a time. Units: bytes. Limits: some seconds of reading.
+/// Size above which a file pauses for the smaller ones. Units: bytes. Limits: some seconds of reading.
 const LARGE_BYTES: u64 = 64 << 20;
 
 /// The appearance of a file: if it changes, the file is still being written.
@@ -77,7 +78,7 @@ impl Found {
     }
 
     /// Returns true if the others are not to wait for it.
-    fn is_large(&self) -> bool {
+    pub(super) fn is_large(&self) -> bool {
         self.look.bytes > LARGE_BYTES
     }
 
@@ -104,7 +105,7 @@ impl Found {
 /// The files of a folder, sorted by what to do.
 #[derive(Default)]
 pub(super) struct Looked {
-    /// Complete files, oldest first.
+    /// Complete files, oldest first, of which one at most is large.
     pub(super) complete: Vec<Found>,
     /// Waiting files, with the reason.
     pub(super) waits: Vec<FolderWait>,
@@ -208,20 +209,24 @@ impl Files {
         self.taken.remove(&identity);
     }
 
-    /// Notes how far a file has been read. Without a note it counts as new after a restart.
+    /// Notes how far a file is being read, and since when: the same content since the time that was noted first, also after a
+    /// restart. Returns that time. Without a note it counts as new after a restart.
     pub(super) fn note(
         &mut self,
         (opened, found): (&Opened, &Found),
         identity: Identity,
-        content: &Content,
-        segments: &[Segment],
-    ) {
+        (content, segments): (&Content, &[Segment]),
+        now: Timestamp,
+    ) -> Timestamp {
         let before = segments.len() - usize::from(segments.last().is_some_and(|last| last.bytes == content.bytes));
-        let (file, read) = ((identity, &*found.shown()), (content.bytes, content.digest()));
-        let noted = self.notes.get_or_insert_default().add(opened, file, &segments[..before], read);
-        if let Err(error) = noted {
+        let notes = self.notes.get_or_insert_default();
+        let digest = content.digest();
+        let begun = notes.begun(identity, (content.bytes, &digest)).unwrap_or(now);
+        let (file, read) = ((identity, &*found.shown()), (content.bytes, digest));
+        if let Err(error) = notes.add(opened, file, &segments[..before], read, begun) {
             tracing::debug!(%error, "how far a file was read could not be noted");
         }
+        begun
     }
 
     /// Looks for files that an earlier run of the agent has moved away: they may have grown since.
@@ -311,16 +316,14 @@ impl Files {
         self.retries.retain(|place, _| seen.contains_key(place));
         self.seen = seen;
         self.whole.clear();
-        let order = |found: &Found| (found.is_large(), found.look.modified);
-        looked.complete.sort_by(|a, b| (order(a), &a.place.name).cmp(&(order(b), &b.place.name)));
-        // New small files wait for one large one at most.
-        if let Some(first) = looked.complete.iter().position(Found::is_large) {
-            let later = looked.complete.split_off(first + 1);
-            looked.is_unsettled |= !later.is_empty();
-            let wait =
-                |found: &Found| FolderWait { file: found.shown(), why: "another large file is read first".to_owned() };
-            looked.waits.extend(later.iter().map(wait));
-        }
+        looked.complete.sort_by(|a, b| (a.look.modified, &a.place.name).cmp(&(b.look.modified, &b.place.name)));
+        let mut is_first = true;
+        let is_next = |found: &mut Found| found.is_large() && !std::mem::take(&mut is_first);
+        let why = "another large file is read first";
+        let wait = |found: Found| FolderWait { file: found.shown(), why: why.to_owned() };
+        let before = looked.waits.len();
+        looked.waits.extend(looked.complete.extract_if(.., is_next).map(wait));
+        looked.is_unsettled |= looked.waits.len() > before;
         Ok(looked)
     }
 

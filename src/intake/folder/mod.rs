@@ -4,6 +4,7 @@
 //! through a file nor the same file again records anything twice. A line that cannot be read is listed as an error, and
 //! the others are recorded.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
 use std::ops::ControlFlow;
@@ -19,6 +20,7 @@ use super::view::SharedView;
 
 mod again;
 mod away;
+mod breaks;
 #[cfg(test)]
 mod broken;
 mod code_pages;
@@ -31,11 +33,11 @@ mod line;
 mod lines;
 mod notes;
 mod opened;
+mod rounds;
 mod rules;
 mod table;
 mod taking;
 mod text_lines;
-mod until_stop;
 mod wait;
 mod watch_folder;
 
@@ -45,13 +47,12 @@ pub use table::{Column, Field, TableRules, is_time_format};
 pub use wait::FolderWait;
 
 use away::Away;
+use breaks::{Breaks, WithBreaks};
 use content::{Content, Segment};
 use encoding::Whole;
-use files::{Files, Found, Looked};
-use opened::{FAILED, Identity, Opened, Place};
-use rules::{WAITS_SHOWN, trouble};
+use files::{Files, Found};
+use opened::{FAILED, Identity, Opened};
 use taking::{Counted, Outcome, Taking};
-use until_stop::UntilStop;
 use watch_folder::Watch;
 
 /// Interval of the search for files that were changed in `failed`, where they are not read again.
@@ -133,91 +134,35 @@ impl Folder {
         }
     }
 
-    /// Reads the files that are complete. Returns true if others only have to stay unchanged for a while.
-    fn round(&self, mut files: Files, changed_is_due: bool, stop: &watch::Receiver<bool>) -> (Files, bool) {
-        let path = &self.rules.path;
-        let looked = Opened::open(path).and_then(|opened| {
-            let looked = files.look(&opened, self.rules.quiet, Instant::now())?;
-            Ok((opened, looked))
-        });
-        let (opened, Looked { complete, waits, is_unsettled }) = match looked {
-            Ok(looked) => looked,
-            Err(error) => {
-                trouble(&self.view, format!("the folder {} cannot be read: {error}", path.display()));
-                return (files, false);
-            }
-        };
-        let (incomplete, count) = (waits.len(), complete.len());
-        {
-            let mut view = self.shown();
-            view.problem = files.problem();
-            view.waits = waits;
-            view.waits.truncate(WAITS_SHOWN);
-        }
-        if changed_is_due {
-            tell_changed(&files, &opened);
-        }
-        let mut failed = 0;
-        for (number, found) in complete.iter().enumerate() {
-            self.shown().waiting = incomplete + count - number + failed;
-            if *stop.borrow() {
-                return (files, false);
-            }
-            match self.take(&mut files, (&opened, found), stop) {
-                Ok(()) => files.settled(found),
-                Err(_) if *stop.borrow() => return (files, false),
-                Err(error) => {
-                    failed += 1;
-                    files.failed(found, error.to_string(), self.rules.quiet, Instant::now());
-                }
-            }
-            self.shown().reading = None;
-        }
-        let unfixed = opened.unfixed();
-        {
-            let mut view = self.shown();
-            (view.waiting, view.unfixed) = (incomplete + failed, unfixed);
-        }
-        match files.problem() {
-            Some(problem) => trouble(&self.view, problem),
-            None => self.shown().problem = None,
-        }
-        (files, is_unsettled)
-    }
-
     fn shown(&self) -> MutexGuard<'_, FolderView> {
         self.view.lock()
     }
 
     /// Reads one file, and moves it away.
-    fn take(
-        &self,
-        files: &mut Files,
-        (opened, found): (&Opened, &Found),
-        stop: &watch::Receiver<bool>,
-    ) -> io::Result<()> {
+    fn take(&self, files: &RefCell<Files>, (opened, found): (&Opened, &Found), breaks: Breaks<'_>) -> io::Result<()> {
         let mut file = opened.file(&found.place)?;
         let metadata = file.metadata()?;
         let identity = Identity::of(&metadata);
-        if is_left(files, (opened, found), (UntilStop::new(&file, stop), identity))? {
+        let now = self.intake.clock.now();
+        if is_left(files, (opened, found), (breaks.of(&file), identity))? {
             return Ok(());
         }
-        let earlier = self.earlier(files, (opened, found), (&mut file, identity), stop)?;
+        let earlier = self.earlier(files, (opened, found), (&mut file, identity), breaks)?;
         let Some(Earlier { segments, known }) = earlier else { return Ok(()) };
-        let content = Content::of(UntilStop::new(&file, stop), &segments)?;
-        files.note((opened, found), identity, &content, &segments);
+        let content = Content::of(breaks.of(&file), &segments)?;
+        let begun = files.borrow_mut().note((opened, found), identity, (&content, &segments), now);
         let reading = FolderReading { file: found.shown(), lines: 0, bytes: 0, total_bytes: content.bytes };
         self.shown().reading = Some(reading);
-        let mut taking = Taking::new(&self.rules, &self.intake, &self.view, (&content, known), stop);
+        let mut taking = Taking::new(&self.rules, &self.intake, &self.view, (&content, known, begun), breaks.stop);
         let ends: Vec<u64> = segments.iter().map(|segment| segment.bytes).collect();
-        if !self.read(UntilStop::new(&file, stop).take(content.bytes), (opened, found), &ends, (&mut taking, stop))? {
+        if !self.read(breaks.of(&file).take(content.bytes), (opened, found), &ends, (&mut taking, breaks))? {
             // The agent stops; the file will be read again, and recorded events recognised.
             return Ok(());
         }
         let outcome = taking.finish();
         let Outcome { lines, fresh, duplicates, ahead, ref errors } = outcome;
         let segment = Segment { bytes: content.bytes, events: lines };
-        files.taken((identity, &found.place), segments, (segment, content.digest()), Instant::now());
+        files.borrow_mut().taken((identity, &found.place), segments, (segment, content.digest()), Instant::now());
         {
             let mut view = self.shown();
             view.lines += fresh;
@@ -237,7 +182,7 @@ impl Folder {
             return Ok(());
         }
         if let Some(place) = away::put_away(opened, (found, &file), identity, away)? {
-            files.moved(identity, place);
+            files.borrow_mut().moved(identity, place);
         }
         tell_read(&outcome, known, away);
         let is_first = found.place.kept.is_none();
@@ -253,29 +198,28 @@ impl Folder {
     /// `None` if the agent stops.
     fn earlier(
         &self,
-        files: &Files,
+        files: &RefCell<Files>,
         (opened, found): (&Opened, &Found),
         (file, identity): (&mut File, Identity),
-        stop: &watch::Receiver<bool>,
+        breaks: Breaks<'_>,
     ) -> io::Result<Option<Earlier>> {
         let bytes = file.metadata()?.len();
-        let segments = files.segments(identity, &found.place, bytes);
+        let segments = files.borrow().segments(identity, &found.place, bytes);
         if let Some(last) = segments.last() {
             return Ok(Some(Earlier { known: last.events, segments }));
         }
-        let notes = files.notes_of(identity, found);
-        let digests =
-            content::digests(UntilStop::new(&*file, stop), &notes.iter().map(|note| note.bytes).collect::<Vec<_>>())?;
+        let notes = files.borrow().notes_of(identity, found);
+        let digests = content::digests(breaks.of(&*file), &notes.iter().map(|note| note.bytes).collect::<Vec<_>>())?;
         let fitting = notes.into_iter().zip(digests).rev().find(|(note, digest)| note.digest == *digest);
         let Some((note, _)) = fitting else { return Ok(Some(Earlier::default())) };
         let mut segments = note.segments;
         if segments.last().is_none_or(|last| last.bytes != note.bytes) {
             let ends: Vec<u64> = segments.iter().map(|segment| segment.bytes).chain([note.bytes]).collect();
-            let Some(events) = self.count((opened, found), (file, &ends), stop)? else { return Ok(None) };
+            let Some(events) = self.count((opened, found), (file, &ends), breaks)? else { return Ok(None) };
             segments.push(Segment { bytes: note.bytes, events });
         }
         // A complete file that is dropped again is reported as such; one that a kill has left here is counted.
-        let is_new = found.place.kept.is_none() && (note.bytes == bytes || files.is_noted(identity));
+        let is_new = found.place.kept.is_none() && (note.bytes == bytes || files.borrow().is_noted(identity));
         let known = segments.last().filter(|_| !is_new).map_or(0, |segment| segment.events);
         Ok(Some(Earlier { segments, known }))
     }
@@ -286,20 +230,20 @@ impl Folder {
         &self,
         (opened, found): (&Opened, &Found),
         (file, ends): (&mut File, &[u64]),
-        stop: &watch::Receiver<bool>,
+        breaks: Breaks<'_>,
     ) -> io::Result<Option<u64>> {
         let FolderRules { encoding, table, .. } = &*self.rules;
-        let open = || Ok(Box::new(UntilStop::new(opened.file(&found.place)?, stop)) as Box<dyn io::Read>);
+        let open = || Ok(Box::new(breaks.of(opened.file(&found.place)?)) as Box<dyn io::Read + '_>);
         let (mut events, mut is_stopped) = (0, false);
         let count = |_: line::Line| {
             events += 1;
-            is_stopped = *stop.borrow();
+            is_stopped = breaks.is_stopping();
             if is_stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let bytes = ends.last().copied().unwrap_or_default();
         // A table that cannot be read at all has no events.
         let _ = lines::read(
-            UntilStop::new(&*file, stop).take(bytes),
+            breaks.of(&*file).take(bytes),
             found.kind,
             *encoding,
             table,
@@ -316,11 +260,11 @@ impl Folder {
         file: impl io::Read,
         (opened, found): (&Opened, &Found),
         ends: &[u64],
-        (taking, stop): (&mut Taking<'_>, &watch::Receiver<bool>),
+        (taking, breaks): (&mut Taking<'_>, Breaks<'_>),
     ) -> io::Result<bool> {
         let FolderRules { encoding, table, .. } = &*self.rules;
         let counted = Counted::new(file, &self.view);
-        let open = || Ok(Box::new(UntilStop::new(opened.file(&found.place)?, stop)) as Box<dyn io::Read>);
+        let open = || Ok(Box::new(breaks.of(opened.file(&found.place)?)) as Box<dyn io::Read + '_>);
         let mut ended = Ok(());
         let take = |line| match taking.line(line) {
             Ok(()) => ControlFlow::Continue(()),
@@ -357,29 +301,19 @@ fn tell_read(outcome: &Outcome, known: u64, away: Away<'_>) {
     }
 }
 
-/// Says of each file in `failed` that was changed there, and is not to be read on, that it is not read again.
-fn tell_changed(files: &Files, opened: &Opened) {
-    let told = away::changed(opened).and_then(|changed| {
-        let is_left = |place: &&Place| opened.metadata(place).is_ok_and(|metadata| !files.has_more(&metadata));
-        changed.iter().filter(is_left).try_for_each(|place| away::tell_changed(opened, &place.name))
-    });
-    if let Err(error) = told {
-        tracing::debug!(%error, "files that were changed in failed cannot be looked at");
-    }
-}
-
 /// Returns true if a file was changed in `failed`, where it is not read again but reported. Elsewhere a file that was
 /// written again has not been read yet.
 fn is_left(
-    files: &mut Files,
+    files: &RefCell<Files>,
     (opened, found): (&Opened, &Found),
-    (file, identity): (UntilStop<&File>, Identity),
+    (file, identity): (WithBreaks<'_, &File>, Identity),
 ) -> io::Result<bool> {
-    let Some((bytes, digest)) = files.read_of(identity) else { return Ok(false) };
+    let read = files.borrow().read_of(identity);
+    let Some((bytes, digest)) = read else { return Ok(false) };
     if content::digests(file, &[bytes])? == [digest] {
         return Ok(false);
     }
-    files.leave(identity);
+    files.borrow_mut().leave(identity);
     if found.place.kept != Some(FAILED) {
         return Ok(false);
     }

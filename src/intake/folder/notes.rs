@@ -4,16 +4,14 @@
 //! A note is written before the first event of a file is recorded. Notes are in `done`, where only this user can write.
 
 use std::ffi::OsStr;
-use std::io::{self, Read as _};
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
 use super::content::Segment;
 use super::opened::{DONE, Identity, Opened};
+use crate::core::timestamp::Timestamp;
 use crate::device::dir;
-
-/// Largest size of the notes. Units: bytes. Limits: room for all notes with all segments.
-const NOTES_BYTES_MAX: u64 = 4 << 20;
 
 /// Name of the notes in the directory `done`.
 const NAME: &str = ".read";
@@ -41,6 +39,9 @@ pub(super) struct Note {
     pub(super) bytes: u64,
     /// SHA-256 over those bytes, so that another file is not mistaken for it.
     pub(super) digest: String,
+    /// Time when reading them began, in milliseconds since 1970: rows without a time count as of then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    begun_ms: Option<i64>,
 }
 
 /// The notes of a folder, the newest last.
@@ -51,10 +52,8 @@ impl Notes {
     /// Reads the notes that an earlier run has left; empty if they cannot be read.
     pub(super) fn load(opened: &Opened) -> Self {
         let read = || {
-            let mut text = String::new();
             let kept = opened.kept(DONE)?.ok_or(io::ErrorKind::NotFound)?;
-            kept.file(OsStr::new(NAME))?.take(NOTES_BYTES_MAX).read_to_string(&mut text)?;
-            Ok::<_, io::Error>(serde_json::from_str(&text)?)
+            Ok::<_, io::Error>(serde_json::from_slice(&dir::read_small_in(&kept, OsStr::new(NAME))?)?)
         };
         Self(read().unwrap_or_default())
     }
@@ -64,13 +63,19 @@ impl Notes {
         self.0.iter().find(|note| note.file == identity.in_volume())
     }
 
+    /// Returns the time when the reading of a file began, if it had the same content then.
+    pub(super) fn begun(&self, identity: Identity, (bytes, digest): (u64, &str)) -> Option<Timestamp> {
+        let note = self.of(identity).filter(|note| note.bytes == bytes && note.digest == digest)?;
+        note.begun_ms.map(Timestamp::from_millis)
+    }
+
     /// Returns notes that may match the beginning of a file: its own, one of its name, or one of its length.
     pub(super) fn candidates(&self, identity: Identity, name: &str, bytes: u64) -> impl Iterator<Item = &Note> {
         let is_it = move |note: &&Note| note.file == identity.in_volume() || note.name == name || note.bytes == bytes;
         self.0.iter().filter(move |note| note.bytes <= bytes).filter(is_it)
     }
 
-    /// Notes how far a file has been read. The note of another file of which it is a longer version is dropped.
+    /// Notes how far a file has been read, and when that began. The note of another file of which it is a longer version is dropped.
     ///
     /// # Errors
     /// The system's, if notes cannot be written.
@@ -80,15 +85,17 @@ impl Notes {
         (identity, name): (Identity, &str),
         segments: &[Segment],
         (bytes, digest): (u64, String),
+        begun: Timestamp,
     ) -> io::Result<()> {
         // It may have another name where it was put away. One of which nothing was read has the number of a file that is gone.
         let known = self.of(identity).filter(|_| !segments.is_empty());
         let name = known.map_or(name, |note| &note.name).to_owned();
-        let note = Note { file: identity.in_volume(), name, segments: segments.to_vec(), bytes, digest };
+        let (file, segments, begun_ms) = (identity.in_volume(), segments.to_vec(), Some(begun.as_millis()));
+        let begin = segments.last().map(|segment| segment.bytes);
+        let note = Note { file, name, segments, bytes, digest, begun_ms };
         if self.of(identity) == Some(&note) {
             return Ok(());
         }
-        let begin = segments.last().map(|segment| segment.bytes);
         let is_its_begin = |other: &Note| other.name == note.name && Some(other.bytes) == begin;
         self.0.retain(|other| other.file != note.file && !is_its_begin(other));
         self.0.push(note);
@@ -109,18 +116,22 @@ pub(super) fn is_notes(name: &OsStr) -> bool {
 mod tests {
     use super::*;
 
+    const AT: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
     #[test]
     fn a_file_is_known_again_when_its_file_system_has_another_number() {
         let temporary = tempfile::tempdir().expect("a directory");
         let opened = Opened::open(temporary.path()).expect("opened");
         let mut notes = Notes::default();
-        notes.add(&opened, (Identity(7, 42), "a.csv"), &[], (100, "ab".to_owned())).expect("written");
+        notes.add(&opened, (Identity(7, 42), "a.csv"), &[], (100, "ab".to_owned()), AT).expect("written");
         let loaded = Notes::load(&opened);
         assert_eq!(loaded.0, notes.0);
         #[cfg(unix)]
         assert_eq!(loaded.of(Identity(8, 42)).map(|note| note.bytes), Some(100));
         assert_eq!(loaded.of(Identity(7, 43)), None);
         assert_eq!(loaded.candidates(Identity(7, 43), "a.csv", 120).count(), 1);
+        #[cfg(unix)]
+        assert_eq!(["ab", "ac"].map(|digest| loaded.begun(Identity(8, 42), (100, digest))), [Some(AT), None]);
         assert_eq!(loaded.candidates(Identity(7, 43), "b.csv", 120).count(), 0);
         assert_eq!(loaded.candidates(Identity(7, 43), "b.csv", 100).count(), 1);
     }
@@ -131,11 +142,11 @@ mod tests {
         let opened = Opened::open(temporary.path()).expect("opened");
         let mut notes = Notes::default();
         for name in ["a.csv", "b.csv"] {
-            notes.add(&opened, (Identity(1, 42), name), &[], (100, name.to_owned())).expect("written");
+            notes.add(&opened, (Identity(1, 42), name), &[], (100, name.to_owned()), AT).expect("written");
         }
         assert_eq!(notes.candidates(Identity(1, 43), "b.csv", 120).count(), 1);
         let read = [Segment { bytes: 100, events: 3 }];
-        notes.add(&opened, (Identity(1, 42), "b-2.csv"), &read, (120, "c".to_owned())).expect("written");
+        notes.add(&opened, (Identity(1, 42), "b-2.csv"), &read, (120, "c".to_owned()), AT).expect("written");
         assert_eq!(notes.candidates(Identity(1, 43), "b.csv", 140).count(), 1, "it was put away under another name");
     }
 
@@ -144,11 +155,11 @@ mod tests {
         let temporary = tempfile::tempdir().expect("a directory");
         let opened = Opened::open(temporary.path()).expect("opened");
         let mut notes = Notes::default();
-        notes.add(&opened, (Identity(1, 1), "other.csv"), &[], (5, String::new())).expect("written");
+        notes.add(&opened, (Identity(1, 1), "other.csv"), &[], (5, String::new()), AT).expect("written");
         let mut segments = Vec::new();
         for number in 1..300 {
             notes
-                .add(&opened, (Identity(1, 100 + number), "a.csv"), &segments, (number * 10, String::new()))
+                .add(&opened, (Identity(1, 100 + number), "a.csv"), &segments, (number * 10, String::new()), AT)
                 .expect("written");
             segments.push(Segment { bytes: number * 10, events: number });
         }

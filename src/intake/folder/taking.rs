@@ -14,6 +14,7 @@ use super::line::{Line, Unreadable};
 use super::rules::{FolderRules, FolderView, trouble};
 use crate::core::event::EventStatus;
 use crate::core::limits::FOLDER_BATCH_EVENTS;
+use crate::core::timestamp::Timestamp;
 use crate::intake::cloudevents::{self, Invalid, Parsed};
 use crate::intake::view::SharedView;
 use crate::intake::{Answer, Intake};
@@ -52,6 +53,8 @@ pub(super) struct Taking<'t> {
     content: &'t Content,
     /// Events of it that were read before.
     known: u64,
+    /// Time of events without one.
+    begun: Timestamp,
     events: Vec<Event>,
     count: u64,
     errors: Errors,
@@ -87,12 +90,25 @@ impl<'t> Taking<'t> {
         rules: &'t FolderRules,
         intake: &'t Intake,
         view: &'t SharedView<FolderView>,
-        (content, known): (&'t Content, u64),
+        (content, known, begun): (&'t Content, u64, Timestamp),
         stop: &'t watch::Receiver<bool>,
     ) -> Self {
         let (count, duplicates, ahead) = (0, 0, 0);
         let events = Vec::new();
-        Self { rules, intake, view, content, known, events, count, errors: Errors::NONE, duplicates, ahead, stop }
+        Self {
+            rules,
+            intake,
+            view,
+            content,
+            known,
+            begun,
+            events,
+            count,
+            errors: Errors::NONE,
+            duplicates,
+            ahead,
+            stop,
+        }
     }
 
     /// Takes a line; from time to time the gathered events are recorded.
@@ -160,7 +176,8 @@ impl<'t> Taking<'t> {
             if *self.stop.borrow() {
                 return Err(StoreError::Stopped);
             }
-            match self.intake.record_blocking(events.iter().map(|event| event.parsed.clone()).collect()) {
+            let parsed = events.iter().map(|event| event.parsed.clone()).collect();
+            match self.intake.record_of_file(parsed, self.begun) {
                 Ok(answers) => {
                     events.iter().zip(answers).for_each(|(event, answer)| self.answered(event, &answer));
                     return Ok(());
