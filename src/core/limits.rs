@@ -160,8 +160,8 @@ pub const EVENT_TIME_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
 /// idle longest.
 pub const INTAKE_CONNECTIONS_MAX: usize = 256;
 
-/// Most connections per listener of callers that have not authenticated; when another comes, the oldest is closed after a moment
-/// in which what it has sent is still read. Up to twice as many are open meanwhile.
+/// Connections per listener of callers that have not authenticated that may stay; when another comes, the oldest is closed after a
+/// moment in which what it sends is still read, or, where three times as many are open, once what has arrived of it is read.
 ///
 /// Limits: with two listeners and all authenticated connections it stays below the usual 1,024 open files of a process,
 /// and a client that sends its request at once is read before a flood of others pushes it out.
@@ -174,6 +174,11 @@ pub const INTAKE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Longest time that a client of the intake may take to send the body of a request.
 pub const INTAKE_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time after which a client of the intake that takes nothing of its answer gives its place where places are short.
+///
+/// Limits: a program on this device that reads at all, reads sooner.
+pub const INTAKE_STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Size above which a body counts as large, so that [`INTAKE_LARGE_BYTES_MAX`] applies.
 ///
@@ -195,7 +200,7 @@ pub const FOLDER_LINE_BYTES_MAX: usize = INTAKE_BODY_BYTES_MAX;
 
 /// Largest file of the folder. Units: bytes.
 ///
-/// Limits: minutes of reading on a small device, in which other files wait; one without data, of any size, takes no room on a disk.
+/// Limits: minutes of reading on a small device, in which other large files wait; one without data, of any size, takes no room on a disk.
 pub const FOLDER_FILE_BYTES_MAX: u64 = 8 << 30;
 
 /// Deepest nesting of brackets in one event of a file.

@@ -10,6 +10,7 @@ mod places;
 pub mod problem;
 mod query;
 pub mod router;
+mod seating;
 pub mod server;
 pub mod sessions;
 #[cfg(unix)]

@@ -23,14 +23,21 @@ use tower::ServiceExt;
 
 use super::guard::{Admitted, Door, EVENTS_PATH, Refusal, allow_origin};
 use super::page::EVENT_STREAM;
-use super::places::{Busy, Place, Places, Stay};
+use super::places::{Busy, Place, Places, Watched};
 use super::problem::{Problem, ProblemName};
-use crate::core::limits::{INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT, INTAKE_STRANGERS_MAX};
+use super::seating::{Seats, Stay};
+use crate::core::limits::{
+    INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT, INTAKE_STALL_TIMEOUT, INTAKE_STRANGERS_MAX,
+};
 use crate::core::tokens::Right;
 use crate::device::metrics::Metrics;
 
-/// Time that a connection has whose place is another's: what it has sent already is read, and what it is sent is sent.
+/// Time that a connection has whose place is another's: what it sends by then is read.
 const MOMENT: Duration = Duration::from_millis(100);
+
+/// Time in which what has arrived of a connection is read, whose place is gone. Limits: some turns of the runtime; as many
+/// connections as are open at most come in it only where a program on the device does nothing else.
+const GLANCE: Duration = Duration::from_millis(10);
 
 /// The limits and timeouts of a server.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +50,8 @@ pub struct ServerOptions {
     pub idle_timeout: Duration,
     /// Longest time from the headers of a request to the end of its body.
     pub body_timeout: Duration,
+    /// Time after which a client that takes nothing of its answer gives its place where places are short.
+    pub stall_timeout: Duration,
 }
 
 impl Default for ServerOptions {
@@ -52,6 +61,7 @@ impl Default for ServerOptions {
             strangers_max: INTAKE_STRANGERS_MAX,
             idle_timeout: INTAKE_IDLE_TIMEOUT,
             body_timeout: INTAKE_BODY_TIMEOUT,
+            stall_timeout: INTAKE_STALL_TIMEOUT,
         }
     }
 }
@@ -83,14 +93,18 @@ pub async fn serve<L: Listener>(
     mut stop: watch::Receiver<bool>,
 ) {
     let door = Arc::new(door);
-    let places = Places::new(options.connections_max, options.strangers_max);
+    let ServerOptions { connections_max: known_max, strangers_max, stall_timeout: stall, .. } = options;
+    let places = Places::new(Seats { known_max, strangers_max, stall });
     let mut connections = JoinSet::new();
     loop {
+        while connections.try_join_next().is_some() {}
+        let is_full = connections.len() >= places.open_max();
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            // Those that are about to leave do so within a moment.
+            _ = connections.join_next(), if is_full => continue,
+            accepted = listener.accept(), if !is_full => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        while connections.try_join_next().is_some() {}
         match accepted {
             Ok(stream) => {
                 let place = places.enter();
@@ -110,11 +124,11 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     site: Site,
     door: Arc<Door>,
-    (place, mut stays): (Place, watch::Receiver<Stay>),
+    (place, mut stays): (Arc<Place>, watch::Receiver<Stay>),
     options: ServerOptions,
     mut stop: watch::Receiver<bool>,
 ) {
-    let place = Arc::new(place);
+    let stream = Watched::new(stream, place.clone());
     let service = service_fn(move |request| counted(site.clone(), door.clone(), place.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -123,17 +137,21 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut connection = pin!(connection);
     let (mut leaves_at, mut is_stopping) = (None, false);
     loop {
-        // A client that breaks off has nobody to tell; what it had sent whole is recorded.
+        // A client that breaks off has nobody to tell; what it had sent whole is recorded. First, what has arrived is read.
         tokio::select! {
+            biased;
             _ = connection.as_mut() => return,
             Ok(()) = stays.changed() => {
-                let stay = *stays.borrow_and_update();
-                leaves_at = (stay != Stay::Here).then(|| Instant::now() + MOMENT);
-                match stay {
-                    Stay::Here | Stay::Shortly => {}
-                    Stay::ToItsEnd => connection.as_mut().graceful_shutdown(),
-                    Stay::Gone => return,
-                }
+                let time = match *stays.borrow_and_update() {
+                    Stay::Here => None,
+                    Stay::Shortly => Some(MOMENT),
+                    Stay::ToItsEnd => {
+                        connection.as_mut().graceful_shutdown();
+                        Some(MOMENT)
+                    }
+                    Stay::Gone => Some(GLANCE),
+                };
+                leaves_at = time.map(|time| Instant::now() + time);
             }
             () = until(leaves_at) => return,
             _ = stop.wait_for(|stop| *stop), if !is_stopping => {
@@ -200,13 +218,13 @@ async fn answer(
         },
     };
     allow_origin(&mut response, origin);
-    // What goes on without an end keeps nobody out: who looks on comes again.
+    // What goes on without an end counts as answered: who looks on keeps nobody out, and comes again.
     let is_endless = response.headers().get(CONTENT_TYPE).is_some_and(|found| found == EVENT_STREAM);
     let busy = busy.filter(|_| !is_endless);
     Ok(response.map(|body| Body::new(Answer { body, _busy: busy })))
 }
 
-/// The body of an answer, which keeps its connection busy until it is sent.
+/// The body of an answer, which keeps its connection busy until all of it is there to be sent.
 struct Answer {
     body: Body,
     _busy: Option<Busy>,

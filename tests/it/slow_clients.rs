@@ -13,7 +13,8 @@ use crate::support::{Fixture, STRUCTURED, Setup, TOKEN, used};
 /// An agent with one place, and little patience.
 async fn start() -> Fixture {
     let patience = Duration::from_millis(50);
-    let server = ServerOptions { connections_max: 1, strangers_max: 1, idle_timeout: patience, body_timeout: patience };
+    let places = ServerOptions { connections_max: 1, strangers_max: 1, ..ServerOptions::default() };
+    let server = ServerOptions { idle_timeout: patience, body_timeout: patience, ..places };
     Setup { server, ..Setup::default() }.start().await
 }
 
@@ -149,4 +150,84 @@ async fn busy_connections_that_record_leave_a_place_to_look_and_others_are_refus
     };
     assert!(refusal.starts_with("HTTP/1.1 503") && refusal.contains("too many connections are open"), "{refusal}");
     assert_eq!(fixture.agent.get("/v1/status").await.0, 200);
+}
+
+#[tokio::test]
+async fn what_a_till_has_sent_is_read_however_many_connections_come_behind_it() {
+    let fixture = patient().await;
+    let body = used("1", "7", "Lund", 1.0).to_string();
+    let request = format!(
+        "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: {STRUCTURED}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    // The agent is not awake meanwhile: it finds all of them at once.
+    let connect = || std::net::TcpStream::connect(fixture.agent.address).unwrap();
+    let tills: Vec<_> = (0..8)
+        .map(|_| {
+            let mut till = connect();
+            std::io::Write::write_all(&mut till, request.as_bytes()).unwrap();
+            till.set_nonblocking(true).unwrap();
+            till
+        })
+        .collect();
+    let flood: Vec<_> = (0..INTAKE_STRANGERS_MAX * 8).map(|_| connect()).collect();
+    for till in tills {
+        let mut till = TcpStream::from_std(till).unwrap();
+        assert!(answer(&mut till).await.starts_with("HTTP/1.1 200 OK"));
+    }
+    drop(flood);
+}
+
+/// A client that asks for much, and reads none of it.
+async fn unread(fixture: &Fixture) -> TcpStream {
+    let mut stream = TcpStream::connect(fixture.agent.address).await.unwrap();
+    assert_eq!(swipe(&mut stream, "unread", TOKEN).await, "HTTP/1.1 200 OK");
+    let ask = "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(ask.repeat(400).as_bytes()).await.unwrap();
+    stream
+}
+
+/// An agent with one place, and clients that have an hour for anything but to take something of an answer.
+async fn one_place(stall_timeout: Duration) -> Fixture {
+    let hour = Duration::from_secs(3_600);
+    let one = ServerOptions { connections_max: 1, idle_timeout: hour, body_timeout: hour, ..ServerOptions::default() };
+    Setup { server: ServerOptions { stall_timeout, ..one }, ..Setup::default() }.start().await
+}
+
+#[tokio::test]
+async fn who_does_not_read_its_answers_gives_its_place() {
+    let fixture = one_place(Duration::ZERO).await;
+    let _unread = unread(&fixture).await;
+    let begun = std::time::Instant::now();
+    let mut id = 0;
+    loop {
+        id += 1;
+        let mut till = TcpStream::connect(fixture.agent.address).await.unwrap();
+        match &*swipe(&mut till, &id.to_string(), TOKEN).await {
+            "HTTP/1.1 200 OK" => break,
+            refused => assert!(refused.starts_with("HTTP/1.1 503"), "{refused}"),
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "one that does not read keeps its place");
+    }
+}
+
+#[tokio::test]
+async fn who_reads_its_answers_slowly_is_not_cut() {
+    let fixture = one_place(Duration::from_secs(3_600)).await;
+    let mut unread = unread(&fixture).await;
+    for id in 0..20 {
+        let mut till = TcpStream::connect(fixture.agent.address).await.unwrap();
+        let refused = swipe(&mut till, &id.to_string(), TOKEN).await;
+        assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    }
+    let (mut answers, mut some, mut last) = (0, vec![0; 256 * 1024], Vec::new());
+    let begin = b"HTTP/1.1 200 OK";
+    while answers < 400 {
+        let count = unread.read(&mut some).await.unwrap();
+        assert!(count > 0, "cut after {answers} answers");
+        last.extend_from_slice(&some[..count]);
+        answers += last.windows(begin.len()).filter(|window| window == begin).count();
+        let keep = last.len().min(begin.len() - 1);
+        last.drain(..last.len() - keep);
+    }
 }
