@@ -15,13 +15,18 @@ pub(super) struct Args {
     agent: AgentArgs,
     /// error, warn, info, debug or trace
     level: tracing::Level,
-    /// For how long, at most 24h; then the configured level applies again
-    #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = time)]
+    #[arg(
+        long = "for",
+        value_name = "DURATION",
+        default_value = "10m",
+        value_parser = time,
+        help = format!("For how long, at most {}h; then the configured level applies again", LevelTime::HOURS_MAX)
+    )]
     time: LevelTime,
 }
 
 fn time(text: &str) -> Result<LevelTime, String> {
-    LevelTime::new(crate::sandbox::duration(text)?).ok_or_else(|| "it must be from 1s to 24h".to_owned())
+    LevelTime::new(crate::sandbox::duration(text)?)
 }
 
 #[derive(Deserialize)]

@@ -7,16 +7,24 @@ use std::time::Duration;
 
 use tracing::Level;
 
-/// A time for which another level is used: from one second to a day, since a forgotten one must not fill a flash card.
+/// A time for which another level is used, of whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LevelTime(Duration);
 
 impl LevelTime {
-    /// A time of whole seconds; none if it is too short or too long.
-    #[must_use]
-    pub fn new(time: Duration) -> Option<Self> {
-        let seconds = time.as_secs();
-        (1..=24 * 60 * 60).contains(&seconds).then_some(Self(Duration::from_secs(seconds)))
+    /// Longest time: a level that is forgotten must not fill a flash card. Units: hours.
+    pub const HOURS_MAX: u64 = 24;
+
+    /// Returns a time of whole seconds.
+    ///
+    /// # Errors
+    /// A clause for people: it is too short or too long.
+    pub fn new(time: Duration) -> Result<Self, String> {
+        let (seconds, max) = (time.as_secs(), Self::HOURS_MAX * 60 * 60);
+        if (1..=max).contains(&seconds) {
+            return Ok(Self(Duration::from_secs(seconds)));
+        }
+        Err(format!("it must be from 1 s to {max} s ({} h); found {seconds} s", Self::HOURS_MAX))
     }
 
     /// The time in seconds.
@@ -108,6 +116,9 @@ mod tests {
         assert_eq!(level.current(), Level::TRACE);
         tokio::time::sleep(minute * 2).await;
         assert_eq!(level.current(), Level::INFO);
-        assert_eq!([0, 999, 86_401_000].map(|millis| LevelTime::new(Duration::from_millis(millis))), [None; 3]);
+        assert_eq!(
+            [0, 999, 86_401_000].map(|millis| LevelTime::new(Duration::from_millis(millis)).is_ok()),
+            [false; 3]
+        );
     }
 }

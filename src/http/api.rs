@@ -291,8 +291,7 @@ async fn set_log_level(State(api): State<Arc<Api>>, body: Bytes) -> Result<Respo
     let level =
         document.level.parse().map_err(|_| invalid("a level is error, warn, info, debug or trace".to_owned()))?;
     let time = LevelTime::new(Duration::from_secs(document.for_seconds));
-    let time =
-        time.ok_or_else(|| invalid(format!("for_seconds must be from 1 to 86400; found {}", document.for_seconds)))?;
+    let time = time.map_err(|words| invalid(format!("for_seconds: {words}")))?;
     log_level.change_for(level, time);
     Ok(json(&document))
 }

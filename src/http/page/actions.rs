@@ -6,13 +6,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, LOCATION};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use serde::Deserialize;
 
-use super::{Asked, Reads, page};
+use super::{Asked, Reads, lead_to, page};
 use crate::core::words::answers;
 use crate::http::api::{Api, beside};
 use crate::http::problem::Problem;
@@ -26,12 +26,6 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/page/retry-now", post(retry_now))
         .route("/page/tried", get(tried))
         .route(super::BUNDLE_PATH, post(bundle))
-}
-
-fn lead_to(place: &str) -> Response<Body> {
-    let mut response = StatusCode::SEE_OTHER.into_response();
-    response.headers_mut().insert(LOCATION, HeaderValue::try_from(place).expect("numbers and words of our own"));
-    response
 }
 
 async fn retry_rejected(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Response<Body> {

@@ -130,10 +130,15 @@ async fn login(State(api): State<Arc<Api>>, headers: HeaderMap, Query(login): Qu
     };
     let cookie =
         format!("{COOKIE_NAME}={session}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", SESSION_TIME.as_secs());
+    let mut response = lead_to("/");
+    response.headers_mut().insert(SET_COOKIE, HeaderValue::try_from(cookie).expect("hexadecimal digits"));
+    response
+}
+
+/// Returns an answer that leads to another page.
+fn lead_to(place: &str) -> Response<Body> {
     let mut response = StatusCode::SEE_OTHER.into_response();
-    let headers = response.headers_mut();
-    headers.insert(LOCATION, HeaderValue::from_static("/"));
-    headers.insert(SET_COOKIE, HeaderValue::try_from(cookie).expect("hexadecimal digits"));
+    response.headers_mut().insert(LOCATION, HeaderValue::try_from(place).expect("numbers and words of our own"));
     response
 }
 
