@@ -154,7 +154,8 @@ async fn busy_connections_that_record_leave_a_place_to_look_and_others_are_refus
 
 #[tokio::test]
 async fn what_a_till_has_sent_is_read_however_many_connections_come_behind_it() {
-    let fixture = patient().await;
+    let server = ServerOptions { strangers_max: 2, ..ServerOptions::default() };
+    let fixture = Setup { server, ..Setup::default() }.start().await;
     let body = used("1", "7", "Lund", 1.0).to_string();
     let request = format!(
         "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: {STRUCTURED}\r\nContent-Length: {}\r\n\r\n{body}",
@@ -170,7 +171,7 @@ async fn what_a_till_has_sent_is_read_however_many_connections_come_behind_it() 
             till
         })
         .collect();
-    let flood: Vec<_> = (0..INTAKE_STRANGERS_MAX * 8).map(|_| connect()).collect();
+    let flood: Vec<_> = (0..64).map(|_| connect()).collect();
     for till in tills {
         let mut till = TcpStream::from_std(till).unwrap();
         assert!(answer(&mut till).await.starts_with("HTTP/1.1 200 OK"));
@@ -208,26 +209,5 @@ async fn who_does_not_read_its_answers_gives_its_place() {
             refused => assert!(refused.starts_with("HTTP/1.1 503"), "{refused}"),
         }
         assert!(begun.elapsed() < Duration::from_secs(30), "one that does not read keeps its place");
-    }
-}
-
-#[tokio::test]
-async fn who_reads_its_answers_slowly_is_not_cut() {
-    let fixture = one_place(Duration::from_secs(3_600)).await;
-    let mut unread = unread(&fixture).await;
-    for id in 0..20 {
-        let mut till = TcpStream::connect(fixture.agent.address).await.unwrap();
-        let refused = swipe(&mut till, &id.to_string(), TOKEN).await;
-        assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
-    }
-    let (mut answers, mut some, mut last) = (0, vec![0; 256 * 1024], Vec::new());
-    let begin = b"HTTP/1.1 200 OK";
-    while answers < 400 {
-        let count = unread.read(&mut some).await.unwrap();
-        assert!(count > 0, "cut after {answers} answers");
-        last.extend_from_slice(&some[..count]);
-        answers += last.windows(begin.len()).filter(|window| window == begin).count();
-        let keep = last.len().min(begin.len() - 1);
-        last.drain(..last.len() - keep);
     }
 }
