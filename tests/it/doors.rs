@@ -156,7 +156,7 @@ async fn done_is_the_agent_s_own_or_nothing_is_put_there() {
     .await;
     drop_file(&folder, "a.json", &good("1"));
     let said = problem(&fixture).await;
-    assert!(said.contains("/done may be written to by others than its owner; remove it"), "{said}");
+    assert!(said.contains("/done may be written to by others than its owner, by everybody; remove it"), "{said}");
     fs::set_permissions(folder.join("done"), fs::Permissions::from_mode(0o755)).unwrap();
     wait(&fixture, |view| view.files == 1 && view.problem.is_none()).await;
     if !outpost::device::rights::is_root() {

@@ -148,13 +148,13 @@ pub fn open_in(dir: &Dir, name: &OsStr) -> io::Result<File> {
     trusted(dir, dir.file(name).map_err(|error| in_its_place(dir, name, error))?)
 }
 
-/// Opens a file as [`open_at`] does, to be read and written as it is.
+/// Opens a file, through no link, to be read and written as it is. Whose it is must be known, or not matter, as for a lock.
 ///
 /// # Errors
-/// As for [`open_at`].
+/// The system's, and in words for what is no file.
 pub fn open_writable_at(path: &Path) -> io::Result<File> {
     let (dir, name) = (Dir::reach(parent(path))?, name(path)?);
-    trusted(&dir, dir.writable(name).map_err(|error| in_its_place(&dir, name, error))?)
+    dir.writable(name).map_err(|error| in_its_place(&dir, name, error))
 }
 
 /// Returns a file of a directory only if it is nobody else's.
