@@ -296,7 +296,9 @@ fn a_token_that_the_agent_goes_on_with_is_not_said_to_be_taken_back() {
     let till = device.works(&["token", "create", "till", "--right", "record"]);
     // What root writes there now is root's, and closed to the agent.
     chown(&data, Some(0), Some(STRANGER)).unwrap();
-    chown(data.join("tokens.json"), Some(0), Some(STRANGER)).unwrap();
+    for name in ["tokens.json", "agent.json", "intake.token"] {
+        chown(data.join(name), Some(0), Some(STRANGER)).unwrap();
+    }
     fs::set_permissions(&data, fs::Permissions::from_mode(0o770)).unwrap();
     let (code, said) = device.fails(&["token", "revoke", "till"]);
     assert!(said.contains("the agent that runs there still uses those before"), "{said}");
