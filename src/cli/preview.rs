@@ -51,8 +51,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             return print(&format!("{why}; the event would be recorded as unmapped, and nothing would be sent"));
         }
         Meaning::Failed(error) => return Err(Failure::failed(error)),
-        Meaning::Unconsented => {
-            return print("consent of [privacy] is not true; the event would be counted, and neither stored nor sent");
+        Meaning::Unconsented(why) => {
+            return print(&format!("{why}; the event would be counted, and neither stored nor sent"));
         }
     };
     for name in names {

@@ -119,8 +119,8 @@ impl Example {
             Meaning::Unmapped(_) if self.identity.is_none() => return Vec::new(),
             Meaning::Unmapped(why) => return vec![why],
             Meaning::Failed(error) => return vec![error.to_string()],
-            Meaning::Unconsented if self.identity.is_none() => return Vec::new(),
-            Meaning::Unconsented => return vec!["consent of [privacy] is not true of the event".to_owned()],
+            Meaning::Unconsented(_) if self.identity.is_none() => return Vec::new(),
+            Meaning::Unconsented(why) => return vec![why],
         };
         let Some((kind, key)) = &self.identity else {
             return vec!["a mapping matches; expect names no identity".to_owned()];

@@ -11,7 +11,7 @@ use crate::core::mapping::{Mappings, Meaning};
 use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
 use crate::device::live::Live;
-use crate::store::{Recorded, Recording, Room, Store, StoreError, Transaction, Writer};
+use crate::store::{Recorded, Recording, Reply, Room, Store, StoreError, Transaction, Writer};
 
 pub mod cloudevents;
 pub mod folder;
@@ -60,25 +60,40 @@ impl Intake {
     /// # Errors
     /// [`StoreError`]; then nothing was recorded.
     pub async fn record(&self, parsed: Vec<Parsed>) -> Result<Vec<Answer>, StoreError> {
-        let (notes, recordings) = self.prepare(parsed, self.clock.now());
+        let Prepared { notes, recordings } = self.prepare(parsed, self.clock.now());
         let recorded = self.writer.record(recordings).await?;
         Ok(answers(notes, recorded))
     }
 
-    /// Records events of a file as [`Self::record`] does, for a thread that may block. Those without a time have that of the
-    /// file.
-    ///
-    /// # Errors
-    /// As for [`Self::record`].
-    pub fn record_of_file(&self, parsed: Vec<Parsed>, time: Timestamp) -> Result<Vec<Answer>, StoreError> {
-        let (notes, recordings) = self.prepare(parsed, time);
-        let recorded = self.writer.record_blocking(recordings)?;
-        Ok(answers(notes, recorded))
+    /// Maps events, without recording them. Those without a time have `untimed_at`, by this device's clock.
+    #[must_use]
+    pub fn prepare(&self, parsed: Vec<Parsed>, untimed_at: Timestamp) -> Prepared {
+        let mappings = self.mappings.now();
+        Prepared::new(parsed, &mappings, (&self.clock, untimed_at))
     }
 
-    fn prepare(&self, parsed: Vec<Parsed>, untimed_at: Timestamp) -> (Vec<Note>, Vec<Recording>) {
-        let (mappings, clock) = (self.mappings.now(), &self.clock);
-        split(parsed.into_iter().map(|event| Prepared::new(event, &mappings, (clock, untimed_at))).collect())
+    /// Hands over events to be recorded, all or none, and returns before they are.
+    ///
+    /// # Errors
+    /// [`StoreError::Stopped`], if the writer has ended.
+    pub fn begin_record(&self, Prepared { notes, recordings }: Prepared) -> Result<Begun, StoreError> {
+        Ok(Begun { notes, recorded: self.writer.begin_record(recordings)? })
+    }
+}
+
+/// Events that the writer is recording.
+pub struct Begun {
+    notes: Vec<Note>,
+    recorded: Reply<Vec<Recorded>>,
+}
+
+impl Begun {
+    /// Blocks until they are on disk.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing was recorded.
+    pub fn wait(self) -> Result<Vec<Answer>, StoreError> {
+        Ok(answers(self.notes, self.recorded.wait()?))
     }
 }
 
@@ -92,8 +107,7 @@ pub fn record_directly(
     mappings: &Mappings,
     clock: &Clock,
 ) -> Result<Vec<Answer>, StoreError> {
-    let prepare = |event| Prepared::new(event, mappings, (clock, clock.now()));
-    let (notes, recordings) = split(parsed.into_iter().map(prepare).collect());
+    let Prepared { notes, recordings } = Prepared::new(parsed, mappings, (clock, clock.now()));
     if let Room::Full(full) = store.room()? {
         return Err(StoreError::Full(full));
     }
@@ -130,12 +144,12 @@ fn event_of(parsed: Parsed, clock: &Clock, untimed_at: Timestamp) -> (Event, Opt
 pub fn recording(mut event: Event, meaning: Meaning, mappings: &Mappings, clock: &Clock) -> Recording {
     let recorded_at = clock.now();
     // An event without consent goes nowhere, so nothing of it needs to be hidden.
-    if meaning == Meaning::Unconsented {
+    if matches!(meaning, Meaning::Unconsented(_)) {
         return Recording { event, recorded_at, meaning, digest: None, about: Vec::new() };
     }
     let about = match meaning {
         Meaning::Unmapped(_) | Meaning::Failed(_) => mappings.about(&event),
-        Meaning::Changes(_) | Meaning::Unconsented => Vec::new(),
+        Meaning::Changes(_) | Meaning::Unconsented(_) => Vec::new(),
     };
     let kept = mappings.journalled(&event);
     let digest = ContentDigest::of(&event.json, kept.as_deref().unwrap_or(&event.json));
@@ -143,24 +157,25 @@ pub fn recording(mut event: Event, meaning: Meaning, mappings: &Mappings, clock:
     Recording { event, recorded_at, meaning, digest, about }
 }
 
-/// An event, prepared for recording.
-struct Prepared {
-    recording: Recording,
-    note: Option<String>,
+/// Events, mapped and ready to be recorded.
+pub struct Prepared {
+    notes: Vec<Note>,
+    recordings: Vec<Recording>,
 }
 
-impl Prepared {
-    fn new(parsed: Parsed, mappings: &Mappings, (clock, untimed_at): (&Clock, Timestamp)) -> Self {
-        let (event, note) = event_of(parsed, clock, untimed_at);
-        let meaning = mappings.meaning(&event);
-        Self { recording: recording(event, meaning, mappings, clock), note }
-    }
-}
-
+/// Id of an event, and description of a change made to it.
 type Note = (String, Option<String>);
 
-fn split(prepared: Vec<Prepared>) -> (Vec<Note>, Vec<Recording>) {
-    prepared.into_iter().map(|Prepared { recording, note }| ((recording.event.id.clone(), note), recording)).unzip()
+impl Prepared {
+    fn new(parsed: Vec<Parsed>, mappings: &Mappings, (clock, untimed_at): (&Clock, Timestamp)) -> Self {
+        let prepare = |parsed: Parsed| {
+            let (event, note) = event_of(parsed, clock, untimed_at);
+            let meaning = mappings.meaning(&event);
+            ((event.id.clone(), note), recording(event, meaning, mappings, clock))
+        };
+        let (notes, recordings) = parsed.into_iter().map(prepare).unzip();
+        Self { notes, recordings }
+    }
 }
 
 fn answers(notes: Vec<Note>, recorded: Vec<Recorded>) -> Vec<Answer> {

@@ -77,9 +77,9 @@ impl Transaction<'_> {
 
     fn record_event(&mut self, recording: &Recording) -> rusqlite::Result<Recorded> {
         let event = &recording.event;
-        if recording.meaning == Meaning::Unconsented {
+        if let Meaning::Unconsented(why) = &recording.meaning {
             self.numbers.totals.unconsented += 1;
-            let reason = Some("the person did not agree to it: it was counted, and not stored".to_owned());
+            let reason = Some(format!("it was counted, and not stored: {why}"));
             return Ok(Recorded { seq: 0, status: EventStatus::Unconsented, reason });
         }
         if let Some((seq, reason)) = self.find(recording)? {
@@ -140,7 +140,7 @@ impl Transaction<'_> {
                 Err(detail) => rejected(Reason::CoalesceFailed, detail),
             },
             Meaning::Failed(error) => rejected(Reason::MappingFailed, error.to_string()),
-            Meaning::Unconsented => (EventStatus::Unconsented, Vec::new(), None),
+            Meaning::Unconsented(_) => (EventStatus::Unconsented, Vec::new(), None),
         })
     }
 

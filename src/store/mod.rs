@@ -78,7 +78,7 @@ pub use sends::SendLog;
 pub use settle::{Refusal, Settlement};
 pub use transaction::Transaction;
 pub use verification::{ReadBack, Verified};
-pub use writer::Writer;
+pub use writer::{Reply, Writer};
 
 /// Name of the database file in the data directory.
 pub const FILE_NAME: &str = "outpost.db";

@@ -29,6 +29,19 @@ pub struct Writer {
     failure: Arc<watch::Sender<Option<String>>>,
 }
 
+/// The result of a job that the thread has taken, once it is durable.
+pub struct Reply<T>(oneshot::Receiver<Result<T, StoreError>>);
+
+impl<T> Reply<T> {
+    /// Blocks until the job is done.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing was changed.
+    pub fn wait(self) -> Result<T, StoreError> {
+        self.0.blocking_recv().unwrap_or(Err(StoreError::Stopped))
+    }
+}
+
 impl Writer {
     /// Starts the thread. It ends once the last [`Writer`] is dropped and everything is committed.
     ///
@@ -67,24 +80,17 @@ impl Writer {
     /// # Errors
     /// [`StoreError`]; then nothing was recorded.
     pub async fn record(&self, recordings: Vec<Recording>) -> Result<Vec<Recorded>, StoreError> {
-        self.begin_record(recordings)?.await.unwrap_or(Err(StoreError::Stopped))
+        self.begin_record(recordings)?.0.await.unwrap_or(Err(StoreError::Stopped))
     }
 
-    /// Records events as [`Self::record`] does, for a thread that may block.
+    /// Hands over events to be recorded as by [`Self::record`], and returns before they are.
     ///
     /// # Errors
-    /// As for [`Self::record`].
-    pub fn record_blocking(&self, recordings: Vec<Recording>) -> Result<Vec<Recorded>, StoreError> {
-        self.begin_record(recordings)?.blocking_recv().unwrap_or(Err(StoreError::Stopped))
-    }
-
-    fn begin_record(
-        &self,
-        recordings: Vec<Recording>,
-    ) -> Result<oneshot::Receiver<Result<Vec<Recorded>, StoreError>>, StoreError> {
+    /// [`StoreError::Stopped`], if the thread has ended.
+    pub fn begin_record(&self, recordings: Vec<Recording>) -> Result<Reply<Vec<Recorded>>, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.jobs.send(Job::Record { recordings, recorded: Vec::new(), reply }).map_err(|_| StoreError::Stopped)?;
-        Ok(answer)
+        Ok(Reply(answer))
     }
 
     /// Settles deliveries, and returns once that is durable: all at once, or in parts if the store has no room for all.
@@ -124,7 +130,7 @@ impl Writer {
         &self,
         act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.begin_act(act)?.await.unwrap_or(Err(StoreError::Stopped))
+        self.begin_act(act)?.0.await.unwrap_or(Err(StoreError::Stopped))
     }
 
     /// Runs work as [`Self::act`] does, for a thread that may block.
@@ -135,7 +141,7 @@ impl Writer {
         &self,
         act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.begin_act(act)?.blocking_recv().unwrap_or(Err(StoreError::Stopped))
+        self.begin_act(act)?.wait()
     }
 
     /// Writes a note that need not survive a power cut, and returns once it would survive the end of the process.
@@ -149,7 +155,7 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let note = Act::new(note, reply);
         self.jobs.send(Job::Note(Box::new(note))).map_err(|_| StoreError::Stopped)?;
-        answer.blocking_recv().unwrap_or(Err(StoreError::Stopped))
+        Reply(answer).wait()
     }
 
     /// Returns the room that the store has, as a channel that reports changes.
@@ -197,11 +203,11 @@ impl Writer {
     fn begin_act<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
+    ) -> Result<Reply<T>, StoreError> {
         let (reply, answer) = oneshot::channel();
         let act = Act::new(act, reply);
         self.jobs.send(Job::Other(Box::new(act))).map_err(|_| StoreError::Stopped)?;
-        Ok(answer)
+        Ok(Reply(answer))
     }
 
     /// Returns the numbers as of the last commit.

@@ -166,6 +166,10 @@ async fn without_consent_an_event_is_counted_and_not_stored() {
     let answers = fixture.agent.record_batch(&[refused.clone(), agreed, silent]).await;
     let statuses: Vec<&str> = answers.iter().map(|answer| answer["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["unconsented", "recorded", "unconsented"]);
+    let reason = |answer: &Value| answer["reason"].as_str().unwrap().to_owned();
+    let [no, none] = [reason(&answers[0]), reason(&answers[2])];
+    assert_eq!(no, "it was counted, and not stored: consent of [privacy] is not true of it");
+    assert!(none.contains("cannot be computed for it, so there is none: data.consent is not in the event"), "{none}");
     assert_eq!((&answers[0]["seq"], &answers[1]["seq"]), (&json!(0), &json!(1)));
     assert_eq!(fixture.agent.record(&refused).await["status"], "unconsented");
     fixture.restart().await;

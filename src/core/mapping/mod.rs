@@ -96,8 +96,8 @@ pub enum Meaning {
     Unmapped(String),
     /// A mapping failed on the event.
     Failed(MappingError),
-    /// The person did not consent to keeping the event.
-    Unconsented,
+    /// The person did not consent to keeping the event; the text says how that is known.
+    Unconsented(String),
 }
 
 /// The changes that one event makes to one profile.
@@ -139,12 +139,21 @@ impl Mappings {
     /// Returns the meaning of an event. Everything recorded of an event is decided here.
     #[must_use]
     pub fn meaning(&self, event: &Event) -> Meaning {
-        // If consent cannot be evaluated, there is none.
-        let agrees = |consent: &Expression| consent.is_true(&view(event)).unwrap_or(false);
-        if !self.privacy.consent.as_ref().is_none_or(agrees) {
-            return Meaning::Unconsented;
+        match self.unconsented(event) {
+            Some(why) => Meaning::Unconsented(why),
+            None => self.mapped(event),
         }
-        self.mapped(event)
+    }
+
+    /// Returns why an event must not be kept, without any data of it. If consent cannot be computed, there is none.
+    fn unconsented(&self, event: &Event) -> Option<String> {
+        match self.privacy.consent.as_ref()?.is_true(&view(event)) {
+            Ok(true) => None,
+            Ok(false) => Some("consent of [privacy] is not true of it".to_owned()),
+            Err(problem) => {
+                Some(format!("consent of [privacy] cannot be computed for it, so there is none: {problem}"))
+            }
+        }
     }
 
     /// Returns the meaning of an event that may be kept.

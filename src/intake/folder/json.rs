@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use super::again::ReadAgain;
 use super::encoding::Decoder;
+use super::event_names::EventNames;
 use super::line::Line;
 use crate::core::limits::{FOLDER_EVENT_DEPTH_MAX, FOLDER_LINE_BYTES_MAX};
 use crate::intake::cloudevents::Invalid;
@@ -58,11 +59,13 @@ struct Cutter<R> {
     is_begun: bool,
     /// Column of the first piece that begins a line.
     margin: Option<u64>,
+    /// Members of the first event of an array.
+    names: Option<EventNames>,
 }
 
 /// The nesting within a piece, and whether inside a string.
 #[derive(Default)]
-struct Depth {
+pub(super) struct Depth {
     /// Open brackets.
     open: Vec<u8>,
     in_text: bool,
@@ -71,7 +74,7 @@ struct Depth {
 
 impl Depth {
     /// Takes a byte. Returns an error if the text is broken there.
-    fn take(&mut self, byte: u8) -> Option<&'static str> {
+    pub(super) fn take(&mut self, byte: u8) -> Option<&'static str> {
         match byte {
             _ if self.is_escaped => self.is_escaped = false,
             b'\\' if self.in_text => self.is_escaped = true,
@@ -90,6 +93,11 @@ impl Depth {
             _ => {}
         }
         None
+    }
+
+    /// Returns true if no bracket is open.
+    pub(super) const fn is_level(&self) -> bool {
+        self.open.is_empty()
     }
 }
 
@@ -116,6 +124,7 @@ impl<R: Read> Cutter<R> {
             is_closed: false,
             is_begun: false,
             margin: None,
+            names: None,
         }
     }
 
@@ -194,15 +203,20 @@ impl<R: Read> Cutter<R> {
             }
             self.skip(byte);
             bytes.push(byte);
-            if is_nested && depth.open.is_empty() {
+            if is_nested && depth.is_level() {
                 break None;
             }
             if bytes.len() > FOLDER_LINE_BYTES_MAX {
                 break Some(format!("it is longer than {FOLDER_LINE_BYTES_MAX} bytes, or not closed"));
             }
         };
-        let Some(problem) = problem else { return Ok(Piece { number, column, bytes, problem: None }) };
-        let problem = match self.resume(&bytes, number, margin)? {
+        let Some(problem) = problem else {
+            if self.is_array && self.names.is_none() {
+                self.names = EventNames::of(&bytes);
+            }
+            return Ok(Piece { number, column, bytes, problem: None });
+        };
+        let problem = match self.resume(&bytes, (number, column), margin)? {
             Resumed::Behind => problem,
             Resumed::Later => format!("{problem}, and what follows it was not read up to line {}", self.line),
             Resumed::Nowhere => format!("{problem}, and what follows it in the file was not read"),
@@ -210,23 +224,22 @@ impl<R: Read> Cutter<R> {
         Ok(Piece { number, column, bytes: Vec::new(), problem: Some(problem) })
     }
 
-    /// Continues at the next line that begins like the first event, otherwise at the end.
-    fn resume(&mut self, bytes: &[u8], number: u64, margin: u64) -> io::Result<Resumed> {
+    /// Continues at the next line that begins like the first event, or at an event behind a comma; otherwise at the end.
+    fn resume(&mut self, bytes: &[u8], (number, column): (u64, u64), margin: u64) -> io::Result<Resumed> {
         let mut resumed = Resumed::Behind;
         let indent = usize::try_from(margin - 1).unwrap_or(usize::MAX);
         let begins =
             |line: &[u8]| line.get(indent) == Some(&b'{') && line[..indent].iter().all(u8::is_ascii_whitespace);
-        let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
-        for (line, start) in (number + 1..).zip(ends) {
-            if begins(&bytes[start..]) {
-                if !self.work.may_repeat(bytes.len() - start) {
-                    resumed = Resumed::Later;
-                    break;
-                }
+        let mut starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+        let line = starts.find(|start| begins(&bytes[*start..]));
+        let behind_comma = self.names.as_ref().and_then(|names| names.next(bytes, &mut self.work));
+        if let Some(start) = [line, behind_comma].into_iter().flatten().min() {
+            if self.work.may_repeat(bytes.len() - start) {
                 self.again.extend(bytes[start..].iter().rev());
-                (self.line, self.column) = (line, 1);
+                (self.line, self.column) = place(&bytes[..start], (number, column));
                 return Ok(resumed);
             }
+            resumed = Resumed::Later;
         }
         while let Some(byte) = self.peek()? {
             self.skip(byte);
@@ -247,6 +260,15 @@ impl<R: Read> Cutter<R> {
             }
         }
         Ok(self.peek()? == Some(b'{'))
+    }
+}
+
+/// Returns the line and the column behind bytes that begin at a place.
+fn place(bytes: &[u8], (line, column): (u64, u64)) -> (u64, u64) {
+    let ends = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+    match bytes.iter().rposition(|byte| *byte == b'\n') {
+        Some(end) => (line + ends, (bytes.len() - end) as u64),
+        None => (line, column + bytes.len() as u64),
     }
 }
 
@@ -297,6 +319,28 @@ mod tests {
     }
 
     #[test]
+    fn a_stray_quote_in_an_array_of_one_line_takes_no_other_event() {
+        let broken = "it is not closed";
+        let open = "! a text is not closed at the end of its line";
+        check(
+            "[{\"a\":\"x\"}, {\"a\":\"5\" wide\"}, {\"a\":\"z\"},{\"b\":[{\"c\":1},{\"c\":2}],\"a\":1}]\n",
+            &[
+                "1:2 {\"a\":\"x\"}",
+                &format!("1:13 {open}"),
+                "1:30 {\"a\":\"z\"}",
+                "1:40 {\"b\":[{\"c\":1},{\"c\":2}],\"a\":1}",
+            ],
+        );
+        // An object within a broken event is no event.
+        check(
+            "[{\"a\":1,\"b\":[]},\n{\"a\":\"5\" wide\",\"b\":[{\"a\":1},{\"a\":2}]},{\"b\":[],\"a\":3}]\n",
+            &["1:2 {\"a\":1,\"b\":[]}", &format!("2:1 {open}"), "2:39 {\"b\":[],\"a\":3}"],
+        );
+        let behind = ", and what follows it in the file was not read";
+        check("[{\"a\":[{},{\"a\":3}]", &[&format!("1:2 ! {broken}{behind}")]);
+    }
+
+    #[test]
     fn one_that_is_broken_takes_no_other_with_it() {
         check("[{\"a\":1}, {\"a\": }, {\"a\":3}]", &["1:2 {\"a\":1}", "1:11 {\"a\": }", "1:20 {\"a\":3}"]);
         check(
@@ -307,10 +351,7 @@ mod tests {
             "[\n  {\"a\":{\"b\":1},\n  {\"a\":2},\n  {\"a\":3}\n]",
             &["2:3 ! it is not closed", "3:3 {\"a\":2}", "4:3 {\"a\":3}"],
         );
-        check(
-            "[{\"a\":1},{\"a\":{},{\"a\":3}]",
-            &["1:2 {\"a\":1}", "1:10 ! it is not closed, and what follows it in the file was not read"],
-        );
+        check("[{\"a\":1},{\"a\":{},{\"a\":3}]", &["1:2 {\"a\":1}", "1:10 ! it is not closed", "1:18 {\"a\":3}"]);
         let deep = "[".repeat(FOLDER_EVENT_DEPTH_MAX + 1);
         check(&format!("{{\"a\":{deep}\n{{}}"), &["1:1 ! it is deeper than 128 brackets, or not closed", "2:1 {}"]);
         check("[{\"a\":1},", &["1:2 {\"a\":1}", "1:10 ! the array is not closed: events may be missing"]);

@@ -27,6 +27,7 @@ mod code_pages;
 mod content;
 mod encoding;
 mod errors;
+mod event_names;
 mod files;
 mod json;
 mod line;

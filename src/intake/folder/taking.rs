@@ -17,7 +17,7 @@ use crate::core::limits::FOLDER_BATCH_EVENTS;
 use crate::core::timestamp::Timestamp;
 use crate::intake::cloudevents::{self, Invalid, Parsed};
 use crate::intake::view::SharedView;
-use crate::intake::{Answer, Intake};
+use crate::intake::{Answer, Begun, Intake, Prepared};
 use crate::store::StoreError;
 
 /// Time between two tries while the store is full.
@@ -56,6 +56,8 @@ pub(super) struct Taking<'t> {
     /// Time of events without one.
     begun: Timestamp,
     events: Vec<Event>,
+    /// Events that the writer is recording while the next are read.
+    under_way: Option<UnderWay>,
     count: u64,
     errors: Errors,
     duplicates: u64,
@@ -70,6 +72,12 @@ struct Event {
     /// Place in the file, from 1.
     place: u64,
     parsed: Parsed,
+}
+
+/// Events on their way through the writer.
+struct UnderWay {
+    events: Vec<Event>,
+    begun: Result<Begun, StoreError>,
 }
 
 /// The result of reading a file.
@@ -93,8 +101,6 @@ impl<'t> Taking<'t> {
         (content, known, begun): (&'t Content, u64, Timestamp),
         stop: &'t watch::Receiver<bool>,
     ) -> Self {
-        let (count, duplicates, ahead) = (0, 0, 0);
-        let events = Vec::new();
         Self {
             rules,
             intake,
@@ -102,16 +108,17 @@ impl<'t> Taking<'t> {
             content,
             known,
             begun,
-            events,
-            count,
+            events: Vec::new(),
+            under_way: None,
+            count: 0,
             errors: Errors::NONE,
-            duplicates,
-            ahead,
+            duplicates: 0,
+            ahead: 0,
             stop,
         }
     }
 
-    /// Takes a line; from time to time the gathered events are recorded.
+    /// Takes a line; from time to time the gathered events are handed to the writer.
     ///
     /// # Errors
     /// [`StoreError::Stopped`], if the agent stops.
@@ -125,7 +132,7 @@ impl<'t> Taking<'t> {
             Ok(parsed) => self.events.push(Event { line: number, place: self.count, parsed }),
             Err(invalid) => self.error(number, self.count, &Invalid { index, ..invalid }),
         }
-        if self.events.len() >= FOLDER_BATCH_EVENTS { self.record() } else { Ok(()) }
+        if self.events.len() >= FOLDER_BATCH_EVENTS { self.hand_over() } else { Ok(()) }
     }
 
     /// Returns a complete event, with defaults for the members that the line leaves out.
@@ -165,27 +172,49 @@ impl<'t> Taking<'t> {
         self.errors.push(line, invalid, place > self.known);
     }
 
-    /// Records the gathered events. If there is no room it waits: the file stays where it is.
+    /// Records the gathered events, and returns once they are on disk.
     ///
     /// # Errors
     /// [`StoreError::Stopped`], if the agent stops.
     pub(super) fn record(&mut self) -> Result<(), StoreError> {
+        self.hand_over()?;
+        self.settle()
+    }
+
+    /// Hands the gathered events to the writer, once those before them are recorded; the next are read meanwhile.
+    fn hand_over(&mut self) -> Result<(), StoreError> {
         let events = std::mem::take(&mut self.events);
-        let Some(first) = events.first().map(|event| event.line) else { return Ok(()) };
+        let prepared = self.prepare(&events);
+        self.settle()?;
+        if !events.is_empty() {
+            self.under_way = Some(UnderWay { events, begun: self.begin(prepared) });
+        }
+        Ok(())
+    }
+
+    fn prepare(&self, events: &[Event]) -> Prepared {
+        self.intake.prepare(events.iter().map(|event| event.parsed.clone()).collect(), self.begun)
+    }
+
+    fn begin(&self, prepared: Prepared) -> Result<Begun, StoreError> {
+        if self.is_stopping() { Err(StoreError::Stopped) } else { self.intake.begin_record(prepared) }
+    }
+
+    /// Waits for the events under way. If there is no room they are tried again: the file stays where it is.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        let Some(UnderWay { events, mut begun }) = self.under_way.take() else { return Ok(()) };
         loop {
-            if *self.stop.borrow() {
-                return Err(StoreError::Stopped);
-            }
-            let parsed = events.iter().map(|event| event.parsed.clone()).collect();
-            match self.intake.record_of_file(parsed, self.begun) {
+            match begun.and_then(Begun::wait) {
                 Ok(answers) => {
                     events.iter().zip(answers).for_each(|(event, answer)| self.answered(event, &answer));
                     return Ok(());
                 }
                 Err(StoreError::Stopped) => return Err(StoreError::Stopped),
                 Err(error) => {
+                    let first = events.first().map_or(0, |event| event.line);
                     trouble(self.view, format!("line {first} and those after it wait: {error}"));
                     self.wait();
+                    begun = self.begin(self.prepare(&events));
                 }
             }
         }

@@ -39,7 +39,7 @@ impl<'h> Headers<'h> {
             }
             Seen::Other => {
                 self.other = Some(number);
-                let words = "it is a header and not the first one, and the rows below it are not recorded; drop them, with this line, as a file of their own";
+                let words = "it is a header and not the first one, and the rows below it are not recorded; drop them, with this line, as a file of their own. If its cells are values, set skip = 1, header = false and columns by their positions in [intake.folder.csv]";
                 return Some(Err(Invalid::new(words)));
             }
             Seen::Row => {}
