@@ -16,7 +16,7 @@ pub mod tls;
 mod token;
 
 pub use bulk::{BatchOutcome, BatchStatus};
-pub use client::{Client, ClientOptions, Exchange};
+pub use client::{Client, ClientOptions, Exchange, http_client};
 pub use error::{ClientError, Setting};
 pub use fetch::{FetchedProfile, Reply};
 pub use outcome::{Outcome, Refused};

@@ -38,6 +38,7 @@ mod destination;
 mod error;
 mod forwarding;
 mod open;
+mod push;
 mod settings;
 mod wire;
 
@@ -48,6 +49,7 @@ use changes::{Changing, Serving};
 pub use error::AgentError;
 use forwarding::Forwarding;
 use open::Opened;
+pub use push::PushOptions;
 use settings::LiveSettings;
 pub use settings::Settings;
 use wire::Shared;
@@ -128,6 +130,7 @@ fn start(
     let (intake_views, intake_works) = kinds.open(&intake, stop);
     let sessions = Arc::new(Sessions::new(tokens.clone(), shared.live.callers.clone()));
     let books = Arc::new(shared.books((reader, metrics.clone()), pending_at_start, intake_views));
+    let push = shared.push(books.clone(), metrics.clone());
     let api = Api {
         intake,
         admission: Admission::default(),
@@ -144,6 +147,7 @@ fn start(
     let mut tasks = JoinSet::new();
     tasks.spawn(shared.housekeeping().run(stop.clone()));
     tasks.spawn(refresh_certificates(shared.connected.client.clone(), stop.clone()));
+    tasks.spawn(push.run(stop.clone()));
     tasks.spawn(shared.watchdog(books).run(stop.clone(), || std::process::exit(1)));
     for work in intake_works {
         tasks.spawn(work);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::push::PushOptions;
 use crate::adobe::ClientOptions;
 use crate::core::mapping::Mappings;
 use crate::core::tokens::Callers;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub keep_events: Duration,
     /// Whom the page names for support.
     pub support: Option<String>,
+    /// Collector that metrics are pushed to, if any.
+    pub push: Option<PushOptions>,
 }
 
 impl Settings {
@@ -71,6 +74,7 @@ pub(super) struct LiveSettings {
     pub(super) bounds: Live<Bounds>,
     pub(super) keep_events: watch::Sender<Duration>,
     pub(super) page: Live<PageInfo>,
+    pub(super) push: watch::Sender<Option<PushOptions>>,
 }
 
 impl LiveSettings {
@@ -81,6 +85,7 @@ impl LiveSettings {
             bounds: Live::new(settings.bounds()),
             keep_events: watch::channel(settings.keep_events).0,
             page: Live::new(settings.page()),
+            push: watch::channel(settings.push.clone()).0,
         }
     }
 
@@ -91,5 +96,6 @@ impl LiveSettings {
         self.mappings.replace(settings.mappings);
         self.callers.replace(settings.callers);
         self.keep_events.send_replace(settings.keep_events);
+        self.push.send_replace(settings.push);
     }
 }

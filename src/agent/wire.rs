@@ -8,14 +8,17 @@ use super::changes::LiveParts;
 use super::forwarding::ForwardingParts;
 use super::housekeeping::Housekeeping;
 use super::open::Connected;
+use super::push::Push;
 use super::settings::LiveSettings;
 use super::watchdog::{INTERVAL, LATE_MAX, Verdict, Watchdog};
+use crate::device::live::Live;
 use crate::device::metrics::Metrics;
 use crate::device::notices::Notices;
 use crate::device::pulse::Pulse;
 use crate::device::supervisor;
 use crate::forward::shown::{LinkView, PendingAtStart, ProfileWaits, RouteCounts};
 use crate::inspect::books::{Books, Keeper, Running};
+use crate::inspect::status::PushView;
 use crate::intake::Intake;
 use crate::intake::kinds::SharedKinds;
 use crate::store::{InFlight, Reader, StoreFile};
@@ -33,6 +36,7 @@ pub(super) struct Shared {
     waits: ProfileWaits,
     try_now: Arc<Notify>,
     notices: Notices,
+    push_view: Live<Option<PushView>>,
 }
 
 impl Shared {
@@ -56,7 +60,12 @@ impl Shared {
             waits: ProfileWaits::default(),
             try_now: Arc::default(),
             notices,
+            push_view: Live::new(None),
         }
+    }
+
+    pub(super) fn push(&self, books: Arc<Books>, metrics: Metrics) -> Push {
+        Push { books, metrics, options: self.live.push.subscribe(), view: self.push_view.clone() }
     }
 
     pub(super) fn intake(&self) -> Intake {
@@ -125,6 +134,7 @@ impl Shared {
                 waits: self.waits.clone(),
                 try_now: self.try_now.clone(),
                 notices: self.notices.clone(),
+                push: self.push_view.clone(),
                 metrics,
             }),
         }

@@ -11,8 +11,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::load::{self, ConfigArgs, Loaded};
 use super::{Failure, bundle, print, store_limits};
+use crate::adobe::{ClientOptions, TlsOptions};
 use crate::agent::data_dir::{DataDir, Endpoint};
-use crate::agent::{self, AgentOptions, Change, Listeners, Settings};
+use crate::agent::{self, AgentOptions, Change, Listeners, PushOptions, Settings};
 use crate::config::Config;
 use crate::core::limits::SANDBOX_REQUESTS_KEPT;
 use crate::core::tokens::Tokens;
@@ -69,7 +70,7 @@ pub(super) fn run_under(
     let token = data_dir.token().map_err(|error| Failure::failed(&error))?;
     let tokens = Live::new(data_dir.tokens().map_err(|error| Failure::failed(&error))?);
     let log = &config.log;
-    let logging = logging::start(log.level, &log.dir, log.keep_files, elsewhere);
+    let logging = logging::start(log.level, log.format, (&log.dir, log.keep_files), elsewhere);
     let logging = logging.map_err(|error| Failure::failed(&error))?;
     let notices = Notices::default();
     if let Some(error) = &logging.fault {
@@ -216,6 +217,13 @@ impl Start {
 /// Returns the settings that may change while the agent runs.
 pub(super) fn settings(config: Config) -> Settings {
     let limits = store_limits(&config);
+    let target = &config.target.client;
+    // Target's token and pins, and the device's own certificate, are for Target alone.
+    let tls = TlsOptions { ca_file: target.tls.ca_file.clone(), ..TlsOptions::default() };
+    let push = config.metrics.push.map(|push| PushOptions {
+        client: ClientOptions { endpoint: push.url, token: push.token, tls, connections: 1, ..target.clone() },
+        every: push.every,
+    });
     Settings {
         callers: config.intake.callers,
         mappings: config.mappings,
@@ -226,6 +234,7 @@ pub(super) fn settings(config: Config) -> Settings {
         limits,
         keep_events: config.store.keep_events,
         support: config.page.support,
+        push,
     }
 }
 

@@ -9,7 +9,7 @@ use super::watch::Watch;
 use super::{Failure, counted, local, print, print_json, small_runtime};
 use crate::core::visible::one_line;
 use crate::http::page::PageCode;
-use crate::inspect::status::{BatchView, EventCounts, RefusedCount, RouteCount, Status, StoreCounts};
+use crate::inspect::status::{BatchView, EventCounts, PushView, RefusedCount, RouteCount, Status, StoreCounts};
 use crate::intake::view::Shown;
 
 /// Time between two looks of `--watch`.
@@ -76,6 +76,14 @@ fn watch(agent: &AgentArgs) -> Result<(), Failure> {
     }
 }
 
+fn pushed(PushView { host, last_at, problem }: &PushView) -> String {
+    let last = last_at.as_deref().map_or("never yet".to_owned(), |at| format!("last at {}", local(at)));
+    match problem {
+        None => format!("pushed to {host}, {last}"),
+        Some(problem) => format!("not pushed to {host}: {problem} ({last})"),
+    }
+}
+
 /// Prints a link to the page.
 fn open(agent: &AgentArgs) -> Result<(), Failure> {
     let otherwise = "the agent does not run, and so shows no page; start it with `outpost run`";
@@ -134,9 +142,17 @@ fn table(status: &Status) -> String {
     .map(|(name, value)| format!("{name:<10}{value}"));
     let verdict = status.verdict.rows().into_iter().map(|(name, words)| format!("{name:<10}{}", one_line(&words)));
     let refused = refused(status).map(|words| format!("{:<10}{words}", "refused"));
+    let push = status.metrics_push.as_ref().map(|push| format!("{:<10}{}", "metrics", one_line(&pushed(push))));
     let intake = status.intake.shown().map(Shown::line).chain(store.salvage.clone());
     let intake = intake.map(|line| one_line(&line).into_owned());
-    verdict.chain(rows).chain(refused).chain(intake).chain(store.destination_words()).collect::<Vec<_>>().join("\n")
+    verdict
+        .chain(rows)
+        .chain(refused)
+        .chain(push)
+        .chain(intake)
+        .chain(store.destination_words())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn recorded(events: &EventCounts) -> String {

@@ -12,7 +12,9 @@ use std::time::Duration;
 use crate::adobe::{Client, ClientOptions};
 use crate::core::mapping::Mappings;
 use crate::core::tokens::Callers;
+use crate::device::logging::LogFormat;
 use crate::device::rights;
+use crate::device::secret::Secret;
 use crate::forward::ForwarderRules;
 use crate::intake::kinds::Kinds;
 use crate::store::StoreKey;
@@ -57,6 +59,8 @@ pub struct Config {
     pub log: LogConfig,
     /// The section `[page]`.
     pub page: PageConfig,
+    /// Section `[metrics]`.
+    pub metrics: MetricsConfig,
     /// The sections `[[mapping]]`, compiled.
     pub mappings: Arc<Mappings>,
     /// The sections `[[mapping.example]]`.
@@ -124,6 +128,24 @@ pub struct PageConfig {
     pub support: Option<String>,
 }
 
+/// The section `[metrics]`.
+#[derive(Clone, Debug, Default)]
+pub struct MetricsConfig {
+    /// Collector that metrics are pushed to, if any.
+    pub push: Option<PushConfig>,
+}
+
+/// The pushing of metrics.
+#[derive(Clone, Debug)]
+pub struct PushConfig {
+    /// URL of the collector, with its path.
+    pub url: String,
+    /// Time between two pushes.
+    pub every: Duration,
+    /// Bearer token, where the collector requires one.
+    pub token: Option<Secret>,
+}
+
 /// The section `[log]`.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
@@ -133,6 +155,8 @@ pub struct LogConfig {
     pub dir: PathBuf,
     /// Number of daily files to keep.
     pub keep_files: usize,
+    /// Notation of the lines.
+    pub format: LogFormat,
 }
 
 impl Config {
@@ -164,6 +188,7 @@ impl Config {
         let store = sections::store(&top);
         let log = sections::log(&top, &agent.data_dir);
         let page = sections::page(&top);
+        let metrics = sections::metrics(&top);
         let privacy = privacy::read(&top);
         let needs_device_id = sources.contains(mappings::DEVICE_ID);
         let device_id = if needs_device_id { device_id(&agent) } else { String::new() };
@@ -178,6 +203,7 @@ impl Config {
             store,
             log,
             page,
+            metrics,
             mappings: Arc::new(Mappings::new(mappings, privacy.rules)),
             examples,
         })

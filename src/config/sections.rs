@@ -8,11 +8,12 @@ use toml::Spanned;
 
 use super::document::Table;
 use super::places::default_data_dir;
-use super::{AgentConfig, LogConfig, PageConfig, StoreConfig, TargetConfig};
+use super::{AgentConfig, LogConfig, MetricsConfig, PageConfig, PushConfig, StoreConfig, TargetConfig};
 use super::{privacy, secret};
 use crate::adobe::{ClientOptions, Pin, ProxyOptions, TlsOptions, single};
 use crate::core::forwarding::route::{Mode, RouteRules};
 use crate::core::limits::{BATCH_ROWS_MAX, QUOTA_WINDOW, READS_PER_DAY, READS_PER_DAY_MAX};
+use crate::device::logging::LogFormat;
 use crate::forward::ForwarderRules;
 use crate::store::{StoreKey, StoreLimits};
 
@@ -39,6 +40,14 @@ const VERIFY_AFTER: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// Longest contact that the page shows. Units: characters.
 const SUPPORT_CHARS_MAX: usize = 200;
+
+/// Default time between two pushes of the metrics. Also in `agent.toml.example`.
+const PUSH_EVERY: Duration = Duration::from_secs(60);
+
+/// Shortest time between two pushes: ten thousand devices are a thousand requests a second then.
+const PUSH_EVERY_MIN: Duration = Duration::from_secs(10);
+
+const PUSH_EVERY_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -301,7 +310,8 @@ pub(super) fn store(top: &Table<'_, '_>) -> StoreConfig {
 }
 
 pub(super) fn log(top: &Table<'_, '_>, data_dir: &Path) -> LogConfig {
-    let mut log = LogConfig { level: tracing::Level::INFO, dir: data_dir.join("log"), keep_files: 14 };
+    let (level, format) = (tracing::Level::INFO, LogFormat::default());
+    let mut log = LogConfig { level, dir: data_dir.join("log"), keep_files: 14, format };
     let Some(section) = top.table("log") else { return log };
     if let Some(text) = section.text("level") {
         match text.get_ref().parse() {
@@ -315,8 +325,45 @@ pub(super) fn log(top: &Table<'_, '_>, data_dir: &Path) -> LogConfig {
     if let Some(keep_files) = section.integer("keep_files", 1..1_001) {
         log.keep_files = usize::try_from(keep_files).unwrap_or(1);
     }
+    if let Some(text) = section.text("format") {
+        match *text.get_ref() {
+            "text" => log.format = LogFormat::Text,
+            "json" => log.format = LogFormat::Json,
+            _ => section.report(text.span(), "format in [log] must be text or json"),
+        }
+    }
     section.finish();
     log
+}
+
+pub(super) fn metrics(top: &Table<'_, '_>) -> MetricsConfig {
+    let Some(section) = top.table("metrics") else { return MetricsConfig::default() };
+    let token = secret::source(&section, "push_token");
+    let every = section.duration("push_every", PUSH_EVERY_MIN..PUSH_EVERY_MAX + SECOND).unwrap_or(PUSH_EVERY);
+    let push = section.text("push").and_then(|text| {
+        let url = reqwest::Url::parse(text.get_ref()).ok().filter(reqwest::Url::has_host);
+        let problem = match &url {
+            Some(url) if !url.username().is_empty() || url.password().is_some() => {
+                Some("push in [metrics] must hold no credentials; use push_token")
+            }
+            Some(url) if url.scheme() == "http" && token.is_some() && !is_loopback(url) => {
+                Some("push in [metrics] must begin with https://, since push_token is sent with it")
+            }
+            Some(url) if matches!(url.scheme(), "http" | "https") && url.path() != "/" => None,
+            _ => Some("push in [metrics] must be a whole URL such as https://collector.example:4318/v1/metrics"),
+        };
+        if let Some(problem) = problem {
+            section.report(text.span(), problem);
+        }
+        url.filter(|_| problem.is_none()).map(|url| PushConfig { url: url.into(), every, token: token.clone() })
+    });
+    if section.entries().all(|(key, ..)| key != "push") {
+        for (key, span, _) in section.entries().filter(|(key, ..)| key.starts_with("push_")) {
+            section.report(span, format!("{key} in [metrics] needs push, the URL of the collector"));
+        }
+    }
+    section.finish();
+    MetricsConfig { push }
 }
 
 pub(super) fn page(top: &Table<'_, '_>) -> PageConfig {

@@ -6,14 +6,18 @@ use std::fmt::Debug;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use tracing::field::Field;
-use tracing::{Level, Metadata};
+use serde_json::Value;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::Layer;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::{FilterFn, filter_fn};
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
@@ -33,6 +37,16 @@ pub fn nowhere_else() -> Elsewhere {
     None
 }
 
+/// The notation of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text for people.
+    #[default]
+    Text,
+    /// One JSON object per line: `time`, `level`, `message`, and the line's own fields, all texts.
+    Json,
+}
+
 /// Logging in progress. Waiting lines are written when it is dropped.
 pub struct Logging {
     _guard: Option<WorkerGuard>,
@@ -46,7 +60,12 @@ pub struct Logging {
 ///
 /// # Errors
 /// Logging has been started before.
-pub fn start(level: Level, dir: &Path, keep_files: usize, elsewhere: Elsewhere) -> io::Result<Logging> {
+pub fn start(
+    level: Level,
+    format: LogFormat,
+    (dir, keep_files): (&Path, usize),
+    elsewhere: Elsewhere,
+) -> io::Result<Logging> {
     let (files, fault) = match LogFiles::open(dir, keep_files) {
         Ok(files) => (Some(files), None),
         Err(error) => (None, Some(error)),
@@ -55,20 +74,8 @@ pub fn start(level: Level, dir: &Path, keep_files: usize, elsewhere: Elsewhere) 
     let (files, guard) = files.map(non_blocking).unzip();
     let (to_files_filter, files_level) = reload::Layer::new(is_ours(level));
     let (to_stderr_filter, stderr_level) = reload::Layer::new(is_ours(level));
-    let to_files = files.map(|files| {
-        fmt::layer()
-            .fmt_fields(fields())
-            .with_ansi(false)
-            .with_target(false)
-            .with_writer(files)
-            .with_filter(to_files_filter)
-    });
-    let to_stderr = fmt::layer()
-        .fmt_fields(fields())
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .with_writer(io::stderr)
-        .with_filter(to_stderr_filter);
+    let to_files = files.map(|files| lines(format, false, files).with_filter(to_files_filter));
+    let to_stderr = lines(format, io::stderr().is_terminal(), io::stderr).with_filter(to_stderr_filter);
     tracing_subscriber::registry()
         .with(elsewhere)
         .with(to_files)
@@ -81,6 +88,52 @@ pub fn start(level: Level, dir: &Path, keep_files: usize, elsewhere: Elsewhere) 
         let _ = stderr_level.reload(is_ours(level));
     };
     Ok(Logging { _guard: guard, level: LogLevel::new(level, set), fault })
+}
+
+/// Returns the layer that writes lines.
+fn lines<S, W>(format: LogFormat, has_colours: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let layer = fmt::layer().fmt_fields(fields()).with_target(false).with_writer(writer);
+    match format {
+        LogFormat::Text => layer.with_ansi(has_colours).boxed(),
+        LogFormat::Json => layer.with_ansi(false).event_format(JsonLine).boxed(),
+    }
+}
+
+/// A formatter of lines as JSON.
+struct JsonLine;
+
+impl<S, N> FormatEvent<S, N> for JsonLine
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'w> FormatFields<'w> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, line: &Event<'_>) -> std::fmt::Result {
+        let mut time = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut time))?;
+        let level = line.metadata().level().as_str().to_ascii_lowercase();
+        let mut members = Members(vec![("time", time), ("level", level)]);
+        line.record(&mut members);
+        let texts =
+            members.0.iter().map(|(name, value)| format!("{}:{}", Value::from(*name), Value::from(value.as_str())));
+        writeln!(writer, "{{{}}}", texts.collect::<Vec<_>>().join(","))
+    }
+}
+
+/// The members of a line in JSON, in their order.
+struct Members(Vec<(&'static str, String)>);
+
+impl Visit for Members {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.push((field.name(), value.to_owned()));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.push((field.name(), format!("{value:?}")));
+    }
 }
 
 /// Returns a formatter that escapes outside text in a line's message and fields.
@@ -117,6 +170,23 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_line_in_json_is_one_object() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = Registry::default().with(super::lines(LogFormat::Json, true, move || writer.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(error = %io::Error::other("a\nforged"), count = 3, name = "b \"c\"", "answer {}", "d\u{1b}[2J");
+        });
+        let lines = String::from_utf8(lines.0.lock().expect("one thread").clone()).expect("text");
+        let line: Value = serde_json::from_str(lines.strip_suffix('\n').expect("a line")).expect("JSON");
+        assert!(line["time"].as_str().is_some_and(|time| time.ends_with('Z')), "{lines}");
+        assert_eq!([&line["level"], &line["message"]], ["warn", "answer d\u{1b}[2J"]);
+        assert_eq!([&line["error"], &line["count"], &line["name"]], ["a\nforged", "3", "b \"c\""]);
+        assert_eq!(lines.matches('\n').count(), 1);
+        assert!(!lines.contains('\u{1b}'));
     }
 
     #[test]

@@ -11,6 +11,8 @@ use prometheus::{Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, I
 
 use crate::core::timestamp::Timestamp;
 
+mod otlp;
+
 /// Upper bounds of the histogram of commit times. Units: seconds.
 const COMMIT_SECONDS: [f64; 10] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
 
@@ -176,6 +178,20 @@ impl Metrics {
     /// Returns all metrics, with `numbers`, in Prometheus' text format.
     #[must_use]
     pub fn text(&self, numbers: &[Number]) -> String {
+        let mut text = Vec::new();
+        TextEncoder::new()
+            .encode(&self.registry(numbers).gather(), &mut text)
+            .expect("writing to memory does not fail");
+        String::from_utf8(text).expect("names and numbers are text")
+    }
+
+    /// Returns all metrics, with `numbers`, as the body of a request to an OTLP collector: in JSON, for one device.
+    #[must_use]
+    pub fn otlp(&self, numbers: &[Number], device_id: &str, now: Timestamp) -> String {
+        otlp::request(&self.registry(numbers).gather(), device_id, now)
+    }
+
+    fn registry(&self, numbers: &[Number]) -> Registry {
         let Inner { requests, request_seconds, commit_seconds, commit_batch_events, .. } = &*self.0;
         let registry = Registry::new_custom(Some("outpost".to_owned()), None).expect("the prefix is valid");
         register(&registry, requests.clone());
@@ -190,9 +206,7 @@ impl Metrics {
             let number = Number::total("intake_refused_total", help, i64::try_from(requests).unwrap_or(i64::MAX));
             number.with([("status", &status.to_string()), ("reason", reason)]).register(&registry);
         }
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&registry.gather(), &mut text).expect("writing to memory does not fail");
-        String::from_utf8(text).expect("names and numbers are text")
+        registry
     }
 }
 

@@ -52,6 +52,9 @@ pub struct Status {
     /// How each kind of intake is doing that is configured.
     #[serde(flatten)]
     pub intake: KindViews,
+    /// Pushing of the metrics, if configured, once it was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics_push: Option<PushView>,
     /// Batches that are not at their end, and the last that are, newest first.
     pub batches: Vec<BatchView>,
     /// Reading profiles: before they are sent, and back.
@@ -69,6 +72,19 @@ pub struct Status {
     /// Totals of the store, for metrics; no part of the document.
     #[serde(skip)]
     pub totals: Totals,
+}
+
+/// How the pushing of the metrics to a collector is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushView {
+    /// Host of the collector.
+    pub host: String,
+    /// Time of the last push that was accepted, in RFC 3339; since the agent started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_at: Option<String>,
+    /// Reason why the last one was not, as a clause about the collector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// The answer of `POST /v1/retry-now`.

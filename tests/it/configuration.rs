@@ -10,7 +10,7 @@ use outpost::forward::ForwarderRules;
 
 use crate::support::write_private;
 
-fn parse(text: &str) -> Result<Config, String> {
+pub fn parse(text: &str) -> Result<Config, String> {
     Config::parse(&Sources::of_text(Path::new("agent.toml"), text), |_| "store-42".to_owned())
         .map_err(|problems| problems.to_string())
 }

@@ -44,6 +44,7 @@ mod planted;
 mod power_cut;
 mod privacy;
 mod properties;
+mod push;
 mod refusals;
 mod rejected;
 mod retention;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outpost::adobe::{ClientOptions, ProxyOptions, TlsOptions};
-use outpost::agent::{self, AgentOptions, Change, Listeners, Settings};
+use outpost::agent::{self, AgentOptions, Change, Listeners, PushOptions, Settings};
 use outpost::config::{Config, Sources};
 use outpost::core::forwarding::route::{Mode, RouteRules};
 use outpost::core::identity::IdentityKind;
@@ -91,6 +91,7 @@ pub struct Setup {
     pub limits: StoreLimits,
     pub keep_events: Duration,
     pub support: Option<&'static str>,
+    pub push: Option<PushOptions>,
     pub allowed_origins: Vec<String>,
     pub socket_right: Right,
     pub store_key: Option<StoreKey>,
@@ -121,6 +122,7 @@ impl Default for Setup {
             limits: StoreLimits { min_free_disk_bytes: 0, ..StoreLimits::default() },
             keep_events: Duration::from_secs(30 * 86_400),
             support: None,
+            push: None,
             allowed_origins: Vec::new(),
             socket_right: Right::Record,
             store_key: sealed_suite(),
@@ -154,6 +156,7 @@ impl Setup {
             limits: StoreLimits { shares_profiles: self.forwarding.late_after.is_some(), ..self.limits },
             keep_events: self.keep_events,
             support: self.support.map(str::to_owned),
+            push: self.push.clone(),
         }
     }
 

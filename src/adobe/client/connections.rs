@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::chunks::{ChunkReader, FileBody};
 use super::explain::Way;
-use super::options::{ClientOptions, builder};
+use super::options::{ClientOptions, http_client};
 use super::received::{Exchange, Received, date, fetched, receive, submitted, told};
 use crate::adobe::bulk::{self, BatchOutcome, BatchStatus};
 use crate::adobe::error::{ClientError, Setting};
@@ -51,14 +51,7 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new(options: &ClientOptions, metrics: Metrics) -> Result<Self, ClientError> {
-        let mut builder = builder(options)?;
-        // Plain HTTP to loopback needs none of the system's certificates, which cost a megabyte to read.
-        builder = match options.endpoint.starts_with("http://") {
-            true => builder.tls_certs_only([]),
-            false => builder.tls_backend_preconfigured(options.tls.config()?),
-        };
-        let http = builder.build();
-        let http = http.map_err(|error| Setting::System.error(format!("no HTTP client: {error}")))?;
+        let http = http_client(options)?;
         let wrong = |_| Setting::Endpoint.error("it must be a URL such as https://gateway.example");
         let endpoint = Url::parse(&options.endpoint).map_err(wrong)?;
         let update = endpoint.join(&single::path(&options.client_code)).map_err(wrong)?;

@@ -23,8 +23,8 @@ mod tunnel;
 
 use connections::Connections;
 pub(super) use explain::Way;
-pub use options::ClientOptions;
 pub(super) use options::builder;
+pub use options::{ClientOptions, http_client};
 pub use received::Exchange;
 
 /// A client of Target with kept-alive connections. Cheap to clone; all clones change together when it is set up anew.

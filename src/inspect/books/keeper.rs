@@ -8,10 +8,12 @@ use tokio::sync::{Notify, watch};
 use super::Books;
 use crate::adobe::{Client, ClientOptions};
 use crate::core::mapping::Mappings;
+use crate::device::live::Live;
 use crate::device::metrics::Metrics;
 use crate::device::notices::Notices;
 use crate::forward::shown::{Bounds, LinkView, PendingAtStart, ProfileWaits, ReadQuota, RouteCounts};
 use crate::inspect::Unanswered;
+use crate::inspect::status::PushView;
 use crate::inspect::verify::Verifier;
 use crate::intake::kinds::SharedKinds;
 use crate::store::{Counters, InFlight, Pending, Reader, Store, StoreError, StoreFile, StoreLimits, Writer};
@@ -48,6 +50,8 @@ pub struct Running {
     pub try_now: Arc<Notify>,
     /// What is not as it is configured.
     pub notices: Notices,
+    /// How the pushing of the metrics is doing.
+    pub push: Live<Option<PushView>>,
     /// What is measured.
     pub metrics: Metrics,
 }

@@ -12,8 +12,8 @@ use crate::device::clock::Clock;
 use crate::device::notices::Notice;
 use crate::forward::shown::LinkView;
 use crate::inspect::status::{
-    BatchView, DamagedStore, DeliveredCounts, EventCounts, PendingCounts, QuotaCounts, ReadCounts, RefusedCount,
-    RejectedCounts, RouteCount, SetAside, Status, StoreCounts,
+    BatchView, DamagedStore, DeliveredCounts, EventCounts, PendingCounts, PushView, QuotaCounts, ReadCounts,
+    RefusedCount, RejectedCounts, RouteCount, SetAside, Status, StoreCounts,
 };
 use crate::inspect::verdict::judge;
 use crate::intake::kinds::KindViews;
@@ -38,6 +38,7 @@ struct Present {
     not_set_up: Option<String>,
     notices: Vec<Notice>,
     refused: Vec<RefusedCount>,
+    push: Option<PushView>,
     set_aside: Option<SetAside>,
     /// Requests that count as made, since whoever had reserved them has ended.
     abandoned: u64,
@@ -81,6 +82,7 @@ impl Books {
             quota: quota_counts(bounds.updates_per_day, used, &link, now),
             routes: present.routes,
             intake: present.intake,
+            metrics_push: present.push,
             batches: reader.batches(BATCHES_SHOWN)?.into_iter().map(BatchView::from).collect(),
             reads: ReadCounts {
                 total: totals.reads,
@@ -129,6 +131,7 @@ impl Books {
                     not_set_up: agent.client.fault().map(|error| error.to_string()),
                     notices: agent.notices.now(),
                     refused: agent.metrics.refusals().into_iter().map(RefusedCount::from).collect(),
+                    push: agent.push.now().as_ref().clone(),
                     set_aside: agent.set_aside(now),
                     abandoned: 0,
                 }
@@ -145,6 +148,7 @@ impl Books {
                     not_set_up: None,
                     notices: Vec::new(),
                     refused: Vec::new(),
+                    push: None,
                     set_aside: None,
                     abandoned: u64::try_from(totals.quota_reserved).unwrap_or(0),
                 }

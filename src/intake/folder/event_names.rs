@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::IgnoredAny;
 
 use super::again::ReadAgain;
-use super::json::Depth;
+use super::depth::Depth;
 
 /// Names of the members of an array's first event.
 #[derive(Debug)]

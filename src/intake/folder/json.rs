@@ -5,10 +5,11 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 
 use super::again::ReadAgain;
+use super::depth::Depth;
 use super::encoding::Decoder;
 use super::event_names::EventNames;
 use super::line::Line;
-use crate::core::limits::{FOLDER_EVENT_DEPTH_MAX, FOLDER_LINE_BYTES_MAX};
+use crate::core::limits::FOLDER_LINE_BYTES_MAX;
 use crate::intake::cloudevents::Invalid;
 
 /// Passes on the events, each with its place.
@@ -61,44 +62,6 @@ struct Cutter<R> {
     margin: Option<u64>,
     /// Members of the first event of an array.
     names: Option<EventNames>,
-}
-
-/// The nesting within a piece, and whether inside a string.
-#[derive(Default)]
-pub(super) struct Depth {
-    /// Open brackets.
-    open: Vec<u8>,
-    in_text: bool,
-    is_escaped: bool,
-}
-
-impl Depth {
-    /// Takes a byte. Returns an error if the text is broken there.
-    pub(super) fn take(&mut self, byte: u8) -> Option<&'static str> {
-        match byte {
-            _ if self.is_escaped => self.is_escaped = false,
-            b'\\' if self.in_text => self.is_escaped = true,
-            b'"' => self.in_text = !self.in_text,
-            b'\n' if self.in_text => return Some("a text is not closed at the end of its line"),
-            b'{' | b'[' if !self.in_text => {
-                self.open.push(byte);
-                return (self.open.len() > FOLDER_EVENT_DEPTH_MAX)
-                    .then_some("it is deeper than 128 brackets, or not closed");
-            }
-            b'}' | b']' if !self.in_text => {
-                let opened = self.open.pop()?;
-                // The codes of matching brackets differ by two. Source: ASCII.
-                return (opened + 2 != byte).then_some("it is not closed");
-            }
-            _ => {}
-        }
-        None
-    }
-
-    /// Returns true if no bracket is open.
-    pub(super) const fn is_level(&self) -> bool {
-        self.open.is_empty()
-    }
 }
 
 /// The point where reading continues after a broken piece.
@@ -275,6 +238,7 @@ fn place(bytes: &[u8], (line, column): (u64, u64)) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::limits::FOLDER_EVENT_DEPTH_MAX;
     use crate::intake::folder::encoding::{Encoding, Whole};
 
     fn check(text: &str, expected: &[&str]) {

@@ -25,6 +25,7 @@ mod breaks;
 mod broken;
 mod code_pages;
 mod content;
+mod depth;
 mod encoding;
 mod errors;
 mod event_names;
