@@ -34,6 +34,9 @@ _outpost() {
             outpost,help)
                 cmd="outpost__subcmd__help"
                 ;;
+            outpost,init)
+                cmd="outpost__subcmd__init"
+                ;;
             outpost,log)
                 cmd="outpost__subcmd__log"
                 ;;
@@ -90,6 +93,9 @@ _outpost() {
                 ;;
             outpost__subcmd__help,help)
                 cmd="outpost__subcmd__help__subcmd__help"
+                ;;
+            outpost__subcmd__help,init)
+                cmd="outpost__subcmd__help__subcmd__init"
                 ;;
             outpost__subcmd__help,log)
                 cmd="outpost__subcmd__help__subcmd__log"
@@ -263,7 +269,7 @@ _outpost() {
 
     case "${cmd}" in
         outpost)
-            opts="-h -V --help --version run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help"
+            opts="-h -V --help --version run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -431,7 +437,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__help)
-            opts="run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help"
+            opts="run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -515,6 +521,20 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__help__subcmd__init)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -871,6 +891,40 @@ _outpost() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__init)
+            opts="-h --client-code --event --customer --keep --data-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --client-code)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --event)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --customer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

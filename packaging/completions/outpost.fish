@@ -27,17 +27,18 @@ end
 complete -c outpost -n "__fish_outpost_needs_command" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_needs_command" -s V -l version -d 'Print version'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "run" -d 'Runs the agent in the foreground until it is stopped'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "init" -d 'Writes a first agent.toml; asks for what the options do not say'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "record" -d 'Records events durably: through the running agent, or else directly in its store'
-complete -c outpost -n "__fish_outpost_needs_command" -f -a "status" -d 'Shows link, pending, delivered, rejected, quota and store'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "status" -d 'Shows the verdict and the numbers: link, pending, delivered, rejected, quota and store'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "check" -d 'Validates the configuration, runs every [[mapping.example]], and shows where each value comes from'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "preview" -d 'Shows which mappings match an event, and the exact requests that would be sent'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "rejected" -d 'Shows, retries or drops rejected events and updates'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "explain" -d 'Explains one profile: each attribute, what set it, and what became of it'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "verify" -d 'Reads a profile back from Target, and shows it attribute by attribute, here and there'
-complete -c outpost -n "__fish_outpost_needs_command" -f -a "forget" -d 'Erases all that this device holds of an identity, and says what it erased'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "forget" -d 'Erases everything that this device has about an identity, and reports what it erased'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "doctor" -d 'Checks configuration, disk, store, clocks, network, certificate, token, link and quota'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "token" -d 'Creates, replaces and revokes tokens of the local API'
-complete -c outpost -n "__fish_outpost_needs_command" -f -a "backup" -d 'Copies the store into a file, also while the agent runs'
+complete -c outpost -n "__fish_outpost_needs_command" -f -a "backup" -d 'Copies the store into a file, even while the agent is running'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "rekey" -d 'Encrypts the store with another key; the agent must be stopped'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "log" -d 'Changes the log level of the running agent for a while'
 complete -c outpost -n "__fish_outpost_needs_command" -f -a "reload" -d 'Makes the running agent reload its configuration'
@@ -49,6 +50,12 @@ complete -c outpost -n "__fish_outpost_using_subcommand run" -s c -l config -d '
 complete -c outpost -n "__fish_outpost_using_subcommand run" -l sandbox-listen -d 'Address of the simulator' -r
 complete -c outpost -n "__fish_outpost_using_subcommand run" -l sandbox -d 'Use the embedded Target simulator, with its own configuration unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand run" -s h -l help -d 'Print help'
+complete -c outpost -n "__fish_outpost_using_subcommand init" -l client-code -d 'Client code of Adobe Target' -r
+complete -c outpost -n "__fish_outpost_using_subcommand init" -l event -d 'Type of the events that your software sends' -r
+complete -c outpost -n "__fish_outpost_using_subcommand init" -l customer -d 'Field of an event\'s data that says which customer it is about' -r
+complete -c outpost -n "__fish_outpost_using_subcommand init" -l keep -d 'Field of an event\'s data whose newest value the customer\'s profile keeps' -r
+complete -c outpost -n "__fish_outpost_using_subcommand init" -l data-dir -d 'Folder for the store' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand init" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand record" -s c -l config -d 'The configuration file, read with the drop-in files beside it; by default ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand record" -l sandbox-listen -d 'Address of the simulator' -r
 complete -c outpost -n "__fish_outpost_using_subcommand record" -l url -d 'Ask the agent at this URL, such as http://127.0.0.1:7717; no configuration is read' -r
@@ -80,10 +87,10 @@ complete -c outpost -n "__fish_outpost_using_subcommand preview" -l sandbox-list
 complete -c outpost -n "__fish_outpost_using_subcommand preview" -l sandbox -d 'Use the embedded Target simulator, with its own configuration unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand preview" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "list" -d 'Lists what is rejected by reason, the oldest first'
-complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "show" -d 'Shows one of them whole, with the event or the identity'
-complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "retry" -d 'Maps events anew with the configuration of today, and sends refused updates again'
-complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "drop" -d 'Gives them up for good'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "list" -d 'Lists what was rejected, by reason, oldest first'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "show" -d 'Shows one of them in full, with the event or the identity'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "retry" -d 'Maps rejected events again with the current configuration, and sends rejected updates again'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "drop" -d 'Discards them permanently'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and not __fish_seen_subcommand_from list show retry drop help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration file, read with the drop-in files beside it; by default ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from list" -l sandbox-listen -d 'Address of the simulator' -r
@@ -104,20 +111,20 @@ complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_see
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -l url -d 'Ask the agent at this URL, such as http://127.0.0.1:7717; no configuration is read' -r
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -l token-file -d 'File with a token of that agent, which others must not be able to read' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -l sandbox -d 'Use the embedded Target simulator, with its own configuration unless one is named'
-complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -l all -d 'All that there are'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -l all -d 'All of them'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from retry" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -s c -l config -d 'The configuration file, read with the drop-in files beside it; by default ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l sandbox-listen -d 'Address of the simulator' -r
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l url -d 'Ask the agent at this URL, such as http://127.0.0.1:7717; no configuration is read' -r
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l token-file -d 'File with a token of that agent, which others must not be able to read' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l sandbox -d 'Use the embedded Target simulator, with its own configuration unless one is named'
-complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l all -d 'All that there are'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l all -d 'All of them'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -l yes -d 'Do not ask'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from drop" -s h -l help -d 'Print help'
-complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "list" -d 'Lists what is rejected by reason, the oldest first'
-complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "show" -d 'Shows one of them whole, with the event or the identity'
-complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "retry" -d 'Maps events anew with the configuration of today, and sends refused updates again'
-complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "drop" -d 'Gives them up for good'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "list" -d 'Lists what was rejected, by reason, oldest first'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "show" -d 'Shows one of them in full, with the event or the identity'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "retry" -d 'Maps rejected events again with the current configuration, and sends rejected updates again'
+complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "drop" -d 'Discards them permanently'
 complete -c outpost -n "__fish_outpost_using_subcommand rejected; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c outpost -n "__fish_outpost_using_subcommand explain" -s c -l config -d 'The configuration file, read with the drop-in files beside it; by default ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand explain" -l sandbox-listen -d 'Address of the simulator' -r
@@ -138,13 +145,13 @@ complete -c outpost -n "__fish_outpost_using_subcommand forget" -s c -l config -
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -l sandbox-listen -d 'Address of the simulator' -r
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -l url -d 'Ask the agent at this URL, such as http://127.0.0.1:7717; no configuration is read' -r
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -l token-file -d 'File with a token of that agent, which others must not be able to read' -r -F
-complete -c outpost -n "__fish_outpost_using_subcommand forget" -l file -d 'Forget those in a file, one a line; - is standard input' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand forget" -l file -d 'Forget every identity in a file, one per line; - is standard input' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -l sandbox -d 'Use the embedded Target simulator, with its own configuration unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -l json -d 'Print JSON'
 complete -c outpost -n "__fish_outpost_using_subcommand forget" -s h -l help -d 'Print help'
 complete -c outpost -n "__fish_outpost_using_subcommand doctor" -s c -l config -d 'The configuration file, read with the drop-in files beside it; by default ./agent.toml, else the system\'s' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand doctor" -l sandbox-listen -d 'Address of the simulator' -r
-complete -c outpost -n "__fish_outpost_using_subcommand doctor" -l bundle -d 'Write what support needs into a ZIP file: no secret and nothing of a customer is in it' -r -F
+complete -c outpost -n "__fish_outpost_using_subcommand doctor" -l bundle -d 'Write what support needs into a ZIP file, without secrets or customer data' -r -F
 complete -c outpost -n "__fish_outpost_using_subcommand doctor" -l sandbox -d 'Use the embedded Target simulator, with its own configuration unless one is named'
 complete -c outpost -n "__fish_outpost_using_subcommand doctor" -l json -d 'Print JSON'
 complete -c outpost -n "__fish_outpost_using_subcommand doctor" -s h -l help -d 'Print help'
@@ -218,7 +225,7 @@ complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l listen -d 'A
 complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l faults -d 'Faults to inject: outage, lost, 5xx, 429=SECONDS, 429=date-5, 401, gateway=404, portal, redirect, slow=500ms, reset, refuse=ATTRIBUTE, fetch=403 or bulk_v2=lost and likewise for any API, fetch200, batch-slow=30s, batch-stuck, batch-fail=KEY, batch-fail-encoded=KEY, batch-fail-unnamed=KEY, batch-short=ROWS; each with *TIMES' -r
 complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l unknown -d 'Treatment of updates for unknown identities' -r -f -a "vanish\t'The update is answered like any other but has no effect, as at the real Target'
 accept\t'The profile is created'"
-complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l token -d 'The bearer token that calls must have' -r
+complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l token -d 'Bearer token that requests must carry' -r
 complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l delay -d 'Time until a write shows, such as 1h; the real Target takes up to a day' -r
 complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l updates-per-day -d 'Single updates accepted in any 24 hours' -r
 complete -c outpost -n "__fish_outpost_using_subcommand sandbox" -l reads-per-day -d 'Profiles that may be fetched in any 24 hours' -r
@@ -258,29 +265,30 @@ complete -c outpost -n "__fish_outpost_using_subcommand service; and __fish_seen
 complete -c outpost -n "__fish_outpost_using_subcommand service; and __fish_seen_subcommand_from help" -f -a "status" -d 'Shows whether the service is installed and running'
 complete -c outpost -n "__fish_outpost_using_subcommand service; and __fish_seen_subcommand_from help" -f -a "run" -d 'Started by the service manager'
 complete -c outpost -n "__fish_outpost_using_subcommand service; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "run" -d 'Runs the agent in the foreground until it is stopped'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "record" -d 'Records events durably: through the running agent, or else directly in its store'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "status" -d 'Shows link, pending, delivered, rejected, quota and store'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "check" -d 'Validates the configuration, runs every [[mapping.example]], and shows where each value comes from'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "preview" -d 'Shows which mappings match an event, and the exact requests that would be sent'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "rejected" -d 'Shows, retries or drops rejected events and updates'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "explain" -d 'Explains one profile: each attribute, what set it, and what became of it'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "verify" -d 'Reads a profile back from Target, and shows it attribute by attribute, here and there'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "forget" -d 'Erases all that this device holds of an identity, and says what it erased'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "doctor" -d 'Checks configuration, disk, store, clocks, network, certificate, token, link and quota'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "token" -d 'Creates, replaces and revokes tokens of the local API'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "backup" -d 'Copies the store into a file, also while the agent runs'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "rekey" -d 'Encrypts the store with another key; the agent must be stopped'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "log" -d 'Changes the log level of the running agent for a while'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "reload" -d 'Makes the running agent reload its configuration'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "retry-now" -d 'Makes the running agent retry at once what waits for the network, instead of after its backoff'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "sandbox" -d 'Runs only the Target simulator'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "service" -d 'Installs the agent as a Windows service, removes it, and shows its state'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "list" -d 'Lists what is rejected by reason, the oldest first'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "show" -d 'Shows one of them whole, with the event or the identity'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "retry" -d 'Maps events anew with the configuration of today, and sends refused updates again'
-complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "drop" -d 'Gives them up for good'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "run" -d 'Runs the agent in the foreground until it is stopped'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "init" -d 'Writes a first agent.toml; asks for what the options do not say'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "record" -d 'Records events durably: through the running agent, or else directly in its store'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "status" -d 'Shows the verdict and the numbers: link, pending, delivered, rejected, quota and store'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "check" -d 'Validates the configuration, runs every [[mapping.example]], and shows where each value comes from'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "preview" -d 'Shows which mappings match an event, and the exact requests that would be sent'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "rejected" -d 'Shows, retries or drops rejected events and updates'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "explain" -d 'Explains one profile: each attribute, what set it, and what became of it'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "verify" -d 'Reads a profile back from Target, and shows it attribute by attribute, here and there'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "forget" -d 'Erases everything that this device has about an identity, and reports what it erased'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "doctor" -d 'Checks configuration, disk, store, clocks, network, certificate, token, link and quota'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "token" -d 'Creates, replaces and revokes tokens of the local API'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "backup" -d 'Copies the store into a file, even while the agent is running'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "rekey" -d 'Encrypts the store with another key; the agent must be stopped'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "log" -d 'Changes the log level of the running agent for a while'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "reload" -d 'Makes the running agent reload its configuration'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "retry-now" -d 'Makes the running agent retry at once what waits for the network, instead of after its backoff'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "sandbox" -d 'Runs only the Target simulator'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "service" -d 'Installs the agent as a Windows service, removes it, and shows its state'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and not __fish_seen_subcommand_from run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "list" -d 'Lists what was rejected, by reason, oldest first'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "show" -d 'Shows one of them in full, with the event or the identity'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "retry" -d 'Maps rejected events again with the current configuration, and sends rejected updates again'
+complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from rejected" -f -a "drop" -d 'Discards them permanently'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "list" -d 'Lists the tokens with their rights, never the tokens themselves'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "create" -d 'Creates a token and prints it, which happens only once'
 complete -c outpost -n "__fish_outpost_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "rotate" -d 'Replaces a token with a new one; without a name, the one from the first start'

@@ -91,7 +91,7 @@ pub struct Listeners {
 
 /// Runs an agent until `stop` turns true and everything it has begun is on disk.
 ///
-/// `ready` is called once events are accepted.
+/// `ready` is called once events are accepted, with the sessions of the page.
 ///
 /// # Errors
 /// [`AgentError`], before any event is accepted.
@@ -100,12 +100,13 @@ pub async fn run(
     listeners: Listeners,
     changes: mpsc::Receiver<Change>,
     stop: watch::Receiver<bool>,
-    ready: impl FnOnce(),
+    ready: impl FnOnce(&Sessions),
 ) -> Result<(), AgentError> {
     let opened = Opened::open(&options.store_file, &options.device_id, &options.settings, &stop)?;
-    let (tasks, writer_thread) = start(options, opened, listeners, changes, &stop);
+    let (tasks, writer_thread, sessions) = start(options, opened, listeners, changes, &stop);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "agent started");
-    ready();
+    ready(&sessions);
+    drop(sessions);
     supervisor::tell(News::Ready);
     finish(tasks, stop).await;
     // The last task drops the last writer; its thread ends once everything is committed.
@@ -114,14 +115,14 @@ pub async fn run(
     Ok(())
 }
 
-/// Wires the parts of an agent together and starts them. Returns its tasks, and the writer's thread.
+/// Wires the parts of an agent together and starts them. Returns its tasks, the writer's thread, and the sessions of the page.
 fn start(
     options: AgentOptions,
     opened: Opened,
     listeners: Listeners,
     changes: mpsc::Receiver<Change>,
     stop: &watch::Receiver<bool>,
-) -> (JoinSet<()>, JoinHandle<()>) {
+) -> (JoinSet<()>, JoinHandle<()>, Arc<Sessions>) {
     let AgentOptions { store_file, device_id, tokens, session_key, server, settings, intake: kinds, .. } = options;
     let (reload, log_level, bundle) = (options.reload, options.log_level, options.bundle);
     let Opened { writer_thread, reader, pending_at_start, metrics, first_link, connected } = opened;
@@ -152,7 +153,7 @@ fn start(
     for work in intake_works {
         tasks.spawn(work);
     }
-    let guard = Guard { tokens, callers: shared.live.callers.clone(), sessions };
+    let guard = Guard { tokens, callers: shared.live.callers.clone(), sessions: sessions.clone() };
     let session_key = session_key.expose_secret().as_bytes().to_vec();
     let changing = Changing {
         forwarding: Forwarding::begin(shared.forwarding(session_key), settings.forwarder(), first_link),
@@ -160,7 +161,7 @@ fn start(
         serving: Serving::new(Arc::new(api), guard, server),
     };
     tasks.spawn(changing.run(listeners, changes, stop.clone()));
-    (tasks, writer_thread)
+    (tasks, writer_thread, sessions)
 }
 
 /// Puts changed files of certificates, keys and proxy secrets into effect.

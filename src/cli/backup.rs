@@ -6,17 +6,17 @@ use super::load::ConfigArgs;
 use super::{Failure, existing_store, print};
 use crate::store::{BackedUp, back_up};
 
-/// Copies the store into a file, also while the agent runs
+/// Copies the store into a file, even while the agent is running
 ///
-/// The copy is whole, as of one moment, for its owner alone, and on the disk when the command ends. A file that is there is not
-/// overwritten. It holds the store alone: neither the configuration nor tokens, keys or log files. It needs as much room as the
-/// store, and while it is made the store's log may grow.
+/// The copy is complete and of one moment, readable by its owner only, and synced to disk when the command ends. An existing file
+/// is never overwritten. It contains only the store, not the configuration, tokens, keys or log files. It needs as much room as
+/// the store, and while it is made the store's log may grow.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost backup /media/usb/outpost-2026-11-26.db")]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The file, which must not be there yet
+    /// The file, which must not exist yet
     file: PathBuf,
 }
 

@@ -41,7 +41,7 @@ pub(super) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Write what support needs into a ZIP file: no secret and nothing of a customer is in it
+    /// Write what support needs into a ZIP file, without secrets or customer data
     #[arg(long, value_name = "FILE.zip")]
     bundle: Option<PathBuf>,
 }

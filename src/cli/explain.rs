@@ -54,7 +54,7 @@ fn text(profile: &Profile) -> String {
         lines.extend(details(attribute).into_iter().map(|(name, text)| format!("  {name:<10}{}", one_line(&text))));
     }
     if profile.attributes.is_empty() {
-        lines = vec!["this device holds no attribute of that identity, but events that are about it".to_owned()];
+        lines = vec!["this device has no attribute of that identity, only events about it".to_owned()];
     }
     if !profile.events.is_empty() {
         lines.push("\nlast events".to_owned());

@@ -20,7 +20,7 @@ const ELSEWHERE: &str = "log lines hold nobody's data\n\
 const NOT_FOUND: &str = "rejected events are left; one whose identity no mapping can read is not found by `forget`: look at them with \
                          `outpost rejected list` and `outpost rejected show`, and erase them with `outpost rejected drop`";
 
-/// Erases all that this device holds of an identity, and says what it erased
+/// Erases everything that this device has about an identity, and reports what it erased
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost forget third_party_id:123456\n  outpost forget --file erasures.txt")]
 pub(super) struct Args {
@@ -29,7 +29,7 @@ pub(super) struct Args {
     /// Whom to forget, such as 123456, third_party_id:123456 or pc_id:1368007744041-575948.01_00
     #[arg(required_unless_present = "file")]
     identity: Option<Identity>,
-    /// Forget those in a file, one a line; - is standard input
+    /// Forget every identity in a file, one per line; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "identity")]
     file: Option<PathBuf>,
     /// Print JSON
@@ -117,8 +117,8 @@ fn words(forgotten: Forgotten, of: &str) -> String {
     };
     if forgotten.is_nothing() {
         return format!(
-            "this device holds nothing{}{damaged}\n{ELSEWHERE}",
-            if of.is_empty() { " of that identity" } else { of }
+            "this device has nothing{}{damaged}\n{ELSEWHERE}",
+            if of.is_empty() { " about that identity" } else { of }
         );
     }
     let notes = match duplicates {

@@ -68,6 +68,11 @@ impl ConfigArgs {
         typed
     }
 
+    /// Returns true if a configuration is named, so that the built-in one of `--sandbox` is not used.
+    pub(super) const fn names_a_file(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// Reads and validates the configuration, for a command that changes nothing.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
         self.load_with(self.sources()?, |agent| {

@@ -24,6 +24,7 @@ mod device;
 mod doctor;
 mod explain;
 mod forget;
+mod init;
 mod load;
 mod log;
 mod preview;
@@ -58,6 +59,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    Init(init::Args),
     Record(record::Args),
     Status(status::Args),
     Check(check::Args),
@@ -90,6 +92,7 @@ pub fn main() -> ExitCode {
     rights::keep_memory_private();
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Check(args) => check::run(&args),

@@ -24,7 +24,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Lists what is rejected by reason, the oldest first
+    /// Lists what was rejected, by reason, oldest first
     #[command(after_help = "Example:\n  outpost rejected list --json")]
     List {
         #[command(flatten)]
@@ -33,7 +33,7 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Shows one of them whole, with the event or the identity
+    /// Shows one of them in full, with the event or the identity
     #[command(after_help = "Example:\n  outpost rejected show 17")]
     Show {
         #[command(flatten)]
@@ -44,7 +44,7 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Maps events anew with the configuration of today, and sends refused updates again
+    /// Maps rejected events again with the current configuration, and sends rejected updates again
     #[command(after_help = "Example:\n  outpost rejected retry 17 18")]
     Retry {
         #[command(flatten)]
@@ -52,7 +52,7 @@ enum Action {
         #[command(flatten)]
         which: Which,
     },
-    /// Gives them up for good
+    /// Discards them permanently
     #[command(after_help = "Example:\n  outpost rejected drop 17 --yes")]
     Drop {
         #[command(flatten)]
@@ -70,7 +70,7 @@ enum Action {
 struct Which {
     /// The numbers that `list` shows
     ids: Vec<i64>,
-    /// All that there are
+    /// All of them
     #[arg(long, conflicts_with = "ids")]
     all: bool,
 }
@@ -214,7 +214,8 @@ fn confirmed(count: usize) -> Result<bool, Failure> {
         return Ok(false);
     }
     let mut stderr = io::stderr();
-    let asked = write!(stderr, "Drop {count} for good? They exist nowhere else. [y/N] ").and_then(|()| stderr.flush());
+    let asked =
+        write!(stderr, "Discard {count} permanently? They exist nowhere else. [y/N] ").and_then(|()| stderr.flush());
     asked.map_err(|error| Failure::failed(&error))?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(|error| Failure::failed(&error))?;

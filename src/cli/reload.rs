@@ -25,9 +25,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         warn(&format!("nothing can be sent to Adobe Target: {}", one_line(&why)));
     }
     match needs_restart.as_slice() {
-        [] => print("the new configuration holds"),
-        settings => {
-            print(&format!("the new configuration holds, but for what takes a restart: {}", settings.join(", ")))
-        }
+        [] => print("the new configuration is in effect"),
+        settings => print(&format!(
+            "the new configuration is in effect, except for what needs a restart: {}",
+            settings.join(", ")
+        )),
     }
 }

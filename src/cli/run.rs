@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
@@ -25,13 +25,16 @@ use crate::device::rights;
 use crate::http::api::ReloadSender;
 use crate::http::loopback::Loopback;
 use crate::http::server::ServerOptions;
+use crate::http::sessions::Sessions;
 use crate::sandbox::faults::Faults;
 use crate::sandbox::target::{Target, Unknown};
 use crate::sandbox::{Sandbox, known_profiles};
 
+mod greeting;
 mod orders;
 mod reload;
 
+use greeting::{Try, greeting};
 pub(super) use orders::{Orders, wait_for_signal};
 use reload::Reloader;
 
@@ -130,12 +133,14 @@ impl Start {
         let store_file = super::store_file(&self.config);
         let Self { args, config, data_dir, device_id, token, tokens, log_level, notices } = self;
         let announced = endpoint.clone();
-        let greeting = greeting(&endpoint, &data_dir, sandbox_address.map(|address| (address, &args)));
-        let ready = || {
+        let attempt = sandbox_address.map(|address| Try::new(address, &args, &config));
+        let first_token = token.clone();
+        let ready = |sessions: &Sessions| {
             if let Err(error) = data_dir.announce(&announced) {
                 tracing::warn!(%error, "other commands cannot find this agent");
             }
-            if let Err(failure) = print(&greeting) {
+            let page = sessions.link(first_token.expose_secret(), Instant::now());
+            if let Err(failure) = print(&greeting(&announced, &data_dir, page.as_deref(), attempt.as_ref())) {
                 tracing::warn!(%failure, "the greeting could not be printed");
             }
             started();
@@ -264,37 +269,4 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error, setting: &str) -> 
         _ => format!("set {setting} to a loopback address of this device, such as 127.0.0.1:7717"),
     };
     Failure::because(format!("cannot listen on {address}: {error}; {advice}"))
-}
-
-/// Returns the message for the person who started the agent. The token stays in its file: others see a terminal, and
-/// the token may guard a store that is not a sandbox's.
-fn greeting(endpoint: &Endpoint, data_dir: &DataDir, sandbox: Option<(SocketAddr, &ConfigArgs)>) -> String {
-    let http = endpoint.http;
-    let mut text = format!("Outpost {} is running; stop it with Ctrl-C\n", super::VERSION);
-    let token_path = data_dir.token_path();
-    let token_path = token_path.display();
-    let Some((sandbox, args)) = sandbox else {
-        text.push_str(&format!("  events    POST http://{http}/v1/events\n"));
-        text.push_str(&format!("  status    http://{http}/v1/status, or `outpost status`\n"));
-        text.push_str(&format!("  token     in {token_path}"));
-        return text;
-    };
-    let program = std::env::args().next().unwrap_or_else(|| "outpost".to_owned());
-    let (options, typed_path) = (args.typed(), load::quoted(&token_path.to_string()));
-    let program = if program.contains([' ', '\'']) { load::quoted(&program) } else { program };
-    let id = uuid::Uuid::now_v7();
-    text.push_str(&format!(
-        "  status    http://{http}/v1/status\n\
-         \x20 token     in {token_path}\n\
-         \x20 sandbox   http://{sandbox}/sandbox/profiles and /sandbox/requests\n\n\
-         Try it from another terminal:\n\
-         \x20 printf 'header = \"Authorization: Bearer %s\"' \"$(cat {typed_path})\" | curl -i -K - http://{http}/v1/events \
-         -H 'Content-Type: application/cloudevents+json' \
-         -d '{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/kiosk/3\",\"type\":\"com.example.loyalty.used\",\
-         \"data\":{{\"card\":\"123456\",\"store\":\"Lund\",\"total\":99.5}}}}'\n\
-         \x20 {program} record{options} --type com.example.loyalty.used --data '{{\"card\":\"123456\",\"store\":\"Malmö\",\"total\":20}}'\n\
-         \x20 curl http://{sandbox}/sandbox/profiles/third_party_id/123456\n\
-         \x20 {program} status{options}\n",
-    ));
-    text
 }

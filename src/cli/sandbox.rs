@@ -29,7 +29,7 @@ pub(super) struct Args {
     /// Treatment of updates for unknown identities
     #[arg(long, value_enum, default_value_t)]
     unknown: Unknown,
-    /// The bearer token that calls must have
+    /// Bearer token that requests must carry
     #[arg(long)]
     token: Option<String>,
     /// Time until a write shows, such as 1h; the real Target takes up to a day

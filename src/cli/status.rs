@@ -15,7 +15,7 @@ use crate::intake::view::Shown;
 /// Time between two looks of `--watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Shows link, pending, delivered, rejected, quota and store
+/// Shows the verdict and the numbers: link, pending, delivered, rejected, quota and store
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost status --watch")]
 pub(super) struct Args {

@@ -10,7 +10,7 @@ use crate::inspect::verify::Verification;
 /// Reads a profile back from Target, and shows it attribute by attribute, here and there
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 Target has all that this device holds, 1 where a value has not arrived, 2 the command line or the \
+    after_help = "Exit codes: 0 Target has everything that this device has, 1 a value has not arrived, 2 the command line or the \
                         configuration is wrong\n\nExample:\n  outpost verify third_party_id:123456"
 )]
 pub(super) struct Args {

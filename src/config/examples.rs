@@ -30,6 +30,19 @@ pub struct Example {
     attributes: Vec<(String, String)>,
 }
 
+/// An event of an example, for people to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The event's type.
+    pub event_type: String,
+    /// Its data, as JSON.
+    pub data: String,
+    /// Whose profile it changes.
+    pub kind: IdentityKind,
+    /// The same.
+    pub key: String,
+}
+
 pub(super) fn read(table: Table<'_, '_>) -> Option<Example> {
     let span = table.span();
     let event = table.table("event");
@@ -107,6 +120,15 @@ impl Config {
 }
 
 impl Example {
+    /// Returns what to type to send the event; `None` if it changes no profile, or has no data in JSON.
+    #[must_use]
+    pub fn sample(&self) -> Option<Sample> {
+        let (kind, key) = self.identity.clone()?;
+        let event: serde_json::Value = serde_json::from_str(&self.event).ok()?;
+        let event_type = event["type"].as_str()?.to_owned();
+        Some(Sample { event_type, data: event.get("data")?.to_string(), kind, key })
+    }
+
     /// Returns the differences between the expected and the actual result.
     fn run(&self, mappings: &Mappings) -> Vec<String> {
         let parsed = match cloudevents::structured(self.event.as_bytes()) {

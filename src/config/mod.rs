@@ -35,7 +35,7 @@ mod sections;
 mod sources;
 
 pub use document::{Problem, Problems};
-pub use examples::Example;
+pub use examples::{Example, Sample};
 pub use places::{default_data_dir, default_environment, default_path};
 pub use privacy::read_key;
 pub use secret_places::without_secrets;

@@ -257,7 +257,7 @@ fn http(section: Option<Table<'_, '_>>) -> Http {
             Some(pin) => http.tls.pins.push(pin),
             None => section.report(
                 text.span(),
-                "a pin must be sha256/ and 44 characters of base64; `outpost doctor` shows the one of today",
+                "a pin must be sha256/ and 44 characters of base64; `outpost doctor` shows the current one",
             ),
         }
     }

@@ -358,13 +358,13 @@ fn log(news: &News) {
         News::Delivery { outcome, delivered, refused } => {
             tracing::debug!(outcome, delivered, refused, "update sent");
             if *refused > 0 {
-                tracing::warn!(attributes = refused, "update refused for good; kept as rejected");
+                tracing::warn!(attributes = refused, "update refused permanently; kept as rejected");
             }
         }
         News::BatchSubmitted(rows) => tracing::info!(rows, "batch submitted"),
         // Its words are not logged: they may repeat a row.
         News::BatchRefused(rows) => tracing::warn!(rows, "batch refused; it is halved until the row is alone"),
-        News::BatchGivenUp(rows, why) => tracing::warn!(rows, why, "batch given up; its rows are pending again"),
+        News::BatchGivenUp(rows, why) => tracing::warn!(rows, why, "batch abandoned; its rows are pending again"),
         News::RowsUnnamed(rows) => {
             tracing::warn!(rows, "Target does not name every row that failed; none of the others counts as delivered");
         }

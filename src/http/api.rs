@@ -249,13 +249,13 @@ async fn reload(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> 
         Err(NotReloaded::Tokens(detail)) => Err(Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "urn:outpost:problem:tokens-unreadable",
-            "the tokens cannot be read; those before are effective",
+            "the tokens cannot be read; the previous ones stay in effect",
             detail,
         )),
         Err(NotReloaded::Configuration(detail)) => Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "urn:outpost:problem:invalid-configuration",
-            "the configuration is not valid; the old one holds",
+            "the configuration is not valid; the old one stays in effect",
             detail,
         )),
     }

@@ -92,6 +92,15 @@ impl Sessions {
         Ok(code)
     }
 
+    /// Returns the path of a link that opens the page in one browser, once, for who has a token; `None` if the token is not
+    /// valid, or the system has no random numbers.
+    #[must_use]
+    pub fn link(&self, token: &str, now: Instant) -> Option<String> {
+        let tokens = self.tokens.now();
+        let owner = Owner::token(tokens.find(token.as_bytes(), Clock::system())?, Right::Admin);
+        self.issue(owner, now).ok().map(|code| login_path(&code))
+    }
+
     /// Redeems a code and returns the value for the browser's cookie; `None` if the code is wrong, used, or too old.
     pub fn redeem(&self, code: &str, now: Instant) -> Option<String> {
         let mut inner = self.lock();
@@ -120,6 +129,12 @@ impl Sessions {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the path that redeems a code.
+#[must_use]
+pub fn login_path(code: &str) -> String {
+    format!("/page/login?code={code}")
 }
 
 fn keep(all: &mut Vec<Kept>, new: Kept) {

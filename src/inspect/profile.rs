@@ -85,7 +85,7 @@ impl WithoutEffectView {
             ("duplicate", _) if *times == 1 => format!("came again on {last_at}, and was counted once{reason}"),
             ("duplicate", _) => format!("came {times} times more, last on {last_at}, and was counted once{reason}"),
             ("rejected", Some(id)) => format!("rejected as number {id}{reason}"),
-            ("rejected", None) => format!("rejected, and dropped since{reason}"),
+            ("rejected", None) => format!("rejected, and discarded since{reason}"),
             _ => format!("{status}{reason}"),
         }
     }

@@ -107,7 +107,7 @@ impl RetriedNow {
         match (&self.waits_until, &self.reason, self.pending_profiles) {
             (Some(at), Some(reason), _) => format!("{reason}: nothing is tried before {at}."),
             (_, _, 0) => "Nothing waits: there is nothing to try.".to_owned(),
-            _ => "It is tried now.".to_owned(),
+            _ => "Retrying now.".to_owned(),
         }
     }
 }

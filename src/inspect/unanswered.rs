@@ -25,13 +25,13 @@ impl Unanswered {
     #[must_use]
     pub fn nothing(forgotten_at: Option<Timestamp>) -> Self {
         let note = forgotten_at.map(|at| format!(", but for a note that it was forgotten on {at}")).unwrap_or_default();
-        Self::NotFound(format!("this device holds nothing of that identity{note}"))
+        Self::NotFound(format!("this device has nothing about that identity{note}"))
     }
 
     /// The device holds no profile of an identity.
     #[must_use]
     pub fn no_profile() -> Self {
-        let words = "this device has no profile of that identity to compare; `outpost explain` says what it holds";
+        let words = "this device has no profile of that identity to compare; `outpost explain` says what it has";
         Self::NotFound(words.to_owned())
     }
 

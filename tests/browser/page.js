@@ -13,10 +13,10 @@ const { chromium } = require("playwright-core");
 const [outpost, shots] = process.argv.slice(2);
 const PATIENCE_MS = 60_000;
 const STATES = [
-  ["online", "", "well", "All that was recorded is at Adobe Target"],
-  ["offline", "outage", "waiting", "Adobe Target is not reached"],
-  ["blocked", "portal", "attention", "Something answers in Adobe Target's place"],
-  ["paused", "401", "attention", "Adobe Target does not accept the token"],
+  ["online", "", "well", "Everything that was recorded has reached Adobe Target"],
+  ["offline", "outage", "waiting", "Adobe Target cannot be reached"],
+  ["blocked", "portal", "attention", "Something else answers instead of Adobe Target"],
+  ["paused", "401", "attention", "Adobe Target rejects the token"],
 ];
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "outpost-page-"));
@@ -92,7 +92,7 @@ set = { note = "data.note" }
   problems.length = 0; // The browser reports the 401.
   await page.goto(first);
   assert.strictEqual(page.url(), home);
-  assert.strictEqual(await page.locator("h1").textContent(), "Ready: nothing was recorded yet.");
+  assert.strictEqual(await page.locator("h1").textContent(), "Ready: nothing has been recorded yet.");
   const again = await browser.newContext();
   const other = await again.newPage();
   await other.goto(first);

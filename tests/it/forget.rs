@@ -150,7 +150,7 @@ fn a_file_of_identities_is_forgotten_with_one_look_and_one_line_of_the_list_of_e
     assert_eq!(device.fails(&["explain", "8"]).0, Some(1));
     assert!(device.works(&["explain", "9"]).contains("visits = 1"));
     let nothing = outpost(device.dir.path()).args(["forget", "--file", "-"]).write_stdin("7\n").output().unwrap();
-    assert!(text(&nothing.stdout).starts_with("this device holds nothing, of 1 identities\n"), "{nothing:?}");
+    assert!(text(&nothing.stdout).starts_with("this device has nothing, of 1 identities\n"), "{nothing:?}");
     let list = std::fs::read_to_string(device.dir.path().join("data/erasures.log")).unwrap();
     let lines: Vec<&str> = list.lines().map(|line| line.split_once(' ').unwrap().1).collect();
     assert_eq!(

@@ -134,7 +134,7 @@ async fn batch_rows_that_are_spent_are_in_the_verdict() {
     fixture.agent.record(&noted("2", "8", "b")).await;
     let status = fixture.agent.wait_status(|status| status.quota.batches_open_at.is_some()).await;
     assert_eq!(status.verdict.level, Level::Waiting, "{:?}", status.verdict);
-    assert_eq!(status.verdict.text, "The rows that batches may have in a day are spent.");
+    assert_eq!(status.verdict.text, "The rows that batches may have in a day are used up.");
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn when_all_that_waits_was_set_aside_the_verdict_says_so() {
     fixture.agent.wait_drained().await;
     fixture.sandbox.target().faults = "fetch=500".parse().unwrap();
     fixture.agent.record(&used("1", "7", "Lund", 1.0)).await;
-    let is_told = |text: &str| text.starts_with("All profiles that wait were set aside: ");
+    let is_told = |text: &str| text.starts_with("All waiting profiles have been set aside: ");
     let status = fixture.agent.wait_status(|status| is_told(&status.verdict.text)).await;
     assert_eq!((status.verdict.level, status.link.as_str()), (Level::Waiting, "online"));
     assert_eq!(status.pending.set_aside.unwrap().profiles, 1);
@@ -165,5 +165,8 @@ async fn after_a_reload_nobody_says_that_target_was_never_asked() {
     let status = fixture.agent.wait_status(|status| status.link == "unknown").await;
     assert_eq!(status.verdict.text, "Updates wait for the next try.");
     let page = fixture.agent.request(Method::GET, "/").send().await.unwrap().text().await.unwrap();
-    assert!(page.contains("Nothing was sent to Adobe Target since ") && !page.contains("was not asked yet"), "{page}");
+    assert!(
+        page.contains("Nothing has been sent to Adobe Target since ") && !page.contains("was not asked yet"),
+        "{page}"
+    );
 }

@@ -117,7 +117,11 @@ async fn the_page_speaks_the_language_of_the_browser() {
     assert_eq!(agent.record(&broken).await["status"], "rejected");
     agent.wait_status(|status| status.link == "blocked").await;
     for (accepted, tag, words) in [
-        ("en", "en", ["Something answers in Adobe Target", "Waiting", "Retry all", "Try now", "Support: help@acme"]),
+        (
+            "en",
+            "en",
+            ["Something else answers instead of Adobe Target", "Waiting", "Retry all", "Try now", "Support: help@acme"],
+        ),
         (
             "de-AT, en;q=0.5",
             "de",
@@ -129,7 +133,13 @@ async fn the_page_speaks_the_language_of_the_browser() {
         (
             "ja",
             "en",
-            ["Something answers", "1 event or update is rejected", "Last hour", "in a minute", "Client code acme"],
+            [
+                "Something else answers",
+                "1 event or update was rejected",
+                "Last hour",
+                "in a minute",
+                "Client code acme",
+            ],
         ),
     ] {
         let request = agent.request(Method::GET, "/").header("accept-language", accepted);

@@ -101,7 +101,7 @@ async fn verify_fails_where_something_has_not_arrived() {
     let (said, why) = (text(&output.stdout), text(&output.stderr));
     assert_eq!((output.status.code(), said.contains("visits: refused")), (Some(1), true), "{said}");
     assert!(why.contains("2 of 3 values have not arrived"), "{why}");
-    assert!(device.works(&["verify", "--help"]).contains("1 where a value has not arrived"));
+    assert!(device.works(&["verify", "--help"]).contains("1 a value has not arrived"));
 }
 
 #[tokio::test]
@@ -244,10 +244,10 @@ fn it_is_not_said_that_nothing_is_held_where_forgetting_would_find_something() {
     assert!(held.contains("no attribute") && held.contains("com.acme.loyalty.used"), "{held}");
     assert!(device.works(&["forget", "7"]).starts_with("erased 0 attributes (0 of them not yet delivered), 1 events"));
     let (code, said) = device.fails(&["explain", "7"]);
-    assert!(code == Some(1) && said.contains("holds nothing of that identity, but for a note"), "{said}");
-    assert!(device.works(&["forget", "7"]).starts_with("this device holds nothing of that identity\n"));
+    assert!(code == Some(1) && said.contains("has nothing about that identity, but for a note"), "{said}");
+    assert!(device.works(&["forget", "7"]).starts_with("this device has nothing about that identity\n"));
     let (_, said) = device.fails(&["explain", "8"]);
-    assert_eq!(said, "outpost: this device holds nothing of that identity\n");
+    assert_eq!(said, "outpost: this device has nothing about that identity\n");
 }
 
 #[tokio::test]

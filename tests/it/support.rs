@@ -275,7 +275,7 @@ impl Running {
         let (changes, changed) = mpsc::channel(1);
         let (ready, is_ready) = tokio::sync::oneshot::channel();
         let task = tokio::spawn(async move {
-            agent::run(options, listeners, changed, stopped, move || ready.send(()).unwrap()).await.unwrap();
+            agent::run(options, listeners, changed, stopped, move |_| ready.send(()).unwrap()).await.unwrap();
         });
         is_ready.await.unwrap();
         let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();

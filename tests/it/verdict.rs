@@ -42,18 +42,18 @@ async fn record(fixture: &Fixture) {
 #[tokio::test]
 async fn a_device_that_does_well_says_so() {
     let fixture = Setup::default().start().await;
-    check(&fixture, "fresh", Level::Well, "Ready: nothing was recorded yet.").await;
+    check(&fixture, "fresh", Level::Well, "Ready: nothing has been recorded yet.").await;
     record(&fixture).await;
     fixture.agent.wait_drained().await;
-    check(&fixture, "delivered", Level::Well, "All that was recorded is at Adobe Target.").await;
+    check(&fixture, "delivered", Level::Well, "Everything that was recorded has reached Adobe Target.").await;
 }
 
 #[tokio::test]
 async fn each_state_of_the_link_has_its_verdict() {
     for (fault, level, text) in [
-        ("outage", Level::Waiting, "Adobe Target is not reached: "),
-        ("portal", Level::Attention, "Something answers in Adobe Target's place: "),
-        ("401", Level::Attention, "Adobe Target does not accept the token: "),
+        ("outage", Level::Waiting, "Adobe Target cannot be reached: "),
+        ("portal", Level::Attention, "Something else answers instead of Adobe Target: "),
+        ("401", Level::Attention, "Adobe Target rejects the token: "),
         ("single=429=3600", Level::Waiting, "Adobe Target asks this device to wait"),
     ] {
         let fixture = Setup { faults: fault, ..Setup::default() }.start().await;
@@ -81,12 +81,13 @@ async fn a_spent_quota_waits_and_a_rejected_event_needs_somebody() {
     record(&fixture).await;
     fixture.agent.wait_drained().await;
     fixture.agent.record(&used("2", "8", "Lund", 1.0)).await;
-    check(&fixture, "quota", Level::Waiting, "The quota of single updates is spent.").await;
+    check(&fixture, "quota", Level::Waiting, "The quota of single updates is used up.").await;
     let mut broken = used("3", "9", "Lund", 1.0);
     broken["data"]["total"] = json!("much");
     assert_eq!(fixture.agent.record(&broken).await["status"], "rejected");
-    let status = check(&fixture, "rejected", Level::Attention, "1 event or update is rejected").await;
-    assert_eq!(status.verdict.also, ["The quota of single updates is spent."], "the other is said too");
+    let status =
+        check(&fixture, "rejected", Level::Attention, "1 event or update was rejected and needs a decision").await;
+    assert_eq!(status.verdict.also, ["The quota of single updates is used up."], "the other is said too");
 }
 
 #[tokio::test]

@@ -62,14 +62,14 @@ impl Reloader {
                 Ok(Reloaded { needs_restart }) => {
                     tracing::warn!(
                         needs_restart = needs_restart.join(", "),
-                        "configuration reloaded; some of it takes a restart"
+                        "configuration reloaded; some of it needs a restart"
                     );
                 }
                 Err(NotReloaded::Tokens(problem)) => {
-                    tracing::error!(problem, "the tokens cannot be read; those before are effective");
+                    tracing::error!(problem, "the tokens cannot be read; the previous ones stay in effect");
                 }
                 Err(NotReloaded::Configuration(problem)) => {
-                    tracing::error!(problem, "the configuration was not reloaded; the old one holds");
+                    tracing::error!(problem, "the configuration was not reloaded; the old one stays in effect");
                 }
             }
             // A caller that went away needs no answer.

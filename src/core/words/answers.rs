@@ -2,13 +2,13 @@
 
 texts! {
     LOCKED_WHY: "
-        It shows how this device is doing, to those who may know.
+        It shows how this device is doing, to people who may see that.
         Sie zeigt denen, die es wissen dürfen, wie es diesem Gerät geht.
         Elle montre l’état de cet appareil à qui a le droit de le connaître.
         Muestra cómo está este dispositivo a quien puede saberlo.
         Den visar hur det går för enheten, för den som får veta det.";
     LINK_USED: "
-        This link was used before, or is too old.
+        This link has been used, or is too old.
         Dieser Link wurde schon benutzt oder ist zu alt.
         Ce lien a déjà servi, ou est trop ancien.
         Este enlace ya se usó o es demasiado antiguo.
@@ -20,13 +20,13 @@ texts! {
         {0}: {1} por ciento
         {0}: {1} procent";
     NO_IDENTITY: "
-        This is no identity. Write it as third_party_id:123456 or pc_id:1368007744041-575948.01_00.
+        This is not an identity. Write it as third_party_id:123456 or pc_id:1368007744041-575948.01_00.
         Das ist keine Kennung. Schreiben Sie sie als third_party_id:123456 oder pc_id:1368007744041-575948.01_00.
         Ce n’est pas une identité. Écrivez-la comme third_party_id:123456 ou pc_id:1368007744041-575948.01_00.
         Esto no es una identidad. Escríbala como third_party_id:123456 o pc_id:1368007744041-575948.01_00.
         Det är ingen identitet. Skriv den som third_party_id:123456 eller pc_id:1368007744041-575948.01_00.";
     HOLDS_NOTHING: "
-        This device holds nothing of that identity.
+        This device has nothing about that identity.
         Dieses Gerät enthält nichts zu dieser Kennung.
         Cet appareil ne contient rien de cette identité.
         Este dispositivo no guarda nada de esa identidad.
@@ -110,7 +110,7 @@ texts! {
         Target no tenía este perfil el {0}.
         Target hade inte profilen {0}.";
     EXISTS_UNKNOWN: "
-        Whether Target has this profile is not known.
+        It is not known whether Target has this profile.
         Ob Target dieses Profil hat, ist nicht bekannt.
         On ne sait pas si Target a ce profil.
         No se sabe si Target tiene este perfil.
@@ -152,7 +152,7 @@ texts! {
         rechazado con el número {0}
         avvisad som nummer {0}";
     REJECTED_GONE: "
-        rejected, and dropped since
+        rejected, and discarded since
         abgelehnt und seither verworfen
         rejeté, puis abandonné
         rechazado y descartado después
@@ -200,13 +200,13 @@ texts! {
         rechazado
         avvisat";
     TRIED_NOW: "
-        It is tried now.
+        Retrying now.
         Es wird jetzt versucht.
         La tentative a lieu maintenant.
         Se intenta ahora.
         Det försöks nu.";
     TRIED_WAITS: "
-        Nothing is tried before the time that is said here: Adobe Target asked to wait, or the quota is spent.
+        Nothing is sent before the time shown here: Adobe Target asked to wait, or the quota is used up.
         Vor der hier genannten Zeit wird nichts versucht: Adobe Target hat zu warten gebeten, oder das Kontingent ist verbraucht.
         Rien n’est tenté avant l’heure indiquée ici : Adobe Target a demandé d’attendre, ou le quota est épuisé.
         No se intenta nada antes de la hora indicada aquí: Adobe Target pidió esperar o la cuota está agotada.
@@ -218,25 +218,25 @@ texts! {
         El número {0} sigue rechazado; el motivo está abajo.
         Nummer {0} är fortfarande avvisat; skälet står nedan.";
     RETRIED: "
-        Number {0} was tried again, and goes out by itself.
+        Number {0} was retried, and is sent automatically.
         Nummer {0} wurde erneut versucht und geht von selbst hinaus.
         Le numéro {0} a été réessayé, et part de lui-même.
         El número {0} se reintentó y sale por sí solo.
         Nummer {0} försöktes igen och skickas av sig självt.";
     RETRIED_UNMAPPED: "
-        Number {0} was tried again, and no mapping matches it any more.
+        Number {0} was retried, and no mapping matches it any more.
         Nummer {0} wurde erneut versucht, und keine Zuordnung passt mehr dazu.
         Le numéro {0} a été réessayé, et plus aucune correspondance ne lui convient.
         El número {0} se reintentó y ya no encaja en ninguna asignación.
         Nummer {0} försöktes igen, och ingen mappning passar längre.";
     RETRIED_OUTDATED: "
-        Number {0} has newer values since, which go out by themselves.
+        Number {0} has newer values by now, which are sent automatically.
         Nummer {0} hat seither neuere Werte, die von selbst hinausgehen.
         Le numéro {0} a depuis des valeurs plus récentes, qui partent d’elles-mêmes.
         El número {0} tiene valores más recientes, que salen por sí solos.
         Nummer {0} har nyare värden sedan dess, som skickas av sig själva.";
     RETRIED_GONE: "
-        Number {0} was retried or dropped meanwhile.
+        Number {0} has been retried or discarded in the meantime.
         Nummer {0} wurde inzwischen erneut versucht oder verworfen.
         Le numéro {0} a été réessayé ou abandonné entre-temps.
         El número {0} se reintentó o se descartó entretanto.

@@ -14,7 +14,7 @@ texts! {
         Sin conexión desde {0}.
         Inte ansluten sedan {0}.";
     LINK_BLOCKED: "
-        Something stands in the way to Adobe Target since {0}.
+        Something has been blocking the way to Adobe Target since {0}.
         Seit {0} ist der Weg zu Adobe Target versperrt.
         Quelque chose barre la route vers Adobe Target depuis {0}.
         Algo impide llegar a Adobe Target desde {0}.
@@ -26,7 +26,7 @@ texts! {
         A la espera de un token nuevo desde {0}.
         Väntar på en ny token sedan {0}.";
     LINK_UNKNOWN: "
-        Nothing was sent to Adobe Target since {0}.
+        Nothing has been sent to Adobe Target since {0}.
         Seit {0} wurde nichts an Adobe Target gesendet.
         Rien n’a été envoyé à Adobe Target depuis {0}.
         No se ha enviado nada a Adobe Target desde {0}.
@@ -38,7 +38,7 @@ texts! {
         El próximo intento es a las {0}.
         Nästa försök görs {0}.";
     QUOTA_OPENS_AT: "
-        The quota has room again at {0}.
+        The quota frees up at {0}.
         Das Kontingent hat wieder Platz ab {0}.
         Le quota a de nouveau de la place à {0}.
         La cuota vuelve a tener margen a las {0}.
@@ -62,7 +62,7 @@ texts! {
         Target lo tiene todo.
         Target har allt.";
     VALUES_WAIT: "
-        {0} value; the oldest waits for {1}.|{0} values; the oldest waits for {1}.
+        {0} value; the oldest has been waiting for {1}.|{0} values; the oldest has been waiting for {1}.
         {0} Wert; der älteste wartet seit {1}.|{0} Werte; der älteste wartet seit {1}.
         {0} valeur ; la plus ancienne attend depuis {1}.|{0} valeurs ; la plus ancienne attend depuis {1}.
         {0} valor; el más antiguo espera desde hace {1}.|{0} valores; el más antiguo espera desde hace {1}.
@@ -74,7 +74,7 @@ texts! {
         Entregado
         Levererat";
     NEVER_DELIVERED: "
-        Nothing was delivered yet.
+        Nothing has been delivered yet.
         Es wurde noch nichts geliefert.
         Rien n’a encore été livré.
         Todavía no se ha entregado nada.
@@ -98,7 +98,7 @@ texts! {
         {0} evento|{0} eventos
         {0} händelse|{0} händelser";
     TWICE: "
-        {0} came twice.|{0} came twice.
+        {0} arrived twice.|{0} arrived twice.
         {0} kam doppelt.|{0} kamen doppelt.
         {0} est arrivé deux fois.|{0} sont arrivés deux fois.
         {0} llegó dos veces.|{0} llegaron dos veces.
@@ -110,7 +110,7 @@ texts! {
         {0} de ellos con otro contenido bajo un id conocido, sin registrar.|{0} de ellos con otro contenido bajo un id conocido, sin registrar.
         {0} av dem med annat innehåll under ett känt id, inte registrerad.|{0} av dem med annat innehåll under ett känt id, inte registrerade.";
     UNMAPPED: "
-        {0} fits no mapping.|{0} fit no mapping.
+        {0} matches no mapping.|{0} match no mapping.
         {0} passt zu keiner Zuordnung.|{0} passen zu keiner Zuordnung.
         {0} ne correspond à aucune correspondance.|{0} ne correspondent à aucune correspondance.
         {0} no encaja en ninguna asignación.|{0} no encajan en ninguna asignación.
@@ -206,7 +206,7 @@ texts! {
         {0} de ellos con líneas erróneas.|{0} de ellos con líneas erróneas.
         {0} av dem med felaktiga rader.|{0} av dem med felaktiga rader.";
     FILES_TWICE: "
-        {0} had duplicates alone.|{0} had duplicates alone.
+        {0} had only duplicates.|{0} had only duplicates.
         {0} enthielt nur Doppelte.|{0} enthielten nur Doppelte.
         {0} ne contenait que des doublons.|{0} ne contenaient que des doublons.
         {0} solo tenía duplicados.|{0} solo tenían duplicados.

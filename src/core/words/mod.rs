@@ -337,6 +337,6 @@ mod tests {
     #[test]
     fn what_is_put_in_is_not_read_as_a_place() {
         let said = verdicts::NOT_REACHED.with([With::from("{0} and {1}.")]);
-        assert_eq!(said.document(), "Adobe Target is not reached: {0} and {1}.");
+        assert_eq!(said.document(), "Adobe Target cannot be reached: {0} and {1}.");
     }
 }

@@ -128,7 +128,7 @@ texts! {
         Últimos eventos
         Senaste händelser";
     NO_EVENTS: "
-        None is in the journal any more.
+        None of them is in the journal any more.
         Keines steht mehr im Journal.
         Il n’y en a plus dans le journal.
         Ya no queda ninguno en el diario.
@@ -146,7 +146,7 @@ texts! {
         Rechazados
         Avvisat";
     REJECTED_HINT: "
-        Nothing of these is lost. Mend what the reason says, then retry.
+        None of these is lost. Fix what the reason says, then retry.
         Nichts davon ist verloren. Beheben Sie, was der Grund nennt, und versuchen Sie es erneut.
         Rien de tout cela n’est perdu. Corrigez ce que dit la raison, puis réessayez.
         Nada de esto se ha perdido. Corrija lo que dice el motivo y reintente.
@@ -224,13 +224,13 @@ texts! {
         Descargar un archivo para soporte
         Ladda ner en fil till supporten";
     BUNDLE_HINT: "
-        It holds how this device is doing, its configuration and its log: no secret, and nothing of a customer. It takes some seconds.
+        It contains the state of this device, its configuration and its log, but no secret and nothing about a customer. It takes a few seconds.
         Sie enthält, wie es diesem Gerät geht, seine Konfiguration und sein Protokoll: kein Geheimnis und nichts von einem Kunden. Es dauert einige Sekunden.
         Il contient l’état de cet appareil, sa configuration et son journal : aucun secret, et rien d’un client. Cela prend quelques secondes.
         Contiene cómo está este dispositivo, su configuración y su registro: ningún secreto y nada de un cliente. Tarda unos segundos.
         Den innehåller hur det går för enheten, dess konfiguration och dess logg: ingen hemlighet och inget om någon kund. Det tar några sekunder.";
     AGENT_GONE: "
-        The agent does not answer; this is how things stood.
+        The agent does not answer; this is the last known state.
         Der Agent antwortet nicht; dies ist der letzte Stand.
         L’agent ne répond pas ; voici le dernier état connu.
         El agente no responde; esto es lo último que se supo.

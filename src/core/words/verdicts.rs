@@ -2,13 +2,13 @@
 
 texts! {
     READY: "
-        Ready: nothing was recorded yet.
+        Ready: nothing has been recorded yet.
         Bereit: Es wurde noch nichts aufgezeichnet.
         Prêt : rien n’a encore été enregistré.
         Listo: todavía no se ha registrado nada.
         Redo: inget har registrerats än.";
     ALL_DELIVERED: "
-        All that was recorded is at Adobe Target.
+        Everything that was recorded has reached Adobe Target.
         Alles Aufgezeichnete ist bei Adobe Target.
         Tout ce qui a été enregistré est chez Adobe Target.
         Todo lo registrado está en Adobe Target.
@@ -62,13 +62,13 @@ texts! {
         la última escritura en el almacén falló: {0}
         den senaste skrivningen till lagret misslyckades: {0}";
     MAKE_ROOM: "
-        Events are taken again by themselves once there is room. What waits is kept: see whether updates go out, free space on the disk, or raise max_size in [store].
+        Events are accepted again as soon as there is room. Nothing that waits is lost: check whether updates are going out, free space on the disk, or raise max_size in [store].
         Sobald Platz ist, werden Ereignisse von selbst wieder angenommen. Was wartet, bleibt erhalten: Prüfen Sie, ob Aktualisierungen hinausgehen, schaffen Sie Platz auf dem Datenträger, oder erhöhen Sie max_size in [store].
         Les événements sont de nouveau acceptés dès qu’il y a de la place. Ce qui attend est conservé : vérifiez que les mises à jour partent, libérez de l’espace sur le disque, ou augmentez max_size dans [store].
         Los eventos se aceptan de nuevo en cuanto haya espacio. Lo que espera se conserva: compruebe si salen las actualizaciones, libere espacio en el disco o aumente max_size en [store].
         Händelser tas emot igen av sig självt när det finns plats. Det som väntar finns kvar: se om uppdateringar går ut, frigör plats på disken eller höj max_size i [store].";
     DISK_FAILS: "
-        It is tried again by itself. If it goes on and nothing else is said here, the disk may be failing: see `outpost doctor`.
+        It is retried automatically. If it persists and nothing else is reported here, the disk may be failing: see `outpost doctor`.
         Es wird von selbst erneut versucht. Hält es an und steht hier sonst nichts, ist vielleicht der Datenträger defekt: siehe `outpost doctor`.
         Une nouvelle tentative a lieu d’elle-même. Si cela continue et que rien d’autre n’est dit ici, le disque est peut-être défectueux : voyez `outpost doctor`.
         Se vuelve a intentar por sí solo. Si continúa y aquí no se dice nada más, puede que el disco esté fallando: vea `outpost doctor`.
@@ -80,7 +80,7 @@ texts! {
         Se conserva un almacén dañado: {0}.
         Ett skadat lager sparas: {0}.";
     DAMAGED_KEPT: "
-        {0} holds people's data: it must not leave this device; it is deleted on {1}, or by `outpost forget`.
+        {0} contains people's data: it must not leave this device. It is deleted on {1}, or by `outpost forget`.
         {0} enthält Daten von Menschen: Die Datei darf dieses Gerät nicht verlassen; sie wird am {1} gelöscht, oder durch `outpost forget`.
         {0} contient des données de personnes : ce fichier ne doit pas quitter cet appareil ; il est supprimé le {1}, ou par `outpost forget`.
         {0} contiene datos de personas: no debe salir de este dispositivo; se borra el {1}, o con `outpost forget`.
@@ -104,49 +104,49 @@ texts! {
         No se puede enviar nada a Adobe Target: {0}.
         Inget kan skickas till Adobe Target: {0}.";
     SET_IT_UP: "
-        Correct it: the agent notices a file that changes by itself; after a change of the configuration run `outpost reload`.
+        Fix it: the agent notices by itself when a file changes; after a change of the configuration run `outpost reload`.
         Beheben Sie es: Eine geänderte Datei bemerkt der Agent von selbst; nach einer Änderung der Konfiguration führen Sie `outpost reload` aus.
         Corrigez cela : l’agent remarque de lui-même un fichier modifié ; après un changement de configuration, lancez `outpost reload`.
         Corríjalo: el agente nota por sí solo un archivo que cambia; tras un cambio de configuración, ejecute `outpost reload`.
         Rätta det: agenten märker själv en fil som ändras; efter en ändring av konfigurationen, kör `outpost reload`.";
     NOTHING_LOST: "
-        Nothing is lost: what is recorded waits, and goes out by itself.
+        Nothing is lost: what was recorded waits, and is sent automatically.
         Nichts geht verloren: Was aufgezeichnet ist, wartet und geht von selbst hinaus.
         Rien n’est perdu : ce qui est enregistré attend, et part de lui-même.
         No se pierde nada: lo registrado espera y sale por sí solo.
         Inget går förlorat: det som har registrerats väntar och skickas av sig självt.";
     NOT_REACHED: "
-        Adobe Target is not reached: {0}.
+        Adobe Target cannot be reached: {0}.
         Adobe Target ist nicht erreichbar: {0}.
         Adobe Target n’est pas joignable : {0}.
         No se llega a Adobe Target: {0}.
         Adobe Target nås inte: {0}.";
     CHECK_NETWORK: "
-        Check this device's network, and ask the network's owner whether Adobe Target is let through.
+        Check this device's network, and ask whoever runs it whether Adobe Target is allowed through.
         Prüfen Sie das Netzwerk dieses Geräts, und fragen Sie den Betreiber des Netzwerks, ob Adobe Target durchgelassen wird.
         Vérifiez le réseau de cet appareil, et demandez au responsable du réseau si Adobe Target est autorisé.
         Compruebe la red de este dispositivo y pregunte al responsable de la red si se permite el paso a Adobe Target.
         Kontrollera enhetens nätverk och fråga den som ansvarar för nätverket om Adobe Target släpps igenom.";
     BLOCKED: "
-        Something answers in Adobe Target's place: {0}.
+        Something else answers instead of Adobe Target: {0}.
         Etwas anderes antwortet anstelle von Adobe Target: {0}.
         Quelque chose répond à la place d’Adobe Target : {0}.
         Algo responde en lugar de Adobe Target: {0}.
         Något svarar i Adobe Targets ställe: {0}.";
     LOG_IN: "
-        Open any web page on this device: if a login page of the network shows, log in there. Else compare client_code and endpoint in [target], and ask the network's owner to let Adobe Target through.
+        Open any web page on this device: if the network shows a login page, log in. Otherwise check client_code and endpoint in [target], and ask whoever runs the network to allow Adobe Target.
         Öffnen Sie auf diesem Gerät eine beliebige Webseite: Erscheint eine Anmeldeseite des Netzwerks, melden Sie sich dort an. Sonst vergleichen Sie client_code und endpoint in [target], und bitten Sie den Betreiber des Netzwerks, Adobe Target durchzulassen.
         Ouvrez une page web quelconque sur cet appareil : si une page de connexion du réseau apparaît, connectez-vous. Sinon, comparez client_code et endpoint dans [target], et demandez au responsable du réseau d’autoriser Adobe Target.
         Abra cualquier página web en este dispositivo: si aparece una página de acceso de la red, inicie sesión en ella. Si no, compare client_code y endpoint en [target] y pida al responsable de la red que permita el paso a Adobe Target.
         Öppna någon webbsida på enheten: visas nätverkets inloggningssida, logga in där. Jämför annars client_code och endpoint i [target], och be den som ansvarar för nätverket att släppa igenom Adobe Target.";
     PAUSED: "
-        Adobe Target does not accept the token: {0}.
+        Adobe Target rejects the token: {0}.
         Adobe Target nimmt das Token nicht an: {0}.
         Adobe Target n’accepte pas le jeton : {0}.
         Adobe Target no acepta el token: {0}.
         Adobe Target godtar inte token: {0}.";
     NEW_TOKEN: "
-        Ask whoever runs Adobe Target for a new token, and put it into the token's file: the agent notices it by itself.
+        Ask your Adobe Target administrator for a new token, and put it into the token's file: the agent notices it.
         Bitten Sie, wer Adobe Target betreut, um ein neues Token, und schreiben Sie es in die Datei des Tokens: Der Agent bemerkt es von selbst.
         Demandez un nouveau jeton à qui gère Adobe Target, et mettez-le dans le fichier du jeton : l’agent le remarque de lui-même.
         Pida un token nuevo a quien gestiona Adobe Target y póngalo en el archivo del token: el agente lo nota por sí solo.
@@ -164,55 +164,55 @@ texts! {
         Las actualizaciones esperan el próximo intento.
         Uppdateringar väntar på nästa försök.";
     QUOTA_SPENT: "
-        The quota of single updates is spent.
+        The quota of single updates is used up.
         Das Kontingent einzelner Aktualisierungen ist verbraucht.
         Le quota de mises à jour individuelles est épuisé.
         La cuota de actualizaciones individuales está agotada.
         Kvoten för enskilda uppdateringar är slut.";
     RAISE_QUOTA: "
-        Updates go on by themselves when there is room. If this happens often, raise updates_per_day in [target.quota].
+        Updates continue automatically as the quota frees up. If this happens often, raise updates_per_day in [target.quota].
         Aktualisierungen gehen von selbst weiter, sobald wieder Platz ist. Geschieht das oft, erhöhen Sie updates_per_day in [target.quota].
         Les mises à jour reprennent d’elles-mêmes dès qu’il y a de la place. Si cela arrive souvent, augmentez updates_per_day dans [target.quota].
         Las actualizaciones continúan por sí solas cuando haya margen. Si ocurre a menudo, aumente updates_per_day en [target.quota].
         Uppdateringarna fortsätter av sig självt när det finns utrymme. Händer det ofta, höj updates_per_day i [target.quota].";
     ROWS_SPENT: "
-        The rows that batches may have in a day are spent.
+        The rows that batches may have in a day are used up.
         Die Zeilen, die Stapel an einem Tag haben dürfen, sind verbraucht.
         Les lignes que les lots peuvent avoir en un jour sont épuisées.
         Se han agotado las filas que los lotes pueden tener en un día.
         Raderna som satser får ha på en dag är slut.";
     TOO_MANY_ROWS: "
-        Batches go on by themselves within a day. A device should not need so many: see why profiles change so often.
+        Batches continue automatically within a day. A device should not need so many: find out why profiles change so often.
         Stapel gehen innerhalb eines Tages von selbst weiter. Ein Gerät sollte nicht so viele brauchen: Sehen Sie nach, warum sich Profile so oft ändern.
         Les lots reprennent d’eux-mêmes en un jour. Un appareil ne devrait pas en avoir besoin d’autant : voyez pourquoi les profils changent si souvent.
         Los lotes continúan por sí solos en un día. Un dispositivo no debería necesitar tantas: vea por qué los perfiles cambian tan a menudo.
         Satserna fortsätter av sig självt inom ett dygn. En enhet borde inte behöva så många: se varför profilerna ändras så ofta.";
     SET_ASIDE: "
-        All profiles that wait were set aside: {0}; the first is tried again at {1}.
+        All waiting profiles have been set aside: {0}; the first is tried again at {1}.
         Alle wartenden Profile wurden zurückgestellt: {0}; das erste wird um {1} erneut versucht.
         Tous les profils en attente ont été mis de côté : {0} ; le premier est retenté à {1}.
         Todos los perfiles que esperan se han apartado: {0}; el primero se vuelve a intentar a las {1}.
         Alla profiler som väntar har ställts åt sidan: {0}; den första försöks igen {1}.";
     TRY_ASIDE: "
-        Each is tried again by itself; `outpost explain` says why one waits, and `outpost retry-now` tries it now.
+        Each is retried automatically; `outpost explain` says why one waits, and `outpost retry-now` retries it now.
         Jedes wird von selbst erneut versucht; `outpost explain` sagt, warum eines wartet, und `outpost retry-now` versucht es jetzt.
         Chacun est retenté de lui-même ; `outpost explain` dit pourquoi l’un d’eux attend, et `outpost retry-now` le tente maintenant.
         Cada uno se vuelve a intentar por sí solo; `outpost explain` dice por qué espera uno, y `outpost retry-now` lo intenta ahora.
         Var och en försöks igen av sig självt; `outpost explain` säger varför en väntar, och `outpost retry-now` försöker nu.";
     OLD: "
-        What waits longest has waited for {0} hour.|What waits longest has waited for {0} hours.
+        The oldest update has been waiting for {0} hour.|The oldest update has been waiting for {0} hours.
         Was am längsten wartet, wartet seit {0} Stunde.|Was am längsten wartet, wartet seit {0} Stunden.
         Ce qui attend le plus longtemps attend depuis {0} heure.|Ce qui attend le plus longtemps attend depuis {0} heures.
         Lo que más espera lleva {0} hora esperando.|Lo que más espera lleva {0} horas esperando.
         Det som väntat längst har väntat i {0} timme.|Det som väntat längst har väntat i {0} timmar.";
     SEE_WHY_OLD: "
-        See the link and the quota; `outpost explain` says why a profile waits.
+        Check the link and the quota; `outpost explain` says why a profile waits.
         Prüfen Sie Verbindung und Kontingent; `outpost explain` sagt, warum ein Profil wartet.
         Voyez la liaison et le quota ; `outpost explain` dit pourquoi un profil attend.
         Vea la conexión y la cuota; `outpost explain` dice por qué espera un perfil.
         Se anslutningen och kvoten; `outpost explain` säger varför en profil väntar.";
     MISSING: "
-        {0} profile is not known to Adobe Target, and looked for again.|{0} profiles are not known to Adobe Target, and looked for again.
+        {0} profile does not exist in Adobe Target yet, and is looked for again.|{0} profiles do not exist in Adobe Target yet, and are looked for again.
         {0} Profil ist Adobe Target nicht bekannt und wird erneut gesucht.|{0} Profile sind Adobe Target nicht bekannt und werden erneut gesucht.
         {0} profil est inconnu d’Adobe Target, et sera cherché de nouveau.|{0} profils sont inconnus d’Adobe Target, et seront cherchés de nouveau.
         Adobe Target no conoce {0} perfil; se volverá a buscar.|Adobe Target no conoce {0} perfiles; se volverán a buscar.
@@ -224,7 +224,7 @@ texts! {
         mode = \"auto\" en [target] los crea.
         mode = \"auto\" i [target] skapar dem.";
     REJECTED_KEPT: "
-        {0} event or update is rejected, and kept for a decision.|{0} events or updates are rejected, and kept for a decision.
+        {0} event or update was rejected and needs a decision.|{0} events or updates were rejected and need a decision.
         {0} Ereignis oder Aktualisierung ist abgelehnt und für eine Entscheidung aufbewahrt.|{0} Ereignisse oder Aktualisierungen sind abgelehnt und für eine Entscheidung aufbewahrt.
         {0} événement ou mise à jour est rejeté, et conservé pour décision.|{0} événements ou mises à jour sont rejetés, et conservés pour décision.
         {0} evento o actualización está rechazado y se guarda para decidir.|{0} eventos o actualizaciones están rechazados y se guardan para decidir.
@@ -236,7 +236,7 @@ texts! {
         `outpost rejected list` dice por qué: corrija la asignación y reintente, o descártelos.
         `outpost rejected list` säger varför: rätta mappningen och försök igen, eller släng dem.";
     READS_DENIED: "
-        Profiles cannot be read before they are updated, so that newer values of others may be lost: {0}.
+        Profiles cannot be read before they are updated, so newer values from others may be lost: {0}.
         Profile können vor der Aktualisierung nicht gelesen werden, sodass neuere Werte anderer verloren gehen können: {0}.
         Les profils ne peuvent pas être lus avant d’être mis à jour, si bien que des valeurs plus récentes d’autrui peuvent être perdues : {0}.
         Los perfiles no se pueden leer antes de actualizarlos, de modo que pueden perderse valores más recientes de otros: {0}.
@@ -248,7 +248,7 @@ texts! {
         Permita que el token lea perfiles.
         Låt token läsa profiler.";
     NO_MAPPING: "
-        No mapping is configured: events are recorded, and change no profile.
+        No mapping is configured: events are recorded, but change no profile.
         Keine Zuordnung ist konfiguriert: Ereignisse werden aufgezeichnet und ändern kein Profil.
         Aucune correspondance n’est configurée : les événements sont enregistrés et ne changent aucun profil.
         No hay ninguna asignación configurada: los eventos se registran y no cambian ningún perfil.
@@ -266,31 +266,31 @@ texts! {
         El reloj del dispositivo va {0} segundo por detrás del evento más reciente.|El reloj del dispositivo va {0} segundos por detrás del evento más reciente.
         Enhetens klocka går {0} sekund efter den senaste händelsen.|Enhetens klocka går {0} sekunder efter den senaste händelsen.";
     SET_CLOCK: "
-        Set the clock, or have it set by NTP.
+        Set the clock, or let NTP set it.
         Stellen Sie die Uhr, oder lassen Sie sie durch NTP stellen.
         Réglez l’horloge, ou faites-la régler par NTP.
         Ponga el reloj en hora, o haga que lo ajuste NTP.
         Ställ klockan, eller låt NTP ställa den.";
     NOT_RELOADED: "
-        The configuration was changed and could not be reloaded; the one before is effective: {0}.
+        The configuration was changed and could not be reloaded; the previous one is in effect: {0}.
         Die Konfiguration wurde geändert und konnte nicht neu geladen werden; die vorige gilt: {0}.
         La configuration a été modifiée et n’a pas pu être rechargée ; la précédente est en vigueur : {0}.
         La configuración se cambió y no se pudo recargar; rige la anterior: {0}.
         Konfigurationen har ändrats och kunde inte läsas om; den förra gäller: {0}.";
     CORRECT_AND_RELOAD: "
-        Correct it, see `outpost check`, and run `outpost reload`.
+        Fix it (`outpost check` says what is wrong), and run `outpost reload`.
         Korrigieren Sie sie, siehe `outpost check`, und führen Sie `outpost reload` aus.
         Corrigez-la, voyez `outpost check`, et lancez `outpost reload`.
         Corríjala, vea `outpost check`, y ejecute `outpost reload`.
         Rätta den, se `outpost check`, och kör `outpost reload`.";
     TOKENS_UNREAD: "
-        The tokens were changed and could not be read; those before are effective: {0}.
+        The tokens were changed and could not be read; the previous ones are in effect: {0}.
         Die Tokens wurden geändert und konnten nicht gelesen werden; die vorigen gelten: {0}.
         Les jetons ont été modifiés et n’ont pas pu être lus ; les précédents sont en vigueur : {0}.
         Los tokens se cambiaron y no se pudieron leer; rigen los anteriores: {0}.
         Token har ändrats och kunde inte läsas; de förra gäller: {0}.";
     CORRECT_TOKENS: "
-        Correct the file, and run `outpost reload`.
+        Fix the file, and run `outpost reload`.
         Korrigieren Sie die Datei, und führen Sie `outpost reload` aus.
         Corrigez le fichier, et lancez `outpost reload`.
         Corrija el archivo y ejecute `outpost reload`.
@@ -314,7 +314,7 @@ texts! {
         No se pueden leer los archivos depositados: {0}.
         Inlagda filer kan inte läsas: {0}.";
     CHECK_FOLDER: "
-        Nothing is lost: it is tried again. Check the folder's rights, and who has the file open.
+        Nothing is lost: it is retried. Check the folder's permissions, and which program has the file open.
         Nichts geht verloren: Es wird erneut versucht. Prüfen Sie die Rechte des Ordners, und wer die Datei geöffnet hat.
         Rien n’est perdu : une nouvelle tentative a lieu. Vérifiez les droits du dossier, et qui tient le fichier ouvert.
         No se pierde nada: se vuelve a intentar. Compruebe los permisos de la carpeta y quién tiene abierto el archivo.

@@ -41,7 +41,7 @@ mod actions;
 mod chart;
 mod view;
 
-use super::sessions::{CODE_TIME, COOKIE_NAME, Owner, SESSION_TIME};
+use super::sessions::{CODE_TIME, COOKIE_NAME, Owner, SESSION_TIME, login_path};
 
 /// Content that goes on as long as a page is open.
 pub(super) const EVENT_STREAM: &str = "text/event-stream";
@@ -114,7 +114,7 @@ async fn issue_code(
             "try again in a moment",
         )
     })?;
-    let path = format!("/page/login?code={code}");
+    let path = login_path(&code);
     Ok(super::api::json(&PageCode { path, expires_in_seconds: CODE_TIME.as_secs() }))
 }
 

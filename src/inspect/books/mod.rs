@@ -107,7 +107,7 @@ impl Books {
         }
         let (waits_until, reason) = match (next_try_at.filter(|_| is_told_to_wait), quota.opens_at) {
             (Some(at), _) => (Some(at), Some("Adobe Target asked this device to wait".to_owned())),
-            (None, Some(at)) => (Some(at), Some("The quota of single updates is spent".to_owned())),
+            (None, Some(at)) => (Some(at), Some("The quota of single updates is used up".to_owned())),
             (None, None) => (None, None),
         };
         Ok(RetriedNow { pending_profiles: pending.profiles, waits_until, reason })
