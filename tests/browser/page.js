@@ -124,7 +124,7 @@ set = { note = "data.note" }
   await page.screenshot({ path: path.join(shots, "rejected.png"), fullPage: true });
   await check(page, "rejected");
   await page.getByRole("button", { name: /Retry number/ }).first().press("Enter");
-  await page.getByText(/was tried again, and goes out by itself/).waitFor();
+  await page.getByText(/was retried, and is sent automatically/).waitFor();
   await page.locator("#rejected", { hasText: "Nothing is rejected" }).waitFor();
 
   await tell("faults", "PUT", "refuse=note*2");
