@@ -13,7 +13,7 @@ pub mod outcome;
 pub mod proxy;
 pub mod single;
 pub mod tls;
-mod token;
+pub mod token;
 
 pub use bulk::{BatchOutcome, BatchStatus};
 pub use client::{Client, ClientOptions, Exchange, http_client};

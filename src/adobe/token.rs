@@ -20,7 +20,8 @@ pub(super) struct Token {
 
 impl Token {
     pub(super) fn new(source: &Secret) -> Result<Self, ClientError> {
-        Ok(Self { header: RwLock::new(read(source)?), source: source.clone() })
+        let header = bearer(source).map_err(|words| Setting::Token.error(words))?;
+        Ok(Self { header: RwLock::new(header), source: source.clone() })
     }
 
     pub(super) const fn can_change(&self) -> bool {
@@ -34,20 +35,23 @@ impl Token {
     /// Reads the token again. Returns true if it has changed.
     pub(super) fn refresh(&self) -> bool {
         // A file that is being written is read next time.
-        let Some(next) = self.can_change().then(|| read(&self.source).ok()).flatten() else { return false };
+        let Some(next) = self.can_change().then(|| bearer(&self.source).ok()).flatten() else { return false };
         let mut header = self.header.write().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *header, next.clone()) != next
     }
 }
 
-fn read(source: &Secret) -> Result<HeaderValue, ClientError> {
-    let secret = source.read().map_err(|words| Setting::Token.error(words))?;
+/// Reads a token as the value of the header `Authorization`.
+///
+/// # Errors
+/// A clause about the token, which says what it must be.
+pub fn bearer(source: &Secret) -> Result<HeaderValue, String> {
+    let secret = source.read()?;
     let token = secret.expose_secret().trim();
     if let Some(words) = wrong(token) {
-        return Err(Setting::Token.error(words));
+        return Err(words.to_owned());
     }
-    let header = HeaderValue::try_from(format!("Bearer {token}"));
-    let mut header = header.map_err(|_| Setting::Token.error(NOT_ASCII))?;
+    let mut header = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| NOT_ASCII.to_owned())?;
     header.set_sensitive(true);
     Ok(header)
 }
@@ -79,7 +83,7 @@ mod tests {
 
     #[test]
     fn what_is_no_token_is_named() {
-        let words = |token: &str| read(&Secret::Text(SecretString::from(token))).map_err(|error| error.words);
+        let words = |token: &str| bearer(&Secret::Text(SecretString::from(token)));
         assert!(words(" eyJ0eXAiOiJKV1QifQ.e30.x ").is_ok());
         for (token, said) in [
             ("", "empty"),

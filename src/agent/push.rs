@@ -5,14 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::CONTENT_TYPE;
-use secrecy::ExposeSecret;
+use reqwest::RequestBuilder;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use tokio::sync::watch;
 
-use crate::adobe::{ClientOptions, http_client};
+use crate::adobe::{ClientOptions, http_client, token};
+use crate::core::limits::ANSWER_BYTES_MAX;
 use crate::device::clock::Clock;
 use crate::device::live::Live;
-use crate::device::metrics::Metrics;
+use crate::device::metrics::{Metrics, otlp_refusal};
 use crate::inspect::books::Books;
 use crate::inspect::status::PushView;
 
@@ -71,10 +72,10 @@ impl Push {
         let body = self.metrics.otlp(&numbers, &self.books.device_id, Clock::system());
         let mut request = http.post(&client.endpoint).header(CONTENT_TYPE, "application/json").body(body);
         if let Some(token) = &client.token {
-            request = request.bearer_auth(token.read()?.expose_secret().trim());
+            let token = token::bearer(token).map_err(|words| format!("push_token in [metrics]: {words}"))?;
+            request = request.header(AUTHORIZATION, token);
         }
-        let answer = request.send().await.map_err(|error| unanswered(&error).to_owned())?;
-        if answer.status().is_success() { Ok(()) } else { Err(format!("it answered {}", answer.status().as_u16())) }
+        answered(request).await.map_err(|error| unanswered(&error).to_owned())?
     }
 
     /// Shows what came of a push; only changes are logged.
@@ -98,6 +99,22 @@ impl Push {
             }
         }));
     }
+}
+
+/// Sends a push, and reads as much of the answer as a collector has to say.
+async fn answered(request: RequestBuilder) -> Result<Result<(), String>, reqwest::Error> {
+    let mut answer = request.send().await?;
+    if !answer.status().is_success() {
+        return Ok(Err(format!("it answered {}", answer.status().as_u16())));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_BYTES_MAX {
+            return Ok(Err(format!("its answer is longer than {ANSWER_BYTES_MAX} bytes; is it a collector?")));
+        }
+    }
+    Ok(otlp_refusal(&body).map_or(Ok(()), Err))
 }
 
 /// Returns why there is no answer, as a clause about the collector.

@@ -346,8 +346,12 @@ pub(super) fn metrics(top: &Table<'_, '_>) -> MetricsConfig {
             Some(url) if !url.username().is_empty() || url.password().is_some() => {
                 Some("push in [metrics] must hold no credentials; use push_token")
             }
-            Some(url) if url.scheme() == "http" && token.is_some() && !is_loopback(url) => {
+            // At loopback, too, anybody may listen.
+            Some(url) if url.scheme() == "http" && token.is_some() => {
                 Some("push in [metrics] must begin with https://, since push_token is sent with it")
+            }
+            Some(url) if url.scheme() == "http" && !is_loopback(url) => {
+                Some("push in [metrics] must begin with https://; http:// is for loopback addresses only")
             }
             Some(url) if matches!(url.scheme(), "http" | "https") && url.path() != "/" => None,
             _ => Some("push in [metrics] must be a whole URL such as https://collector.example:4318/v1/metrics"),

@@ -13,6 +13,8 @@ use crate::core::timestamp::Timestamp;
 
 mod otlp;
 
+pub use otlp::refusal as otlp_refusal;
+
 /// Upper bounds of the histogram of commit times. Units: seconds.
 const COMMIT_SECONDS: [f64; 10] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
 

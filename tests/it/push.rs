@@ -25,6 +25,11 @@ struct Pushed {
 
 /// A collector that refuses its first requests; gives its URL, and what it took.
 async fn collector(refused: usize) -> (String, mpsc::UnboundedReceiver<Pushed>) {
+    collector_that_says(refused, String::new()).await
+}
+
+/// A collector as [`collector`], which answers what it takes with those words.
+async fn collector_that_says(refused: usize, words: String) -> (String, mpsc::UnboundedReceiver<Pushed>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1/metrics", listener.local_addr().unwrap());
     let (taken, pushes) = mpsc::unbounded_channel();
@@ -33,12 +38,12 @@ async fn collector(refused: usize) -> (String, mpsc::UnboundedReceiver<Pushed>) 
         let mut refused = refused.lock().await;
         if *refused > 0 {
             *refused -= 1;
-            return StatusCode::SERVICE_UNAVAILABLE;
+            return (StatusCode::SERVICE_UNAVAILABLE, String::new());
         }
         let authorization = headers.get("authorization").map_or("", |value| value.to_str().unwrap()).to_owned();
         // The test may have seen enough.
         let _ = taken.send(Pushed { authorization, body: serde_json::from_str(&body).unwrap() });
-        StatusCode::OK
+        (StatusCode::OK, words)
     };
     let app = Router::new().route("/v1/metrics", post(take));
     tokio::spawn(async move { axum::serve(listener, app).await });
@@ -114,6 +119,33 @@ async fn a_collector_that_refuses_is_shown_until_it_takes_a_push() {
     fixture.agent.wait_status(|status| push(status).is_none()).await;
 }
 
+#[tokio::test]
+async fn what_a_collector_takes_in_part_or_answers_without_an_end_is_not_shown_as_pushed() {
+    let partial = json!({"partialSuccess": {"rejectedDataPoints": "4", "errorMessage": "too old".repeat(100)}});
+    let refused = format!("it refused 4 numbers: {}", &"too old".repeat(100)[..200]);
+    let long = "its answer is longer than 65536 bytes; is it a collector?";
+    for (answer, expected) in [(partial.to_string(), refused.as_str()), (" ".repeat(1 << 20), long)] {
+        let (url, _pushes) = collector_that_says(0, answer).await;
+        let fixture = Setup { push: Some(to(&url)), ..Setup::default() }.start().await;
+        let status = fixture.agent.wait_status(|status| status.metrics_push.is_some()).await;
+        let push = status.metrics_push.unwrap();
+        assert_eq!((push.problem.as_deref(), push.last_at), (Some(expected), None));
+    }
+}
+
+#[tokio::test]
+async fn a_token_for_the_collector_that_is_none_is_told_and_nothing_is_sent() {
+    let (url, mut pushes) = collector(0).await;
+    let mut push = to(&url);
+    push.client.token = Some(Secret::Text(SecretString::from("Bearer collector-token")));
+    let fixture = Setup { push: Some(push), ..Setup::default() }.start().await;
+    let status = fixture.agent.wait_status(|status| status.metrics_push.is_some()).await;
+    let problem = status.metrics_push.unwrap().problem;
+    let expected = "push_token in [metrics]: it begins with the words of a header; it must be the token alone";
+    assert_eq!(problem.as_deref(), Some(expected));
+    assert!(pushes.try_recv().is_err());
+}
+
 #[test]
 fn a_collector_is_a_whole_url_and_gets_its_token_over_https() {
     let check = |section: &str, expected: &str| {
@@ -128,7 +160,9 @@ fn a_collector_is_a_whole_url_and_gets_its_token_over_https() {
     check("push = \"http://collector.example/v1/metrics\"\npush_token = \"abc\"", "must begin with https://");
     check("push = \"https://collector.example/v1/metrics\"\npush_every = \"1s\"", "push_every");
     check("push_every = \"1m\"", "push_every in [metrics] needs push, the URL of the collector");
-    for push in ["http://collector.example/v1/metrics", "https://collector.example:4318/v1/metrics"] {
+    check("push = \"http://127.0.0.1:4318/v1/metrics\"\npush_token = \"abc\"", "must begin with https://");
+    check("push = \"http://collector.example/v1/metrics\"", "must begin with https://; http:// is for loopback");
+    for push in ["http://127.0.0.1:4318/v1/metrics", "https://collector.example:4318/v1/metrics"] {
         parse(&format!("[target]\nclient_code = \"acme\"\n[metrics]\npush = \"{push}\"")).unwrap();
     }
 }

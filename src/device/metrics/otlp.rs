@@ -3,8 +3,10 @@
 //! Source: OpenTelemetry protocol 1.3, JSON encoding: names in camel case, 64-bit integers as texts.
 
 use prometheus::proto::{Bucket, Metric, MetricFamily, MetricType};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::core::limits::ANSWER_WORDS_CHARS_MAX;
 use crate::core::timestamp::Timestamp;
 
 /// Totals since a start, each as a whole. Source: OTLP, `AggregationTemporality`.
@@ -23,6 +25,35 @@ pub(super) fn request(families: &[MetricFamily], device_id: &str, now: Timestamp
     let scope_metrics = json!([{ "scope": scope, "metrics": metrics }]);
     json!({ "resourceMetrics": [{ "resource": { "attributes": resource }, "scopeMetrics": scope_metrics }] })
         .to_string()
+}
+
+/// The answer to a push, as far as it says what was refused.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Answer {
+    partial_success: Option<PartialSuccess>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PartialSuccess {
+    /// A text or a number, as collectors differ.
+    rejected_data_points: Value,
+    error_message: String,
+}
+
+/// Returns what a collector refused of a push that it answered with success, as a clause about it; `None` if it took all. Its words
+/// are cut after [`ANSWER_WORDS_CHARS_MAX`] characters.
+pub fn refusal(body: &[u8]) -> Option<String> {
+    let Answer { partial_success } = serde_json::from_slice(body).unwrap_or_default();
+    let PartialSuccess { rejected_data_points, error_message } = partial_success?;
+    let count = rejected_data_points.as_u64().or_else(|| rejected_data_points.as_str()?.parse().ok()).unwrap_or(0);
+    let words: String = error_message.chars().take(ANSWER_WORDS_CHARS_MAX).collect();
+    match (count, words.as_str()) {
+        (0, _) => None,
+        (count, "") => Some(format!("it refused {count} numbers, and did not say why")),
+        (count, words) => Some(format!("it refused {count} numbers: {words}")),
+    }
 }
 
 fn attribute(key: &str, value: &str) -> Value {
@@ -72,4 +103,26 @@ fn histogram(metric: &Metric) -> Value {
         "bucketCounts": counts,
         "explicitBounds": bounds,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_collector_refused_is_told_in_its_words_as_far_as_they_go() {
+        let check =
+            |body: &str, expected: Option<&str>| assert_eq!(refusal(body.as_bytes()).as_deref(), expected, "{body}");
+        check("", None);
+        check("{}", None);
+        check("<html>", None);
+        check(r#"{"partialSuccess":null}"#, None);
+        check(r#"{"partialSuccess":{}}"#, None);
+        check(r#"{"partialSuccess":{"rejectedDataPoints":"0","errorMessage":"use delta"}}"#, None);
+        check(r#"{"partialSuccess":{"rejectedDataPoints":3}}"#, Some("it refused 3 numbers, and did not say why"));
+        let told = r#"{"partialSuccess":{"rejectedDataPoints":"12","errorMessage":"out of order"}}"#;
+        check(told, Some("it refused 12 numbers: out of order"));
+        let long = told.replace("out of order", &"é".repeat(10_000));
+        assert_eq!(refusal(long.as_bytes()).map(|words| words.chars().count()), Some(23 + ANSWER_WORDS_CHARS_MAX));
+    }
 }
