@@ -119,7 +119,8 @@ where
         line.record(&mut members);
         let texts =
             members.0.iter().map(|(name, value)| format!("{}:{}", Value::from(*name), Value::from(value.as_str())));
-        writeln!(writer, "{{{}}}", texts.collect::<Vec<_>>().join(","))
+        // Escaped as JSON does it, so that it stays valid and keeps its meaning.
+        writeln!(writer, "{}", one_line(&format!("{{{}}}", texts.collect::<Vec<_>>().join(","))))
     }
 }
 
@@ -178,15 +179,16 @@ mod tests {
         let writer = lines.clone();
         let subscriber = Registry::default().with(super::lines(LogFormat::Json, true, move || writer.clone()));
         tracing::subscriber::with_default(subscriber, || {
-            tracing::warn!(error = %io::Error::other("a\nforged"), count = 3, name = "b \"c\"", "answer {}", "d\u{1b}[2J");
+            let error = io::Error::other("a\nforged\u{9b}2J\u{202e}");
+            tracing::warn!(%error, count = 3, name = "b \"c\"", "answer {}", "d\u{1b}[2J");
         });
         let lines = String::from_utf8(lines.0.lock().expect("one thread").clone()).expect("text");
         let line: Value = serde_json::from_str(lines.strip_suffix('\n').expect("a line")).expect("JSON");
         assert!(line["time"].as_str().is_some_and(|time| time.ends_with('Z')), "{lines}");
         assert_eq!([&line["level"], &line["message"]], ["warn", "answer d\u{1b}[2J"]);
-        assert_eq!([&line["error"], &line["count"], &line["name"]], ["a\nforged", "3", "b \"c\""]);
+        assert_eq!([&line["error"], &line["count"], &line["name"]], ["a\nforged\u{9b}2J\u{202e}", "3", "b \"c\""]);
         assert_eq!(lines.matches('\n').count(), 1);
-        assert!(!lines.contains('\u{1b}'));
+        assert!(!lines.contains(['\u{1b}', '\u{9b}', '\u{202e}']));
     }
 
     #[test]
