@@ -139,7 +139,8 @@ impl Start {
             if let Err(error) = data_dir.announce(&announced) {
                 tracing::warn!(%error, "other commands cannot find this agent");
             }
-            let page = sessions.link(first_token.expose_secret(), Instant::now());
+            // A code that nobody is shown would wait for somebody to find it.
+            let page = attempt.as_ref().and_then(|_| sessions.link(first_token.expose_secret(), Instant::now()));
             if let Err(failure) = print(&greeting(&announced, &data_dir, page.as_deref(), attempt.as_ref())) {
                 tracing::warn!(%failure, "the greeting could not be printed");
             }

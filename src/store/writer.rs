@@ -33,6 +33,14 @@ pub struct Writer {
 pub struct Reply<T>(oneshot::Receiver<Result<T, StoreError>>);
 
 impl<T> Reply<T> {
+    /// Waits until the job is done.
+    ///
+    /// # Errors
+    /// As for [`Self::wait`].
+    async fn done(self) -> Result<T, StoreError> {
+        self.0.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
     /// Blocks until the job is done.
     ///
     /// # Errors
@@ -80,7 +88,7 @@ impl Writer {
     /// # Errors
     /// [`StoreError`]; then nothing was recorded.
     pub async fn record(&self, recordings: Vec<Recording>) -> Result<Vec<Recorded>, StoreError> {
-        self.begin_record(recordings)?.0.await.unwrap_or(Err(StoreError::Stopped))
+        self.begin_record(recordings)?.done().await
     }
 
     /// Hands over events to be recorded as by [`Self::record`], and returns before they are.
@@ -118,7 +126,7 @@ impl Writer {
     async fn settle_part(&self, settlements: Arc<Vec<Settlement>>, part: Range<usize>) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
         self.jobs.send(Job::Settle { settlements, part, reply }).map_err(|_| StoreError::Stopped)?;
-        answer.await.unwrap_or(Err(StoreError::Stopped))
+        Reply(answer).done().await
     }
 
     /// Runs other work within a transaction, and returns once it is durable. It should be short, because recording
@@ -130,7 +138,7 @@ impl Writer {
         &self,
         act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.begin_act(act)?.0.await.unwrap_or(Err(StoreError::Stopped))
+        self.begin_act(act)?.done().await
     }
 
     /// Runs work as [`Self::act`] does, for a thread that may block.
