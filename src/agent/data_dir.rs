@@ -122,6 +122,13 @@ impl DataDir {
         self.0.join(store::FILE_NAME)
     }
 
+    /// Returns whether there is a store, or something in its place: a link that leads nowhere is refused like any other, and not
+    /// taken for none.
+    #[must_use]
+    pub fn has_store(&self) -> bool {
+        self.store_path().symlink_metadata().is_ok()
+    }
+
     /// Returns the path of the lock, which belongs to the agent's user.
     #[must_use]
     pub fn lock_path(&self) -> PathBuf {
@@ -249,10 +256,12 @@ impl DataDir {
         self.0.join("tokens.json")
     }
 
-    /// Returns the token, if there is one that this user may read.
-    #[must_use]
-    pub fn existing_token(&self) -> Option<SecretString> {
-        read_if_there(&self.token_path()).ok().flatten().map(SecretString::from)
+    /// Returns the token, if there is one.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`], if this user may not read it, or must not trust it.
+    pub fn existing_token(&self) -> Result<Option<SecretString>, DataDirError> {
+        Ok(read_if_there(&self.token_path())?.map(SecretString::from))
     }
 
     /// Returns the device's name, creating it on the first call, and again on another machine: two machines installed
@@ -314,10 +323,19 @@ impl DataDir {
     }
 
     /// Returns how to reach the agent, if one has announced itself.
-    #[must_use]
-    pub fn endpoint(&self) -> Option<Endpoint> {
-        let json = read_if_there(&self.endpoint_path()).ok().flatten()?;
-        serde_json::from_str(&json).ok()
+    ///
+    /// # Errors
+    /// [`DataDirError::File`], also for an announcement that names no address of this device: whoever may write it may be trusted
+    /// less than this user, and is followed nowhere else.
+    pub fn endpoint(&self) -> Result<Option<Endpoint>, DataDirError> {
+        let path = self.endpoint_path();
+        let Some(json) = read_if_there(&path)? else { return Ok(None) };
+        let endpoint: io::Result<Endpoint> = serde_json::from_str(&json).map_err(io::Error::other);
+        let endpoint = endpoint.and_then(|endpoint| match endpoint.http.ip().to_canonical().is_loopback() {
+            true => Ok(endpoint),
+            false => Err(io::Error::other(format!("its http must be a loopback address; found {}", endpoint.http))),
+        });
+        endpoint.map(Some).map_err(|source| DataDirError::File { path, source })
     }
 
     fn endpoint_path(&self) -> PathBuf {

@@ -1,17 +1,19 @@
 //! Connecting to the agent that runs on a data directory.
 
+use std::error::Error;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Failure;
 use crate::agent::data_dir::{DataDir, DataDirError, Endpoint, Lock};
-use crate::device::listener::foreign_listener;
+use crate::core::visible::one_line;
+use crate::device::listener::{foreign_listener, foreign_socket};
 use crate::http::api::Reloaded;
 
 /// Longest time for an answer of the agent. Limits: a full group on a slow flash card takes far less.
@@ -19,6 +21,13 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Time for what looks through the whole store.
 const LONG_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Largest answer that is read. Units: bytes. Limits: ten times a list of rejected updates with many attributes; who listens may be
+/// somebody else than the agent, and sends for ever.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// Largest answer that is read when it says why a request was refused. Units: bytes.
+const PROBLEM_BYTES_MAX: usize = 64 << 10;
 
 /// Time for which a data directory may be in use by a process that is not an agent, or not ready yet.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -54,10 +63,12 @@ pub(super) fn holder(data_dir: &DataDir) -> Result<Holder, Failure> {
             Err(DataDirError::InUse { .. }) => {}
             Err(error) => return Err(Failure::failed(&error)),
         }
-        let answers = data_dir.endpoint().filter(|endpoint| TcpStream::connect(endpoint.http).is_ok());
-        let foreign = answers.as_ref().and_then(|endpoint| foreign_listener(endpoint.http, &data_dir.lock_path()));
+        let announced = data_dir.endpoint();
+        let answers = announced.as_ref().ok().and_then(Option::as_ref);
+        let answers = answers.filter(|endpoint| TcpStream::connect(endpoint.http).is_ok());
+        let foreign = answers.and_then(|endpoint| foreign_listener(endpoint.http, &data_dir.lock_path()));
         match (answers, foreign) {
-            (Some(endpoint), None) => return Connection::open(data_dir, &endpoint).map(Holder::Agent),
+            (Some(endpoint), None) => return Connection::open(data_dir, endpoint).map(Holder::Agent),
             _ if begun.elapsed() < PATIENCE => std::thread::sleep(INTERVAL),
             (Some(endpoint), Some(user)) => {
                 return Err(Failure::because(format!(
@@ -68,7 +79,9 @@ pub(super) fn holder(data_dir: &DataDir) -> Result<Holder, Failure> {
             }
             (None, _) => {
                 let path = data_dir.path().display();
-                return Err(Failure::because(format!("{path} is in use, and no agent answers there; try again")));
+                let why = announced.err().map(|error| format!(": {}", super::chain(&error)));
+                let advice = why.unwrap_or_else(|| "; try again".to_owned());
+                return Err(Failure::because(format!("{path} is in use, and no agent answers there{advice}")));
             }
         }
     }
@@ -84,6 +97,8 @@ pub(super) struct Connection {
 impl Connection {
     fn open(data_dir: &DataDir, endpoint: &Endpoint) -> Result<Self, Failure> {
         let token = data_dir.existing_token();
+        let unread = token.as_ref().err().map(|error| super::chain(error.source().unwrap_or(error)));
+        let token = token.ok().flatten();
         let builder = builder();
         #[cfg(unix)]
         let builder = match (&token, &endpoint.socket) {
@@ -93,17 +108,17 @@ impl Connection {
         if token.is_none() {
             let token_path = data_dir.token_path();
             let shown = token_path.display();
-            let token = match token_path.try_exists() {
-                Ok(false) => format!("the token {shown} is not there: restart the agent, which makes one"),
-                _ => format!("the token {shown} cannot be read by this user: run this as root, or as the agent's user"),
-            };
-            match endpoint.socket.as_ref().filter(|_| cfg!(unix)) {
-                None => return Err(Failure::because(token)),
-                Some(socket) if !socket.exists() => {
-                    let socket = socket.display();
-                    return Err(Failure::because(format!("{token}; and the agent's socket {socket} is not there")));
+            let token = match unread {
+                None => format!("the token {shown} is not there: restart the agent, which makes one"),
+                Some(why) => {
+                    format!("the token {shown} cannot be read: {why}; run this as root, or as the agent's user")
                 }
-                Some(_) => {}
+            };
+            let Some(socket) = endpoint.socket.as_ref().filter(|_| cfg!(unix)) else {
+                return Err(Failure::because(token));
+            };
+            if let Some(words) = foreign_socket(socket, &data_dir.lock_path()) {
+                return Err(Failure::because(format!("{token}; and the agent's socket {} {words}", socket.display())));
             }
         }
         let http = builder.build().map_err(|error| Failure::failed(&error))?;
@@ -158,31 +173,55 @@ impl Connection {
         read(&self.answer(request).await?)
     }
 
-    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Bytes, Refused> {
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Vec<u8>, Refused> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token.expose_secret()),
             None => request,
         };
         let answer = async {
-            let response = request.send().await?;
+            let mut response = request.send().await?;
             let status = response.status();
-            Ok((status, response.bytes().await?))
+            let bytes_max = if status.is_success() { ANSWER_BYTES_MAX } else { PROBLEM_BYTES_MAX };
+            let mut body = Vec::new();
+            while let Some(chunk) = response.chunk().await? {
+                if body.len() + chunk.len() > bytes_max {
+                    return Ok((status, Err(bytes_max)));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok((status, Ok(body)))
         };
         let (status, body) = answer.await.map_err(|error: reqwest::Error| Refused {
             status: None,
             failure: Failure::because(format!("the agent did not answer: {}", super::chain(&error.without_url()))),
         })?;
-        if !status.is_success() {
-            let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-            // In the agent's words, which are the same for a store at rest.
-            let failure = Failure::because(match problem["detail"].as_str() {
-                Some(detail) => detail.to_owned(),
-                None => format!("the agent answered {}, and did not say why", status.as_u16()),
-            });
-            return Err(Refused { status: Some(status), failure });
+        match body {
+            Ok(body) if status.is_success() => Ok(body),
+            Ok(body) => Err(Refused { status: Some(status), failure: refusal(status, &body) }),
+            Err(bytes_max) => Err(Refused {
+                status: None,
+                failure: Failure::because(format!(
+                    "the answer {} of {} is larger than {bytes_max} bytes, as none of an agent's is; see who listens there",
+                    status.as_u16(),
+                    self.base
+                )),
+            }),
         }
-        Ok(body)
     }
+}
+
+/// The document with which an agent says why it refused a request.
+#[derive(Default, Deserialize)]
+struct Problem {
+    detail: Option<String>,
+}
+
+/// Returns why an agent refused a request, in its words, which are the same for a store at rest.
+fn refusal(status: StatusCode, body: &[u8]) -> Failure {
+    let problem: Problem = serde_json::from_slice(body).unwrap_or_default();
+    // A list of problems has lines of its own; here each begins as what somebody else wrote.
+    let lines = problem.detail.map(|detail| detail.lines().map(one_line).collect::<Vec<_>>().join("; "));
+    Failure::because(lines.unwrap_or_else(|| format!("the agent answered {}, and did not say why", status.as_u16())))
 }
 
 /// The reason why an agent refused a request.
@@ -208,6 +247,8 @@ impl From<Refused> for Failure {
 /// Reads a document; an empty answer stands for an empty document.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     let body = if body.is_empty() { b"null" } else { body };
-    serde_json::from_slice(body)
-        .map_err(|error| Failure::because(format!("the agent's answer is unknown: {error}; is it another version?")))
+    let unknown = |error: serde_json::Error| {
+        Failure::because(format!("the agent's answer is unknown: {}; is it another version?", super::chain(&error)))
+    };
+    serde_json::from_slice(body).map_err(unknown)
 }

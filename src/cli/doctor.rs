@@ -107,7 +107,7 @@ fn examine(args: &ConfigArgs) -> Result<Examined, Failure> {
     let data_dir = DataDir::new(&config.agent.data_dir);
     let mut findings = vec![examples(&config, &sources), directory(data_dir.path()), disk(&config)];
     let mut status = None;
-    if data_dir.store_path().exists() {
+    if data_dir.has_store() {
         let file = super::store_file(&config);
         findings.push(store(&file));
         findings.push(clock(&file));

@@ -72,7 +72,7 @@ fn text(profile: &Profile) -> String {
 
 fn without_effect(it: &WithoutEffectView) -> String {
     let event = match &it.event {
-        Some(event) => format!("{}  {}  {}", event.time, one_line(&event.event_type), one_line(&event.id)),
+        Some(event) => format!("{}  {}  {}", one_line(&event.time), one_line(&event.event_type), one_line(&event.id)),
         None => format!("event {}, no longer in the journal", it.seq),
     };
     format!("  {event}\n    {}", one_line(&it.words()))

@@ -8,7 +8,12 @@ use super::reach::AgentArgs;
 use super::{Failure, print, print_json};
 use crate::core::identity::Identity;
 use crate::core::limits::FORGET_TOGETHER_MAX;
+use crate::core::visible::one_line;
+use crate::device::dir::open_followed;
 use crate::inspect::forget::{Forgotten, ForgottenTogether};
+
+/// Largest file of identities. Units: bytes. Limits: a million of them; no device has as many.
+const FILE_BYTES_MAX: u64 = 32 << 20;
 
 /// What this device cannot erase, and who can.
 const ELSEWHERE: &str = "log lines hold nobody's data\n\
@@ -47,17 +52,22 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let device = Device::open(&args.agent)?;
     let mut together = ForgottenTogether::default();
     for part in identities.chunks(FORGET_TOGETHER_MAX) {
-        let ForgottenTogether { forgotten, damaged_stores } = device.forget(part)?;
+        let ForgottenTogether { forgotten, damaged_stores, unlisted } = device.forget(part)?;
         together.forgotten.extend(forgotten);
         together.damaged_stores += damaged_stores;
+        together.unlisted = together.unlisted.or(unlisted);
     }
-    let all = together.forgotten.iter().copied().fold(Forgotten::default(), Forgotten::plus);
-    let all = Forgotten { damaged_stores: together.damaged_stores, ..all };
+    let all = together.all();
     if args.json {
-        return if args.file.is_some() { print_json(&together) } else { print_json(&all) };
+        if args.file.is_some() {
+            print_json(&together)?;
+        } else {
+            print_json(&all)?;
+        }
+        return listed(&all);
     }
     let of = args.file.as_ref().map(|_| format!(", of {} identities", identities.len())).unwrap_or_default();
-    print(&words(all, &of))?;
+    print(&words(&all, &of))?;
     let nothing = lines.iter().zip(&together.forgotten).filter(|(_, forgotten)| forgotten.is_nothing());
     let nothing: Vec<String> = nothing.map(|(line, _)| line.to_string()).collect();
     if args.file.is_some() && !all.is_nothing() && !nothing.is_empty() {
@@ -68,7 +78,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         print(NOT_FOUND)?;
     }
     drop(device);
-    folder(&args.agent)
+    folder(&args.agent)?;
+    listed(&all)
+}
+
+/// Fails, after all was said, where an erasure is not in the list of erasures.
+fn listed(all: &Forgotten) -> Result<(), Failure> {
+    match &all.unlisted {
+        None => Ok(()),
+        Some(why) => Err(Failure::because(one_line(&format!("all of that was erased, but {why}")))),
+    }
 }
 
 /// Reads identities, one a line, with the numbers of their lines. Nothing is erased where one is wrong.
@@ -76,10 +95,13 @@ fn read(path: &Path) -> Result<Vec<(usize, Identity)>, Failure> {
     let name = path.display();
     let failed = |error: std::io::Error| Failure::because(format!("{name} cannot be read: {error}"));
     let mut text = String::new();
-    if path.as_os_str() == "-" {
-        std::io::stdin().read_to_string(&mut text).map_err(failed)?;
-    } else {
-        text = std::fs::read_to_string(path).map_err(failed)?;
+    let input: Box<dyn Read> = match path.as_os_str() == "-" {
+        true => Box::new(std::io::stdin()),
+        false => Box::new(open_followed(path).map_err(failed)?),
+    };
+    input.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(Failure::because(format!("{name} must be at most {FILE_BYTES_MAX} bytes; split it")));
     }
     let lines = text.trim_start_matches('\u{feff}').lines().enumerate().map(|(place, line)| (place + 1, line.trim()));
     let read: Vec<(usize, Result<Identity, _>)> =
@@ -109,8 +131,8 @@ fn folder(agent: &AgentArgs) -> Result<(), Failure> {
     }
 }
 
-fn words(forgotten: Forgotten, of: &str) -> String {
-    let Forgotten { attributes, pending, events, rejected, duplicates, was_in_flight, damaged_stores } = forgotten;
+fn words(forgotten: &Forgotten, of: &str) -> String {
+    let Forgotten { attributes, pending, events, rejected, duplicates, was_in_flight, damaged_stores, .. } = forgotten;
     let damaged = match damaged_stores {
         0 => String::new(),
         count => format!("\ndeleted {count} damaged stores that were kept, and may have held more of it"),
@@ -125,7 +147,7 @@ fn words(forgotten: Forgotten, of: &str) -> String {
         0 => String::new(),
         count => format!(", {count} notes of repeated events"),
     };
-    let in_flight = if was_in_flight { "\nan update was in flight, and came to its end before" } else { "" };
+    let in_flight = if *was_in_flight { "\nan update was in flight, and came to its end before" } else { "" };
     format!(
         "erased {attributes} attributes ({pending} of them not yet delivered), {events} events, {rejected} rejected\
          {notes}{of}{in_flight}{damaged}\n{ELSEWHERE}"

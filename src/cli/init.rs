@@ -68,11 +68,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let file = quoted(&args.file.display().to_string());
     print(&format!(
         "{} is written and valid; {}. To try it:\n  outpost run --sandbox -c {file}\nand in another terminal:\n  \
-         outpost record -c {file} --type {} --data {}",
+         printf %s {} | outpost record -c {file} --type {} --data -",
         args.file.display(),
         passed(&config),
-        quoted(&first.event),
         quoted(&first.data().to_string()),
+        quoted(&first.event),
     ))
 }
 

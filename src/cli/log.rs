@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::reach::AgentArgs;
-use super::{Failure, print, small_runtime};
+use super::{Failure, print_line, small_runtime};
 use crate::device::log_level::LevelTime;
 use crate::http::api::LogDocument;
 
@@ -40,5 +40,5 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let document = LogDocument { level: args.level.as_str().to_lowercase(), for_seconds: args.time.as_secs() };
     let body = serde_json::to_string(&document).map_err(|error| Failure::failed(&error))?;
     let changed: Changed = small_runtime()?.block_on(connection.post("/v1/log", "application/json", body))?;
-    print(&format!("log level {} for {} s; then as configured", changed.level, args.time.as_secs()))
+    print_line(&format!("log level {} for {} s; then as configured", changed.level, args.time.as_secs()))
 }

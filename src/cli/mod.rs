@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::agent::data_dir::DataDir;
 use crate::config::{Config, StoreConfig};
-use crate::core::visible::visible;
+use crate::core::visible::{one_line, visible};
 use crate::core::words::{Language, Voice};
 use crate::device::rights;
 use crate::store::{StoreFile, StoreLimits};
@@ -151,7 +151,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Returns an error with its causes, each after a colon.
+/// Returns an error with its causes, each after a colon, as part of one line: they may name what others wrote.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -160,16 +160,21 @@ fn chain(error: &dyn Error) -> String {
         text.push_str(&next.to_string());
         cause = next.source();
     }
-    text
+    one_line(&text).into_owned()
 }
 
 /// Prints to stdout. A reader that went away, as `head` does, is not a failure. Data from others that is part of a line
-/// must go through [`one_line`](crate::core::visible::one_line) first.
+/// must go through [`one_line`] first.
 fn print(text: &str) -> Result<(), Failure> {
     match writeln!(io::stdout(), "{}", visible(text)) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(&error)),
         _ => Ok(()),
     }
+}
+
+/// Prints one line, whatever others wrote in it.
+fn print_line(text: &str) -> Result<(), Failure> {
+    print(&one_line(text))
 }
 
 /// Returns the bundle for support, which the agent's page has downloaded. Here, since `doctor` looks for a service, which runs the
@@ -185,7 +190,7 @@ fn counted(count: i64, unit: &str) -> String {
 
 /// Returns a time of a document as people read it: in this device's zone.
 fn local(time: &str) -> String {
-    Voice { language: Language::English, zone: Some(TimeZone::system()) }.time_of(time)
+    one_line(&Voice { language: Language::English, zone: Some(TimeZone::system()) }.time_of(time)).into_owned()
 }
 
 /// Prints a document as JSON.
@@ -201,7 +206,7 @@ fn warn(text: &str) {
 /// Returns the data directory, for a command that has nothing to do without a store.
 fn existing_store(data_dir: &Path) -> Result<DataDir, Failure> {
     let data_dir = DataDir::new(data_dir);
-    if data_dir.store_path().exists() {
+    if data_dir.has_store() {
         return Ok(data_dir);
     }
     let path = data_dir.path().display();

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::load::{ConfigArgs, Loaded};
 use super::run::settings;
-use super::{Failure, print};
+use super::{Failure, print, print_line};
 use crate::adobe::single::path;
 use crate::adobe::{ClientOptions, FetchedProfile, Reply, bulk, delivery, fetch};
 use crate::agent::Settings;
@@ -12,9 +12,10 @@ use crate::core::event::EventStatus;
 use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::quota::QuotaTime;
 use crate::core::identity::{Identity, StoredForms};
-use crate::core::limits::{ATTRIBUTE_VALUE_CHARS_WARN, IDENTITY_CHARS_WARN, QUOTA_WINDOW};
+use crate::core::limits::{ATTRIBUTE_VALUE_CHARS_WARN, IDENTITY_CHARS_WARN, INTAKE_BODY_BYTES_MAX, QUOTA_WINDOW};
 use crate::core::mapping::Meaning;
 use crate::core::operation::Shown;
+use crate::core::visible::one_line;
 use crate::device::clock::Clock;
 use crate::forward::core::{Moment, Request};
 use crate::forward::foresight::{Foreseen, Foresight, foresee};
@@ -32,31 +33,36 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Loaded { config, .. } = args.config.load()?;
     let mut body = Vec::new();
-    std::io::stdin().read_to_end(&mut body).map_err(|error| Failure::failed(&error))?;
+    // One more than an event may have, so that a longer one is refused as such.
+    let most = INTAKE_BODY_BYTES_MAX as u64 + 1;
+    std::io::stdin().take(most).read_to_end(&mut body).map_err(|error| Failure::failed(&error))?;
+    if body.len() > INTAKE_BODY_BYTES_MAX {
+        return Err(Failure::because(format!("an event must be at most {INTAKE_BODY_BYTES_MAX} bytes")));
+    }
     let parsed = cloudevents::structured(&body).map_err(|invalid| Failure::failed(&invalid))?;
     let (file, settings) = (super::store_file(&config), settings(config));
     // The device's clock continues from the newest event, as in the agent.
     let newest = || Reader::open(&file).and_then(|reader| reader.counters()).map(|counters| counters.recorded_at);
-    let floor = if file.path.exists() { newest() } else { Ok(None) };
+    let floor = if file.path.symlink_metadata().is_ok() { newest() } else { Ok(None) };
     let clock = Clock::new(floor.map_err(|error| Failure::because(super::chain(&error)))?);
     let (event, note) = event_at(parsed, &clock);
     let names = settings.mappings.matching(&event).map_err(|error| Failure::failed(&error))?;
     if let Some(note) = note {
-        print(&format!("note: {note}"))?;
+        print_line(&format!("note: {note}"))?;
     }
     let meaning = settings.mappings.meaning(&event);
     let profiles = match &meaning {
         Meaning::Changes(profiles) => profiles,
         Meaning::Unmapped(why) => {
-            return print(&format!("{why}; the event would be recorded as unmapped, and nothing would be sent"));
+            return print_line(&format!("{why}; the event would be recorded as unmapped, and nothing would be sent"));
         }
         Meaning::Failed(error) => return Err(Failure::failed(error)),
         Meaning::Unconsented(why) => {
-            return print(&format!("{why}; the event would be counted, and neither stored nor sent"));
+            return print_line(&format!("{why}; the event would be counted, and neither stored nor sent"));
         }
     };
     for name in names {
-        print(&format!("mapping \"{name}\" matches"))?;
+        print_line(&format!("mapping \"{name}\" matches"))?;
     }
     let identities: Vec<Identity> = profiles.iter().map(|changes| changes.identity.clone()).collect();
     let recording = recording(event, meaning, &settings.mappings, &clock);
@@ -66,7 +72,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let recorded = rehearsal.store.transact(|store| store.record(&recording));
     let recorded = recorded.map_err(|error| Failure::because(super::chain(&error)))?;
     if recorded.status == EventStatus::Rejected {
-        return Err(Failure::because(recorded.reason.unwrap_or_default()));
+        return Err(Failure::because(one_line(&recorded.reason.unwrap_or_default())));
     }
     let foresight =
         foresight(&settings, &mut rehearsal, &clock).map_err(|error| Failure::because(super::chain(&error)))?;
@@ -164,13 +170,14 @@ impl Preview<'_> {
                 let mut attributes = attributes.clone();
                 attributes.sort_unstable();
                 let names: Vec<String> = attributes.iter().map(|(name, _)| name.clone()).collect();
-                let mut file = bulk::head(self.identity.kind(), &names);
-                bulk::append_row(&mut file, &names, self.identity.key(), &attributes);
-                let path = bulk::path(client_code, *version);
-                format!("POST {endpoint}{path}\na file with this row among others:\n\n{}", file.trim_end())
+                let head = bulk::head(self.identity.kind(), &names);
+                let mut row = String::new();
+                bulk::append_row(&mut row, &names, self.identity.key(), &attributes);
+                let (path, row) = (bulk::path(client_code, *version), one_line(row.trim_end()));
+                format!("POST {endpoint}{path}\na file with this row among others:\n\n{head}{row}")
             }
             Foreseen::Rejected(count, reason, detail) => {
-                format!("attributes that would be rejected as {}: {count}, since {detail}", reason.label())
+                format!("attributes that would be rejected as {}: {count}, since {}", reason.label(), one_line(detail))
             }
             Foreseen::Missing(at) => format!(
                 "nothing would be sent: Target does not have the profile, and a single update would vanish; it is looked for \
@@ -180,7 +187,7 @@ impl Preview<'_> {
             Foreseen::QuotaSpent(wait) => {
                 format!("the quota of single updates is spent: there is room again at {}", until(*wait))
             }
-            Foreseen::Unread(reason) => format!("profiles are not read at the moment: {reason}"),
+            Foreseen::Unread(reason) => format!("profiles are not read at the moment: {}", one_line(reason)),
         };
         print(&format!("\n{text}"))
     }

@@ -8,11 +8,14 @@ use serde_json::value::RawValue;
 
 use super::device::Device;
 use super::reach::AgentArgs;
-use super::{Failure, local, print, print_json, warn};
+use super::{Failure, local, print, print_json, print_line, warn};
 use crate::core::limits::REJECTED_LISTED_MAX;
 use crate::core::reason::Reason;
-use crate::core::visible::one_line;
 use crate::inspect::rejected::{RejectedItem, RejectedList};
+
+/// Most that all lists together may have, as JSON. Units: bytes. Limits: half a million entries; somebody in the agent's place could
+/// send lists for ever.
+const LISTED_BYTES_MAX: usize = 128 << 20;
 
 /// Shows, retries or drops rejected events and updates
 #[derive(Debug, clap::Args)]
@@ -101,19 +104,25 @@ fn list(device: &Device, json: bool) -> Result<(), Failure> {
     for reason in reasons {
         let of_reason = || items.iter().filter(|item| item.reason == reason);
         let words = Reason::of_label(reason).and_then(Reason::words).map(|words| format!(" ({words})"));
-        print(&format!("{reason}: {}{}", of_reason().count(), words.unwrap_or_default()))?;
-        of_reason().try_for_each(|item| print(&format!("  {}", line(item))))?;
+        print_line(&format!("{reason}: {}{}", of_reason().count(), words.unwrap_or_default()))?;
+        of_reason().try_for_each(|item| print_line(&format!("  {}", line(item))))?;
     }
     Ok(())
 }
 
 /// All that is rejected, which comes in parts.
 fn all(device: &Device) -> Result<Vec<RejectedItem>, Failure> {
-    let mut items: Vec<RejectedItem> = Vec::new();
+    let (mut items, mut bytes): (Vec<RejectedItem>, usize) = (Vec::new(), 0);
     loop {
         let after = items.last().map_or(0, |item| item.id);
         let part = device.rejected(after)?.rejected;
         let is_last = part.len() < REJECTED_LISTED_MAX;
+        bytes += part.iter().map(|item| serde_json::to_vec(item).map_or(0, |json| json.len())).sum::<usize>();
+        if part.first().is_some_and(|first| first.id <= after) || bytes > LISTED_BYTES_MAX {
+            return Err(Failure::because(format!(
+                "the agent's list does not end after {after}; see who listens there"
+            )));
+        }
         items.extend(part);
         if is_last {
             return Ok(items);
@@ -132,7 +141,7 @@ fn line(item: &RejectedItem) -> String {
         (Some(seq), None) => format!("event {seq}"),
         (None, _) => format!("{kind} of {}", attributes.join(", ")),
     };
-    format!("{id:<6} {}  {}: {}", local(rejected_at), one_line(&what), one_line(detail))
+    format!("{id:<6} {}  {what}: {detail}", local(rejected_at))
 }
 
 fn show(device: &Device, id: i64, json: bool) -> Result<(), Failure> {
@@ -140,12 +149,13 @@ fn show(device: &Device, id: i64, json: bool) -> Result<(), Failure> {
     if json {
         return print_json(&item);
     }
-    print(&format!("{}\nreason      {}", line(&item), item.reason))?;
+    print_line(&line(&item))?;
+    print_line(&format!("reason      {}", item.reason))?;
     if let Some(identity) = &item.identity {
-        print(&format!("identity    {}", one_line(&identity.to_string())))?;
+        print_line(&format!("identity    {identity}"))?;
     }
     if !item.attributes.is_empty() {
-        print(&format!("attributes  {}", one_line(&item.attributes.join(", "))))?;
+        print_line(&format!("attributes  {}", item.attributes.join(", ")))?;
     }
     match &item.event {
         Some(event) => print_json(&Tree::of(event)),
@@ -180,8 +190,8 @@ fn retry(device: &Device, which: &Which) -> Result<(), Failure> {
     let ids = ids(device, which)?;
     for id in &ids {
         let retried = device.retry_rejected(*id)?;
-        let reason = retried.reason.as_deref().map(|reason| format!(": {}", one_line(reason))).unwrap_or_default();
-        print(&format!("{id}: {}{reason}", retried.status))?;
+        let reason = retried.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        print_line(&format!("{id}: {}{reason}", retried.status))?;
         still += usize::from(retried.is_rejected());
     }
     if still > 0 {

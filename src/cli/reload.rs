@@ -1,7 +1,7 @@
 //! `outpost reload`: makes the running agent reload its configuration.
 
 use super::reach::AgentArgs;
-use super::{Failure, print, small_runtime, warn};
+use super::{Failure, print_line, small_runtime, warn};
 use crate::core::visible::one_line;
 use crate::http::api::Reloaded;
 use crate::inspect::status::Status;
@@ -25,8 +25,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         warn(&format!("nothing can be sent to Adobe Target: {}", one_line(&why)));
     }
     match needs_restart.as_slice() {
-        [] => print("the new configuration is in effect"),
-        settings => print(&format!(
+        [] => print_line("the new configuration is in effect"),
+        settings => print_line(&format!(
             "the new configuration is in effect, except for what needs a restart: {}",
             settings.join(", ")
         )),

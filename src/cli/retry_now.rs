@@ -1,7 +1,7 @@
 //! `outpost retry-now`: ends the wait for the network.
 
 use super::reach::AgentArgs;
-use super::{Failure, print, small_runtime};
+use super::{Failure, print_line, small_runtime};
 use crate::inspect::status::RetriedNow;
 
 /// Makes the running agent retry at once what waits for the network, instead of after its backoff
@@ -17,5 +17,5 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let connection = args.agent.running(otherwise)?;
     let retried: RetriedNow =
         small_runtime()?.block_on(connection.post("/v1/retry-now", "application/json", String::new()))?;
-    print(&retried.words())
+    print_line(&retried.words())
 }

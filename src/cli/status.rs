@@ -100,7 +100,7 @@ fn open(agent: &AgentArgs) -> Result<(), Failure> {
 
 fn table(status: &Status) -> String {
     let Status { events, pending, delivered, rejected, quota, store, .. } = status;
-    let reason = status.link_reason.as_deref().map(|reason| format!(": {}", one_line(reason))).unwrap_or_default();
+    let reason = status.link_reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let last = delivered.last_at.as_deref().map(|at| format!(", last at {}", local(at))).unwrap_or_default();
     let unconfirmed = match delivered.unconfirmed {
         0 => String::new(),
@@ -140,17 +140,17 @@ fn table(status: &Status) -> String {
         ("store", room(store)),
     ]
     .map(|(name, value)| format!("{name:<10}{value}"));
-    let verdict = status.verdict.rows().into_iter().map(|(name, words)| format!("{name:<10}{}", one_line(&words)));
+    let verdict = status.verdict.rows().into_iter().map(|(name, words)| format!("{name:<10}{words}"));
     let refused = refused(status).map(|words| format!("{:<10}{words}", "refused"));
-    let push = status.metrics_push.as_ref().map(|push| format!("{:<10}{}", "metrics", one_line(&pushed(push))));
+    let push = status.metrics_push.as_ref().map(|push| format!("{:<10}{}", "metrics", pushed(push)));
     let intake = status.intake.shown().map(Shown::line).chain(store.salvage.clone());
-    let intake = intake.map(|line| one_line(&line).into_owned());
     verdict
         .chain(rows)
         .chain(refused)
         .chain(push)
         .chain(intake)
         .chain(store.destination_words())
+        .map(|line| one_line(&line).into_owned())
         .collect::<Vec<_>>()
         .join("\n")
 }
@@ -184,7 +184,7 @@ fn room(store: &StoreCounts) -> String {
 
 fn reads(status: &Status) -> String {
     let reads = &status.reads;
-    let denied = reads.denied.as_deref().map(|reason| format!("; {}", one_line(reason))).unwrap_or_default();
+    let denied = reads.denied.as_deref().map(|reason| format!("; {reason}")).unwrap_or_default();
     format!(
         "{} of {} used in 24 hours; read back: {} arrived, {} sent again{denied}",
         reads.used, reads.reads_per_day, reads.verified, reads.lost

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::connect::{Holder, holder};
 use super::load::ConfigArgs;
-use super::{Failure, print, small_runtime, warn};
+use super::{Failure, print, print_line, small_runtime, warn};
 use crate::agent::data_dir::{DataDir, DataDirError, new_token};
 use crate::core::limits::TOKENS_MAX;
 use crate::core::timestamp::Timestamp;
@@ -140,11 +140,11 @@ fn list(data_dir: &DataDir, is_json: bool) -> Result<(), Failure> {
         let all: Vec<_> = std::iter::once(intake).chain(tokens.iter().map(each)).collect();
         return print(&serde_json::to_string_pretty(&all).map_err(|error| Failure::failed(&error))?);
     }
-    print(&format!("{:<20}{:<8}in {}", tokens::INTAKE, Right::Admin.name(), data_dir.token_path().display()))?;
+    print_line(&format!("{:<20}{:<8}in {}", tokens::INTAKE, Right::Admin.name(), data_dir.token_path().display()))?;
     for token in &tokens {
         let origin = token.origin.as_deref().map(|origin| format!("for {origin} ")).unwrap_or_default();
         let until = until(token).map(|until| format!("until {until}")).unwrap_or_default();
-        print(format!("{:<20}{:<8}{origin}{until}", token.name, token.right.name()).trim_end())?;
+        print_line(format!("{:<20}{:<8}{origin}{until}", token.name, token.right.name()).trim_end())?;
     }
     Ok(())
 }

@@ -56,14 +56,14 @@ impl Watch {
         let reason = status.link_reason.as_deref().map(|reason| format!("  {}", one_line(reason))).unwrap_or_default();
         let quota = &status.quota;
         let mut lines = vec![
-            format!("\x1b[1mOutpost\x1b[0m  {}  {}", status.device_id, status.version),
+            format!("\x1b[1mOutpost\x1b[0m  {}  {}", one_line(&status.device_id), one_line(&status.version)),
             String::new(),
             format!(
                 "verdict    \x1b[{colour}m● {}\x1b[0m  {}",
                 status.verdict.level.name(),
                 one_line(&status.verdict.text)
             ),
-            format!("link       {}{reason}", status.link),
+            format!("link       {}{reason}", one_line(&status.link)),
             format!(
                 "recorded   {:>9}  {:>7.1}/s  {}",
                 status.events.recorded,
@@ -106,7 +106,7 @@ impl Watch {
         format!(
             "verdict={} link={} recorded={} delivered={} pending={} oldest_seconds={} rejected={} quota_remaining={}",
             status.verdict.level.name(),
-            status.link,
+            one_line(&status.link),
             status.events.recorded,
             status.delivered.updates,
             status.pending.profiles,

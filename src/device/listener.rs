@@ -1,4 +1,4 @@
-//! The owner of the process that listens at an address of this device.
+//! The owner of the process that listens at an address of this device, and of a socket.
 //!
 //! Only Linux tells every user. Between the check and a request another process may take the address of one that ends.
 //! So this keeps a token from a process that waits for the agent's address, but not from one that is quicker.
@@ -24,6 +24,26 @@ pub fn foreign_listener(address: SocketAddr, file: &Path) -> Option<u32> {
     #[cfg(not(target_os = "linux"))]
     {
         let _ = (address, file);
+        None
+    }
+}
+
+/// Returns why a socket is not the agent's, for people: it must be there, be no link, and belong to the owner of `file`.
+#[must_use]
+pub fn foreign_socket(socket: &Path, file: &Path) -> Option<String> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{FileTypeExt, MetadataExt};
+        let Ok(found) = socket.symlink_metadata() else { return Some("is not there".to_owned()) };
+        let owner = file.symlink_metadata().map(|found| found.uid()).ok();
+        if !found.file_type().is_socket() {
+            return Some("must be a socket".to_owned());
+        }
+        (owner != Some(found.uid())).then(|| format!("belongs to the user {}, who is not the agent's", found.uid()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (socket, file);
         None
     }
 }

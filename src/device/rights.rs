@@ -1,6 +1,6 @@
 //! Permissions of other users on our files, and the user of this process.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 #[cfg(unix)]
@@ -49,6 +49,21 @@ pub fn foreign_link(path: &Path) -> Option<u32> {
     #[cfg(not(unix))]
     {
         let _ = path;
+        None
+    }
+}
+
+/// Returns the owner of something, if that is not this user. `None` on a system without such owners.
+#[must_use]
+pub fn other_owner(found: &Metadata) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        let owner = std::os::unix::fs::MetadataExt::uid(found);
+        (owner != rustix::process::geteuid().as_raw()).then_some(owner)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = found;
         None
     }
 }

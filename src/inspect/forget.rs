@@ -30,7 +30,7 @@ const PART_FORMS: usize = 50;
 const INTERVAL: Duration = Duration::from_millis(10);
 
 /// What was erased: the answer of `DELETE /v1/profiles/{kind}/{key}`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forgotten {
     /// Attributes of the profile.
     pub attributes: usize,
@@ -48,12 +48,15 @@ pub struct Forgotten {
     /// Damaged stores that were kept beside the store, and were deleted: they may have held more of it.
     #[serde(default)]
     pub damaged_stores: usize,
+    /// Why the list of erasures does not hold this one, which was done all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlisted: Option<String>,
 }
 
 impl Forgotten {
     /// Both together.
     #[must_use]
-    pub const fn plus(self, other: Self) -> Self {
+    pub fn plus(self, other: Self) -> Self {
         Self {
             attributes: self.attributes + other.attributes,
             pending: self.pending + other.pending,
@@ -62,12 +65,13 @@ impl Forgotten {
             duplicates: self.duplicates + other.duplicates,
             was_in_flight: self.was_in_flight || other.was_in_flight,
             damaged_stores: self.damaged_stores + other.damaged_stores,
+            unlisted: self.unlisted.or(other.unlisted),
         }
     }
 
     /// Returns whether there was nothing of the identity in the store.
     #[must_use]
-    pub const fn is_nothing(self) -> bool {
+    pub const fn is_nothing(&self) -> bool {
         self.attributes + self.events + self.rejected + self.duplicates == 0
     }
 }
@@ -79,6 +83,18 @@ pub struct ForgottenTogether {
     pub forgotten: Vec<Forgotten>,
     /// Damaged stores that were kept beside the store, and were deleted: they may have held more of them.
     pub damaged_stores: usize,
+    /// Why the list of erasures does not hold this one, which was done all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlisted: Option<String>,
+}
+
+impl ForgottenTogether {
+    /// All of them as one.
+    #[must_use]
+    pub fn all(&self) -> Forgotten {
+        let all = self.forgotten.iter().cloned().fold(Forgotten::default(), Forgotten::plus);
+        Forgotten { damaged_stores: self.damaged_stores, unlisted: self.unlisted.clone(), ..all }
+    }
 }
 
 /// Which events are about whom, of several who are asked for.
@@ -188,7 +204,7 @@ impl Forgetting {
             search.forms.iter().map(|(form, place)| (form.clone(), *place, self.now.plus(late(place)))).collect();
         for part in forms.chunks(PART_FORMS) {
             for (place, erased) in self.erase_forms(part)? {
-                forgotten[place] = forgotten[place].plus(erased);
+                forgotten[place] = std::mem::take(&mut forgotten[place]).plus(erased);
             }
         }
         // Some may have been recorded meanwhile, and were erased with the others.
@@ -196,8 +212,8 @@ impl Forgetting {
         checkpoint(&self.store_file)?;
         // Nobody can find one person in them.
         let damaged_stores = delete_kept(&self.store_file.path, Over::All)?;
-        let together = ForgottenTogether { forgotten, damaged_stores };
-        self.tell(&together)?;
+        let mut together = ForgottenTogether { forgotten, damaged_stores, unlisted: None };
+        together.unlisted = self.tell(&together).err();
         Ok(together)
     }
 
@@ -257,15 +273,18 @@ impl Forgetting {
     }
 
     /// Says it in the log and in the list of erasures, without whom it was about.
-    fn tell(&self, together: &ForgottenTogether) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// A clause about the list, which cannot be written.
+    fn tell(&self, together: &ForgottenTogether) -> Result<(), String> {
         let identities = together.forgotten.len();
-        let all = together.forgotten.iter().copied().fold(Forgotten::default(), Forgotten::plus);
-        let Forgotten { attributes, events, rejected, .. } = all;
+        let Forgotten { attributes, events, rejected, .. } = together.all();
         tracing::info!(identities, attributes, events, rejected, "identities were forgotten");
         let line = format!(
             "{} identities={identities} attributes={attributes} events={events} rejected={rejected} damaged_stores={}",
             self.now, together.damaged_stores
         );
         note_erasure(&self.store_file.path, &line)
+            .inspect_err(|why| tracing::error!(why, "identities were forgotten, which is not in the list of erasures"))
     }
 }

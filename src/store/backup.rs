@@ -7,7 +7,8 @@ use std::{fmt, io};
 use rusqlite::{Connection, OpenFlags};
 
 use super::file as store_file;
-use super::seal;
+use super::foreign;
+use super::{schema, seal};
 use crate::device::dir::{self, Dir, remove_if_there};
 
 /// End of the name of a copy that is being made.
@@ -54,6 +55,13 @@ pub enum BackupError {
         /// Cause, in SQLite's words.
         source: rusqlite::Error,
     },
+    /// The store's schema is another than that of its version.
+    Changed {
+        /// The store's file.
+        path: PathBuf,
+        /// What is changed, as a clause about the store.
+        words: String,
+    },
     /// The copy is damaged, and so is most likely the store.
     Damaged {
         /// The store's file.
@@ -73,6 +81,7 @@ impl fmt::Display for BackupError {
                 path.display()
             ),
             Self::Copy { path, .. } => write!(f, "the store {} cannot be copied", path.display()),
+            Self::Changed { path, words } => write!(f, "the store {} {words}", path.display()),
             Self::Damaged { path } => write!(
                 f,
                 "the store {} is damaged, and was not copied; restart the agent, which saves what can be read",
@@ -87,7 +96,7 @@ impl std::error::Error for BackupError {
         match self {
             Self::File { source, .. } => Some(source),
             Self::Copy { source, .. } => Some(source),
-            Self::There { .. } | Self::Damaged { .. } => None,
+            Self::There { .. } | Self::Changed { .. } | Self::Damaged { .. } => None,
         }
     }
 }
@@ -137,8 +146,16 @@ fn copy(store: &Path, to: &Path) -> Result<BackedUp, BackupError> {
         let source = io::Error::new(io::ErrorKind::InvalidInput, "the path must be UTF-8");
         return Err(BackupError::File { path: to.to_owned(), source });
     };
+    let source = open(store).map_err(failed)?;
+    let version: i64 = source.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    // What a newer program makes is not known here, and copied as it is.
+    let changed = || schema::of_version(version).and_then(|ours| foreign::changed(&source, &ours));
+    let changed = if version > schema::VERSION { Ok(None) } else { changed() };
+    if let Some(words) = changed.map_err(failed)? {
+        return Err(BackupError::Changed { path: store.to_owned(), words });
+    }
     // One transaction of reading, so that what it copies is of one commit; the agent's commits do not wait for it.
-    open(store).and_then(|source| source.execute("VACUUM INTO ?1", [name])).map_err(failed)?;
+    source.execute("VACUUM INTO ?1", [name]).map_err(failed)?;
     let found = open(to).and_then(|copy| {
         let found = look(&copy, to)?;
         let checked: String = copy.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;

@@ -5,18 +5,21 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
+use super::foreign;
 use super::kept::BESIDE;
 use crate::device::dir::{self, Dir};
 
 /// Opens a database whose file, and each that SQLite keeps beside it, is not there, or is a file of one name that belongs to
-/// this user, to root, or to the owner of its directory.
+/// this user, to root, or to the owner of its directory. Nothing that the file brings with it is run.
 ///
 /// # Errors
 /// SQLite's; and in words of our own, with SQLite's code for what cannot be opened.
 pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let (path, flags) = checked(path, flags)
         .map_err(|words| rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(words)))?;
-    Connection::open_with_flags(path, flags)
+    let connection = Connection::open_with_flags(path, flags)?;
+    foreign::run_none(&connection)?;
+    Ok(connection)
 }
 
 /// The path as SQLite is to open it, and how: links in it were followed, as far as the directory.

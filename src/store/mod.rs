@@ -19,6 +19,7 @@ mod event_keys;
 mod file;
 mod filling;
 mod fingerprint;
+mod foreign;
 mod group_commit;
 mod header;
 mod history;
@@ -105,6 +106,13 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The file's schema is another than that of its version.
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What is changed, as a clause about the store.
+        words: String,
+    },
     /// The file is encrypted with another key.
     WrongKey {
         /// The file.
@@ -126,13 +134,6 @@ pub enum StoreError {
     },
     /// A damaged store that was kept cannot be deleted.
     Kept {
-        /// The damaged file.
-        path: PathBuf,
-        /// The error of the system.
-        source: std::io::Error,
-    },
-    /// The list of erasures cannot be written: what was to be erased is.
-    Erasures {
         /// The damaged file.
         path: PathBuf,
         /// The error of the system.
@@ -237,6 +238,7 @@ impl fmt::Display for StoreError {
                 "the store {} is encrypted, and there is no key in [store]; name the key, the store was not touched",
                 path.display()
             ),
+            Self::Changed { path, words } => write!(f, "the store {} {words}", path.display()),
             Self::WrongKey { path } => write!(
                 f,
                 "the key in [store] is not the one that {} is encrypted with; name the right one, or the new one if \
@@ -253,9 +255,6 @@ impl fmt::Display for StoreError {
                 path.display()
             ),
             Self::Kept { path, .. } => f.write_str(&kept_words(path)),
-            Self::Erasures { path, .. } => {
-                write!(f, "all was erased, but the list of erasures {} cannot be written", path.display())
-            }
             Self::Sync { path, .. } => write!(
                 f,
                 "the log of {} was emptied, and may come back after a power cut; run the same again",
@@ -285,12 +284,10 @@ impl std::error::Error for StoreError {
             Self::Open { source, .. } | Self::Migrate { source, .. } | Self::Write(source) | Self::Read(source) => {
                 Some(source)
             }
-            Self::PutAside { source, .. }
-            | Self::Kept { source, .. }
-            | Self::Erasures { source, .. }
-            | Self::Sync { source, .. } => Some(source),
+            Self::PutAside { source, .. } | Self::Kept { source, .. } | Self::Sync { source, .. } => Some(source),
             Self::NewerSchema { .. }
             | Self::Sealed { .. }
+            | Self::Changed { .. }
             | Self::WrongKey { .. }
             | Self::Full(_)
             | Self::Gone { .. }

@@ -44,7 +44,7 @@ impl Rehearsal {
     ) -> Result<Self, StoreError> {
         let copy = schema::open_in_memory()?;
         let (mut backlog, mut in_batch) = (0, Vec::new());
-        if file.path.exists() {
+        if file.path.symlink_metadata().is_ok() {
             let original = schema::open_reader(file)?;
             let standing = seal::look(&original, file, SCHEMA_VERSION)?;
             let filled =

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
 use super::file as store_file;
+use super::foreign;
 use super::kept::{self, Over};
 use super::seal::{self, Standing, StoreFile};
 use crate::device::dir;
@@ -52,6 +53,7 @@ pub(super) fn open_writer(file: &StoreFile) -> Result<Connection, StoreError> {
     connection.busy_timeout(Duration::from_secs(5)).map_err(open)?;
     // Must come before the first pragma that writes.
     let found = refuse_newer(&connection, path)?;
+    refuse_changed(&connection, path, found)?;
     let standing = seal::look(&connection, file, found)?;
     set_up_writer(&connection).map_err(open)?;
     // Migrations decrypt and encrypt what they move, with the key that the store has now.
@@ -110,6 +112,16 @@ pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Returns an empty store in memory as that version of its schema made it.
+pub(super) fn of_version(version: i64) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    seal::install(&connection, None)?;
+    for migration in MIGRATIONS.iter().take(usize::try_from(version).unwrap_or(0)) {
+        connection.execute_batch(migration)?;
+    }
+    Ok(connection)
+}
+
 /// Opens the file for reading. The writer has created and migrated it before.
 pub(super) fn open_reader(file: &StoreFile) -> Result<Connection, StoreError> {
     let path = &file.path;
@@ -121,6 +133,7 @@ pub(super) fn open_reader(file: &StoreFile) -> Result<Connection, StoreError> {
     // Readers read pages once or twice; the kernel caches them anyway.
     connection.pragma_update(None, "cache_size", -256).map_err(open)?;
     let found = refuse_newer(&connection, path)?;
+    refuse_changed(&connection, path, found)?;
     // Rows that a writer has yet to encrypt are read as they are.
     let standing = seal::look(&connection, file, found)?;
     seal::install(&connection, standing.key(file)).map_err(open)?;
@@ -164,6 +177,14 @@ fn run_migrations(connection: &mut Connection, found: i64) -> rusqlite::Result<(
     }
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
+}
+
+fn refuse_changed(connection: &Connection, path: &Path, version: i64) -> Result<(), StoreError> {
+    let changed = of_version(version).and_then(|ours| foreign::changed(connection, &ours));
+    match changed.map_err(|source| StoreError::Open { path: path.to_owned(), source })? {
+        None => Ok(()),
+        Some(words) => Err(StoreError::Changed { path: path.to_owned(), words }),
+    }
 }
 
 fn refuse_newer(connection: &Connection, path: &Path) -> Result<i64, StoreError> {

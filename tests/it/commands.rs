@@ -700,7 +700,7 @@ fn a_token_that_is_missing_beside_a_socket_that_is_gone_is_said_with_what_to_do(
     let device = Device::new();
     let agent = device.run();
     let data_dir = DataDir::new(device.dir.path().join("data"));
-    let endpoint = data_dir.endpoint().unwrap();
+    let endpoint = data_dir.endpoint().unwrap().unwrap();
     data_dir.announce(&Endpoint { socket: Some(device.dir.path().join("gone.sock")), ..endpoint }).unwrap();
     std::fs::remove_file(data_dir.token_path()).unwrap();
     let (_, said) = device.fails(&["status"]);

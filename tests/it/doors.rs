@@ -344,7 +344,7 @@ fn what_is_sent_to_localhost_reaches_the_agent_by_both_of_its_addresses() {
 
 /// Where the agent of a device listens.
 fn endpoint(device: &Device) -> std::net::SocketAddr {
-    DataDir::new(device.dir.path().join("data")).endpoint().unwrap().http
+    DataDir::new(device.dir.path().join("data")).endpoint().unwrap().unwrap().http
 }
 
 #[cfg(target_os = "linux")]

@@ -23,8 +23,9 @@ fn four_answers_or_options_make_a_configuration_that_is_valid() {
     let checked = outpost(by_options.path()).arg("check").assert().success();
     assert!(text(&checked.get_output().stdout).ends_with("agent.toml is valid; 1 example passed\n"));
     // What it prints can be typed.
-    let record = said.lines().last().unwrap().replace("outpost record", "record");
-    let record = format!("'{}' {record}", env!("CARGO_BIN_EXE_outpost"));
+    let record = said.lines().last().unwrap();
+    assert!(!record.contains("--data '"), "other users would see it in the process list: {record}");
+    let record = record.replace("outpost record", &format!("'{}' record", env!("CARGO_BIN_EXE_outpost")));
     let recorded =
         std::process::Command::new("sh").args(["-c", &record]).current_dir(by_options.path()).output().unwrap();
     assert!(recorded.status.success(), "{record}: {}", text(&recorded.stderr));

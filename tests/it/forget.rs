@@ -1,5 +1,7 @@
 //! Erasure: nothing of an identity stays on the device, and nobody else loses anything.
 
+use std::time::Duration;
+
 use outpost::device::clock::Clock;
 use outpost::intake::{cloudevents, record_directly};
 use outpost::store::{FILE_NAME, Store};
@@ -127,6 +129,39 @@ async fn what_was_sent_before_a_person_was_forgotten_is_not_read_back_into_total
         }
         assert_eq!(fixture.held("7", "spend").as_deref(), Some("3"));
     }
+}
+
+#[test]
+fn a_list_of_erasures_that_somebody_filled_keeps_its_newest_lines_and_no_erasure_from_being_told() {
+    let device = Device::new();
+    device.record_use("7");
+    device.write("data/erasures.log", &"2026-11-26T00:00:00Z identities=1\n".repeat(40_000));
+    assert!(device.works(&["forget", "7"]).starts_with("erased 3 attributes"));
+    let list = std::fs::read_to_string(device.dir.path().join("data/erasures.log")).unwrap();
+    assert!(list.len() <= 1 << 20 && list.starts_with("2026-11-26T00:00:00Z identities=1\n"));
+    assert!(list.lines().last().unwrap().contains("identities=1 attributes=3 events=1"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_list_of_identities_is_a_file_of_bounded_size_or_standard_input() {
+    let device = Device::new();
+    device.record_use("7");
+    let path = |name: &str| device.dir.path().join(name);
+    assert!(std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+    // Without blocks on the disk; whoever reads all of it takes the memory.
+    std::fs::File::create(path("huge")).unwrap().set_len(20 << 30).unwrap();
+    for (name, words) in [("pipe", "pipe cannot be read: it must be a file"), ("huge", "huge must be at most 33554432")]
+    {
+        let command = outpost(device.dir.path())
+            .args(["forget", "--file", name])
+            .timeout(Duration::from_secs(60))
+            .output()
+            .unwrap();
+        let said = text(&command.stderr);
+        assert!(command.status.code() == Some(1) && said.contains(words), "{name}: {said}");
+    }
+    assert_eq!(device.status()["pending"]["profiles"], 1);
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod doors;
 mod edge;
 mod empty_values;
 mod endings;
+mod fake_agent;
 mod first_contact;
 mod folder;
 mod forget;

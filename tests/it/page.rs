@@ -78,7 +78,7 @@ async fn what_others_write_into_the_page_is_shown_as_text() {
 async fn a_browser_is_admitted_no_longer_than_the_token_is_valid_with_which_it_was() {
     let device = Device::new();
     let _agent = device.run();
-    let agent = DataDir::new(device.dir.path().join("data")).endpoint().unwrap().http;
+    let agent = DataDir::new(device.dir.path().join("data")).endpoint().unwrap().unwrap().http;
     let ask = async |request: reqwest::RequestBuilder| request.send().await.unwrap();
     let url = |path: &str| format!("http://{agent}{path}");
     let code = async |token: &str| {

@@ -81,6 +81,63 @@ fn a_link_in_the_place_of_the_store_leads_root_s_commands_nowhere() {
 }
 
 #[test]
+fn a_link_that_leads_nowhere_in_the_place_of_the_store_is_not_taken_for_none() {
+    let Some((device, data)) = planted_device() else { return };
+    fs::remove_file(data.join("outpost.db")).unwrap();
+    link(&device.dir.path().join("none.db"), &data.join("outpost.db"));
+    let event = "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/t\",\"type\":\"com.acme.loyalty.used\",\
+                 \"data\":{\"card\":\"8\",\"store\":\"Lund\",\"total\":2}}";
+    for command in [["status"].as_slice(), &["doctor"], &["explain", "7"], &["preview"], &["backup", "copy.db"]] {
+        let output = outpost(device.dir.path()).args(command).timeout(PATIENCE).write_stdin(event).output().unwrap();
+        let said = text(&output.stdout) + &text(&output.stderr);
+        let words = "outpost.db must be a file; found a link";
+        assert!(output.status.code() == Some(1) && said.contains(words), "{command:?}: {said}");
+    }
+}
+
+#[test]
+fn nothing_that_was_planted_in_the_store_is_run_by_root_s_commands() {
+    let Some((device, data)) = planted_device() else { return };
+    let (store, kept) = (data.join("outpost.db"), device.dir.path().join("kept.db"));
+    fs::copy(&store, &kept).unwrap();
+    for (planted, words) in [
+        ("CREATE TRIGGER t AFTER INSERT ON journal BEGIN INSERT INTO quota VALUES (1, 1); END", "its trigger t is not"),
+        ("CREATE TRIGGER sqlite_t AFTER DELETE ON profile BEGIN SELECT 1; END", "its trigger sqlite_t is not"),
+        ("ALTER TABLE quota RENAME TO q; CREATE VIEW quota AS SELECT * FROM q", "its table q is not"),
+        ("ALTER TABLE quota ADD COLUMN x INTEGER AS (length(zeroblob(900000000)))", "its table quota is not"),
+        ("CREATE INDEX i ON journal (length(zeroblob(900000000)))", "its index i is not"),
+        ("DROP INDEX outbox", "its index outbox is missing"),
+    ] {
+        // A name that SQLite keeps for itself is written into the schema by who has the file.
+        let schema = rusqlite::Connection::open(&store).unwrap();
+        schema.execute_batch(&planted.replace("sqlite_t", "stranger_t")).unwrap();
+        if planted.contains("sqlite_t") {
+            let rename = "PRAGMA writable_schema = on; UPDATE sqlite_schema SET name = 'sqlite_t', \
+                          sql = replace(sql, 'stranger_t', 'sqlite_t') WHERE name = 'stranger_t'";
+            schema.execute_batch(rename).unwrap();
+        }
+        drop(schema);
+        for command in [
+            RECORD.as_slice(),
+            &["status"],
+            &["forget", "third_party_id:7"],
+            &["rejected", "list"],
+            &["backup", "copy.db"],
+            &["doctor"],
+        ] {
+            let (code, said) = ends(&device, command);
+            assert!(code == Some(1) && said.contains(words), "{planted}, {command:?}: {said}");
+            assert!(said.contains("was changed by another program"), "{said}");
+        }
+        for beside in ["outpost.db-wal", "outpost.db-shm"] {
+            let _ = fs::remove_file(data.join(beside));
+        }
+        fs::copy(&kept, &store).unwrap();
+    }
+    device.record_use("9");
+}
+
+#[test]
 fn what_is_planted_beside_the_store_is_not_opened_by_root_s_commands() {
     let Some((device, data)) = planted_device() else { return };
     let victim = device.dir.path().join("victim");
@@ -195,7 +252,13 @@ fn a_bundle_replaces_nothing_but_a_file_of_the_caller_s() {
     link(&own, &device.dir.path().join("soft.zip"));
     link(&own, &device.dir.path().join("b.new"));
     pipe(&device.dir.path().join("pipe.zip"));
-    for name in ["hard.zip", "soft.zip", "pipe.zip"] {
+    // One of the service's user, in a folder of his.
+    fs::create_dir(device.dir.path().join("his")).unwrap();
+    for his in ["his", "his/b.zip"].map(|name| device.dir.path().join(name)) {
+        let _ = fs::OpenOptions::new().write(true).create_new(true).open(&his);
+        chown(&his, Some(STRANGER), Some(STRANGER)).unwrap();
+    }
+    for name in ["hard.zip", "soft.zip", "pipe.zip", "his/b.zip"] {
         let (code, said) = ends(&device, &["doctor", "--bundle", name]);
         assert!(code == Some(1) && said.contains("name another file"), "{name}: {said}");
     }
@@ -289,6 +352,12 @@ fn a_small_file_of_another_name_or_owner_is_not_read_by_root_s_commands() {
             }
             let (code, said) = ends(&device, command);
             assert!(code == Some(1) && said.contains(name) && said.contains(words), "{name}, {plant}: {said}");
+            if command == forget {
+                // Erased all the same, and told so.
+                let told = "\noutpost: all of that was erased, but the list of erasures ";
+                assert!(said.contains("this device has nothing") || said.contains("erased 3 attributes"), "{said}");
+                assert!(said.contains(told), "{said}");
+            }
             assert_eq!(fs::read_to_string(&victim).unwrap(), "root's own\n", "{name}, {plant}");
             fs::remove_file(&planted).unwrap();
         }

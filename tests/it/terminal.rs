@@ -5,9 +5,9 @@ use std::fs;
 use crate::device::{Device, outpost, text};
 
 /// Clears the screen, begins a line, turns the rest round, and sets the title of a terminal.
-const HOSTILE: &str = "Lu\u{1b}[2J\nforged\u{202e}\u{9b}31m\u{1b}]0;owned\u{7}nd";
+pub const HOSTILE: &str = "Lu\u{1b}[2J\nforged\u{202e}\u{9b}31m\u{1b}]0;owned\u{7}nd";
 
-fn check(what: &str, shown: &str) {
+pub fn check(what: &str, shown: &str) {
     let is_hostile = |character: char| {
         (character.is_control() && !matches!(character, '\n' | '\t')) || "\u{202e}\u{2066}".contains(character)
     };
@@ -85,6 +85,31 @@ fn a_name_of_a_file_forges_no_line_of_status() {
         let output = device.outpost(&command);
         check(command[0], &(text(&output.stdout) + &text(&output.stderr)));
     }
+}
+
+#[test]
+fn a_name_in_a_batch_or_in_the_list_of_tokens_forges_no_line() {
+    let device = device();
+    let event = serde_json::json!({
+        "specversion": "1.0", "id": "1", "source": "/till", "type": "t", HOSTILE: 1, "data": {HOSTILE: {HOSTILE: 1}},
+    });
+    let twice = format!("{{{0}:1,{0}:1}}", serde_json::json!(HOSTILE));
+    let wrong =
+        serde_json::json!({"specversion": HOSTILE, "id": HOSTILE, "source": HOSTILE, "type": HOSTILE, "time": HOSTILE});
+    for batch in [event.to_string(), twice.clone(), format!("[{event}]"), format!("[{twice}]"), wrong.to_string()] {
+        device.write("batch", &batch);
+        let output = device.outpost(&["record", "--batch", "batch"]);
+        check(&batch, &(text(&output.stdout) + &text(&output.stderr)));
+    }
+    device.works(&["token", "create", "till", "--right", "record"]);
+    let tokens = device.dir.path().join("data/tokens.json");
+    let mut list: serde_json::Value = serde_json::from_slice(&fs::read(&tokens).unwrap()).unwrap();
+    (list[0]["name"], list[0]["origin"]) = (HOSTILE.into(), HOSTILE.into());
+    // Over the file, so that it stays closed to others.
+    fs::write(&tokens, list.to_string()).unwrap();
+    let said = device.works(&["token", "list"]);
+    check("token list", &said);
+    assert!(said.contains("Lu\\u001b[2J\\u000aforged"), "{said}");
 }
 
 /// A server in Target's place that answers each request with one document.

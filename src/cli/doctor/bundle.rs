@@ -1,7 +1,8 @@
 //! The bundle for support: all that says how this device is doing, and nothing of a customer and no secret.
 
-use std::ffi::{OsStr, OsString};
-use std::io::{self, Cursor, Read as _, Seek as _, SeekFrom, Write as _};
+use std::ffi::OsString;
+use std::fs::Metadata;
+use std::io::{Cursor, Write as _};
 use std::path::Path;
 
 use zip::write::{SimpleFileOptions, ZipWriter};
@@ -12,6 +13,7 @@ use crate::config::{Config, Sources, without_secrets};
 use crate::device::dir::{self, Dir};
 use crate::device::log_files::is_log;
 use crate::device::metrics::Metrics;
+use crate::device::rights;
 use crate::inspect::status::Status;
 use crate::store::{Reader, SCHEMA_VERSION};
 
@@ -86,7 +88,12 @@ pub(super) fn cannot_be_written(path: &Path, why: &str) -> Failure {
 fn refuse_other(path: &Path) -> Result<(), Failure> {
     let found =
         Dir::reach(dir::parent(path)).and_then(|dir| Ok((dir.metadata_of(path.file_name().unwrap_or_default())?, dir)));
-    match found.ok().and_then(|(found, dir)| dir.distrust_file(&found)) {
+    let refused = |(found, dir): (Metadata, Dir)| {
+        // Also that of the directory's owner: it is this user's to make, and not to replace.
+        let other = || rights::other_owner(&found).map(|owner| format!("belongs to the user {owner}"));
+        dir.distrust_file(&found).or_else(other)
+    };
+    match found.ok().and_then(refused) {
         None => Ok(()),
         Some(words) => Err(Failure::because(format!(
             "the bundle {} cannot be written: what is there {words}; name another file",
@@ -107,19 +114,9 @@ fn logs(path: &Path) -> Vec<(String, Vec<u8>)> {
     names.sort_unstable_by(|one, other| other.cmp(one));
     let mut left = LOGS_BYTES_MAX;
     let mut read = |name: &OsString| {
-        let content = end_of(&dir, name, left.min(LOG_BYTES_MAX)).ok()?;
+        let content = dir::read_end_in(&dir, name, left.min(LOG_BYTES_MAX)).ok()?;
         left -= content.len() as u64;
         Some((name.to_string_lossy().into_owned(), content))
     };
     names.iter().filter_map(&mut read).collect()
-}
-
-/// Reads the last bytes of a file, so many at most.
-fn end_of(dir: &Dir, name: &OsStr, bytes_max: u64) -> io::Result<Vec<u8>> {
-    let mut file = dir::open_in(dir, name)?;
-    let bytes = file.metadata()?.len();
-    file.seek(SeekFrom::Start(bytes.saturating_sub(bytes_max)))?;
-    let mut content = Vec::new();
-    file.take(bytes_max).read_to_end(&mut content)?;
-    Ok(content)
 }

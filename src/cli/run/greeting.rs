@@ -71,7 +71,7 @@ impl Try {
              -H 'Content-Type: application/cloudevents+json' \
              -d '{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/kiosk/3\",\"type\":\"com.example.loyalty.used\",\
              \"data\":{{\"card\":\"123456\",\"store\":\"Lund\",\"total\":99.5}}}}'\n\
-             \x20 {program} record{options} --type com.example.loyalty.used --data '{{\"card\":\"123456\",\"store\":\"Malmö\",\"total\":20}}'\n\
+             \x20 printf %s '{{\"card\":\"123456\",\"store\":\"Malmö\",\"total\":20}}' | {program} record{options} --type com.example.loyalty.used --data -\n\
              \x20 curl http://{sandbox}/sandbox/profiles/third_party_id/123456\n\
              \x20 {program} status{options}\n",
         )
@@ -85,7 +85,7 @@ impl Try {
             let (event_type, data, kind) = (quoted(event_type), quoted(data), IdentityKind::name(*kind));
             let identity = quoted(&format!("{kind}:{key}"));
             text.push_str(&format!(
-                "  {program} record{options} --type {event_type} --data {data}\n\
+                "  printf %s {data} | {program} record{options} --type {event_type} --data -\n\
                  \x20 {program} explain{options} {identity}\n\
                  \x20 curl {}\n",
                 quoted(&format!("http://{sandbox}/sandbox/profiles/{kind}/{key}"))

@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, FileType};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 #[cfg(not(windows))]
@@ -173,6 +173,19 @@ pub fn read_small(file: File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(SMALL_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > SMALL_BYTES_MAX { Err(too_large()) } else { Ok(bytes) }
+}
+
+/// Reads the last bytes of a file of a directory, as [`open_in`] opens it, so many at most.
+///
+/// # Errors
+/// As for [`open_in`].
+pub fn read_end_in(dir: &Dir, name: &OsStr, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut file = open_in(dir, name)?;
+    let bytes = file.metadata()?.len();
+    file.seek(SeekFrom::Start(bytes.saturating_sub(bytes_max)))?;
+    let mut content = Vec::new();
+    file.take(bytes_max).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// A file is no small one.

@@ -208,9 +208,7 @@ impl Books {
     /// # Errors
     /// As for [`Forgetting::forget`].
     pub fn forget(&self, identity: &Identity) -> Result<Forgotten, StoreError> {
-        let ForgottenTogether { forgotten, damaged_stores } = self.forget_together(std::slice::from_ref(identity))?;
-        let forgotten = forgotten.into_iter().fold(Forgotten::default(), Forgotten::plus);
-        Ok(Forgotten { damaged_stores, ..forgotten })
+        self.forget_together(std::slice::from_ref(identity)).map(|together| together.all())
     }
 
     /// Erases all that the device holds of several identities: the answer of `POST /v1/forget`.
