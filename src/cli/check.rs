@@ -57,18 +57,15 @@ fn warn_of_proxies(config: &Config) {
 /// Says where a mapping uses a column as what it never is: a table's columns are texts, unless `numbers` names them.
 fn warn_of_texts(config: &Config) {
     let Some(folder) = &config.intake.kinds.folder else { return };
-    for (used, field, expression, mapping) in config.mappings.uses(folder.table_type()) {
+    for (used, field, expression, place) in config.mappings.uses(folder.table_type()) {
         if folder.is_text(&field) {
             let advice = match used {
-                Use::Truth => "compare it, such as == \"true\" or != \"\"",
+                Use::Truth | Use::AgainstTruth => "compare it with a text, such as == \"true\" or != \"\"",
                 Use::Compared | Use::Computed | Use::Counted => {
                     "name it in numbers of [intake.folder.csv], so that 1.500 and 12,50 are read as they are meant"
                 }
             };
-            warn(&format!(
-                "mapping \"{mapping}\", \"{expression}\": {field} of a table {}, and is a text; {advice}",
-                used.words()
-            ));
+            warn(&format!("{place}, \"{expression}\": {field} of a table {}, and is a text; {advice}", used.words()));
         }
     }
 }

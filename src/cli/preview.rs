@@ -57,8 +57,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             return print_line(&format!("{why}; the event would be recorded as unmapped, and nothing would be sent"));
         }
         Meaning::Failed(error) => return Err(Failure::failed(error)),
-        Meaning::Unconsented(why) => {
-            return print_line(&format!("{why}; the event would be counted, and neither stored nor sent"));
+        Meaning::Unconsented(none) => {
+            return print_line(&format!("{}; the event would be counted, and neither stored nor sent", none.why));
         }
     };
     for name in names {

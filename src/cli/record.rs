@@ -143,12 +143,13 @@ fn record_batch(recorder: &mut Recorder, batch: &str) -> Result<(), Failure> {
     if let (count @ 1.., first) = changed {
         warn(&format!("{count} of the events were recorded with a change: {first}"));
     }
-    let unconsented = match unconsented {
-        0 => String::new(),
-        count => format!(", without consent and not stored {count}"),
-    };
+    let mut without = String::new();
+    if let (count @ 1.., first) = unconsented {
+        warn(&format!("{count} of the events were not stored: {first}"));
+        without = format!(", without consent and not stored {count}");
+    }
     print(&format!(
-        "recorded {recorded}, duplicate {duplicate}, unmapped {unmapped}, rejected {rejected}{unconsented}"
+        "recorded {recorded}, duplicate {duplicate}, unmapped {unmapped}, rejected {rejected}{without}"
     ))?;
     match differing {
         (0, _) => Ok(()),
@@ -186,7 +187,8 @@ struct Counts {
     recorded: u64,
     duplicate: u64,
     unmapped: u64,
-    unconsented: u64,
+    /// Events that were not stored, and the reason of the first.
+    unconsented: (u64, String),
     rejected: u64,
     /// Duplicates with different content, and the reason why the first of them was not recorded.
     differing: (u64, String),
@@ -207,14 +209,14 @@ impl Counts {
                     note(&mut self.differing, answer);
                 }
                 "unmapped" => self.unmapped += 1,
-                "unconsented" => self.unconsented += 1,
+                "unconsented" => note(&mut self.unconsented, answer),
                 _ => self.rejected += 1,
             }
         }
     }
 
     fn total(&self) -> u64 {
-        self.recorded + self.duplicate + self.unmapped + self.unconsented + self.rejected
+        self.recorded + self.duplicate + self.unmapped + self.unconsented.0 + self.rejected
     }
 }
 

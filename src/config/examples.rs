@@ -142,7 +142,7 @@ impl Example {
             Meaning::Unmapped(why) => return vec![why],
             Meaning::Failed(error) => return vec![error.to_string()],
             Meaning::Unconsented(_) if self.identity.is_none() => return Vec::new(),
-            Meaning::Unconsented(why) => return vec![why],
+            Meaning::Unconsented(none) => return vec![none.why],
         };
         let Some((kind, key)) = &self.identity else {
             return vec!["a mapping matches; expect names no identity".to_owned()];

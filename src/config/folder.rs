@@ -67,6 +67,7 @@ fn read_table(section: Table<'_, '_>) -> TableRules {
         has_header: section.flag("header"),
         skip: section.integer("skip", 0..SKIP_MAX).and_then(|lines| usize::try_from(lines).ok()).unwrap_or_default(),
         numbers: read_numbers(&section, &columns),
+        counted: Vec::new(),
         columns,
         decimal: section.one_of("decimal", [",", "."]).and_then(|sign| sign.chars().next()),
         time_format: section.text("time_format").and_then(|text| time_format(&section, &text)),

@@ -38,6 +38,9 @@ pub struct Answer {
     /// True if its time was in the future and was replaced by the present, which `reason` then says.
     #[serde(skip)]
     pub was_ahead: bool,
+    /// True if it was not stored because `consent` could not be computed, which `reason` then says.
+    #[serde(skip)]
+    pub has_no_known_consent: bool,
 }
 
 /// Maps events and hands them to the writer.
@@ -63,6 +66,12 @@ impl Intake {
         let Prepared { notes, recordings } = self.prepare(parsed, self.clock.now());
         let recorded = self.writer.record(recordings).await?;
         Ok(answers(notes, recorded))
+    }
+
+    /// Returns the mappings as they are now.
+    #[must_use]
+    pub fn mappings(&self) -> Arc<Mappings> {
+        self.mappings.now()
     }
 
     /// Maps events, without recording them. Those without a time have `untimed_at`, by this device's clock.
@@ -163,15 +172,22 @@ pub struct Prepared {
     recordings: Vec<Recording>,
 }
 
-/// Id of an event, and description of a change made to it.
-type Note = (String, Option<String>);
+/// What is answered of an event beside its status.
+struct Note {
+    id: String,
+    /// Description of a change made to it.
+    change: Option<String>,
+    has_no_known_consent: bool,
+}
 
 impl Prepared {
     fn new(parsed: Vec<Parsed>, mappings: &Mappings, (clock, untimed_at): (&Clock, Timestamp)) -> Self {
         let prepare = |parsed: Parsed| {
-            let (event, note) = event_of(parsed, clock, untimed_at);
+            let (event, change) = event_of(parsed, clock, untimed_at);
             let meaning = mappings.meaning(&event);
-            ((event.id.clone(), note), recording(event, meaning, mappings, clock))
+            let has_no_known_consent = matches!(&meaning, Meaning::Unconsented(none) if none.is_failure);
+            let note = Note { id: event.id.clone(), change, has_no_known_consent };
+            (note, recording(event, meaning, mappings, clock))
         };
         let (notes, recordings) = parsed.into_iter().map(prepare).unzip();
         Self { notes, recordings }
@@ -179,12 +195,12 @@ impl Prepared {
 }
 
 fn answers(notes: Vec<Note>, recorded: Vec<Recorded>) -> Vec<Answer> {
-    let answer = |((id, note), recorded): (Note, Recorded)| {
+    let answer = |(Note { id, change, has_no_known_consent }, recorded): (Note, Recorded)| {
         // A duplicate is not recorded, so no change to it matters.
-        let note = note.filter(|_| recorded.status != EventStatus::Duplicate);
+        let note = change.filter(|_| recorded.status != EventStatus::Duplicate);
         let was_ahead = note.is_some();
         let reason = [recorded.reason, note].into_iter().flatten().reduce(|reason, note| format!("{reason}; {note}"));
-        Answer { id, seq: recorded.seq, status: recorded.status.name(), reason, was_ahead }
+        Answer { id, seq: recorded.seq, status: recorded.status.name(), reason, was_ahead, has_no_known_consent }
     };
     notes.into_iter().zip(recorded).map(answer).collect()
 }

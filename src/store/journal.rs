@@ -77,9 +77,9 @@ impl Transaction<'_> {
 
     fn record_event(&mut self, recording: &Recording) -> rusqlite::Result<Recorded> {
         let event = &recording.event;
-        if let Meaning::Unconsented(why) = &recording.meaning {
+        if let Meaning::Unconsented(none) = &recording.meaning {
             self.numbers.totals.unconsented += 1;
-            let reason = Some(format!("it was counted, and not stored: {why}"));
+            let reason = Some(format!("it was counted, and not stored: {}", none.why));
             return Ok(Recorded { seq: 0, status: EventStatus::Unconsented, reason });
         }
         if let Some((seq, reason)) = self.find(recording)? {

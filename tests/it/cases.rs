@@ -261,6 +261,81 @@ fn a_comma_behind_an_event_is_no_part_of_it() {
 }
 
 #[test]
+fn what_follows_a_stray_quote_in_an_array_of_one_line_is_named_as_not_read() {
+    let event = |card: usize| format!("{{\"id\":\"{card}\",\"data\":{{\"card\":\"{card}\"}}}}");
+    let mut events: Vec<String> = (0..20).map(event).collect();
+    for broken in [3, 15] {
+        events[broken] = events[broken].replace("\"card\":\"", "\"card\":\"5\" ");
+    }
+    let shop = Shop::new("", VISITS);
+    let said = shop.take("a.json", format!("[{}]", events.join(",")).as_bytes());
+    let head = "1 of 4, and what was not read behind them, were not recorded; the others were.";
+    let told = "line 1: event 3: a quote, a comma or a bracket is missing or too many at line 1 column ";
+    assert!(said.starts_with(head) && said.contains(told), "{said}");
+    assert!(said.trim_end().ends_with("and what follows it in the file was not read"), "{said}");
+    shop.check_cards(&["0", "1", "2"]);
+}
+
+#[test]
+fn only_true_is_consent_and_a_file_says_why_there_is_none() {
+    let line = |ok: &str, card: &str| format!("{{\"id\":\"{card}\",\"data\":{{{ok}\"card\":\"{card}\"}}}}\n");
+    let given = ["\"ok\":true,", "\"ok\":1,", "\"ok\":\"true\",", "\"ok\":false,", ""];
+    let lines: Vec<String> = given.iter().zip(1..).map(|(ok, card)| line(ok, &card.to_string())).collect();
+    let shop = Shop::new("", &format!("{VISITS}[privacy]\nconsent = \"data.ok\"\n"));
+    let said = shop.take("a.ndjson", lines.concat().as_bytes());
+    let begin = "it was counted, and not stored: consent of [privacy] cannot be computed for it, so there is none: ";
+    let told: Vec<&str> = said.lines().collect();
+    let head = "3 of 5 were not recorded; the others were, except 1 without consent.";
+    assert!(told.len() == 4 && told[0].starts_with(head), "{said}");
+    assert_eq!(told[1], format!("line 2: {begin}it must be true or false, and is a number; compare it, such as == 1"));
+    assert!(told[2].starts_with(&format!("line 3: {begin}a text is used as true or false")), "{said}");
+    assert!(told[3].starts_with(&format!("line 5: {begin}data.ok is not in the event")), "{said}");
+    shop.check_cards(&["1"]);
+
+    let sent = lines[1].replace("{\"id\"", "{\"specversion\":\"1.0\",\"source\":\"/b\",\"type\":\"till.sale\",\"id\"");
+    shop.device.write("batch.ndjson", &sent);
+    let output = shop.device.outpost(&["record", "--batch", "batch.ndjson"]);
+    let words = text(&output.stderr);
+    assert!(words.contains(&format!("1 of the events were not stored: event 2: {begin}it must be")), "{words}");
+}
+
+#[test]
+fn check_says_that_a_column_is_no_consent_and_no_number() {
+    let said = |settings: &str, takes: &str| {
+        let output = Shop::new(settings, takes).device.outpost(&["check"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    let consent = |expression: &str| format!("{VISITS}[privacy]\nconsent = \"{expression}\"\n");
+    let columns = "[intake.folder.csv]\ncolumns = { \"data.card\" = 1, \"data.ok\" = 2 }\n";
+    for (expression, used) in
+        [("data.ok == true", "is compared with true or false"), ("data.ok", "is used as true or false")]
+    {
+        let words = said(columns, &consent(expression));
+        let expected = format!("consent of [privacy], \"{expression}\": data.ok of a table {used}, and is a text");
+        assert!(words.contains(&expected), "{words}");
+    }
+    assert!(!said(columns, &consent("data.ok == 'true'")).contains("of a table"));
+    // Only the header of a table names its columns.
+    let words = said("[intake.folder.csv]\ndecimal = \",\"\n", "add = { spend = \"data.total\" }\n");
+    assert!(words.contains("data.total of a table goes into add, max or min, and is a text"), "{words}");
+}
+
+#[test]
+fn a_column_of_a_header_that_is_taken_as_a_number_has_one_meaning_or_is_named() {
+    let takes = "add = { visits = \"1\", spend = \"data.total\" }\n";
+    for (settings, total) in [("[intake.folder.csv]\ndecimal = \",\"\n", "1.500"), ("", "1.500"), ("", "2,000.000")] {
+        let shop = Shop::new(settings, takes);
+        let said = shop.take("a.csv", format!("card;total\n1;{total}\n2;12\n").as_bytes());
+        let named =
+            total == "1.500" && said.contains("line 2: data.total: a mapping takes it as a number, and it may be read");
+        let spend = shop.value("1", "spend");
+        assert!(named || spend.is_none(), "{settings}{total}: {said}");
+        assert_eq!((shop.value("2", "spend").as_deref(), spend), (Some("12"), None), "{said}");
+    }
+}
+
+#[test]
 fn a_bad_event_of_an_array_takes_no_other_with_it() {
     let content = include_bytes!("cases/array-with-a-bad-one.json");
     let bad = "line 1: event 1: specversion: this is not valid JSON: expected value at line 1 column 113";

@@ -471,3 +471,24 @@ async fn rows_without_a_time_keep_the_order_of_their_files_whatever_their_size()
     fixture.wait_held("7", "visits", "2").await;
     fixture.wait_held("7", "lastStore", "Malmo").await;
 }
+
+#[tokio::test]
+async fn rows_without_a_time_of_files_that_were_there_at_the_start_keep_the_order_in_which_they_were_written() {
+    let row = |store: &str| {
+        let data = json!({"card": "7", "store": store, "total": 1});
+        json!({"type": "com.acme.loyalty.used", "data": data}).to_string() + "\n"
+    };
+    let (fixture, _) = start(|folder| {
+        // Its last line has no end, so it waits longer.
+        drop_file(folder, "export.ndjson", &(row("Lund") + " "));
+        drop_file(folder, "correction.ndjson", &row("Malmo"));
+        let written = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+        let export = fs::File::options().append(true).open(folder.join("export.ndjson")).unwrap();
+        export.set_modified(written).unwrap();
+    })
+    .await;
+    let view = wait(&fixture, |view| view.files == 2).await;
+    assert_eq!((view.lines, view.failed_lines), (2, 0));
+    fixture.wait_held("7", "visits", "2").await;
+    fixture.wait_held("7", "lastStore", "Malmo").await;
+}

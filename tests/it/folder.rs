@@ -284,6 +284,64 @@ async fn a_full_store_makes_a_file_wait_and_says_so() {
 }
 
 #[tokio::test]
+async fn what_waited_for_room_is_recorded_by_the_mappings_of_today() {
+    let setup = || Setup { folder: Some(rules("quiet = \"10ms\"")), ..Setup::default() };
+    let mut full = setup();
+    full.limits.min_free_disk_bytes = u64::MAX / 2;
+    let fixture = full.start().await;
+    let endpoint = format!("http://{}", fixture.sandbox_address);
+    drop_file(&folder(&fixture), "a.ndjson", lines(2_500));
+    // The second part is read, and waits behind the first.
+    let is_behind = |view: &FolderView| view.reading.as_ref().is_some_and(|reading| reading.lines == 2_000);
+    wait(&fixture, |view| view.problem.is_some() && is_behind(view)).await;
+    let mappings = format!("[privacy]\nconsent = \"false\"\n{}", Setup::default().mappings);
+    let mut refused = Setup { mappings, ..setup() };
+    refused.limits.min_free_disk_bytes = u64::MAX / 2;
+    fixture.agent.change(refused.settings(&endpoint)).await;
+    refused.limits = Setup::default().limits;
+    fixture.agent.change(refused.settings(&endpoint)).await;
+    let status = wait(&fixture, |view| view.files == 1).await;
+    assert_eq!((status.events.unconsented, status.events.recorded), (2_500, 0));
+}
+
+#[tokio::test]
+async fn a_correction_wins_over_an_export_that_was_there_before_it_and_is_read_later() {
+    let row = |store: &str| {
+        let data = json!({ "card": "7", "store": store, "total": 1 });
+        json!({ "type": "com.acme.loyalty.used", "data": data }).to_string()
+    };
+    let waits = |view: &FolderView| view.waits.iter().any(|wait| wait.file == "export.ndjson");
+    // Its last line has no end, so it waits longer.
+    let fixture = start("quiet = \"500ms\"").await;
+    fs::create_dir_all(folder(&fixture)).unwrap();
+    fs::write(folder(&fixture).join("export.ndjson"), row("Lund") + "\n ").unwrap();
+    wait(&fixture, waits).await;
+    drop_file(&folder(&fixture), "correction.ndjson", row("Malmo") + "\n");
+    wait(&fixture, |view| view.files == 1 && waits(view)).await;
+    wait(&fixture, |view| view.files == 2).await;
+    fixture.wait_held("7", "visits", "2").await;
+    fixture.wait_held("7", "lastStore", "Malmo").await;
+    // It has another name until later.
+    #[cfg(unix)]
+    {
+        let fixture = start("quiet = \"10ms\"").await;
+        let other = fixture.dir.path().join("other");
+        fs::write(&other, row("Lund") + "\n").unwrap();
+        fs::create_dir_all(folder(&fixture)).unwrap();
+        fs::hard_link(&other, folder(&fixture).join("export.ndjson")).unwrap();
+        wait(&fixture, waits).await;
+        drop_file(&folder(&fixture), "correction.ndjson", row("Malmo") + "\n");
+        wait(&fixture, |view| view.files == 1).await;
+        fs::remove_file(other).unwrap();
+        // So that the folder is looked at.
+        drop_file(&folder(&fixture), "blank.ndjson", "\n");
+        wait(&fixture, |view| view.files == 3).await;
+        fixture.wait_held("7", "visits", "2").await;
+        fixture.wait_held("7", "lastStore", "Malmo").await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_written_behind_the_end_of_a_file_that_was_read_is_read_too() {
     let fixture = start("quiet = \"10ms\"\ntype = \"com.acme.loyalty.used\"").await;
     fs::create_dir_all(folder(&fixture)).unwrap();

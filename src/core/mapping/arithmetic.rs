@@ -189,7 +189,8 @@ impl Operator {
             return Err(no_number_but_truth());
         }
         if (is_text(a) || is_text(b)) && (is_text(a) || is_number(a)) && (is_text(b) || is_number(b)) {
-            let number = |value| number_of(value).or_else(|| number_in(value)).ok_or_else(|| self.no_number());
+            let number =
+                |value| number_of(value).or_else(|| value.as_str().and_then(number_in)).ok_or_else(|| self.no_number());
             return self.of_numbers(&number(a)?, &number(b)?);
         }
         if self.is_order() && a.kind() != b.kind() {
@@ -267,7 +268,7 @@ impl Operator {
 /// A text is compared with true or false, which would silently be unequal.
 fn are_equal(a: &Value, b: &Value) -> Result<bool, Error> {
     if is_text(a) && is_number(b) || is_number(a) && is_text(b) {
-        let number = |value| number_of(value).or_else(|| number_in(value));
+        let number = |value| number_of(value).or_else(|| value.as_str().and_then(number_in));
         return Ok(number(a).is_some_and(|a| number(b) == Some(a)));
     }
     if is_text(a) && is_bool(b) || is_bool(a) && is_text(b) {
@@ -302,8 +303,9 @@ fn is_text(value: &Value) -> bool {
 }
 
 /// Returns the number written in a text: the cells of a table are texts.
-fn number_in(value: &Value) -> Option<Number> {
-    Number::parse(value.as_str()?.trim())
+#[must_use]
+pub fn number_in(text: &str) -> Option<Number> {
+    Number::parse(text.trim())
 }
 
 fn is_bool(value: &Value) -> bool {
@@ -362,7 +364,7 @@ pub(super) fn install(environment: &mut Environment<'static>) {
 // By value, because the engine passes arguments that way.
 #[allow(clippy::needless_pass_by_value)]
 fn negate(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
-    match number_of(&value).or_else(|| number_in(&value)) {
+    match number_of(&value).or_else(|| value.as_str().and_then(number_in)) {
         Some(number) => Ok(value_of(number.negated())),
         None if is_text(&value) => Err(Operator::Subtract.no_number()),
         None => state.env().compile_expression("-a")?.eval(context! { a => value }),
@@ -379,7 +381,7 @@ fn round(value: Value, precision: Option<i32>, method: Option<&str>, options: Kw
         Some("floor") => Some(RoundingStrategy::ToNegativeInfinity),
         Some(_) => None,
     };
-    let value = match number_in(&value) {
+    let value = match value.as_str().and_then(number_in) {
         Some(number) => value_of(number),
         None if is_text(&value) => return Err(Operator::Multiply.no_number()),
         None => value,

@@ -12,8 +12,8 @@ use super::filters;
 use super::hash::HashKey;
 use super::rewrite::rewrite;
 use super::syntax;
-use super::texts::check_truth;
 pub use super::texts::text_of;
+use super::texts::{check_consent, check_truth};
 use crate::core::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_FUEL};
 
 /// The names that an expression may use.
@@ -109,6 +109,16 @@ impl Expression {
     pub fn is_true(&self, event: &Value) -> Result<bool, String> {
         let value = self.value(event)?;
         check_truth(&value)?;
+        Ok(value.is_true())
+    }
+
+    /// Returns true if the value for an event is true, and nothing else that counts as true.
+    ///
+    /// # Errors
+    /// As for [`Self::value`], and for a value that is neither true nor false.
+    pub fn is_consent(&self, event: &Value) -> Result<bool, String> {
+        let value = self.value(event)?;
+        check_consent(&value)?;
         Ok(value.is_true())
     }
 

@@ -16,6 +16,7 @@ use crate::core::number::Number;
 use crate::core::operation::{Change, Operation};
 
 pub mod arithmetic;
+mod consent;
 mod event_view;
 pub mod expression;
 pub mod fields;
@@ -32,6 +33,7 @@ use expression::Expression;
 use fields::{Fields, Selection};
 use hash::HashRule;
 
+pub use consent::NoConsent;
 pub use uses::Use;
 
 /// Characters of a type that are compared to find the nearest pattern.
@@ -96,8 +98,8 @@ pub enum Meaning {
     Unmapped(String),
     /// A mapping failed on the event.
     Failed(MappingError),
-    /// The person did not consent to keeping the event; the text says how that is known.
-    Unconsented(String),
+    /// The person did not consent to keeping the event.
+    Unconsented(NoConsent),
 }
 
 /// The changes that one event makes to one profile.
@@ -139,20 +141,9 @@ impl Mappings {
     /// Returns the meaning of an event. Everything recorded of an event is decided here.
     #[must_use]
     pub fn meaning(&self, event: &Event) -> Meaning {
-        match self.unconsented(event) {
-            Some(why) => Meaning::Unconsented(why),
+        match self.privacy.unconsented(event) {
+            Some(none) => Meaning::Unconsented(none),
             None => self.mapped(event),
-        }
-    }
-
-    /// Returns why an event must not be kept, without any data of it. If consent cannot be computed, there is none.
-    fn unconsented(&self, event: &Event) -> Option<String> {
-        match self.privacy.consent.as_ref()?.is_true(&view(event)) {
-            Ok(true) => None,
-            Ok(false) => Some("consent of [privacy] is not true of it".to_owned()),
-            Err(problem) => {
-                Some(format!("consent of [privacy] cannot be computed for it, so there is none: {problem}"))
-            }
         }
     }
 

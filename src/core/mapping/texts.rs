@@ -61,6 +61,20 @@ pub(super) fn check_truth(value: &Value) -> Result<(), &'static str> {
     }
 }
 
+/// Refuses all but true and false: 1 may be how some software writes true, or the number of a choice.
+///
+/// # Errors
+/// A clause for a person.
+pub(super) fn check_consent(value: &Value) -> Result<(), String> {
+    check_truth(value)?;
+    let kind = match value.kind() {
+        ValueKind::Bool => return Ok(()),
+        _ if value.is_number() || exact(value).is_some() => "a number",
+        kind => kind_name(kind),
+    };
+    Err(format!("it must be true or false, and is {kind}; compare it, such as == 1"))
+}
+
 /// Returns the text of a scalar, as every attribute reaches Target.
 ///
 /// # Errors

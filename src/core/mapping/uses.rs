@@ -15,6 +15,8 @@ use crate::core::operation::Operation;
 pub enum Use {
     /// On one side of a comparison that has a number on its other.
     Compared,
+    /// On one side of a comparison that has true or false on its other.
+    AgainstTruth,
     /// In arithmetic.
     Computed,
     /// As the value of an operation that counts.
@@ -24,11 +26,18 @@ pub enum Use {
 }
 
 impl Use {
+    /// Returns true if a text is taken as the number in it.
+    #[must_use]
+    pub const fn is_of_number(self) -> bool {
+        matches!(self, Self::Compared | Self::Computed | Self::Counted)
+    }
+
     /// A clause that says so of a field.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::Compared => "is compared with a number",
+            Self::AgainstTruth => "is compared with true or false",
             Self::Computed => "is computed with",
             Self::Counted => "goes into add, max or min",
             Self::Truth => "is used as true or false",
@@ -37,16 +46,21 @@ impl Use {
 }
 
 impl Mappings {
-    /// Returns how fields of data are used, each with its expression and its mapping; for the mappings that match a type, or
-    /// for all.
-    pub fn uses(&self, event_type: Option<&str>) -> Vec<(Use, String, &str, &str)> {
+    /// Returns how fields of data are used, each with its expression and where that stands; for `consent`, and the mappings that
+    /// match a type, or all.
+    pub fn uses(&self, event_type: Option<&str>) -> Vec<(Use, String, &str, String)> {
         let matches = |mapping: &&Mapping| event_type.is_none_or(|event_type| mapping.event_type.matches(event_type));
         let mut found = Vec::new();
         for mapping in self.mappings.iter().filter(matches) {
             for (whole, expression) in mapping.expressions() {
                 let uses = uses(expression.text(), whole).into_iter();
-                found.extend(uses.map(|(used, field)| (used, field, expression.text(), &*mapping.name)));
+                let place = || format!("mapping \"{}\"", mapping.name);
+                found.extend(uses.map(|(used, field)| (used, field, expression.text(), place())));
             }
+        }
+        if let Some(consent) = &self.privacy.consent {
+            let uses = uses(consent.text(), Some(Use::Truth)).into_iter();
+            found.extend(uses.map(|(used, field)| (used, field, consent.text(), "consent of [privacy]".to_owned())));
         }
         found
     }
@@ -125,7 +139,10 @@ fn walk(expression: &Expr<'_>, used: Option<Use>, found: &mut Vec<(Use, String)>
 
 /// Two parts with an operator between them.
 fn pair(kind: BinOpKind, (left, right): (&Expr<'_>, &Expr<'_>), used: Option<Use>, found: &mut Vec<(Use, String)>) {
-    let compared = |other| is_number(other).then_some(Use::Compared);
+    let compared = |other| {
+        let against_truth = || is_truth(other).then_some(Use::AgainstTruth);
+        is_number(other).then_some(Use::Compared).or_else(against_truth)
+    };
     let (of_left, of_right) = match operator(kind) {
         Err("and" | "or") => (Some(Use::Truth), used),
         Err(_) | Ok(Operator::In) => (None, None),
@@ -145,6 +162,11 @@ fn is_number(expression: &Expr<'_>) -> bool {
         Expr::Filter(filter) => matches!(filter.name, "round" | "length"),
         _ => false,
     }
+}
+
+/// Returns whether a part is written as true or false.
+fn is_truth(expression: &Expr<'_>) -> bool {
+    matches!(expression, Expr::Const(literal) if literal.value.kind() == ValueKind::Bool)
 }
 
 /// The field of data that an expression is, such as `data.card.number`.
@@ -178,6 +200,7 @@ mod tests {
             ("'x' if data.a and data.b else data.c", "Truth data.a, Truth data.b"),
             ("data > 0 or data[0] > 1 or '> 0 data.a > 1'", ""),
             ("data.a | trim | replace(data.b, '')", ""),
+            ("data.a == true or false != data.b", "AgainstTruth data.a, AgainstTruth data.b"),
         ] {
             check(text, None, expected);
         }

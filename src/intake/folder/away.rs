@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::files::Found;
+use super::found::Found;
 use super::notes::is_notes;
 use super::opened::{FAILED, Identity, KEPT, Opened, Place, UNFIXED_LOOKED_AT};
 use crate::device::dir::{self, Dir};

@@ -50,6 +50,21 @@ impl Encoding {
         of_mark || self.charset(sample).is_some()
     }
 
+    /// Returns the characters of the bytes from 0x80 on, of a configured encoding with one byte for each, if the file has no byte
+    /// order mark.
+    fn upper(self, sample: &[u8]) -> Option<Vec<char>> {
+        let of_charset = |charset: &'static Charset| {
+            let character = |byte: u8| charset.decode_without_bom_handling(&[byte]).0.chars().next();
+            charset.is_single_byte().then(|| (0x80..=0xFF).filter_map(character).collect())
+        };
+        match self {
+            _ if Charset::for_bom(sample).is_some() => None,
+            Self::Charset(charset) => of_charset(charset),
+            Self::CodePage((_, upper)) => Some(upper.chars().collect()),
+            Self::Recognised => None,
+        }
+    }
+
     /// Returns true if a configured encoding is certainly wrong: as UTF-16 in that order the file has no ASCII character,
     /// so neither a line end nor a delimiter.
     pub(super) fn is_wrong(self, sample: &[u8]) -> bool {
@@ -128,6 +143,8 @@ pub(super) struct Decoder<'f> {
     encoding: Encoding,
     /// True if bytes that are no characters were replaced before.
     is_replaced: bool,
+    /// See [`Encoding::upper`].
+    upper: Option<Vec<char>>,
     whole: Whole<'f>,
     /// Findings in the file up to a length; made when they are needed.
     shown: Option<(Option<u64>, Shown)>,
@@ -137,12 +154,12 @@ pub(super) struct Decoder<'f> {
 
 impl<'f> Decoder<'f> {
     pub(super) const fn new(encoding: Encoding, whole: Whole<'f>) -> Self {
-        Self { encoding, is_replaced: false, whole, shown: None, at: 0 }
+        Self { encoding, is_replaced: false, upper: None, whole, shown: None, at: 0 }
     }
 
     /// Returns the decoder for a file that begins with a sample.
     pub(super) fn of_file(encoding: Encoding, whole: Whole<'f>, sample: &[u8]) -> Self {
-        Self { is_replaced: encoding.replaces(sample), ..Self::new(encoding, whole) }
+        Self { is_replaced: encoding.replaces(sample), upper: encoding.upper(sample), ..Self::new(encoding, whole) }
     }
 
     /// Goes past bytes that are no text.
@@ -172,6 +189,10 @@ impl<'f> Decoder<'f> {
             };
             return Err(Invalid::new(words));
         }
+        if self.upper.as_ref().is_some_and(|upper| was_utf8(&text, upper)) {
+            let words = "it is UTF-8, and encoding in [intake.folder] says another; correct encoding, or remove it";
+            return Err(Invalid::new(words));
+        }
         Ok(text)
     }
 
@@ -189,6 +210,11 @@ impl<'f> Decoder<'f> {
         }
         if shown.may_be_dos {
             return invalid("it is not UTF-8, and others of the file may be of DOS");
+        }
+        if shown.is_foreign {
+            return invalid(
+                "it is not UTF-8, and it or others of the file look like another alphabet than the Latin one",
+            );
         }
         Ok(WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned())
     }
@@ -218,6 +244,8 @@ struct Shown {
     may_be_dos: bool,
     /// A word contains a byte that is a letter only in Windows.
     is_windows: bool,
+    /// There are characters side by side as no text in Windows-1252 has them.
+    is_foreign: bool,
 }
 
 impl Shown {
@@ -231,6 +259,7 @@ impl Shown {
             shown.is_utf8 |= has_wide_utf8(seen);
             shown.may_be_dos |= is_ambiguous(seen);
             shown.is_windows |= is_windows(seen);
+            shown.is_foreign |= is_foreign(seen);
             if count == 0 || shown.is_utf8 {
                 return Ok(shown);
             }
@@ -262,6 +291,33 @@ fn is_ambiguous(bytes: &[u8]) -> bool {
         _ => false,
     };
     (0..bytes.len()).any(is_doubtful)
+}
+
+/// Returns true for bytes beyond ASCII side by side as only another alphabet has them: three of them, two signs or rare letters, or
+/// a whole word of two letters. Words with a Latin alphabet have two in a row at most, as in "créée".
+fn is_foreign(bytes: &[u8]) -> bool {
+    let is_word_of = |at: usize| {
+        let is_outside = |byte: Option<&u8>| byte.is_none_or(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric());
+        let (before, behind) = (at.checked_sub(1).and_then(|at| bytes.get(at)), bytes.get(at + 2));
+        at > 0 && is_outside(before) && behind.is_some() && is_outside(behind)
+    };
+    let is_row = |(at, pair): (usize, &[u8])| match pair {
+        [0x80..=0x9F, 0x80..=0x9F] => true,
+        [0x80..=0xFF, 0x80..=0xFF] if bytes.get(at + 2).is_some_and(|byte| !byte.is_ascii()) => true,
+        [0xC0..=0xFF, 0xC0..=0xFF] => is_word_of(at),
+        _ => false,
+    };
+    bytes.windows(2).enumerate().any(is_row)
+}
+
+/// Returns true if a text that was decoded by an encoding with one byte for each character is UTF-8 in truth, and not ASCII alone.
+fn was_utf8(text: &str, upper: &[char]) -> bool {
+    let byte = |next: char| match u8::try_from(next) {
+        Ok(byte) if byte.is_ascii() => Some(byte),
+        _ => upper.iter().position(|other| *other == next).and_then(|place| u8::try_from(0x80 + place).ok()),
+    };
+    !text.is_ascii()
+        && text.chars().map(byte).collect::<Option<Vec<u8>>>().is_some_and(|bytes| String::from_utf8(bytes).is_ok())
 }
 
 /// Returns true for a byte in a word that is the sharp s of DOS, which is an accented a in Windows.
@@ -309,6 +365,39 @@ mod tests {
         check(guess, b"Malm\xC3\xB6 \xD6", &[None]);
         check(guess, b"a\0\0\nb", &[None, Some("b")]);
         check(Encoding::named("utf-8").expect("known"), b"Malm\xF6", &[None]);
+    }
+
+    #[test]
+    fn another_alphabet_is_not_read_as_windows_1252() {
+        let guess = Encoding::Recognised;
+        // Cyrillic in windows-1251 and KOI8-R, and Japanese in Shift-JIS: Москва, на, 東京, カード.
+        check(guess, b"1;\xCC\xEE\xF1\xEA\xE2\xE0\n2;Lund", &[None, Some("2;Lund")]);
+        check(guess, b"1;\xED\xE0;\n2;\xE2", &[None, None]);
+        check(guess, b"1;\xED\xCF\xD3\xCB\xD7\xC1", &[None]);
+        check(guess, b"1;\x93\x8C\x8B\x9E", &[None]);
+        check(guess, b"1;\x83J\x81[\x83h", &[None]);
+        check(guess, b"1;cr\xE9\xE9e;\xC0 20 \x80", &[Some("1;créée;À 20 €")]);
+    }
+
+    #[test]
+    fn utf8_under_another_encoding_is_an_error() {
+        let check = |name: &str, line: &[u8], expected: Option<&str>| {
+            let encoding = Encoding::named(name).expect("known");
+            let open = || Ok(Box::new(line) as Box<dyn Read>);
+            let mut text = Vec::new();
+            encoding.decoded(line, line).read_to_end(&mut text).expect("memory can be read");
+            let found = Decoder::of_file(encoding, Whole { open: &open, ends: &[] }, line).text(&text);
+            assert_eq!(found.ok().as_deref(), expected, "{name} {line:?}");
+        };
+        for name in ["cp850", "windows-1252", "iso-8859-15", "windows-1251"] {
+            check(name, "Malmö".as_bytes(), None);
+            check(name, b"Lund", Some("Lund"));
+        }
+        check("cp850", b"Malm\x94", Some("Malmö"));
+        check("windows-1252", b"Malm\xF6 CAF\xC9", Some("Malmö CAFÉ"));
+        check("windows-1251", b"\xCC\xEE\xF1\xEA\xE2\xE0", Some("Москва"));
+        check("utf-8", "Malmö".as_bytes(), Some("Malmö"));
+        check("cp850", "\u{feff}Malmö".as_bytes(), Some("Malmö"));
     }
 
     #[test]

@@ -21,12 +21,14 @@ pub(super) struct Errors {
     pub(super) fresh: u64,
     /// Reason why nothing of the file was read.
     whole: Option<String>,
+    /// True if something was not read of which nobody knows how many events it holds.
+    has_unread: bool,
     words: Vec<String>,
 }
 
 impl Errors {
     /// No errors.
-    pub(super) const NONE: Self = Self { total: 0, fresh: 0, whole: None, words: Vec::new() };
+    pub(super) const NONE: Self = Self { total: 0, fresh: 0, whole: None, has_unread: false, words: Vec::new() };
 
     /// Adds the error of a line, either a new one or one known from an earlier reading.
     pub(super) fn push(&mut self, number: u64, invalid: &Invalid, is_fresh: bool) {
@@ -44,16 +46,26 @@ impl Errors {
         self.whole = Some(format!("line {number}: {}", shown(problem)));
     }
 
+    /// Records that something behind a line was not read.
+    pub(super) const fn unread(&mut self) {
+        self.has_unread = true;
+    }
+
     /// Returns the text of the list; `None` if there is no error.
-    pub(super) fn text(&self, count: u64) -> Option<String> {
+    pub(super) fn text(&self, count: u64, unconsented: u64) -> Option<String> {
         if self.total == 0 {
             return None;
         }
         if let Some(whole) = &self.whole {
             return Some(format!("Nothing of this file was recorded.\n{whole}\n"));
         }
+        let unread = if self.has_unread { ", and what was not read behind them," } else { "" };
+        let others = match unconsented {
+            0 => "the others were".to_owned(),
+            count => format!("the others were, except {count} without consent"),
+        };
         let mut text = format!(
-            "{} of {count} were not recorded; the others were. Fix these, and drop them as a file of their own.\n{}\n",
+            "{} of {count}{unread} were not recorded; {others}. Fix these, and drop them as a file of their own.\n{}\n",
             self.total,
             self.words.join("\n")
         );

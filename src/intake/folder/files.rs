@@ -3,23 +3,21 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::Metadata;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::io;
+use std::time::{Duration, Instant};
 
 use super::content::{Content, Segment};
-use super::lines::Kind;
+use super::found::{Found, Look};
 use super::notes::{Note, Notes};
-use super::opened::{Identity, KEPT, LINKED, Opened, Place, links};
+use super::opened::{Identity, KEPT, LINKED, Opened, Place};
+use super::seen::Seen;
 use super::wait::FolderWait;
 use crate::core::limits::FOLDER_FILE_BYTES_MAX;
 use crate::core::timestamp::Timestamp;
+use crate::device::clock::Clock;
 
 /// Files examined in one round; the others follow in the next.
 const FILES_MAX: usize = 10_000;
-
-/// Factor by which the wait is longer for a file whose last line has no end, because it may be half written.
-const UNENDED_FACTOR: u32 = 4;
 
 /// Time for which a file that was read is watched, because its writer may continue. Source: our choice; tills pause for
 /// seconds.
@@ -30,77 +28,6 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// Reason for a file that only has to stay unchanged for a while.
 const WRITTEN: &str = "it may still be written to";
-
-/// Size above which a file pauses for the smaller ones. Units: bytes. Limits: some seconds of reading.
-const LARGE_BYTES: u64 = 64 << 20;
-
-/// The appearance of a file: if it changes, the file is still being written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Look {
-    bytes: u64,
-    modified: Option<SystemTime>,
-    /// Permissions, as the system's number.
-    rights: u64,
-}
-
-#[cfg(unix)]
-fn rights(metadata: &Metadata) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    u64::from(metadata.mode()) << 32 | u64::from(metadata.uid())
-}
-
-#[cfg(not(unix))]
-fn rights(metadata: &Metadata) -> u64 {
-    u64::from(metadata.permissions().readonly())
-}
-
-/// A file to be read.
-pub(super) struct Found {
-    pub(super) place: Place,
-    pub(super) kind: Kind,
-    look: Look,
-    identity: Identity,
-    /// Number of its hard links.
-    links: u64,
-    /// True if it is a link, which is never read.
-    is_link: bool,
-}
-
-impl Found {
-    /// Returns a file of a known kind that is not hidden, or a link of such a name.
-    fn at(place: Place, metadata: &Metadata) -> Option<Self> {
-        let is_hidden = place.name.as_encoded_bytes().starts_with(b".");
-        let kind =
-            Kind::of(Path::new(&place.name)).filter(|_| !is_hidden && (metadata.is_file() || metadata.is_symlink()))?;
-        let look = Look { bytes: metadata.len(), modified: metadata.modified().ok(), rights: rights(metadata) };
-        let (identity, links, is_link) = (Identity::of(metadata), links(metadata), metadata.is_symlink());
-        Some(Self { place, kind, look, identity, links, is_link })
-    }
-
-    /// Returns true if the others are not to wait for it.
-    pub(super) fn is_large(&self) -> bool {
-        self.look.bytes > LARGE_BYTES
-    }
-
-    /// Returns its name, for people.
-    pub(super) fn shown(&self) -> String {
-        self.place.name.to_string_lossy().into_owned()
-    }
-
-    /// Returns how long it must stay unchanged to count as complete.
-    fn patience(&self, opened: &Opened, quiet: Duration) -> Duration {
-        let is_ended = || {
-            let mut last = [0; 2];
-            let mut file = opened.file(&self.place)?;
-            file.seek(SeekFrom::End(-2))?;
-            file.read_exact(&mut last)?;
-            // Of UTF-16 the last byte may be zero; other zeros are those of a file that is not written yet, or was cut.
-            let end = if last[1] == 0 { last[0] } else { last[1] };
-            Ok::<_, io::Error>(matches!(end, b'\n' | b'\r' | b'}' | b']'))
-        };
-        if is_ended().unwrap_or(true) { quiet } else { quiet * UNENDED_FACTOR }
-    }
-}
 
 /// The files of a folder, sorted by what to do.
 #[derive(Default)]
@@ -143,8 +70,7 @@ impl Taken {
 /// The memory of a folder's files.
 #[derive(Default)]
 pub(super) struct Files {
-    /// Appearance of each file, and the time since which it has it.
-    seen: HashMap<Place, (Look, Identity, Instant)>,
+    seen: Seen,
     /// Files that were moved into the folder complete.
     whole: HashSet<OsString>,
     retries: HashMap<Place, Retry>,
@@ -209,19 +135,18 @@ impl Files {
         self.taken.remove(&identity);
     }
 
-    /// Notes how far a file is being read, and since when: the same content since the time that was noted first, also after a
-    /// restart. Returns that time. Without a note it counts as new after a restart.
+    /// Notes how far a file is being read, and of when its rows without a time are: for the same content that is the time that was
+    /// noted first, also after a restart. Returns that time. Without a note it counts as new after a restart.
     pub(super) fn note(
         &mut self,
         (opened, found): (&Opened, &Found),
         identity: Identity,
         (content, segments): (&Content, &[Segment]),
-        now: Timestamp,
     ) -> Timestamp {
         let before = segments.len() - usize::from(segments.last().is_some_and(|last| last.bytes == content.bytes));
         let notes = self.notes.get_or_insert_default();
         let digest = content.digest();
-        let begun = notes.begun(identity, (content.bytes, &digest)).unwrap_or(now);
+        let begun = notes.begun(identity, (content.bytes, &digest)).unwrap_or(found.at);
         let (file, read) = ((identity, &*found.shown()), (content.bytes, digest));
         if let Err(error) = notes.add(opened, file, &segments[..before], read, begun) {
             tracing::debug!(%error, "how far a file was read could not be noted");
@@ -286,7 +211,12 @@ impl Files {
     }
 
     /// Examines a folder, and those of its read files that may have grown.
-    pub(super) fn look(&mut self, opened: &Opened, quiet: Duration, now: Instant) -> io::Result<Looked> {
+    pub(super) fn look(
+        &mut self,
+        opened: &Opened,
+        quiet: Duration,
+        (now, clock): (Instant, &Clock),
+    ) -> io::Result<Looked> {
         let find = |name| {
             let place = Place::dropped(name);
             let metadata = opened.metadata(&place).ok()?;
@@ -295,16 +225,12 @@ impl Files {
         if self.notes.is_none() {
             self.load_notes(opened, now);
         }
-        let here: Vec<Found> = opened.dir.names()?.filter_map(find).take(FILES_MAX).collect();
-        let grown = self.grown(opened, now);
+        let mut files: Vec<Found> = opened.dir.names()?.filter_map(find).take(FILES_MAX).collect();
+        files.extend(self.grown(opened, now));
+        let since = self.seen.look(&mut files, now, clock);
+        self.retries.retain(|place, _| self.seen.has(place));
         let mut looked = Looked::default();
-        let mut seen = HashMap::new();
-        for found in here.into_iter().chain(grown) {
-            let since = match self.seen.get(&found.place) {
-                Some((look, identity, since)) if (*look, *identity) == (found.look, found.identity) => *since,
-                _ => now,
-            };
-            seen.insert(found.place.clone(), (found.look, found.identity, since));
+        for (found, since) in files.into_iter().zip(since) {
             match self.waits_for((opened, &found), quiet, now.duration_since(since), now) {
                 None => looked.complete.push(found),
                 Some(why) => {
@@ -313,10 +239,7 @@ impl Files {
                 }
             }
         }
-        self.retries.retain(|place, _| seen.contains_key(place));
-        self.seen = seen;
         self.whole.clear();
-        looked.complete.sort_by(|a, b| (a.look.modified, &a.place.name).cmp(&(b.look.modified, &b.place.name)));
         let mut is_first = true;
         let is_next = |found: &mut Found| found.is_large() && !std::mem::take(&mut is_first);
         let why = "another large file is read first";

@@ -5,9 +5,11 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 
 use super::again::ReadAgain;
+use super::depth::{BEHIND, Depth};
 use super::encoding::Decoder;
 use super::line::Line;
-use crate::core::limits::{FOLDER_EVENT_DEPTH_MAX, FOLDER_LINE_BYTES_MAX};
+use super::search::{Found, Layout, Search};
+use crate::core::limits::FOLDER_LINE_BYTES_MAX;
 use crate::intake::cloudevents::Invalid;
 
 /// Passes on the events, each with its place.
@@ -20,14 +22,15 @@ pub(super) fn read(
     mut each: impl FnMut(Line) -> ControlFlow<()>,
 ) -> io::Result<()> {
     let mut cutter = Cutter::new(input);
-    let mut index = 0;
-    while let Some(Piece { number, column, bytes, problem }) = cutter.next()? {
-        let event = match problem {
-            Some(problem) => Err(Invalid::new(problem)),
-            None => decoder.text(&bytes),
+    let mut index = Some(0);
+    while let Some(Piece { number, column, bytes, broken }) = cutter.next()? {
+        let (event, is_unread) = match broken {
+            Some((problem, unread)) => (Err(Invalid::new(problem)), unread != Unread::Nothing),
+            None => (decoder.text(&bytes), false),
         };
-        let line = Line { number, column, index: Some(index), event };
-        index += 1;
+        let line = Line { number, column, index, is_unread, event };
+        // How many were not read is not known.
+        index = index.filter(|_| !is_unread).map(|index| index + 1);
         if each(line).is_break() {
             break;
         }
@@ -40,8 +43,19 @@ struct Piece {
     number: u64,
     column: u64,
     bytes: Vec<u8>,
-    /// Reason why it is not JSON, if that is already clear.
-    problem: Option<String>,
+    /// Reason why it is not JSON, if that is already clear, and what was not read behind it.
+    broken: Option<(String, Unread)>,
+}
+
+/// What was not read behind a broken piece.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    /// Nothing, for sure.
+    Nothing,
+    /// What may be events, up to where reading went on.
+    Before,
+    /// All that follows.
+    Rest,
 }
 
 /// A scanner that cuts a JSON text at commas or blanks on its outermost level.
@@ -56,51 +70,10 @@ struct Cutter<R> {
     /// True behind an array.
     is_closed: bool,
     is_begun: bool,
-    /// Column of the first piece that begins a line.
-    margin: Option<u64>,
-}
-
-/// The nesting within a piece, and whether inside a string.
-#[derive(Default)]
-struct Depth {
-    /// Open brackets.
-    open: Vec<u8>,
-    in_text: bool,
-    is_escaped: bool,
-}
-
-impl Depth {
-    /// Takes a byte. Returns an error if the text is broken there.
-    fn take(&mut self, byte: u8) -> Option<&'static str> {
-        match byte {
-            _ if self.is_escaped => self.is_escaped = false,
-            b'\\' if self.in_text => self.is_escaped = true,
-            b'"' => self.in_text = !self.in_text,
-            b'\n' if self.in_text => return Some("a text is not closed at the end of its line"),
-            b'{' | b'[' if !self.in_text => {
-                self.open.push(byte);
-                return (self.open.len() > FOLDER_EVENT_DEPTH_MAX)
-                    .then_some("it is deeper than 128 brackets, or not closed");
-            }
-            b'}' | b']' if !self.in_text => {
-                let opened = self.open.pop()?;
-                // The codes of matching brackets differ by two. Source: ASCII.
-                return (opened + 2 != byte).then_some("it is not closed");
-            }
-            _ => {}
-        }
-        None
-    }
-}
-
-/// The point where reading continues after a broken piece.
-enum Resumed {
-    /// At the next event.
-    Behind,
-    /// At a later event: finding the next would have read too much again.
-    Later,
-    /// No event follows.
-    Nowhere,
+    /// Blanks, commas and the bracket of the array at the beginning of the line, and whether nothing else was on it so far.
+    leading: usize,
+    is_leading: bool,
+    layout: Layout,
 }
 
 impl<R: Read> Cutter<R> {
@@ -115,7 +88,9 @@ impl<R: Read> Cutter<R> {
             is_array: false,
             is_closed: false,
             is_begun: false,
-            margin: None,
+            leading: 0,
+            is_leading: true,
+            layout: Layout::default(),
         }
     }
 
@@ -134,23 +109,25 @@ impl<R: Read> Cutter<R> {
             self.work.is_new(1);
         }
         if byte == b'\n' {
-            (self.line, self.column) = (self.line + 1, 1);
-        } else {
-            self.column += 1;
+            (self.line, self.column, self.leading, self.is_leading) = (self.line + 1, 1, 0, true);
+            return;
         }
+        // Characters, of which each has one byte that does not continue another.
+        self.column += u64::from(byte & 0xC0 != 0x80);
+        self.is_leading &= matches!(byte, b' ' | b'\t' | b'\r' | b',');
+        self.leading += usize::from(self.is_leading);
     }
 
     /// Returns the next piece; `None` at the end.
     fn next(&mut self) -> io::Result<Option<Piece>> {
         while let Some(byte) = self.peek()? {
             match byte {
-                b' ' | b'\t' | b'\r' | b'\n' | b',' => self.skip(byte),
-                // The bytes of invisible marks, with which each part of a joined file begins; no event begins like
-                // that.
-                0xEF | 0xBB | 0xBF | 0xE2 | 0x80 | 0x8B => self.skip(byte),
+                _ if is_between(&byte) => self.skip(byte),
                 b'[' if !self.is_begun => {
                     (self.is_array, self.is_begun) = (true, true);
+                    let leading = self.leading;
                     self.skip(byte);
+                    (self.leading, self.is_leading) = (leading + 1, true);
                 }
                 b']' if self.is_array => {
                     (self.is_array, self.is_closed) = (false, true);
@@ -159,29 +136,26 @@ impl<R: Read> Cutter<R> {
                 _ => {
                     self.is_begun = true;
                     let piece = self.piece(byte)?;
-                    let is_second = byte == b'[' && self.is_closed && piece.problem.is_none();
-                    let words = "it is a second array, and is not recorded; drop it as a file of its own";
-                    return Ok(Some(if is_second {
-                        Piece { problem: Some(words.to_owned()), ..piece }
-                    } else {
-                        piece
-                    }));
+                    if byte == b'[' && self.is_closed && piece.broken.is_none() {
+                        let words = "it is a second array, and is not recorded; drop it as a file of its own";
+                        return Ok(Some(Piece { broken: Some((words.to_owned(), Unread::Before)), ..piece }));
+                    }
+                    return Ok(Some(piece));
                 }
             }
         }
         if std::mem::take(&mut self.is_array) {
-            let problem = Some("the array is not closed: events may be missing".to_owned());
-            return Ok(Some(Piece { number: self.line, column: self.column, bytes: Vec::new(), problem }));
+            let broken = Some(("the array is not closed: events may be missing".to_owned(), Unread::Rest));
+            return Ok(Some(Piece { number: self.line, column: self.column, bytes: Vec::new(), broken }));
         }
         Ok(None)
     }
 
     fn piece(&mut self, first: u8) -> io::Result<Piece> {
-        let (number, column) = (self.line, self.column);
-        let margin = *self.margin.get_or_insert(column);
+        let (number, column, margin) = (self.line, self.column, self.leading);
         let (mut bytes, mut depth) = (Vec::new(), Depth::default());
         let is_nested = matches!(first, b'{' | b'[');
-        let problem = loop {
+        let broken = loop {
             let Some(byte) = self.peek()? else {
                 break is_nested.then(|| "it is not closed".to_owned());
             };
@@ -190,72 +164,108 @@ impl<R: Read> Cutter<R> {
                 break None;
             }
             if let Some(broken) = depth.take(byte) {
-                break Some(broken.to_owned());
+                break Some(if byte == b'\n' { broken.to_owned() } else { self.here(broken) });
             }
             self.skip(byte);
             bytes.push(byte);
-            if is_nested && depth.open.is_empty() {
-                break None;
+            if is_nested && depth.is_level() {
+                break self.behind((number, depth.has_list))?;
             }
             if bytes.len() > FOLDER_LINE_BYTES_MAX {
                 break Some(format!("it is longer than {FOLDER_LINE_BYTES_MAX} bytes, or not closed"));
             }
         };
-        let Some(problem) = problem else { return Ok(Piece { number, column, bytes, problem: None }) };
-        let problem = match self.resume(&bytes, number, margin)? {
-            Resumed::Behind => problem,
-            Resumed::Later => format!("{problem}, and what follows it was not read up to line {}", self.line),
-            Resumed::Nowhere => format!("{problem}, and what follows it in the file was not read"),
+        let Some(broken) = broken else { return Ok(Piece { number, column, bytes, broken: None }) };
+        // Which of its quotes is one too many, or is missing, is not known.
+        let quote = depth.in_text.then(|| bytes.iter().rposition(|byte| *byte == b'"')).flatten();
+        let search = Search::new(self.layout.at(number), margin, quote.unwrap_or(bytes.len()));
+        let unread = self.resume(&bytes, number, search)?;
+        let problem = match unread {
+            Unread::Nothing => broken,
+            Unread::Before => format!("{broken}, and what follows it was not read up to line {}", self.line),
+            Unread::Rest => format!("{broken}, and what follows it in the file was not read"),
         };
-        Ok(Piece { number, column, bytes: Vec::new(), problem: Some(problem) })
+        Ok(Piece { number, column, bytes: Vec::new(), broken: Some((problem, unread)) })
     }
 
-    /// Continues at the next line that begins like the first event, otherwise at the end.
-    fn resume(&mut self, bytes: &[u8], number: u64, margin: u64) -> io::Result<Resumed> {
-        let mut resumed = Resumed::Behind;
-        let indent = usize::try_from(margin - 1).unwrap_or(usize::MAX);
-        let begins =
-            |line: &[u8]| line.get(indent) == Some(&b'{') && line[..indent].iter().all(u8::is_ascii_whitespace);
-        let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
-        for (line, start) in (number + 1..).zip(ends) {
-            if begins(&bytes[start..]) {
-                if !self.work.may_repeat(bytes.len() - start) {
-                    resumed = Resumed::Later;
-                    break;
+    fn here(&self, broken: &str) -> String {
+        format!("{broken} at line {} column {}", self.line, self.column)
+    }
+
+    /// Goes past blanks and commas behind a sound event. Returns what is wrong with it if something else stands there: one of its
+    /// brackets has closed it too early.
+    fn behind(&mut self, (number, has_list): (u64, bool)) -> io::Result<Option<String>> {
+        let last = self.line;
+        while let Some(byte) = self.peek()?.filter(is_between) {
+            self.skip(byte);
+        }
+        let is_sound = matches!(self.peek()?, None | Some(b'{' | b'[' | b']'));
+        if is_sound {
+            self.layout.add(number, last, has_list);
+            return Ok(None);
+        }
+        Ok(Some(self.here(BEHIND)))
+    }
+
+    /// Continues where the broken event has ended for sure, or at the end of the file.
+    fn resume(&mut self, bytes: &[u8], number: u64, mut search: Search) -> io::Result<Unread> {
+        let known = bytes.iter().enumerate().find_map(|(at, byte)| Some((at, search.take(*byte)?)));
+        let unread = |search: &Search| if search.has_more { Unread::Before } else { Unread::Nothing };
+        match known {
+            Some((at, found @ (Found::Before | Found::Behind))) if self.work.may_repeat(bytes.len() - at) => {
+                let at = at + usize::from(found == Found::Behind);
+                self.again.extend(bytes[at..].iter().rev());
+                let before = &bytes[..at];
+                let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+                self.line = number + before.iter().filter(|byte| **byte == b'\n').count() as u64;
+                self.column = 1 + String::from_utf8_lossy(&before[start..]).chars().count() as u64;
+                (self.leading, self.is_leading) = (search.indent(), found == Found::Before);
+                if found == Found::Behind {
+                    self.layout.ended(self.line);
                 }
-                self.again.extend(bytes[start..].iter().rev());
-                (self.line, self.column) = (line, 1);
-                return Ok(resumed);
+                return Ok(unread(&search));
+            }
+            Some(_) => {}
+            None => {
+                while let Some(byte) = self.peek()? {
+                    let found = search.take(byte);
+                    if matches!(found, None | Some(Found::Behind)) {
+                        self.skip(byte);
+                    }
+                    match found {
+                        None => {}
+                        Some(Found::Before | Found::Behind) => return Ok(unread(&search)),
+                        Some(Found::Nowhere) => break,
+                    }
+                }
             }
         }
         while let Some(byte) = self.peek()? {
             self.skip(byte);
-            if byte == b'\n' && self.is_at_margin(indent)? {
-                return Ok(resumed);
-            }
         }
         self.is_array = false;
-        Ok(Resumed::Nowhere)
+        Ok(Unread::Rest)
     }
+}
 
-    /// Skips the blanks before an event. Returns true if it is indented like the others.
-    fn is_at_margin(&mut self, indent: usize) -> io::Result<bool> {
-        for _ in 0..indent {
-            match self.peek()? {
-                Some(blank @ (b' ' | b'\t')) => self.skip(blank),
-                _ => return Ok(false),
-            }
-        }
-        Ok(self.peek()? == Some(b'{'))
-    }
+/// Returns true for a byte that may stand between events: a blank, a comma, or one of an invisible mark, with which each part of a
+/// joined file begins; no event begins like that.
+const fn is_between(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | 0xEF | 0xBB | 0xBF | 0xE2 | 0x80 | 0x8B)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::limits::FOLDER_EVENT_DEPTH_MAX;
+    use crate::intake::folder::depth::MISPLACED;
     use crate::intake::folder::encoding::{Encoding, Whole};
 
     fn check(text: &str, expected: &[&str]) {
+        assert_eq!(all(text), expected, "{text}");
+    }
+
+    fn all(text: &str) -> Vec<String> {
         let owned = text.as_bytes().to_vec();
         let reopen = move || Ok(Box::new(io::Cursor::new(owned.clone())) as Box<dyn Read>);
         let mut found = Vec::new();
@@ -265,7 +275,7 @@ mod tests {
         };
         read(text.as_bytes(), Decoder::new(Encoding::Recognised, Whole { open: &reopen, ends: &[] }), each)
             .expect("memory can be read");
-        assert_eq!(found, expected, "{text}");
+        found
     }
 
     #[test]
@@ -273,7 +283,7 @@ mod tests {
         check("\n{\n\"a\":1}\n{\"a\":\n2}", &["2:1 {\n\"a\":1}", "4:1 {\"a\":\n2}"]);
         check("\n [\n{\"a\":1},\n{\n}]\n", &["3:1 {\"a\":1}", "4:1 {\n}"]);
         check("[{\"a\":\"]},{\\\"\"}, {\"b\":[1]} ]", &["1:2 {\"a\":\"]},{\\\"\"}", "1:18 {\"b\":[1]}"]);
-        check("[{},7,\"x y\",[1]]", &["1:2 {}", "1:5 7", "1:7 \"x y\"", "1:13 [1]"]);
+        check("[7,\"x y\",[1],{}]", &["1:2 7", "1:4 \"x y\"", "1:10 [1]", "1:14 {}"]);
         check("", &[]);
         check("[]", &[]);
         let second = "2:1 ! it is a second array, and is not recorded; drop it as a file of its own";
@@ -287,8 +297,8 @@ mod tests {
             let text = piece.repeat(bytes / piece.len());
             let mut cutter = Cutter::new(text.as_bytes());
             let mut broken = 0;
-            while let Some(Piece { problem, .. }) = cutter.next().expect("memory can be read") {
-                broken += u64::from(problem.is_some());
+            while let Some(Piece { broken: is_broken, .. }) = cutter.next().expect("memory can be read") {
+                broken += u64::from(is_broken.is_some());
             }
             let steps = cutter.work.steps();
             assert!(broken > 0 && steps >= text.len() as u64, "{piece:?}");
@@ -304,15 +314,82 @@ mod tests {
             &["2:3 {\"a\":1}", "3:3 ! a text is not closed at the end of its line", "4:3 {\"a\":3}"],
         );
         check(
-            "[\n  {\"a\":{\"b\":1},\n  {\"a\":2},\n  {\"a\":3}\n]",
-            &["2:3 ! it is not closed", "3:3 {\"a\":2}", "4:3 {\"a\":3}"],
+            "[\n  {\"a\":1},\n  {\"a\":{\"b\":1},\n  {\"a\":2},\n  {\"a\":3}\n]",
+            &["2:3 {\"a\":1}", "3:3 ! it is not closed at line 4 column 3", "4:3 {\"a\":2}", "5:3 {\"a\":3}"],
         );
+        let rest = ", and what follows it in the file was not read";
         check(
             "[{\"a\":1},{\"a\":{},{\"a\":3}]",
-            &["1:2 {\"a\":1}", "1:10 ! it is not closed, and what follows it in the file was not read"],
+            &["1:2 {\"a\":1}", &format!("1:10 ! it is not closed at line 1 column 18{rest}")],
         );
         let deep = "[".repeat(FOLDER_EVENT_DEPTH_MAX + 1);
-        check(&format!("{{\"a\":{deep}\n{{}}"), &["1:1 ! it is deeper than 128 brackets, or not closed", "2:1 {}"]);
+        let too_deep = "it is deeper than 128 brackets, or not closed at line 1 column 133";
+        check(&format!("{{\"a\":{deep}\n{{}}"), &[&format!("1:1 ! {too_deep}{rest}")]);
         check("[{\"a\":1},", &["1:2 {\"a\":1}", "1:10 ! the array is not closed: events may be missing"]);
+    }
+
+    #[test]
+    fn behind_what_is_broken_in_an_array_of_one_line_the_rest_is_named() {
+        let rest = ", and what follows it in the file was not read";
+        // A second stray quote restores the parity: what lies between is no one event.
+        check(
+            r#"[{"a":"0"},{"a":"5" wide"},{"a":"1"},{"a":"2"},{"a":"6" wide"},{"a":"3"}]"#,
+            &[r#"1:2 {"a":"0"}"#, &format!("1:12 ! {MISPLACED} at line 1 column 21{rest}")],
+        );
+        // The same of brackets.
+        check(
+            r#"[{"a":{"b":1},{"a":{"b":2}},{"a":{"b":3}}},{"a":{"b":4}}]"#,
+            &[&format!("1:2 ! it is not closed at line 1 column 15{rest}")],
+        );
+        check(r#"[{"a":{"b":1}},"c":2},{"a":{"b":2}}]"#, &[&format!("1:2 ! {BEHIND} at line 1 column 16{rest}")]);
+        check(r#"[{"a":"Å" 5"},{"a":1}]"#, &[&format!("1:2 ! {MISPLACED} at line 1 column 11{rest}")]);
+        // Words without quotes leave no doubt where it ends.
+        check(r#"[{"a": , "b":12,50, "c":},{"a":1}]"#, &[r#"1:2 {"a": , "b":12,50, "c":}"#, r#"1:27 {"a":1}"#]);
+    }
+
+    #[test]
+    fn an_object_within_a_broken_event_is_no_event() {
+        let rest = ", and what follows it in the file was not read";
+        let sound = r#"{"t":"x","l":[1]}"#;
+        for inner in ["\"5\" wide\"", "\"5"] {
+            let text = format!("[\n{sound},\n{{\"t\":{inner},\"l\":[\n{{\"t\":1}},\n{{\"t\":2}}]}},\n{sound}\n]");
+            let found = all(&text);
+            assert_eq!(found.len(), 2, "{found:?}");
+            assert!(found[1].starts_with("3:1 ! ") && found[1].ends_with(rest), "{found:?}");
+        }
+        // All lines begin at the margin.
+        let found = all("[\n{\n\"t\":\"5\" wide\",\n\"l\":[\n{\n\"t\":1\n}\n]\n},\n{\n\"t\":2\n}\n]");
+        assert!(found.len() == 1 && found[0].ends_with(rest), "{found:?}");
+        // A lost bracket of a list, before anything shows how the file is written.
+        let found = all("[\n{\"l\":{\"t\":1},\n{\"t\":2}]},\n{\"t\":3}\n]");
+        assert!(found.len() == 1 && found[0].ends_with(rest), "{found:?}");
+        let found = all("[{\"l\":[{\n  \"t\":\"5\" wide\"\n},{\n  \"t\":2\n}]},{\n  \"t\":3\n}]");
+        assert!(found.len() == 1 && found[0].ends_with(rest), "{found:?}");
+    }
+
+    #[test]
+    fn the_next_event_is_found_where_the_end_of_the_broken_one_is_sure() {
+        let list = r#"{"t":"x","l":[{"t":1},{"t":2}]}"#;
+        // A writer of one event in each line, lists among it: a cut line is followed by an event.
+        for cut in [r#"{"t":"x","l":[{"t":1},"#, r#"{"t":"x","l":[{"t":"#, r#"{"t":"x","l":"#, r#"{"t":"x"#] {
+            let found = all(&format!("[{list},\n{cut}\n{list},\n {list}]"));
+            assert_eq!(found.len(), 4, "{found:?}");
+            assert!(found[1].starts_with("2:1 ! ") && !found[1].contains("not read"), "{found:?}");
+        }
+        // The first line is that of the bracket.
+        let found = all("[{\"t\":\"5\" wide\",\"l\":[{\"t\":1}]},\n{\"t\":1},\n{\"t\":\"2},\n{\"t\":3}]");
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert_eq!(found[3], "4:1 {\"t\":3}");
+        // Lines that begin with the comma.
+        let found = all("[{\"t\":1}\n,{\"t\":\"2}\n,{\"t\":3}\n]");
+        assert_eq!((found.len(), found[2].as_str()), (3, "3:2 {\"t\":3}"), "{found:?}");
+        // Events of several lines, by their indentation; several brackets in one line.
+        let found = all("[{\n  \"t\":\"5\" wide\",\n  \"l\":[\n    {\n      \"t\":1\n    }\n  ]\n}, {\n  \"t\": 2\n}]");
+        assert_eq!((found.len(), found[1].as_str()), (2, "8:4 {\n  \"t\": 2\n}"), "{found:?}");
+        let found = all("[\n  {\n    \"t\": {\n      \"u\":1\n  },\n  {\n    \"t\":2\n  }\n]");
+        assert_eq!((found.len(), found[1].as_str()), (2, "6:3 {\n    \"t\":2\n  }"), "{found:?}");
+        // Others on the line are named.
+        let found = all("[{\"t\":1},{\"t\":\"5\" wide\"},{\"t\":2},\n{\"t\":3}]");
+        assert!(found.len() == 3 && found[1].ends_with(", and what follows it was not read up to line 2"), "{found:?}");
     }
 }

@@ -10,6 +10,8 @@ pub(super) struct Line {
     pub(super) column: u64,
     /// Index in the file, from 0, if the file is an array.
     pub(super) index: Option<usize>,
+    /// True if something behind it was not read, of which nobody knows how many events it holds.
+    pub(super) is_unread: bool,
     /// CloudEvents JSON, possibly without the members that the folder's settings add.
     pub(super) event: Result<String, Invalid>,
 }
@@ -17,7 +19,7 @@ pub(super) struct Line {
 impl Line {
     /// Returns an event that begins at the start of a line.
     pub(super) const fn new(number: u64, event: Result<String, Invalid>) -> Self {
-        Self { number, column: 1, index: None, event }
+        Self { number, column: 1, index: None, is_unread: false, event }
     }
 }
 

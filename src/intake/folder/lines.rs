@@ -99,7 +99,7 @@ fn read_lines(mut lines: TextLines<'_, impl Read>, mut each: impl FnMut(Line) ->
             let text = text.trim();
             text.strip_suffix(',').filter(|event| event.starts_with('{')).unwrap_or(text).to_owned()
         });
-        if each(Line { number: line.number, column, index: None, event }).is_break() {
+        if each(Line { column, ..Line::new(line.number, event) }).is_break() {
             break;
         }
     }
@@ -245,7 +245,7 @@ mod tests {
         let lines = found(format!("{{}}\n{endless}\n{{}}\n").as_bytes(), Kind::Lines, Encoding::Recognised);
         assert_eq!((lines.len(), lines[2].as_str()), (3, "3 {}"));
         assert!(lines[1].starts_with("2 ! the line is longer"), "{}", &lines[1][..40]);
-        let json = found(format!("[{{}},\n\"{endless}\"]").as_bytes(), Kind::Json, Encoding::Recognised);
+        let json = found(format!("[{{}},\n{{\"a\":\"{endless}\"}}]").as_bytes(), Kind::Json, Encoding::Recognised);
         assert_eq!(json.len(), 2);
         assert!(json[1].contains("longer than"), "{json:?}");
     }

@@ -25,9 +25,11 @@ mod breaks;
 mod broken;
 mod code_pages;
 mod content;
+mod depth;
 mod encoding;
 mod errors;
 mod files;
+mod found;
 mod json;
 mod line;
 mod lines;
@@ -35,6 +37,8 @@ mod notes;
 mod opened;
 mod rounds;
 mod rules;
+mod search;
+mod seen;
 mod table;
 mod taking;
 mod text_lines;
@@ -50,7 +54,8 @@ use away::Away;
 use breaks::{Breaks, WithBreaks};
 use content::{Content, Segment};
 use encoding::Whole;
-use files::{Files, Found};
+use files::Files;
+use found::Found;
 use opened::{FAILED, Identity, Opened};
 use taking::{Counted, Outcome, Taking};
 use watch_folder::Watch;
@@ -143,14 +148,13 @@ impl Folder {
         let mut file = opened.file(&found.place)?;
         let metadata = file.metadata()?;
         let identity = Identity::of(&metadata);
-        let now = self.intake.clock.now();
         if is_left(files, (opened, found), (breaks.of(&file), identity))? {
             return Ok(());
         }
         let earlier = self.earlier(files, (opened, found), (&mut file, identity), breaks)?;
         let Some(Earlier { segments, known }) = earlier else { return Ok(()) };
         let content = Content::of(breaks.of(&file), &segments)?;
-        let begun = files.borrow_mut().note((opened, found), identity, (&content, &segments), now);
+        let begun = files.borrow_mut().note((opened, found), identity, (&content, &segments));
         let reading = FolderReading { file: found.shown(), lines: 0, bytes: 0, total_bytes: content.bytes };
         self.shown().reading = Some(reading);
         let mut taking = Taking::new(&self.rules, &self.intake, &self.view, (&content, known, begun), breaks.stop);
@@ -160,7 +164,7 @@ impl Folder {
             return Ok(());
         }
         let outcome = taking.finish();
-        let Outcome { lines, fresh, duplicates, ahead, ref errors } = outcome;
+        let Outcome { lines, fresh, duplicates, ahead, unconsented, ref errors } = outcome;
         let segment = Segment { bytes: content.bytes, events: lines };
         files.borrow_mut().taken((identity, &found.place), segments, (segment, content.digest()), Instant::now());
         {
@@ -169,7 +173,7 @@ impl Folder {
             view.failed_lines += errors.fresh;
             view.ahead_lines += ahead;
         }
-        let text = errors.text(lines);
+        let text = errors.text(lines, unconsented);
         let away = match &text {
             Some(errors) => Away::Failed(errors),
             None if fresh > 0 && duplicates == fresh => Away::Duplicate,
@@ -262,7 +266,7 @@ impl Folder {
         ends: &[u64],
         (taking, breaks): (&mut Taking<'_>, Breaks<'_>),
     ) -> io::Result<bool> {
-        let FolderRules { encoding, table, .. } = &*self.rules;
+        let (encoding, table) = (self.rules.encoding, self.rules.table_for(&self.intake.mappings()));
         let counted = Counted::new(file, &self.view);
         let open = || Ok(Box::new(breaks.of(opened.file(&found.place)?)) as Box<dyn io::Read + '_>);
         let mut ended = Ok(());
@@ -273,7 +277,7 @@ impl Folder {
                 ControlFlow::Break(())
             }
         };
-        let read = lines::read(counted, found.kind, *encoding, table, Whole { open: &open, ends }, take)?;
+        let read = lines::read(counted, found.kind, encoding, &table, Whole { open: &open, ends }, take)?;
         if let Err(unreadable) = read {
             taking.unreadable(unreadable);
         }
@@ -291,6 +295,10 @@ fn tell_read(outcome: &Outcome, known: u64, away: Away<'_>) {
     tracing::info!(lines, known_lines = known, failed_lines = errors.fresh, "file recorded");
     if *ahead > 0 {
         tracing::warn!(lines = ahead, "lines of a file have a time in the future, and count as of now");
+    }
+    if outcome.unconsented > 0 {
+        let words = "lines of a file were not stored: consent in [privacy] is not true of them";
+        tracing::info!(lines = outcome.unconsented, "{words}");
     }
     match away {
         Away::Done if *lines == 0 => tracing::warn!("a file has no rows; nothing of it was recorded"),

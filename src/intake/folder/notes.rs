@@ -39,7 +39,7 @@ pub(super) struct Note {
     pub(super) bytes: u64,
     /// SHA-256 over those bytes, so that another file is not mistaken for it.
     pub(super) digest: String,
-    /// Time when reading them began, in milliseconds since 1970: rows without a time count as of then.
+    /// Time of rows without one, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     begun_ms: Option<i64>,
 }
@@ -63,7 +63,7 @@ impl Notes {
         self.0.iter().find(|note| note.file == identity.in_volume())
     }
 
-    /// Returns the time when the reading of a file began, if it had the same content then.
+    /// Returns the time of a file's rows without one, if it was noted for the same content.
     pub(super) fn begun(&self, identity: Identity, (bytes, digest): (u64, &str)) -> Option<Timestamp> {
         let note = self.of(identity).filter(|note| note.bytes == bytes && note.digest == digest)?;
         note.begun_ms.map(Timestamp::from_millis)
@@ -75,7 +75,7 @@ impl Notes {
         self.0.iter().filter(move |note| note.bytes <= bytes).filter(is_it)
     }
 
-    /// Notes how far a file has been read, and when that began. The note of another file of which it is a longer version is dropped.
+    /// Notes how far a file has been read, and of when its rows without a time are. The note of another file of which it is a longer version is dropped.
     ///
     /// # Errors
     /// The system's, if notes cannot be written.

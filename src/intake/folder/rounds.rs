@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use super::Folder;
 use super::away;
 use super::breaks::Breaks;
-use super::files::{Files, Found, Looked};
+use super::files::{Files, Looked};
+use super::found::Found;
 use super::opened::{Opened, Place};
 use super::rules::{WAITS_SHOWN, trouble};
 
@@ -88,7 +89,7 @@ impl Folder {
     /// Looks at the folder, and shows what waits.
     fn look(&self, files: &RefCell<Files>, opened: &Opened) -> std::io::Result<Looked> {
         let mut files = files.borrow_mut();
-        let looked = files.look(opened, self.rules.quiet, Instant::now())?;
+        let looked = files.look(opened, self.rules.quiet, (Instant::now(), &self.intake.clock))?;
         let mut view = self.shown();
         view.problem = files.problem();
         view.waits = looked.waits.iter().take(WAITS_SHOWN).cloned().collect();

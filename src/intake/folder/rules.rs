@@ -9,6 +9,7 @@ use super::away;
 use super::encoding::Encoding;
 use super::table::{Field, TableRules};
 use super::wait::FolderWait;
+use crate::core::mapping::Mappings;
 use crate::core::words::{With, figures, verdicts};
 use crate::intake::view::{Figure, SharedView, Shown, Trouble, sentence};
 
@@ -35,14 +36,23 @@ pub struct FolderRules {
 
 impl FolderRules {
     /// Returns true if a field such as `data.total` is always a text in events from a table: it is a column, and
-    /// `numbers` does not name it. If only a header names the columns, that is unknown until some field is a number.
+    /// `numbers` does not name it. If only a header names the columns, each field may be one where there is any setting of tables.
     #[must_use]
     pub fn is_text(&self, field: &str) -> bool {
         let TableRules { columns, numbers, .. } = &self.table;
+        let may_be_header =
+            || self.table != TableRules::default() && Field::new(field).is_some_and(|field| field.is_of_header());
         let is_field = |other: &Field| other.text() == field;
         let is_column =
-            if columns.is_empty() { !numbers.is_empty() } else { columns.iter().any(|(column, _)| is_field(column)) };
+            if columns.is_empty() { may_be_header() } else { columns.iter().any(|(column, _)| is_field(column)) };
         is_column && !numbers.iter().any(is_field)
+    }
+
+    /// Returns the settings of tables, with the fields that mappings take as numbers.
+    pub(super) fn table_for(&self, mappings: &Mappings) -> TableRules {
+        let uses = mappings.uses(self.table_type()).into_iter().filter(|(used, ..)| used.is_of_number());
+        let counted = uses.filter_map(|(_, field, ..)| Field::new(&field)).collect();
+        TableRules { counted, ..self.table.clone() }
     }
 
     /// Returns the type of events from tables, if it is always the same.

@@ -63,6 +63,8 @@ pub(super) struct Taking<'t> {
     duplicates: u64,
     /// New events whose time was in the future, and was replaced by the present.
     ahead: u64,
+    /// Events that were not stored, since the person did not agree.
+    unconsented: u64,
     stop: &'t watch::Receiver<bool>,
 }
 
@@ -90,6 +92,8 @@ pub(super) struct Outcome {
     pub(super) duplicates: u64,
     /// Events whose time was in the future, and was replaced by the present.
     pub(super) ahead: u64,
+    /// Events that were not stored, since the person did not agree.
+    pub(super) unconsented: u64,
     pub(super) errors: Errors,
 }
 
@@ -114,6 +118,7 @@ impl<'t> Taking<'t> {
             errors: Errors::NONE,
             duplicates: 0,
             ahead: 0,
+            unconsented: 0,
             stop,
         }
     }
@@ -122,7 +127,7 @@ impl<'t> Taking<'t> {
     ///
     /// # Errors
     /// [`StoreError::Stopped`], if the agent stops.
-    pub(super) fn line(&mut self, Line { number, column, index, event }: Line) -> Result<(), StoreError> {
+    pub(super) fn line(&mut self, Line { number, column, index, is_unread, event }: Line) -> Result<(), StoreError> {
         self.count += 1;
         if let Some(reading) = &mut self.view.lock().reading {
             reading.lines = self.count;
@@ -131,6 +136,9 @@ impl<'t> Taking<'t> {
         match event.and_then(|json| self.complete(&json, Place { number: at, column })) {
             Ok(parsed) => self.events.push(Event { line: number, place: self.count, parsed }),
             Err(invalid) => self.error(number, self.count, &Invalid { index, ..invalid }),
+        }
+        if is_unread {
+            self.errors.unread();
         }
         if self.events.len() >= FOLDER_BATCH_EVENTS { self.hand_over() } else { Ok(()) }
     }
@@ -178,14 +186,17 @@ impl<'t> Taking<'t> {
     /// [`StoreError::Stopped`], if the agent stops.
     pub(super) fn record(&mut self) -> Result<(), StoreError> {
         self.hand_over()?;
-        self.settle()
+        self.settle().map(|_| ())
     }
 
     /// Hands the gathered events to the writer, once those before them are recorded; the next are read meanwhile.
     fn hand_over(&mut self) -> Result<(), StoreError> {
         let events = std::mem::take(&mut self.events);
-        let prepared = self.prepare(&events);
-        self.settle()?;
+        let mut prepared = self.prepare(&events);
+        if self.settle()? {
+            // Mappings may be others since then.
+            prepared = self.prepare(&events);
+        }
         if !events.is_empty() {
             self.under_way = Some(UnderWay { events, begun: self.begin(prepared) });
         }
@@ -200,20 +211,23 @@ impl<'t> Taking<'t> {
         if self.is_stopping() { Err(StoreError::Stopped) } else { self.intake.begin_record(prepared) }
     }
 
-    /// Waits for the events under way. If there is no room they are tried again: the file stays where it is.
-    fn settle(&mut self) -> Result<(), StoreError> {
-        let Some(UnderWay { events, mut begun }) = self.under_way.take() else { return Ok(()) };
+    /// Waits for the events under way. If there is no room they are tried again: the file stays where it is. Returns true if they
+    /// had to be.
+    fn settle(&mut self) -> Result<bool, StoreError> {
+        let Some(UnderWay { events, mut begun }) = self.under_way.take() else { return Ok(false) };
+        let mut had_to_wait = false;
         loop {
             match begun.and_then(Begun::wait) {
                 Ok(answers) => {
                     events.iter().zip(answers).for_each(|(event, answer)| self.answered(event, &answer));
-                    return Ok(());
+                    return Ok(had_to_wait);
                 }
                 Err(StoreError::Stopped) => return Err(StoreError::Stopped),
                 Err(error) => {
                     let first = events.first().map_or(0, |event| event.line);
                     trouble(self.view, format!("line {first} and those after it wait: {error}"));
                     self.wait();
+                    had_to_wait = true;
                     begun = self.begin(self.prepare(&events));
                 }
             }
@@ -222,6 +236,11 @@ impl<'t> Taking<'t> {
 
     fn answered(&mut self, event: &Event, answer: &Answer) {
         self.ahead += u64::from(answer.was_ahead);
+        if let (true, Some(reason)) = (answer.has_no_known_consent, &answer.reason) {
+            self.error(event.line, event.place, &Invalid::new(reason.as_str()));
+        } else {
+            self.unconsented += u64::from(answer.status == EventStatus::Unconsented.name());
+        }
         if answer.status != EventStatus::Duplicate.name() {
             return;
         }
@@ -240,8 +259,8 @@ impl<'t> Taking<'t> {
     /// Returns the result, once everything is recorded.
     pub(super) fn finish(self) -> Outcome {
         let fresh = self.count.saturating_sub(self.known);
-        let Self { count: lines, duplicates, ahead, errors, .. } = self;
-        Outcome { lines, fresh, duplicates, ahead, errors }
+        let Self { count: lines, duplicates, ahead, unconsented, errors, .. } = self;
+        Outcome { lines, fresh, duplicates, ahead, unconsented, errors }
     }
 
     /// Returns true if the agent is stopping.

@@ -10,6 +10,8 @@ use serde_json::value::RawValue;
 
 use super::line::{Line, Unreadable};
 use super::text_lines::TextLines;
+use crate::core::mapping::arithmetic::number_in;
+use crate::core::number::Number;
 use crate::intake::cloudevents::Invalid;
 
 mod cells;
@@ -46,6 +48,8 @@ pub struct TableRules {
     pub columns: Vec<(Field, Vec<Column>)>,
     /// Fields that are numbers.
     pub numbers: Vec<Field>,
+    /// Fields that mappings take as numbers, whether or not `numbers` names them.
+    pub counted: Vec<Field>,
     /// Character before the decimals of a number, if not a point.
     pub decimal: Option<char>,
     /// Format of a time, in the syntax of `strftime`; by default RFC 3339, or a date and a time of day.
@@ -78,6 +82,12 @@ impl Field {
 
     fn is_time(&self) -> bool {
         self.0 == ["time"]
+    }
+
+    /// Returns true if a column without settings may be it: such a column is no field within another.
+    #[must_use]
+    pub fn is_of_header(&self) -> bool {
+        self.0.len() <= 2
     }
 
     /// Returns true if it is part of another field, as `data.card.number` is of `data.card`.
@@ -204,12 +214,25 @@ impl TableRules {
         Ok(serde_json::to_string(&event).expect("texts and numbers are JSON"))
     }
 
+    /// Refuses a text that a mapping would take as another number than the one that was written, such as `1.500` for 1.5 where
+    /// decimals have a comma.
+    fn check_counted(&self, field: &Field, text: &str) -> Result<(), String> {
+        let Some(counted) = self.counted.contains(field).then(|| number_in(text)).flatten() else { return Ok(()) };
+        let written = number::read(text, self.decimal).ok().and_then(|number| Number::parse(&number));
+        if written == Some(counted) {
+            return Ok(());
+        }
+        Err("a mapping takes it as a number, and it may be read in two ways; name it in numbers of [intake.folder.csv]"
+            .to_owned())
+    }
+
     fn value(&self, field: &Field, text: String) -> Result<Member, String> {
         if field.is_time() {
             let zone = self.time_zone.clone().unwrap_or_else(TimeZone::system);
             return time::read(&text, self.time_format.as_deref(), &zone).map(Member::Text);
         }
         if !self.numbers.contains(field) {
+            self.check_counted(field, &text)?;
             return Ok(Member::Text(text));
         }
         // As it is written, so that no digit is lost.
