@@ -148,9 +148,7 @@ fn record_batch(recorder: &mut Recorder, batch: &str) -> Result<(), Failure> {
         warn(&format!("{count} of the events were not stored: {first}"));
         without = format!(", without consent and not stored {count}");
     }
-    print(&format!(
-        "recorded {recorded}, duplicate {duplicate}, unmapped {unmapped}, rejected {rejected}{without}"
-    ))?;
+    print(&format!("recorded {recorded}, duplicate {duplicate}, unmapped {unmapped}, rejected {rejected}{without}"))?;
     match differing {
         (0, _) => Ok(()),
         (count, first) => {

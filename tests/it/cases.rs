@@ -277,6 +277,29 @@ fn what_follows_a_stray_quote_in_an_array_of_one_line_is_named_as_not_read() {
 }
 
 #[test]
+fn files_of_one_name_and_length_that_grow_while_the_agent_is_down_are_each_read_on() {
+    let shop = Shop::new("", VISITS);
+    let there = |name: &str| shop.drop_dir().join("done").join(name);
+    let drop = |name: &str, content: &str, until: &str| {
+        fs::create_dir_all(shop.drop_dir()).unwrap();
+        fs::write(shop.drop_dir().join(name), content).unwrap();
+        let _agent = shop.device.run();
+        while !there(until).exists() {
+            std::thread::yield_now();
+        }
+    };
+    drop("a.csv", "card\n1\n2\n", "a.csv");
+    drop("a.csv", "card\n3\n4\n", "a-2.csv");
+    for (name, row) in [("a.csv", "5\n"), ("a-2.csv", "6\n")] {
+        let content = fs::read_to_string(there(name)).unwrap() + row;
+        fs::write(there(name), content).unwrap();
+    }
+    // Read behind those, which were written before.
+    drop("b.csv", "card\n7\n", "b.csv");
+    shop.check_cards(&["1", "2", "3", "4", "5", "6", "7"]);
+}
+
+#[test]
 fn only_true_is_consent_and_a_file_says_why_there_is_none() {
     let line = |ok: &str, card: &str| format!("{{\"id\":\"{card}\",\"data\":{{{ok}\"card\":\"{card}\"}}}}\n");
     let given = ["\"ok\":true,", "\"ok\":1,", "\"ok\":\"true\",", "\"ok\":false,", ""];

@@ -67,6 +67,12 @@ impl Content {
         self.digests.last().map_or_else(String::new, |(_, digest)| hex::encode(digest))
     }
 
+    /// Returns the length and the digest of a part that was read before, by its number from 0.
+    pub(super) fn part(&self, segments: &[Segment], number: usize) -> Option<(u64, String)> {
+        let (_, digest) = self.digests.get(number)?;
+        Some((segments.get(number)?.bytes, hex::encode(digest)))
+    }
+
     /// Returns the id of an event, by its place from 1: 128 bits of SHA-256 over the content and the place.
     pub(super) fn id(&self, place: u64) -> String {
         let digest =

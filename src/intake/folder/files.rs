@@ -148,7 +148,8 @@ impl Files {
         let digest = content.digest();
         let begun = notes.begun(identity, (content.bytes, &digest)).unwrap_or(found.at);
         let (file, read) = ((identity, &*found.shown()), (content.bytes, digest));
-        if let Err(error) = notes.add(opened, file, &segments[..before], read, begun) {
+        let begin = before.checked_sub(1).and_then(|last| content.part(segments, last));
+        if let Err(error) = notes.add(opened, file, (&segments[..before], begin.as_ref()), read, begun) {
             tracing::debug!(%error, "how far a file was read could not be noted");
         }
         begun

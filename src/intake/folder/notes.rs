@@ -83,7 +83,7 @@ impl Notes {
         &mut self,
         opened: &Opened,
         (identity, name): (Identity, &str),
-        segments: &[Segment],
+        (segments, begin): (&[Segment], Option<&(u64, String)>),
         (bytes, digest): (u64, String),
         begun: Timestamp,
     ) -> io::Result<()> {
@@ -91,12 +91,15 @@ impl Notes {
         let known = self.of(identity).filter(|_| !segments.is_empty());
         let name = known.map_or(name, |note| &note.name).to_owned();
         let (file, segments, begun_ms) = (identity.in_volume(), segments.to_vec(), Some(begun.as_millis()));
-        let begin = segments.last().map(|segment| segment.bytes);
         let note = Note { file, name, segments, bytes, digest, begun_ms };
         if self.of(identity) == Some(&note) {
             return Ok(());
         }
-        let is_its_begin = |other: &Note| other.name == note.name && Some(other.bytes) == begin;
+        // Another file of that name may have the same length.
+        let is_its_begin = |other: &Note| {
+            let is_of = |(bytes, digest): &(u64, String)| (other.bytes, &other.digest) == (*bytes, digest);
+            other.name == note.name && begin.is_some_and(is_of)
+        };
         self.0.retain(|other| other.file != note.file && !is_its_begin(other));
         self.0.push(note);
         while self.0.len() > FILES_MAX || self.0.iter().map(|note| note.segments.len()).sum::<usize>() > SEGMENTS_MAX {
@@ -123,7 +126,7 @@ mod tests {
         let temporary = tempfile::tempdir().expect("a directory");
         let opened = Opened::open(temporary.path()).expect("opened");
         let mut notes = Notes::default();
-        notes.add(&opened, (Identity(7, 42), "a.csv"), &[], (100, "ab".to_owned()), AT).expect("written");
+        notes.add(&opened, (Identity(7, 42), "a.csv"), (&[], None), (100, "ab".to_owned()), AT).expect("written");
         let loaded = Notes::load(&opened);
         assert_eq!(loaded.0, notes.0);
         #[cfg(unix)]
@@ -142,11 +145,11 @@ mod tests {
         let opened = Opened::open(temporary.path()).expect("opened");
         let mut notes = Notes::default();
         for name in ["a.csv", "b.csv"] {
-            notes.add(&opened, (Identity(1, 42), name), &[], (100, name.to_owned()), AT).expect("written");
+            notes.add(&opened, (Identity(1, 42), name), (&[], None), (100, name.to_owned()), AT).expect("written");
         }
         assert_eq!(notes.candidates(Identity(1, 43), "b.csv", 120).count(), 1);
         let read = [Segment { bytes: 100, events: 3 }];
-        notes.add(&opened, (Identity(1, 42), "b-2.csv"), &read, (120, "c".to_owned()), AT).expect("written");
+        notes.add(&opened, (Identity(1, 42), "b-2.csv"), (&read, None), (120, "c".to_owned()), AT).expect("written");
         assert_eq!(notes.candidates(Identity(1, 43), "b.csv", 140).count(), 1, "it was put away under another name");
     }
 
@@ -155,11 +158,18 @@ mod tests {
         let temporary = tempfile::tempdir().expect("a directory");
         let opened = Opened::open(temporary.path()).expect("opened");
         let mut notes = Notes::default();
-        notes.add(&opened, (Identity(1, 1), "other.csv"), &[], (5, String::new()), AT).expect("written");
+        notes.add(&opened, (Identity(1, 1), "other.csv"), (&[], None), (5, String::new()), AT).expect("written");
         let mut segments = Vec::new();
+        let begin = |segments: &[Segment]| segments.last().map(|last| (last.bytes, String::new()));
         for number in 1..300 {
             notes
-                .add(&opened, (Identity(1, 100 + number), "a.csv"), &segments, (number * 10, String::new()), AT)
+                .add(
+                    &opened,
+                    (Identity(1, 100 + number), "a.csv"),
+                    (&segments, begin(&segments).as_ref()),
+                    (number * 10, String::new()),
+                    AT,
+                )
                 .expect("written");
             segments.push(Segment { bytes: number * 10, events: number });
         }

@@ -89,6 +89,8 @@ pub(super) struct Search {
     indent: Option<usize>,
     /// True once brackets that close may have closed the event.
     is_closed: bool,
+    /// The last byte on this line that is no blank, and the one before it.
+    last: [u8; 2],
     /// True if other events may stand between the broken one and the place that was found.
     pub(super) has_more: bool,
 }
@@ -107,6 +109,7 @@ impl Search {
             first: None,
             indent: None,
             is_closed: false,
+            last: [0; 2],
             has_more: false,
         }
     }
@@ -118,7 +121,7 @@ impl Search {
         match (byte, self.indent) {
             (b'\n', _) => {
                 self.first.get_or_insert(self.outside.all);
-                self.indent = Some(0);
+                (self.indent, self.last) = (Some(0), [0; 2]);
                 return None;
             }
             (b' ' | b'\t' | b'\r' | b',', Some(indent)) => {
@@ -128,7 +131,12 @@ impl Search {
             (_, Some(indent)) if indent <= self.margin => return Some(self.found(byte, indent)),
             _ => self.indent = None,
         }
-        self.has_more |= self.is_closed && !matches!(byte, b' ' | b'\t' | b'\r' | b',' | b']');
+        if !matches!(byte, b' ' | b'\t' | b'\r') {
+            // Brackets in texts may hide where an event ends; a list of objects looks the same.
+            let is_next = byte == b'{' && self.last == [b'}', b','] && !self.layout.is_of_lines();
+            self.has_more |= is_next || (self.is_closed && !matches!(byte, b',' | b']'));
+            self.last = [self.last[1], byte];
+        }
         self.anywhere.take(byte);
         self.is_closed |= self.anywhere.all == 0;
         if !(is_certain && self.is_text(byte)) {
