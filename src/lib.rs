@@ -37,12 +37,13 @@
 //! | `inspect` | queries: status, profiles, rejections; and forgetting; on a running agent or a store at rest |
 //! | `config` | the configuration file and its overrides |
 //! | `http` | the API, the page, the socket |
+//! | `hub` | one place for a chain of devices, on PostgreSQL (feature `hub`) |
 //! | `agent` | wires the floors below together and keeps the agent running |
 //! | `cli` | the commands |
 //!
 //! # Rules
 //!
-//! No SQL outside `store`; no host or path of Target outside `adobe` and the `sandbox` that plays it; no clock in
+//! No SQL outside `store` and `hub`; no host or path of Target outside `adobe` and the `sandbox` that plays it; no clock in
 //! `core`, nor in `store`, but for the stopwatch with which its writer gathers a group; no identity, value or secret in
 //! a log line; nothing unbounded.
 
@@ -65,6 +66,9 @@ pub mod inspect;
 pub mod config;
 
 pub mod http;
+
+#[cfg(feature = "hub")]
+pub mod hub;
 
 pub mod agent;
 

@@ -70,7 +70,7 @@ impl TlsOptions {
     ///
     /// # Errors
     /// [`ClientError`], which names the file.
-    pub(super) fn config(&self) -> Result<ClientConfig, ClientError> {
+    pub(crate) fn config(&self) -> Result<ClientConfig, ClientError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let extra = match &self.ca_file {
             Some(path) => certificates(Setting::CaFile, path)?,

@@ -30,6 +30,8 @@ pub mod tokens;
 
 pub mod operation;
 
+pub mod fleet;
+
 pub mod mapping;
 
 pub mod forwarding;

@@ -3,6 +3,7 @@
 use rust_decimal::Decimal;
 
 use crate::core::operation::decimal::{decimal_text, exact_sum, number};
+use crate::core::operation::part::Part;
 use crate::core::operation::rule::Rule;
 use crate::core::operation::sent::{Decision, Own, Sent, Shown, base, is_after_ours, sent_before, together};
 use crate::core::operation::value::{ChangeError, Held, Stamp, operand_number};
@@ -30,6 +31,10 @@ impl Rule for Add {
         };
         let sum = exact_sum(held.number()?, step).ok_or(ChangeError::SumTooLarge)?;
         Ok(Some(Held::plain(decimal_text(sum), held.stamp.max(stamp))))
+    }
+
+    fn join(&self, _: Part, _: Part) -> Result<Part, ChangeError> {
+        unreachable!("parts of a sum have ids, and are added")
     }
 
     /// Adds the part of our sum that Target does not have yet to the total of others and us.

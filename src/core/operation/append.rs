@@ -1,15 +1,15 @@
 //! `append`: the value joins a bounded, comma-separated list, ordered by event time.
 
-use crate::core::limits::{APPEND_ITEMS_MAX, ATTRIBUTE_VALUE_CHARS_MAX};
+use std::sync::Arc;
+
+use crate::core::operation::list::{self, StoredItem};
+use crate::core::operation::part::{Part, PartItem, PartStamp};
 use crate::core::operation::rule::Rule;
 use crate::core::operation::sent::{Decision, Own, Sent, Shown, base, is_after_ours, sent_before, together};
 use crate::core::operation::value::{ChangeError, Held, Stamp};
 use crate::core::timestamp::Timestamp;
 
 pub(super) struct Append;
-
-/// An item with the time of its event in milliseconds and the event's number: `(time, seq, item)`.
-type Item = (i64, i64, String);
 
 impl Rule for Append {
     fn is_total(&self) -> bool {
@@ -23,20 +23,27 @@ impl Rule for Append {
         if operand.is_empty() {
             return Ok(None);
         }
-        let mut items = held.map(held_items).unwrap_or_default();
-        let (time, seq) = (stamp.time.as_millis(), stamp.seq);
-        let place = items.partition_point(|(of, number, _)| (*of, *number) <= (time, seq));
-        items.insert(place, (time, seq, operand.to_owned()));
-        while items.len() > APPEND_ITEMS_MAX
-            || chars(items.iter().map(|(_, _, item)| item.as_str())) > ATTRIBUTE_VALUE_CHARS_MAX
-        {
-            items.remove(0);
-        }
-        Ok(items.last().map(|(time, seq, _)| Held {
-            value: items.iter().map(|(_, _, item)| item.as_str()).collect::<Vec<_>>().join(","),
-            stamp: Stamp { time: Timestamp::from_millis(*time), seq: *seq },
-            items: Some(serde_json::to_string(&items).expect("numbers and strings are JSON")),
+        let device: Arc<str> = "".into();
+        let mut list = held.map(|held| list::of_device(stored_items(held), &device)).unwrap_or_default();
+        list::insert(&mut list, PartStamp { time: stamp.time, device, seq: stamp.seq }, operand);
+        Ok(list.last().filter(|last| last.item.is_some()).map(|last| Held {
+            value: list::text(&list),
+            stamp: Stamp { time: last.stamp.time, seq: last.stamp.seq },
+            items: Some(serde_json::to_string(&list::stored(&list)).expect("numbers and strings are JSON")),
         }))
+    }
+
+    fn part_items(&self, held: &Held, device: &Arc<str>) -> Vec<PartItem> {
+        list::of_device(stored_items(held), device)
+    }
+
+    /// The newest items of both that fit.
+    fn join(&self, a: Part, b: Part) -> Result<Part, ChangeError> {
+        let newest = a.stamp.clone().max(b.stamp.clone());
+        let mut items: Vec<PartItem> = a.items.into_iter().chain(b.items).collect();
+        list::bound(&mut items);
+        let stamp = items.last().map_or(newest, |last| last.stamp.clone());
+        Ok(Part { value: list::text(&items), stamp, items })
     }
 
     /// Appends those of our items that Target does not have to the list that it has.
@@ -49,8 +56,8 @@ impl Rule for Append {
         }
         let list = || {
             let after = sent_before(sends, theirs).map_or(0, |sent| sent.version);
-            let items: Vec<Item> = serde_json::from_str(own.items?).ok()?;
-            let new = items.iter().filter(|(_, seq, _)| *seq > after).map(|(_, _, item)| item.as_str());
+            let items: Vec<StoredItem> = serde_json::from_str(own.items?).ok()?;
+            let new = items.iter().filter(|(_, seq, _)| *seq > after).filter_map(|(_, _, item)| item.as_deref());
             let held = base(last, theirs)?.split(',').chain(new).filter(|item| !item.is_empty());
             Some(append_list(held.collect()))
         };
@@ -59,35 +66,28 @@ impl Rule for Append {
 }
 
 /// Returns the items with their order. A value left by another operation counts as items of its own time.
-fn held_items(held: &Held) -> Vec<Item> {
+fn stored_items(held: &Held) -> Vec<StoredItem> {
     let stored = held.items.as_deref().and_then(|items| serde_json::from_str(items).ok());
-    let mut items: Vec<Item> = stored.unwrap_or_else(|| {
+    let mut items: Vec<StoredItem> = stored.unwrap_or_else(|| {
         let at = (held.stamp.time.as_millis(), held.stamp.seq);
-        held.value.split(',').map(|item| (at.0, at.1, item.to_owned())).collect()
+        held.value.split(',').map(|item| (at.0, at.1, Some(item.to_owned()))).collect()
     });
     // Older versions accepted empty items.
-    items.retain(|(_, _, item)| !item.is_empty());
+    items.retain(|(_, _, item)| item.as_deref() != Some(""));
     items
 }
 
 /// Joins a list as `append` keeps it: the last items that fit, separated by commas.
 #[must_use]
 pub fn append_list(mut items: Vec<&str>) -> String {
-    items.drain(..items.len().saturating_sub(APPEND_ITEMS_MAX));
-    while chars(items.iter().copied()) > ATTRIBUTE_VALUE_CHARS_MAX {
-        items.remove(0);
-    }
-    items.join(",")
-}
-
-/// Returns the length of a list with its commas. Units: characters.
-fn chars<'i>(items: impl Iterator<Item = &'i str>) -> usize {
-    items.map(|item| item.chars().count() + 1).sum::<usize>().saturating_sub(1)
+    let start = list::newest_that_fit(&items, |item| item.chars().count()).start;
+    items.split_off(start).join(",")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::limits::APPEND_ITEMS_MAX;
     use crate::core::operation::testing::{HOUR, after, check, check_change, lost, own, run, sent, shown};
 
     #[test]
@@ -136,6 +136,14 @@ mod tests {
         assert_eq!(run(&Append, &[(1, &long), (2, &long)]).map(|list| list.len()), Ok(2_500));
         assert_eq!(append_list(vec![&short, &long]).len(), 5_000);
         assert_eq!(append_list(vec![&long, &long]).len(), 2_500);
+    }
+
+    #[test]
+    fn an_older_item_stays_out_of_the_room_that_a_long_one_left() {
+        let (x, y) = ("x".repeat(2_500), "y".repeat(2_600));
+        check_change(&Append, &[(1, "a"), (2, &x), (3, &y)], &y);
+        check_change(&Append, &[(2, &x), (3, &y), (1, "a")], &y);
+        check_change(&Append, &[(2, &x), (3, &y), (1, "a"), (2, "b")], &format!("b,{y}"));
     }
 
     #[test]

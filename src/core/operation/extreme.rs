@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::core::operation::decimal::{decimal_text, number};
+use crate::core::operation::part::Part;
 use crate::core::operation::rule::Rule;
 use crate::core::operation::sent::{Decision, Own, Sent, Shown, either};
 use crate::core::operation::value::{ChangeError, Held, Stamp, operand_number};
@@ -33,6 +34,13 @@ impl Rule for Extreme {
             Some(held) if new.cmp(&held.number()?) != self.better() => Ok(None),
             _ => Ok(Some(Held::plain(decimal_text(new), stamp))),
         }
+    }
+
+    fn join(&self, a: Part, b: Part) -> Result<Part, ChangeError> {
+        let of = |part: &Part| number(&part.value).ok_or(ChangeError::HeldNotANumber);
+        let compared = of(&a)?.cmp(&of(&b)?);
+        let is_a = compared == self.better() || compared == Ordering::Equal && a.stamp <= b.stamp;
+        Ok(if is_a { a } else { b })
     }
 
     fn merge(&self, own: Own<'_>, _: &[Sent], others: Option<&Shown>, _: Timestamp) -> (Decision, String) {

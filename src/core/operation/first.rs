@@ -1,5 +1,6 @@
 //! `first`: the oldest value by event time wins.
 
+use crate::core::operation::part::Part;
 use crate::core::operation::rule::Rule;
 use crate::core::operation::sent::{Decision, Own, Sent, Shown, either, second};
 use crate::core::operation::value::{ChangeError, Held, Stamp};
@@ -15,6 +16,12 @@ impl Rule for First {
             Some(held) if held.stamp <= stamp && !held.value.is_empty() => None,
             _ => Some(Held::plain(operand.to_owned(), stamp)),
         })
+    }
+
+    fn join(&self, a: Part, b: Part) -> Result<Part, ChangeError> {
+        // What an earlier program stored as empty gives way, as it does to an event.
+        let order = |part: &Part| (part.value.is_empty(), part.stamp.clone(), part.value.clone());
+        Ok(if order(&a) <= order(&b) { a } else { b })
     }
 
     fn merge(&self, own: Own<'_>, _: &[Sent], others: Option<&Shown>, _: Timestamp) -> (Decision, String) {

@@ -5,6 +5,7 @@
 //! without the operation refuses the store.
 
 mod decimal;
+mod part;
 mod rule;
 mod sent;
 mod value;
@@ -13,6 +14,7 @@ mod add;
 mod append;
 mod extreme;
 mod first;
+mod list;
 mod set;
 
 #[cfg(test)]
@@ -20,6 +22,8 @@ mod testing;
 
 pub use append::append_list;
 pub use decimal::{decimal_text, number};
+pub use list::StoredItem;
+pub use part::{Part, PartItem, PartStamp, sum, sum_after};
 pub use sent::{Decision, LATE_MAX, Own, Sent, Shown};
 pub use value::{ChangeError, Held, Stamp};
 
@@ -114,6 +118,31 @@ impl Operation {
     /// [`ChangeError`], if the operation cannot use the operand, the present value or their sum.
     pub fn change(self, held: Option<&Held>, operand: &str, stamp: Stamp) -> Result<Option<Held>, ChangeError> {
         rule::change(self.rule(), held, operand, stamp)
+    }
+
+    /// Returns what a device holds as its part of an attribute of which other devices have parts, too.
+    #[must_use]
+    pub fn part(self, held: &Held, device: &Arc<str>) -> Part {
+        let stamp = PartStamp { time: held.stamp.time, device: device.clone(), seq: held.stamp.seq };
+        Part { value: held.value.clone(), stamp, items: self.rule().part_items(held, device) }
+    }
+
+    /// Joins two parts of an attribute. In whatever order and however often parts are joined, the result is the same: that of
+    /// one device with all events, recorded in the order of their [`PartStamp`]s.
+    ///
+    /// # Errors
+    /// [`ChangeError::HeldNotANumber`], if a part of `max` or `min` is no number.
+    ///
+    /// # Panics
+    /// For `add`: its parts are added.
+    pub fn join(self, a: Part, b: Part) -> Result<Part, ChangeError> {
+        self.rule().join(a, b)
+    }
+
+    /// Returns true if its parts have ids, each counts once, and the value is their sum.
+    #[must_use]
+    pub const fn is_sum(self) -> bool {
+        matches!(self, Self::Add)
     }
 
     /// Decides the value that Target should have for an attribute that others may write too.

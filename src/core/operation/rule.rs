@@ -1,6 +1,9 @@
 //! The interface of one operation.
 
+use std::sync::Arc;
+
 use crate::core::attribute::check_value_length;
+use crate::core::operation::part::{Part, PartItem};
 use crate::core::operation::sent::{Decision, Own, Sent, Shown, is_own_value};
 use crate::core::operation::value::{ChangeError, Held, Stamp};
 use crate::core::timestamp::Timestamp;
@@ -29,6 +32,14 @@ pub(super) trait Rule: Sync {
 
     /// Applies an operand of a length that Target accepts. `None` leaves the attribute as it is.
     fn change(&self, held: Option<&Held>, operand: &str, stamp: Stamp) -> Result<Option<Held>, ChangeError>;
+
+    /// Returns the items of a value, if it is a list.
+    fn part_items(&self, _: &Held, _: &Arc<str>) -> Vec<PartItem> {
+        Vec::new()
+    }
+
+    /// Joins two parts. In whatever order and however often parts are joined, the result is the same.
+    fn join(&self, a: Part, b: Part) -> Result<Part, ChangeError>;
 
     /// Decides the value that Target should have; `others` is a value that somebody else wrote, if there is one.
     fn merge(&self, own: Own<'_>, sends: &[Sent], others: Option<&Shown>, now: Timestamp) -> (Decision, String);

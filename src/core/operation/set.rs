@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::core::operation::part::Part;
 use crate::core::operation::rule::Rule;
 use crate::core::operation::sent::{Decision, Own, Sent, Shown, either, second};
 use crate::core::operation::value::{ChangeError, Held, Stamp};
@@ -22,6 +23,12 @@ impl Rule for Set {
             Some(held) if held.stamp > stamp => None,
             _ => Some(Held::plain(operand.to_owned(), stamp)),
         })
+    }
+
+    /// Of the same position, which only copies of a disk have, the greater text stays: so that the order of joining does not
+    /// matter.
+    fn join(&self, a: Part, b: Part) -> Result<Part, ChangeError> {
+        Ok(if (&a.stamp, &a.value) >= (&b.stamp, &b.value) { a } else { b })
     }
 
     fn merge(&self, own: Own<'_>, sends: &[Sent], others: Option<&Shown>, now: Timestamp) -> (Decision, String) {

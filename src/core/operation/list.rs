@@ -1,0 +1,103 @@
+//! The bounded list of an `append`: the newest items, as many as Target takes.
+//!
+//! Items that come in any order, at one device or from several, make the same list. For that a list whose items were too
+//! long remembers where it ends: an older item that would fit in the room that is left stays out, as it would have done had
+//! it come first.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use crate::core::limits::{APPEND_ITEMS_MAX, ATTRIBUTE_VALUE_CHARS_MAX};
+use crate::core::operation::part::{PartItem, PartStamp};
+use crate::core::timestamp::Timestamp;
+
+/// An entry on disk and on the wire: time of the event in milliseconds, its number, and the item; none where the list ends.
+pub type StoredItem = (i64, i64, Option<String>);
+
+/// Returns the list of one device.
+pub(super) fn of_device(stored: Vec<StoredItem>, device: &Arc<str>) -> Vec<PartItem> {
+    let mut list: Vec<PartItem> = Vec::with_capacity(stored.len() + 1);
+    for (time, seq, item) in stored.into_iter().rev() {
+        let stamp = PartStamp { time: Timestamp::from_millis(time), device: device.clone(), seq };
+        let behind = list.last().filter(|last| last.stamp == stamp).map_or(0, |last| last.behind.0 + 1);
+        list.push(PartItem { stamp, behind: Reverse(behind), item });
+    }
+    list.reverse();
+    list
+}
+
+/// Returns the list of one device as it is stored.
+pub(super) fn stored(list: &[PartItem]) -> Vec<StoredItem> {
+    list.iter().map(|it| (it.stamp.time.as_millis(), it.stamp.seq, it.item.clone())).collect()
+}
+
+/// Returns the list as Target gets it.
+pub(super) fn text(list: &[PartItem]) -> String {
+    list.iter().filter_map(|it| it.item.as_deref()).collect::<Vec<_>>().join(",")
+}
+
+/// Puts an item behind all that are no newer.
+pub(super) fn insert(list: &mut Vec<PartItem>, stamp: PartStamp, item: &str) {
+    let place = list.partition_point(|it| it.stamp <= stamp);
+    for before in list[..place].iter_mut().rev().take_while(|it| it.stamp == stamp) {
+        before.behind.0 += 1;
+    }
+    list.insert(place, PartItem { stamp, behind: Reverse(0), item: Some(item.to_owned()) });
+    bound(list);
+}
+
+/// Brings a list of entries of any order within its bounds.
+pub(super) fn bound(list: &mut Vec<PartItem>) {
+    list.sort_unstable();
+    list.dedup();
+    if let Some(end) = list.iter().rposition(|it| it.item.is_none()) {
+        end_at(list, end);
+    }
+    let first = usize::from(list.first().is_some_and(|it| it.item.is_none()));
+    let Newest { start, is_too_long } = newest_that_fit(&list[first..], |it| it.item.as_deref().map_or(0, chars));
+    if is_too_long {
+        end_at(list, first + start - 1);
+    } else {
+        list.drain(first..first + start);
+        // Whatever is older has that many newer ones, so that it stays out anyway.
+        if list.len() - first == APPEND_ITEMS_MAX {
+            list.drain(..first);
+        }
+    }
+}
+
+/// Ends a list at an entry: none of its position, and none before, is an item of the list any more.
+fn end_at(list: &mut Vec<PartItem>, end: usize) {
+    let position = |it: &PartItem| (it.stamp.clone(), it.behind);
+    let at = position(&list[end]);
+    list[end].item = None;
+    let next = list.partition_point(|it| position(it) <= at);
+    list.drain(end + 1..next);
+    list.drain(..end);
+}
+
+/// The newest items of a list that fit.
+pub(super) struct Newest {
+    /// Index of the oldest of them.
+    pub(super) start: usize,
+    /// True if the item before that one would make the list too long; otherwise it would be one item too many, or there is
+    /// none.
+    pub(super) is_too_long: bool,
+}
+
+pub(super) fn newest_that_fit<T>(items: &[T], chars: impl Fn(&T) -> usize) -> Newest {
+    // Each item with the comma before it, but for the first.
+    let mut room = ATTRIBUTE_VALUE_CHARS_MAX + 1;
+    let most = items.len().saturating_sub(APPEND_ITEMS_MAX);
+    for (index, item) in items.iter().enumerate().skip(most).rev() {
+        match room.checked_sub(chars(item) + 1) {
+            Some(left) => room = left,
+            None => return Newest { start: index + 1, is_too_long: true },
+        }
+    }
+    Newest { start: most, is_too_long: false }
+}
+
+fn chars(item: &str) -> usize {
+    item.chars().count()
+}

@@ -1,0 +1,22 @@
+//! The hub: one place for a chain of devices, which hand their parts over to it.
+//!
+//! A node holds nothing: what must be atomic, durable and shared is PostgreSQL's. [`Database`] is a node's way to it, and
+//! [`Database::take`] takes what a device hands over in one transaction. `joining` decides what becomes of a part, purely.
+
+mod database;
+mod devices;
+mod error;
+mod fold;
+mod joining;
+mod parts;
+mod profile;
+mod profile_hash;
+mod rows;
+mod schema;
+
+pub use database::{Database, DatabaseOptions};
+pub use devices::{Device, Invitation, JoinRefused};
+pub use error::HubError;
+pub use fold::{Audit, Difference, KEEP_CONFIRMED, KEEP_UNCONFIRMED};
+pub use profile::HeldAttribute;
+pub use schema::VERSION as SCHEMA_VERSION;

@@ -1,0 +1,49 @@
+//! Rows of the hub's tables as values.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use tokio_postgres::Row;
+
+use super::joining::Merged;
+use crate::core::operation::{Operation, Part, PartItem, PartStamp};
+use crate::core::timestamp::Timestamp;
+
+/// An item as it is stored: time, device, seq, items of the same event behind it, item, version.
+type StoredItem = (i64, String, i64, u32, Option<String>, i64);
+
+/// Reads an attribute; none if its operation is one that this program does not know.
+pub(super) fn merged(row: &Row) -> Option<Merged> {
+    let operation = Operation::of_number(i64::from(row.get::<_, i16>("operation")))?;
+    let stamp = PartStamp {
+        time: Timestamp::from_millis(row.get("time_ms")),
+        device: Arc::from(row.get::<_, &str>("device")),
+        seq: row.get("seq"),
+    };
+    let items: Vec<StoredItem> =
+        row.get::<_, Option<&str>>("items").and_then(|items| serde_json::from_str(items).ok()).unwrap_or_default();
+    let item_versions = items.iter().map(|item| item.5).collect();
+    let items = items.into_iter().map(|(time, device, seq, behind, item, _)| PartItem {
+        stamp: PartStamp { time: Timestamp::from_millis(time), device: device.into(), seq },
+        behind: Reverse(behind),
+        item,
+    });
+    Some(Merged {
+        operation,
+        part: Part { value: row.get("value"), stamp, items: items.collect() },
+        item_versions,
+        event: row.get("event"),
+        mapping: row.get("mapping"),
+        version: row.get("version"),
+    })
+}
+
+/// Returns the items of an attribute as they are stored; none for other operations than `append`.
+pub(super) fn stored_items(merged: &Merged) -> Option<String> {
+    let stored = |(item, version): (&PartItem, &i64)| -> StoredItem {
+        let PartItem { stamp, behind, item } = item;
+        (stamp.time.as_millis(), stamp.device.to_string(), stamp.seq, behind.0, item.clone(), *version)
+    };
+    let items: Vec<StoredItem> = merged.part.items.iter().zip(&merged.item_versions).map(stored).collect();
+    (!items.is_empty()).then(|| serde_json::to_string(&items).expect("numbers and strings are JSON"))
+}

@@ -1,0 +1,7 @@
+//! The hub's tests: with a real PostgreSQL of their own, a database for each test.
+#![allow(clippy::unwrap_used)]
+
+mod cluster;
+mod exactness;
+mod joining;
+mod tills;
