@@ -75,8 +75,22 @@ impl Listener for Loopback {
         let (stream, _) = accepted?;
         // Answers are single small writes: waiting to fill a packet would only delay them.
         stream.set_nodelay(true)?;
+        #[cfg(unix)]
+        hold_little(&stream);
         Ok(stream)
     }
+}
+
+/// Bytes of an answer that the system holds for a client; Linux takes twice as many. Limits: on loopback it would hold megabytes, of
+/// which a third must be taken until a client counts as one that reads.
+#[cfg(unix)]
+const HELD_BYTES: usize = 64 << 10;
+
+/// Keeps the system from holding so much of an answer that a client who reads it slowly looks like one who does not read.
+#[cfg(unix)]
+pub(super) fn hold_little(stream: &impl std::os::fd::AsFd) {
+    // Where it cannot be set, the system's own size applies.
+    let _ = rustix::net::sockopt::set_socket_send_buffer_size(stream, HELD_BYTES);
 }
 
 /// Returns whether an error means that this machine has no such address, or no addresses of its kind.

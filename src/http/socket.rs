@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::time::{Instant, sleep_until};
 
+use super::loopback::hold_little;
 use super::server::Listener;
 use crate::device::dir::{self, Dir};
 
@@ -54,7 +55,9 @@ impl Listener for Socket {
     async fn accept(&mut self) -> io::Result<Self::Stream> {
         loop {
             tokio::select! {
-                accepted = self.listener.accept() => return accepted.map(|(stream, _)| stream),
+                accepted = self.listener.accept() => {
+                    return accepted.map(|(stream, _)| stream).inspect(hold_little);
+                }
                 () = sleep_until(self.look_at) => {
                     self.look_at = Instant::now() + INTERVAL;
                     self.look();

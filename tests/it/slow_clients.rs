@@ -8,6 +8,8 @@ use outpost::http::server::ServerOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+#[cfg(unix)]
+use crate::support::BATCH;
 use crate::support::{Fixture, STRUCTURED, Setup, TOKEN, used};
 
 /// An agent with one place, and little patience.
@@ -209,5 +211,44 @@ async fn who_does_not_read_its_answers_gives_its_place() {
             refused => assert!(refused.starts_with("HTTP/1.1 503"), "{refused}"),
         }
         assert!(begun.elapsed() < Duration::from_secs(30), "one that does not read keeps its place");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn who_reads_a_long_answer_slowly_keeps_its_place_where_places_are_short() {
+    let stall = Duration::from_secs(1);
+    let fixture = one_place(stall).await;
+    // The answer has the ids of all of them, which is far more than the system holds.
+    let event = |number: u32| used(&format!("{number:01000}"), "7", "Lund", 1.0);
+    let body = serde_json::Value::from((0..800).map(event).collect::<Vec<_>>()).to_string();
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: {BATCH}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut slow = socket.connect(fixture.agent.address).await.unwrap();
+    slow.write_all((head + &body).as_bytes()).await.unwrap();
+    let mut part = [0; 2_048];
+    let mut read = slow.read(&mut part).await.unwrap();
+    assert!(part.starts_with(b"HTTP/1.1 200 OK"));
+    let begun = std::time::Instant::now();
+    let mut id = 0;
+    while begun.elapsed() < stall * 3 / 2 {
+        let since = std::time::Instant::now();
+        while since.elapsed() < Duration::from_millis(10) {
+            id += 1;
+            let mut till = TcpStream::connect(fixture.agent.address).await.unwrap();
+            assert_eq!(swipe(&mut till, &format!("till {id}"), TOKEN).await, "HTTP/1.1 503 Service Unavailable");
+        }
+        read += slow.read(&mut part).await.unwrap();
+    }
+    assert!(read < body.len() / 2, "there is a part left");
+    let mut rest = vec![0; body.len()];
+    while read < 800_000 {
+        let count = slow.read(&mut rest).await.unwrap();
+        assert!(count > 0, "the answer ended after {read} bytes");
+        read += count;
     }
 }
