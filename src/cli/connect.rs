@@ -65,7 +65,7 @@ pub(super) fn holder(data_dir: &DataDir) -> Result<Holder, Failure> {
         }
         let announced = data_dir.endpoint();
         let answers = announced.as_ref().ok().and_then(Option::as_ref);
-        let answers = answers.filter(|endpoint| TcpStream::connect(endpoint.http).is_ok());
+        let answers = answers.filter(|endpoint| TcpStream::connect_timeout(&endpoint.http, PATIENCE).is_ok());
         let foreign = answers.and_then(|endpoint| foreign_listener(endpoint.http, &data_dir.lock_path()));
         match (answers, foreign) {
             (Some(endpoint), None) => return Connection::open(data_dir, endpoint).map(Holder::Agent),

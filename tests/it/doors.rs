@@ -492,3 +492,14 @@ async fn rows_without_a_time_of_files_that_were_there_at_the_start_keep_the_orde
     fixture.wait_held("7", "visits", "2").await;
     fixture.wait_held("7", "lastStore", "Malmo").await;
 }
+
+#[tokio::test]
+async fn files_that_are_never_read_hide_no_other_however_many_they_are_and_all_are_counted() {
+    let (fixture, _) = start(|folder| {
+        (0..20_000).for_each(|number| fs::write(folder.join(format!("{number}.csv")), "").unwrap());
+        (0..16).for_each(|number| drop_file(folder, &format!("good-{number}.json"), &good(&number.to_string())));
+    })
+    .await;
+    let view = wait(&fixture, |view| view.files == 16 && view.waiting == 20_000).await;
+    assert!(view.waits.len() == 5 && view.waits.iter().all(|wait| wait.why == "it is empty"), "{:?}", view.waits);
+}

@@ -636,3 +636,26 @@ async fn a_folder_that_is_made_again_is_watched_again() {
     let status = wait(&fixture, |view| view.files == 2 && view.problem.is_none()).await;
     assert_eq!(status.events.recorded, 3);
 }
+
+#[tokio::test]
+async fn more_files_than_are_looked_at_are_counted_and_told() {
+    let fixture = start("quiet = \"1h\"").await;
+    let folder = folder(&fixture);
+    fs::create_dir_all(&folder).unwrap();
+    (0..10_016).for_each(|number| fs::write(folder.join(format!("{number}.csv")), "card\n1\n").unwrap());
+    let status = wait(&fixture, |view| view.waiting == 10_016).await;
+    let problem = status.intake.folder.unwrap().problem.unwrap();
+    assert!(problem.starts_with("16 files beside 10000 others are not looked at"), "{problem}");
+    assert!(status.verdict.text.contains("16 files beside 10000 others"), "{:?}", status.verdict);
+}
+
+#[tokio::test]
+async fn files_of_which_nothing_is_read_have_no_lines_that_failed() {
+    let fixture = start("quiet = \"10ms\"").await;
+    for name in ["a.csv", "b.csv"] {
+        drop_file(&folder(&fixture), name, b"PK\x03\x04 a workbook\n");
+    }
+    let status = wait(&fixture, |view| view.failed_files == 2).await;
+    let view = status.intake.folder.unwrap();
+    assert_eq!((view.lines, view.failed_lines), (0, 0));
+}

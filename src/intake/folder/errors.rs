@@ -39,6 +39,11 @@ impl Errors {
         }
     }
 
+    /// Returns the number of lines with a new error. Where nothing of a file was read, none of its lines was.
+    pub(super) const fn fresh_lines(&self) -> u64 {
+        if self.whole.is_some() { 0 } else { self.fresh }
+    }
+
     /// Records that nothing of the file was read.
     pub(super) fn whole(&mut self, number: u64, problem: &str) {
         self.total += 1;

@@ -8,16 +8,14 @@ use std::time::{Duration, Instant};
 
 use super::content::{Content, Segment};
 use super::found::{Found, Look};
+use super::lines::Kind;
+use super::listing::{FILES_MAX, Listed, list};
 use super::notes::{Note, Notes};
-use super::opened::{Identity, KEPT, LINKED, Opened, Place};
+use super::opened::{Identity, KEPT, Opened, Place};
 use super::seen::Seen;
-use super::wait::FolderWait;
-use crate::core::limits::FOLDER_FILE_BYTES_MAX;
+use super::wait::{FolderWait, never};
 use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
-
-/// Files examined in one round; the others follow in the next.
-const FILES_MAX: usize = 10_000;
 
 /// Time for which a file that was read is watched, because its writer may continue. Source: our choice; tills pause for
 /// seconds.
@@ -36,6 +34,8 @@ pub(super) struct Looked {
     pub(super) complete: Vec<Found>,
     /// Waiting files, with the reason.
     pub(super) waits: Vec<FolderWait>,
+    /// Number of waiting files beyond these.
+    pub(super) more: usize,
     /// True if some of them only have to stay unchanged for a while.
     pub(super) is_unsettled: bool,
 }
@@ -77,6 +77,8 @@ pub(super) struct Files {
     taken: HashMap<Identity, Taken>,
     /// `None` before the first look at the folder.
     notes: Option<Notes>,
+    /// Number of files that were not examined in the last look, since there are too many.
+    beyond: usize,
 }
 
 impl Files {
@@ -202,6 +204,12 @@ impl Files {
 
     /// Returns what keeps files from being read, for people.
     pub(super) fn problem(&self) -> Option<String> {
+        if self.beyond > 0 {
+            return Some(format!(
+                "{} files beside {FILES_MAX} others are not looked at; see why these wait, and move away what is not to be read",
+                self.beyond
+            ));
+        }
         let (place, retry) = self.retries.iter().min_by_key(|(place, _)| *place)?;
         let name = place.name.to_string_lossy();
         let more = match self.retries.len() {
@@ -221,16 +229,23 @@ impl Files {
         let find = |name| {
             let place = Place::dropped(name);
             let metadata = opened.metadata(&place).ok()?;
-            Found::at(place, &metadata)
+            let found = Found::at(place, &metadata)?;
+            Some(match never(found.is_link, found.links, found.look.bytes) {
+                None => Ok(found),
+                Some(why) => Err(FolderWait { file: found.shown(), why }),
+            })
         };
         if self.notes.is_none() {
             self.load_notes(opened, now);
         }
-        let mut files: Vec<Found> = opened.dir.names()?.filter_map(find).take(FILES_MAX).collect();
+        let order = |found: &Found| (self.retries.contains_key(&found.place), found.look.modified);
+        let names = opened.dir.names()?.filter(|name| Kind::of(name).is_some());
+        let Listed { mut files, waits, more, beyond } = list(names, find, order);
+        self.beyond = beyond;
         files.extend(self.grown(opened, now));
         let since = self.seen.look(&mut files, now, clock);
         self.retries.retain(|place, _| self.seen.has(place));
-        let mut looked = Looked::default();
+        let mut looked = Looked { waits, more, ..Looked::default() };
         for (found, since) in files.into_iter().zip(since) {
             match self.waits_for((opened, &found), quiet, now.duration_since(since), now) {
                 None => looked.complete.push(found),
@@ -259,23 +274,11 @@ impl Files {
         unchanged: Duration,
         now: Instant,
     ) -> Option<String> {
-        if found.is_link {
-            return Some("it is a link, which is not followed; it must be a copy".to_owned());
-        }
-        if found.links > 1 {
-            return Some(LINKED.to_owned());
+        if let Some(never) = never(found.is_link, found.links, found.look.bytes) {
+            return Some(never);
         }
         if let Some(retry) = self.retries.get(&found.place).filter(|retry| retry.at > now && retry.look == found.look) {
             return Some(format!("{}; tried again in {} s", retry.problem, (retry.at - now).as_secs()));
-        }
-        if found.look.bytes == 0 {
-            return Some("it is empty".to_owned());
-        }
-        if found.look.bytes > FOLDER_FILE_BYTES_MAX {
-            return Some(format!(
-                "it is {} bytes, and must be at most {FOLDER_FILE_BYTES_MAX}; split it",
-                found.look.bytes
-            ));
         }
         let is_complete = self.whole.contains(&found.place.name)
             || (unchanged >= quiet && unchanged >= found.patience(opened, quiet));

@@ -2,7 +2,6 @@
 
 use std::fs::Metadata;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::lines::Kind;
@@ -63,9 +62,7 @@ pub(super) struct Found {
 impl Found {
     /// Returns a file of a known kind that is not hidden, or a link of such a name.
     pub(super) fn at(place: Place, metadata: &Metadata) -> Option<Self> {
-        let is_hidden = place.name.as_encoded_bytes().starts_with(b".");
-        let kind =
-            Kind::of(Path::new(&place.name)).filter(|_| !is_hidden && (metadata.is_file() || metadata.is_symlink()))?;
+        let kind = Kind::of(&place.name).filter(|_| metadata.is_file() || metadata.is_symlink())?;
         let (identity, links, is_link) = (Identity::of(metadata), links(metadata), metadata.is_symlink());
         Some(Self { place, kind, look: Look::of(metadata), identity, at: Timestamp::default(), links, is_link })
     }

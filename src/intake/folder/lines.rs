@@ -1,5 +1,6 @@
 //! The events of a file, one after another: JSON, NDJSON or CSV, in any of the usual encodings, of any size.
 
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -22,9 +23,12 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Returns the kind by the suffix of a file's name.
-    pub(super) fn of(name: &Path) -> Option<Self> {
-        match name.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+    /// Returns the kind by the suffix of a file's name; `None` for one that is hidden.
+    pub(super) fn of(name: &OsStr) -> Option<Self> {
+        if name.as_encoded_bytes().starts_with(b".") {
+            return None;
+        }
+        match Path::new(name).extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "json" => Some(Self::Json),
             "ndjson" => Some(Self::Lines),
             "csv" => Some(Self::Table),

@@ -33,6 +33,7 @@ mod found;
 mod json;
 mod line;
 mod lines;
+mod listing;
 mod notes;
 mod opened;
 mod rounds;
@@ -170,7 +171,7 @@ impl Folder {
         {
             let mut view = self.shown();
             view.lines += fresh;
-            view.failed_lines += errors.fresh;
+            view.failed_lines += errors.fresh_lines();
             view.ahead_lines += ahead;
         }
         let text = errors.text(lines, unconsented);

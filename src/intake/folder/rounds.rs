@@ -12,7 +12,8 @@ use super::breaks::Breaks;
 use super::files::{Files, Looked};
 use super::found::Found;
 use super::opened::{Opened, Place};
-use super::rules::{WAITS_SHOWN, trouble};
+use super::rules::trouble;
+use super::wait::WAITS_SHOWN;
 
 /// Time for which a large file is read until the small ones have their turn, which takes as long at most.
 const SLICE: Duration = Duration::from_secs(1);
@@ -28,7 +29,7 @@ impl Folder {
     fn read_complete(&self, files: &RefCell<Files>, changed_is_due: bool, stop: &watch::Receiver<bool>) -> bool {
         let path = &self.rules.path;
         let looked = Opened::open(path).and_then(|opened| Ok((self.look(files, &opened)?, opened)));
-        let (Looked { complete, waits, is_unsettled }, opened) = match looked {
+        let (Looked { complete, waits, more, is_unsettled }, opened) = match looked {
             Ok(looked) => looked,
             Err(error) => {
                 trouble(&self.view, format!("the folder {} cannot be read: {error}", path.display()));
@@ -40,9 +41,10 @@ impl Folder {
         }
         // Behind a large one they have had their turn, or have it in the next round.
         let end = complete.iter().position(Found::is_large).map_or(complete.len(), |large| large + 1);
+        let waiting = waits.len() + more;
         let (mut left, mut failed) = (complete.len(), 0);
         for found in &complete[..end] {
-            self.shown().waiting = waits.len() + left + failed;
+            self.shown().waiting = waiting + left + failed;
             if *stop.borrow() {
                 return false;
             }
@@ -60,7 +62,7 @@ impl Folder {
         let unfixed = opened.unfixed();
         {
             let mut view = self.shown();
-            (view.waiting, view.unfixed) = (waits.len() + left + failed, unfixed);
+            (view.waiting, view.unfixed) = (waiting + left + failed, unfixed);
         }
         match files.borrow().problem() {
             Some(problem) => trouble(&self.view, problem),
@@ -72,9 +74,9 @@ impl Folder {
     /// Reads the small files that are complete by now, while a large one pauses.
     fn take_small(&self, files: &RefCell<Files>, opened: &Opened, stop: &watch::Receiver<bool>) {
         // What keeps the folder from being looked at is said in the next round.
-        let Ok(Looked { complete, waits, .. }) = self.look(files, opened) else { return };
+        let Ok(Looked { complete, waits, more, .. }) = self.look(files, opened) else { return };
         let (reading, begun) = (self.shown().reading.clone(), Instant::now());
-        let mut left = waits.len() + complete.len();
+        let mut left = waits.len() + more + complete.len();
         for found in complete.iter().filter(|found| !found.is_large()) {
             self.shown().waiting = left;
             if *stop.borrow() || begun.elapsed() >= SLICE {

@@ -105,9 +105,6 @@ pub struct FolderView {
 /// Replacement for names given by others.
 const REMOVED: &str = "(removed)";
 
-/// Waiting files that are shown.
-pub(super) const WAITS_SHOWN: usize = 5;
-
 impl FolderView {
     /// Returns the state without names given by others, or texts that may contain them.
     #[must_use]
