@@ -309,7 +309,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__check)
-            opts="-c -h --config --sandbox --sandbox-listen --help"
+            opts="-c -h --config --sandbox --sandbox-listen --defaults --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

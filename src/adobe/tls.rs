@@ -1,4 +1,4 @@
-//! Whom we trust when we speak with Target, and who we are to it: TLS 1.2 and 1.3 by rustls.
+//! Trust in Target's certificate, and our own certificate: TLS 1.2 and 1.3 by rustls.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -123,7 +123,9 @@ fn certificates(setting: Setting, path: &Path) -> Result<Vec<CertificateDer<'sta
         certificates.push(certificate.ok_or_else(damaged)?);
     }
     if certificates.is_empty() {
-        return Err(wrong("it holds no certificate; it must have one from BEGIN CERTIFICATE on".to_owned()));
+        return Err(wrong(
+            "it contains no certificate; it must have one that starts with BEGIN CERTIFICATE".to_owned(),
+        ));
     }
     Ok(certificates)
 }
@@ -139,7 +141,7 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, ClientError> {
             "it is encrypted, and nobody is there to type its passphrase; it must be a key without one, as `openssl pkey -in … \
              -out …` writes it"
         } else {
-            "it holds no private key; it must have one from BEGIN PRIVATE KEY on"
+            "it contains no private key; it must have one that starts with BEGIN PRIVATE KEY"
         };
         wrong(words.to_owned())
     })

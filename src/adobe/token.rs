@@ -9,7 +9,7 @@ use super::error::{ClientError, Setting};
 use crate::device::secret::Secret;
 
 /// Message about characters that a header cannot contain.
-const NOT_ASCII: &str = "it holds characters that no token has; it must be plain ASCII";
+const NOT_ASCII: &str = "it contains characters that no token has; it must be plain ASCII";
 
 /// The token as a header.
 #[derive(Debug)]
@@ -63,13 +63,13 @@ fn wrong(token: &str) -> Option<&'static str> {
     if token.is_empty() {
         Some("it is empty; it must hold the token")
     } else if is_quoted {
-        Some("it is in quotes; it must be the token alone")
+        Some("it is in quotes; it must be only the token")
     } else if first.eq_ignore_ascii_case("bearer") || first.eq_ignore_ascii_case("authorization:") {
-        Some("it begins with the words of a header; it must be the token alone")
+        Some("it begins like a header; it must be only the token")
     } else if !token.is_ascii() {
         Some(NOT_ASCII)
     } else if !rest.is_empty() {
-        Some("it holds a space or a line break; it must be the token alone")
+        Some("it contains a space or a line break; it must be only the token")
     } else {
         None
     }

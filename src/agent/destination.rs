@@ -21,14 +21,14 @@ pub(super) fn tell(adopted: &Adopted, target: &ClientOptions) {
             tracing::info!(
                 profiles = pending.profiles,
                 attributes = pending.attributes,
-                "the store's deliveries were to another sandbox; everything it holds is sent to this one"
+                "the store's deliveries went to another simulator; everything in it is sent to this one"
             );
         }
         Some(pending) => {
             tracing::warn!(
                 profiles = pending.profiles,
                 attributes = pending.attributes,
-                "the store's deliveries were to another client code or endpoint; everything it holds is sent again"
+                "the store's deliveries went to another client code or endpoint; everything in it is sent again"
             );
         }
         None => {}
@@ -36,7 +36,7 @@ pub(super) fn tell(adopted: &Adopted, target: &ClientOptions) {
     if let Some(attributes) = adopted.withheld {
         tracing::warn!(
             attributes,
-            "the store is of a device with another name; attributes that carry that name are not sent any more"
+            "the store is from a device with another name; attributes with that name are no longer sent"
         );
     }
 }

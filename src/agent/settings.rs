@@ -34,7 +34,7 @@ pub struct Settings {
     pub limits: StoreLimits,
     /// Time for which an event is kept after its delivery.
     pub keep_events: Duration,
-    /// Whom the page names for support.
+    /// Contact for support that the page names.
     pub support: Option<String>,
     /// Collector that metrics are pushed to, if any.
     pub push: Option<PushOptions>,

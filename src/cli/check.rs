@@ -1,17 +1,20 @@
 //! `outpost check`: validates the configuration, runs its examples, and shows the effective values and their sources.
 
 use super::load::{ConfigArgs, Loaded, report, warn_of_variables};
-use super::{Failure, counted, print, warn};
+use super::{Failure, counted, destination, print, warn};
 use crate::adobe::proxy;
 use crate::config::{Config, Problems};
 use crate::core::mapping::Use;
 
-/// Validates the configuration, runs every [[mapping.example]], and shows where each value comes from
+/// Validates the configuration, runs every [[mapping.example]], and shows the effective values and where they come from
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost check -c agent.toml")]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Show also the settings that are not set, with their defaults
+    #[arg(long)]
+    defaults: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -32,13 +35,19 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
     }
     warn_of_texts(&config);
+    if let Some(words) = destination::moves(&config).filter(|_| !args.config.sandbox) {
+        warn(&words);
+    }
     print(&sources.effective())?;
+    if args.defaults {
+        print(&format!("\n# Not set, so the default applies:\n{}", sources.defaults()))?;
+    }
     print(&format!("{} is valid; {}", sources.path().display(), passed(&config)))
 }
 
 /// Returns how many examples passed, in words.
 pub(super) fn passed(config: &Config) -> String {
-    format!("{} passed", counted(i64::try_from(config.examples.len()).unwrap_or(i64::MAX), "example"))
+    format!("{} passed", counted(config.examples.len(), "example"))
 }
 
 /// Warns about proxy variables and exceptions that have no effect although somebody may rely on them.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::check::passed;
 use super::connect::{Holder, holder};
 use super::load::{ConfigArgs, Loaded};
-use super::{Failure, print, small_runtime};
+use super::{Failure, counted, print, small_runtime, with_local_times};
 use crate::agent::data_dir::DataDir;
 use crate::config::{Config, Sources};
 use crate::core::limits::EVENT_TIME_AHEAD_MAX;
@@ -54,7 +54,7 @@ enum Level {
     Fail,
 }
 
-/// What was found of one thing.
+/// Result of one check.
 #[derive(Clone, Debug, Serialize)]
 struct Finding {
     check: &'static str,
@@ -84,7 +84,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
                 Level::Warn => "warn",
                 Level::Fail => "FAIL",
             };
-            print(&format!("{level:<5}{check:<15}{}", one_line(detail)))?;
+            print(&format!("{level:<5}{check:<15}{}", one_line(&with_local_times(detail))))?;
         }
     }
     match findings.iter().filter(|finding| finding.level == Level::Fail).count() {
@@ -93,12 +93,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// What was found, and what it was found of.
+/// All results, and what they are about.
 struct Examined {
     findings: Vec<Finding>,
     config: Config,
     sources: Sources,
-    /// What the agent says of itself, if it runs.
+    /// Status of the agent, if it runs.
     status: Option<Status>,
 }
 
@@ -143,7 +143,7 @@ pub(super) fn bundle(args: &ConfigArgs) -> Result<Vec<u8>, Failure> {
     examine(args)?.bundle().map_err(Failure::because)
 }
 
-/// Whether a copy of this disk would have the device's name.
+/// Checks that a copy of this disk would get another device's name.
 fn machine(config: &Config) -> Finding {
     let finding = |level, detail| Finding::new("machine", level, detail);
     match (&config.agent.device_id, machine::id()) {
@@ -156,7 +156,7 @@ fn machine(config: &Config) -> Finding {
     }
 }
 
-/// Whether this user has more rights than the agent needs.
+/// Checks that this user has no more rights than the agent needs.
 fn user() -> Finding {
     if is_root() {
         let words = "root, which may do anything on this device: run the agent as a user of its own";
@@ -165,7 +165,7 @@ fn user() -> Finding {
     Finding::new("user", Level::Ok, "not root")
 }
 
-/// Whether a service starts the agent with the device.
+/// Checks that a service starts the agent with the device.
 fn service() -> Finding {
     if super::service::is_installed() {
         return Finding::new("service", Level::Ok, "installed");
@@ -218,7 +218,7 @@ fn disk(config: &Config) -> Finding {
     finding(Level::Ok, detail)
 }
 
-/// How long it takes until a small file is on the disk.
+/// Measures the time until a small file is on the disk.
 fn sync_time(path: &Path) -> std::io::Result<Duration> {
     let dir = Dir::open(path)?;
     dir::with_temporary(&dir, "doctor.tmp".as_ref(), |name| {
@@ -240,7 +240,7 @@ fn sync_time(path: &Path) -> std::io::Result<Duration> {
     })
 }
 
-/// Whether the store is sound, and what was saved when it was not. That stands as a failure as long as the damaged file
+/// Checks that the store is sound, and reports what was saved if it was not. That is a failure as long as the damaged file
 /// is there: somebody should look at it.
 fn store(file: &StoreFile) -> Finding {
     let look = || -> Result<_, StoreError> {
@@ -279,7 +279,7 @@ fn clock(file: &StoreFile) -> Finding {
     }
 }
 
-/// What the agent says of itself, if it runs.
+/// Status of the agent, if it runs.
 fn running(data_dir: &DataDir) -> Result<Option<Status>, Failure> {
     match holder(data_dir)? {
         Holder::Agent(connection) => small_runtime()?.block_on(connection.get("/v1/status")).map(Some),
@@ -311,7 +311,7 @@ fn agent(status: Option<&Status>) -> Vec<Finding> {
         Some(reason) => (
             Level::Warn,
             format!(
-                "{reason}; updates go on without reading, and may overwrite what others wrote: let the token read profiles"
+                "{reason}; updates continue without reading, and may overwrite what others wrote: allow the token to read profiles"
             ),
         ),
         None => (Level::Ok, format!("{} of {} used in 24 hours", status.reads.used, status.reads.reads_per_day)),
@@ -320,12 +320,15 @@ fn agent(status: Option<&Status>) -> Vec<Finding> {
         0 => (Level::Ok, "no update went to a profile that Target may not have".to_owned()),
         count => (
             Level::Warn,
-            format!("{count} updates went to profiles that Target may not have, and may be lost; use mode = \"auto\""),
+            format!(
+                "{} went to profiles that Target may not have, and may be lost; use mode = \"auto\"",
+                counted(count, "update")
+            ),
         ),
     };
     let rejected = match status.rejected.events + status.rejected.updates {
         0 => (Level::Ok, "nothing".to_owned()),
-        count => (Level::Warn, format!("{count} wait for a decision; see `outpost rejected list`")),
+        count => (Level::Warn, format!("{count} kept for a decision; see `outpost rejected list`")),
     };
     vec![
         Finding::new("agent", Level::Ok, format!("runs, version {}", status.version)),

@@ -2,7 +2,7 @@
 
 use super::device::Device;
 use super::reach::AgentArgs;
-use super::{Failure, local, print, print_json};
+use super::{Failure, local, print, print_json, with_local_times};
 use crate::core::identity::Identity;
 use crate::core::reason::Reason;
 use crate::core::visible::one_line;
@@ -16,7 +16,7 @@ use crate::inspect::profile::{
 pub(super) struct Args {
     #[command(flatten)]
     agent: AgentArgs,
-    /// Whose profile, such as third_party_id:123456 or pc_id:1368007744041-575948.01_00
+    /// The identity, such as 123456, third_party_id:123456 or pc_id:1368007744041-575948.01_00
     identity: Identity,
     /// Print the document of GET /v1/profiles/{kind}/{key}
     #[arg(long)]
@@ -46,7 +46,7 @@ fn text(profile: &Profile) -> String {
     }
     if let Some(ProfileWaitView { reason, until }) = &profile.waits {
         let until = until.as_deref().map(|at| format!("; tried again on {}", local(at))).unwrap_or_default();
-        lines.push(format!("what is pending waits: {}{until}", one_line(reason)));
+        lines.push(format!("what is pending waits: {}{until}", one_line(&with_local_times(reason))));
     }
     for attribute in &profile.attributes {
         lines.push(String::new());
@@ -58,10 +58,7 @@ fn text(profile: &Profile) -> String {
     }
     if !profile.events.is_empty() {
         lines.push("\nlast events".to_owned());
-        let each = |event: &ProfileEventView| {
-            format!("  {}  {}  {}", local(&event.time), one_line(&event.event_type), one_line(&event.id))
-        };
-        lines.extend(profile.events.iter().map(each));
+        lines.extend(profile.events.iter().map(|event| format!("  {}", event_line(event))));
     }
     if !profile.without_effect.is_empty() {
         lines.push("\nlast events without effect".to_owned());
@@ -70,12 +67,16 @@ fn text(profile: &Profile) -> String {
     lines.join("\n")
 }
 
+fn event_line(event: &ProfileEventView) -> String {
+    format!("{}  {}  {}", local(&event.time), one_line(&event.event_type), one_line(&event.id))
+}
+
 fn without_effect(it: &WithoutEffectView) -> String {
     let event = match &it.event {
-        Some(event) => format!("{}  {}  {}", one_line(&event.time), one_line(&event.event_type), one_line(&event.id)),
+        Some(event) => event_line(event),
         None => format!("event {}, no longer in the journal", it.seq),
     };
-    format!("  {event}\n    {}", one_line(&it.words()))
+    format!("  {event}\n    {}", one_line(&with_local_times(&it.words())))
 }
 
 fn details(attribute: &ProfileAttribute) -> Vec<(&'static str, String)> {
@@ -85,8 +86,10 @@ fn details(attribute: &ProfileAttribute) -> Vec<(&'static str, String)> {
     let when =
         attribute.delivered_at.as_deref().filter(|_| state == "delivered").map(|at| format!(" on {}", local(at)));
     let why = reason.as_deref().map(|reason| format!(": {reason}"));
+    let known = reason.as_deref().and_then(Reason::of_label);
+    let state = if known.is_some_and(Reason::is_withheld) { "not sent" } else { state };
     details.push(("state", format!("{state}{}{}", when.unwrap_or_default(), why.unwrap_or_default())));
-    details.extend(reason.as_deref().and_then(Reason::of_label).and_then(Reason::words).map(|it| ("", it.to_owned())));
+    details.extend(known.and_then(Reason::words).map(|it| ("", it.to_owned())));
     if let (Some(api), Some(why)) = (&attribute.api, &attribute.why) {
         details.push(("by", format!("{api}, since {why}")));
     }
@@ -95,10 +98,7 @@ fn details(attribute: &ProfileAttribute) -> Vec<(&'static str, String)> {
         let ProfileSend { at, value, .. } = sent;
         details.push((
             "not known",
-            format!(
-                "{value} was sent on {}, and nobody knows whether it arrived: Target may have it, or get it late",
-                local(at)
-            ),
+            format!("{value} was sent on {}, and there was no answer: Target may have it, or apply it late", local(at)),
         ));
     }
     if let Some(read) = &attribute.read {

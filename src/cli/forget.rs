@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::device::Device;
 use super::reach::AgentArgs;
-use super::{Failure, print, print_json};
+use super::{Failure, counted, print, print_json};
 use crate::core::identity::Identity;
 use crate::core::limits::FORGET_TOGETHER_MAX;
 use crate::core::visible::one_line;
@@ -15,14 +15,13 @@ use crate::inspect::forget::{Forgotten, ForgottenTogether};
 /// Largest file of identities. Units: bytes. Limits: a million of them; no device has as many.
 const FILE_BYTES_MAX: u64 = 32 << 20;
 
-/// What this device cannot erase, and who can.
-const ELSEWHERE: &str = "log lines hold nobody's data\n\
-    Target keeps what it was sent, and has no way to remove an attribute: have Adobe erase it by a request to delete in Adobe \
-    Experience Platform Privacy Service, for Adobe Target; a pc_id is of the namespace TNTID there, a third_party_id of the one \
-    that your company uses for it";
+/// Advice on data that this device cannot erase.
+const ELSEWHERE: &str = "log files contain nobody's data\n\
+    Target keeps what it was sent, and cannot remove an attribute: send a delete request for Adobe Target to Adobe Experience \
+    Platform Privacy Service. There, a pc_id has the namespace TNTID, and a third_party_id the one that your company uses for it";
 
 /// Said where rejected events are left.
-const NOT_FOUND: &str = "rejected events are left; one whose identity no mapping can read is not found by `forget`: look at them with \
+const NOT_FOUND: &str = "there are rejected events, and `forget` cannot find one whose identity no mapping can read: look at them with \
                          `outpost rejected list` and `outpost rejected show`, and erase them with `outpost rejected drop`";
 
 /// Erases everything that this device has about an identity, and reports what it erased
@@ -31,7 +30,7 @@ const NOT_FOUND: &str = "rejected events are left; one whose identity no mapping
 pub(super) struct Args {
     #[command(flatten)]
     agent: AgentArgs,
-    /// Whom to forget, such as 123456, third_party_id:123456 or pc_id:1368007744041-575948.01_00
+    /// The identity to forget, such as 123456, third_party_id:123456 or pc_id:1368007744041-575948.01_00
     #[arg(required_unless_present = "file")]
     identity: Option<Identity>,
     /// Forget every identity in a file, one per line; - is standard input
@@ -66,12 +65,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
         return listed(&all);
     }
-    let of = args.file.as_ref().map(|_| format!(", of {} identities", identities.len())).unwrap_or_default();
+    let of = args.file.as_ref().map(|_| format!(" (of {})", counted(identities.len(), "identity"))).unwrap_or_default();
     print(&words(&all, &of))?;
     let nothing = lines.iter().zip(&together.forgotten).filter(|(_, forgotten)| forgotten.is_nothing());
     let nothing: Vec<String> = nothing.map(|(line, _)| line.to_string()).collect();
     if args.file.is_some() && !all.is_nothing() && !nothing.is_empty() {
-        print(&format!("nothing was held of those in lines {}", nothing.join(", ")))?;
+        let lines = if nothing.len() == 1 { "line" } else { "lines" };
+        print(&format!("this device had nothing about what is in {lines} {}", nothing.join(", ")))?;
     }
     // Without the list, what was erased is still erased.
     if device.rejected(0).is_ok_and(|list| list.rejected.iter().any(|item| item.kind == "event")) {
@@ -119,13 +119,12 @@ fn read(path: &Path) -> Result<Vec<(usize, Identity)>, Failure> {
 /// Says what of the folder was not looked at.
 fn folder(agent: &AgentArgs) -> Result<(), Failure> {
     match agent.folder() {
-        Err(_) => {
-            print("whether done and failed of a folder hold files was not looked up, since no configuration was read")
-        }
+        Err(_) => print("done/ and failed/ of a folder were not looked at, since no configuration was read"),
         Ok(folder) => match folder.map_or(0, |folder| folder.files_kept()) {
             0 => Ok(()),
             count => print(&format!(
-                "{count} files in done and failed of the folder were not looked at: other software wrote them"
+                "not looked at, since other software wrote it: {} in done/ and failed/ of the folder",
+                counted(count, "file")
             )),
         },
     }
@@ -135,7 +134,7 @@ fn words(forgotten: &Forgotten, of: &str) -> String {
     let Forgotten { attributes, pending, events, rejected, duplicates, was_in_flight, damaged_stores, .. } = forgotten;
     let damaged = match damaged_stores {
         0 => String::new(),
-        count => format!("\ndeleted {count} damaged stores that were kept, and may have held more of it"),
+        count => format!("\ndeleted {} that may have held more of it", counted(*count, "damaged store")),
     };
     if forgotten.is_nothing() {
         return format!(
@@ -145,11 +144,12 @@ fn words(forgotten: &Forgotten, of: &str) -> String {
     }
     let notes = match duplicates {
         0 => String::new(),
-        count => format!(", {count} notes of repeated events"),
+        count => format!(", {} of duplicates", counted(*count, "note")),
     };
-    let in_flight = if *was_in_flight { "\nan update was in flight, and came to its end before" } else { "" };
+    let in_flight = if *was_in_flight { "\nan update was in flight; it was finished first" } else { "" };
     format!(
-        "erased {attributes} attributes ({pending} of them not yet delivered), {events} events, {rejected} rejected\
-         {notes}{of}{in_flight}{damaged}\n{ELSEWHERE}"
+        "erased {} ({pending} of them not yet delivered), {}, {rejected} rejected{notes}{of}{in_flight}{damaged}\n{ELSEWHERE}",
+        counted(*attributes, "attribute"),
+        counted(*events, "event"),
     )
 }

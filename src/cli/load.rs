@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Failure, warn};
+use super::{Failure, counted, warn};
 use crate::agent::data_dir::{DataDir, DeviceId};
 use crate::config::{AgentConfig, Config, Problems, Sources, default_environment, default_path};
 use crate::device::disk::is_mounted;
@@ -29,10 +29,10 @@ const SANDBOX_LISTEN: &str = "127.0.0.1:7718";
 /// The options that choose a configuration.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ConfigArgs {
-    /// The configuration file, read with the drop-in files beside it; by default ./agent.toml, else the system's
+    /// The configuration file, read together with the drop-in files next to it; by default ./agent.toml, else the system's
     #[arg(short, long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Use the embedded Target simulator, with its own configuration unless one is named
+    /// Use the embedded Target simulator; without -c, also a built-in configuration with a store of its own
     #[arg(long, global = true)]
     pub(super) sandbox: bool,
     /// Address of the simulator
@@ -68,9 +68,9 @@ impl ConfigArgs {
         typed
     }
 
-    /// Returns true if a configuration is named, so that the built-in one of `--sandbox` is not used.
-    pub(super) const fn names_a_file(&self) -> bool {
-        self.config.is_some()
+    /// Returns true for `--sandbox` without a configuration, which has a built-in one.
+    pub(super) const fn is_built_in(&self) -> bool {
+        self.sandbox && self.config.is_none()
     }
 
     /// Reads and validates the configuration, for a command that changes nothing.
@@ -200,9 +200,8 @@ pub(super) fn device_id(agent: &AgentConfig) -> Result<String, Failure> {
 
 /// Returns all problems, one per line, as compilers print them.
 pub(super) fn report(problems: &Problems) -> Failure {
-    let count = problems.0.len();
-    let word = if count == 1 { "problem" } else { "problems" };
-    Failure::usage(format!("{count} {word} in the configuration\n{problems}"))
+    let count = counted(problems.0.len(), "problem");
+    Failure::usage(format!("{count} in the configuration\n{problems}"))
 }
 
 fn read(path: &Path) -> Result<Sources, Failure> {

@@ -7,7 +7,7 @@ use super::{Failure, print_line, small_runtime};
 use crate::device::log_level::LevelTime;
 use crate::http::api::LogDocument;
 
-/// Changes the log level of the running agent for a while
+/// Changes the log level of the running agent for a limited time
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost log debug --for 10m")]
 pub(super) struct Args {

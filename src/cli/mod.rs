@@ -13,13 +13,14 @@ use serde::Serialize;
 use crate::agent::data_dir::DataDir;
 use crate::config::{Config, StoreConfig};
 use crate::core::visible::{one_line, visible};
-use crate::core::words::{Language, Voice};
+use crate::core::words::{Language, Voice, counted};
 use crate::device::rights;
 use crate::store::{StoreFile, StoreLimits};
 
 mod backup;
 mod check;
 mod connect;
+mod destination;
 mod device;
 mod doctor;
 mod explain;
@@ -183,14 +184,18 @@ fn bundle(args: &load::ConfigArgs) -> Result<Vec<u8>, Failure> {
     doctor::bundle(args)
 }
 
-/// Returns a number with what it counts.
-fn counted(count: i64, unit: &str) -> String {
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
-}
-
 /// Returns a time of a document as people read it: in this device's zone.
 fn local(time: &str) -> String {
     one_line(&Voice { language: Language::English, zone: Some(TimeZone::system()) }.time_of(time)).into_owned()
+}
+
+/// Returns a sentence of a document as people read it: the times in it are in this device's zone.
+fn with_local_times(text: &str) -> String {
+    let each = |word: &str| {
+        let time = word.trim_end().trim_end_matches(['.', ',', ';', ':', ')']).trim_start_matches('(');
+        if time.ends_with('Z') { word.replace(time, &local(time)) } else { word.to_owned() }
+    };
+    text.split_inclusive(' ').map(each).collect()
 }
 
 /// Prints a document as JSON.

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use clap::Args;
 use reqwest::Url;
 
-use super::Failure;
 use super::connect::{Connection, Holder, holder};
 use super::load::ConfigArgs;
+use super::{Failure, warn};
 use crate::agent::data_dir::{DataDir, Lock};
 use crate::config::{Config, default_data_dir};
 use crate::device::listener::foreign_listener;
@@ -43,7 +43,7 @@ impl AgentArgs {
     pub(super) fn reach(&self) -> Result<Reached, Failure> {
         match self.named()? {
             Some(connection) => Ok(Reached::Agent(connection)),
-            None => reach(self.existing_store()?),
+            None => self.reach_in(self.existing_store()?),
         }
     }
 
@@ -57,7 +57,7 @@ impl AgentArgs {
                     // An invalid configuration must not create one.
                     self.config.load()?;
                 }
-                reach(DataDir::new(&data_dir))
+                self.reach_in(DataDir::new(&data_dir))
             }
         }
     }
@@ -96,6 +96,23 @@ impl AgentArgs {
         Ok(self.config.load()?.config.intake.kinds.folder)
     }
 
+    /// Connects to the agent that runs on a data directory, or to the store there. Whoever means another agent is told.
+    fn reach_in(&self, data_dir: DataDir) -> Result<Reached, Failure> {
+        match holder(&data_dir)? {
+            Holder::Agent(connection) => Ok(Reached::Agent(connection)),
+            Holder::Us(lock) => {
+                if self.config.is_built_in() {
+                    warn(&format!(
+                        "no agent runs with the built-in configuration of --sandbox; this is about its store in {}. An agent that \
+                         was started with -c FILE is reached with -c FILE",
+                        data_dir.path().display()
+                    ));
+                }
+                Ok(Reached::AtRest(data_dir, lock))
+            }
+        }
+    }
+
     fn existing_store(&self) -> Result<DataDir, Failure> {
         super::existing_store(&self.config.agent()?.data_dir)
     }
@@ -110,13 +127,6 @@ pub(super) fn check_same(config: &Config, held: &DataDir) -> Result<(), Failure>
         return Ok(());
     }
     Err(Failure::because("the configuration was changed meanwhile; try again"))
-}
-
-fn reach(data_dir: DataDir) -> Result<Reached, Failure> {
-    Ok(match holder(&data_dir)? {
-        Holder::Agent(connection) => Reached::Agent(connection),
-        Holder::Us(lock) => Reached::AtRest(data_dir, lock),
-    })
 }
 
 /// Reads the URL of an agent on this device: a token must not be sent anywhere else.

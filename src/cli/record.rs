@@ -12,7 +12,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::connect::Connection;
 use super::load::Loaded;
 use super::reach::{AgentArgs, Reached, check_same};
-use super::{Failure, print, print_line, small_runtime, store_limits, warn};
+use super::{Failure, counted, print, print_line, small_runtime, store_limits, warn};
 use crate::agent::data_dir::Lock;
 use crate::config::Config;
 use crate::core::limits::INTAKE_BODY_BYTES_MAX;
@@ -127,15 +127,15 @@ fn record_batch(recorder: &mut Recorder, batch: &str) -> Result<(), Failure> {
         let answers = recorder.record(part.events)?;
         counts.add(&answers);
         progress.inc(part.bytes);
-        progress.set_message(format!("{} events", counts.total()));
+        progress.set_message(counted(counts.total(), "event"));
         Ok(())
     });
     progress.finish_and_clear();
     if let Err(failure) = result {
         let message = format!(
-            "{}\n{} events before it were recorded; fix it and run the same command again: duplicates are skipped",
+            "{}\nrecorded before it: {}; fix it and run the same command again: duplicates are skipped",
             failure.message,
-            counts.total()
+            counted(counts.total(), "event")
         );
         return Err(Failure { message, ..failure });
     }

@@ -195,10 +195,7 @@ fn retry(device: &Device, which: &Which) -> Result<(), Failure> {
         still += usize::from(retried.is_rejected());
     }
     if still > 0 {
-        return Err(Failure::because(format!(
-            "{still} of {} are still rejected; fix the mapping and retry",
-            ids.len()
-        )));
+        return Err(Failure::because(format!("still rejected: {still} of {}; fix the mapping and retry", ids.len())));
     }
     Ok(())
 }
@@ -225,7 +222,7 @@ fn confirmed(count: usize) -> Result<bool, Failure> {
     }
     let mut stderr = io::stderr();
     let asked =
-        write!(stderr, "Discard {count} permanently? They exist nowhere else. [y/N] ").and_then(|()| stderr.flush());
+        write!(stderr, "Discard {count} permanently? There is no other copy. [y/N] ").and_then(|()| stderr.flush());
     asked.map_err(|error| Failure::failed(&error))?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(|error| Failure::failed(&error))?;

@@ -1,10 +1,10 @@
 //! `outpost retry-now`: ends the wait for the network.
 
 use super::reach::AgentArgs;
-use super::{Failure, print_line, small_runtime};
+use super::{Failure, print_line, small_runtime, with_local_times};
 use crate::inspect::status::RetriedNow;
 
-/// Makes the running agent retry at once what waits for the network, instead of after its backoff
+/// Makes the running agent retry at once, instead of after its backoff
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost retry-now")]
 pub(super) struct Args {
@@ -17,5 +17,5 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let connection = args.agent.running(otherwise)?;
     let retried: RetriedNow =
         small_runtime()?.block_on(connection.post("/v1/retry-now", "application/json", String::new()))?;
-    print_line(&retried.words())
+    print_line(&with_local_times(&retried.words()))
 }

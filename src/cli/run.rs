@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use super::load::{self, ConfigArgs, Loaded};
-use super::{Failure, bundle, print, store_limits};
+use super::{Failure, bundle, destination, print, store_limits, warn};
 use crate::adobe::{ClientOptions, TlsOptions};
 use crate::agent::data_dir::{DataDir, Endpoint};
 use crate::agent::{self, AgentOptions, Change, Listeners, PushOptions, Settings};
@@ -71,6 +71,11 @@ pub(super) fn run_under(
     let data_dir = DataDir::new(&config.agent.data_dir);
     let lock = data_dir.lock_within(LOCK_PATIENCE).map_err(|error| Failure::failed(&error))?;
     let token = data_dir.token().map_err(|error| Failure::failed(&error))?;
+    if sandbox {
+        destination::check_sandbox(&config)?;
+    } else if let Some(words) = destination::moves(&config) {
+        warn(&words);
+    }
     let tokens = Live::new(data_dir.tokens().map_err(|error| Failure::failed(&error))?);
     let log = &config.log;
     let logging = logging::start(log.level, log.format, (&log.dir, log.keep_files), elsewhere);

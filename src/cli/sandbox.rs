@@ -57,7 +57,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     small_runtime()?.block_on(async {
         let (listener, address) = bind(listen).await?;
         print(&format!(
-            "The sandbox is running; stop it with Ctrl-C\n  updates   POST http://{address}{}\n  \
+            "The simulator is running; stop it with Ctrl-C\n  updates   POST http://{address}{}\n  \
              batches   POST http://{address}{}\n  \
              delivery  POST http://{address}{}\n  \
              profiles  GET  http://{address}/rest/v1/profiles/thirdPartyId/ID?client=CLIENT\n  \

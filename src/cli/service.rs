@@ -113,7 +113,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         Action::Status | Action::Run => "status",
     };
     Err(Failure::because(format!(
-        "services of this kind are there on Windows alone; on Linux the package brings a unit: `systemctl {instead} outpost`"
+        "this works only on Windows; on Linux the package has a systemd unit: `systemctl {instead} outpost`"
     )))
 }
 

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use super::device::Device;
 use super::reach::AgentArgs;
 use super::watch::Watch;
-use super::{Failure, counted, local, print, print_json, small_runtime};
+use super::{Failure, counted, local, print, print_json, small_runtime, with_local_times};
 use crate::core::visible::one_line;
 use crate::http::page::PageCode;
-use crate::inspect::status::{BatchView, EventCounts, PushView, RefusedCount, RouteCount, Status, StoreCounts};
+use crate::inspect::status::{
+    BatchView, DeliveredCounts, EventCounts, PushView, RefusedCount, RouteCount, Status, StoreCounts,
+};
 use crate::intake::view::Shown;
 
 /// Time between two looks of `--watch`.
@@ -99,13 +101,8 @@ fn open(agent: &AgentArgs) -> Result<(), Failure> {
 }
 
 fn table(status: &Status) -> String {
-    let Status { events, pending, delivered, rejected, quota, store, .. } = status;
+    let Status { events, pending, rejected, quota, store, .. } = status;
     let reason = status.link_reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let last = delivered.last_at.as_deref().map(|at| format!(", last at {}", local(at))).unwrap_or_default();
-    let unconfirmed = match delivered.unconfirmed {
-        0 => String::new(),
-        count => format!(", {count} to profiles that Target may not have"),
-    };
     let next = status.next_try_at.as_deref().map(|at| format!(", next try at {}", local(at))).unwrap_or_default();
     let opens = quota.opens_at.as_deref().map(|at| format!(", spent until {}", local(at))).unwrap_or_default();
     let rows = [
@@ -122,16 +119,7 @@ fn table(status: &Status) -> String {
                 missing(pending.missing_profiles)
             ),
         ),
-        (
-            "delivered",
-            format!(
-                "{}, {}, {}, {} superseded{unconfirmed}{last}",
-                counted(delivered.updates, "update"),
-                counted(delivered.attributes, "attribute"),
-                counted(delivered.requests, "request"),
-                delivered.superseded
-            ),
-        ),
+        ("delivered", delivered(&status.delivered)),
         ("reads", reads(status)),
         ("batches", batches(status)),
         ("routes", routes(status)),
@@ -140,19 +128,40 @@ fn table(status: &Status) -> String {
         ("store", room(store)),
     ]
     .map(|(name, value)| format!("{name:<10}{value}"));
-    let verdict = status.verdict.rows().into_iter().map(|(name, words)| format!("{name:<10}{words}"));
+    let verdict =
+        status.verdict.rows().into_iter().map(|(name, words)| format!("{name:<10}{}", with_local_times(&words)));
     let refused = refused(status).map(|words| format!("{:<10}{words}", "refused"));
     let push = status.metrics_push.as_ref().map(|push| format!("{:<10}{}", "metrics", pushed(push)));
     let intake = status.intake.shown().map(Shown::line).chain(store.salvage.clone());
+    let intake = intake.map(|line| with_local_times(&line));
     verdict
         .chain(rows)
         .chain(refused)
         .chain(push)
         .chain(intake)
-        .chain(store.destination_words())
+        .chain(store.destination_words().map(|words| with_local_times(&words)))
         .map(|line| one_line(&line).into_owned())
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+fn delivered(delivered: &DeliveredCounts) -> String {
+    let last = delivered.last_at.as_deref().map(|at| format!(", last at {}", local(at))).unwrap_or_default();
+    let unconfirmed = match delivered.unconfirmed {
+        0 => String::new(),
+        count => format!(", {count} to profiles that Target may not have"),
+    };
+    let empty = match delivered.empty {
+        0 => String::new(),
+        count => format!(", {} not sent", counted(count, "empty value")),
+    };
+    format!(
+        "{}, {}, {}, {} superseded{empty}{unconfirmed}{last}",
+        counted(delivered.updates, "update"),
+        counted(delivered.attributes, "attribute"),
+        counted(delivered.requests, "request"),
+        delivered.superseded
+    )
 }
 
 fn recorded(events: &EventCounts) -> String {
@@ -177,7 +186,7 @@ fn room(store: &StoreCounts) -> String {
     let full = if store.is_full { "; full, events are refused" } else { "" };
     let purged = match store.purged_profiles {
         0 => String::new(),
-        count => format!("; {count} delivered profiles purged for room"),
+        count => format!("; {} purged for room", counted(count, "delivered profile")),
     };
     format!("{} of {}{free}{full}{purged}", mebibytes(store.bytes), mebibytes(store.max_bytes))
 }
@@ -192,7 +201,7 @@ fn reads(status: &Status) -> String {
 }
 
 fn batches(status: &Status) -> String {
-    let each = |batch: &BatchView| format!("{} rows {}", batch.rows, batch.state.replace('_', " "));
+    let each = |batch: &BatchView| format!("{} {}", counted(batch.rows, "row"), batch.state.replace('_', " "));
     let all: Vec<String> = status.batches.iter().map(each).collect();
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
@@ -220,6 +229,9 @@ fn mebibytes(bytes: u64) -> String {
 fn missing(profiles: i64) -> String {
     match profiles {
         0 => String::new(),
-        count => format!("; {count} of them wait for Target to have the profile: use mode = \"auto\" to create them"),
+        count => format!(
+            "; Target does not have {}, which wait: use mode = \"auto\" to create profiles",
+            counted(count, "profile")
+        ),
     }
 }

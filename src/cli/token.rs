@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::connect::{Holder, holder};
 use super::load::ConfigArgs;
-use super::{Failure, print, print_line, small_runtime, warn};
+use super::{Failure, local, print, print_line, small_runtime, warn};
 use crate::agent::data_dir::{DataDir, DataDirError, new_token};
 use crate::core::limits::TOKENS_MAX;
 use crate::core::timestamp::Timestamp;
@@ -143,7 +143,7 @@ fn list(data_dir: &DataDir, is_json: bool) -> Result<(), Failure> {
     print_line(&format!("{:<20}{:<8}in {}", tokens::INTAKE, Right::Admin.name(), data_dir.token_path().display()))?;
     for token in &tokens {
         let origin = token.origin.as_deref().map(|origin| format!("for {origin} ")).unwrap_or_default();
-        let until = until(token).map(|until| format!("until {until}")).unwrap_or_default();
+        let until = until(token).map(|until| format!("until {}", local(&until))).unwrap_or_default();
         print_line(format!("{:<20}{:<8}{origin}{until}", token.name, token.right.name()).trim_end())?;
     }
     Ok(())

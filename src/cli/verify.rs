@@ -2,21 +2,21 @@
 
 use super::device::Device;
 use super::reach::AgentArgs;
-use super::{Failure, local, print, print_json};
+use super::{Failure, counted, local, print, print_json};
 use crate::core::identity::Identity;
 use crate::core::visible::one_line;
 use crate::inspect::verify::Verification;
 
-/// Reads a profile back from Target, and shows it attribute by attribute, here and there
+/// Reads a profile back from Target, and compares it with this device attribute by attribute
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 Target has everything that this device has, 1 a value has not arrived, 2 the command line or the \
-                        configuration is wrong\n\nExample:\n  outpost verify third_party_id:123456"
+    after_help = "Exit codes: 0 Target has everything that this device sends, 1 a value has not arrived or is in flight, 2 the command \
+                  line or the configuration is wrong\n\nExample:\n  outpost verify third_party_id:123456"
 )]
 pub(super) struct Args {
     #[command(flatten)]
     agent: AgentArgs,
-    /// Whose profile, such as third_party_id:123456 or pc_id:1368007744041-575948.01_00
+    /// The identity, such as 123456, third_party_id:123456 or pc_id:1368007744041-575948.01_00
     identity: Identity,
     /// Send again what has not arrived
     #[arg(long)]
@@ -33,10 +33,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     } else {
         print(&text(&verification))?;
     }
-    match verification.missing() {
-        (_, 0) => Ok(()),
-        (all, missing) => Err(Failure::because(format!("{missing} of {all} values have not arrived"))),
-    }
+    verification.shortfall().map_or(Ok(()), |words| Err(Failure::because(words)))
 }
 
 fn text(verification: &Verification) -> String {
@@ -55,7 +52,7 @@ fn text(verification: &Verification) -> String {
         lines.push(format!("  here   {here}{sent}\n  there  {there}{modified}"));
     }
     if verification.resent > 0 {
-        lines.push(format!("\n{} values had not arrived, and are sent again", verification.resent));
+        lines.push(format!("\nnot arrived, and sent again: {}", counted(verification.resent, "value")));
     }
     lines.join("\n")
 }

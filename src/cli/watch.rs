@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use super::with_local_times;
 use crate::core::verdict::Level;
 use crate::core::visible::one_line;
 use crate::inspect::status::Status;
@@ -61,7 +62,7 @@ impl Watch {
             format!(
                 "verdict    \x1b[{colour}m● {}\x1b[0m  {}",
                 status.verdict.level.name(),
-                one_line(&status.verdict.text)
+                one_line(&with_local_times(&status.verdict.text))
             ),
             format!("link       {}{reason}", one_line(&status.link)),
             format!(

@@ -37,7 +37,7 @@ pub struct Sample {
     pub event_type: String,
     /// Its data, as JSON.
     pub data: String,
-    /// Whose profile it changes.
+    /// Kind of the identity whose profile it changes.
     pub kind: IdentityKind,
     /// The same.
     pub key: String,

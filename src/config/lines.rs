@@ -97,7 +97,7 @@ fn check(section: &Table<'_, '_>, lines: &[LineRules]) {
             section.report(section.span(), format!("there are two [[intake.line]] named \"{}\"", rules.name));
         }
         if rules.from == LineSource::Stdin && before.iter().any(|other| other.from == LineSource::Stdin) {
-            section.report(section.span(), "two [[intake.line]] read standard input, which goes to one alone");
+            section.report(section.span(), "two [[intake.line]] read standard input, but only one can");
         }
     }
 }

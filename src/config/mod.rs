@@ -19,6 +19,7 @@ use crate::forward::ForwarderRules;
 use crate::intake::kinds::Kinds;
 use crate::store::StoreKey;
 
+mod defaults;
 mod document;
 mod effective;
 mod examples;
@@ -124,7 +125,7 @@ pub struct StoreConfig {
 /// The section `[page]`.
 #[derive(Clone, Debug, Default)]
 pub struct PageConfig {
-    /// Whom the page names for support.
+    /// Contact for support that the page names.
     pub support: Option<String>,
 }
 

@@ -144,7 +144,7 @@ fn endpoint(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<String> {
         }
         None => Some("endpoint in [target] must be a URL such as https://gateway.example"),
         Some(url) if url.scheme() == "http" && !is_loopback(url) => {
-            Some("endpoint in [target] must begin with https://; http:// is for loopback addresses alone")
+            Some("endpoint in [target] must begin with https://; http:// is only for loopback addresses")
         }
         Some(url) if !matches!(url.scheme(), "http" | "https") => Some("endpoint in [target] must begin with https://"),
         Some(url) if url.path() != "/" || url.query().is_some() || url.fragment().is_some() => {

@@ -65,7 +65,7 @@ impl fmt::Display for AttributeNameError {
             Self::Prefix => {
                 f.write_str("an attribute name is written without \"profile.\", which is added when it is sent")
             }
-            Self::Control => f.write_str("the attribute name holds a control character"),
+            Self::Control => f.write_str("the attribute name contains a control character"),
         }
     }
 }

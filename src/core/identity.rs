@@ -116,7 +116,7 @@ pub enum IdentityError {
         /// Characters found.
         found: usize,
     },
-    /// What stands before its first colon is not the name of a kind.
+    /// The part before the first colon is not the name of a kind.
     NoKind,
 }
 
@@ -124,7 +124,7 @@ impl fmt::Display for IdentityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("the identity is empty"),
-            Self::Nul => f.write_str("the identity holds a NUL character"),
+            Self::Nul => f.write_str("the identity contains a NUL character"),
             Self::TooLong { found } => {
                 write!(f, "the identity has {found} characters, at most {IDENTITY_CHARS_MAX}")
             }

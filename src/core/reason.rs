@@ -58,15 +58,22 @@ impl Reason {
     pub const fn words(self) -> Option<&'static str> {
         match self {
             Self::OtherDevice => Some(
-                "the attribute carries the name of another device, or of this one before it was renamed, and is not sent \
-                 any more; new events write attributes with this device's name",
+                "the attribute carries the name of another device, or of this one before it was renamed, and is no longer \
+                 sent; new events write attributes with this device's name",
             ),
             Self::ProfileMissing => Some(
                 "Target does not have the profile, and a single update would vanish; use mode = \"auto\", or wait until the \
                  customer has visited the web site",
             ),
+            Self::EmptyValue => Some("Target ignores an empty value, and keeps the value before it"),
             _ => None,
         }
+    }
+
+    /// Returns true if a value with this reason was not sent at all, so that Target has refused nothing.
+    #[must_use]
+    pub const fn is_withheld(self) -> bool {
+        matches!(self, Self::EmptyValue | Self::OtherDevice)
     }
 
     /// Returns the reason with a label.

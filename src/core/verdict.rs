@@ -38,11 +38,11 @@ impl Level {
 /// One thing that is the matter, in words of no language yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// How bad it is.
+    /// Severity.
     pub level: Level,
-    /// What is the matter.
+    /// The problem.
     pub text: Said,
-    /// What somebody may do about it.
+    /// Advice.
     pub what_to_do: Vec<Said>,
 }
 
@@ -59,14 +59,14 @@ impl Finding {
 pub struct Verdict {
     /// The worst of all.
     pub level: Level,
-    /// What is the matter, in a sentence.
+    /// The problem, in a sentence.
     pub text: String,
-    /// What somebody may do about it, in sentences; empty where there is nothing to do.
+    /// Advice, in sentences; empty if there is nothing to do.
     pub what_to_do: String,
-    /// What else is the matter, the worst first.
+    /// Other problems, the worst first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<String>,
-    /// What it was made of, the worst first, for those who read another language; no part of the document.
+    /// The findings behind it, the worst first, for readers of other languages; not part of the document.
     #[serde(skip)]
     pub findings: Vec<Finding>,
 }

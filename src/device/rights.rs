@@ -121,7 +121,7 @@ fn check_secret(path: &Path, file: File) -> Result<File, SecretError> {
         let shown = path.display();
         if found.mode() & 0o027 != 0 {
             let words =
-                format!("others can read or change the file {shown}, which holds a secret; run `chmod 600 {shown}`");
+                format!("others can read or change the file {shown}, which contains a secret; run `chmod 600 {shown}`");
             return Err(SecretError::Rights(words));
         }
         let us = rustix::process::geteuid();
@@ -131,7 +131,7 @@ fn check_secret(path: &Path, file: File) -> Result<File, SecretError> {
         if !is_ours {
             let owner = found.uid();
             return Err(SecretError::Rights(format!(
-                "the file {shown}, which holds a secret, belongs to the user {owner}, who can change it; run `chown root \
+                "the file {shown}, which contains a secret, belongs to the user {owner}, who can change it; run `chown root \
                  {shown}`, and let the service's group read it (`chmod 640`)"
             )));
         }

@@ -97,7 +97,7 @@ fn of_windows(path: &Path) -> Result<SecretString, String> {
 
 #[cfg(not(windows))]
 fn of_windows(_path: &Path) -> Result<SecretString, String> {
-    Err("dpapi is there on Windows alone; use file, env or credential".to_owned())
+    Err("dpapi works only on Windows; use file, env or credential".to_owned())
 }
 
 fn unread(path: &Path, error: &std::io::Error) -> String {

@@ -300,7 +300,7 @@ impl Forwarder {
         match &denied {
             Some(reason) => tracing::warn!(
                 reason,
-                "profiles cannot be read; updates go on without that, and may overwrite newer values"
+                "profiles cannot be read; updates continue without reading, and may overwrite newer values"
             ),
             None => tracing::info!("profiles are read again"),
         }
@@ -363,7 +363,7 @@ fn log(news: &News) {
         }
         News::BatchSubmitted(rows) => tracing::info!(rows, "batch submitted"),
         // Its words are not logged: they may repeat a row.
-        News::BatchRefused(rows) => tracing::warn!(rows, "batch refused; it is halved until the row is alone"),
+        News::BatchRefused(rows) => tracing::warn!(rows, "batch refused; it is halved until the bad row is found"),
         News::BatchGivenUp(rows, why) => tracing::warn!(rows, why, "batch abandoned; its rows are pending again"),
         News::RowsUnnamed(rows) => {
             tracing::warn!(rows, "Target does not name every row that failed; none of the others counts as delivered");

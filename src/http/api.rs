@@ -44,7 +44,7 @@ pub struct Api {
     pub log_level: Option<LogLevel>,
     /// Channel to ask for a reload; `None` if there is none.
     pub reload: Option<ReloadSender>,
-    /// What the page says of the configuration.
+    /// The part of the configuration that the page shows.
     pub page: Live<PageInfo>,
     /// Makes the bundle for support; none where nobody does.
     pub bundle: Option<BundleMaker>,
@@ -69,12 +69,12 @@ pub enum NotReloaded {
 /// Makes the bundle for support, a ZIP file, or says why it cannot; it may take some seconds.
 pub type BundleMaker = Arc<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>;
 
-/// What the page says of how this device is configured.
+/// The part of the configuration that the page shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageInfo {
-    /// Whom to ask, from `[page]`.
+    /// Contact for support, from `[page]`.
     pub support: Option<String>,
-    /// Whose deliveries these are.
+    /// Client code of the deliveries.
     pub client_code: String,
     /// Where they go.
     pub endpoint: String,
@@ -173,7 +173,7 @@ async fn forget(
 /// The document of `POST /v1/forget`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ForgetDocument {
-    /// Whom to forget, each as people write it.
+    /// Identities to forget, as people write them.
     pub identities: Vec<String>,
 }
 

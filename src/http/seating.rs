@@ -1,4 +1,4 @@
-//! Who gives its place where places are short: a pure rule, told the time.
+//! Decides which connection is closed when all slots are taken: a pure rule that gets the time as an argument.
 //!
 //! A connection is a stranger until one of its requests was let in. Strangers have few places, and the one that came first gives
 //! its own to who comes next; known connections have places of their own. Of those the one that has been idle longest gives its
@@ -17,7 +17,7 @@ pub(super) const HELD_PART: usize = 3;
 /// A connection, by a number that no other one gets.
 pub(super) type Seat = u64;
 
-/// How long a connection may stay.
+/// Times for which a connection may stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stay {
     /// As long as it wants to.
@@ -42,7 +42,7 @@ pub(super) struct Seats {
     pub(super) stall: Duration,
 }
 
-/// What a known connection does.
+/// Activity of a known connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Does {
     /// Nothing: all that it asked for is sent.
@@ -73,7 +73,7 @@ pub(super) struct Seating {
     known: VecDeque<Known>,
 }
 
-/// What is to be told to whom.
+/// Connections to inform, and of what.
 pub(super) type Order = (Seat, Stay);
 
 impl Seating {

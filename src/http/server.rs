@@ -66,12 +66,12 @@ impl Default for ServerOptions {
     }
 }
 
-/// What is served, and where refused events are counted.
+/// The services, and the counter of refused events.
 #[derive(Clone)]
 pub struct Site {
     /// The routes.
     pub router: Router,
-    /// What is measured.
+    /// The metrics.
     pub metrics: Metrics,
 }
 

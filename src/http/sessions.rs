@@ -76,9 +76,15 @@ impl Sessions {
     /// Returns true if the credentials are still valid.
     #[must_use]
     pub fn is_good(&self, owner: &Owner) -> bool {
+        self.allows(owner, owner.right)
+    }
+
+    /// Returns true if the credentials are valid and cover a right.
+    #[must_use]
+    pub fn allows(&self, owner: &Owner, needed: Right) -> bool {
         match &owner.token {
-            Some(token) => self.tokens.now().allows(token, owner.right, Clock::system()),
-            None => self.callers.now().socket_right.allows(owner.right),
+            Some(token) => self.tokens.now().allows(token, needed, Clock::system()),
+            None => self.callers.now().socket_right.allows(needed),
         }
     }
 

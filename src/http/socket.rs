@@ -99,7 +99,7 @@ fn refuse_living(path: &Path) -> io::Result<()> {
         Err(found) if found.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(found) => Err(found),
         Ok(found) if !found.file_type().is_socket() => {
-            error(io::ErrorKind::AlreadyExists, "exists and is not a socket; it was left alone, choose another path")
+            error(io::ErrorKind::AlreadyExists, "exists and is not a socket; it was left as it is; choose another path")
         }
         Ok(_) if UnixStream::connect(path).is_ok() => {
             error(io::ErrorKind::AddrInUse, "is the socket of a program that runs; choose another path")

@@ -29,7 +29,7 @@ const PART_FORMS: usize = 50;
 /// Interval at which to check whether the update in flight has ended. It ends within the timeout of a request.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// What was erased: the answer of `DELETE /v1/profiles/{kind}/{key}`.
+/// Numbers of what was erased: the answer of `DELETE /v1/profiles/{kind}/{key}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forgotten {
     /// Attributes of the profile.
@@ -76,7 +76,7 @@ impl Forgotten {
     }
 }
 
-/// What was erased of several: the answer of `POST /v1/forget`.
+/// Numbers of what was erased of several identities: the answer of `POST /v1/forget`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForgottenTogether {
     /// Of each, in the order in which they were asked for.
@@ -169,9 +169,9 @@ pub struct Forgetting {
     pub reader: Reader,
     /// The store's file.
     pub store_file: StoreFile,
-    /// What is in flight.
+    /// Claims in flight.
     pub in_flight: InFlight,
-    /// What says whose an event is that no mapping took.
+    /// Mappings that tell whose an unmapped event is.
     pub mappings: Arc<Mappings>,
     /// This device's time.
     pub now: Timestamp,

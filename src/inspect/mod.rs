@@ -1,4 +1,4 @@
-//! What one asks the device: how it stands, what it holds of a person and what Target does, what was rejected; and that it forget.
+//! Questions to the device: its status, what it and Target have about a person, what was rejected; and forgetting.
 //! [`books::Books`] answers, over a running agent or a store at rest; the other modules hold the documents of its answers.
 
 mod unanswered;

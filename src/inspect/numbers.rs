@@ -1,4 +1,4 @@
-//! What metrics show of a status.
+//! The metrics of a status.
 
 use super::status::Status;
 use crate::core::forwarding::link::LinkState;
@@ -51,7 +51,7 @@ impl Status {
         numbers
     }
 
-    /// How the device is, as numbers and labels.
+    /// Returns the state of the device, as numbers and labels.
     fn states(&self) -> [Number; 8] {
         let gauge = Number::gauge;
         // One that has nothing to send has nothing that would show whether Target answers.

@@ -76,14 +76,18 @@ pub struct WithoutEffectView {
 }
 
 impl WithoutEffectView {
-    /// What became of it, in words.
+    /// Returns the outcome, in words.
     #[must_use]
     pub fn words(&self) -> String {
         let Self { status, times, last_at, reason, rejected_id, .. } = self;
         let reason = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
         match (status.as_str(), rejected_id) {
-            ("duplicate", _) if *times == 1 => format!("came again on {last_at}, and was counted once{reason}"),
-            ("duplicate", _) => format!("came {times} times more, last on {last_at}, and was counted once{reason}"),
+            ("duplicate", _) if *times == 1 => {
+                format!("duplicate, received once more on {last_at}; counted once{reason}")
+            }
+            ("duplicate", _) => {
+                format!("duplicate, received {times} times more, last on {last_at}; counted once{reason}")
+            }
             ("rejected", Some(id)) => format!("rejected as number {id}{reason}"),
             ("rejected", None) => format!("rejected, and discarded since{reason}"),
             _ => format!("{status}{reason}"),
@@ -163,7 +167,7 @@ pub struct ProfileAttribute {
     pub api: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// What was sent last, where others' part is in it.
+    /// Value that was sent last, if it includes others' part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_value: Option<String>,
     /// This device's part of what was sent.
@@ -172,10 +176,10 @@ pub struct ProfileAttribute {
     /// Others' part of it, where a sum tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<String>,
-    /// What was sent of it lately, oldest first, where others may write it too.
+    /// Values sent recently, oldest first, if others may write it too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sends: Vec<ProfileSend>,
-    /// What was read of it before it was sent, and decided.
+    /// Last reading before it was sent, and the decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read: Option<ProfileReading>,
 }
@@ -200,7 +204,7 @@ pub struct ProfileReading {
 }
 
 impl ProfileAttribute {
-    /// Whose part of what was sent is whose, in words; none where it is this device's alone.
+    /// Returns the parts of the sent value, in words; `None` if all of it is this device's.
     #[must_use]
     pub fn parts(&self) -> Option<String> {
         let (sent, part) = (self.sent_value.as_deref()?, self.sent_part.as_deref()?);

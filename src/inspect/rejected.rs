@@ -1,4 +1,4 @@
-//! What is kept as rejected, as people see it, and how it is tried again. The store's rows stand in `store::rejected`.
+//! Rejected items as people see them, and retrying them. The store's rows are in `store::rejected`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -40,7 +40,7 @@ pub struct RejectedItem {
     /// The whole event, as it stands in the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<Box<RawValue>>,
-    /// Whose update it is.
+    /// Identity of an update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
 }
@@ -93,7 +93,7 @@ impl RejectedItem {
     }
 }
 
-/// What became of a retry: the answer of `POST /v1/rejected/{id}/retry`.
+/// Result of a retry: the answer of `POST /v1/rejected/{id}/retry`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Retried {

@@ -15,7 +15,7 @@ use crate::store::{BatchHead, Counters, KeptStore, Totals};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Status {
-    /// What is the matter, and what to do about it: the worst of all below.
+    /// Problem and advice: the worst of everything below.
     #[serde(default)]
     pub verdict: Verdict,
     /// When the next request is sent, while the link waits.
@@ -36,7 +36,7 @@ pub struct Status {
     /// Why nothing can be sent with what is configured in `[target]`, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_set_up: Option<String>,
-    /// What is not as it is configured.
+    /// Deviations from the configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<Notice>,
     /// Requests with events that were refused since the agent started.
@@ -49,7 +49,7 @@ pub struct Status {
     pub quota: QuotaCounts,
     /// Which way updates went since the agent started, and why.
     pub routes: Vec<RouteCount>,
-    /// How each kind of intake is doing that is configured.
+    /// State of each configured kind of intake.
     #[serde(flatten)]
     pub intake: KindViews,
     /// Pushing of the metrics, if configured, once it was tried.
@@ -74,7 +74,7 @@ pub struct Status {
     pub totals: Totals,
 }
 
-/// How the pushing of the metrics to a collector is doing.
+/// State of the pushing of metrics to a collector.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushView {
     /// Host of the collector.
@@ -101,7 +101,7 @@ pub struct RetriedNow {
 }
 
 impl RetriedNow {
-    /// What comes of it, in a sentence.
+    /// Returns the result, in a sentence.
     #[must_use]
     pub fn words(&self) -> String {
         match (&self.waits_until, &self.reason, self.pending_profiles) {
@@ -147,7 +147,7 @@ pub struct PendingCounts {
 /// Profiles that wait each for a reason of its own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SetAside {
-    /// How many there are.
+    /// Number of profiles.
     pub profiles: usize,
     /// Why the one waits that is tried first, as a clause.
     pub reason: String,
@@ -162,7 +162,7 @@ pub struct RefusedCount {
     pub status: u16,
     /// The name of the problem in them, such as `store-full`.
     pub reason: String,
-    /// How many there were.
+    /// Number of requests.
     pub requests: u64,
 }
 
@@ -182,6 +182,9 @@ pub struct DeliveredCounts {
     pub unconfirmed: i64,
     /// Values that were left out, since somebody else's were newer.
     pub superseded: i64,
+    /// Values that were not sent, since they are empty.
+    #[serde(default)]
+    pub empty: i64,
     pub last_at: Option<String>,
 }
 
@@ -299,12 +302,12 @@ impl From<KeptStore> for DamagedStore {
 }
 
 impl DamagedStore {
-    /// What it is, and what becomes of it.
+    /// Returns what the file is, and when it is deleted.
     #[must_use]
     pub fn words(&self) -> String {
         let Self { file, deleted_at } = self;
         format!(
-            "{file} holds people's data: it must not leave this device; it is deleted on {deleted_at}, or by `outpost forget`"
+            "{file} contains people's data: it must not leave this device; it is deleted on {deleted_at}, or by `outpost forget`"
         )
     }
 }
@@ -315,12 +318,12 @@ const fn yes() -> bool {
 }
 
 impl StoreCounts {
-    /// What is to be said of a change of the destination.
+    /// Returns the sentence about a change of the destination.
     #[must_use]
     pub fn destination_words(&self) -> Option<String> {
         let at = self.destination_changed_at.as_deref()?;
         Some(format!(
-            "the store's deliveries were to another client code or endpoint until {at}; everything it holds is sent again"
+            "the store's deliveries went to another client code or endpoint until {at}; everything in it is sent again"
         ))
     }
 }
@@ -341,8 +344,9 @@ impl From<&Counters> for EventCounts {
 
 impl From<&Totals> for DeliveredCounts {
     fn from(totals: &Totals) -> Self {
-        let Totals { updates, attributes, requests, unconfirmed, superseded, last_delivered_at_ms, .. } = *totals;
+        let Totals { updates, attributes, requests, unconfirmed, superseded, empty, last_delivered_at_ms, .. } =
+            *totals;
         let last_at = (last_delivered_at_ms > 0).then(|| Timestamp::from_millis(last_delivered_at_ms).to_string());
-        Self { updates, attributes, requests, unconfirmed, superseded, last_at }
+        Self { updates, attributes, requests, unconfirmed, superseded, empty, last_at }
     }
 }

@@ -8,6 +8,7 @@ use crate::adobe::{Client, FetchedProfile, Reply};
 use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::quota::{QuotaClock, QuotaTime};
 use crate::core::timestamp::Timestamp;
+use crate::core::words::counted;
 use crate::device::clock::Clock;
 use crate::forward::judge::{By, Skew, judge};
 use crate::forward::shown::ReadQuota;
@@ -28,11 +29,20 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Numbers of the values that this device holds, and of those among them that have not arrived.
+    /// Says what Target does not have of what this device sends; `None` if it has everything.
     #[must_use]
-    pub fn missing(&self) -> (usize, usize) {
-        let own = self.attributes.iter().filter(|attribute| attribute.verdict != Verdict::Others);
-        (own.clone().count(), own.filter(|attribute| attribute.verdict.is_missing()).count())
+    pub fn shortfall(&self) -> Option<String> {
+        let own = || self.attributes.iter().map(|attribute| attribute.verdict).filter(|it| *it != Verdict::Others);
+        let (all, missing) = (own().count(), own().filter(|it| it.is_missing()).count());
+        let in_flight = own().filter(|it| *it == Verdict::InFlight).count();
+        let (all, have) = (counted(all, "value"), if missing == 1 { "has" } else { "have" });
+        let are = if in_flight == 1 { "is" } else { "are" };
+        match (missing, in_flight) {
+            (0, 0) => None,
+            (_, 0) => Some(format!("{missing} of {all} {have} not arrived")),
+            (0, _) => Some(format!("{in_flight} of {all} {are} in flight")),
+            (..) => Some(format!("{missing} of {all} {have} not arrived, and {in_flight} {are} in flight")),
+        }
     }
 }
 
@@ -42,7 +52,7 @@ pub struct VerifiedAttribute {
     pub name: String,
     /// The value that this device holds now; none of an attribute that it does not write.
     pub here: Option<String>,
-    /// What Target should show of it, where others' part is in that.
+    /// Value that Target should show, if it includes others' part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent: Option<String>,
     pub there: Option<String>,
@@ -50,7 +60,7 @@ pub struct VerifiedAttribute {
     pub verdict: Verdict,
 }
 
-/// What is to be said of one attribute.
+/// Result for one attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -60,10 +70,14 @@ pub enum Verdict {
     ChangedByOthers,
     /// Target does not have it, or has something older. A write may take a day to show.
     NotArrived,
-    /// It was not sent yet, or is on its way.
+    /// It was not sent yet.
     NotSent,
-    /// Target refused it, or it cannot be sent: it is kept as rejected.
+    /// It is in a batch that Target has not completed.
+    InFlight,
+    /// Target refused it: it is kept as rejected.
     Refused,
+    /// It is never sent, since it is empty or carries another device's name.
+    Withheld,
     /// This device does not write it.
     Others,
 }
@@ -77,12 +91,14 @@ impl Verdict {
             Self::ChangedByOthers => "changed by others since",
             Self::NotArrived => "not there (yet)",
             Self::NotSent => "not sent yet",
+            Self::InFlight => "in flight",
             Self::Refused => "refused; see `outpost explain`",
+            Self::Withheld => "not sent; see `outpost explain`",
             Self::Others => "not of this device",
         }
     }
 
-    /// Returns whether Target should have a value of this device, and does not.
+    /// Returns true if Target should have a value of this device, and nothing is on its way there.
     #[must_use]
     pub const fn is_missing(self) -> bool {
         matches!(self, Self::NotArrived | Self::NotSent | Self::Refused)
@@ -100,7 +116,7 @@ pub struct Verifier {
     pub clock: Arc<Clock>,
     /// The quota's clock.
     pub quota_clock: QuotaClock,
-    /// What the last 24 hours have used of the Fetch API.
+    /// Calls of the Fetch API in the last 24 hours.
     pub reads: ReadQuota,
 }
 
@@ -184,9 +200,11 @@ pub fn compare(
             let is_there = sent.is_some_and(|sent| there.is_some_and(|there| *sent == there.value));
             let verdict = match Standing::of(own, None) {
                 _ if is_there => Verdict::Arrived,
+                Standing::Refused if own.is_withheld() => Verdict::Withheld,
                 Standing::Refused => Verdict::Refused,
                 Standing::Superseded => Verdict::ChangedByOthers,
-                Standing::Pending | Standing::InFlight => Verdict::NotSent,
+                Standing::Pending => Verdict::NotSent,
+                Standing::InFlight => Verdict::InFlight,
                 Standing::Delivered if found.unreadable.contains(&own.name) => Verdict::ChangedByOthers,
                 Standing::Delivered if there.is_none() || is_lost(&own.name) => Verdict::NotArrived,
                 Standing::Delivered => Verdict::ChangedByOthers,

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
-use axum::http::{Request, Response};
+use axum::http::{Method, Request, Response};
 use hyper::body::Incoming;
 use serde_json::json;
 
 use super::Sandbox;
+use super::delivery::parameter;
 use super::faults::duration;
 use super::profiles::HeldProfile;
 use super::routes::{decode, read, text};
@@ -21,6 +22,7 @@ use crate::device::clock::Clock;
 /// Answer to an unknown path: the list of paths.
 const HELP: &str =
     "GET    /sandbox/profiles[/KIND/KEY]         what profiles will show once every write has come through
+       …/KIND/KEY?wait=10s                  the same, once it has an attribute, or after that time
 PUT    /sandbox/profiles/KIND/KEY           makes an identity known
 POST   /sandbox/profiles/KIND/KEY           writes attributes (a JSON object) as the web site does, in a visit
 DELETE /sandbox/profiles/KIND/KEY           the profile expires
@@ -36,6 +38,9 @@ PUT    /sandbox/reads_per_day, DELETE       fetches in any 24 hours
 
 const DELAY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Longest time for which a request waits for an attribute.
+const WAIT_MAX: Duration = Duration::from_secs(600);
+
 /// Answers a request to the sandbox itself.
 pub(super) async fn answer(sandbox: &Sandbox, request: Request<Incoming>) -> io::Result<Response<Body>> {
     let (head, body) = request.into_parts();
@@ -43,6 +48,14 @@ pub(super) async fn answer(sandbox: &Sandbox, request: Request<Incoming>) -> io:
     let body = String::from_utf8_lossy(&body);
     let path: Vec<String> = head.uri.path().split('/').skip(2).map(decode).collect();
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    if let (&Method::GET, ["profiles", kind, key]) = (&head.method, &path[..])
+        && let Some(wait) = parameter(head.uri.query().unwrap_or_default(), "wait")
+    {
+        match duration(&wait) {
+            Ok(wait) => wait_for_attribute(sandbox, kind, key, wait.min(WAIT_MAX)).await,
+            Err(problem) => return Ok(text(400, &problem)),
+        }
+    }
     let mut target = sandbox.target();
     let now = target.now(Clock::system());
     target.advance(now);
@@ -61,7 +74,7 @@ pub(super) async fn answer(sandbox: &Sandbox, request: Request<Incoming>) -> io:
             }
             "POST" => visit(&mut target, &identity, &body, now),
             "DELETE" if target.expire(&identity) => Ok("expired".to_owned()),
-            _ => Err("the sandbox knows no such profile".to_owned()),
+            _ => Err("the simulator knows no such profile".to_owned()),
         }),
         ("PUT", [setting]) => set(&mut target, setting, body.trim()),
         ("DELETE", [setting]) => set(&mut target, setting, ""),
@@ -71,6 +84,13 @@ pub(super) async fn answer(sandbox: &Sandbox, request: Request<Incoming>) -> io:
         Ok(done) => text(200, &done),
         Err(problem) => text(400, &problem),
     })
+}
+
+/// Waits until a profile has an attribute, or the time is over.
+async fn wait_for_attribute(sandbox: &Sandbox, kind: &str, key: &str, wait: Duration) {
+    let Some(kind) = IdentityKind::from_name(kind) else { return };
+    let has_any = |target: &Target| target.profile(kind, key).is_some_and(|profile| !profile.is_empty());
+    let _ = tokio::time::timeout(wait, sandbox.wait_until(has_any)).await;
 }
 
 fn identity(kind: &str, key: &str) -> Result<Identity, String> {
@@ -129,7 +149,7 @@ fn profile(target: &Target, kind: &str, key: &str) -> Response<Body> {
         .and_then(|kind| target.profile(kind, key).map(|profile| shown(kind, key, profile)));
     match found {
         Some(found) => document(&found),
-        None => text(404, "the sandbox knows no such profile"),
+        None => text(404, "the simulator knows no such profile"),
     }
 }
 

@@ -9,6 +9,7 @@ use super::faults::{Fault, RetryAfter};
 use super::wire::{Api, Wrong};
 use crate::core::identity::Identity;
 use crate::core::timestamp::Timestamp;
+use crate::core::words::counted;
 
 /// A call of one of Target's APIs, as received.
 #[derive(Clone, Debug)]
@@ -129,7 +130,7 @@ impl Handled {
                 return Self::wrong(Wrong { status: 400, problem });
             }
             Fault::Status(status, retry_after) => {
-                Reply { retry_after: retry_after.clone(), ..text(*status, "the sandbox was told to fail") }
+                Reply { retry_after: retry_after.clone(), ..text(*status, "the simulator was told to fail") }
             }
             Fault::Gateway(status) => Reply::new(
                 *status,
@@ -149,7 +150,7 @@ impl Handled {
 
     /// Returns the answer for a used-up daily quota: the next request will succeed in that many seconds.
     pub(super) fn spent(seconds: u64, what: &str) -> Self {
-        let message = format!("the {what} of 24 hours are spent; the next succeeds in {seconds} seconds");
+        let message = format!("the {what} of 24 hours are spent; the next succeeds in {}", counted(seconds, "second"));
         let reply = Reply {
             retry_after: Some(RetryAfter::Seconds(seconds.to_string())),
             ..Reply::json(429, &json!({ "status": 429, "message": message }))

@@ -85,7 +85,7 @@ impl Sandbox {
                 Ok((stream, _)) => {
                     connections.spawn(self.clone().serve_connection(stream));
                 }
-                Err(error) => tracing::warn!(%error, "the sandbox could not accept a connection"),
+                Err(error) => tracing::warn!(%error, "the simulator could not accept a connection"),
             }
         }
     }

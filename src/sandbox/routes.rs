@@ -73,7 +73,7 @@ pub(super) async fn call(sandbox: &Sandbox, request: Request<Incoming>) -> io::R
     let Some(route) = Route::of(head.uri.path(), query) else {
         return Ok(text(
             404,
-            "the sandbox has /m2/CLIENT/profile/update, /m2/CLIENT[/v2]/profile/batchUpdate, /m2/CLIENT/profile/batchStatus, \
+            "the simulator has /m2/CLIENT/profile/update, /m2/CLIENT[/v2]/profile/batchUpdate, /m2/CLIENT/profile/batchStatus, \
              /rest/v1/profiles/[thirdPartyId/]ID?client=CLIENT, /rest/v1/delivery?client=CLIENT and /sandbox/…",
         ));
     };
@@ -130,7 +130,7 @@ fn respond(reply: &Reply, now: Timestamp) -> io::Result<Response<Body>> {
     let effect = reply.fault.as_ref().map(Fault::effect);
     match effect {
         Some(fault) if fault.is_silent() => {
-            return Err(io::Error::other("the sandbox was told to drop the connection"));
+            return Err(io::Error::other("the simulator was told to drop the connection"));
         }
         Some(Fault::Reset) => return Ok(broken(reply)),
         _ => {}
@@ -179,7 +179,7 @@ impl hyper::body::Body for Broken {
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
-            Self::Failing => Poll::Ready(Some(Err(io::Error::other("the sandbox was told to break off")))),
+            Self::Failing => Poll::Ready(Some(Err(io::Error::other("the simulator was told to break off")))),
         }
     }
 }

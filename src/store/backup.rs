@@ -14,7 +14,7 @@ use crate::device::dir::{self, Dir, remove_if_there};
 /// End of the name of a copy that is being made.
 const PARTIAL: &str = ".partial";
 
-/// What a copy holds.
+/// Content of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackedUp {
     /// Its size.

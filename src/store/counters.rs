@@ -65,6 +65,9 @@ totals! {
     /// Values that were left out because somebody else's were newer.
     superseded "attributes_superseded"
         => "attributes_superseded_total" "Values left out since somebody else had a newer one.";
+    /// Values that were not sent because they are empty.
+    empty "attributes_empty"
+        => "attributes_empty_total" "Values that are empty, which Target ignores, and that were not sent.";
     /// Values that were read back and had arrived.
     verified "attributes_verified"
         => "attributes_verified_total" "Values that were read back and had arrived.";

@@ -10,6 +10,7 @@ use super::StoreError;
 use super::batches::BatchState;
 use super::counters::Pending;
 use super::opening::Store;
+use super::reader::Reader;
 use super::stored::{Stored, pending};
 use super::transaction::Transaction;
 use crate::core::forwarding::existence::Existence;
@@ -186,6 +187,16 @@ impl Transaction<'_> {
                 (reached.stored(), BatchState::GivenUp.stored()),
             )
             .map(|_| ())
+    }
+}
+
+impl Reader {
+    /// Returns the destination of the store's deliveries; `None` if no agent has used it yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn destination(&self) -> Result<Option<Destination>, StoreError> {
+        noted(&self.connection).map_err(StoreError::Read)
     }
 }
 

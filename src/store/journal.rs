@@ -28,12 +28,12 @@ pub struct Recording {
     pub meaning: Meaning,
     /// Digest of the content; `None` if its JSON cannot be read.
     pub digest: Option<ContentDigest>,
-    /// Whom it is about, as far as the mappings tell, where none of them changes a profile by it.
+    /// Identities that it is about, as far as the mappings can tell, if none of them changes a profile.
     pub about: Vec<Identity>,
 }
 
 impl Recording {
-    /// Whom the event is about.
+    /// Identities that the event is about.
     fn about(&self) -> impl Iterator<Item = &Identity> {
         let changed = match &self.meaning {
             Meaning::Changes(profiles) => profiles.as_slice(),

@@ -206,14 +206,14 @@ fn same(error: &rusqlite::Error) -> rusqlite::Error {
 
 fn kept_words(path: &Path) -> String {
     format!(
-        "the damaged store {} holds people's data and cannot be deleted; delete it, with the file of that name and -wal",
+        "the damaged store {} contains people's data and cannot be deleted; delete it, and the file of the same name with -wal",
         path.display()
     )
 }
 
 fn gone_words(path: &Path) -> String {
     format!(
-        "somebody removed or replaced {} while the agent runs, and what is sent now may be in that file alone; put the same \
+        "somebody removed or replaced {} while the agent runs, and what is sent now may be only in that file; put the same \
          file back, or restart the agent, which begins without what was in it, and send it again",
         path.display()
     )

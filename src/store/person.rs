@@ -1,4 +1,4 @@
-//! What is known of a person beside the profile: events that changed nothing, and that the person was forgotten. Both are
+//! Knowledge about a person besides the profile: events that changed nothing, and that the person was forgotten. Both are
 //! found by a keyed hash of the identity, and hold no other trace of it.
 
 use rusqlite::{Connection, OptionalExtension};
@@ -28,7 +28,7 @@ pub struct ProfileEvent {
 }
 
 impl ProfileEvent {
-    /// What a journalled event is, without what it says.
+    /// Returns id, type and time of a journalled event, without its data.
     #[must_use]
     pub fn of(json: &str, time: Timestamp) -> Self {
         let EventName { id, event_type } = serde_json::from_str(json).unwrap_or_default();
@@ -50,7 +50,7 @@ pub struct WithoutEffect {
     pub seq: i64,
     /// Its fate.
     pub fate: Fate,
-    /// How often it came.
+    /// Number of times that it was received.
     pub times: i64,
     /// When it came last.
     pub last_at: Timestamp,
@@ -58,7 +58,7 @@ pub struct WithoutEffect {
     pub reason: Option<String>,
     /// Its number among what is rejected, as long as it is.
     pub rejected_id: Option<i64>,
-    /// What it is, as long as the journal has it.
+    /// Its id, type and time, as long as the journal has it.
     pub event: Option<ProfileEvent>,
 }
 
@@ -154,7 +154,8 @@ impl Transaction<'_> {
     }
 }
 
-/// The newest events that changed nothing and are about an identity.
+/// Reads the newest events that changed nothing and are about an identity, newest first. An event that is noted under two forms of
+/// it, since one mapping hashes the identity and another does not, is one event.
 pub(super) fn without_effect(
     connection: &Connection,
     forms: &StoredForms,
@@ -162,20 +163,29 @@ pub(super) fn without_effect(
 ) -> rusqlite::Result<Vec<WithoutEffect>> {
     let key = IdentityKey::load(connection)?;
     let mut statement = connection.prepare_cached(
-        "SELECT noted.seq AS seq, fate, times, last_at_ms, open(noted.reason, 'without_effect', noted.seq) AS reason,
+        "SELECT noted.id AS id, noted.seq AS seq, fate, times, last_at_ms, open(noted.reason, 'without_effect', noted.seq) AS reason,
                 j.time_ms AS time_ms, nullif(open(j.event, 'journal', j.seq), '') AS event, r.id AS rejected_id,
                 open(r.detail, 'rejected') AS detail
          FROM without_effect noted LEFT JOIN journal j ON j.seq = noted.seq
              LEFT JOIN rejected r ON r.seq = noted.seq AND fate = ?2
          WHERE identity = ?1 ORDER BY noted.id DESC LIMIT ?3",
     )?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut found = Vec::new();
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut found: Vec<(i64, WithoutEffect)> = Vec::new();
     for form in forms.iter() {
-        let rows = statement.query_map((key.hash(form), Fate::Rejected.stored(), limit), by_name(row))?;
-        found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+        let numbered = by_name(|note: &Named<'_>| Ok((note.get("id")?, row(note)?)));
+        let rows = statement.query_map((key.hash(form), Fate::Rejected.stored(), most), numbered)?;
+        for noted in rows {
+            let (id, it) = noted?;
+            let is_new = |(_, known): &(i64, WithoutEffect)| (known.seq, known.fate) != (it.seq, it.fate);
+            if found.iter().all(is_new) {
+                found.push((id, it));
+            }
+        }
     }
-    Ok(found)
+    found.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
+    found.truncate(limit);
+    Ok(found.into_iter().map(|(_, it)| it).collect())
 }
 
 /// The numbers of events that are noted as about an identity, and are its own.

@@ -12,6 +12,7 @@ use crate::core::forwarding::existence::Knowledge;
 use crate::core::forwarding::route::Route;
 use crate::core::identity::{Identity, StoredForms};
 use crate::core::operation::{Decision, Operation, Sent, Shown};
+use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
 /// One profile with everything the device has about it.
@@ -70,6 +71,15 @@ pub struct AttributeRow {
     pub sends: Vec<Sent>,
     /// Last reading of it: time, value shown, and decision.
     pub read: Option<(Timestamp, Option<Shown>, Decision)>,
+}
+
+impl AttributeRow {
+    /// Returns true if its value is not sent at all.
+    #[must_use]
+    pub fn is_withheld(&self) -> bool {
+        let reason = self.refused_reason.as_deref().and_then(Reason::of_label);
+        self.refused_version == self.version && reason.is_some_and(Reason::is_withheld)
+    }
 }
 
 /// Finds a profile under any of the forms that its identity may have in the store.

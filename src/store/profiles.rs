@@ -240,7 +240,7 @@ impl AttributePlan<'_> {
 
     fn write(
         &self,
-        transaction: &Transaction<'_>,
+        transaction: &mut Transaction<'_>,
         profile_id: i64,
         seq: i64,
         recorded_at: Timestamp,
@@ -288,6 +288,7 @@ impl AttributePlan<'_> {
         ))?;
         if self.is_empty() {
             refuse(transaction, profile_id, self.name, seq, Reason::EmptyValue)?;
+            transaction.numbers.totals.empty += 1;
         }
         Ok(())
     }

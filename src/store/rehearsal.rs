@@ -5,7 +5,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::identity_key::IdentityKey;
 use super::seal::StoreFile;
-use super::{SCHEMA_VERSION, Store, StoreError, StoreLimits, profiles, schema, seal};
+use super::{Store, StoreError, StoreLimits, profiles, schema, seal};
 use crate::core::identity::Identity;
 
 /// Tables of which a profile's rows are copied, with the column that names the profile.
@@ -46,7 +46,7 @@ impl Rehearsal {
         let (mut backlog, mut in_batch) = (0, Vec::new());
         if file.path.symlink_metadata().is_ok() {
             let original = schema::open_reader(file)?;
-            let standing = seal::look(&original, file, SCHEMA_VERSION)?;
+            let standing = seal::look(&original, file, schema::refuse_newer(&original, &file.path)?)?;
             let filled =
                 seal::install(&copy, standing.key(file)).and_then(|()| fill(&original, &copy, identities, backlog_max));
             (backlog, in_batch) = filled.map_err(StoreError::Read)?;
@@ -81,9 +81,14 @@ fn fill(
     // The reservation is for what the running agent sends.
     copy.execute("DELETE FROM counter WHERE name = 'quota_reserved'", [])?;
     let counted = i64::try_from(backlog_max + identities.len()).unwrap_or(i64::MAX).saturating_add(1);
-    let waiting = "SELECT count(*) FROM (SELECT 1 FROM profile
-                   WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL LIMIT ?1)";
-    let count = |connection: &Connection| connection.query_row(waiting, [counted], |row| row.get::<_, i64>(0));
+    let count = |connection: &Connection| {
+        // A profile of the first schema is in no batch.
+        let known = ["batch_id", "look_at_ms"].into_iter().filter(|name| has_column(connection, "profile", name));
+        let free: String = known.map(|name| format!(" AND {name} IS NULL")).collect();
+        let waiting =
+            format!("SELECT count(*) FROM (SELECT 1 FROM profile WHERE pending_seq IS NOT NULL{free} LIMIT ?1)");
+        connection.query_row(&waiting, [counted], |row| row.get::<_, i64>(0))
+    };
     let backlog = count(&original)? - count(copy)?;
     let in_batch = copy
         .prepare("UPDATE profile SET batch_id = NULL WHERE batch_id IS NOT NULL RETURNING id")?
@@ -92,7 +97,11 @@ fn fill(
     Ok((usize::try_from(backlog).unwrap_or_default(), in_batch))
 }
 
-/// Copies rows of a table, which a store of an older schema may not have, or not with all its columns.
+fn has_column(connection: &Connection, table: &str, column: &str) -> bool {
+    connection.column_exists(None, table, column).unwrap_or(false)
+}
+
+/// Copies rows of a table, which a store of an older schema may not have, or with other columns.
 fn rows(
     original: &Connection,
     copy: &Connection,
@@ -103,9 +112,12 @@ fn rows(
     if !original.table_exists(None, table)? {
         return Ok(());
     }
-    let mut select = original.prepare(&format!("SELECT * FROM {table} WHERE {condition}"))?;
-    let columns = select.column_count();
-    let (names, places) = (select.column_names().collect::<Vec<_>>().join(", "), vec!["?"; columns].join(", "));
+    let all = original.prepare(&format!("SELECT * FROM {table}"))?;
+    let names: Vec<String> =
+        all.column_names().filter(|name| has_column(copy, table, name)).map(str::to_owned).collect();
+    let (columns, names) = (names.len(), names.join(", "));
+    let places = vec!["?"; columns].join(", ");
+    let mut select = original.prepare(&format!("SELECT {names} FROM {table} WHERE {condition}"))?;
     let mut insert = copy.prepare(&format!("INSERT OR REPLACE INTO {table} ({names}) VALUES ({places})"))?;
     let mut rows = select.query(params_from_iter(id))?;
     while let Some(row) = rows.next()? {

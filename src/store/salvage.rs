@@ -19,6 +19,7 @@ use super::seal::{self, StoreFile, StoreKey};
 use super::stored::{Stored, pending};
 use crate::core::operation::Decision;
 use crate::core::timestamp::Timestamp;
+use crate::core::words::counted;
 use crate::device::clock::timestamp;
 use crate::device::dir;
 
@@ -53,8 +54,10 @@ impl fmt::Display for Salvage {
         let Self { at, kept_as, profiles, attributes, events, rejected } = self;
         write!(
             f,
-            "the store was damaged on {at}; it is kept as {kept_as}, and {profiles} profiles, {attributes} attributes, \
-             {events} events and {rejected} rejected were saved from it"
+            "the store was damaged on {at} and is kept as {kept_as}; saved from it: {}, {}, {}, {rejected} rejected",
+            counted(*profiles, "profile"),
+            counted(*attributes, "attribute"),
+            counted(*events, "event")
         )
     }
 }

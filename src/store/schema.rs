@@ -187,7 +187,7 @@ fn refuse_changed(connection: &Connection, path: &Path, version: i64) -> Result<
     }
 }
 
-fn refuse_newer(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     let found: i64 = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;

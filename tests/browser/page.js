@@ -16,7 +16,7 @@ const STATES = [
   ["online", "", "well", "Everything that was recorded has reached Adobe Target"],
   ["offline", "outage", "waiting", "Adobe Target cannot be reached"],
   ["blocked", "portal", "attention", "Something else answers instead of Adobe Target"],
-  ["paused", "401", "attention", "Adobe Target rejects the token"],
+  ["paused", "401", "attention", "Adobe Target does not accept the token"],
 ];
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "outpost-page-"));
@@ -142,7 +142,7 @@ set = { note = "data.note" }
   assert.match(await page.locator("main").textContent(), /Client code acme, sent to http:/);
 
   await page.goto(home);
-  await page.getByLabel("Whose profile").fill("third_party_id:7");
+  await page.getByLabel("Customer's identity").fill("third_party_id:7");
   await page.getByRole("button", { name: "Look up" }).click();
   await page.locator("#profile", { hasText: "refused once" }).waitFor();
   await page.locator("#profile", { hasText: "com.acme.note (refused)" }).waitFor();

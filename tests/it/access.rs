@@ -375,7 +375,7 @@ fn a_token_file_that_others_can_read_keeps_the_agent_from_starting() {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
     let (code, said) = device.fails(&["run"]);
     assert_eq!(code, Some(1));
-    insta::assert_snapshot!(said, @"outpost: others can read or change the file data/intake.token, which holds a secret; run `chmod 600 data/intake.token`");
+    insta::assert_snapshot!(said, @"outpost: others can read or change the file data/intake.token, which contains a secret; run `chmod 600 data/intake.token`");
 }
 
 #[test]

@@ -208,7 +208,7 @@ fn a_batch_is_recorded_up_to_its_first_bad_line_and_can_be_run_again() {
     let (code, said) = device.fails(&["record", "--batch", "events.ndjson"]);
     assert_eq!(code, Some(1));
     assert!(said.starts_with("outpost: line 4: "), "{said}");
-    assert!(said.contains("2 events before it were recorded"), "{said}");
+    assert!(said.contains("recorded before it: 2 events;"), "{said}");
     device.write("events.ndjson", &format!("{}\n{}\n{}\n{}", event("1"), event("2"), event("3"), event("4")));
     let done = device.works(&["record", "--batch", "events.ndjson"]);
     assert_eq!(done, "recorded 2, duplicate 2, unmapped 0, rejected 0\n");
@@ -231,13 +231,13 @@ fn a_line_of_a_batch_that_is_no_text_is_named_after_those_before_it() {
         std::fs::write(device.dir.path().join("events.ndjson"), lines).unwrap();
         let (code, said) = device.fails(&["record", "--batch", "events.ndjson"]);
         assert_eq!(code, Some(1));
-        assert!(said.starts_with(&format!("outpost: line 3: {words}\n1 events before it were recorded")), "{said}");
+        assert!(said.starts_with(&format!("outpost: line 3: {words}\nrecorded before it: 1 event;")), "{said}");
     }
     let array = [b"[\n", event("3").as_bytes(), b",\n{\"\xFF\":1}]"].concat();
     std::fs::write(device.dir.path().join("events.json"), array).unwrap();
     let (code, said) = device.fails(&["record", "--batch", "events.json"]);
     assert_eq!(code, Some(1));
-    assert!(said.starts_with("outpost: line 3: it is not UTF-8\n0 events before it were recorded"), "{said}");
+    assert!(said.starts_with("outpost: line 3: it is not UTF-8\nrecorded before it: 0 events;"), "{said}");
     let mut units: Vec<u16> = format!("{}\n{{\"x\":\"", event("4")).encode_utf16().collect();
     units.push(0xD800);
     units.extend("\"}\n".encode_utf16());
@@ -245,7 +245,10 @@ fn a_line_of_a_batch_that_is_no_text_is_named_after_those_before_it() {
     std::fs::write(device.dir.path().join("events.ndjson"), wide).unwrap();
     let (code, said) = device.fails(&["record", "--batch", "events.ndjson"]);
     assert_eq!(code, Some(1));
-    assert!(said.starts_with("outpost: line 2: it holds half a character of UTF-16\n1 events"), "{said}");
+    assert!(
+        said.starts_with("outpost: line 2: it holds half a character of UTF-16\nrecorded before it: 1 event;"),
+        "{said}"
+    );
     assert_eq!(device.status()["events"]["recorded"], 3);
 }
 
@@ -283,7 +286,7 @@ fn rejected_things_are_listed_retried_and_dropped_with_and_without_an_agent() {
     assert!(device.works(&["rejected", "show", "1"]).contains("\"id\": \"a\""));
 
     let (code, said) = device.fails(&["rejected", "retry", "1"]);
-    assert_eq!((code, said.as_str()), (Some(1), "outpost: 1 of 1 are still rejected; fix the mapping and retry\n"));
+    assert_eq!((code, said.as_str()), (Some(1), "outpost: still rejected: 1 of 1; fix the mapping and retry\n"));
     let (code, said) = device.fails(&["rejected", "drop", "1"]);
     assert_eq!(code, Some(1));
     assert!(said.contains("--yes"), "{said}");
@@ -305,7 +308,7 @@ fn forget_says_what_it_erased_with_and_without_an_agent() {
     device.record_use("7 ö");
     device.record_use("8");
     let said = device.works(&["forget", "third_party_id:7 ö"]);
-    assert!(said.starts_with("erased 3 attributes (3 of them not yet delivered), 1 events, 0 rejected\n"), "{said}");
+    assert!(said.starts_with("erased 3 attributes (3 of them not yet delivered), 1 event, 0 rejected\n"), "{said}");
     let agent = device.run();
     let json: Value = serde_json::from_str(&device.works(&["forget", "third_party_id:8", "--json"])).unwrap();
     assert_eq!((&json["attributes"], &json["events"]), (&Value::from(3), &Value::from(1)));
@@ -338,7 +341,7 @@ fn doctor_says_what_is_not_well_and_what_was_saved_from_a_damaged_store() {
     let agent = device.run();
     let said = device.works_or_not(&["doctor"]);
     let line = said.lines().find(|line| line.starts_with("FAIL store")).unwrap_or_else(|| panic!("{said}"));
-    assert!(line.contains("were saved from it") && line.contains(".corrupt-"), "{line}");
+    assert!(line.contains("saved from it: ") && line.contains(".corrupt-"), "{line}");
     assert!(line.contains("must not leave this device") && !line.contains("support"), "{line}");
     for entry in std::fs::read_dir(device.dir.path().join("data")).unwrap() {
         let path = entry.unwrap().path();

@@ -545,7 +545,7 @@ async fn explain_tells_a_lost_answer() {
             command.arg("explain").arg("-c").arg(&config).arg("third_party_id:7");
             let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
             let text = String::from_utf8(output.stdout).unwrap();
-            if text.contains("nobody knows whether it arrived: Target may have it, or get it late") {
+            if text.contains("there was no answer: Target may have it, or apply it late") {
                 return text;
             }
         }

@@ -41,17 +41,91 @@ fn a_first_configuration_overwrites_nothing_and_says_what_an_answer_must_be() {
         assert!(!dir.path().join("other.toml").exists());
     };
     std::fs::write(dir.path().join("agent.toml"), "mine").unwrap();
-    fails(&ANSWERS, 1, "agent.toml cannot be written: it exists already; name another file");
+    fails(&ANSWERS, 1, "agent.toml exists already, and is left as it is; name another file");
+    // Before the first question: no answer is lost.
+    fails(&[], 1, "agent.toml exists already");
     assert_eq!(std::fs::read_to_string(dir.path().join("agent.toml")).unwrap(), "mine");
-    fails(&[&ANSWERS[..6], &["other.toml"]].concat(), 2, "nobody answers; say it with --keep");
+    fails(&[&ANSWERS[..6], &["other.toml"]].concat(), 2, "nobody answers; give --keep");
     let wrong = |place: usize, answer| {
         let mut answers = ANSWERS.to_vec();
         answers[place] = answer;
         [answers, vec!["other.toml"]].concat()
     };
-    fails(&wrong(1, "acme corp"), 2, "client_code in [target] must be letters, digits and hyphens");
+    fails(&wrong(1, "acme corp"), 2, "--client-code: a client code must be letters, digits and hyphens");
+    fails(&wrong(3, ""), 2, "--event: a type must be a name such as com.acme.loyalty.used");
     fails(&wrong(5, "the card"), 2, "a field must be a name such as card");
-    fails(&wrong(7, "1st"), 2, "found 1st");
+    fails(&wrong(7, "1st"), 2, "found \"1st\"");
+    for inside in ["card", "card.number"] {
+        fails(&wrong(7, inside), 2, "another field than the customer's number, card");
+    }
+}
+
+/// An answer that cannot be is asked for again, with the reason; those before it are kept.
+#[test]
+fn an_answer_that_cannot_be_is_asked_for_again_and_none_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let answers = "\nacme corp\nacme\n\ncom.acme.loyalty.used\n\ndata.card\ncard\ndata.store\n";
+    let said = outpost(dir.path()).arg("init").write_stdin(answers).assert().success();
+    let said = text(&said.get_output().stderr);
+    for problem in ["found \"acme corp\"", "a type must be", "a field must be", "another field"] {
+        assert!(said.contains(problem), "{problem}: {said}");
+    }
+    assert!(!said.contains("agent.toml:"), "a file that is not written has no lines: {said}");
+    let written = std::fs::read_to_string(dir.path().join("agent.toml")).unwrap();
+    assert!(written.contains("third_party_id = \"data.card\"") && written.contains("lastStore = \"data.store\""));
+    assert!(
+        written.contains("expect = { third_party_id = \"123456\", lastStore = \"sample\", visits = \"1\" }"),
+        "{written}"
+    );
+}
+
+#[test]
+fn a_command_of_the_built_in_configuration_says_where_it_works_if_no_agent_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    outpost(dir.path()).arg("init").args(ANSWERS).assert().success();
+    let (_agent, _) = greeting(dir.path(), &["-c", "agent.toml"]);
+    let mut record = outpost(dir.path());
+    record.env("XDG_STATE_HOME", dir.path()).args(["record", "--sandbox", "--type", "t"]);
+    let output = record.assert().success();
+    let said = text(&output.get_output().stderr);
+    assert!(said.contains("no agent runs with the built-in configuration of --sandbox"), "{said}");
+    assert!(said.contains("outpost-sandbox") && said.contains("is reached with -c FILE"), "{said}");
+    let mut record = outpost(dir.path());
+    let output = record.args(["record", "-c", "agent.toml", "--type", "t"]).assert().success();
+    assert!(!text(&output.get_output().stderr).contains("no agent runs"));
+}
+
+/// What was tried goes to Adobe Target with the next start without `--sandbox`.
+#[test]
+fn check_says_that_what_was_tried_would_go_to_target() {
+    let dir = tempfile::tempdir().unwrap();
+    outpost(dir.path()).arg("init").args(ANSWERS).assert().success();
+    let check = || text(&outpost(dir.path()).arg("check").assert().success().get_output().stderr);
+    assert!(!check().contains("tried"), "{}", check());
+    drop(greeting(dir.path(), &["-c", "agent.toml"]));
+    let said = check();
+    for words in ["also what was only tried with --sandbox", "https://acme.tt.omtrdc.net", "delete that folder"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+/// It would make the deliveries void, so that totals are counted twice afterwards.
+#[test]
+fn a_sandbox_does_not_use_the_store_of_an_agent_that_delivers_to_target() {
+    let dir = tempfile::tempdir().unwrap();
+    outpost(dir.path()).arg("init").args(ANSWERS).assert().success();
+    outpost(dir.path()).args(["record", "--type", "t"]).assert().success();
+    let store = rusqlite::Connection::open(dir.path().join("data/outpost.db")).unwrap();
+    let delivered = "INSERT INTO counter (name, value) VALUES ('updates_delivered', 2);
+                     INSERT INTO destination (id, client_code, endpoint, device_id)
+                     VALUES (1, 'acme', 'https://acme.tt.omtrdc.net', 'device')";
+    store.execute_batch(delivered).unwrap();
+    drop(store);
+    let mut run = outpost(dir.path());
+    let run = run.args(["run", "--sandbox", "--sandbox-listen", "127.0.0.1:0", "-c", "agent.toml"]);
+    let run = run.timeout(crate::support::PATIENCE);
+    let said = text(&run.assert().code(2).get_output().stderr);
+    assert!(said.contains("delivered 2 updates to https://acme.tt.omtrdc.net"), "{said}");
 }
 
 /// The greeting of an agent with a simulator, at ports of its own.
@@ -91,16 +165,17 @@ fn what_a_sandbox_says_can_be_tried_fits_the_configuration_that_was_named() {
         let typed: Vec<&str> =
             greeting.iter().skip_while(|line| !line.starts_with("Try it")).skip(1).map(|line| line.trim()).collect();
         assert_eq!(typed.len(), 4, "{typed:?}");
-        // The profile appears as soon as the event was sent.
-        let script = format!(
-            "{}\n{}\n{}\nuntil {} 2>/dev/null | grep -q sample; do sleep 0.05; done",
-            typed[0], typed[1], typed[3], typed[2]
-        );
+        // All lines may be pasted at once.
+        let script = typed.join("\n");
         let mut typing = std::process::Command::new("timeout");
         typing.args(["60", "sh", "-ec", &script]).current_dir(dir.path());
         let output = typing.output().unwrap();
         let said = text(&output.stdout);
         assert!(output.status.success(), "{script}\n{said}\n{}", text(&output.stderr));
         assert!(said.contains("lastCity = sample") && said.contains("0 unmapped"), "{said}");
+        assert!(said.contains("\"value\": \"sample\"") && said.contains("state     delivered"), "{said}");
+        let data_dir = dir.path().join("data");
+        let note = greeting.iter().find(|line| line.contains("note ")).expect("a note on what is kept");
+        assert!(note.contains("data") && note.contains("client code acme"), "{note} {data_dir:?}");
     }
 }

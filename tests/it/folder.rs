@@ -106,7 +106,7 @@ async fn a_bad_line_is_named_and_the_good_ones_are_recorded_once() {
     insta::assert_snapshot!(fs::read_to_string(failed.join("till.csv.errors")).unwrap(), @"
     2 of 4 were not recorded; the others were. Fix these, and drop them as a file of their own.
     line 3: data.total: it is not a number
-    line 4: the row has 1 cells, and must have 2
+    line 4: the row has 1 cell, and must have 2
     ");
     insta::assert_snapshot!(fs::read_to_string(failed.join("till.ndjson.errors")).unwrap(), @"
     2 of 3 were not recorded; the others were. Fix these, and drop them as a file of their own.
@@ -352,7 +352,7 @@ async fn what_is_written_behind_the_end_of_a_file_that_was_read_is_read_too() {
     let status = wait(&fixture, |view| view.failed_files == 1 && view.reading.is_none()).await;
     assert_eq!((status.events.recorded, status.intake.folder.unwrap().lines), (3, 4));
     let errors = fs::read_to_string(folder(&fixture).join("failed/a.csv.errors")).unwrap();
-    assert!(errors.contains("line 5: the row has 1 cells"), "{errors}");
+    assert!(errors.contains("line 5: the row has 1 cell,"), "{errors}");
     writer.write_all(b"5;Lund\n").unwrap();
     let status = wait(&fixture, |view| view.lines == 5).await;
     assert_eq!(status.events.recorded, 4);

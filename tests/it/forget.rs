@@ -176,16 +176,16 @@ fn a_file_of_identities_is_forgotten_with_one_look_and_one_line_of_the_list_of_e
     let agent = device.run();
     let said = device.works(&["forget", "--file", "erase.txt"]);
     assert!(
-        said.starts_with("erased 6 attributes (6 of them not yet delivered), 2 events, 0 rejected, of 3 identities\n"),
+        said.starts_with("erased 6 attributes (6 of them not yet delivered), 2 events, 0 rejected (of 3 identities)\n"),
         "{said}"
     );
-    assert!(said.contains("nothing was held of those in lines 4\n"), "{said}");
+    assert!(said.contains("this device had nothing about what is in line 4\n"), "{said}");
     assert!(said.contains("Adobe Experience Platform Privacy Service") && said.contains("TNTID"), "{said}");
     drop(agent);
     assert_eq!(device.fails(&["explain", "8"]).0, Some(1));
     assert!(device.works(&["explain", "9"]).contains("visits = 1"));
     let nothing = outpost(device.dir.path()).args(["forget", "--file", "-"]).write_stdin("7\n").output().unwrap();
-    assert!(text(&nothing.stdout).starts_with("this device has nothing, of 1 identities\n"), "{nothing:?}");
+    assert!(text(&nothing.stdout).starts_with("this device has nothing (of 1 identity)\n"), "{nothing:?}");
     let list = std::fs::read_to_string(device.dir.path().join("data/erasures.log")).unwrap();
     let lines: Vec<&str> = list.lines().map(|line| line.split_once(' ').unwrap().1).collect();
     assert_eq!(

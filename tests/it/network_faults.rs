@@ -211,7 +211,7 @@ async fn certificates_that_are_wrong_are_told_apart_and_nothing_is_sent() {
     let endpoint = format!("https://localhost:{}", address.port());
     let other = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(other.path(), certificate("other", (2020, 2090)).cert.pem()).unwrap();
-    check(&endpoint, Some(other.path()), "offline", "issued by somebody unknown").await;
+    check(&endpoint, Some(other.path()), "offline", "issued by an unknown authority").await;
     let by_address = format!("https://127.0.0.1:{}", address.port());
     check(&by_address, Some(ca.path()), "offline", "for another host").await;
 
@@ -277,7 +277,7 @@ async fn with_pins_a_trusted_certificate_must_have_one_of_these_keys() {
     check_with(setup, &endpoint, "offline", "none of pins in [target.http]").await;
     // A pin takes the place of nothing: who is not trusted is not let in by it.
     let setup = Setup { tls: TlsOptions { pins: vec![right], ..TlsOptions::default() }, ..Setup::default() };
-    check_with(setup, &endpoint, "offline", "issued by somebody unknown").await;
+    check_with(setup, &endpoint, "offline", "issued by an unknown authority").await;
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ fn check_says_where_what_cannot_be_sent_with_stands() {
     let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let cert = issued.cert.pem();
-    for (token, words) in [("", "it is empty"), ("\"t\"", "in quotes"), ("Bearer t", "words of a header")] {
+    for (token, words) in [("", "it is empty"), ("\"t\"", "in quotes"), ("Bearer t", "begins like a header")] {
         device.write_private("token", token);
         device.write("agent.d/1.toml", "[target]\ntoken = { file = \"token\" }\n");
         let said = said(&device, 2, &[]);
@@ -128,12 +128,12 @@ fn check_says_where_what_cannot_be_sent_with_stands() {
     let http = "[target]\nendpoint = \"https://127.0.0.1:9\"\n[target.http]\n";
     device.write("agent.d/1.toml", &format!("{http}ca_file = \"some.pem\"\n"));
     for (bytes, words) in [
-        ("".to_owned(), "it holds no certificate"),
+        ("".to_owned(), "it contains no certificate"),
         (
             format!("{cert}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
             "certificate 2 in it is damaged",
         ),
-        (issued.signing_key.serialize_pem(), "it holds no certificate"),
+        (issued.signing_key.serialize_pem(), "it contains no certificate"),
     ] {
         pem(&bytes);
         let said = said(&device, 2, &[]);
@@ -151,7 +151,7 @@ fn check_says_where_what_cannot_be_sent_with_stands() {
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n".to_owned(),
             "it is encrypted",
         ),
-        (cert.clone(), "it holds no private key"),
+        (cert.clone(), "it contains no private key"),
     ] {
         device.write_private("key", &key);
         let said = said(&device, 2, &[]);

@@ -177,6 +177,26 @@ async fn all_that_is_rejected_is_tried_again_with_one_button() {
     assert_eq!(fixture.agent.status().await.rejected.events, 0);
 }
 
+/// Buttons that would be answered with 403 are not shown.
+#[tokio::test]
+async fn who_may_only_read_sees_no_button_that_needs_more() {
+    let device = crate::device::Device::new();
+    let _agent = device.run();
+    device.works(&["record", "--type", "com.acme.note", "--data", "{}"]);
+    let reader = device.works(&["token", "create", "looker", "--right", "read"]);
+    let reader = reader.split_whitespace().find(|word| word.len() > 30).unwrap().to_owned();
+    let announced = std::fs::read(device.dir.path().join("data/agent.json")).unwrap();
+    let announced: Value = serde_json::from_slice(&announced).unwrap();
+    let admin = std::fs::read_to_string(device.dir.path().join("data/intake.token")).unwrap();
+    let url = format!("http://{}/", announced["http"].as_str().unwrap());
+    let page = async |token: &str| browser().get(&url).bearer_auth(token).send().await.unwrap().text().await.unwrap();
+    let (all, some) = (page(admin.trim()).await, page(&reader).await);
+    for button in ["/page/bundle", "/page/retry-all", "/page/rejected/1/retry"] {
+        assert!(all.contains(button) && !some.contains(button), "{button}: {some}");
+    }
+    assert!(some.contains("com.acme.note"), "what was rejected is shown: {some}");
+}
+
 /// The bundle is for whoever may do everything: a token that reads gets none.
 #[test]
 fn the_bundle_for_support_is_downloaded_from_the_page_by_an_admin_alone() {

@@ -1,12 +1,14 @@
 //! What is said of one person: what arrived, what did not and why, and whose part of a total is whose.
 
+use outpost::core::forwarding::route::Mode;
+use outpost::inspect::verify::Verification;
 use outpost::sandbox::target::Unknown;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::device::{Device, text};
 use crate::process::start_sandbox;
-use crate::support::{Fixture, MAPPINGS, Setup, noted, used};
+use crate::support::{Fixture, MAPPINGS, Setup, noted, rules, used};
 use crate::target::{learn, setup, visit};
 
 async fn verify(fixture: &Fixture, card: &str) -> Value {
@@ -127,6 +129,56 @@ async fn a_total_is_told_in_the_parts_of_this_device_and_of_others() {
     assert_eq!((&spend["here"], &spend["sent"]), (&json!("8"), &Value::Null));
 }
 
+#[test]
+fn an_event_is_shown_once_where_one_mapping_hashes_the_identity_and_another_does_not() {
+    let device = Device::new();
+    let plain = "[[mapping]]\nname = \"plain\"\nevent = \"plain\"\nidentity = { third_party_id = \"data.card\" }\nset = { a = \"data.card\" }\n";
+    let hashed = plain.replace("plain", "hashed").replace("a =", "b =") + "hash = \"hmac-sha256\"\n";
+    let key = format!("[privacy]\nkey = \"{}\"\n", "7".repeat(64));
+    let target = "[agent]\ndata_dir = \"data\"\n[target]\nclient_code = \"acme\"\n";
+    device.write("agent.toml", &format!("{target}{key}{plain}{hashed}"));
+    for id in ["1", "2"] {
+        device.works(&["record", "--type", "mistyped", "--id", id, "--data", r#"{"card":"7"}"#]);
+    }
+    device.works(&["record", "--type", "mistyped", "--id", "1", "--data", r#"{"card":"7"}"#]);
+    let said = device.works(&["explain", "7"]);
+    let shown = |text: &str| said.lines().filter(|line| line.contains("mistyped") && line.ends_with(text)).count();
+    assert_eq!((shown("  1"), shown("  2")), (2, 1), "unmapped and a duplicate, and unmapped: {said}");
+    assert!(said.find("unmapped").unwrap() > said.find("duplicate").unwrap(), "newest first: {said}");
+}
+
+#[test]
+fn times_in_all_parts_of_explain_are_in_the_zone_of_the_device() {
+    let device = Device::new();
+    let data = r#"{"card":"7","note":"b"}"#;
+    let record = |kind: &str| {
+        device.works(&["record", "--type", kind, "--id", kind, "--time", "2026-01-01T00:00:00Z", "--data", data]);
+    };
+    for kind in ["com.acme.note", "com.acme.note", "com.acme.mistyped"] {
+        record(kind);
+    }
+    let mut command = crate::device::outpost(device.dir.path());
+    let said = text(&command.env("TZ", "Europe/Stockholm").args(["explain", "7"]).output().unwrap().stdout);
+    assert!(said.contains("unmapped") && said.contains("duplicate"), "{said}");
+    assert_eq!(said.matches("2026-01-01 01:00:00 CET").count(), 5, "{said}");
+    assert!(!said.split_whitespace().any(|word| word.trim_end_matches([',', ':', ';']).ends_with("00Z")), "{said}");
+    assert!(!said.contains("Z,") && !said.contains("Z;"), "{said}");
+}
+
+#[tokio::test]
+async fn verify_tells_what_is_in_flight_from_what_has_not_arrived() {
+    let fixture = Setup { faults: "batch-slow=1h", forwarding: rules(Mode::Auto), ..setup() }.start().await;
+    fixture.agent.record(&noted("1", "7", "a")).await;
+    fixture.agent.wait_status(|status| status.batches.iter().any(|batch| batch.state == "submitted")).await;
+    let verified = verify(&fixture, "7").await;
+    assert_eq!(named(&verified, "note")["verdict"], "in_flight");
+    let shortfall = |document: Value| serde_json::from_value::<Verification>(document).unwrap().shortfall();
+    assert_eq!(shortfall(verified).as_deref(), Some("2 of 2 values are in flight"));
+    fixture.agent.record(&noted("2", "7", "b")).await;
+    let verified = verify(&fixture, "7").await;
+    assert_eq!(shortfall(verified).as_deref(), Some("1 of 2 values has not arrived, and 1 is in flight"));
+}
+
 fn statuses(profile: &Value) -> Vec<(&str, &str)> {
     let events = profile["without_effect"].as_array().unwrap().iter();
     events.map(|it| (it["event"]["id"].as_str().unwrap(), it["status"].as_str().unwrap())).collect()
@@ -163,7 +215,7 @@ async fn the_events_of_a_person_that_changed_nothing_are_shown_with_the_reason()
         assert!(events[event]["reason"].as_str().unwrap().contains(reason), "{profile}");
     }
     let page = page(&fixture, "7").await;
-    assert!(page.contains("com.acme.loyality.used") && page.contains("came 2 times more"), "{page}");
+    assert!(page.contains("com.acme.loyality.used") && page.contains("a duplicate, received 2 times more"), "{page}");
     let (_, other) = fixture.agent.get("/v1/profiles/third_party_id/8").await;
     assert_eq!((statuses(&other), &other["attributes"]), (vec![("other", "unmapped")], &json!([])));
 }
@@ -242,7 +294,7 @@ fn it_is_not_said_that_nothing_is_held_where_forgetting_would_find_something() {
     drop(connection);
     let held = device.works(&["explain", "7"]);
     assert!(held.contains("no attribute") && held.contains("com.acme.loyalty.used"), "{held}");
-    assert!(device.works(&["forget", "7"]).starts_with("erased 0 attributes (0 of them not yet delivered), 1 events"));
+    assert!(device.works(&["forget", "7"]).starts_with("erased 0 attributes (0 of them not yet delivered), 1 event,"));
     let (code, said) = device.fails(&["explain", "7"]);
     assert!(code == Some(1) && said.contains("has nothing about that identity, but for a note"), "{said}");
     assert!(device.works(&["forget", "7"]).starts_with("this device has nothing about that identity\n"));

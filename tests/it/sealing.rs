@@ -199,7 +199,7 @@ fn a_key_may_come_from_the_environment_or_from_systemd() {
     insta::assert_snapshot!(check("{ credential = \"../store-key\" }", &[("CREDENTIALS_DIRECTORY", here)]), @"agent.toml:23:7: key in [store]: a credential has a plain name, as in LoadCredential= of the unit");
     insta::assert_snapshot!(check("{ env = \"A\", file = \"b\" }", &[]), @r#"agent.toml:23:7: key in [store] must be one of a text, { env = "NAME" }, { file = "path" }, { credential = "name" } of systemd or { dpapi = "path" } of Windows"#);
     #[cfg(not(windows))]
-    insta::assert_snapshot!(check("{ dpapi = \"store.key\" }", &[]), @"agent.toml:23:7: key in [store]: dpapi is there on Windows alone; use file, env or credential");
+    insta::assert_snapshot!(check("{ dpapi = \"store.key\" }", &[]), @"agent.toml:23:7: key in [store]: dpapi works only on Windows; use file, env or credential");
 }
 
 #[cfg(unix)]
@@ -220,7 +220,7 @@ fn a_secret_that_others_can_read_is_refused_with_what_to_type() {
     }
     insta::assert_snapshot!(device.fails(&["check"]).1, @"
     outpost: 1 problem in the configuration
-    agent.toml:23:7: key in [store]: others can read or change the file store.key, which holds a secret; run `chmod 600 store.key`
+    agent.toml:23:7: key in [store]: others can read or change the file store.key, which contains a secret; run `chmod 600 store.key`
     ");
     for private in [0o600, 0o400, 0o640] {
         assert!(check(private).contains("valid"), "{private:o}");

@@ -53,7 +53,7 @@ async fn each_state_of_the_link_has_its_verdict() {
     for (fault, level, text) in [
         ("outage", Level::Waiting, "Adobe Target cannot be reached: "),
         ("portal", Level::Attention, "Something else answers instead of Adobe Target: "),
-        ("401", Level::Attention, "Adobe Target rejects the token: "),
+        ("401", Level::Attention, "Adobe Target does not accept the token: "),
         ("single=429=3600", Level::Waiting, "Adobe Target asks this device to wait"),
     ] {
         let fixture = Setup { faults: fault, ..Setup::default() }.start().await;

@@ -1,11 +1,11 @@
-// Records an event from the kiosk's page: again and again with the same id, until it is answered.
-const KEY = "the key that `outpost token create` printed";
+// Records an event from the kiosk's page: it is sent with the same id until it is answered.
+const TOKEN = "the token that `outpost token create` printed";
 
 export async function record(type, data) {
   const event = { specversion: "1.0", id: crypto.randomUUID(), source: "/store/42/kiosk/3", type, data };
   const request = {
     method: "POST",
-    headers: { Authorization: `Bearer ${KEY}`, "Content-Type": "application/cloudevents+json" },
+    headers: { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/cloudevents+json" },
     body: JSON.stringify(event),
   };
   for (;;) {

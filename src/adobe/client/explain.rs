@@ -117,7 +117,7 @@ fn explain_tls(error: &rustls::Error) -> String {
     };
     match problem {
         Certificate::UnknownIssuer | Certificate::BadSignature => {
-            "the certificate was issued by somebody unknown: a proxy on the network opens TLS, or a login page answers; \
+            "the certificate was issued by an unknown authority: a proxy on the network intercepts TLS, or a login page answers; \
              let Target's host pass, or name the proxy's issuer in ca_file"
         }
         Certificate::Expired | Certificate::ExpiredContext { .. } => {
@@ -157,7 +157,7 @@ const fn explain_alert(alert: rustls::AlertDescription) -> &'static str {
             "the server finds this device's certificate expired; renew client_cert in [target.http], or check the clock"
         }
         Alert::UnrecognisedName => {
-            "the server does not know Target's host: something on the network may answer in its place; check endpoint in [target]"
+            "the server does not know Target's host: something else on the network may be answering; check endpoint in [target]"
         }
         Alert::ProtocolVersion | Alert::InsufficientSecurity | Alert::HandshakeFailure => {
             "the server ended the handshake: an old proxy on the network may open TLS, or the server wants a certificate of this \

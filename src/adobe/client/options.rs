@@ -1,4 +1,4 @@
-//! What the client needs to know, and the HTTP client of it.
+//! Settings of the client, and its HTTP client.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,7 +47,7 @@ impl ClientOptions {
         url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
     }
 
-    /// What tells whether a file has changed that a connection is made with. They are small, and times of files are not to
+    /// Fingerprint of the files that a connection is made with, by which a change is noticed. They are small, and times of files are not to
     /// be relied on. The token is no part of it: it changes without a new connection.
     pub(super) fn fingerprint(&self) -> [u8; 32] {
         let secrets = self.proxy.iter().flat_map(|proxy| std::iter::once(&proxy.url).chain(&proxy.password));

@@ -8,7 +8,7 @@ use std::path::Path;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::Finding;
-use crate::cli::Failure;
+use crate::cli::{Failure, counted};
 use crate::config::{Config, Sources, without_secrets};
 use crate::device::dir::{self, Dir};
 use crate::device::log_files::is_log;
@@ -26,7 +26,7 @@ const LOGS_BYTES_MAX: u64 = 32 << 20;
 /// Permissions of the bundle: it says much of the device.
 const BUNDLE_MODE: u32 = 0o600;
 
-/// What goes in.
+/// Content of a bundle.
 pub(super) struct Bundle<'b> {
     pub(super) findings: &'b [Finding],
     pub(super) config: &'b Config,
@@ -66,7 +66,9 @@ impl Bundle<'_> {
     fn counts(&self) -> String {
         let mut text = format!("this program knows schema {SCHEMA_VERSION}\n");
         match Reader::open(crate::cli::store_file(self.config)).and_then(|reader| reader.table_counts()) {
-            Ok(counts) => counts.iter().for_each(|(table, rows)| text.push_str(&format!("{table}: {rows} rows\n"))),
+            Ok(counts) => {
+                counts.iter().for_each(|(table, rows)| text.push_str(&format!("{table}: {}\n", counted(*rows, "row"))));
+            }
             Err(error) => text.push_str(&format!("{}\n", crate::cli::chain(&error))),
         }
         text

@@ -46,7 +46,7 @@ fn trusted(options: &ClientOptions) -> Option<Finding> {
         Ok(count) => finding(
             Level::Ok,
             format!(
-                "{count} {} trusted beside the system's",
+                "{count} {} trusted in addition to the system's",
                 if count == 1 { "certificate is" } else { "certificates are" }
             ),
         ),

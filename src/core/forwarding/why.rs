@@ -1,6 +1,6 @@
 //! Why the way to Target is not good, in words for a person and as one of a few names.
 
-/// Who stands in the way, or what does. The names are labels of metrics: few, and nobody's data.
+/// Cause of a link that is down. The names are labels of metrics: few, and nobody's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// A name is not found.

@@ -227,7 +227,7 @@ impl Mappings {
         Ok(names)
     }
 
-    /// Whom an event is about: the identities that the mappings would give, if its type and their conditions did not matter.
+    /// Returns the identities that an event is about: those that the mappings would give regardless of its type and their conditions.
     #[must_use]
     pub fn about(&self, event: &Event) -> Vec<Identity> {
         let view = view(event);
@@ -319,7 +319,7 @@ impl Mapping {
         check_value_length(&value)
             .map_err(|found| error(format!("the value has {found} characters, at most {ATTRIBUTE_VALUE_CHARS_MAX}")))?;
         if value.contains('\0') {
-            return Err(error("the value holds a NUL character".to_owned()));
+            return Err(error("the value contains a NUL character".to_owned()));
         }
         Ok(Change {
             name: rule.name.clone(),

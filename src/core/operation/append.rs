@@ -16,6 +16,21 @@ impl Rule for Append {
         true
     }
 
+    fn elsewhere(&self, sent: &Sent) -> Option<String> {
+        let mut ours: Vec<&str> = sent.own.split(',').collect();
+        let is_theirs = |item: &&str| match ours.iter().rposition(|own| own == item) {
+            Some(place) => {
+                ours.remove(place);
+                false
+            }
+            None => true,
+        };
+        // From the newest on: what is ours was appended to what they had.
+        let mut theirs: Vec<&str> = sent.value.split(',').rev().filter(is_theirs).collect();
+        theirs.reverse();
+        (!theirs.is_empty()).then(|| theirs.join(","))
+    }
+
     fn change(&self, held: Option<&Held>, operand: &str, stamp: Stamp) -> Result<Option<Held>, ChangeError> {
         if operand.contains(',') {
             return Err(ChangeError::CommaInItem);

@@ -25,9 +25,10 @@ pub(super) trait Rule: Sync {
         false
     }
 
-    /// Returns the part of a value that was sent which is others'; none where parts cannot be told apart.
-    fn elsewhere(&self, _: &Sent) -> Option<String> {
-        None
+    /// Returns others' part of a value that was sent and is not this device's own: all of it, except for totals. `None` if
+    /// the parts cannot be told apart.
+    fn elsewhere(&self, sent: &Sent) -> Option<String> {
+        Some(sent.value.clone())
     }
 
     /// Applies an operand of a length that Target accepts. `None` leaves the attribute as it is.

@@ -66,12 +66,17 @@ impl fmt::Display for ChangeError {
         match self {
             Self::OperandNotANumber => f.write_str("the value is not a decimal number of at most 28 digits"),
             Self::HeldNotANumber => f.write_str(
-                "the profile holds a value that is not a number; use another attribute name after changing an operation",
+                "the profile has a value that is not a number; use another attribute name after changing an operation",
             ),
             Self::SumTooLarge => f.write_str("the sum has more than 28 digits"),
-            Self::CommaInItem => f.write_str("the item holds a comma, which separates items; replace it in the mapping"),
+            Self::CommaInItem => {
+                f.write_str("the item contains a comma, which separates items; replace it in the mapping")
+            }
             Self::ValueTooLong { found } => {
-                write!(f, "the value has {found} characters, at most {ATTRIBUTE_VALUE_CHARS_MAX}; shorten it in the mapping")
+                write!(
+                    f,
+                    "the value has {found} characters, at most {ATTRIBUTE_VALUE_CHARS_MAX}; shorten it in the mapping"
+                )
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What the page says of a profile, of what was rejected or requested, and of what somebody did.
+//! Texts of the page about profiles, rejected items, requests, and the results of buttons.
 
 texts! {
     LOCKED_WHY: "
@@ -139,12 +139,12 @@ texts! {
         Événement {0}, qui n’est plus dans le journal
         Evento {0}, que ya no está en el diario
         Händelse {0}, inte längre i journalen";
-    CAME_AGAIN: "
-        came again on {1}, and was counted once|came {0} times more, last on {1}, and was counted once
-        kam am {1} noch einmal und wurde einmal gezählt|kam noch {0}-mal, zuletzt am {1}, und wurde einmal gezählt
-        revenu le {1}, et compté une seule fois|revenu {0} fois, la dernière le {1}, et compté une seule fois
-        volvió a llegar el {1} y se contó una sola vez|llegó {0} veces más, la última el {1}, y se contó una sola vez
-        kom igen {1} och räknades en gång|kom {0} gånger till, senast {1}, och räknades en gång";
+    IS_DUPLICATE: "
+        a duplicate, received once more on {1}; counted once|a duplicate, received {0} times more, last on {1}; counted once
+        Duplikat, kam am {1} noch einmal; einmal gezählt|Duplikat, kam noch {0}-mal, zuletzt am {1}; einmal gezählt
+        doublon, revenu le {1} ; compté une seule fois|doublon, revenu {0} fois, la dernière le {1} ; compté une seule fois
+        duplicado, volvió a llegar el {1}; contado una sola vez|duplicado, llegó {0} veces más, la última el {1}; contado una sola vez
+        dubblett, kom igen {1}; räknad en gång|dubblett, kom {0} gånger till, senast {1}; räknad en gång";
     REJECTED_AS: "
         rejected as number {0}
         abgelehnt als Nummer {0}
@@ -157,12 +157,12 @@ texts! {
         rejeté, puis abandonné
         rechazado y descartado después
         avvisad och sedan slängd";
-    FITS_NO_MAPPING: "
-        fits no mapping
-        passt zu keiner Zuordnung
-        ne convient à aucune correspondance
-        no encaja en ninguna asignación
-        passar ingen mappning";
+    IS_UNMAPPED: "
+        unmapped
+        ohne Zuordnung
+        sans correspondance
+        sin asignación
+        utan mappning";
     SET_BY_EVENT: "
         {0}, event of {1}
         {0}, Ereignis vom {1}
@@ -176,7 +176,7 @@ texts! {
         pendiente
         väntar";
     IN_FLIGHT: "
-        on its way
+        in flight
         unterwegs
         en route
         en camino
@@ -193,6 +193,12 @@ texts! {
         remplacé
         sustituido
         ersatt";
+    NOT_SENT: "
+        not sent
+        nicht gesendet
+        non envoyé
+        no enviado
+        skickas inte";
     REFUSED_STATE: "
         refused
         abgelehnt
@@ -302,7 +308,7 @@ texts! {
         su fila falló en varios lotes
         dess rad misslyckades i flera satser";
     OTHER_DEVICE: "
-        the attribute carries the name of another device, or of this one before it was renamed, and is not sent any more; new events write attributes with this device's name
+        the attribute carries the name of another device, or of this one before it was renamed, and is no longer sent; new events write attributes with this device's name
         das Attribut trägt den Namen eines anderen Geräts, oder dieses Geräts vor seiner Umbenennung, und wird nicht mehr gesendet; neue Ereignisse schreiben Attribute mit dem Namen dieses Geräts
         l’attribut porte le nom d’un autre appareil, ou de celui-ci avant qu’il soit renommé, et n’est plus envoyé ; les nouveaux événements écrivent des attributs au nom de cet appareil
         el atributo lleva el nombre de otro dispositivo, o de este antes de cambiarle el nombre, y ya no se envía; los eventos nuevos escriben atributos con el nombre de este dispositivo
@@ -385,16 +391,4 @@ texts! {
         lot accepté
         lote aceptado
         satsen togs emot";
-    WAS_COMPLETE: "
-        batch complete
-        Stapel abgeschlossen
-        lot terminé
-        lote completo
-        satsen klar";
-    WAS_INCOMPLETE: "
-        batch not done yet
-        Stapel noch nicht fertig
-        lot pas encore terminé
-        lote sin terminar
-        satsen inte klar än";
 }

@@ -97,12 +97,12 @@ texts! {
         {0} événement|{0} événements
         {0} evento|{0} eventos
         {0} händelse|{0} händelser";
-    TWICE: "
-        {0} arrived twice.|{0} arrived twice.
-        {0} kam doppelt.|{0} kamen doppelt.
-        {0} est arrivé deux fois.|{0} sont arrivés deux fois.
-        {0} llegó dos veces.|{0} llegaron dos veces.
-        {0} kom två gånger.|{0} kom två gånger.";
+    DUPLICATES: "
+        {0} duplicate.|{0} duplicates.
+        {0} Duplikat.|{0} Duplikate.
+        {0} doublon.|{0} doublons.
+        {0} duplicado.|{0} duplicados.
+        {0} dubblett.|{0} dubbletter.";
     DIFFERING: "
         {0} of them with other content under a known id, and was not recorded.|{0} of them with other content under a known id, and were not recorded.
         {0} davon mit anderem Inhalt unter bekannter Kennung, nicht aufgezeichnet.|{0} davon mit anderem Inhalt unter bekannter Kennung, nicht aufgezeichnet.
@@ -110,11 +110,11 @@ texts! {
         {0} de ellos con otro contenido bajo un id conocido, sin registrar.|{0} de ellos con otro contenido bajo un id conocido, sin registrar.
         {0} av dem med annat innehåll under ett känt id, inte registrerad.|{0} av dem med annat innehåll under ett känt id, inte registrerade.";
     UNMAPPED: "
-        {0} matches no mapping.|{0} match no mapping.
-        {0} passt zu keiner Zuordnung.|{0} passen zu keiner Zuordnung.
-        {0} ne correspond à aucune correspondance.|{0} ne correspondent à aucune correspondance.
-        {0} no encaja en ninguna asignación.|{0} no encajan en ninguna asignación.
-        {0} passar ingen mappning.|{0} passar ingen mappning.";
+        {0} unmapped.|{0} unmapped.
+        {0} ohne Zuordnung.|{0} ohne Zuordnung.
+        {0} sans correspondance.|{0} sans correspondance.
+        {0} sin asignación.|{0} sin asignación.
+        {0} utan mappning.|{0} utan mappning.";
     REFUSED_REQUESTS: "
         {0} request was refused since the start.|{0} requests were refused since the start.
         {0} Anfrage wurde seit dem Start abgewiesen.|{0} Anfragen wurden seit dem Start abgewiesen.
@@ -182,7 +182,7 @@ texts! {
         Carpeta
         Mapp";
     READS_FILE: "
-        reads {0}
+        reading {0}
         liest {0}
         lit {0}
         lee {0}
@@ -205,7 +205,7 @@ texts! {
         {0} d’entre eux avec de mauvaises lignes.|{0} d’entre eux avec de mauvaises lignes.
         {0} de ellos con líneas erróneas.|{0} de ellos con líneas erróneas.
         {0} av dem med felaktiga rader.|{0} av dem med felaktiga rader.";
-    FILES_TWICE: "
+    FILES_OF_DUPLICATES: "
         {0} had only duplicates.|{0} had only duplicates.
         {0} enthielt nur Doppelte.|{0} enthielten nur Doppelte.
         {0} ne contenait que des doublons.|{0} ne contenaient que des doublons.

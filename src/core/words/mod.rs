@@ -79,7 +79,7 @@ impl Language {
     }
 }
 
-/// How words reach whoever reads them.
+/// Language and zone of texts for a reader.
 #[derive(Clone, Debug, Default)]
 pub struct Voice {
     /// In which language.
@@ -112,10 +112,10 @@ impl Voice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Text(&'static str);
 
-/// What others say, as a sentence.
+/// Words of others, as a sentence.
 pub const SENTENCE: Text = Text("{0}.\n{0}.\n{0}.\n{0}.\n{0}.");
 
-/// What others say.
+/// Words of others.
 pub const PLAIN: Text = Text("{0}\n{0}\n{0}\n{0}\n{0}");
 
 impl Text {
@@ -144,7 +144,7 @@ impl From<Text> for Said {
     }
 }
 
-/// What is put in a text.
+/// A value that is put into a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum With {
     /// A number; the first says whether it is one or many.
@@ -251,6 +251,17 @@ fn span(seconds: u64) -> Said {
     unit.with([With::count(count)])
 }
 
+/// Returns an English number with what it counts, such as "1 row" and "2 identities".
+#[must_use]
+pub fn counted(count: impl TryInto<i64>, unit: &str) -> String {
+    let count = count.try_into().unwrap_or(i64::MAX);
+    match unit.strip_suffix("ty") {
+        _ if count == 1 => format!("{count} {unit}"),
+        Some(stem) => format!("{count} {stem}ties"),
+        None => format!("{count} {unit}s"),
+    }
+}
+
 /// A number with spaces between its thousands.
 #[must_use]
 pub fn grouped(number: i64) -> String {
@@ -317,6 +328,12 @@ mod tests {
         ] {
             assert_eq!(Language::accepted(header), language, "{header}");
         }
+    }
+
+    #[test]
+    fn one_is_counted_in_the_singular_and_all_else_in_the_plural() {
+        assert_eq!([0, 1, 2].map(|count| counted(count, "row")), ["0 rows", "1 row", "2 rows"]);
+        assert_eq!([1_u64, 3].map(|count| counted(count, "identity")), ["1 identity", "3 identities"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the templates of the page say, by the names that they use.
+//! Texts of the templates of the page, by the names that they use.
 
 texts! {
     SKIP: "
@@ -68,7 +68,7 @@ texts! {
         ¿Llegó una visita?
         Kom ett besök fram?";
     FIND_LABEL: "
-        Whose profile
+        Customer's identity
         Wessen Profil
         Le profil de qui
         De quién es el perfil
@@ -116,7 +116,7 @@ texts! {
         Fijado por
         Satt av";
     WAY: "
-        Way
+        Sent by
         Weg
         Voie
         Vía

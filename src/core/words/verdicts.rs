@@ -1,4 +1,4 @@
-//! What is the matter with a device, and what somebody may do about it.
+//! Texts about problems of a device, and advice.
 
 texts! {
     READY: "
@@ -20,7 +20,7 @@ texts! {
         {0} perfil va camino de Adobe Target.|{0} perfiles van camino de Adobe Target.
         {0} profil är på väg till Adobe Target.|{0} profiler är på väg till Adobe Target.";
     NOT_RUNNING: "
-        The agent is not running: nothing is sent, and events are recorded by `outpost record` alone.
+        The agent is not running: nothing is sent, and only `outpost record` records events.
         Der Agent läuft nicht: Nichts wird gesendet, und nur `outpost record` zeichnet Ereignisse auf.
         L’agent ne tourne pas : rien n’est envoyé, et seul `outpost record` enregistre des événements.
         El agente no está en marcha: no se envía nada y solo `outpost record` registra eventos.
@@ -140,7 +140,7 @@ texts! {
         Abra cualquier página web en este dispositivo: si aparece una página de acceso de la red, inicie sesión en ella. Si no, compare client_code y endpoint en [target] y pida al responsable de la red que permita el paso a Adobe Target.
         Öppna någon webbsida på enheten: visas nätverkets inloggningssida, logga in där. Jämför annars client_code och endpoint i [target], och be den som ansvarar för nätverket att släppa igenom Adobe Target.";
     PAUSED: "
-        Adobe Target rejects the token: {0}.
+        Adobe Target does not accept the token: {0}.
         Adobe Target nimmt das Token nicht an: {0}.
         Adobe Target n’accepte pas le jeton : {0}.
         Adobe Target no acepta el token: {0}.
@@ -242,7 +242,7 @@ texts! {
         Los perfiles no se pueden leer antes de actualizarlos, de modo que pueden perderse valores más recientes de otros: {0}.
         Profiler kan inte läsas innan de uppdateras, så att andras nyare värden kan gå förlorade: {0}.";
     LET_READ: "
-        Let the token read profiles.
+        Allow the token to read profiles.
         Erlauben Sie dem Token, Profile zu lesen.
         Autorisez le jeton à lire les profils.
         Permita que el token lea perfiles.
@@ -302,7 +302,7 @@ texts! {
         No se escriben archivos de registro: {0}.
         Inga loggfiler skrivs: {0}.";
     LET_LOG: "
-        Let the folder belong to the agent's user, who alone may write to it, or set dir in [log], and restart the agent.
+        Make the agent's user the owner of the folder, and the only one who may write to it; or set dir in [log]. Then restart the agent.
         Lassen Sie den Ordner dem Benutzer des Agenten gehören und nur diesen darin schreiben, oder setzen Sie dir in [log], und starten Sie den Agenten neu.
         Donnez le dossier à l’utilisateur de l’agent, qui doit être seul à pouvoir y écrire, ou réglez dir dans [log], et redémarrez l’agent.
         Haga que la carpeta sea del usuario del agente y que solo él pueda escribir en ella, o ajuste dir en [log], y reinicie el agente.
@@ -326,7 +326,7 @@ texts! {
         {0} archivo depositado tiene líneas que no se pudieron registrar.|{0} archivos depositados tienen líneas que no se pudieron registrar.
         {0} inlagd fil har rader som inte kunde registreras.|{0} inlagda filer har rader som inte kunde registreras.";
     FIX_LINES: "
-        failed/ holds the file, and beside it a list of what is wrong: fix those lines, drop them alone as a file of their own, and remove the file and its list from failed/.
+        failed/ contains the file, and a list of what is wrong: fix those lines, drop only them as a file of their own, and remove the file and its list from failed/.
         failed/ enthält die Datei und daneben eine Liste dessen, was falsch ist: Korrigieren Sie diese Zeilen, legen Sie sie allein als eigene Datei ab, und entfernen Sie die Datei und ihre Liste aus failed/.
         failed/ contient le fichier, et à côté une liste de ce qui ne va pas : corrigez ces lignes, déposez-les seules dans un fichier à part, et retirez le fichier et sa liste de failed/.
         failed/ contiene el archivo y, junto a él, una lista de lo que está mal: corrija esas líneas, deposítelas solas en un archivo aparte y quite el archivo y su lista de failed/.

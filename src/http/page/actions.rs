@@ -1,4 +1,4 @@
-//! What the buttons of the page do. Each leads to a page that can be loaded again without doing it a second time, and that says
+//! The buttons of the page. Each leads to a page that can be loaded again without repeating the action, and that says
 //! what came of it in words of ours alone: whoever made a link may have written anything.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use serde::Deserialize;
 
-use super::{Asked, Reads, lead_to, page};
+use super::{Asked, Viewer, lead_to, page};
 use crate::core::words::answers;
 use crate::http::api::{Api, beside};
 use crate::http::problem::Problem;
@@ -45,7 +45,7 @@ struct Retried {
 
 async fn retried(
     State(api): State<Arc<Api>>,
-    reads: Reads,
+    viewer: Viewer,
     Query(retried): Query<Retried>,
 ) -> Result<Response<Body>, Problem> {
     let Retried { id, status } = retried;
@@ -57,7 +57,7 @@ async fn retried(
         "outdated" => answers::RETRIED_OUTDATED,
         _ => answers::RETRIED_GONE,
     };
-    page(api, reads, Asked { notice: vec![text.with([id.to_string().into()])], ..Asked::default() }).await
+    page(api, viewer, Asked { notice: vec![text.with([id.to_string().into()])], ..Asked::default() }).await
 }
 
 async fn retry_all(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
@@ -75,14 +75,14 @@ struct RetriedAll {
 
 async fn retried_all(
     State(api): State<Arc<Api>>,
-    reads: Reads,
+    viewer: Viewer,
     Query(retried): Query<RetriedAll>,
 ) -> Result<Response<Body>, Problem> {
     let count = |text: &str| -> i64 { text.parse().unwrap_or_default() };
     let mut notice = vec![answers::RETRIED_ALL.with([count(&retried.tried).into()])];
     let still = count(&retried.still);
     notice.extend((still > 0).then(|| answers::RETRIED_STILL.with([still.into()])));
-    page(api, reads, Asked { notice, ..Asked::default() }).await
+    page(api, viewer, Asked { notice, ..Asked::default() }).await
 }
 
 async fn retry_now(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem> {
@@ -93,11 +93,11 @@ async fn retry_now(State(api): State<Arc<Api>>) -> Result<Response<Body>, Proble
 
 async fn tried(
     State(api): State<Arc<Api>>,
-    reads: Reads,
+    viewer: Viewer,
     Query(retried): Query<Retried>,
 ) -> Result<Response<Body>, Problem> {
     let text = if retried.status == "waits" { answers::TRIED_WAITS } else { answers::TRIED_NOW };
-    page(api, reads, Asked { notice: vec![text.said()], ..Asked::default() }).await
+    page(api, viewer, Asked { notice: vec![text.said()], ..Asked::default() }).await
 }
 
 /// Makes the bundle for support, and has it downloaded.

@@ -30,7 +30,7 @@ pub(super) struct Chart {
 /// A moment: when, recorded, delivered and pending.
 type Point = (Timestamp, i64, i64, Option<i64>);
 
-/// What a chart covers.
+/// Period and content of a chart.
 struct Span {
     title: Text,
     begin: Text,

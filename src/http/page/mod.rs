@@ -31,6 +31,7 @@ use tokio::sync::mpsc;
 use super::api::{Api, PageInfo, beside};
 use super::problem::Problem;
 use crate::core::identity::Identity;
+use crate::core::tokens::Right;
 use crate::core::words::{Language, Said, Text, Voice, With, answers};
 use crate::inspect::Unanswered;
 use crate::inspect::status::Status;
@@ -52,14 +53,14 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Rejected things that the page shows.
 const REJECTED_SHOWN: usize = 20;
 
-/// What the page may do: nothing from elsewhere, and nothing inline.
+/// Content policy of the page: nothing from elsewhere, and nothing inline.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Where the bundle for support is made.
 const BUNDLE_PATH: &str = "/page/bundle";
 
-/// What needs no permission: it tells nothing.
+/// Paths that need no permission: they reveal nothing.
 pub(super) const OPEN_PATHS: [&str; 4] = ["/page/style.css", "/page/script.js", "/page/icon.svg", "/page/login"];
 
 /// Returns whether a path belongs to the page, so that a browser's cookie opens it.
@@ -84,9 +85,9 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .merge(actions::routes())
 }
 
-/// What is shown to a browser that may not look.
+/// Returns the page for a browser that may not look.
 pub(super) fn locked(text: Text, headers: &HeaderMap) -> Response<Body> {
-    let voice = Reads::of(headers).0;
+    let voice = voice(headers);
     let text = render("locked", &voice, context! { words => text.line(voice.language) });
     let mut response = html(text);
     *response.status_mut() = StatusCode::UNAUTHORIZED;
@@ -142,33 +143,38 @@ fn lead_to(place: &str) -> Response<Body> {
     response
 }
 
-/// How whoever looks reads: in the language that the browser names, and in the time of this device.
-struct Reads(Voice);
-
-impl Reads {
-    fn of(headers: &HeaderMap) -> Self {
-        let accepted = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        Self(Voice { language: Language::accepted(accepted), zone: Some(TimeZone::system()) })
-    }
+/// Returns how texts are written: in the language that the browser names, and in the time of this device.
+fn voice(headers: &HeaderMap) -> Voice {
+    let accepted = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Voice { language: Language::accepted(accepted), zone: Some(TimeZone::system()) }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Reads {
+/// Somebody who looks at the page.
+#[derive(Clone)]
+struct Viewer {
+    voice: Voice,
+    /// True if the buttons work. Whoever may only read sees none.
+    may_act: bool,
+}
+
+impl FromRequestParts<Arc<Api>> for Viewer {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.headers))
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Infallible> {
+        let may_act = parts.extensions.get().is_some_and(|owner| api.sessions.allows(owner, Right::Admin));
+        Ok(Self { voice: voice(&parts.headers), may_act })
     }
 }
 
-async fn index(State(api): State<Arc<Api>>, reads: Reads) -> Result<Response<Body>, Problem> {
-    page(api, reads, Asked::default()).await
+async fn index(State(api): State<Arc<Api>>, viewer: Viewer) -> Result<Response<Body>, Problem> {
+    page(api, viewer, Asked::default()).await
 }
 
-/// What somebody asked for, beside the page itself.
+/// A request for more than the page itself.
 #[derive(Clone, Debug, Default)]
 struct Asked {
     identity: String,
-    /// What came of it.
+    /// Its result.
     notice: Vec<Said>,
 }
 
@@ -180,19 +186,20 @@ struct ProfileQuery {
 
 async fn profile(
     State(api): State<Arc<Api>>,
-    reads: Reads,
+    viewer: Viewer,
     Query(query): Query<ProfileQuery>,
 ) -> Result<Response<Body>, Problem> {
-    page(api, reads, Asked { identity: query.identity, ..Asked::default() }).await
+    page(api, viewer, Asked { identity: query.identity, ..Asked::default() }).await
 }
 
-async fn page(api: Arc<Api>, reads: Reads, asked: Asked) -> Result<Response<Body>, Problem> {
-    Ok(html(beside(move || whole(&api, &reads.0, &asked)).await?))
+async fn page(api: Arc<Api>, viewer: Viewer, asked: Asked) -> Result<Response<Body>, Problem> {
+    Ok(html(beside(move || whole(&api, &viewer, &asked)).await?))
 }
 
 /// The whole page. Reads from disk.
-fn whole(api: &Api, voice: &Voice, asked: &Asked) -> Result<String, StoreError> {
-    let Sections { status, headline, sections } = Sections::gather(api, voice)?;
+fn whole(api: &Api, viewer: &Viewer, asked: &Asked) -> Result<String, StoreError> {
+    let Sections { status, headline, sections } = Sections::gather(api, viewer)?;
+    let voice = &viewer.voice;
     let now = api.books.now();
     let profile = if asked.identity.is_empty() { None } else { Some(found(api, voice, &asked.identity)?) };
     let PageInfo { support, client_code, endpoint } = &*api.page.now();
@@ -212,12 +219,12 @@ fn whole(api: &Api, voice: &Voice, asked: &Asked) -> Result<String, StoreError> 
             profile => profile.map(Value::from_safe_string),
             support => support.as_deref().map(|contact| answers::SUPPORT.with([contact.into()]).words(voice)),
             sends_to => sends_to.words(voice),
-            can_bundle => api.bundle.is_some(),
+            can_bundle => viewer.may_act && api.bundle.is_some(),
         },
     ))
 }
 
-/// What is said of an identity that somebody asked for. Reads from disk.
+/// Returns the part of the page about an identity. Reads from disk.
 fn found(api: &Api, voice: &Voice, written: &str) -> Result<String, StoreError> {
     let words = match written.trim().parse::<Identity>() {
         Err(_) => answers::NO_IDENTITY,
@@ -241,7 +248,8 @@ struct Sections {
 }
 
 impl Sections {
-    fn gather(api: &Api, voice: &Voice) -> Result<Self, StoreError> {
+    fn gather(api: &Api, viewer: &Viewer) -> Result<Self, StoreError> {
+        let Viewer { voice, may_act } = viewer;
         let status = api.books.status()?;
         let history = api.books.history()?;
         let rejected = api.books.rejected_newest(REJECTED_SHOWN)?;
@@ -255,10 +263,13 @@ impl Sections {
         let headline = Headline::of(&status, voice);
         let numbers = view::numbers(&status, voice);
         let sections = [
-            ("link", render("link", voice, context! { headline => shown(&headline) })),
+            ("link", render("link", voice, context! { headline => shown(&headline), may_act })),
             ("numbers", render("numbers", voice, context! { numbers => shown(&numbers) })),
             ("charts", render("charts", voice, context! { charts => shown(&charts) })),
-            ("rejected", render("rejected", voice, context! { rejected => shown(&rejected), rejected_more => more })),
+            (
+                "rejected",
+                render("rejected", voice, context! { rejected => shown(&rejected), rejected_more => more, may_act }),
+            ),
             ("requests", render("requests", voice, context! { requests => shown(&requests) })),
         ];
         Ok(Self { status, headline, sections })
@@ -266,17 +277,17 @@ impl Sections {
 }
 
 /// Keeps a page live as long as it is open, the agent runs, and it may be looked at.
-async fn live(State(api): State<Arc<Api>>, Extension(owner): Extension<Owner>, Reads(voice): Reads) -> Response<Body> {
+async fn live(State(api): State<Arc<Api>>, Extension(owner): Extension<Owner>, viewer: Viewer) -> Response<Body> {
     let (events, waiting) = mpsc::channel(1);
     tokio::spawn(async move {
         let mut stop = api.stop.clone();
         let mut last = String::new();
         loop {
-            let (rendering, voice) = (api.clone(), voice.clone());
+            let (rendering, viewer) = (api.clone(), viewer.clone());
             if !api.sessions.is_good(&owner) {
                 return;
             }
-            let Ok(event) = beside(move || event(&rendering, &voice)).await else { return };
+            let Ok(event) = beside(move || event(&rendering, &viewer)).await else { return };
             // A comment where nothing has changed, so that a page that was closed is noticed.
             let text = if event == last { ": still\n\n".to_owned() } else { event.clone() };
             last = event;
@@ -308,11 +319,11 @@ struct LiveEvent {
     sections: std::collections::BTreeMap<&'static str, String>,
 }
 
-fn event(api: &Api, voice: &Voice) -> Result<String, StoreError> {
-    let Sections { status, headline, sections } = Sections::gather(api, voice)?;
+fn event(api: &Api, viewer: &Viewer) -> Result<String, StoreError> {
+    let Sections { status, headline, sections } = Sections::gather(api, viewer)?;
     let event = LiveEvent {
         title: format!("{} · Outpost {}", headline.title, status.device_id),
-        now: answers::LIVE.with([With::Time(api.books.now())]).words(voice),
+        now: answers::LIVE.with([With::Time(api.books.now())]).words(&viewer.voice),
         sections: sections.into_iter().collect(),
     };
     let data = serde_json::to_string(&event).expect("texts are JSON");

@@ -1,4 +1,4 @@
-//! What the page says: the verdict, the numbers, what was rejected and requested, in the language of whoever looks and in the
+//! The texts of the page: verdict, numbers, rejected items and requests, in the viewer's language and in the
 //! device's time. The texts stand in `core::words`. Pure.
 
 use serde::Serialize;
@@ -57,7 +57,7 @@ pub(super) struct Number {
     name: String,
     figure: String,
     words: String,
-    /// How much of a bound it is, in percent.
+    /// Part of a bound, in percent.
     part: Option<u64>,
     /// The same in words.
     part_words: String,
@@ -107,7 +107,7 @@ fn delivered(status: &Status, voice: &Voice) -> Number {
 fn recorded(status: &Status, voice: &Voice) -> Number {
     let events = &status.events;
     let refused: u64 = status.refused.iter().map(|refused| refused.requests).sum();
-    let mut words = vec![figures::TWICE.with([events.duplicate.into()])];
+    let mut words = vec![figures::DUPLICATES.with([events.duplicate.into()])];
     words.extend((events.differing > 0).then(|| figures::DIFFERING.with([events.differing.into()])));
     words.push(figures::UNMAPPED.with([events.unmapped.into()]));
     words.extend((refused > 0).then(|| figures::REFUSED_REQUESTS.with([With::count(refused)])));
@@ -267,10 +267,10 @@ fn without_effect(it: &WithoutEffectView, voice: &Voice) -> String {
         None => answers::EVENT_GONE.with([it.seq.to_string().into()]).words(voice),
     };
     let fate = match (it.status.as_str(), it.rejected_id) {
-        ("duplicate", _) => answers::CAME_AGAIN.with([it.times.into(), With::time(&it.last_at)]),
+        ("duplicate", _) => answers::IS_DUPLICATE.with([it.times.into(), With::time(&it.last_at)]),
         ("rejected", Some(id)) => answers::REJECTED_AS.with([id.to_string().into()]),
         ("rejected", None) => answers::REJECTED_GONE.said(),
-        ("unmapped", _) => answers::FITS_NO_MAPPING.said(),
+        ("unmapped", _) => answers::IS_UNMAPPED.said(),
         (status, _) => PLAIN.with([status.into()]),
     };
     let why = it.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -291,7 +291,9 @@ fn value(it: &ProfileAttribute, voice: &Voice) -> String {
 
 impl AttributeWords {
     fn of(it: &ProfileAttribute, voice: &Voice) -> Self {
+        let known = it.reason.as_deref().and_then(Reason::of_label);
         let state = match (it.state.as_str(), it.delivered_at.as_deref()) {
+            _ if known.is_some_and(Reason::is_withheld) => answers::NOT_SENT.said(),
             ("pending", _) => answers::PENDING.said(),
             ("in_flight", _) => answers::IN_FLIGHT.said(),
             ("delivered", Some(at)) => answers::DELIVERED_ON.with([With::time(at)]),
@@ -313,7 +315,7 @@ impl AttributeWords {
     }
 }
 
-/// What the templates say themselves, by the names that they use.
+/// The templates' own texts, by the names that they use.
 #[derive(Debug)]
 pub(super) struct Texts(pub(super) Voice);
 

@@ -1,4 +1,4 @@
-//! Who keeps the books: a running agent, with what only it knows; or nobody, and then they can still be changed.
+//! Keepers of the books: a running agent, with its own knowledge; or nobody, and then they can still be changed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -18,7 +18,7 @@ use crate::inspect::verify::Verifier;
 use crate::intake::kinds::SharedKinds;
 use crate::store::{Counters, InFlight, Pending, Reader, Store, StoreError, StoreFile, StoreLimits, Writer};
 
-/// Who keeps the books.
+/// Keeper of the books.
 pub enum Keeper {
     /// A running agent.
     Agent(Running),
@@ -26,21 +26,21 @@ pub enum Keeper {
     Nobody(Box<Resting>),
 }
 
-/// What only a running agent knows; all of it is shared with the parts that it shows.
+/// Knowledge that only a running agent has; all of it is shared with the parts that it shows.
 pub struct Running {
     /// The writer, with its numbers.
     pub writer: Writer,
     /// The way to Target.
     pub client: Client,
-    /// What the last 24 hours have used of the Fetch API.
+    /// Calls of the Fetch API in the last 24 hours.
     pub reads: ReadQuota,
-    /// What was pending when the writer started, once it is counted.
+    /// Pending amounts when the writer started, once they are counted.
     pub pending_at_start: Arc<PendingAtStart>,
-    /// What is claimed.
+    /// Claims.
     pub in_flight: InFlight,
     /// The forwarder's view of the link.
     pub link: watch::Receiver<LinkView>,
-    /// How each kind of intake is doing that is configured.
+    /// State of each configured kind of intake.
     pub intake: SharedKinds,
     /// Which way updates went.
     pub route_counts: RouteCounts,
@@ -48,11 +48,11 @@ pub struct Running {
     pub waits: ProfileWaits,
     /// Told when somebody wants it tried now.
     pub try_now: Arc<Notify>,
-    /// What is not as it is configured.
+    /// Deviations from the configuration.
     pub notices: Notices,
-    /// How the pushing of the metrics is doing.
+    /// State of the pushing of metrics.
     pub push: Live<Option<PushView>>,
-    /// What is measured.
+    /// The metrics.
     pub metrics: Metrics,
 }
 
@@ -62,17 +62,17 @@ pub struct StoreAtRest {
     pub store_file: StoreFile,
     /// The device's name.
     pub device_id: String,
-    /// What events mean.
+    /// The mappings.
     pub mappings: Arc<Mappings>,
     /// The configured bounds.
     pub bounds: Bounds,
-    /// How large the store may grow.
+    /// Bounds of the store.
     pub limits: StoreLimits,
-    /// How Target is reached.
+    /// Settings of the client for Target.
     pub target: ClientOptions,
 }
 
-/// What changes a store at rest.
+/// Writer of a store without an agent.
 pub struct Resting {
     target: ClientOptions,
     limits: StoreLimits,
@@ -87,7 +87,7 @@ impl Keeper {
 }
 
 impl Resting {
-    /// What changes the store; and whether it was opened just now.
+    /// Returns the writer of the store, and true if it was just opened.
     fn writer(&self, file: &StoreFile) -> Result<(Writer, bool), StoreError> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((writer, _)) = &*opened {
@@ -112,7 +112,7 @@ impl Drop for Resting {
 }
 
 impl Books {
-    /// What changes the store.
+    /// Returns the writer of the store.
     pub(super) fn writer(&self) -> Result<Writer, StoreError> {
         match &self.keeper {
             Keeper::Agent(agent) => Ok(agent.writer.clone()),
@@ -127,7 +127,7 @@ impl Books {
         }
     }
 
-    /// What reads profiles back.
+    /// Returns the verifier, which reads profiles back.
     pub(super) fn verifier(&self) -> Result<Verifier, Unanswered> {
         let writer = self.writer()?;
         let (client, reads) = match &self.keeper {
@@ -149,7 +149,7 @@ impl Books {
         }
     }
 
-    /// What was pending when those numbers stood.
+    /// Returns the pending amounts as of those numbers.
     pub(super) fn pending(&self, counters: Counters) -> Result<Pending, StoreError> {
         match &self.keeper {
             Keeper::Agent(agent) => Ok(agent.pending_at_start.wait().plus(counters.pending_change)),
@@ -157,7 +157,7 @@ impl Books {
         }
     }
 
-    /// What is claimed: nothing of a store at rest.
+    /// Returns the claims; a store without an agent has none.
     pub(super) fn in_flight(&self) -> InFlight {
         match &self.keeper {
             Keeper::Agent(agent) => agent.in_flight.clone(),

@@ -30,10 +30,10 @@ mod status;
 
 pub use keeper::{Keeper, Running, StoreAtRest};
 
-/// How far the history goes back.
+/// Period of the history.
 const HISTORY_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What answers questions about a store.
+/// Answers to questions about a store.
 pub struct Books {
     /// The store's file.
     pub store_file: StoreFile,
@@ -47,9 +47,9 @@ pub struct Books {
     pub quota_clock: QuotaClock,
     /// The configured bounds, which may change.
     pub bounds: Live<Bounds>,
-    /// What events mean, and how identities are stored.
+    /// The mappings, which also know how identities are stored.
     pub mappings: Live<Mappings>,
-    /// Who keeps them.
+    /// Keeper of the books.
     pub keeper: Keeper,
 }
 

@@ -1,4 +1,4 @@
-//! What the device holds of a person.
+//! Everything that the device has about a person.
 
 use std::collections::VecDeque;
 

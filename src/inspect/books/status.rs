@@ -1,4 +1,4 @@
-//! How the device stands, in numbers.
+//! The status of the device, in numbers.
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +25,7 @@ const DESTINATION_SHOWN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Batches at their end that the status shows.
 const BATCHES_SHOWN: usize = 3;
 
-/// What only a running agent knows, or what is said instead.
+/// Knowledge that only a running agent has, or the substitute for it.
 struct Present {
     link: LinkView,
     /// Why the link is not online, in words.

@@ -15,6 +15,7 @@ use super::opened::{Identity, KEPT, Opened, Place};
 use super::seen::Seen;
 use super::wait::{FolderWait, never};
 use crate::core::timestamp::Timestamp;
+use crate::core::words::counted;
 use crate::device::clock::Clock;
 
 /// Time for which a file that was read is watched, because its writer may continue. Source: our choice; tills pause for
@@ -214,7 +215,7 @@ impl Files {
         let name = place.name.to_string_lossy();
         let more = match self.retries.len() {
             1 => String::new(),
-            count => format!(" and {} more files", count - 1),
+            count => format!(" and {}", counted(count - 1, "more file")),
         };
         Some(format!("the file {name}{more} cannot be read or put away, and is tried again: {}", retry.problem))
     }

@@ -10,7 +10,7 @@ use super::encoding::Encoding;
 use super::table::{Field, TableRules};
 use super::wait::FolderWait;
 use crate::core::mapping::Mappings;
-use crate::core::words::{With, figures, verdicts};
+use crate::core::words::{With, counted, figures, verdicts};
 use crate::intake::view::{Figure, SharedView, Shown, Trouble, sentence};
 
 /// The settings of a folder.
@@ -128,11 +128,11 @@ impl Shown for FolderView {
         let Self { waiting, reading, files, failed_files, duplicate_files, lines, failed_lines, .. } = self;
         let reading = reading.as_ref().map(|reading| {
             let percent = 100 * reading.bytes / reading.total_bytes.max(1);
-            format!("{} at {percent} % ({} lines), ", reading.file, reading.lines)
+            format!("{} at {percent} % ({}), ", reading.file, counted(reading.lines, "line"))
         });
         let duplicate = match duplicate_files {
             0 => String::new(),
-            count => format!(", {count} of duplicates alone"),
+            count => format!(", {count} with only duplicates"),
         };
         let ahead = match self.ahead_lines {
             0 => String::new(),
@@ -140,10 +140,11 @@ impl Shown for FolderView {
         };
         let obstacles = Some(self.obstacles()).filter(|words| !words.is_empty()).map(|words| format!("; {words}"));
         format!(
-            "{:<10}{}{waiting} waiting; {files} files ({failed_files} failed{duplicate}) and {lines} lines ({failed_lines} \
-             failed{ahead}) since the start{}",
+            "{:<10}{}{waiting} waiting; {} ({failed_files} failed{duplicate}) and {} ({failed_lines} failed{ahead}) since the start{}",
             "folder",
             reading.unwrap_or_default(),
+            counted(*files, "file"),
+            counted(*lines, "line"),
             obstacles.unwrap_or_default()
         )
     }
@@ -157,8 +158,9 @@ impl Shown for FolderView {
         };
         let mut words = vec![figures::FILES_READ.with([With::count(self.files)])];
         words.extend((self.failed_files > 0).then(|| figures::FILES_BAD.with([With::count(self.failed_files)])));
-        words
-            .extend((self.duplicate_files > 0).then(|| figures::FILES_TWICE.with([With::count(self.duplicate_files)])));
+        words.extend(
+            (self.duplicate_files > 0).then(|| figures::FILES_OF_DUPLICATES.with([With::count(self.duplicate_files)])),
+        );
         words.extend((self.ahead_lines > 0).then(|| figures::LINES_AHEAD.with([With::count(self.ahead_lines)])));
         words.extend(sentence(Some(&self.obstacles())));
         Figure { name: figures::FOLDER, figure, words, part }

@@ -19,7 +19,7 @@ use super::cloudevents::{self, Parsed};
 use super::kind::{Kind, Work};
 use super::view::{Figure, SharedView, Shown, Trouble, sentence};
 use crate::core::limits::LINES_WAITING_MAX;
-use crate::core::words::{With, figures, verdicts};
+use crate::core::words::{With, counted, figures, verdicts};
 use crate::device::clock::Clock;
 use crate::store::StoreError;
 
@@ -63,9 +63,10 @@ impl Shown for LineView {
         let state = if *connected { "connected" } else { "not there" };
         let problem = problem.as_deref().map(|problem| format!("; {problem}")).unwrap_or_default();
         format!(
-            "{:<10}{name} {state}; {events} events, {repeated} repeated, {unmatched} unmatched, {wrong_checksum} with a \
-             wrong check digit, {lost} lost{problem}",
-            "device"
+            "{:<10}{name} {state}; {}, {repeated} repeated, {unmatched} unmatched, {wrong_checksum} with a wrong check digit, \
+             {lost} lost{problem}",
+            "device",
+            counted(*events, "event")
         )
     }
 

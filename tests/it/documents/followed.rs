@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::commands::calls;
 use super::{Page, root};
 use crate::device::{Agent, text};
-use crate::support::{PATIENCE, write_private};
+use crate::support::PATIENCE;
 
 /// Data of the event that an agent has whose page records none itself.
 const USED: &str = r#"{"card":"123456","store":"Lund","total":99.5}"#;
@@ -21,52 +21,23 @@ const USED: &str = r#"{"card":"123456","store":"Lund","total":99.5}"#;
 struct Terminal {
     dir: TempDir,
     agent: Option<Agent>,
-    /// Addresses and folders that the pages name, and those that are used instead.
+    /// Addresses that the pages name, and those that are used instead.
     instead: Vec<(&'static str, String)>,
 }
 
 impl Terminal {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let own = |name: &str| dir.path().join(name).display().to_string();
-        let instead = vec![
-            ("/var/lib/outpost/drop", own("drop")),
-            ("/var/lib/outpost", own("data")),
-            ("/etc/outpost", own("etc")),
-            ("/run/outpost", own("")),
-        ];
-        Self { dir, agent: None, instead }
+        Self { dir: tempfile::tempdir().unwrap(), agent: None, instead: Vec::new() }
     }
 
-    /// With the files of an example, and with the secrets that it names.
+    /// With the files of an example as they are: it works for everybody, in the folder that it is in.
     fn of_example(folder: &Path) -> Self {
         let terminal = Self::new();
-        let etc = terminal.dir.path().join("etc");
-        std::fs::create_dir(&etc).unwrap();
-        write_private(&etc.join("target.token"), "token");
-        write_private(&etc.join("proxy.password"), "password");
-        write_private(&etc.join("hash.key"), &"7".repeat(64));
-        let ca = rcgen::generate_simple_self_signed(["proxy".to_owned()]).unwrap();
-        std::fs::write(etc.join("proxy-ca.pem"), ca.cert.pem()).unwrap();
-        terminal.copy(folder, terminal.dir.path());
+        copy(folder, terminal.dir.path());
         terminal
     }
 
-    fn copy(&self, from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap() {
-            let path = entry.unwrap().path();
-            let to = to.join(path.file_name().unwrap());
-            match std::fs::read_to_string(&path) {
-                _ if path.is_dir() => self.copy(&path, &to),
-                Ok(text) => std::fs::write(to, self.own(&text)).unwrap(),
-                // A file in another encoding.
-                Err(_) => drop(std::fs::copy(path, to).unwrap()),
-            }
-        }
-    }
-
-    /// A text with the addresses and folders of this terminal.
+    /// A text with the addresses of this terminal.
     fn own(&self, text: &str) -> String {
         self.instead.iter().fold(text.to_owned(), |text, (shown, own)| text.replace(shown, own))
     }
@@ -145,6 +116,19 @@ impl Terminal {
                     }
                 }
             }
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            std::fs::copy(path, to).unwrap();
         }
     }
 }

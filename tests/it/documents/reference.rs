@@ -46,7 +46,8 @@ fn expressions_give_what_the_reference_says() {
 
 #[test]
 fn the_reference_names_every_filter_and_test() {
-    let text = Page::read("docs/mappings.md").text;
+    let page = Page::read("docs/mappings.md");
+    let (filters, text) = (page.table("filters"), &page.text);
     for wrong in ["id | nope", "id is nope"] {
         let told = evaluate("{ type = \"t\" }", wrong).unwrap_err();
         let names: Vec<&str> = told.split("there are ").nth(1).unwrap().trim().split(", ").collect();
@@ -54,6 +55,10 @@ fn the_reference_names_every_filter_and_test() {
         for name in names {
             let is_named = [format!("| {name}"), format!("\\| {name}"), format!("is {name}"), format!("`{name}`")];
             assert!(is_named.iter().any(|words| text.contains(words)), "docs/mappings.md does not name {name}");
+            let is_test = wrong.contains(" is ");
+            let is_explained =
+                |row: &Vec<String>| row[0].contains(&format!("`{name}`")) || row[0].contains(&format!("`{name}("));
+            assert!(is_test || filters.iter().any(is_explained), "docs/mappings.md does not say what {name} takes");
         }
     }
 }

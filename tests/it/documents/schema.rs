@@ -171,6 +171,111 @@ fn with(path: &[String], value: &Value) -> Value {
     })
 }
 
+/// A configuration in which a section of a default is in use.
+fn in_use(path: &[String]) -> (Value, Vec<String>) {
+    let mut document = json!({ "target": { "client_code": "acme" } });
+    let section: Vec<&str> = path.iter().map(String::as_str).collect();
+    match section[..] {
+        ["intake", "folder", ..] => document["intake"]["folder"]["path"] = json!("drop"),
+        ["intake", "socket", ..] => document["intake"]["socket"]["path"] = json!("socket"),
+        ["metrics", ..] => document["metrics"]["push"] = json!("https://collector.example/v1/metrics"),
+        _ => {}
+    }
+    (document, path.to_vec())
+}
+
+#[test]
+fn each_default_of_the_schema_is_what_the_program_does_without_the_setting() {
+    let mut compared = 0;
+    for Setting { path, definition } in settings() {
+        // Settings of lists are read with the list, the folder of data differs by system, and a quote that is set is not looked
+        // for.
+        let default = &definition["default"];
+        let is_in_list = path.iter().any(|name| ["line", "mapping"].contains(&name.as_str()));
+        if default.is_null() || is_in_list || path == ["agent", "data_dir"] || path.ends_with(&["quote".to_owned()]) {
+            continue;
+        }
+        let (without, path) = in_use(&path);
+        let mut set = without.clone();
+        let place = path.iter().fold(&mut set, |inner, name| &mut inner[name]);
+        *place = default.clone();
+        let [without, set] = [&without, &set].map(|document| {
+            let sections = document.as_object().unwrap().iter();
+            let text =
+                sections.fold(String::new(), |text, (name, value)| format!("{text}{name} = {}\n", inline(value)));
+            let sources = Sources::of_text(Path::new("agent.toml"), &text);
+            format!("{:?}", Config::parse(&sources, |_| "device".to_owned()).unwrap_or_else(|error| panic!("{error}")))
+        });
+        assert_eq!(without, set, "{}: the default is not {default}", path.join("."));
+        compared += 1;
+    }
+    assert!(compared > 20, "{compared}");
+}
+
+/// Rows of the table of settings, by section.
+fn table_of_settings() -> String {
+    let mut text = String::new();
+    let schema = schema();
+    let mut sections = vec![(Vec::new(), schema.clone())];
+    while let Some((path, definition)) = sections.pop() {
+        let properties = definition["properties"].as_object().into_iter().flatten();
+        let (mut rows, mut below) = (String::new(), Vec::new());
+        for (name, definition) in properties {
+            let is_list = definition["items"]["properties"].is_object();
+            if definition["properties"].is_object() || is_list {
+                let inner = if is_list { &definition["items"] } else { definition };
+                below.push(([path.clone(), vec![(name.clone(), is_list)]].concat(), inner.clone()));
+                continue;
+            }
+            let default = match &definition["default"] {
+                Value::Null => String::new(),
+                default => format!("`{default}`"),
+            };
+            let bounds = match (definition["minimum"].as_i64(), definition["maximum"].as_i64()) {
+                (Some(least), Some(most)) => format!(" {least} to {most}."),
+                _ => String::new(),
+            };
+            let words = definition["enum"].as_array().into_iter().flatten().map(|word| format!("`{word}`"));
+            let words = words.collect::<Vec<_>>().join(", ");
+            let words = if words.is_empty() { words } else { format!(" One of {words}.") };
+            let secret = if definition["$ref"] == "#/definitions/secret" {
+                " A [secret](configuration.md#secrets)."
+            } else {
+                ""
+            };
+            let meaning = definition["description"].as_str().unwrap_or_default().replace('|', "\\|");
+            assert!(!meaning.is_empty(), "docs/agent.schema.json: {name} has no description");
+            rows.push_str(&format!("| `{name}` | {default} | {meaning}{bounds}{words}{secret} |\n"));
+        }
+        if !rows.is_empty() {
+            let name = path.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(".");
+            let is_list = path.last().is_some_and(|(_, is_list)| *is_list);
+            let title = if is_list { format!("[[{name}]]") } else { format!("[{name}]") };
+            let about = definition["description"].as_str().map(|words| format!("{words}\n\n")).unwrap_or_default();
+            text.push_str(&format!(
+                "\n## `{title}`\n\n{about}| setting | default | meaning |\n| --- | --- | --- |\n{rows}"
+            ));
+        }
+        sections.extend(below.into_iter().rev());
+    }
+    text
+}
+
+/// The page is written from the schema: `OUTPOST_WRITE_DOCS=1 cargo test --test it -- documents::` writes it again.
+#[test]
+fn the_page_of_settings_has_each_setting_of_the_schema_with_its_default() {
+    let path = root().join("docs/settings.md");
+    let mark = "<!-- From agent.schema.json. -->\n";
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (head, table) = page.split_once(mark).unwrap();
+    let expected = table_of_settings();
+    if std::env::var_os("OUTPOST_WRITE_DOCS").is_some() {
+        std::fs::write(&path, format!("{head}{mark}{expected}")).unwrap();
+    } else {
+        assert_eq!(table, expected, "docs/settings.md is not what docs/agent.schema.json says; see this test");
+    }
+}
+
 /// A value as TOML has it, with sections in a line.
 fn inline(value: &Value) -> String {
     match value {

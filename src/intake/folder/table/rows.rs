@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use super::cells::{Cells, Fed, Marks};
+use crate::core::words::counted;
 use crate::intake::cloudevents::Invalid;
 use crate::intake::folder::text_lines::{TextLine, TextLines};
 
@@ -106,7 +107,7 @@ fn of_width(mut cells: Vec<String>, width: usize) -> Result<Vec<String>, Invalid
     if cells.len() == width {
         return Ok(cells);
     }
-    Err(Invalid::new(format!("the row has {} cells, and must have {width}", cells.len())))
+    Err(Invalid::new(format!("the row has {}, and must have {width}", counted(cells.len(), "cell"))))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::cells::{Cells, Marks};
 use super::{Column, TableRules};
+use crate::core::words::counted;
 use crate::intake::folder::line::Unreadable;
 use crate::intake::folder::text_lines::TextLine;
 
@@ -68,9 +69,9 @@ impl Shape {
         }
         let width = width(&header, &below).ok_or_else(|| {
             let problem = format!(
-                "the rows below do not have the {} cells of this row, so that it is no header; set columns or skip in \
+                "the rows below do not have {} as this row does, so that it is no header; set columns or skip in \
                  [intake.folder.csv]",
-                header.len()
+                counted(header.len(), "cell")
             );
             Unreadable { number, problem }
         })?;
@@ -85,8 +86,10 @@ impl Shape {
         });
         match places.max().filter(|most| *most > self.width) {
             Some(most) => {
-                let problem =
-                    format!("columns in [intake.folder.csv] has column {most}, and the rows have {} cells", self.width);
+                let problem = format!(
+                    "columns in [intake.folder.csv] has column {most}, and the rows have {}",
+                    counted(self.width, "cell")
+                );
                 Err(Unreadable { number, problem })
             }
             None => Ok(self),
