@@ -196,22 +196,40 @@ impl<R: Read> Cutter<R> {
     /// brackets has closed it too early.
     fn behind(&mut self, (number, has_list): (u64, bool)) -> io::Result<Option<String>> {
         let last = self.line;
-        while let Some(byte) = self.peek()?.filter(is_between) {
-            self.skip(byte);
-        }
-        let is_sound = matches!(self.peek()?, None | Some(b'{' | b'[' | b']'));
-        if is_sound {
+        if self.is_at_next()? {
             self.layout.add(number, last, has_list);
             return Ok(None);
         }
         Ok(Some(self.here(BEHIND)))
     }
 
+    /// Reads on to where a broken event has ended for sure.
+    fn search(&mut self, search: &mut Search) -> io::Result<Found> {
+        while let Some(byte) = self.peek()? {
+            let found = search.take(byte);
+            if matches!(found, None | Some(Found::Behind)) {
+                self.skip(byte);
+            }
+            if let Some(found) = found {
+                return Ok(found);
+            }
+        }
+        Ok(Found::Nowhere)
+    }
+
+    /// Goes past blanks and commas, and returns true if an event or an end follows them.
+    fn is_at_next(&mut self) -> io::Result<bool> {
+        while let Some(byte) = self.peek()?.filter(is_between) {
+            self.skip(byte);
+        }
+        Ok(matches!(self.peek()?, None | Some(b'{' | b'[' | b']')))
+    }
+
     /// Continues where the broken event has ended for sure, or at the end of the file.
     fn resume(&mut self, bytes: &[u8], number: u64, mut search: Search) -> io::Result<Unread> {
         let known = bytes.iter().enumerate().find_map(|(at, byte)| Some((at, search.take(*byte)?)));
         let unread = |search: &Search| if search.has_more { Unread::Before } else { Unread::Nothing };
-        match known {
+        let found = match known {
             Some((at, found @ (Found::Before | Found::Behind))) if self.work.may_repeat(bytes.len() - at) => {
                 let at = at + usize::from(found == Found::Behind);
                 self.again.extend(bytes[at..].iter().rev());
@@ -223,22 +241,14 @@ impl<R: Read> Cutter<R> {
                 if found == Found::Behind {
                     self.layout.ended(self.line);
                 }
-                return Ok(unread(&search));
+                found
             }
-            Some(_) => {}
-            None => {
-                while let Some(byte) = self.peek()? {
-                    let found = search.take(byte);
-                    if matches!(found, None | Some(Found::Behind)) {
-                        self.skip(byte);
-                    }
-                    match found {
-                        None => {}
-                        Some(Found::Before | Found::Behind) => return Ok(unread(&search)),
-                        Some(Found::Nowhere) => break,
-                    }
-                }
-            }
+            Some(_) => Found::Nowhere,
+            None => self.search(&mut search)?,
+        };
+        // A bracket that closes it too early is followed by what is left of it.
+        if found == Found::Before || found == Found::Behind && self.is_at_next()? {
+            return Ok(unread(&search));
         }
         while let Some(byte) = self.peek()? {
             self.skip(byte);
@@ -388,6 +398,9 @@ mod tests {
         assert_eq!((found.len(), found[1].as_str()), (2, "8:4 {\n  \"t\": 2\n}"), "{found:?}");
         let found = all("[\n  {\n    \"t\": {\n      \"u\":1\n  },\n  {\n    \"t\":2\n  }\n]");
         assert_eq!((found.len(), found[1].as_str()), (2, "6:3 {\n    \"t\":2\n  }"), "{found:?}");
+        // A bracket at the margin that closes it too early, with more of it on the line.
+        let found = all("[\n{\n  \"t\":\"5\" wide\",\n  \"l\":[\n}   },\n    {\"t\":1}\n  ]\n},\n{\n  \"t\":2\n}\n]");
+        assert!(found.len() == 1 && found[0].ends_with(", and what follows it in the file was not read"), "{found:?}");
         // Others on the line are named.
         let found = all("[{\"t\":1},{\"t\":\"5\" wide\"},{\"t\":2},\n{\"t\":3}]");
         assert!(found.len() == 3 && found[1].ends_with(", and what follows it was not read up to line 2"), "{found:?}");
