@@ -230,23 +230,20 @@ impl Files {
         let find = |name| {
             let place = Place::dropped(name);
             let metadata = opened.metadata(&place).ok()?;
-            let found = Found::at(place, &metadata)?;
-            Some(match never(found.is_link, found.links, found.look.bytes) {
-                None => Ok(found),
-                Some(why) => Err(FolderWait { file: found.shown(), why }),
-            })
+            Found::at(place, &metadata)
         };
+        let may_be_read = |found: &Found| never(found.is_link, found.links, found.look.bytes).is_none();
         if self.notes.is_none() {
             self.load_notes(opened, now);
         }
         let order = |found: &Found| (self.retries.contains_key(&found.place), found.look.modified);
         let names = opened.dir.names()?.filter(|name| Kind::of(name).is_some());
-        let Listed { mut files, waits, more, beyond } = list(names, find, order);
+        let Listed { mut files, beyond } = list(names, find, may_be_read, order);
         self.beyond = beyond;
         files.extend(self.grown(opened, now));
         let since = self.seen.look(&mut files, now, clock);
         self.retries.retain(|place, _| self.seen.has(place));
-        let mut looked = Looked { waits, more, ..Looked::default() };
+        let mut looked = Looked { more: beyond, ..Looked::default() };
         for (found, since) in files.into_iter().zip(since) {
             match self.waits_for((opened, &found), quiet, now.duration_since(since), now) {
                 None => looked.complete.push(found),
