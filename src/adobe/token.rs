@@ -90,8 +90,8 @@ mod tests {
             (" \n", "empty"),
             ("\"t\"", "quotes"),
             ("'t'", "quotes"),
-            ("Bearer t", "words of a header"),
-            ("authorization: Bearer t", "words of a header"),
+            ("Bearer t", "like a header"),
+            ("authorization: Bearer t", "like a header"),
             ("one\ntwo", "line break"),
             ("tökén", "plain ASCII"),
         ] {

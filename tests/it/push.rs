@@ -141,7 +141,7 @@ async fn a_token_for_the_collector_that_is_none_is_told_and_nothing_is_sent() {
     let fixture = Setup { push: Some(push), ..Setup::default() }.start().await;
     let status = fixture.agent.wait_status(|status| status.metrics_push.is_some()).await;
     let problem = status.metrics_push.unwrap().problem;
-    let expected = "push_token in [metrics]: it begins with the words of a header; it must be the token alone";
+    let expected = "push_token in [metrics]: it begins like a header; it must be only the token";
     assert_eq!(problem.as_deref(), Some(expected));
     assert!(pushes.try_recv().is_err());
 }
