@@ -147,6 +147,7 @@ async fn the_first_thing_that_a_sandbox_says_is_a_link_that_opens_the_page_once(
     let dir = tempfile::tempdir().unwrap();
     let (_agent, greeting) = greeting(dir.path(), &[]);
     let link = greeting[1].trim().strip_prefix("page").expect("the page comes first").trim();
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let first = client.get(link).send().await.unwrap();
     assert!(first.status().is_redirection() && first.headers().contains_key("set-cookie"), "{first:?}");
