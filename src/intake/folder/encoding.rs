@@ -6,6 +6,7 @@ use encoding_rs::{Encoding as Charset, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
 use super::code_pages::{CODE_PAGES, CodePage, Transcoded};
+use super::evidence::{has_sharp_s, has_signs, is_foreign, is_windows, may_be_dos};
 use crate::intake::cloudevents::Invalid;
 
 /// Part of a file that is examined to recognise its encoding. Units: bytes.
@@ -205,7 +206,8 @@ impl<'f> Decoder<'f> {
         if shown.is_utf8 || has_wide_utf8(bytes) {
             return invalid("it is not UTF-8, and others of the file are");
         }
-        if is_ambiguous(bytes) || (has_sharp_s(bytes) && !shown.is_windows) {
+        let needs_others = has_sharp_s(bytes) || has_signs(bytes);
+        if may_be_dos(bytes) || (needs_others && !shown.is_windows) {
             return invalid("it is not UTF-8, and may be of Windows or of DOS");
         }
         if shown.may_be_dos {
@@ -255,17 +257,19 @@ impl Shown {
         let (mut shown, mut buffer, mut kept) = (Self::default(), vec![0; CHUNK], 0);
         loop {
             let count = file.read(&mut buffer[kept..])?;
-            let seen = &buffer[..kept + count];
+            let end = kept + count;
+            // Only whole lines, as far as there are any: what stands in a line says more together.
+            let line = buffer[..end].iter().rposition(|byte| *byte == b'\n').filter(|_| count > 0);
+            let seen = &buffer[..line.map_or(end, |line| line + 1)];
             shown.is_utf8 |= has_wide_utf8(seen);
-            shown.may_be_dos |= is_ambiguous(seen);
+            shown.may_be_dos |= may_be_dos(seen);
             shown.is_windows |= is_windows(seen);
             shown.is_foreign |= is_foreign(seen);
             if count == 0 || shown.is_utf8 {
                 return Ok(shown);
             }
-            // A character or a word may be cut here.
-            let end = seen.len();
-            kept = end.min(3);
+            // Without a line, a character or a word may be cut here.
+            kept = line.map_or(end.min(3), |line| end - line - 1);
             buffer.copy_within(end - kept..end, 0);
         }
     }
@@ -276,40 +280,6 @@ fn has_wide_utf8(bytes: &[u8]) -> bool {
     bytes.utf8_chunks().any(|chunk| !chunk.valid().is_ascii())
 }
 
-/// Returns true for a byte in a word that is a letter in DOS but not in Windows, or a capital letter only in Windows in
-/// the middle of a word.
-fn is_ambiguous(bytes: &[u8]) -> bool {
-    let is_letter = |at: Option<usize>| {
-        at.and_then(|at| bytes.get(at)).is_some_and(|byte| byte.is_ascii_alphabetic() || *byte >= 0xC0)
-    };
-    let is_small = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_lowercase);
-    let is_doubtful = |at: usize| match bytes[at] {
-        // Not a character of Windows-1252.
-        0x81 | 0x8D | 0x8F | 0x90 | 0x9D => true,
-        0x80..=0xA5 => is_letter(at.checked_sub(1)) || is_letter(Some(at + 1)),
-        0xC0..=0xDE => is_small(at.checked_sub(1)),
-        _ => false,
-    };
-    (0..bytes.len()).any(is_doubtful)
-}
-
-/// Returns true for bytes beyond ASCII side by side as only another alphabet has them: three of them, two signs or rare letters, or
-/// a whole word of two letters. Words with a Latin alphabet have two in a row at most, as in "créée".
-fn is_foreign(bytes: &[u8]) -> bool {
-    let is_word_of = |at: usize| {
-        let is_outside = |byte: Option<&u8>| byte.is_none_or(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric());
-        let (before, behind) = (at.checked_sub(1).and_then(|at| bytes.get(at)), bytes.get(at + 2));
-        at > 0 && is_outside(before) && behind.is_some() && is_outside(behind)
-    };
-    let is_row = |(at, pair): (usize, &[u8])| match pair {
-        [0x80..=0x9F, 0x80..=0x9F] => true,
-        [0x80..=0xFF, 0x80..=0xFF] if bytes.get(at + 2).is_some_and(|byte| !byte.is_ascii()) => true,
-        [0xC0..=0xFF, 0xC0..=0xFF] => is_word_of(at),
-        _ => false,
-    };
-    bytes.windows(2).enumerate().any(is_row)
-}
-
 /// Returns true if a text that was decoded by an encoding with one byte for each character is UTF-8 in truth, and not ASCII alone.
 fn was_utf8(text: &str, upper: &[char]) -> bool {
     let byte = |next: char| match u8::try_from(next) {
@@ -318,17 +288,6 @@ fn was_utf8(text: &str, upper: &[char]) -> bool {
     };
     !text.is_ascii()
         && text.chars().map(byte).collect::<Option<Vec<u8>>>().is_some_and(|bytes| String::from_utf8(bytes).is_ok())
-}
-
-/// Returns true for a byte in a word that is the sharp s of DOS, which is an accented a in Windows.
-fn has_sharp_s(bytes: &[u8]) -> bool {
-    bytes.windows(2).any(|pair| pair[1] == 0xE1 && pair[0].is_ascii_alphabetic())
-}
-
-/// Returns true for a byte in a word that is a letter in Windows and a symbol in DOS, except the degree sign.
-fn is_windows(bytes: &[u8]) -> bool {
-    let is_sure = |byte: u8| matches!(byte, 0xDF | 0xF0..=0xF7 | 0xF9..=0xFE);
-    bytes.windows(2).any(|pair| pair[0].is_ascii_alphabetic() && is_sure(pair[1]))
 }
 
 #[cfg(test)]
@@ -375,8 +334,26 @@ mod tests {
         check(guess, b"1;\xED\xE0;\n2;\xE2", &[None, None]);
         check(guess, b"1;\xED\xCF\xD3\xCB\xD7\xC1", &[None]);
         check(guess, b"1;\x93\x8C\x8B\x9E", &[None]);
+        check(guess, b"1;\x82\xD0\x82\xE7\x82\xAA\x82\xC8", &[None]);
         check(guess, b"1;\x83J\x81[\x83h", &[None]);
         check(guess, b"1;cr\xE9\xE9e;\xC0 20 \x80", &[Some("1;créée;À 20 €")]);
+    }
+
+    #[test]
+    fn text_of_windows_1252_is_read_with_its_signs() {
+        let guess = Encoding::Recognised;
+        let german = b"K\xF6ln\nStra\xDFe\n\x84\xD6l\x93 5 \x80\n\x84\xDCber uns\x93";
+        check(guess, german, &[Some("Köln"), Some("Straße"), Some("„Öl“ 5 €"), Some("„Über uns“")]);
+        let french = b"No\xEBl\nl\x92\xE9t\xE9\nCaf\xE9\nc\x9Cur\nd\x92accord\nVoil\xE0\x85\n5\xA0kg";
+        let read = ["Noël", "l’été", "Café", "cœur", "d’accord", "Voilà…", "5\u{a0}kg"];
+        check(guess, french, &read.map(Some));
+        let others = b"Malm\xF6\n\xC5sa \xD6berg (\xC5\xD6)\nH\xE4agen-Dazs\x99\nDon\x92t\n\x8Akoda\n\x94Hej\x94";
+        let read = ["Malmö", "Åsa Öberg (ÅÖ)", "Häagen-Dazs™", "Don’t", "Škoda", "”Hej”"];
+        check(guess, others, &read.map(Some));
+        // Without a sure letter of Windows in the file they may be letters of DOS, and a half of a pair is one.
+        check(guess, b"\x84ppel och \x94l\x94", &[None]);
+        check(guess, b"Malm\xF6\nMalm\x94", &[None, None]);
+        check(guess, b"KJ\x92R", &[None]);
     }
 
     #[test]

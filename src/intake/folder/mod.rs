@@ -28,6 +28,7 @@ mod content;
 mod depth;
 mod encoding;
 mod errors;
+mod evidence;
 mod files;
 mod found;
 mod json;

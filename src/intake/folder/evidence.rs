@@ -1,0 +1,120 @@
+//! What bytes beyond ASCII say of the encoding of a file without one: Windows-1252, a DOS code page, or neither.
+
+/// Longest quotation whose marks are taken for a pair. Units: bytes.
+const QUOTED_MAX: usize = 500;
+
+/// What a byte in its place says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Says {
+    Nothing,
+    /// Text in Windows-1252: in a DOS code page it would be none.
+    Windows,
+    /// A sign of Windows-1252 in its usual place, but perhaps a letter of DOS: what else is in the file decides.
+    Perhaps,
+    /// More likely a letter of DOS.
+    Dos,
+}
+
+/// Returns true for a byte in a word that is a letter in DOS but not in Windows, or a capital letter only in Windows in
+/// the middle of a word.
+pub(super) fn may_be_dos(bytes: &[u8]) -> bool {
+    (0..bytes.len()).any(|at| says(bytes, at) == Says::Dos)
+}
+
+/// Returns true for signs of Windows-1252 in their usual places that could be letters of DOS, such as a pair of quotation marks.
+pub(super) fn has_signs(bytes: &[u8]) -> bool {
+    (0..bytes.len()).any(|at| says(bytes, at) == Says::Perhaps)
+}
+
+/// Returns true for a byte in a word that is a letter or an apostrophe in Windows and a symbol, or a capital letter out of place, in
+/// DOS; the degree sign is none.
+pub(super) fn is_windows(bytes: &[u8]) -> bool {
+    let is_sure = |pair: &[u8]| match pair[1] {
+        0xDF | 0xF0..=0xF7 | 0xF9..=0xFE => pair[0].is_ascii_alphabetic(),
+        0xE0 | 0xE2 | 0xE8 | 0xE9 | 0xEB | 0xED => pair[0].is_ascii_lowercase(),
+        _ => false,
+    };
+    bytes.windows(2).any(is_sure) || (0..bytes.len()).any(|at| says(bytes, at) == Says::Windows)
+}
+
+fn says(bytes: &[u8], at: usize) -> Says {
+    let near = |at: Option<usize>| at.and_then(|at| bytes.get(at)).copied().unwrap_or(b' ');
+    let (before, after) = (near(at.checked_sub(1)), near(Some(at + 1)));
+    let is_letter = |byte: u8| byte.is_ascii_alphabetic() || byte >= 0xC0;
+    let is_small = |byte: u8| byte.is_ascii_lowercase() || byte >= 0xE0;
+    let (is_behind, is_before) = (is_letter(before), is_letter(after));
+    match bytes[at] {
+        // Not a character of Windows-1252.
+        0x81 | 0x8D | 0x8F | 0x90 | 0x9D => Says::Dos,
+        // d’accord, Don’t, L’île: a capital letter in DOS, as in KJÆR.
+        0x92 if is_behind && is_before && (is_small(before) || is_small(after)) => Says::Windows,
+        // cœur: a pound sign in DOS.
+        0x9C if is_small(before) || is_small(after) => Says::Windows,
+        // Dazs™: a capital letter in DOS.
+        0x99 if is_small(before) && !is_before => Says::Windows,
+        byte if is_opening(byte) && !is_behind && is_before && is_paired(bytes[at + 1..].iter(), is_closing) => {
+            Says::Perhaps
+        }
+        byte if is_closing(byte) && is_behind && !is_before && is_paired(bytes[..at].iter().rev(), is_opening) => {
+            Says::Perhaps
+        }
+        // Škoda, ¡Olé!, Voilà…
+        0x8A | 0xA1 if !is_behind && is_small(after) => Says::Perhaps,
+        0x85 if before >= 0xE0 && !is_before => Says::Perhaps,
+        // Köln–Bonn
+        0x96 | 0x97 if before >= 0xC0 || after >= 0xC0 || after.is_ascii_uppercase() => Says::Perhaps,
+        // The blank that does not break, in 5 kg and before a colon.
+        0xA0 if before.is_ascii_digit() || is_behind && matches!(after, b':' | b';' | b'!' | b'?' | b'%' | 0xBB) => {
+            Says::Perhaps
+        }
+        0x80..=0xA5 if is_behind || is_before => Says::Dos,
+        0xC0..=0xDE if before.is_ascii_lowercase() => Says::Dos,
+        _ => Says::Nothing,
+    }
+}
+
+/// Returns true if the other mark of a pair is near, in the same line.
+fn is_paired<'b>(near: impl Iterator<Item = &'b u8>, is_other: fn(u8) -> bool) -> bool {
+    near.take(QUOTED_MAX).take_while(|byte| **byte != b'\n').any(|byte| is_other(*byte))
+}
+
+/// Returns true for a byte in a word that is the sharp s of DOS, which is an accented a in Windows.
+pub(super) fn has_sharp_s(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|pair| pair[1] == 0xE1 && pair[0].is_ascii_alphabetic())
+}
+
+/// Quotation marks that begin a quotation in some language.
+const fn is_opening(byte: u8) -> bool {
+    matches!(byte, 0x82 | 0x84 | 0x8B | 0x91 | 0x93 | 0x94 | 0x9B)
+}
+
+/// Those that end one.
+const fn is_closing(byte: u8) -> bool {
+    matches!(byte, 0x8B | 0x91 | 0x92 | 0x93 | 0x94 | 0x9B)
+}
+
+/// Returns true for bytes beyond ASCII side by side as only another alphabet has them: three letters or rare signs, two rare signs,
+/// or a whole word of two small letters. Words with a Latin alphabet have two such letters in a row at most, as in "créée".
+pub(super) fn is_foreign(bytes: &[u8]) -> bool {
+    let is_word_of = |at: usize| {
+        let is_outside = |byte: Option<&u8>| byte.is_none_or(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric());
+        let (before, behind) = (at.checked_sub(1).and_then(|at| bytes.get(at)), bytes.get(at + 2));
+        at > 0 && is_outside(before) && behind.is_some() && is_outside(behind)
+    };
+    // Quotation marks, dashes and the like stand beside letters.
+    let is_odd = |byte: u8| {
+        !byte.is_ascii()
+            && !matches!(byte, 0x80 | 0x82 | 0x84 | 0x85 | 0x8B | 0x91..=0x97 | 0x99 | 0x9B | 0xA0 | 0xAB | 0xBB)
+    };
+    let is_row = |(at, pair): (usize, &[u8])| match pair {
+        [first, second] if (0x80..=0x9F).contains(first) && (0x80..=0x9F).contains(second) => {
+            is_odd(*first) || is_odd(*second)
+        }
+        [first, second] if is_odd(*first) && is_odd(*second) => {
+            let is_small = *first >= 0xE0 && *second >= 0xE0;
+            bytes.get(at + 2).is_some_and(|byte| is_odd(*byte)) || is_small && is_word_of(at)
+        }
+        _ => false,
+    };
+    bytes.windows(2).enumerate().any(is_row)
+}
