@@ -265,7 +265,7 @@ impl Operator {
 /// Returns true if two values are equal. A text equals a number if it is that number.
 ///
 /// # Errors
-/// A text is compared with true or false, which would silently be unequal.
+/// A text is compared with true or false, which would silently be unequal, or a number, of which 1 would silently be true.
 fn are_equal(a: &Value, b: &Value) -> Result<bool, Error> {
     if is_text(a) && is_number(b) || is_number(a) && is_text(b) {
         let number = |value| number_of(value).or_else(|| value.as_str().and_then(number_in));
@@ -273,6 +273,10 @@ fn are_equal(a: &Value, b: &Value) -> Result<bool, Error> {
     }
     if is_text(a) && is_bool(b) || is_bool(a) && is_text(b) {
         let words = "a text is compared with true or false; compare it with a text, such as == \"true\"";
+        return Err(FilterError::new(words).into());
+    }
+    if is_number(a) && is_bool(b) || is_bool(a) && is_number(b) {
+        let words = "a number is compared with true or false; compare it with a number, such as == 1";
         return Err(FilterError::new(words).into());
     }
     Ok(a == b)

@@ -369,6 +369,9 @@ mod tests {
             check_numbers(text, Err("a text is compared with true or false"));
         }
         check_numbers("'x' in [true, 'x']", Ok("true"));
+        for text in ["1 == true", "true != 0", "1.0 == true", "data.three in [true]"] {
+            check_numbers(text, Err("a number is compared with true or false"));
+        }
     }
 
     #[test]

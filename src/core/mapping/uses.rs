@@ -169,12 +169,19 @@ fn is_truth(expression: &Expr<'_>) -> bool {
     matches!(expression, Expr::Const(literal) if literal.value.kind() == ValueKind::Bool)
 }
 
-/// The field of data that an expression is, such as `data.card.number`.
+/// The field of data that an expression is, such as `data.card.number`, or `data['card']['number']`.
 fn field(expression: &Expr<'_>) -> Option<String> {
-    let Expr::GetAttr(get) = expression else { return None };
-    match &get.expr {
-        Expr::Var(name) if name.id == "data" => Some(format!("data.{}", get.name)),
-        below => field(below).map(|field| format!("{field}.{}", get.name)),
+    let (of, name) = match expression {
+        Expr::GetAttr(get) => (&get.expr, get.name),
+        Expr::GetItem(get) => match &get.subscript_expr {
+            Expr::Const(literal) => (&get.expr, literal.value.as_str()?),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    match of {
+        Expr::Var(var) if var.id == "data" => Some(format!("data.{name}")),
+        below => field(below).map(|field| format!("{field}.{name}")),
     }
 }
 
@@ -192,6 +199,7 @@ mod tests {
             ("data.total > 0", "Compared data.total"),
             ("data.a.b>=-1.5 and 3 != data.c", "Compared data.a.b, Compared data.c"),
             ("1 if (data.a == 0) else 2", "Compared data.a"),
+            ("data['a'] > 1 and data.b['c d'] * 2 > 0", "Compared data.a, Computed data.b.c d"),
             ("1 < data.x <= 5", "Compared data.x"),
             ("data.a > data.b or data.c == '0' or data.d in [1]", ""),
             ("data.a > data.b + 1", "Compared data.a, Computed data.b"),
