@@ -11,7 +11,7 @@ use std::fmt;
 use minijinja::Value;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::core::mapping::arithmetic::value_of;
+use crate::core::mapping::values::value_of;
 use crate::core::number::Number;
 
 /// Length up to which every number is exact: 15 digits and a point as a float, or 16 digits as an integer.

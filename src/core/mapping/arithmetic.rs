@@ -1,76 +1,21 @@
-//! Exact arithmetic in expressions. A number that a binary float cannot hold becomes a value of its own.
+//! Exact arithmetic in expressions.
 //!
 //! The engine's own operators round to binary floats and order values of different kinds by their kind. So `rewrite`
 //! replaces the operators by the filters of this file. Operators on values other than numbers still behave as the
 //! engine defines them.
 
 use std::cmp::Ordering;
-use std::fmt;
-use std::sync::Arc;
 
-use minijinja::value::{DynObject, Kwargs, Object, ObjectRepr, ValueKind};
+use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, State, Value, context, filters};
 use rust_decimal::RoundingStrategy;
 
+use super::equality::{are_equal, is_among};
 use super::filter_error::FilterError;
+use super::values::{
+    exact, is_bool, is_float_or_small, is_number, is_text, number_in, number_of, small_integer, value_of,
+};
 use crate::core::number::Number;
-
-/// Bound below which all whole numbers are exact binary floats.
-const FLOAT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
-
-/// A number that is neither a binary float nor an integer of the engine.
-#[derive(Debug)]
-struct ExactNumber(Number);
-
-impl Object for ExactNumber {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
-        other.downcast_ref::<Self>().map(|other| self.0.cmp(&other.0))
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-/// Returns a number as expressions see it: a plain one where that has the same digits.
-///
-/// Each number has only one form, so that the engine's `==` and `in` are right.
-#[must_use]
-pub fn value_of(number: Number) -> Value {
-    let float = number.to_float();
-    let is_plain = !number.is_whole() || float.abs() < FLOAT_INTEGER_MAX;
-    if is_plain && Number::of_float(float).as_ref() == Some(&number) {
-        return Value::from(float);
-    }
-    number.to_integer().map_or_else(|| Value::from_object(ExactNumber(number)), Value::from)
-}
-
-/// Returns true if a number is a binary float as a value, and so may be written as one in an expression.
-pub(super) fn is_float(number: &Number) -> bool {
-    let value = value_of(number.clone());
-    value.is_number() && !value.is_integer()
-}
-
-/// Returns the number in a value; `None` if the value is not a finite number.
-#[must_use]
-pub fn number_of(value: &Value) -> Option<Number> {
-    match value.kind() {
-        ValueKind::Number if value.is_integer() => Number::parse(&value.to_string()),
-        ValueKind::Number => Number::of_float(f64::try_from(value.clone()).ok()?),
-        ValueKind::Plain => exact(value).cloned(),
-        _ => None,
-    }
-}
-
-/// Returns the number that is stored as a value of its own.
-#[must_use]
-pub fn exact(value: &Value) -> Option<&Number> {
-    value.downcast_object_ref::<ExactNumber>().map(|exact| &exact.0)
-}
 
 /// An operator that a filter replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,60 +207,6 @@ impl Operator {
     }
 }
 
-/// Returns true if two values are equal. A text equals a number if it is that number.
-///
-/// # Errors
-/// A text is compared with true or false, which would silently be unequal, or a number, of which 1 would silently be true.
-fn are_equal(a: &Value, b: &Value) -> Result<bool, Error> {
-    if is_text(a) && is_number(b) || is_number(a) && is_text(b) {
-        let number = |value| number_of(value).or_else(|| value.as_str().and_then(number_in));
-        return Ok(number(a).is_some_and(|a| number(b) == Some(a)));
-    }
-    if is_text(a) && is_bool(b) || is_bool(a) && is_text(b) {
-        let words = "a text is compared with true or false; compare it with a text, such as == \"true\"";
-        return Err(FilterError::new(words).into());
-    }
-    if is_number(a) && is_bool(b) || is_bool(a) && is_number(b) {
-        let words = "a number is compared with true or false; compare it with a number, such as == 1";
-        return Err(FilterError::new(words).into());
-    }
-    Ok(a == b)
-}
-
-/// Returns true if a value equals one of the others.
-///
-/// # Errors
-/// As for [`are_equal`], where none is the same.
-fn is_among(value: &Value, others: impl Iterator<Item = Value>) -> Result<bool, Error> {
-    let mut failed = Ok(false);
-    for other in others {
-        match are_equal(value, &other) {
-            Ok(true) => return Ok(true),
-            Ok(false) => {}
-            Err(error) => failed = Err(error),
-        }
-    }
-    failed
-}
-
-fn is_number(value: &Value) -> bool {
-    value.is_number() || exact(value).is_some()
-}
-
-fn is_text(value: &Value) -> bool {
-    value.as_str().is_some()
-}
-
-/// Returns the number written in a text: the cells of a table are texts.
-#[must_use]
-pub fn number_in(text: &str) -> Option<Number> {
-    Number::parse(text.trim())
-}
-
-fn is_bool(value: &Value) -> bool {
-    value.kind() == ValueKind::Bool
-}
-
 fn no_number_but_truth() -> Error {
     let words = "true or false is no number; compare it with == or !=, or choose a number, as in `1 if … else 0`";
     FilterError::new(words).into()
@@ -324,15 +215,6 @@ fn no_number_but_truth() -> Error {
 fn unlike() -> Error {
     FilterError::new("values of two kinds are compared, such as null with a number; use a `when` or the default filter")
         .into()
-}
-
-fn small_integer(value: &Value) -> Option<i64> {
-    if value.is_integer() { i64::try_from(value.clone()).ok() } else { None }
-}
-
-/// Returns true if the engine orders a number as its digits do: no whole number lies between a fraction and its float.
-fn is_float_or_small(value: &Value) -> bool {
-    value.is_number() && f64::try_from(value.clone()).is_ok_and(|float| float.abs() < FLOAT_INTEGER_MAX)
 }
 
 /// Raises a number to a power. A root, or a negative power, usually has no exact result and gets 15 digits.

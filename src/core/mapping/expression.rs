@@ -287,8 +287,7 @@ mod tests {
     use super::*;
 
     fn check_numbers(text: &str, expected: Result<&str, &str>) {
-        let number =
-            |text: &str| super::super::arithmetic::value_of(crate::core::number::Number::parse(text).expect(text));
+        let number = |text: &str| super::super::values::value_of(crate::core::number::Number::parse(text).expect(text));
         let list = vec![number("0.1234567890123456789"), number("2")];
         let data = minijinja::context! {
             long => number("7777777777777777777777777777"),

@@ -15,8 +15,9 @@ use crate::core::limits::ATTRIBUTE_VALUE_CHARS_MAX;
 use crate::core::number::Number;
 use crate::core::operation::{Change, Operation};
 
-pub mod arithmetic;
+mod arithmetic;
 mod consent;
+mod equality;
 mod event_view;
 pub mod expression;
 pub mod fields;
@@ -27,6 +28,7 @@ mod rewrite;
 mod syntax;
 mod texts;
 mod uses;
+pub mod values;
 
 use event_view::view;
 use expression::Expression;
@@ -278,7 +280,7 @@ impl Mapping {
 
     fn identity(&self, view: &Value, hashes: &Hashes) -> Result<Identity, String> {
         let key = self.identity.text(view, hashes, |value| {
-            let is_whole = || arithmetic::number_of(value).as_ref().is_some_and(Number::is_whole);
+            let is_whole = || values::number_of(value).as_ref().is_some_and(Number::is_whole);
             let is_key = value.as_str().is_some() || value.is_integer() || is_whole();
             if is_key { Ok(()) } else { Err("an identity is a text or a whole number".to_owned()) }
         })?;

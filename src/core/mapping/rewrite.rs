@@ -11,8 +11,9 @@ use minijinja::machinery::parse_expr;
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
-use super::arithmetic::{NEGATE, NUMBER, Operator, is_float};
+use super::arithmetic::{NEGATE, NUMBER, Operator};
 use super::texts::{JOIN, OF_TEXTS, TEXT, TRUTH};
+use super::values::is_float;
 use crate::core::number::Number;
 
 /// Returns the text to compile instead of an expression.

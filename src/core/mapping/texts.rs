@@ -6,8 +6,8 @@
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-use super::arithmetic::exact;
 use super::filter_error::FilterError;
+use super::values::exact;
 
 /// The filter that makes a text of what another filter needs one of.
 pub(super) const TEXT: &str = "_text";

@@ -194,6 +194,8 @@ impl Folder {
         let is_first = found.place.kept.is_none();
         let mut view = self.shown();
         view.reading = None;
+        // At once, so that no file is shown both as read and as waiting.
+        view.waiting = view.waiting.saturating_sub(1);
         view.files += u64::from(is_first);
         view.failed_files += u64::from(text.is_some() && (is_first || errors.fresh > 0));
         view.duplicate_files += u64::from(away == Away::Duplicate);

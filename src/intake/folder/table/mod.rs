@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::line::{Line, Unreadable};
 use super::text_lines::TextLines;
-use crate::core::mapping::arithmetic::number_in;
+use crate::core::mapping::values::number_in;
 use crate::core::number::Number;
 use crate::intake::cloudevents::Invalid;
 

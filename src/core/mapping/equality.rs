@@ -1,0 +1,44 @@
+//! Equality of values in expressions.
+
+use minijinja::{Error, Value};
+
+use super::filter_error::FilterError;
+use super::values::{is_bool, is_number, is_text, number_in, number_of};
+
+/// Returns true if two values are equal. A text equals a number if it is that number.
+///
+/// # Errors
+/// A text is compared with true or false, which would silently be unequal, or a number, of which 1 would silently be true.
+pub(super) fn are_equal(a: &Value, b: &Value) -> Result<bool, Error> {
+    if is_text(a) && is_number(b) || is_number(a) && is_text(b) {
+        let number = |value| number_of(value).or_else(|| value.as_str().and_then(number_in));
+        return Ok(number(a).is_some_and(|a| number(b) == Some(a)));
+    }
+    let other = if is_bool(a) { b } else { a };
+    Err(match is_bool(a) || is_bool(b) {
+        true if is_text(other) => against_truth("text", "\"true\""),
+        true if is_number(other) => against_truth("number", "1"),
+        _ => return Ok(a == b),
+    })
+}
+
+/// Returns true if a value equals one of the others.
+///
+/// # Errors
+/// As for [`are_equal`], where none is the same.
+pub(super) fn is_among(value: &Value, others: impl Iterator<Item = Value>) -> Result<bool, Error> {
+    let mut failed = Ok(false);
+    for other in others {
+        match are_equal(value, &other) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) => failed = Err(error),
+        }
+    }
+    failed
+}
+
+fn against_truth(what: &str, such: &str) -> Error {
+    let words = format!("a {what} is compared with true or false; compare it with a {what}, such as == {such}");
+    FilterError::new(&words).into()
+}

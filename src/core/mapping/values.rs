@@ -1,0 +1,94 @@
+//! Numbers, texts and truth as values of the engine. A number that a binary float cannot hold becomes a value of its own.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+use minijinja::Value;
+use minijinja::value::{DynObject, Object, ObjectRepr, ValueKind};
+
+use crate::core::number::Number;
+
+/// Bound below which all whole numbers are exact binary floats.
+const FLOAT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// A number that is neither a binary float nor an integer of the engine.
+#[derive(Debug)]
+struct ExactNumber(Number);
+
+impl Object for ExactNumber {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
+        other.downcast_ref::<Self>().map(|other| self.0.cmp(&other.0))
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Returns a number as expressions see it: a plain one where that has the same digits.
+///
+/// Each number has only one form, so that the engine's `==` and `in` are right.
+#[must_use]
+pub fn value_of(number: Number) -> Value {
+    let float = number.to_float();
+    let is_plain = !number.is_whole() || float.abs() < FLOAT_INTEGER_MAX;
+    if is_plain && Number::of_float(float).as_ref() == Some(&number) {
+        return Value::from(float);
+    }
+    number.to_integer().map_or_else(|| Value::from_object(ExactNumber(number)), Value::from)
+}
+
+/// Returns true if a number is a binary float as a value, and so may be written as one in an expression.
+pub(super) fn is_float(number: &Number) -> bool {
+    let value = value_of(number.clone());
+    value.is_number() && !value.is_integer()
+}
+
+/// Returns the number in a value; `None` if the value is not a finite number.
+#[must_use]
+pub fn number_of(value: &Value) -> Option<Number> {
+    match value.kind() {
+        ValueKind::Number if value.is_integer() => Number::parse(&value.to_string()),
+        ValueKind::Number => Number::of_float(f64::try_from(value.clone()).ok()?),
+        ValueKind::Plain => exact(value).cloned(),
+        _ => None,
+    }
+}
+
+/// Returns the number that is stored as a value of its own.
+#[must_use]
+pub fn exact(value: &Value) -> Option<&Number> {
+    value.downcast_object_ref::<ExactNumber>().map(|exact| &exact.0)
+}
+
+/// Returns the number written in a text: the cells of a table are texts.
+#[must_use]
+pub fn number_in(text: &str) -> Option<Number> {
+    Number::parse(text.trim())
+}
+
+pub(super) fn is_number(value: &Value) -> bool {
+    value.is_number() || exact(value).is_some()
+}
+
+pub(super) fn is_text(value: &Value) -> bool {
+    value.as_str().is_some()
+}
+
+pub(super) fn is_bool(value: &Value) -> bool {
+    value.kind() == ValueKind::Bool
+}
+
+/// Returns true if the engine orders a number as its digits do: no whole number lies between a fraction and its float.
+pub(super) fn is_float_or_small(value: &Value) -> bool {
+    value.is_number() && f64::try_from(value.clone()).is_ok_and(|float| float.abs() < FLOAT_INTEGER_MAX)
+}
+
+pub(super) fn small_integer(value: &Value) -> Option<i64> {
+    if value.is_integer() { i64::try_from(value.clone()).ok() } else { None }
+}
