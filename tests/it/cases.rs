@@ -277,6 +277,50 @@ fn what_follows_a_stray_quote_in_an_array_of_one_line_is_named_as_not_read() {
 }
 
 #[test]
+fn what_is_within_a_broken_event_is_no_event_by_its_indentation() {
+    let open = "{\n    \"data\": {\n      \"card\": \"1\",\n      \"items\": [\n        {\"data\": {\"card\": \"2\"}}";
+    let inner = "        {\"data\": {\"card\": \"3\"}}\n      ]\n    }";
+    let last = "{\"data\": {\"card\": \"4\"}}";
+    for (name, text) in [
+        ("a.json", format!("[\n  {open},\n]\n{inner}\n  }},\n  {last}\n]\n")),
+        ("a.json", format!("{open},\n}}\n{inner}\n}}\n{last}\n")),
+        ("a.json", format!("{open}\n}}\n      ],\n      \"x\": [\n{inner}\n}}\n{last}\n")),
+    ] {
+        let shop = Shop::new("", VISITS);
+        let said = shop.take(name, text.as_bytes());
+        assert!(said.starts_with("1 of 1, and what was not read behind them, were not recorded"), "{said}");
+        assert!(said.trim_end().ends_with("and what follows it in the file was not read"), "{said}");
+        shop.check_cards(&[]);
+    }
+    let lines =
+        "{\"data\":{\"card\":\"1\" x,\"items\":[\n{\"data\":{\"card\":\"2\"}},\n{\"data\":{\"card\":\"3\"}}\n]}}\n";
+    let told = "line 1: it goes on to line 4, and is no JSON; an event must be on one line";
+    check("", "a.ndjson", format!("{lines}{last}\n").as_bytes(), &["4"], &[told]);
+    let whole = lines.replace(" x", "");
+    check("", "a.ndjson", format!("{whole}{last}\n").as_bytes(), &["1", "4"], &[]);
+}
+
+#[test]
+fn a_row_that_is_indented_deeper_than_a_broken_one_is_named() {
+    for broken in ["{\"data\":{\"card\":\"2\"},", "{\"data\":{\"card\":\"2},"] {
+        let row = |card: &str| format!("{{\"data\":{{\"card\":\"{card}\"}}}}");
+        let text = format!("[\n {},\n {broken}\n  {},\n {}\n]\n", row("1"), row("3"), row("4"));
+        let shop = Shop::new("", VISITS);
+        let said = shop.take("a.json", text.as_bytes());
+        let head = "1 of 3, and what was not read behind them, were not recorded; the others were.";
+        assert!(said.starts_with(head) && said.trim_end().ends_with("was not read up to line 5"), "{said}");
+        shop.check_cards(&["1", "4"]);
+    }
+}
+
+#[test]
+fn a_bracket_that_makes_a_list_of_the_events_behind_it_is_named_where_it_stands() {
+    let text = "[{\"data\":{\"card\":\"1\"}}\n,[,{\"data\":{\"card\":\"2\"}},{\"data\":{\"card\":\"3\"}}]\n";
+    let told = "line 2: event 1: it is a list, and must be an event, and what follows it in the file was not read";
+    check("", "a.json", text.as_bytes(), &["1"], &[told]);
+}
+
+#[test]
 fn files_of_one_name_and_length_that_grow_while_the_agent_is_down_are_each_read_on() {
     let shop = Shop::new("", VISITS);
     let there = |name: &str| shop.drop_dir().join("done").join(name);

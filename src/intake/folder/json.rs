@@ -4,8 +4,10 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 
+use serde::de::IgnoredAny;
+
 use super::again::ReadAgain;
-use super::depth::{BEHIND, Depth};
+use super::depth::{BEHIND, Depth, MISPLACED};
 use super::encoding::Decoder;
 use super::line::Line;
 use super::search::{Found, Layout, Search};
@@ -46,6 +48,15 @@ struct Piece {
     /// Reason why it is not JSON, if that is already clear, and what was not read behind it.
     broken: Option<(String, Unread)>,
 }
+
+impl Piece {
+    const fn broken((number, column): (u64, u64), problem: String, unread: Unread) -> Self {
+        Self { number, column, bytes: Vec::new(), broken: Some((problem, unread)) }
+    }
+}
+
+/// End of a problem behind which nothing is read.
+const REST: &str = ", and what follows it in the file was not read";
 
 /// What was not read behind a broken piece.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,22 +144,49 @@ impl<R: Read> Cutter<R> {
                     (self.is_array, self.is_closed) = (false, true);
                     self.skip(byte);
                 }
-                _ => {
+                b'{' | b'[' => {
                     self.is_begun = true;
                     let piece = self.piece(byte)?;
-                    if byte == b'[' && self.is_closed && piece.broken.is_none() {
-                        let words = "it is a second array, and is not recorded; drop it as a file of its own";
-                        return Ok(Some(Piece { broken: Some((words.to_owned(), Unread::Before)), ..piece }));
-                    }
-                    return Ok(Some(piece));
+                    return if byte == b'[' && piece.broken.is_none() {
+                        self.list(piece).map(Some)
+                    } else {
+                        Ok(Some(piece))
+                    };
+                }
+                _ if self.is_closed => {
+                    let (number, column) = (self.line, self.column);
+                    let problem = format!("what stands behind the array belongs to no event{REST}");
+                    return Ok(Some(Piece::broken((number, column), problem, self.give_up()?)));
+                }
+                _ => {
+                    self.is_begun = true;
+                    return self.piece(byte).map(Some);
                 }
             }
         }
         if std::mem::take(&mut self.is_array) {
-            let broken = Some(("the array is not closed: events may be missing".to_owned(), Unread::Rest));
-            return Ok(Some(Piece { number: self.line, column: self.column, bytes: Vec::new(), broken }));
+            let problem = "the array is not closed: events may be missing".to_owned();
+            return Ok(Some(Piece::broken((self.line, self.column), problem, Unread::Rest)));
         }
         Ok(None)
+    }
+
+    /// Returns what is wrong with a list where an event must be, if there may be events in it: one bracket makes a list of all events
+    /// behind it.
+    fn list(&mut self, piece: Piece) -> io::Result<Piece> {
+        let place = (piece.number, piece.column);
+        if self.is_closed {
+            let words = "it is a second array, and is not recorded; drop it as a file of its own";
+            return Ok(Piece::broken(place, words.to_owned(), Unread::Before));
+        }
+        if !piece.bytes.contains(&b'{') {
+            return Ok(piece);
+        }
+        let problem = "it is a list, and must be an event";
+        if serde_json::from_slice::<IgnoredAny>(&piece.bytes).is_ok() {
+            return Ok(Piece::broken(place, format!("{problem}; events in it were not read"), Unread::Before));
+        }
+        Ok(Piece::broken(place, format!("{problem}{REST}"), self.give_up()?))
     }
 
     fn piece(&mut self, first: u8) -> io::Result<Piece> {
@@ -163,13 +201,16 @@ impl<R: Read> Cutter<R> {
             if !is_nested && is_begun && !depth.in_text && matches!(byte, b',' | b']' | b' ' | b'\t' | b'\r' | b'\n') {
                 break None;
             }
+            if !is_nested && !depth.in_text && matches!(byte, b'{' | b'[') {
+                break Some(self.here(MISPLACED));
+            }
             if let Some(broken) = depth.take(byte) {
                 break Some(if byte == b'\n' { broken.to_owned() } else { self.here(broken) });
             }
             self.skip(byte);
             bytes.push(byte);
             if is_nested && depth.is_level() {
-                break self.behind((number, depth.has_list))?;
+                break self.behind(&mut bytes, (number, depth.has_list))?;
             }
             if bytes.len() > FOLDER_LINE_BYTES_MAX {
                 break Some(format!("it is longer than {FOLDER_LINE_BYTES_MAX} bytes, or not closed"));
@@ -179,13 +220,13 @@ impl<R: Read> Cutter<R> {
         // Which of its quotes is one too many, or is missing, is not known.
         let quote = depth.in_text.then(|| bytes.iter().rposition(|byte| *byte == b'"')).flatten();
         let search = Search::new(self.layout.at(number), margin, quote.unwrap_or(bytes.len()));
-        let unread = self.resume(&bytes, number, search)?;
+        let unread = self.resume(&bytes, search)?;
         let problem = match unread {
             Unread::Nothing => broken,
             Unread::Before => format!("{broken}, and what follows it was not read up to line {}", self.line),
-            Unread::Rest => format!("{broken}, and what follows it in the file was not read"),
+            Unread::Rest => format!("{broken}{REST}"),
         };
-        Ok(Piece { number, column, bytes: Vec::new(), broken: Some((problem, unread)) })
+        Ok(Piece::broken((number, column), problem, unread))
     }
 
     fn here(&self, broken: &str) -> String {
@@ -194,12 +235,24 @@ impl<R: Read> Cutter<R> {
 
     /// Goes past blanks and commas behind a sound event. Returns what is wrong with it if something else stands there: one of its
     /// brackets has closed it too early.
-    fn behind(&mut self, (number, has_list): (u64, bool)) -> io::Result<Option<String>> {
+    fn behind(&mut self, bytes: &mut Vec<u8>, (number, has_list): (u64, bool)) -> io::Result<Option<String>> {
         let last = self.line;
-        if self.is_at_next()? {
+        let mut between = Vec::new();
+        while let Some(byte) = self.peek()?.filter(is_between) {
+            self.skip(byte);
+            // Only the indentation of the last line tells something.
+            if byte == b'\n' {
+                between.clear();
+            }
+            if between.len() < FOLDER_LINE_BYTES_MAX {
+                between.push(byte);
+            }
+        }
+        if matches!(self.peek()?, None | Some(b'{' | b'[' | b']')) {
             self.layout.add(number, last, has_list);
             return Ok(None);
         }
+        bytes.append(&mut between);
         Ok(Some(self.here(BEHIND)))
     }
 
@@ -217,16 +270,16 @@ impl<R: Read> Cutter<R> {
         Ok(Found::Nowhere)
     }
 
-    /// Goes past blanks and commas, and returns true if an event or an end follows them.
-    fn is_at_next(&mut self) -> io::Result<bool> {
+    /// Goes past blanks and commas.
+    fn skip_between(&mut self) -> io::Result<()> {
         while let Some(byte) = self.peek()?.filter(is_between) {
             self.skip(byte);
         }
-        Ok(matches!(self.peek()?, None | Some(b'{' | b'[' | b']')))
+        Ok(())
     }
 
     /// Continues where the broken event has ended for sure, or at the end of the file.
-    fn resume(&mut self, bytes: &[u8], number: u64, mut search: Search) -> io::Result<Unread> {
+    fn resume(&mut self, bytes: &[u8], mut search: Search) -> io::Result<Unread> {
         let known = bytes.iter().enumerate().find_map(|(at, byte)| Some((at, search.take(*byte)?)));
         let unread = |search: &Search| if search.has_more { Unread::Before } else { Unread::Nothing };
         let found = match known {
@@ -235,7 +288,7 @@ impl<R: Read> Cutter<R> {
                 self.again.extend(bytes[at..].iter().rev());
                 let before = &bytes[..at];
                 let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-                self.line = number + before.iter().filter(|byte| **byte == b'\n').count() as u64;
+                self.line -= bytes[at..].iter().filter(|byte| **byte == b'\n').count() as u64;
                 self.column = 1 + String::from_utf8_lossy(&before[start..]).chars().count() as u64;
                 (self.leading, self.is_leading) = (search.indent(), found == Found::Before);
                 if found == Found::Behind {
@@ -246,10 +299,40 @@ impl<R: Read> Cutter<R> {
             Some(_) => Found::Nowhere,
             None => self.search(&mut search)?,
         };
-        // A bracket that closes it too early is followed by what is left of it.
-        if found == Found::Before || found == Found::Behind && self.is_at_next()? {
-            return Ok(unread(&search));
+        let is_sure = match found {
+            Found::Before if self.peek()? == Some(b']') => self.is_at_end()?,
+            Found::Before => true,
+            Found::Behind => self.is_behind(search.margin())?,
+            Found::Nowhere => false,
+        };
+        if is_sure { Ok(unread(&search)) } else { self.give_up() }
+    }
+
+    /// Returns true if an event or the end follows the bracket at the margin of a broken event. If the bracket closes that event too
+    /// early, what is left of it follows, and is indented deeper than the event.
+    fn is_behind(&mut self, margin: usize) -> io::Result<bool> {
+        let (line, column, is_comma) = (self.line, self.column, self.peek()? == Some(b','));
+        self.skip_between()?;
+        match self.peek()? {
+            None => Ok(true),
+            Some(b'{') if self.line > line => Ok(self.leading <= margin),
+            // Such as `}, {`, while more blanks are those of a line before which the bracket was put.
+            Some(b'{') => Ok(self.column - column <= 1 + u64::from(is_comma)),
+            Some(b']') => self.is_at_end(),
+            Some(_) => Ok(false),
         }
+    }
+
+    /// Goes past a bracket that may end the array, and returns true if it does: nothing follows it.
+    fn is_at_end(&mut self) -> io::Result<bool> {
+        let was_array = std::mem::take(&mut self.is_array);
+        self.skip(b']');
+        self.skip_between()?;
+        Ok(was_array && self.peek()?.is_none())
+    }
+
+    /// Reads nothing more.
+    fn give_up(&mut self) -> io::Result<Unread> {
         while let Some(byte) = self.peek()? {
             self.skip(byte);
         }
@@ -268,7 +351,6 @@ const fn is_between(byte: &u8) -> bool {
 mod tests {
     use super::*;
     use crate::core::limits::FOLDER_EVENT_DEPTH_MAX;
-    use crate::intake::folder::depth::MISPLACED;
     use crate::intake::folder::encoding::{Encoding, Whole};
 
     fn check(text: &str, expected: &[&str]) {
@@ -375,6 +457,56 @@ mod tests {
         assert!(found.len() == 1 && found[0].ends_with(rest), "{found:?}");
         let found = all("[{\"l\":[{\n  \"t\":\"5\" wide\"\n},{\n  \"t\":2\n}]},{\n  \"t\":3\n}]");
         assert!(found.len() == 1 && found[0].ends_with(rest), "{found:?}");
+    }
+
+    /// Returns how many events of a text were read, and what was named.
+    fn named(text: &str) -> (usize, Vec<String>) {
+        let (broken, read): (Vec<String>, Vec<String>) = all(text).into_iter().partition(|found| found.contains(" ! "));
+        (read.len(), broken)
+    }
+
+    #[test]
+    fn behind_a_stray_bracket_at_the_margin_no_deeper_object_is_an_event() {
+        let inner = "        {\"t\":1},\n        {\"t\":2}\n";
+        for stray in ["]\n", "],\n", "}\n", "},\n", "}", "]"] {
+            let open = "{\n    \"t\":0,\n    \"l\": [\n        {\"t\":3},\n";
+            for text in [
+                format!("[\n  {open}{stray}{inner}    ]\n  }},\n  {{\n    \"t\":4\n  }}\n]\n"),
+                format!("{open}{stray}{inner}    ]\n}}\n{{\n    \"t\":4\n}}\n"),
+                format!("{open}{stray}    ],\n    \"m\": [\n{inner}    ]\n}}\n{{\n    \"t\":4\n}}\n"),
+                format!("[\n  {open}{stray}    ],\n    \"m\": [\n{inner}    ]\n  }},\n  {{\n    \"t\":4\n  }}\n]\n"),
+            ] {
+                let (read, broken) = named(&text);
+                assert!(read == 0 && broken.len() == 1 && broken[0].ends_with(REST), "{text}: {read} {broken:?}");
+            }
+        }
+        let (read, broken) = named("[\n{\"t\":1}\n]\n\"m\": [\n{\"t\":2}\n]\n}\n]\n");
+        assert!(read == 1 && broken.len() == 1 && broken[0].ends_with(REST), "{broken:?}");
+    }
+
+    #[test]
+    fn events_that_are_indented_deeper_than_a_broken_one_are_named() {
+        for broken in ["{\"t\":{\"u\":2},", "{\"t\":\"2},", "{\"t\":2"] {
+            let (read, named) = named(&format!("[\n {{\"t\":1}},\n {broken}\n  {{\"t\":3}},\n {{\"t\":4}}\n]"));
+            assert!(read == 2 && named.len() == 1 && named[0].ends_with("was not read up to line 5"), "{named:?}");
+        }
+        // The same of events of several lines; what can only be a part of the broken one is none of them.
+        let event = "  {\n    \"t\": 1\n  }";
+        let (read, named) = named(&format!("[\n{event},\n  {{\n    \"t\": {{\n  {event},\n{event}\n]"));
+        assert!(read < 3 && named.len() == 1 && named[0].contains("not read"), "{read} {named:?}");
+        let list = "    \"l\": [\n      {\n        \"t\":1\n      },\n      {\n        \"t\":2\n      }\n    ]\n";
+        let found = all(&format!("[\n  {{\n    \"t\":\"5\" wide\",\n{list}  }},\n{event}\n]"));
+        assert!(found.len() == 2 && !found[0].contains("not read"), "{found:?}");
+    }
+
+    #[test]
+    fn a_bracket_that_makes_a_list_of_what_follows_is_named_where_it_stands() {
+        let words = "it is a list, and must be an event";
+        check("[{\"t\":1},[,{\"t\":2},{\"t\":3}]", &["1:2 {\"t\":1}", &format!("1:10 ! {words}{REST}")]);
+        let read = "1:2 {\"t\":1}";
+        check("[{\"t\":1}\n[,{\"t\":2}]", &[read, &format!("2:1 ! {words}{REST}")]);
+        let events = format!("1:10 ! {words}; events in it were not read");
+        check("[{\"t\":1},[{\"t\":2}],{\"t\":3}]", &[read, &events, "1:20 {\"t\":3}"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::encoding::{Decoder, Encoding, SAMPLE_BYTES, Whole};
 use super::json;
 use super::line::{Line, Unreadable};
+use super::line_events;
 use super::table::TableRules;
 use super::text_lines::TextLines;
 
@@ -66,7 +67,7 @@ pub(super) fn read(
     let decoder = Decoder::of_file(encoding, whole, &shown);
     match kind {
         Kind::Json => json::read(decoded, decoder, each).map(Ok),
-        Kind::Lines => read_lines(TextLines::new(decoded, &shown, decoder), each).map(Ok),
+        Kind::Lines => line_events::read(&mut TextLines::new(decoded, &shown, decoder), each).map(Ok),
         Kind::Table => table.read(TextLines::new(decoded, &shown, decoder), each),
     }
 }
@@ -90,24 +91,6 @@ fn foreign(sample: &[u8]) -> Option<&'static str> {
     let begin = sample.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(sample).trim_ascii_start();
     let begins = |with: &[u8]| begin.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
     FOREIGN.iter().find(|(with, _)| begins(with)).map(|(_, what)| *what)
-}
-
-/// Reads one event per line; a comma after it is ignored.
-fn read_lines(mut lines: TextLines<'_, impl Read>, mut each: impl FnMut(Line) -> ControlFlow<()>) -> io::Result<()> {
-    while let Some(line) = lines.next()? {
-        if line.is_blank() {
-            continue;
-        }
-        let column = line.text.as_ref().map_or(0, |text| text.len() - text.trim_start().len()) as u64 + 1;
-        let event = line.text.map(|text| {
-            let text = text.trim();
-            text.strip_suffix(',').filter(|event| event.starts_with('{')).unwrap_or(text).to_owned()
-        });
-        if each(Line { column, ..Line::new(line.number, event) }).is_break() {
-            break;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

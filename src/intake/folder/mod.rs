@@ -23,6 +23,8 @@ mod away;
 mod breaks;
 #[cfg(test)]
 mod broken;
+#[cfg(test)]
+mod broken_json;
 mod code_pages;
 mod content;
 mod depth;
@@ -33,6 +35,7 @@ mod files;
 mod found;
 mod json;
 mod line;
+mod line_events;
 mod lines;
 mod listing;
 mod notes;

@@ -87,6 +87,8 @@ pub(super) struct Search {
     first: Option<usize>,
     /// Blanks and commas at the beginning of this line; `None` behind them.
     indent: Option<usize>,
+    /// The same of the first line that is deeper than the event.
+    members: Option<usize>,
     /// True once brackets that close may have closed the event.
     is_closed: bool,
     /// The last byte on this line that is no blank, and the one before it.
@@ -108,6 +110,7 @@ impl Search {
             anywhere: Brackets::default(),
             first: None,
             indent: None,
+            members: None,
             is_closed: false,
             last: [0; 2],
             has_more: false,
@@ -129,11 +132,16 @@ impl Search {
                 return None;
             }
             (_, Some(indent)) if indent <= self.margin => return Some(self.found(byte, indent)),
-            _ => self.indent = None,
+            (_, Some(indent)) => {
+                self.has_more |= !self.is_part(byte, indent);
+                self.indent = None;
+            }
+            (_, None) => {}
         }
         if !matches!(byte, b' ' | b'\t' | b'\r') {
             // Brackets in texts may hide where an event ends; a list of objects looks the same.
-            let is_next = byte == b'{' && self.last == [b'}', b','] && !self.layout.is_of_lines();
+            let is_of_line = self.first.is_none() && self.layout.is_of_lines() && self.outside.lists > 0;
+            let is_next = byte == b'{' && self.last == [b'}', b','] && !is_of_line;
             self.has_more |= is_next || (self.is_closed && !matches!(byte, b',' | b']'));
             self.last = [self.last[1], byte];
         }
@@ -143,6 +151,13 @@ impl Search {
             self.outside.take(byte);
         }
         None
+    }
+
+    /// Returns true if a line that is indented deeper than the event can only be a part of it, by its first byte: all lines of the event
+    /// are deeper, and an object on a line of its own is in a list of a member. Any other may be an event that is indented deeper.
+    fn is_part(&mut self, byte: u8, indent: usize) -> bool {
+        let members = *self.members.get_or_insert(indent);
+        self.first == Some(1) && (byte != b'{' || (indent > members && self.outside.lists > 0))
     }
 
     /// Returns whether a byte belongs to a text, with its quotes.
@@ -170,6 +185,11 @@ impl Search {
             b'}' if is_indented => Found::Behind,
             _ => Found::Nowhere,
         }
+    }
+
+    /// Returns the bytes before the event on its line.
+    pub(super) const fn margin(&self) -> usize {
+        self.margin
     }
 
     /// Returns the bytes before the place that was found on its line.

@@ -91,6 +91,13 @@ impl<'f, R: Read> TextLines<'f, R> {
         self.work.may_repeat(line.bytes())
     }
 
+    /// Counts bytes that were looked at ahead. Returns false if that makes too many.
+    pub(super) const fn may_look_again(&mut self, bytes: usize) -> bool {
+        let may = self.work.may_repeat(bytes);
+        self.work.is_again(bytes);
+        may
+    }
+
     /// Returns the bytes read, each counted as often as it was read.
     #[cfg(test)]
     pub(super) const fn steps(&self) -> u64 {
@@ -114,6 +121,18 @@ impl<'f, R: Read> TextLines<'f, R> {
             self.ahead.push_back(line);
         }
         Ok(&self.ahead)
+    }
+
+    /// Returns a line ahead, by its number from 0, without taking it or those before it.
+    ///
+    /// # Errors
+    /// As for [`Self::next`].
+    pub(super) fn ahead(&mut self, number: usize) -> io::Result<Option<&TextLine>> {
+        while self.ahead.len() <= number {
+            let Some(line) = self.read()? else { break };
+            self.ahead.push_back(line);
+        }
+        Ok(self.ahead.get(number))
     }
 
     fn read(&mut self) -> io::Result<Option<TextLine>> {
