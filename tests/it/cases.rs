@@ -403,6 +403,57 @@ fn a_column_of_a_header_that_is_taken_as_a_number_has_one_meaning_or_is_named() 
 }
 
 #[test]
+fn a_text_that_may_be_thousands_is_no_number_however_a_mapping_takes_it() {
+    let csv = |columns: &str| format!("{TABLE}decimal = \",\"\n{columns}");
+    let subject = "columns = { \"data.card\" = \"card\", subject = \"total\" }\n";
+    for (settings, taken, cell) in [
+        ("", "data['to' ~ 'tal']", "1.500"),
+        ("", "[data.total] | first", "1.500"),
+        ("", "data.total | split(' ') | last", "EUR 1.500"),
+        ("", "data.total[:-1]", "-12.500x"),
+        ("", "data['to' ~ 'tal'] * 1", "1.500"),
+        ("", "1 if data['to' ~ 'tal'] == 1.5 else 0", "1.500"),
+        (subject, "subject", "1.500"),
+    ] {
+        let shop = Shop::new(&csv(settings), &format!("add = {{ visits = \"1\", spend = \"{taken}\" }}\n"));
+        let said = shop.take(
+            "a.csv",
+            format!("card;total\n1;{cell}\n2;x 12\n").replace("x 12", &cell.replace(".500", "")).as_bytes(),
+        );
+        assert!(shop.value("1", "visits").is_none(), "{taken}: {said}");
+        assert!(shop.value("2", "visits").is_some(), "{taken}: {said}");
+        let words = "a text such as 1.500 is taken as a number, and may be thousands or a fraction";
+        let listed = shop.device.outpost(&["rejected", "list"]);
+        assert!(
+            said.contains("line 2: ") || text(&listed.stdout).contains(words),
+            "{taken}: {said}{}",
+            text(&listed.stdout)
+        );
+    }
+}
+
+#[test]
+fn a_cell_that_is_counted_only_after_a_change_of_the_mapping_has_one_meaning_or_is_refused() {
+    let shop = Shop::new(
+        &format!("{TABLE}decimal = \",\"\n"),
+        "set = { spend = \"data.total\" }\n[privacy]\nkeep_data = \"all\"\n",
+    );
+    let toml = fs::read_to_string(shop.device.dir.path().join("agent.toml")).unwrap();
+    shop.device.write("agent.toml", &toml.replace("data.card", "data.number"));
+    assert_eq!(shop.take("a.csv", b"card;total\n1;1.500\n2;12\n"), "");
+    shop.device.write("agent.toml", &toml.replace("set = {", "add = {"));
+    let agent = shop.device.run();
+    let output = shop.device.outpost(&["rejected", "retry", "--all"]);
+    drop(agent);
+    assert_eq!(
+        (shop.value("1", "spend"), shop.value("2", "spend").as_deref()),
+        (None, Some("12")),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
 fn a_bad_event_of_an_array_takes_no_other_with_it() {
     let content = include_bytes!("cases/array-with-a-bad-one.json");
     let bad = "line 1: event 1: specversion: this is not valid JSON: expected value at line 1 column 113";

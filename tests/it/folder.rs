@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::time::SystemTime;
 
 use outpost::inspect::status::Status;
 use outpost::intake::folder::{FolderRules, FolderView};
@@ -321,17 +322,22 @@ async fn a_correction_wins_over_an_export_that_was_there_before_it_and_is_read_l
     wait(&fixture, |view| view.files == 2).await;
     fixture.wait_held("7", "visits", "2").await;
     fixture.wait_held("7", "lastStore", "Malmo").await;
-    // It has another name until later.
+    // It has another name until later, and what scans or sorts files may change its time stamp or its name.
     #[cfg(unix)]
-    {
+    for (is_touched, name) in [(false, "export.ndjson"), (true, "export.ndjson"), (false, "renamed.ndjson")] {
         let fixture = start("quiet = \"10ms\"").await;
         let other = fixture.dir.path().join("other");
         fs::write(&other, row("Lund") + "\n").unwrap();
         fs::create_dir_all(folder(&fixture)).unwrap();
-        fs::hard_link(&other, folder(&fixture).join("export.ndjson")).unwrap();
+        let export = folder(&fixture).join("export.ndjson");
+        fs::hard_link(&other, &export).unwrap();
         wait(&fixture, waits).await;
         drop_file(&folder(&fixture), "correction.ndjson", row("Malmo") + "\n");
         wait(&fixture, |view| view.files == 1).await;
+        if is_touched {
+            fs::File::options().write(true).open(&other).unwrap().set_modified(SystemTime::now()).unwrap();
+        }
+        fs::rename(&export, folder(&fixture).join(name)).unwrap();
         fs::remove_file(other).unwrap();
         // So that the folder is looked at.
         drop_file(&folder(&fixture), "blank.ndjson", "\n");

@@ -13,7 +13,8 @@ use rust_decimal::RoundingStrategy;
 use super::equality::{are_equal, is_among};
 use super::filter_error::FilterError;
 use super::values::{
-    exact, is_bool, is_float_or_small, is_number, is_text, number_in, number_of, small_integer, value_of,
+    THOUSANDS, exact, is_bool, is_float_or_small, is_number, is_text, may_be_thousands, number_in, number_of,
+    small_integer, value_of,
 };
 use crate::core::number::Number;
 
@@ -134,8 +135,10 @@ impl Operator {
             return Err(no_number_but_truth());
         }
         if (is_text(a) || is_text(b)) && (is_text(a) || is_number(a)) && (is_text(b) || is_number(b)) {
-            let number =
-                |value| number_of(value).or_else(|| value.as_str().and_then(number_in)).ok_or_else(|| self.no_number());
+            let number = |value| match number_of(value).or_else(|| value.as_str().and_then(number_in)) {
+                Some(number) => Ok(number),
+                None => Err(self.no_number(value)),
+            };
             return self.of_numbers(&number(a)?, &number(b)?);
         }
         if self.is_order() && a.kind() != b.kind() {
@@ -178,8 +181,10 @@ impl Operator {
         result.map(value_of).ok_or_else(too_long)
     }
 
-    fn no_number(self) -> Error {
+    /// The error of a text that is no number, or may be two.
+    fn no_number(self, value: &Value) -> Error {
         FilterError::new(match self.is_order() {
+            _ if value.as_str().is_some_and(may_be_thousands) => THOUSANDS,
             true => "a text that is no number is compared with a number",
             false => "a text that is no number is computed with; `~` joins texts",
         })
@@ -252,7 +257,7 @@ pub(super) fn install(environment: &mut Environment<'static>) {
 fn negate(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
     match number_of(&value).or_else(|| value.as_str().and_then(number_in)) {
         Some(number) => Ok(value_of(number.negated())),
-        None if is_text(&value) => Err(Operator::Subtract.no_number()),
+        None if is_text(&value) => Err(Operator::Subtract.no_number(&value)),
         None => state.env().compile_expression("-a")?.eval(context! { a => value }),
     }
 }
@@ -269,7 +274,7 @@ fn round(value: Value, precision: Option<i32>, method: Option<&str>, options: Kw
     };
     let value = match value.as_str().and_then(number_in) {
         Some(number) => value_of(number),
-        None if is_text(&value) => return Err(Operator::Multiply.no_number()),
+        None if is_text(&value) => return Err(Operator::Multiply.no_number(&value)),
         None => value,
     };
     let is_whole = value.is_integer();

@@ -3,14 +3,17 @@
 use minijinja::{Error, Value};
 
 use super::filter_error::FilterError;
-use super::values::{is_bool, is_number, is_text, number_in, number_of};
+use super::values::{THOUSANDS, is_bool, is_number, is_text, may_be_thousands, number_in, number_of};
 
 /// Returns true if two values are equal. A text equals a number if it is that number.
 ///
 /// # Errors
-/// A text is compared with true or false, which would silently be unequal, or a number, of which 1 would silently be true.
+/// A text that may be two numbers is compared with a number; a text is compared with true or false, which would silently be unequal, or a number, of which 1 would silently be true.
 pub(super) fn are_equal(a: &Value, b: &Value) -> Result<bool, Error> {
     if is_text(a) && is_number(b) || is_number(a) && is_text(b) {
+        if [a, b].into_iter().any(|value| value.as_str().is_some_and(may_be_thousands)) {
+            return Err(FilterError::new(THOUSANDS).into());
+        }
         let number = |value| number_of(value).or_else(|| value.as_str().and_then(number_in));
         return Ok(number(a).is_some_and(|a| number(b) == Some(a)));
     }

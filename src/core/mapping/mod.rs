@@ -317,7 +317,13 @@ impl Mapping {
             let field = format!("{}.{}", rule.operation.name(), rule.name.as_str());
             self.error(&field, &rule.value.expression, problem)
         };
-        let value = rule.value.text(view, hashes, |_| Ok(())).map_err(error)?;
+        let is_one_number = |value: &Value| match value.as_str() {
+            Some(text) if rule.operation.is_of_numbers() && values::may_be_thousands(text) => {
+                Err(values::THOUSANDS.to_owned())
+            }
+            _ => Ok(()),
+        };
+        let value = rule.value.text(view, hashes, is_one_number).map_err(error)?;
         check_value_length(&value)
             .map_err(|found| error(format!("the value has {found} characters, at most {ATTRIBUTE_VALUE_CHARS_MAX}")))?;
         if value.contains('\0') {

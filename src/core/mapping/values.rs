@@ -66,10 +66,29 @@ pub fn exact(value: &Value) -> Option<&Number> {
     value.downcast_object_ref::<ExactNumber>().map(|exact| &exact.0)
 }
 
-/// Returns the number written in a text: the cells of a table are texts.
+/// Clause for a text that is not taken as a number, see [`may_be_thousands`].
+pub(super) const THOUSANDS: &str = "a text such as 1.500 is taken as a number, and may be thousands or a fraction; \
+     send a number, name the column in `numbers`, or add a 0 to a fraction, as in `data.litres ~ '0'`";
+
+/// Returns the number written in a text: the cells of a table are texts. `None` if the text is no number, or may be two.
 #[must_use]
 pub fn number_in(text: &str) -> Option<Number> {
-    Number::parse(text.trim())
+    if may_be_thousands(text) { None } else { Number::parse(text.trim()) }
+}
+
+/// Returns true for a text with one point before its last three digits, such as `1.500`: in half of the world it is 1500. Nothing in
+/// an event says where it was written.
+#[must_use]
+pub fn may_be_thousands(text: &str) -> bool {
+    let digits = text.trim().trim_start_matches(['-', '+']);
+    let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    digits.split_once('.').is_some_and(|(whole, rest)| {
+        rest.len() == 3
+            && matches!(whole.len(), 1..=3)
+            && !whole.starts_with('0')
+            && is_digits(whole)
+            && is_digits(rest)
+    })
 }
 
 pub(super) fn is_number(value: &Value) -> bool {
@@ -91,4 +110,19 @@ pub(super) fn is_float_or_small(value: &Value) -> bool {
 
 pub(super) fn small_integer(value: &Value) -> Option<i64> {
     if value.is_integer() { i64::try_from(value.clone()).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_may_be_thousands_is_no_number() {
+        for text in ["1.500", "-12.345", "+999.000", " 1.005 "] {
+            assert_eq!(number_in(text), None, "{text}");
+        }
+        for text in ["1.50", "1.5000", "0.500", "1500.000", "01.500", ".500", "1500", "1.5e3"] {
+            assert!(number_in(text).is_some(), "{text}");
+        }
+    }
 }

@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_written_anew_and_shorter_was_not_read() {
-        let (mut files, identity, now) = (Files::default(), Identity(1, 2), Instant::now());
+        let (mut files, identity, now) = (Files::default(), Identity(1, 2, None), Instant::now());
         let place = &Place::dropped("a.csv".into());
         let (long, short) = (Segment { bytes: 100, events: 9 }, Segment { bytes: 60, events: 5 });
         files.taken((identity, place), Vec::new(), (long, String::new()), now);

@@ -27,11 +27,6 @@ impl Look {
     pub(super) fn of(metadata: &Metadata) -> Self {
         Self { bytes: metadata.len(), modified: metadata.modified().ok(), rights: rights(metadata) }
     }
-
-    /// Returns true if nothing but permissions differs.
-    pub(super) fn is_content_of(self, other: Self) -> bool {
-        (self.bytes, self.modified) == (other.bytes, other.modified)
-    }
 }
 
 #[cfg(unix)]

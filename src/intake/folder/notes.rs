@@ -60,7 +60,7 @@ impl Notes {
 
     /// Returns the note of a file, by its identity.
     pub(super) fn of(&self, identity: Identity) -> Option<&Note> {
-        self.0.iter().find(|note| note.file == identity.in_volume())
+        self.0.iter().find(|note| identity.is_noted_as(note.file))
     }
 
     /// Returns the time of a file's rows without one, if it was noted for the same content.
@@ -71,7 +71,7 @@ impl Notes {
 
     /// Returns notes that may match the beginning of a file: its own, one of its name, or one of its length.
     pub(super) fn candidates(&self, identity: Identity, name: &str, bytes: u64) -> impl Iterator<Item = &Note> {
-        let is_it = move |note: &&Note| note.file == identity.in_volume() || note.name == name || note.bytes == bytes;
+        let is_it = move |note: &&Note| identity.is_noted_as(note.file) || note.name == name || note.bytes == bytes;
         self.0.iter().filter(move |note| note.bytes <= bytes).filter(is_it)
     }
 
@@ -100,7 +100,7 @@ impl Notes {
             let is_of = |(bytes, digest): &(u64, String)| (other.bytes, &other.digest) == (*bytes, digest);
             other.name == note.name && begin.is_some_and(is_of)
         };
-        self.0.retain(|other| other.file != note.file && !is_its_begin(other));
+        self.0.retain(|other| !identity.is_noted_as(other.file) && !is_its_begin(other));
         self.0.push(note);
         while self.0.len() > FILES_MAX || self.0.iter().map(|note| note.segments.len()).sum::<usize>() > SEGMENTS_MAX {
             self.0.remove(0);
@@ -126,17 +126,35 @@ mod tests {
         let temporary = tempfile::tempdir().expect("a directory");
         let opened = Opened::open(temporary.path()).expect("opened");
         let mut notes = Notes::default();
-        notes.add(&opened, (Identity(7, 42), "a.csv"), (&[], None), (100, "ab".to_owned()), AT).expect("written");
+        notes.add(&opened, (Identity(7, 42, None), "a.csv"), (&[], None), (100, "ab".to_owned()), AT).expect("written");
         let loaded = Notes::load(&opened);
         assert_eq!(loaded.0, notes.0);
         #[cfg(unix)]
-        assert_eq!(loaded.of(Identity(8, 42)).map(|note| note.bytes), Some(100));
-        assert_eq!(loaded.of(Identity(7, 43)), None);
-        assert_eq!(loaded.candidates(Identity(7, 43), "a.csv", 120).count(), 1);
+        assert_eq!(loaded.of(Identity(8, 42, None)).map(|note| note.bytes), Some(100));
+        assert_eq!(loaded.of(Identity(7, 43, None)), None);
+        assert_eq!(loaded.candidates(Identity(7, 43, None), "a.csv", 120).count(), 1);
         #[cfg(unix)]
-        assert_eq!(["ab", "ac"].map(|digest| loaded.begun(Identity(8, 42), (100, digest))), [Some(AT), None]);
-        assert_eq!(loaded.candidates(Identity(7, 43), "b.csv", 120).count(), 0);
-        assert_eq!(loaded.candidates(Identity(7, 43), "b.csv", 100).count(), 1);
+        assert_eq!(["ab", "ac"].map(|digest| loaded.begun(Identity(8, 42, None), (100, digest))), [Some(AT), None]);
+        assert_eq!(loaded.candidates(Identity(7, 43, None), "b.csv", 120).count(), 0);
+        assert_eq!(loaded.candidates(Identity(7, 43, None), "b.csv", 100).count(), 1);
+    }
+
+    #[test]
+    fn a_number_that_is_used_again_is_another_file() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let opened = Opened::open(temporary.path()).expect("opened");
+        let mut notes = Notes::default();
+        notes
+            .add(&opened, (Identity(7, 42, Some(5)), "a.csv"), (&[], None), (100, "ab".to_owned()), AT)
+            .expect("written");
+        let loaded = Notes::load(&opened);
+        assert_eq!(loaded.0, notes.0);
+        let bytes = |created| loaded.of(Identity(8, 42, created)).map(|note| note.bytes);
+        assert_eq!([Some(5), Some(6), None].map(bytes), [Some(100), None, None]);
+        assert_eq!(loaded.candidates(Identity(8, 42, Some(6)), "b.csv", 120).count(), 0);
+        // As an earlier version has written it.
+        let old: Identity = serde_json::from_str("[0,42]").expect("an identity");
+        assert!(Identity(8, 42, Some(6)).is_noted_as(old) && !Identity(8, 43, Some(6)).is_noted_as(old));
     }
 
     #[test]
@@ -145,12 +163,20 @@ mod tests {
         let opened = Opened::open(temporary.path()).expect("opened");
         let mut notes = Notes::default();
         for name in ["a.csv", "b.csv"] {
-            notes.add(&opened, (Identity(1, 42), name), (&[], None), (100, name.to_owned()), AT).expect("written");
+            notes
+                .add(&opened, (Identity(1, 42, None), name), (&[], None), (100, name.to_owned()), AT)
+                .expect("written");
         }
-        assert_eq!(notes.candidates(Identity(1, 43), "b.csv", 120).count(), 1);
+        assert_eq!(notes.candidates(Identity(1, 43, None), "b.csv", 120).count(), 1);
         let read = [Segment { bytes: 100, events: 3 }];
-        notes.add(&opened, (Identity(1, 42), "b-2.csv"), (&read, None), (120, "c".to_owned()), AT).expect("written");
-        assert_eq!(notes.candidates(Identity(1, 43), "b.csv", 140).count(), 1, "it was put away under another name");
+        notes
+            .add(&opened, (Identity(1, 42, None), "b-2.csv"), (&read, None), (120, "c".to_owned()), AT)
+            .expect("written");
+        assert_eq!(
+            notes.candidates(Identity(1, 43, None), "b.csv", 140).count(),
+            1,
+            "it was put away under another name"
+        );
     }
 
     #[test]
@@ -158,14 +184,14 @@ mod tests {
         let temporary = tempfile::tempdir().expect("a directory");
         let opened = Opened::open(temporary.path()).expect("opened");
         let mut notes = Notes::default();
-        notes.add(&opened, (Identity(1, 1), "other.csv"), (&[], None), (5, String::new()), AT).expect("written");
+        notes.add(&opened, (Identity(1, 1, None), "other.csv"), (&[], None), (5, String::new()), AT).expect("written");
         let mut segments = Vec::new();
         let begin = |segments: &[Segment]| segments.last().map(|last| (last.bytes, String::new()));
         for number in 1..300 {
             notes
                 .add(
                     &opened,
-                    (Identity(1, 100 + number), "a.csv"),
+                    (Identity(1, 100 + number, None), "a.csv"),
                     (&segments, begin(&segments).as_ref()),
                     (number * 10, String::new()),
                     AT,

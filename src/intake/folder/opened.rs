@@ -5,7 +5,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-#[cfg(not(unix))]
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -35,36 +34,43 @@ pub(super) const DONE: &str = "done";
 pub(super) const LINKED: &str =
     "it has another name elsewhere, a hard link, and may be the file of somebody else; it must be a copy";
 
-/// The identity of a file, whatever its name.
+/// The identity of a file, whatever its name: device, number on it, and nanoseconds from 1970 to its creation, where the file system
+/// keeps them. A number is used again for another file once the file is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(super) struct Identity(pub(super) u64, pub(super) u64);
+pub(super) struct Identity(
+    pub(super) u64,
+    pub(super) u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")] pub(super) Option<u64>,
+);
 
 impl Identity {
-    /// Returns the device and inode numbers.
+    /// Returns the identity in the file system's numbers.
     #[cfg(unix)]
     pub(super) fn of(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
-        Self(metadata.dev(), metadata.ino())
-    }
-
-    /// Returns the identity without the device number, which may change when the machine restarts.
-    #[cfg(unix)]
-    pub(super) const fn in_volume(self) -> Self {
-        Self(0, self.1)
-    }
-
-    /// Returns the identity unchanged: it contains no device number.
-    #[cfg(not(unix))]
-    pub(super) const fn in_volume(self) -> Self {
-        self
+        Self(metadata.dev(), metadata.ino(), created(metadata))
     }
 
     /// Returns the time of creation, which serves as identity.
     #[cfg(not(unix))]
     pub(super) fn of(metadata: &Metadata) -> Self {
-        let since = metadata.created().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-        since.map_or(Self(0, 0), |since| Self(since.as_secs(), u64::from(since.subsec_nanos())))
+        Self(0, 0, created(metadata))
     }
+
+    /// Returns the identity without the device number, which may change when the machine restarts.
+    pub(super) const fn in_volume(self) -> Self {
+        Self(0, self.1, self.2)
+    }
+
+    /// Returns true if a note is of this file in its volume. Notes of earlier versions have no time of creation.
+    pub(super) fn is_noted_as(self, noted: Self) -> bool {
+        self.1 == noted.1 && noted.2.is_none_or(|created| self.2 == Some(created))
+    }
+}
+
+fn created(metadata: &Metadata) -> Option<u64> {
+    let since = metadata.created().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_nanos()).ok()
 }
 
 /// The place of a file: in the folder itself, or in one of its directories.

@@ -34,23 +34,20 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Takes what there is now, sorts it in the order in which it was written, and gives each file the time of its rows: when its
-    /// content was first seen. What is there at the first look was seen by an earlier run, if at all, and is of when it was written.
-    /// Returns since when each looks as it does.
+    /// content was first seen. A file of the same length has the same content, whatever its name and time stamp are by now: copying and
+    /// scanning programs change those, and would make it newer than a correction of it. What is there at the first look was seen by an
+    /// earlier run, if at all, and is of when it was written. Returns since when each looks as it does.
     pub(super) fn look(&mut self, found: &mut [Found], now: Instant, clock: &Clock) -> Vec<Instant> {
         found.sort_by(|a, b| (a.look.modified, &a.place.name).cmp(&(b.look.modified, &b.place.name)));
         let mut before = std::mem::take(&mut self.files);
-        let mut known = |found: &Found| before.remove(&found.place).filter(|sight| sight.identity == found.identity);
-        let known: Vec<Option<Sight>> = found.iter().map(&mut known).collect();
-        let is_known = |(sight, found): (&Option<Sight>, &Found)| {
-            sight.as_ref().is_some_and(|sight| sight.look.is_content_of(found.look))
-        };
-        let mut fresh = known.iter().zip(&*found).filter(|pair| !is_known((pair.0, pair.1))).count();
+        let contents: HashMap<(Identity, u64), Timestamp> =
+            before.values().map(|sight| ((sight.identity, sight.look.bytes), sight.at)).collect();
+        let content_at = |found: &Found| contents.get(&(found.identity, found.look.bytes)).copied();
+        let mut fresh = found.iter().filter(|found| content_at(found).is_none()).count();
         let (first, present) = (self.last.is_none(), clock.now());
         let mut since = Vec::with_capacity(found.len());
-        for (sight, found) in known.into_iter().zip(found) {
-            let is_same = sight.as_ref().is_some_and(|sight| sight.look == found.look);
-            let at = sight.as_ref().filter(|sight| sight.look.is_content_of(found.look)).map(|sight| sight.at);
-            found.at = at.unwrap_or_else(|| {
+        for found in found {
+            found.at = content_at(found).unwrap_or_else(|| {
                 fresh -= 1;
                 let written = found.look.modified.filter(|_| first).map(|at| clock.place(timestamp(at)).min(present));
                 let at = written.unwrap_or_else(|| present.minus(APART * u32::try_from(fresh).unwrap_or(u32::MAX)));
@@ -58,7 +55,8 @@ impl Seen {
                 self.last = Some(at);
                 at
             });
-            let unchanged = sight.filter(|_| is_same).map_or(now, |sight| sight.since);
+            let sight = before.remove(&found.place).filter(|sight| sight.identity == found.identity);
+            let unchanged = sight.filter(|sight| sight.look == found.look).map_or(now, |sight| sight.since);
             since.push(unchanged);
             let sight = Sight { look: found.look, identity: found.identity, since: unchanged, at: found.at };
             self.files.insert(found.place.clone(), sight);

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::line::{Line, Unreadable};
 use super::text_lines::TextLines;
-use crate::core::mapping::values::number_in;
+use crate::core::mapping::values::may_be_thousands;
 use crate::core::number::Number;
 use crate::intake::cloudevents::Invalid;
 
@@ -217,9 +217,9 @@ impl TableRules {
     /// Refuses a text that a mapping would take as another number than the one that was written, such as `1.500` for 1.5 where
     /// decimals have a comma.
     fn check_counted(&self, field: &Field, text: &str) -> Result<(), String> {
-        let Some(counted) = self.counted.contains(field).then(|| number_in(text)).flatten() else { return Ok(()) };
+        let Some(counted) = self.counted.contains(field).then(|| Number::parse(text)).flatten() else { return Ok(()) };
         let written = number::read(text, self.decimal).ok().and_then(|number| Number::parse(&number));
-        if written == Some(counted) {
+        if written == Some(counted) && !may_be_thousands(text) {
             return Ok(());
         }
         Err("a mapping takes it as a number, and it may be read in two ways; name it in numbers of [intake.folder.csv]"
