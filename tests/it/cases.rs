@@ -511,6 +511,22 @@ fn a_file_in_which_one_line_may_be_of_dos_is_guessed_nowhere() {
     assert_eq!(shop.value("1", "store").as_deref(), Some("Straße"));
 }
 
+/// Я of windows-1251 and é of DOS alone are other characters in Windows-1252; the quoted Ö of Windows-1252 is half UTF-8.
+#[test]
+fn one_letter_that_shows_nothing_of_its_encoding_is_named() {
+    let doubt = "line 2: it is not UTF-8, and may be of Windows or of DOS; set encoding";
+    check("", "a.csv", b"card;store\n1;a \xDF b\n2;Lund\n", &["2"], &[doubt]);
+    check("", "a.csv", b"card;store\n1;\x82\n2;Lund\n", &["2"], &[doubt]);
+    check(
+        "",
+        "a.csv",
+        b"card;store\n1;\x93\xD6\x94\n2;Lund\n",
+        &["2"],
+        &["line 2: it is UTF-8 only in part; set encoding"],
+    );
+    check("", "a.csv", b"card;store\n1;\xD6\n2;K\xF6ln\n", &["1", "2"], &[]);
+}
+
 #[test]
 fn files_that_were_joined_are_read_each_by_its_own_header() {
     for content in [

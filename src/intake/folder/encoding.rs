@@ -203,7 +203,10 @@ impl<'f> Decoder<'f> {
             return invalid("it is not UTF-8");
         }
         let shown = self.shown();
-        if shown.is_utf8 || has_wide_utf8(bytes) {
+        if has_wide_utf8(bytes) {
+            return invalid("it is UTF-8 only in part");
+        }
+        if shown.is_utf8 {
             return invalid("it is not UTF-8, and others of the file are");
         }
         let needs_others = has_sharp_s(bytes) || has_signs(bytes);
@@ -337,6 +340,22 @@ mod tests {
         check(guess, b"1;\x82\xD0\x82\xE7\x82\xAA\x82\xC8", &[None]);
         check(guess, b"1;\x83J\x81[\x83h", &[None]);
         check(guess, b"1;cr\xE9\xE9e;\xC0 20 \x80", &[Some("1;créée;À 20 €")]);
+    }
+
+    #[test]
+    fn one_letter_alone_needs_a_line_that_shows_what_it_is() {
+        let guess = Encoding::Recognised;
+        // Я, в and № of windows-1251; é, à and ö of DOS; Ö of Windows.
+        for line in [b"1;a \xDF b".as_slice(), b"1;\xE2;2", b"1;\xB9 5", b"1;\x82", b"5 \x85 7", b"1;\x94;", b"1;\xD6"]
+        {
+            check(guess, line, &[None]);
+        }
+        let read = ["Köln", "1;Ö", "5 à 7", "…"];
+        check(guess, b"K\xF6ln\n1;\xD6\n5 \xE0 7\n\x85", &read.map(Some));
+        let signs = ["5 €", "25 °C", "§ 5", "2 – 3", "n° 5", "½ l", "«", "1º"];
+        check(guess, b"5 \x80\n25 \xB0C\n\xA7 5\n2 \x96 3\nn\xB0 5\n\xBD l\n\xAB\n1\xBA", &signs.map(Some));
+        // As UTF-8, these are the quote 0x93 and one letter.
+        check(guess, b"\x93\xD6\x94", &[None]);
     }
 
     #[test]

@@ -9,7 +9,8 @@ enum Says {
     Nothing,
     /// Text in Windows-1252: in a DOS code page it would be none.
     Windows,
-    /// A sign of Windows-1252 in its usual place, but perhaps a letter of DOS: what else is in the file decides.
+    /// A sign of Windows-1252 in its usual place, or a letter alone, but perhaps a letter of DOS or of another alphabet: what else is
+    /// in the file decides.
     Perhaps,
     /// More likely a letter of DOS.
     Dos,
@@ -21,7 +22,8 @@ pub(super) fn may_be_dos(bytes: &[u8]) -> bool {
     (0..bytes.len()).any(|at| says(bytes, at) == Says::Dos)
 }
 
-/// Returns true for signs of Windows-1252 in their usual places that could be letters of DOS, such as a pair of quotation marks.
+/// Returns true for signs of Windows-1252 in their usual places that could be letters of DOS, such as a pair of quotation marks, and for a
+/// letter that stands alone.
 pub(super) fn has_signs(bytes: &[u8]) -> bool {
     (0..bytes.len()).any(|at| says(bytes, at) == Says::Perhaps)
 }
@@ -68,9 +70,21 @@ fn says(bytes: &[u8], at: usize) -> Says {
             Says::Perhaps
         }
         0x80..=0xA5 if is_behind || is_before => Says::Dos,
+        // 1º, 5²
+        0xAA | 0xB2 | 0xB3 | 0xB9 | 0xBA if before.is_ascii_digit() => Says::Nothing,
+        byte if is_letter_elsewhere(byte) && !is_behind && !is_before => Says::Perhaps,
         0xC0..=0xDE if before.is_ascii_lowercase() => Says::Dos,
         _ => Says::Nothing,
     }
+}
+
+/// Returns true for a byte that is a letter in Windows-1252, a DOS code page or windows-1251, and may be a word alone: à, å, Ö, Я, і, №.
+/// Others are signs everywhere, or no such word, as the euro and the dash.
+const fn is_letter_elsewhere(byte: u8) -> bool {
+    matches!(
+        byte,
+        0x82..=0x8E | 0x91..=0x94 | 0x98..=0x9F | 0xA1 | 0xA2 | 0xA8 | 0xAA | 0xAF | 0xB2 | 0xB3 | 0xB8..=0xBA | 0xC0..=0xFF
+    ) && !matches!(byte, 0xD7 | 0xF7)
 }
 
 /// Returns true if the other mark of a pair is near, in the same line.

@@ -31,7 +31,7 @@ pub(super) fn read(
         let found = match end {
             End::Here => one(line),
             End::Behind(count) => several(lines, line, count)?,
-            End::Unknown(unread) => unknown(lines, line, unread)?,
+            End::Unknown(unread) => unknown(lines, &line, unread)?,
         };
         if each(found).is_break() {
             break;
@@ -176,7 +176,7 @@ fn several(lines: &mut TextLines<'_, impl Read>, line: TextLine, count: usize) -
 }
 
 /// An event of which nobody knows where it ends.
-fn unknown(lines: &mut TextLines<'_, impl Read>, line: TextLine, count: Option<usize>) -> io::Result<Line> {
+fn unknown(lines: &mut TextLines<'_, impl Read>, line: &TextLine, count: Option<usize>) -> io::Result<Line> {
     let mut skipped = 0;
     while count.is_none_or(|count| skipped < count) && lines.next()?.is_some() {
         skipped += 1;
@@ -186,7 +186,7 @@ fn unknown(lines: &mut TextLines<'_, impl Read>, line: TextLine, count: Option<u
         None => "in the file was not read".to_owned(),
     };
     let event = Err(Invalid::new(format!("it is not closed on its line, and what follows it {words}")));
-    Ok(Line { column: column(&line), is_unread: true, ..Line::new(line.number, event) })
+    Ok(Line { column: column(line), is_unread: true, ..Line::new(line.number, event) })
 }
 
 /// An event on a line of its own.
