@@ -294,7 +294,7 @@ fn what_is_within_a_broken_event_is_no_event_by_its_indentation() {
     }
     let lines =
         "{\"data\":{\"card\":\"1\" x,\"items\":[\n{\"data\":{\"card\":\"2\"}},\n{\"data\":{\"card\":\"3\"}}\n]}}\n";
-    let told = "line 1: it goes on to line 4, and is no JSON; an event must be on one line";
+    let told = "line 1: it goes on to line 4, and is no JSON: those lines were not read; an event must be on one line";
     check("", "a.ndjson", format!("{lines}{last}\n").as_bytes(), &["4"], &[told]);
     let whole = lines.replace(" x", "");
     check("", "a.ndjson", format!("{whole}{last}\n").as_bytes(), &["1", "4"], &[]);

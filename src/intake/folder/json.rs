@@ -210,7 +210,7 @@ impl<R: Read> Cutter<R> {
             self.skip(byte);
             bytes.push(byte);
             if is_nested && depth.is_level() {
-                break self.behind(&mut bytes, (number, depth.has_list))?;
+                break self.behind(&mut bytes, (number, margin), depth.has_list)?;
             }
             if bytes.len() > FOLDER_LINE_BYTES_MAX {
                 break Some(format!("it is longer than {FOLDER_LINE_BYTES_MAX} bytes, or not closed"));
@@ -233,9 +233,14 @@ impl<R: Read> Cutter<R> {
         format!("{broken} at line {} column {}", self.line, self.column)
     }
 
-    /// Goes past blanks and commas behind a sound event. Returns what is wrong with it if something else stands there: one of its
-    /// brackets has closed it too early.
-    fn behind(&mut self, bytes: &mut Vec<u8>, (number, has_list): (u64, bool)) -> io::Result<Option<String>> {
+    /// Goes past blanks and commas behind a sound event. Returns what is wrong with it if something else stands there, or an object that
+    /// its indentation shows to be a part of it: one of its brackets has closed it too early.
+    fn behind(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        (number, margin): (u64, usize),
+        has_list: bool,
+    ) -> io::Result<Option<String>> {
         let last = self.line;
         let mut between = Vec::new();
         while let Some(byte) = self.peek()?.filter(is_between) {
@@ -248,7 +253,10 @@ impl<R: Read> Cutter<R> {
                 between.push(byte);
             }
         }
-        if matches!(self.peek()?, None | Some(b'{' | b'[' | b']')) {
+        let next = self.peek()?;
+        let is_part =
+            next == Some(b'{') && self.line > last && last > number && self.leading > margin.max(closing(bytes));
+        if matches!(next, None | Some(b'{' | b'[' | b']')) && !is_part {
             self.layout.add(number, last, has_list);
             return Ok(None);
         }
@@ -339,6 +347,12 @@ impl<R: Read> Cutter<R> {
         self.is_array = false;
         Ok(Unread::Rest)
     }
+}
+
+/// Returns the bytes before the bracket that closes an event, if it is alone on its line; otherwise 0.
+fn closing(event: &[u8]) -> usize {
+    let last = event.iter().rposition(|byte| *byte == b'\n').map_or(event, |end| &event[end + 1..]);
+    if last.trim_ascii_start() == b"}" { last.len() - 1 } else { 0 }
 }
 
 /// Returns true for a byte that may stand between events: a blank, a comma, or one of an invisible mark, with which each part of a
@@ -480,6 +494,11 @@ mod tests {
                 assert!(read == 0 && broken.len() == 1 && broken[0].ends_with(REST), "{text}: {read} {broken:?}");
             }
         }
+        // Both brackets, which leave a whole event.
+        let (read, broken) = named("[\n {\"t\":0,\n  \"l\":[\n   {\"t\":1}]},\n   {\"t\":2}\n  ]},\n {\"t\":3}\n]\n");
+        assert!(read == 1 && broken.len() == 1 && broken[0].ends_with("was not read up to line 7"), "{broken:?}");
+        let found = all("[{\n    \"t\":0\n  },\n  {\n    \"t\":1\n  }\n]\n");
+        assert_eq!(found.len(), 2, "{found:?}");
         let (read, broken) = named("[\n{\"t\":1}\n]\n\"m\": [\n{\"t\":2}\n]\n}\n]\n");
         assert!(read == 1 && broken.len() == 1 && broken[0].ends_with(REST), "{broken:?}");
     }

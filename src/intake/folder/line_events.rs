@@ -171,7 +171,11 @@ fn several(lines: &mut TextLines<'_, impl Read>, line: TextLine, count: usize) -
     let event = text.map(|text| trimmed(&text).to_owned());
     let event = event.filter(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
     let is_unread = is_unread && event.is_none();
-    let problem = || Invalid::new(format!("it goes on to line {last}, and is no JSON; an event must be on one line"));
+    let problem = || {
+        Invalid::new(format!(
+            "it goes on to line {last}, and is no JSON: those lines were not read; an event must be on one line"
+        ))
+    };
     Ok(Line { column, is_unread, ..Line::new(number, event.ok_or_else(problem)) })
 }
 
@@ -239,7 +243,7 @@ mod tests {
     #[test]
     fn an_object_within_a_broken_event_is_no_event() {
         let inner = "{\"t\":1}";
-        let broken = "it goes on to line 4, and is no JSON; an event must be on one line";
+        let broken = "it goes on to line 4, and is no JSON: those lines were not read; an event must be on one line";
         for begin in ["{\"t\":\"5\" wide\",\"l\":[", "{\"t\":0,\"l\":[,"] {
             check(
                 &format!("{begin}\n{inner},\n{inner}\n]}}\n{inner}\n"),
