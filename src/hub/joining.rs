@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::core::fleet::AttributePart;
+use crate::core::fleet::{AttributePart, Reason};
 use crate::core::operation::{Operation, Part, PartItem, PartStamp, sum_after};
 use crate::core::timestamp::Timestamp;
 
@@ -51,7 +51,7 @@ pub(super) fn of_device(part: &Part, device: &Arc<str>, taken: impl Fn(Timestamp
 ///
 /// # Errors
 /// Why the part is refused.
-pub(super) fn join(held: Option<&Merged>, said: &AttributePart, part: &Part, version: i64) -> Result<Effect, String> {
+pub(super) fn join(held: Option<&Merged>, said: &AttributePart, part: &Part, version: i64) -> Result<Effect, Reason> {
     same_operation(held, said)?;
     let with = held.map_or_else(|| part.clone(), |held| held.part.clone());
     let joined = said.operation.join(with, part.clone()).map_err(|error| error.to_string())?;
@@ -84,10 +84,10 @@ pub(super) fn add(
     said: &AttributePart,
     part: &Part,
     version: i64,
-) -> Result<Effect, String> {
+) -> Result<Effect, Reason> {
     same_operation(held, said)?;
     if known.is_some_and(|known| known.name != said.name.as_str()) {
-        return Err("the id of the part belongs to another attribute of the profile".to_owned());
+        return Err("the id of the part belongs to another attribute of the profile".into());
     }
     if known.is_some_and(|known| known.version >= said.version) {
         return Ok(Effect::None);
@@ -112,14 +112,15 @@ pub(super) fn add(
     Ok(if value_changes { Effect::Changed(merged) } else { Effect::Noted(merged) })
 }
 
-fn same_operation(held: Option<&Merged>, said: &AttributePart) -> Result<(), String> {
+fn same_operation(held: Option<&Merged>, said: &AttributePart) -> Result<(), Reason> {
     match held {
         Some(held) if held.operation != said.operation => Err(format!(
             "operation_changed: the attribute is of {} in the hub, and the part is of {}; use another attribute name after \
              changing an operation",
             held.operation.name(),
             said.operation.name()
-        )),
+        )
+        .into()),
         _ => Ok(()),
     }
 }

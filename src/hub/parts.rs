@@ -15,16 +15,28 @@ use super::error::HubError;
 use super::joining::{Effect, KnownPart, Merged, add, join, of_device};
 use super::profile_hash::{kind_number, profile_hash};
 use super::rows::{merged, stored_items};
-use crate::core::fleet::{AttributePart, Handover, PartId, Refused};
+use crate::core::fleet::{AttributePart, Handover, PartId, Reason, Refused};
 use crate::core::timestamp::Timestamp;
 
 /// A profile of a request, by its key in the tables.
 struct Asked<'h> {
     hash: Uuid,
-    place: usize,
     kind: i16,
     key: &'h str,
-    attributes: Vec<&'h AttributePart>,
+    attributes: Vec<Said<'h>>,
+}
+
+/// A part of a request, with the places of its profile and of itself.
+struct Said<'h> {
+    profile: usize,
+    place: usize,
+    part: &'h AttributePart,
+}
+
+impl Said<'_> {
+    fn refuse(&self, reason: &Reason) -> Refused {
+        Refused::part(self.profile, (self.place, Some(self.part.name.as_str())), reason)
+    }
 }
 
 /// Attributes by profile and name.
@@ -80,12 +92,12 @@ fn asked(handover: &Handover) -> Vec<Asked<'_>> {
         let hash = profile_hash(&profile.identity);
         let entry = asked.entry(hash).or_insert_with(|| Asked {
             hash,
-            place: profile.place,
             kind: kind_number(profile.identity.kind()),
             key: profile.identity.key(),
             attributes: Vec::new(),
         });
-        entry.attributes.extend(&profile.attributes);
+        let parts = profile.attributes.iter().zip(handover.places(profile));
+        entry.attributes.extend(parts.map(|(part, place)| Said { profile: profile.place, place, part }));
     }
     asked.into_values().collect()
 }
@@ -128,7 +140,7 @@ async fn read_attributes(transaction: &Transaction<'_>, asked: &[Asked<'_>]) -> 
         .await?;
     let mut wanted: Vec<(Uuid, &str)> = Vec::new();
     for profile in asked {
-        wanted.extend(profile.attributes.iter().map(|attribute| (profile.hash, attribute.name.as_str())));
+        wanted.extend(profile.attributes.iter().map(|said| (profile.hash, said.part.name.as_str())));
     }
     wanted.sort_unstable();
     wanted.dedup();
@@ -141,7 +153,7 @@ async fn read_attributes(transaction: &Transaction<'_>, asked: &[Asked<'_>]) -> 
 async fn read_parts(transaction: &Transaction<'_>, asked: &[Asked<'_>]) -> Result<Parts, HubError> {
     let mut wanted: Vec<(Uuid, Uuid)> = Vec::new();
     for profile in asked {
-        wanted.extend(profile.attributes.iter().filter_map(|attribute| Some((profile.hash, uuid(attribute.id?)))));
+        wanted.extend(profile.attributes.iter().filter_map(|said| Some((profile.hash, uuid(said.part.id?)))));
     }
     if wanted.is_empty() {
         return Ok(Parts::new());
@@ -168,7 +180,7 @@ async fn read_parts(transaction: &Transaction<'_>, asked: &[Asked<'_>]) -> Resul
 /// when the same event comes again it must have the same time, or it would win over what others did meanwhile.
 async fn early(transaction: &Transaction<'_>, device: &Device, asked: &[Asked<'_>]) -> Result<Early, HubError> {
     let now = device.now;
-    let attributes = asked.iter().flat_map(|profile| profile.attributes.iter());
+    let attributes = asked.iter().flat_map(|profile| profile.attributes.iter().map(|said| said.part));
     let stamps =
         attributes.flat_map(|it| std::iter::once(&it.part.stamp).chain(it.part.items.iter().map(|it| &it.stamp)));
     let mut stamps: Vec<(i64, i64)> = stamps
@@ -214,12 +226,13 @@ impl Changes {
         };
         for profile in asked {
             let Some(version) = versions.get(&profile.hash) else {
-                let reason = "the hub has another profile of the same hash; the identity cannot be used".to_owned();
-                self.refused.push(Refused { profile: profile.place, attribute: None, reason });
+                let reason = "the hub has another profile of the same hash; the identity cannot be used";
+                self.refused.extend(profile.attributes.iter().map(|said| said.refuse(&reason.into())));
                 continue;
             };
             let mut is_pending = false;
-            for said in &profile.attributes {
+            for at in &profile.attributes {
+                let said = at.part;
                 let part = of_device(&said.part, &device.name, taken);
                 let key = (profile.hash, said.name.as_str().to_owned());
                 let held = attributes.get(&key);
@@ -229,8 +242,7 @@ impl Changes {
                 };
                 let merged = match effect {
                     Err(reason) => {
-                        let attribute = Some(said.name.as_str().to_owned());
-                        self.refused.push(Refused { profile: profile.place, attribute, reason });
+                        self.refused.push(at.refuse(&reason));
                         continue;
                     }
                     Ok(Effect::None) => continue,
@@ -375,7 +387,7 @@ async fn contact(transaction: &Transaction<'_>, device: &Device, handover: &Hand
              WHERE id = $1",
         )
         .await?;
-    let off = handover.sent_at.as_millis().saturating_sub(now);
+    let off = handover.sent_at.map(|sent_at| sent_at.as_millis().saturating_sub(now));
     let state = serde_json::to_string(&handover.state).expect("texts and numbers are JSON");
     let is_ahead = |it: &AttributePart| {
         it.part.stamp.time > device.now || it.part.items.iter().any(|item| item.stamp.time > device.now)

@@ -6,9 +6,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::PartId;
+use super::device_state::DeviceState;
+use super::{PartId, shown};
 use crate::core::attribute::{AttributeName, check_value_length};
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::{APPEND_ITEMS_MAX, ATTRIBUTE_VALUE_CHARS_MAX};
@@ -30,14 +32,14 @@ pub const BODY_BYTES_MAX: usize = 512 * 1024;
 /// Most parts that one request may name as confirmed.
 const CONFIRMED_MAX: usize = 10_000;
 
-/// Longest text that names an event or a mapping; longer ones are cut, as they are only shown. Units: characters.
-const SHOWN_CHARS_MAX: usize = 300;
-
 /// A device's request: profiles with what is pending of them, and how the device is.
 #[derive(Debug, Default)]
 pub struct Handover {
-    /// The device's clock when it sent the request.
-    pub sent_at: Timestamp,
+    /// Random number of the device's store: the one that stands in the stamps of its events, whatever the device is called. None:
+    /// the name that the hub knows it by stands there.
+    pub store: Option<PartId>,
+    /// The device's clock when it sent the request, if it said.
+    pub sent_at: Option<Timestamp>,
     /// Parts whose answer the device has on its disk, so that it never sends them again.
     pub confirmed: Vec<PartId>,
     /// How the device is.
@@ -46,38 +48,6 @@ pub struct Handover {
     pub profiles: Vec<ProfileParts>,
     /// Parts that could not be read.
     pub refused: Vec<Refused>,
-}
-
-/// How a device is, for the list of the fleet. All is optional: a newer or older device may not say it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct DeviceState {
-    /// Version of its program.
-    pub version: String,
-    /// Its name.
-    pub device_id: String,
-    /// Group of devices that it belongs to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
-    /// Number of the process, chosen at random at its start: two that take turns are two devices with one token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub process: Option<String>,
-    /// Profiles with something pending.
-    pub pending_profiles: u64,
-    /// Age of what waits longest. Units: seconds.
-    pub oldest_seconds: u64,
-    /// Rejected events and updates.
-    pub rejected: u64,
-    /// Events that fit no mapping.
-    pub unmapped: u64,
-    /// Requests that its intake refused.
-    pub refused_intake: u64,
-    /// Room on its disk. Units: bytes.
-    pub disk_free_bytes: u64,
-    /// Version of the mappings in use; 0 for those of its own file.
-    pub mappings: u64,
-    /// Number of the newest erasure that it has carried out.
-    pub forgotten: u64,
 }
 
 /// A profile, and what is pending of it.
@@ -117,8 +87,46 @@ pub struct Refused {
     pub profile: usize,
     /// Name of the attribute; none if the whole profile is refused.
     pub attribute: Option<String>,
+    /// Place of the part in the list of the profile's attributes, from 0: a sum may have several parts. None if the whole
+    /// profile is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<usize>,
     /// Why, in words.
     pub reason: String,
+    /// True if the hub may take it once it is updated: the device holds it until then, and does not reject it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hold: bool,
+}
+
+impl Refused {
+    /// Refuses a whole profile.
+    #[must_use]
+    pub fn profile(profile: usize, reason: &str) -> Self {
+        Self { profile, attribute: None, place: None, reason: shown(reason), hold: false }
+    }
+
+    /// Refuses the part at a place among the attributes of a profile.
+    #[must_use]
+    pub fn part(profile: usize, (place, name): (usize, Option<&str>), reason: &Reason) -> Self {
+        let (Reason::Wrong(words) | Reason::Unknown(words)) = reason;
+        let hold = matches!(reason, Reason::Unknown(_));
+        Self { profile, attribute: name.map(shown), place: Some(place), reason: shown(words), hold }
+    }
+}
+
+/// Why a part is not taken, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The part is wrong.
+    Wrong(String),
+    /// This hub does not know what the part needs, and a newer one may.
+    Unknown(String),
+}
+
+impl<S: Into<String>> From<S> for Reason {
+    fn from(words: S) -> Self {
+        Self::Wrong(words.into())
+    }
 }
 
 /// The hub's answer once everything is committed.
@@ -162,7 +170,10 @@ impl std::error::Error for HandoverError {}
 #[derive(Deserialize)]
 struct Envelope<'a> {
     protocol: u32,
-    sent_at: String,
+    #[serde(default)]
+    store: Option<PartId>,
+    #[serde(default)]
+    sent_at: Value,
     #[serde(borrow, default)]
     confirmed: Vec<&'a RawValue>,
     #[serde(default)]
@@ -210,7 +221,10 @@ struct SentProfile<'a> {
 #[derive(Serialize)]
 struct Sent<'a> {
     protocol: u32,
-    sent_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<PartId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_at: Option<Timestamp>,
     confirmed: &'a [PartId],
     state: &'a DeviceState,
     profiles: Vec<SentProfile<'a>>,
@@ -232,8 +246,8 @@ impl Handover {
         too_many(envelope.profiles.len(), PROFILES_MAX, "profiles")?;
         too_many(envelope.confirmed.len(), CONFIRMED_MAX, "confirmed parts")?;
         let mut handover = Self {
-            // A clock that cannot be read is off; nothing else depends on it.
-            sent_at: Timestamp::parse(&envelope.sent_at).unwrap_or_default(),
+            store: envelope.store,
+            sent_at: envelope.sent_at.as_str().and_then(|text| Timestamp::parse(text).ok()),
             confirmed: envelope.confirmed.iter().filter_map(|id| serde_json::from_str(id.get()).ok()).collect(),
             state: envelope.state,
             ..Self::default()
@@ -241,10 +255,18 @@ impl Handover {
         for (place, raw) in envelope.profiles.into_iter().enumerate() {
             match handover.read_profile(place, raw) {
                 Ok(profile) => handover.profiles.push(profile),
-                Err(reason) => handover.refused.push(Refused { profile: place, attribute: None, reason }),
+                Err(reason) => handover.refused.push(Refused::profile(place, &reason)),
             }
         }
         Ok(handover)
+    }
+
+    /// Returns the places at which the attributes of a profile stood in the request: those of parts that could not be read are
+    /// left out.
+    pub fn places(&self, profile: &ProfileParts) -> impl Iterator<Item = usize> {
+        let of_profile = self.refused.iter().filter(|refused| refused.profile == profile.place);
+        let left_out: Vec<usize> = of_profile.filter_map(|refused| refused.place).collect();
+        (0..).filter(move |place| left_out.binary_search(place).is_err())
     }
 
     fn read_profile(&mut self, place: usize, raw: &RawValue) -> Result<ProfileParts, String> {
@@ -262,11 +284,12 @@ impl Handover {
             ));
         }
         let mut attributes = Vec::with_capacity(found);
-        for raw in profile.attributes {
-            let read = serde_json::from_str::<RawAttribute>(raw.get()).map_err(|error| (None, error.to_string()));
+        for (at, raw) in profile.attributes.into_iter().enumerate() {
+            let read =
+                serde_json::from_str::<RawAttribute>(raw.get()).map_err(|error| (None, error.to_string().into()));
             match read.and_then(|raw| raw.checked().map_err(|reason| (Some(raw.name), reason))) {
                 Ok(attribute) => attributes.push(attribute),
-                Err((attribute, reason)) => self.refused.push(Refused { profile: place, attribute, reason }),
+                Err((name, reason)) => self.refused.push(Refused::part(place, (at, name.as_deref()), &reason)),
             }
         }
         Ok(ProfileParts { place, identity, attributes })
@@ -285,6 +308,7 @@ impl Handover {
         });
         let sent = Sent {
             protocol: PROTOCOL,
+            store: self.store,
             sent_at: self.sent_at,
             confirmed: &self.confirmed,
             state: &self.state,
@@ -313,16 +337,17 @@ impl RawAttribute {
         }
     }
 
-    fn checked(&self) -> Result<AttributePart, String> {
+    fn checked(&self) -> Result<AttributePart, Reason> {
         let name = AttributeName::new(&self.name).map_err(|error| error.to_string())?;
         let operation = Operation::ALL.into_iter().find(|operation| operation.name() == self.operation);
-        let operation = operation.ok_or("the operation is not known; update the hub")?;
+        let operation =
+            operation.ok_or_else(|| Reason::Unknown("the operation is not known; update the hub".to_owned()))?;
         let time = Timestamp::parse(&self.time).map_err(|_| "time must be an RFC 3339 time")?;
         if self.version < 1 || self.seq < 0 {
-            return Err("version must be 1 or more, and seq no less than 0".to_owned());
+            return Err("version must be 1 or more, and seq no less than 0".into());
         }
         if self.part.is_some() != operation.is_sum() {
-            return Err("part must be the id of a part for add, and absent for other operations".to_owned());
+            return Err("part must be the id of a part for add, and absent for other operations".into());
         }
         let stamp = Stamp { time, seq: self.seq };
         let items = match operation {
@@ -368,12 +393,11 @@ impl RawAttribute {
                 "items must be at most {APPEND_ITEMS_MAX} of [time, seq, item], none empty, with a comma or too long"
             ));
         }
+        if items.iter().all(|(_, _, item)| item.is_none()) {
+            return Err("items must hold an item beside the end of the list".to_owned());
+        }
         Ok(serde_json::to_string(items).expect("numbers and strings are JSON"))
     }
-}
-
-fn shown(text: &str) -> String {
-    text.chars().filter(|next| *next != '\0').take(SHOWN_CHARS_MAX).collect()
 }
 
 #[cfg(test)]
@@ -425,6 +449,14 @@ mod tests {
                 r#""name":"a","operation":"append","value":"1","items":[[1,1,"a,b"]]"#,
                 "items must be at most 50 of [time, seq, item], none empty, with a comma or too long",
             ),
+            (
+                r#""name":"a","operation":"append","value":"1","items":[]"#,
+                "items must hold an item beside the end of the list",
+            ),
+            (
+                r#""name":"a","operation":"append","value":"1","items":[[1,1,null]]"#,
+                "items must hold an item beside the end of the list",
+            ),
         ];
         for (members, reason) in bad {
             assert_eq!(refused(members), reason, "{members}");
@@ -434,6 +466,41 @@ mod tests {
         let read = Handover::read(request(profiles).as_bytes()).expect("valid");
         assert_eq!(read.profiles.iter().map(|profile| profile.place).collect::<Vec<_>>(), [3]);
         assert_eq!(read.refused.iter().map(|refused| refused.profile).collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn what_is_refused_is_named_by_its_place_and_held_if_a_newer_hub_may_take_it() {
+        let part = r#""version":3,"time":"2026-11-27T07:00:00Z","seq":3,"value":"1""#;
+        let sum = format!(r#"{{{part},"name":"visits","operation":"add","part":"#);
+        let parts = format!(
+            r#"{sum}"0000000000000000000000000000000a"}},{sum}7}},{{{part},"name":"x","operation":"median"}},8,
+               {{{part},"name":"{}","operation":"set"}}"#,
+            "x".repeat(70_000)
+        );
+        let read = Handover::read(request(&format!(r#"{{"pc_id":"1","attributes":[{parts}]}}"#)).as_bytes());
+        let read = read.expect("valid");
+        let refused: Vec<_> = read.refused.iter().map(|it| (it.place, it.hold)).collect();
+        assert_eq!(refused, [(Some(1), false), (Some(2), true), (Some(3), false), (Some(4), false)]);
+        assert_eq!(read.profiles[0].attributes.len(), 1);
+        let answer = serde_json::to_string(&read.refused).expect("valid");
+        assert!(answer.len() < 1_500, "what is shown has an end");
+        assert_eq!(answer.matches(r#""hold":true"#).count(), 1);
+    }
+
+    #[test]
+    fn nothing_that_a_device_says_of_itself_keeps_its_parts_from_the_hub() {
+        let read =
+            |members: &str| Handover::read(format!(r#"{{"protocol":1{members}}}"#).as_bytes()).expect("readable");
+        assert_eq!((read("").sent_at, read("").store), (None, None));
+        for state in ["null", "7", "[]", r#"{"version":null,"group":7,"rejected":-1,"pending_profiles":"many"}"#] {
+            assert_eq!(read(&format!(r#","sent_at":7,"state":{state}"#)).state, DeviceState::default(), "{state}");
+        }
+        let state = format!(r#","state":{{"version":"1\u0000{}","rejected":7,"newer":[]}}"#, "x".repeat(1_000));
+        let state = read(&state).state;
+        assert_eq!((state.version.len(), state.version.contains('\0'), state.rejected), (300, false, 7));
+        let store = read(r#","store":"0000000000000000000000000000000A""#).store;
+        assert_eq!(store.map(|store| store.to_string()).as_deref(), Some("0000000000000000000000000000000a"));
+        assert!(Handover::read(br#"{"protocol":1,"store":"till"}"#).is_err());
     }
 
     #[test]
