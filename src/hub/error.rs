@@ -1,6 +1,9 @@
 //! What can go wrong between a node and its database.
 
 use std::fmt;
+use std::time::Duration;
+
+use tokio_postgres::error::SqlState;
 
 use crate::adobe::ClientError;
 
@@ -20,6 +23,14 @@ pub enum HubError {
     },
     /// No connection was free, or none could be made: nothing was done.
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
+    /// It took longer than this: the outcome is unknown.
+    TooSlow(Duration),
+    /// The device was revoked, or joined again with another token.
+    Revoked,
+    /// So much of a request is refused that the answer would be too large: nothing was taken.
+    TooManyRefused,
+    /// The database keeps its texts in this encoding, which does not have all characters.
+    Encoding(String),
     /// A statement failed: its transaction was rolled back. If the connection was lost in the commit, the outcome is unknown.
     Failed(tokio_postgres::Error),
 }
@@ -48,6 +59,20 @@ impl fmt::Display for HubError {
                 write!(f, "the database has schema {found}, and this program knows up to {known}; update this node")
             }
             Self::Unavailable(_) => f.write_str("the database cannot be reached; what was asked was not done"),
+            Self::TooSlow(limit) => {
+                let seconds = limit.as_secs();
+                write!(f, "the database did not answer within {seconds} s; what was asked may or may not be done")
+            }
+            Self::Revoked => f.write_str("the device was revoked, or has joined again with another token"),
+            Self::TooManyRefused => f.write_str(
+                "too many parts of the request are refused for one answer; nothing was taken; send fewer at a time",
+            ),
+            Self::Encoding(found) => {
+                write!(
+                    f,
+                    "the database has the encoding {found}, and must have UTF8: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+                )
+            }
             Self::Failed(_) => {
                 f.write_str("the database failed; what was asked was not done, unless its answer was lost")
             }
@@ -61,7 +86,35 @@ impl std::error::Error for HubError {
             Self::Tls(error) => Some(error),
             Self::Unavailable(error) => Some(error.as_ref()),
             Self::Failed(error) => Some(error),
-            Self::Url(_) | Self::NewerSchema { .. } => None,
+            _ => None,
         }
+    }
+}
+
+impl HubError {
+    /// Returns true if the database has no room left.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.state().is_some_and(|state| *state == SqlState::DISK_FULL)
+    }
+
+    /// Returns true if trying again some time later may help.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::TooSlow(_) => true,
+            // Starting, stopping, or lost in the middle.
+            Self::Failed(error) => error.is_closed() || error.code().is_some_and(|code| code.code().starts_with("57P")),
+            _ => false,
+        }
+    }
+
+    /// Returns true if the host takes no writes any more.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.state().is_some_and(|state| *state == SqlState::READ_ONLY_SQL_TRANSACTION)
+    }
+
+    fn state(&self) -> Option<&SqlState> {
+        if let Self::Failed(error) = self { error.code() } else { None }
     }
 }

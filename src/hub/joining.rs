@@ -13,7 +13,9 @@ pub(super) struct Merged {
     pub(super) part: Part,
     /// Version of the attribute that brought each item of an `append`.
     pub(super) item_versions: Vec<i64>,
-    /// Source and id of the event that decided the value.
+    /// Name of the device that brought the event that decided the value.
+    pub(super) said_by: Arc<str>,
+    /// Source and id of that event.
     pub(super) event: String,
     pub(super) mapping: String,
     /// Version of the profile with which the value last changed.
@@ -39,7 +41,7 @@ pub(super) struct KnownPart {
     pub(super) version: i64,
 }
 
-/// Returns what a device's part says under the device's name, with its events' times as they were taken.
+/// Returns what a device's part says under the name in its stamps, with its events' times as they were taken.
 pub(super) fn of_device(part: &Part, device: &Arc<str>, taken: impl Fn(Timestamp, i64) -> Timestamp) -> Part {
     let stamp =
         |stamp: &PartStamp| PartStamp { time: taken(stamp.time, stamp.seq), device: device.clone(), seq: stamp.seq };
@@ -47,11 +49,17 @@ pub(super) fn of_device(part: &Part, device: &Arc<str>, taken: impl Fn(Timestamp
     Part { value: part.value.clone(), stamp: stamp(&part.stamp), items: part.items.iter().map(item).collect() }
 }
 
-/// Joins a part of an attribute that is no sum. `version` is the one that the profile gets with this request.
+/// Joins a part of an attribute that is no sum. `version` is the one that the profile gets with this request, of the device that
+/// is called `by`.
 ///
 /// # Errors
 /// Why the part is refused.
-pub(super) fn join(held: Option<&Merged>, said: &AttributePart, part: &Part, version: i64) -> Result<Effect, Reason> {
+pub(super) fn join(
+    held: Option<&Merged>,
+    (said, by): (&AttributePart, &Arc<str>),
+    part: &Part,
+    version: i64,
+) -> Result<Effect, Reason> {
     same_operation(held, said)?;
     let with = held.map_or_else(|| part.clone(), |held| held.part.clone());
     let joined = said.operation.join(with, part.clone()).map_err(|error| error.to_string())?;
@@ -65,12 +73,12 @@ pub(super) fn join(held: Option<&Merged>, said: &AttributePart, part: &Part, ver
     let item_versions = joined.items.iter().map(version_of).collect();
     let value_changes = held.is_none_or(|held| held.part.value != joined.value);
     let decides = held.is_none_or(|held| joined.stamp == part.stamp && held.part.stamp != joined.stamp);
-    let (event, mapping) = match held {
-        Some(held) if !decides => (held.event.clone(), held.mapping.clone()),
-        _ => (said.event.clone(), said.mapping.clone()),
+    let (said_by, event, mapping) = match held {
+        Some(held) if !decides => (held.said_by.clone(), held.event.clone(), held.mapping.clone()),
+        _ => (by.clone(), said.event.clone(), said.mapping.clone()),
     };
     let version = held.filter(|_| !value_changes).map_or(version, |held| held.version);
-    let merged = Merged { operation: said.operation, part: joined, item_versions, event, mapping, version };
+    let merged = Merged { operation: said.operation, part: joined, item_versions, said_by, event, mapping, version };
     Ok(if value_changes { Effect::Changed(merged) } else { Effect::Noted(merged) })
 }
 
@@ -81,7 +89,7 @@ pub(super) fn join(held: Option<&Merged>, said: &AttributePart, part: &Part, ver
 pub(super) fn add(
     held: Option<&Merged>,
     known: Option<&KnownPart>,
-    said: &AttributePart,
+    (said, by): (&AttributePart, &Arc<str>),
     part: &Part,
     version: i64,
 ) -> Result<Effect, Reason> {
@@ -96,15 +104,16 @@ pub(super) fn add(
     let sum = held.map_or("0", |held| held.part.value.as_str());
     let value = sum_after(sum, before, &part.value).map_err(|error| error.to_string())?;
     let is_newer = held.is_none_or(|held| held.part.stamp <= part.stamp);
-    let (stamp, event, mapping) = match held {
-        Some(held) if !is_newer => (&held.part.stamp, &held.event, &held.mapping),
-        _ => (&part.stamp, &said.event, &said.mapping),
+    let (stamp, said_by, event, mapping) = match held {
+        Some(held) if !is_newer => (&held.part.stamp, &held.said_by, &held.event, &held.mapping),
+        _ => (&part.stamp, by, &said.event, &said.mapping),
     };
     let value_changes = held.is_none_or(|held| held.part.value != value);
     let merged = Merged {
         operation: said.operation,
         part: Part { value, stamp: stamp.clone(), items: Vec::new() },
         item_versions: Vec::new(),
+        said_by: said_by.clone(),
         event: event.clone(),
         mapping: mapping.clone(),
         version: held.filter(|_| !value_changes).map_or(version, |held| held.version),

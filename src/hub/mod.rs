@@ -3,19 +3,24 @@
 //! A node holds nothing: what must be atomic, durable and shared is PostgreSQL's. [`Database`] is a node's way to it, and
 //! [`Database::take`] takes what a device hands over in one transaction. `joining` decides what becomes of a part, purely.
 
+mod asked;
+mod changes;
+mod connect;
 mod database;
 mod devices;
+mod early;
 mod error;
 mod fold;
 mod joining;
 mod parts;
+mod present;
 mod profile;
 mod profile_hash;
 mod rows;
 mod schema;
 
 pub use database::{Database, DatabaseOptions};
-pub use devices::{Device, Invitation, JoinRefused};
+pub use devices::{ATTEMPT_CHARS_MIN, Device, Invitation, JoinRefused, Joining, new_secret};
 pub use error::HubError;
 pub use fold::{Audit, Difference, KEEP_CONFIRMED, KEEP_UNCONFIRMED};
 pub use profile::HeldAttribute;

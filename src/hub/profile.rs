@@ -12,7 +12,7 @@ pub struct HeldAttribute {
     pub name: String,
     /// The parts of all devices as one value.
     pub value: String,
-    /// Device whose event decided it.
+    /// Device that brought the event that decided it.
     pub device: String,
     /// Source and id of that event.
     pub event: String,
@@ -26,17 +26,22 @@ impl Database {
     /// # Errors
     /// [`HubError`].
     pub async fn profile(&self, identity: &Identity) -> Result<Vec<HeldAttribute>, HubError> {
-        let client = self.client().await?;
-        let statement = client
-            .prepare_cached(
-                "SELECT name, value, device, event, version FROM attribute WHERE profile = $1 ORDER BY name",
-            )
-            .await?;
-        let rows = client.query(&statement, &[&profile_hash(identity)]).await?;
+        let work = async {
+            let client = self.client().await?;
+            let statement = client
+                .prepare_cached(
+                    "SELECT name, value, said_by, event, version FROM attribute WHERE profile = $1 ORDER BY name",
+                )
+                .await?;
+            let rows = client.query(&statement, &[&profile_hash(identity)]).await?;
+            client.done();
+            Ok(rows)
+        };
+        let rows = self.in_time(work).await?;
         let held = |row: &tokio_postgres::Row| HeldAttribute {
             name: row.get("name"),
             value: row.get("value"),
-            device: row.get("device"),
+            device: row.get("said_by"),
             event: row.get("event"),
             version: row.get("version"),
         };

@@ -4,8 +4,10 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::joining::Merged;
+use crate::core::fleet::PartId;
 use crate::core::operation::{Operation, Part, PartItem, PartStamp};
 use crate::core::timestamp::Timestamp;
 
@@ -32,6 +34,7 @@ pub(super) fn merged(row: &Row) -> Option<Merged> {
         operation,
         part: Part { value: row.get("value"), stamp, items: items.collect() },
         item_versions,
+        said_by: Arc::from(row.get::<_, &str>("said_by")),
         event: row.get("event"),
         mapping: row.get("mapping"),
         version: row.get("version"),
@@ -46,4 +49,9 @@ pub(super) fn stored_items(merged: &Merged) -> Option<String> {
     };
     let items: Vec<StoredItem> = merged.part.items.iter().zip(&merged.item_versions).map(stored).collect();
     (!items.is_empty()).then(|| serde_json::to_string(&items).expect("numbers and strings are JSON"))
+}
+
+/// Returns the id of a part as the tables have it.
+pub(super) fn uuid(id: PartId) -> Uuid {
+    Uuid::from_u128(id.bits())
 }

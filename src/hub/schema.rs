@@ -23,8 +23,18 @@ const LOCK: i64 = 0x006f_7574_706f_7374;
 /// [`HubError::NewerSchema`], or that of the database; then nothing was changed.
 pub async fn migrate(client: &mut Client) -> Result<(), HubError> {
     let transaction = client.transaction().await?;
+    let encoding: String = transaction.query_one("SHOW server_encoding", &[]).await?.get(0);
+    if encoding != "UTF8" {
+        return Err(HubError::Encoding(encoding));
+    }
+    // Bounds of its own: another node may migrate for minutes.
+    transaction
+        .batch_execute("SET LOCAL lock_timeout = '10min'; SET LOCAL statement_timeout = '10min'; SET LOCAL idle_in_transaction_session_timeout = '10min'")
+        .await?;
     // Ends with the transaction, whatever becomes of this process.
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    // Whoever waits for a table keeps all others from it: better another start than that.
+    transaction.batch_execute("SET LOCAL lock_timeout = '10s'").await?;
     transaction
         .batch_execute(
             "CREATE TABLE IF NOT EXISTS outpost_schema (version integer PRIMARY KEY, migrated_at timestamptz NOT NULL DEFAULT now())",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use outpost::core::fleet::Handover;
 use outpost::core::timestamp::Timestamp;
-use outpost::hub::{Database, Invitation, JoinRefused};
+use outpost::hub::{Database, Invitation, JoinRefused, Joining};
 
 use super::cluster::{database, node};
 use super::tills::identity;
@@ -15,10 +15,14 @@ pub async fn join(database: &Database, names: &[&str]) -> Vec<String> {
     let mut tokens = Vec::new();
     for name in names {
         let token = format!("token of {name}");
-        assert_eq!(database.join("code", name, &token).await.unwrap(), Ok(()));
+        assert!(database.join(&joining("code", name, &token)).await.unwrap().is_ok());
         tokens.push(token);
     }
     tokens
+}
+
+fn joining<'j>(code: &'j str, name: &'j str, token: &'j str) -> Joining<'j> {
+    Joining { code, name, group: None, attempt: None, token }
 }
 
 async fn invite(database: &Database, code: &str, uses: u32) {
@@ -60,11 +64,12 @@ async fn the_schema_is_made_once_by_however_many_nodes_start_at_a_time() {
 async fn a_device_joins_by_an_invitation_with_uses_and_a_time_and_a_revoked_name_is_free_again() {
     let (database, _) = database(2).await;
     invite(&database, "code", 2).await;
-    let refused = |refused| Ok::<_, ()>(Err(refused));
-    let join = async |code, name, token| database.join(code, name, token).await.map_err(|_| ());
+    let refused = |refused| Ok::<Result<Option<String>, _>, ()>(Err(refused));
+    let join = async |code, name, token| database.join(&joining(code, name, token)).await.map_err(|_| ());
+    let kiosks = || Ok(Ok(Some("kiosks".to_owned())));
     assert_eq!(join("other", "till-1", "a").await, refused(JoinRefused::Code));
     assert_eq!(join("code", "till\n1", "a").await, refused(JoinRefused::Name));
-    assert_eq!(join("code", "till-1", "a").await, Ok(Ok(())));
+    assert_eq!(join("code", "till-1", "a").await, kiosks());
     // A refusal takes no use.
     assert_eq!(join("code", "till-1", "b").await, refused(JoinRefused::NameTaken));
     let device = database.device("a").await.unwrap().unwrap();
@@ -73,7 +78,7 @@ async fn a_device_joins_by_an_invitation_with_uses_and_a_time_and_a_revoked_name
     assert!(database.revoke("till-1").await.unwrap());
     assert!(!database.revoke("till-1").await.unwrap());
     assert!(database.device("a").await.unwrap().is_none());
-    assert_eq!(join("code", "till-1", "c").await, Ok(Ok(())));
+    assert_eq!(join("code", "till-1", "c").await, kiosks());
     assert_eq!(database.device("c").await.unwrap().unwrap().id, device.id);
     assert_eq!(join("code", "till-2", "d").await, refused(JoinRefused::Code));
 }
@@ -139,4 +144,80 @@ async fn a_part_that_says_nothing_new_changes_nothing_and_one_that_cannot_be_tak
     assert_eq!(words, expected);
     let visits = database.profile(&identity(1)).await.unwrap();
     assert_eq!(visits.iter().find(|attribute| attribute.name == "visits").unwrap().value, "1");
+}
+
+#[tokio::test]
+async fn a_device_whose_answer_was_lost_asks_again_and_takes_no_further_use() {
+    let (database, _) = database(2).await;
+    invite(&database, "code", 1).await;
+    let attempt = "0123456789abcdef0123456789abcdef";
+    let join = async |attempt, token| {
+        let joining = Joining { attempt: Some(attempt), ..joining("code", "till-1", token) };
+        database.join(&joining).await.unwrap()
+    };
+    assert!(join(attempt, "lost").await.is_ok());
+    assert!(join(attempt, "a").await.is_ok());
+    assert!(database.device("lost").await.unwrap().is_none());
+    let device = database.device("a").await.unwrap().unwrap();
+    // Another device does not get in by the same name, nor by a text that is short enough to guess.
+    assert_eq!(join("0123456789abcdef0123456789abcdee", "b").await, Err(JoinRefused::Code));
+    assert_eq!(join("short", "b").await, Err(JoinRefused::Code));
+    // Once it was there, what it had is its own.
+    database.take(&device, &handover("")).await.unwrap();
+    assert_eq!(join(attempt, "b").await, Err(JoinRefused::Code));
+}
+
+#[tokio::test]
+async fn a_device_asks_for_a_group_only_where_its_invitation_has_none() {
+    let (database, _) = database(2).await;
+    invite(&database, "kiosks", 9).await;
+    let lasts = Duration::from_secs(60);
+    database.invite(&Invitation { code: "any".to_owned(), group: None, uses: 9, lasts }).await.unwrap();
+    let join = async |code, name, group| {
+        database.join(&Joining { group: Some(group), ..joining(code, name, name) }).await.unwrap()
+    };
+    assert_eq!(join("kiosks", "till-1", "tills").await, Err(JoinRefused::Group("kiosks".to_owned())));
+    assert_eq!(join("kiosks", "till-1", "kiosks").await, Ok(Some("kiosks".to_owned())));
+    assert_eq!(join("any", "till-2", "tills").await, Ok(Some("tills".to_owned())));
+    assert_eq!(join("any", "till-3", "").await, Err(JoinRefused::Name));
+}
+
+/// A disk that was copied, or a device that was renamed, says the same list: its items count once.
+#[tokio::test]
+async fn a_list_counts_once_whatever_the_device_is_called() {
+    let (database, _) = database(2).await;
+    let tokens = join(&database, &["till-1", "till-2"]).await;
+    let mut list = handover(
+        r#"{"third_party_id":"customer 1","attributes":[{"name":"city","operation":"append","value":"Lund,Ystad",
+            "items":[[1,1,"Lund"],[2,2,"Ystad"]],"version":2,"time":"2026-11-27T07:00:00Z","seq":2}]}"#,
+    );
+    list.store = Some("0000000000000000000000000000000a".parse().unwrap());
+    for token in &tokens {
+        let device = database.device(token).await.unwrap().unwrap();
+        assert_eq!(database.take(&device, &list).await.unwrap(), []);
+        assert_eq!(city(&database).await.0, "Lund,Ystad");
+    }
+    assert_eq!(database.profile(&identity(1)).await.unwrap()[0].device, "till-1");
+}
+
+#[tokio::test]
+async fn two_parts_of_one_sum_are_refused_each_by_its_place() {
+    let (database, _) = database(2).await;
+    let tokens = join(&database, &["till-1"]).await;
+    let device = database.device(&tokens[0]).await.unwrap().unwrap();
+    let part = |id: char, value: &str| {
+        format!(
+            r#"{{"name":"points","operation":"add","value":"{value}","part":"0000000000000000000000000000000{id}","version":6,
+                "time":"2026-11-27T07:00:00Z","seq":6}}"#
+        )
+    };
+    let most = "7922816251426433759354395033.5";
+    let parts = [part('a', most), "7".to_owned(), part('b', most), part('c', "0.05"), part('d', "1")].join(",");
+    let refused = database
+        .take(&device, &handover(&format!(r#"{{"third_party_id":"customer 1","attributes":[{parts}]}}"#)))
+        .await
+        .unwrap();
+    let mut places: Vec<_> = refused.iter().map(|refused| refused.place).collect();
+    places.sort_unstable();
+    assert_eq!(places, [Some(1), Some(3)]);
 }

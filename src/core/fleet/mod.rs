@@ -2,13 +2,14 @@
 
 mod device_state;
 mod part_id;
+mod refused;
 mod wire;
 
 pub use device_state::DeviceState;
 pub use part_id::PartId;
+pub use refused::{Reason, Refused};
 pub use wire::{
-    ATTRIBUTES_MAX, AttributePart, BODY_BYTES_MAX, Handover, HandoverError, PROFILES_MAX, PROTOCOL, ProfileParts,
-    Reason, Refused, Taken,
+    ATTRIBUTES_MAX, AttributePart, BODY_BYTES_MAX, Handover, HandoverError, PROFILES_MAX, PROTOCOL, ProfileParts, Taken,
 };
 
 /// Longest text that is only shown; longer ones are cut. Units: characters.

@@ -49,7 +49,7 @@ pub(super) fn insert(list: &mut Vec<PartItem>, stamp: PartStamp, item: &str) {
 /// Brings a list of entries of any order within its bounds.
 pub(super) fn bound(list: &mut Vec<PartItem>) {
     list.sort_unstable();
-    list.dedup();
+    one_for_each_position(list);
     if let Some(end) = list.iter().rposition(|it| it.item.is_none()) {
         end_at(list, end);
     }
@@ -64,6 +64,17 @@ pub(super) fn bound(list: &mut Vec<PartItem>) {
             list.drain(..first);
         }
     }
+}
+
+/// Leaves one entry for each position: an end before all others, else the greatest item. Only two copies of one disk have two.
+fn one_for_each_position(list: &mut Vec<PartItem>) {
+    list.dedup_by(|next, kept| {
+        let is_same = next.stamp == kept.stamp && next.behind == kept.behind;
+        if is_same && kept.item.is_some() {
+            kept.item = next.item.take();
+        }
+        is_same
+    });
 }
 
 /// Ends a list at an entry: none of its position, and none before, is an item of the list any more.
@@ -100,4 +111,24 @@ pub(super) fn newest_that_fit<T>(items: &[T], chars: impl Fn(&T) -> usize) -> Ne
 
 fn chars(item: &str) -> usize {
     item.chars().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_items_of_copies_at_one_position_are_one_and_the_list_keeps_an_item() {
+        let item = |text: &str| PartItem {
+            stamp: PartStamp { time: Timestamp::from_millis(1), device: "till".into(), seq: 1 },
+            behind: Reverse(0),
+            item: Some(text.to_owned()),
+        };
+        let (long, longer) = ("a".repeat(2_600), "b".repeat(2_600));
+        for order in [[&long, &longer], [&longer, &long]] {
+            let mut list: Vec<PartItem> = order.into_iter().map(|text| item(text)).collect();
+            bound(&mut list);
+            assert_eq!(text(&list), longer);
+        }
+    }
 }

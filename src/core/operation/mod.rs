@@ -23,7 +23,7 @@ mod testing;
 pub use append::append_list;
 pub use decimal::{decimal_text, number};
 pub use list::StoredItem;
-pub use part::{Part, PartItem, PartStamp, sum, sum_after};
+pub use part::{Part, PartItem, PartStamp, partial_sum, sum, sum_after};
 pub use sent::{Decision, LATE_MAX, Own, Sent, Shown};
 pub use value::{ChangeError, Held, Stamp};
 

@@ -7,8 +7,9 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::decimal::{decimal_text, exact_sum, number};
+use super::decimal::decimal_text;
 use super::value::ChangeError;
+use crate::core::number::Number;
 use crate::core::timestamp::Timestamp;
 
 /// The position of a device's change among the changes of all devices: by time, then by device and its own order.
@@ -49,15 +50,18 @@ pub struct Part {
 /// Adds the values of parts of an `add`. The order does not matter.
 ///
 /// # Errors
-/// [`ChangeError::OperandNotANumber`] for a part that is no number, [`ChangeError::SumTooLarge`] where the sum, or that of
-/// some of them, needs more than 28 digits.
+/// [`ChangeError::OperandNotANumber`] for a part that is no number, [`ChangeError::SumTooLarge`] where the sum needs more than 28
+/// digits.
 pub fn sum<'v>(values: impl IntoIterator<Item = &'v str>) -> Result<String, ChangeError> {
-    let mut total = rust_decimal::Decimal::ZERO;
-    for value in values {
-        let value = number(value).ok_or(ChangeError::OperandNotANumber)?;
-        total = exact_sum(total, value).ok_or(ChangeError::SumTooLarge)?;
-    }
-    Ok(decimal_text(total))
+    short(&total(values)?)
+}
+
+/// Adds the values of parts of an `add` into one that is exact, however many digits it needs: it is only a part of a sum.
+///
+/// # Errors
+/// As [`sum`], with [`ChangeError::SumTooLarge`] only beyond all digits that a number may have.
+pub fn partial_sum<'v>(values: impl IntoIterator<Item = &'v str>) -> Result<String, ChangeError> {
+    total(values).map(|total| total.to_string())
 }
 
 /// Returns the sum after one of its parts has changed from one value to another.
@@ -65,9 +69,24 @@ pub fn sum<'v>(values: impl IntoIterator<Item = &'v str>) -> Result<String, Chan
 /// # Errors
 /// As [`sum`].
 pub fn sum_after(sum: &str, before: &str, after: &str) -> Result<String, ChangeError> {
-    let [sum, before, after] = [sum, before, after].map(|text| number(text).ok_or(ChangeError::OperandNotANumber));
-    let step = exact_sum(after?, -before?).ok_or(ChangeError::SumTooLarge)?;
-    exact_sum(sum?, step).map(decimal_text).ok_or(ChangeError::SumTooLarge)
+    let before = operand(before)?.negated().to_string();
+    short(&total([sum, &before, after])?)
+}
+
+fn total<'v>(values: impl IntoIterator<Item = &'v str>) -> Result<Number, ChangeError> {
+    let mut total = Number::ZERO;
+    for value in values {
+        total = total.plus(&operand(value)?).ok_or(ChangeError::SumTooLarge)?;
+    }
+    Ok(total)
+}
+
+fn operand(value: &str) -> Result<Number, ChangeError> {
+    Number::parse(value.trim()).ok_or(ChangeError::OperandNotANumber)
+}
+
+fn short(total: &Number) -> Result<String, ChangeError> {
+    total.to_decimal().map(decimal_text).ok_or(ChangeError::SumTooLarge)
 }
 
 #[cfg(test)]
@@ -200,5 +219,20 @@ mod tests {
         assert_eq!(sum(["1000", "1e-28"]), Err(ChangeError::SumTooLarge));
         assert_eq!(sum_after("12", "4", "7").as_deref(), Ok("15"));
         assert_eq!(sum_after("1000", "0", "1e-28"), Err(ChangeError::SumTooLarge));
+    }
+
+    #[test]
+    fn a_sum_that_fits_is_had_in_any_order_whatever_is_between() {
+        let (most, least) = ("9999999999999999999999999999", "0.0000000000000000000000000001");
+        let minus = format!("-{most}");
+        for values in [[most, least, &minus], [least, most, &minus], [most, &minus, least]] {
+            assert_eq!(sum(values).as_deref(), Ok(least), "{values:?}");
+        }
+        assert_eq!(sum([most, least]), Err(ChangeError::SumTooLarge));
+        let part = partial_sum([most, least]).expect("exact");
+        assert_eq!(sum([part.as_str(), &minus]).as_deref(), Ok(least));
+        // The step from one value to the other has too many digits, and the sum has not.
+        assert_eq!(sum_after(most, most, least).as_deref(), Ok(least));
+        assert_eq!(sum_after("1", "many", "2"), Err(ChangeError::OperandNotANumber));
     }
 }

@@ -9,12 +9,12 @@ CREATE TABLE device (
     name         text    NOT NULL UNIQUE,
     device_group text,
     token_hash   bytea   NOT NULL UNIQUE,                  -- SHA-256
+    attempt_hash bytea,                                    -- SHA-256 of the text by which it may ask for its token again
     joined_ms    bigint  NOT NULL,
     revoked_ms   bigint,
     contact_ms   bigint,                                   -- its last request
     clock_off_ms bigint,                                   -- its clock minus ours at that request
-    process      text,                                     -- the process that sent it
-    process_was  text,                                     -- the one before
+    processes    text[]  NOT NULL DEFAULT '{}',            -- the last eight processes that sent one, the newest first
     twins_ms     bigint,                                   -- when one came back that was not the last: two devices with one token
     has_early    boolean NOT NULL DEFAULT false,           -- some of its events were ahead of our clock: see early
     state        text    NOT NULL DEFAULT '{}'             -- as it said itself, JSON
@@ -38,8 +38,9 @@ CREATE TABLE attribute (
     value             text     NOT NULL,
     items             text,                                -- of an append: JSON of [time_ms, device, seq, items behind, item, version]
     time_ms           bigint   NOT NULL,                   -- with device and seq: the event that decided the value
-    device            text     NOT NULL,
+    device            text     NOT NULL,                   -- the number of its store, or its name
     seq               bigint   NOT NULL,
+    said_by           text     NOT NULL,                   -- name of the device that brought that event
     event             text     NOT NULL,
     mapping           text     NOT NULL,
     version           bigint   NOT NULL,                   -- the profile's when the value last changed
@@ -75,6 +76,7 @@ CREATE TABLE part (
 
 CREATE INDEX part_id ON part (id);
 CREATE INDEX part_confirmed ON part (confirmed_ms) WHERE confirmed_ms IS NOT NULL;
+CREATE INDEX part_unconfirmed ON part (changed_ms) WHERE confirmed_ms IS NULL;
 
 -- What was folded of sums: the total of a device's parts that were confirmed so long ago that nothing repeats them.
 CREATE TABLE folded (
@@ -87,7 +89,7 @@ CREATE TABLE folded (
 
 -- Events whose time was ahead of our clock, and the time that was taken instead: the same one whenever they come again.
 CREATE TABLE early (
-    device   text   NOT NULL,
+    device   text   NOT NULL,                              -- as in the stamps of attributes
     time_ms  bigint NOT NULL,
     seq      bigint NOT NULL,
     taken_ms bigint NOT NULL,
