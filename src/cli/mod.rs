@@ -24,7 +24,11 @@ mod destination;
 mod device;
 mod doctor;
 mod explain;
+#[cfg(feature = "hub")]
+mod fleet;
 mod forget;
+#[cfg(feature = "hub")]
+mod hub;
 mod init;
 mod load;
 mod log;
@@ -78,6 +82,10 @@ enum Command {
     RetryNow(retry_now::Args),
     Sandbox(sandbox::Args),
     Service(service::Args),
+    #[cfg(feature = "hub")]
+    Hub(hub::Args),
+    #[cfg(feature = "hub")]
+    Fleet(fleet::Args),
 }
 
 /// Returns the command line as a whole, for completions and man pages.
@@ -111,6 +119,10 @@ pub fn main() -> ExitCode {
         Command::RetryNow(args) => retry_now::run(&args),
         Command::Sandbox(args) => sandbox::run(args),
         Command::Service(args) => service::run(args),
+        #[cfg(feature = "hub")]
+        Command::Hub(args) => hub::run(&args),
+        #[cfg(feature = "hub")]
+        Command::Fleet(args) => fleet::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -28,6 +28,8 @@ mod intake;
 mod layers;
 mod lines;
 mod mappings;
+#[cfg(feature = "hub")]
+mod node;
 mod places;
 mod privacy;
 mod secret;
@@ -37,6 +39,8 @@ mod sources;
 
 pub use document::{Problem, Problems};
 pub use examples::{Example, Sample};
+#[cfg(feature = "hub")]
+pub use node::{DEFAULT_NODE_PATH, NodeConfig, NodeDatabase};
 pub use places::{default_data_dir, default_environment, default_path};
 pub use privacy::read_key;
 pub use secret_places::without_secrets;

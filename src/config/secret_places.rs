@@ -9,7 +9,8 @@ use toml::de::{DeTable, DeValue};
 pub(super) const SOURCES: [&str; 4] = ["env", "file", "credential", "dpapi"];
 
 /// Settings that are secrets, by section and key.
-const SECRETS: [&[&str]; 6] = [
+const SECRETS: [&[&str]; 7] = [
+    &["hub", "database", "url"],
     &["target", "token"],
     &["target", "http", "proxy"],
     &["target", "http", "proxy_password"],

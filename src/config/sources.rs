@@ -15,7 +15,7 @@ use crate::device::text_file;
 const PREFIX: &str = "OUTPOST_";
 
 /// Names of the sections in variables.
-const SECTIONS: [&str; 8] = ["AGENT", "TARGET", "INTAKE", "STORE", "LOG", "METRICS", "PAGE", "PRIVACY"];
+const SECTIONS: [&str; 9] = ["AGENT", "HUB", "TARGET", "INTAKE", "STORE", "LOG", "METRICS", "PAGE", "PRIVACY"];
 
 /// Separator of sections and key in the name of a variable.
 const SEPARATOR: &str = "__";

@@ -27,6 +27,17 @@ pub fn keep_memory_private() {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
+/// Lets this process have as many files and connections open as the system allows it.
+#[cfg(feature = "hub")]
+pub fn allow_many_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let limits = getrlimit(Resource::Nofile);
+        let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limits.maximum, ..limits });
+    }
+}
+
 /// Returns true if this process is root, which it does not need to be.
 #[must_use]
 pub fn is_root() -> bool {

@@ -49,6 +49,8 @@ pub enum Door {
     Socket(Guard),
     /// On loopback TCP: Host and Origin, then the token.
     Tcp(Guard),
+    /// Of a hub, whose routes ask for tokens themselves; no web page calls them.
+    Hub,
 }
 
 /// A refusal of a request, with the answer.
@@ -84,6 +86,11 @@ impl Door {
         match self {
             Self::Socket(guard) => guard.check_socket(request),
             Self::Tcp(guard) => guard.check_tcp(request),
+            Self::Hub if request.headers().contains_key(ORIGIN) => {
+                Err(Refusal::foreign(Problem::forbidden("no web page may send this")))
+            }
+            Self::Hub if is_open(request) => Ok(Admitted::Open),
+            Self::Hub => Ok(Admitted::Known(Owner::socket(Right::Record))),
         }
     }
 
@@ -278,7 +285,7 @@ fn has_own_origin(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// 401, unless there is exactly one.
-fn bearer(headers: &HeaderMap) -> Result<&[u8], Problem> {
+pub fn bearer(headers: &HeaderMap) -> Result<&[u8], Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let first = values.next().ok_or_else(|| Problem::no_token("there is no Authorization header"))?;
     let more = values.count();

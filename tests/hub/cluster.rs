@@ -48,30 +48,108 @@ fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-        let data = dir.path().join("data");
-        let mut init = program("initdb");
-        init.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N", "-D"]).arg(&data);
-        assert!(init.stdout(Stdio::null()).status().expect("initdb runs").success());
-        let mut conf = std::fs::OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
-        // What survives a power cut is not what is tried here.
-        writeln!(
-            conf,
-            "listen_addresses = ''\nfsync = off\nmax_connections = 100\nunix_socket_directories = '{}'",
-            dir.path().display()
-        )
-        .unwrap();
-        let script = r#""$1" -D "$2" >"$2/log" 2>&1 & server=$!; read -r _; kill -INT $server; wait $server"#;
-        let mut server = as_postgres(Command::new("sh"));
-        server.args(["-c", script, "sh"]).arg(bin("postgres")).arg(&data).stdin(Stdio::piped());
-        let server = server.spawn().unwrap();
-        let mut ready = program("pg_isready");
-        ready.args(["-q", "-h"]).arg(dir.path());
-        while !ready.status().unwrap().success() {
+        make(dir.path());
+        Cluster { _server: serve(dir.path()), dir }
+    })
+}
+
+/// A cluster of one test's own, which may be stopped.
+pub struct Own {
+    dir: TempDir,
+    server: Child,
+}
+
+impl Own {
+    pub fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        make(dir.path());
+        Self { server: serve(dir.path()), dir }
+    }
+
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@{}/postgres", self.dir.path().to_str().unwrap().replace('/', "%2F"))
+    }
+
+    /// Stops it, and waits until it is.
+    pub fn stop(&self) {
+        self.signal(rustix::process::Signal::INT);
+        while self.dir.path().join(".s.PGSQL.5432").exists() {
             std::thread::yield_now();
         }
-        Cluster { dir, _server: server }
-    })
+    }
+
+    pub fn again(mut self) -> Self {
+        drop(self.server.stdin.take());
+        self.server.wait().unwrap();
+        self.server = serve(self.dir.path());
+        self
+    }
+
+    pub fn freeze(&self) {
+        self.all(rustix::process::Signal::STOP);
+    }
+
+    pub fn thaw(&self) {
+        self.all(rustix::process::Signal::CONT);
+    }
+
+    fn pid(&self) -> rustix::process::Pid {
+        let file = std::fs::read_to_string(self.dir.path().join("data/postmaster.pid")).unwrap();
+        let pid = file.lines().next().unwrap().parse().unwrap();
+        rustix::process::Pid::from_raw(pid).unwrap()
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Signals the server and the processes that it has for its sessions.
+    fn all(&self, signal: rustix::process::Signal) {
+        let server = self.pid().as_raw_nonzero();
+        let children = std::fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap();
+        self.signal(signal);
+        for child in children.split_whitespace() {
+            let pid = rustix::process::Pid::from_raw(child.parse().unwrap()).unwrap();
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        drop(self.server.stdin.take());
+        let _ = self.server.wait();
+    }
+}
+
+fn make(dir: &Path) {
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let data = dir.join("data");
+    let mut init = program("initdb");
+    init.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N", "-D"]).arg(&data);
+    assert!(init.stdout(Stdio::null()).status().expect("initdb runs").success());
+    let mut conf = std::fs::OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
+    // What survives a power cut is not what is tried here.
+    writeln!(
+        conf,
+        "listen_addresses = ''\nfsync = off\nmax_connections = 100\nunix_socket_directories = '{}'",
+        dir.display()
+    )
+    .unwrap();
+}
+
+/// Starts the server of a cluster. It ends when our end of its input is closed.
+fn serve(dir: &Path) -> Child {
+    let script = r#""$1" -D "$2" >"$2/log" 2>&1 & server=$!; read -r _; kill -INT $server; wait $server"#;
+    let mut server = as_postgres(Command::new("sh"));
+    server.args(["-c", script, "sh"]).arg(bin("postgres")).arg(dir.join("data")).stdin(Stdio::piped());
+    let server = server.stderr(Stdio::null()).spawn().unwrap();
+    let mut ready = program("pg_isready");
+    ready.args(["-q", "-h"]).arg(dir);
+    while !ready.status().unwrap().success() {
+        std::thread::yield_now();
+    }
+    server
 }
 
 fn program(name: &str) -> Command {

@@ -4,4 +4,5 @@
 mod cluster;
 mod exactness;
 mod joining;
+mod node;
 mod tills;
