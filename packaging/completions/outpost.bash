@@ -37,6 +37,9 @@ _outpost() {
             outpost,init)
                 cmd="outpost__subcmd__init"
                 ;;
+            outpost,join)
+                cmd="outpost__subcmd__join"
+                ;;
             outpost,log)
                 cmd="outpost__subcmd__log"
                 ;;
@@ -96,6 +99,9 @@ _outpost() {
                 ;;
             outpost__subcmd__help,init)
                 cmd="outpost__subcmd__help__subcmd__init"
+                ;;
+            outpost__subcmd__help,join)
+                cmd="outpost__subcmd__help__subcmd__join"
                 ;;
             outpost__subcmd__help,log)
                 cmd="outpost__subcmd__help__subcmd__log"
@@ -269,7 +275,7 @@ _outpost() {
 
     case "${cmd}" in
         outpost)
-            opts="-h -V --help --version run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help"
+            opts="-h -V --help --version run init join record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -437,7 +443,7 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__help)
-            opts="run init record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help"
+            opts="run init join record status check preview rejected explain verify forget doctor token backup rekey log reload retry-now sandbox service help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -535,6 +541,20 @@ _outpost() {
             return 0
             ;;
         outpost__subcmd__help__subcmd__init)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__help__subcmd__join)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -922,6 +942,44 @@ _outpost() {
                     return 0
                     ;;
                 --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        outpost__subcmd__join)
+            opts="-c -h --config --sandbox --sandbox-listen --invite --group --ca-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --invite)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --group)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

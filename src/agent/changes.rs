@@ -1,11 +1,13 @@
 //! New settings for a running agent: applied to all its parts, or to none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
-use super::destination::{destination, tell};
+use super::destination::{destination, must_drain, tell, turn};
 use super::forwarding::Forwarding;
 use super::open::Connected;
 use super::settings::{LiveSettings, Settings};
@@ -19,6 +21,9 @@ use crate::http::server::{ServerOptions, Site, serve};
 #[cfg(unix)]
 use crate::http::socket::Socket;
 use crate::store::{StoreError, StoreLimits};
+
+/// Time between two looks whether all that was pending for Target has gone.
+const DRAINED_INTERVAL: Duration = Duration::from_secs(1);
 
 /// New settings for a running agent, possibly with new listeners; the answer tells whether they are in effect.
 pub struct Change {
@@ -48,6 +53,8 @@ pub enum SocketChange {
 
 /// The part that takes new settings while the agent runs, and serves.
 pub(super) struct Changing {
+    /// Settings for the hub, while what is pending goes to Target first.
+    pub(super) next: Option<Settings>,
     pub(super) parts: LiveParts,
     pub(super) forwarding: Forwarding,
     pub(super) serving: Serving,
@@ -89,9 +96,14 @@ impl Changing {
         loop {
             let change = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
-                Some(change) = changes.recv() => change,
+                Some(change) = changes.recv() => Some(change),
+                () = sleep(DRAINED_INTERVAL), if self.next.is_some() => None,
             };
-            let applied = self.parts.apply(change.settings, &mut self.forwarding).await;
+            let Some(change) = change else {
+                self.turn_if_drained().await;
+                continue;
+            };
+            let applied = self.apply(change.settings).await;
             if applied.is_ok() {
                 if let Some(http) = change.http {
                     self.serving.listen_http(http);
@@ -108,6 +120,29 @@ impl Changing {
         self.serving.end_socket.map(|end| end.send(true));
         while self.serving.servers.join_next().await.is_some() {}
         self.forwarding.end().await;
+    }
+}
+
+impl Changing {
+    async fn apply(&mut self, mut settings: Settings) -> Result<(), AgentError> {
+        let must_drain = self.parts.connected.writer.act(|store| must_drain(store)).await.map_err(AgentError::Store)?;
+        let next = turn(&mut settings, must_drain);
+        self.parts.apply(settings, &mut self.forwarding).await?;
+        self.next = next;
+        Ok(())
+    }
+
+    /// Turns to the hub if nothing is pending for Target any more. What is recorded meanwhile is the hub's.
+    async fn turn_if_drained(&mut self) {
+        let must_drain = self.parts.connected.writer.act(|store| must_drain(store)).await;
+        let Some(next) = self.next.take_if(|_| must_drain.is_ok_and(|must| !must)) else { return };
+        match self.parts.apply(next.clone(), &mut self.forwarding).await {
+            Ok(()) => tracing::info!("nothing is pending for Target; this device hands over to the hub from now on"),
+            Err(error) => {
+                tracing::warn!(%error, "this device cannot turn to the hub; it is tried again");
+                self.next = Some(next);
+            }
+        }
     }
 }
 

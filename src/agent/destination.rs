@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::settings::Settings;
 use crate::adobe::ClientOptions;
-use crate::store::{Adopted, Destination};
+use crate::store::{Adopted, Destination, Store, StoreError};
 
 pub(super) fn destination(target: &ClientOptions, device_id: &str) -> Destination {
     Destination {
@@ -11,6 +12,19 @@ pub(super) fn destination(target: &ClientOptions, device_id: &str) -> Destinatio
         endpoint: target.endpoint.clone(),
         device_id: device_id.to_owned(),
     }
+}
+
+/// Returns true if what is pending goes to Target before this device turns to a hub.
+pub(super) fn must_drain(store: &Store) -> Result<bool, StoreError> {
+    Ok(!store.hands_over() && !store.is_drained()?)
+}
+
+/// Puts the settings for Target in the place of those for the hub where what is pending goes to Target first. Returns those for
+/// the hub then.
+pub(super) fn turn(settings: &mut Settings, must_drain: bool) -> Option<Settings> {
+    let before = settings.of_before().filter(|_| must_drain)?;
+    tracing::info!("what is pending goes to Target first; then this device hands over to the hub");
+    Some(std::mem::replace(settings, before))
 }
 
 /// Logs what a new destination has made void, if anything. Nothing is said for a sandbox: after a restart it has no

@@ -16,7 +16,7 @@ use crate::device::clock::Clock;
 use crate::device::network::NetworkWatch;
 use crate::device::pulse::Pulse;
 use crate::forward::shown::{LinkView, ProfileWaits, RouteCounts};
-use crate::forward::{Forwarder, ForwarderParts, ForwarderSettings};
+use crate::forward::{Forwarder, ForwarderParts, ForwarderSettings, StateReader};
 use crate::store::{InFlight, Outbox, StoreError, StoreFile};
 
 /// The resources of every forwarder of the process.
@@ -31,6 +31,8 @@ pub(super) struct ForwardingParts {
     pub(super) route_counts: RouteCounts,
     pub(super) waits: ProfileWaits,
     pub(super) try_now: Arc<Notify>,
+    /// Reads how the device is, for a hub.
+    pub(super) state: StateReader,
 }
 
 /// The running forwarder.
@@ -122,9 +124,10 @@ impl ForwardingParts {
         counted.await?;
         let known = writer.act(move |store| {
             let quota = store.quota_now(updates_per_day, now)?;
-            Ok((quota, store.open_batches()?, store.batch_rows_since(now.minus(QUOTA_WINDOW))?))
+            let rows_sent = store.batch_rows_since(now.minus(QUOTA_WINDOW))?;
+            Ok((quota, store.open_batches()?, rows_sent, store.fleet_number()?))
         });
-        let (quota, batches, rows_sent) = known.await?;
+        let (quota, batches, rows_sent, number) = known.await?;
         let (store_file, in_flight) = (self.store_file.clone(), self.in_flight);
         let outbox = tokio::task::spawn_blocking(move || Outbox::open(&store_file, in_flight));
         Ok(Forwarder::new(ForwarderParts {
@@ -147,6 +150,8 @@ impl ForwardingParts {
             route_counts: self.route_counts,
             waits: self.waits,
             try_now: self.try_now,
+            state: self.state,
+            store: Some(number),
         }))
     }
 }

@@ -36,6 +36,7 @@ pub mod watchdog;
 mod changes;
 mod destination;
 mod error;
+mod fleet_state;
 mod forwarding;
 mod open;
 mod push;
@@ -47,11 +48,12 @@ pub use changes::Change;
 pub use changes::SocketChange;
 use changes::{Changing, Serving};
 pub use error::AgentError;
+use fleet_state::state_reader;
 use forwarding::Forwarding;
 use open::Opened;
 pub use push::PushOptions;
 use settings::LiveSettings;
-pub use settings::Settings;
+pub use settings::{Before, Settings};
 use wire::Shared;
 
 /// The options of an agent; each part gets its own.
@@ -96,13 +98,13 @@ pub struct Listeners {
 /// # Errors
 /// [`AgentError`], before any event is accepted.
 pub async fn run(
-    options: AgentOptions,
+    mut options: AgentOptions,
     listeners: Listeners,
     changes: mpsc::Receiver<Change>,
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(&Sessions),
 ) -> Result<(), AgentError> {
-    let opened = Opened::open(&options.store_file, &options.device_id, &options.settings, &stop)?;
+    let opened = Opened::open(&options.store_file, &options.device_id, &mut options.settings, &stop)?;
     let (tasks, writer_thread, sessions) = start(options, opened, listeners, changes, &stop);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "agent started");
     ready(&sessions);
@@ -125,7 +127,7 @@ fn start(
 ) -> (JoinSet<()>, JoinHandle<()>, Arc<Sessions>) {
     let AgentOptions { store_file, device_id, tokens, session_key, server, settings, intake: kinds, .. } = options;
     let (reload, log_level, bundle) = (options.reload, options.log_level, options.bundle);
-    let Opened { writer_thread, reader, pending_at_start, metrics, first_link, connected } = opened;
+    let Opened { writer_thread, reader, pending_at_start, metrics, first_link, connected, next } = opened;
     let shared = Shared::new(connected, store_file, device_id, LiveSettings::of(&settings), options.notices);
     let intake = shared.intake();
     let (intake_views, intake_works) = kinds.open(&intake, stop);
@@ -149,14 +151,16 @@ fn start(
     tasks.spawn(shared.housekeeping().run(stop.clone()));
     tasks.spawn(refresh_certificates(shared.connected.client.clone(), stop.clone()));
     tasks.spawn(push.run(stop.clone()));
-    tasks.spawn(shared.watchdog(books).run(stop.clone(), || std::process::exit(1)));
+    tasks.spawn(shared.watchdog(books.clone()).run(stop.clone(), || std::process::exit(1)));
     for work in intake_works {
         tasks.spawn(work);
     }
     let guard = Guard { tokens, callers: shared.live.callers.clone(), sessions: sessions.clone() };
     let session_key = session_key.expose_secret().as_bytes().to_vec();
+    let state = state_reader(&books);
     let changing = Changing {
-        forwarding: Forwarding::begin(shared.forwarding(session_key), settings.forwarder(), first_link),
+        next,
+        forwarding: Forwarding::begin(shared.forwarding(session_key, state), settings.forwarder(), first_link),
         parts: shared.into_live_parts(),
         serving: Serving::new(Arc::new(api), guard, server),
     };

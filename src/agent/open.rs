@@ -7,7 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use super::destination::{destination, tell};
+use super::destination::{destination, must_drain, tell, turn};
 use super::error::AgentError;
 use super::settings::Settings;
 use crate::adobe::Client;
@@ -38,6 +38,8 @@ pub(super) struct Opened {
     pub(super) pending_at_start: Arc<PendingAtStart>,
     pub(super) metrics: Metrics,
     pub(super) first_link: Link,
+    /// Settings for the hub, while what is pending goes to Target first.
+    pub(super) next: Option<Settings>,
 }
 
 impl Opened {
@@ -45,11 +47,12 @@ impl Opened {
     pub(super) fn open(
         store_file: &StoreFile,
         device_id: &str,
-        settings: &Settings,
+        settings: &mut Settings,
         stop: &watch::Receiver<bool>,
     ) -> Result<Self, AgentError> {
         let Connections { mut store, snapshot, reader } = Connections::open(store_file, settings.limits)?;
         let clock = Arc::new(Clock::new(store.counters().recorded_at));
+        let next = turn(settings, must_drain(&store)?);
         // Before deliveries, quotas and batches are read.
         let whose = destination(&settings.target, device_id);
         let adopted = store.transact(|store| store.adopt_destination(&whose, clock.now()))?;
@@ -70,7 +73,7 @@ impl Opened {
         let backlog_age = oldest_pending.map(|oldest| clock.now().since(oldest));
         let first_link = first_link(backlog_age, device_id, clock.elapsed());
         let connected = Connected { writer, client, clock, quota_clock, reads };
-        Ok(Self { connected, writer_thread, reader, pending_at_start, metrics, first_link })
+        Ok(Self { next, connected, writer_thread, reader, pending_at_start, metrics, first_link })
     }
 }
 

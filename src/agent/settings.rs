@@ -16,7 +16,7 @@ use crate::http::api::PageInfo;
 use crate::store::StoreLimits;
 
 /// The settings that may change while an agent runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Callers allowed without a token.
     pub callers: Callers,
@@ -38,9 +38,34 @@ pub struct Settings {
     pub support: Option<String>,
     /// Collector that metrics are pushed to, if any.
     pub push: Option<PushOptions>,
+    /// Where what is pending goes first, on the way from Target to a hub.
+    pub before: Option<Box<Before>>,
+}
+
+/// The destination of a device that turns to a hub, until nothing is pending for it.
+#[derive(Clone, Debug)]
+pub struct Before {
+    /// Settings of the client for Target.
+    pub target: ClientOptions,
+    /// Rules for forwarding.
+    pub forwarding: ForwarderRules,
+    /// This device's share of Target's quota. Units: single updates in 24 hours.
+    pub updates_per_day: u64,
+    /// This device's share of the calls of the Fetch API. Units: calls in 24 hours.
+    pub reads_per_day: u64,
+    /// Time after a delivery from which an unchanged value is sent again when an event repeats it.
+    pub resend_after: Duration,
 }
 
 impl Settings {
+    /// Returns the settings with which what is pending goes to Target, if it goes there first.
+    #[must_use]
+    pub fn of_before(&self) -> Option<Self> {
+        let Before { target, forwarding, updates_per_day, reads_per_day, resend_after } = *self.before.clone()?;
+        let limits = StoreLimits { resend_after, shares_profiles: forwarding.late_after.is_some(), ..self.limits };
+        Some(Self { target, forwarding, updates_per_day, reads_per_day, limits, before: None, ..self.clone() })
+    }
+
     /// Returns the settings of forwarding.
     #[must_use]
     pub fn forwarder(&self) -> ForwarderSettings {

@@ -16,6 +16,7 @@ use crate::device::metrics::Metrics;
 use crate::device::notices::Notices;
 use crate::device::pulse::Pulse;
 use crate::device::supervisor;
+use crate::forward::StateReader;
 use crate::forward::shown::{LinkView, PendingAtStart, ProfileWaits, RouteCounts};
 use crate::inspect::books::{Books, Keeper, Running};
 use crate::inspect::status::PushView;
@@ -94,7 +95,7 @@ impl Shared {
         }
     }
 
-    pub(super) fn forwarding(&self, session_key: Vec<u8>) -> ForwardingParts {
+    pub(super) fn forwarding(&self, session_key: Vec<u8>, state: StateReader) -> ForwardingParts {
         ForwardingParts {
             connected: self.connected.clone(),
             in_flight: self.in_flight.clone(),
@@ -105,6 +106,7 @@ impl Shared {
             route_counts: self.route_counts.clone(),
             waits: self.waits.clone(),
             try_now: self.try_now.clone(),
+            state,
         }
     }
 

@@ -23,7 +23,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     Problems::joined(checks).map_err(|problems| report(&problems))?;
     warn_of_proxies(&config);
     warn_of_variables();
-    if config.target.forwarding.late_after.is_none() {
+    if config.target.forwarding.late_after.is_none() && config.target.forwarding.hands_over.is_none() {
         let mut totals: Vec<&str> = config.mappings.shared_totals().collect();
         totals.sort_unstable();
         totals.dedup();

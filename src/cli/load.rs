@@ -123,6 +123,13 @@ impl ConfigArgs {
 
     fn load_with(&self, sources: Sources, device_id: impl FnOnce(&AgentConfig) -> String) -> Result<Loaded, Failure> {
         let mut config = Config::parse(&sources, device_id).map_err(|problems| report(&problems))?;
+        if self.sandbox && config.target.forwarding.hands_over.is_some() {
+            return Err(Failure::usage(
+                "this device hands over to the hub of [hub], and --sandbox stands in for Target; try without that section: with \
+                 another file, and another data_dir in [agent]"
+                    .to_owned(),
+            ));
+        }
         if self.sandbox {
             config.target.client.endpoint = format!("http://{}", self.sandbox_listen);
             config.target.client.token = None;

@@ -30,6 +30,7 @@ mod forget;
 #[cfg(feature = "hub")]
 mod hub;
 mod init;
+mod join;
 mod load;
 mod log;
 mod preview;
@@ -65,6 +66,7 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Init(init::Args),
+    Join(join::Args),
     Record(record::Args),
     Status(status::Args),
     Check(check::Args),
@@ -102,6 +104,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::Join(args) => join::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Check(args) => check::run(&args),

@@ -9,6 +9,7 @@ use crate::adobe::single::path;
 use crate::adobe::{ClientOptions, FetchedProfile, Reply, bulk, delivery, fetch};
 use crate::agent::Settings;
 use crate::core::event::EventStatus;
+use crate::core::fleet::Handover;
 use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::quota::QuotaTime;
 use crate::core::identity::{Identity, StoredForms};
@@ -85,7 +86,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// Returns a copy of what the store knows about some profiles; an empty one if there is no store.
 fn rehearse(settings: &Settings, file: &StoreFile, identities: &[Identity]) -> Result<Rehearsal, StoreError> {
     let identities: Vec<&Identity> = identities.iter().collect();
-    Rehearsal::of(file, &identities, settings.limits, settings.forwarding.routes.bulk_above)
+    let mut rehearsal = Rehearsal::of(file, &identities, settings.limits, settings.forwarding.routes.bulk_above)?;
+    if settings.forwarding.hands_over.is_some() {
+        rehearsal.store.transact(|store| {
+            store.hand_over_from_now()?;
+            Ok(())
+        })?;
+    }
+    Ok(rehearsal)
 }
 
 /// Returns the initial state of a forwarder that has just reached Target.
@@ -165,6 +173,14 @@ impl Preview<'_> {
                 let mut calls = delivery::encode(identity, property, pairs, || "REQUEST".to_owned());
                 let body = calls.pop().map(|call| call.body).unwrap_or_default();
                 format!("POST {endpoint}{path}\nContent-Type: application/json\n\n{body}")
+            }
+            Foreseen::HandOver(profile) => {
+                let handover = Handover { profiles: vec![profile.clone()], ..Handover::default() }.write();
+                let value: serde_json::Value = serde_json::from_str(&handover).unwrap_or_default();
+                let profiles = serde_json::to_string_pretty(&value["profiles"]).unwrap_or_default();
+                format!(
+                    "POST {endpoint}/v1/hub/parts\nin a request with the parts of others:\n\n\"profiles\": {profiles}"
+                )
             }
             Foreseen::Row(version, attributes) => {
                 let mut attributes = attributes.clone();

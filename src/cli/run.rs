@@ -13,7 +13,7 @@ use super::load::{self, ConfigArgs, Loaded};
 use super::{Failure, bundle, destination, print, store_limits, warn};
 use crate::adobe::{ClientOptions, TlsOptions};
 use crate::agent::data_dir::{DataDir, Endpoint};
-use crate::agent::{self, AgentOptions, Change, Listeners, PushOptions, Settings};
+use crate::agent::{self, AgentOptions, Before, Change, Listeners, PushOptions, Settings};
 use crate::config::Config;
 use crate::core::limits::SANDBOX_REQUESTS_KEPT;
 use crate::core::tokens::Tokens;
@@ -235,7 +235,17 @@ pub(super) fn settings(config: Config) -> Settings {
         client: ClientOptions { endpoint: push.url, token: push.token, tls, connections: 1, ..target.clone() },
         every: push.every,
     });
+    let before = config.before.map(|before| {
+        Box::new(Before {
+            target: before.client,
+            forwarding: before.forwarding,
+            updates_per_day: before.updates_per_day,
+            reads_per_day: before.reads_per_day,
+            resend_after: before.resend_after,
+        })
+    });
     Settings {
+        before,
         callers: config.intake.callers,
         mappings: config.mappings,
         forwarding: config.target.forwarding.clone(),

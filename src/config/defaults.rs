@@ -13,7 +13,7 @@ use super::places::default_data_dir;
 use super::sources::Sources;
 
 /// Sections without which a feature is off, so that their defaults say nothing.
-const OPTIONAL: [&str; 3] = ["intake.folder", "intake.socket", "metrics"];
+const OPTIONAL: [&str; 4] = ["hub", "intake.folder", "intake.socket", "metrics"];
 
 /// The schema of the configuration, as it is written.
 static SCHEMA: LazyLock<Value> = LazyLock::new(|| {

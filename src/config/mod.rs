@@ -24,6 +24,7 @@ mod document;
 mod effective;
 mod examples;
 mod folder;
+mod hub;
 mod intake;
 mod layers;
 mod lines;
@@ -54,8 +55,10 @@ pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCA
 pub struct Config {
     /// The section `[agent]`.
     pub agent: AgentConfig,
-    /// The section `[target]` and those below it.
+    /// Where updates go: the section `[target]` and those below it, or `[hub]`.
     pub target: TargetConfig,
+    /// The section `[target]` beside `[hub]`: what is pending for Target goes there first.
+    pub before: Option<TargetConfig>,
     /// The sections of `[intake]`.
     pub intake: IntakeConfig,
     /// The section `[store]`.
@@ -188,7 +191,9 @@ impl Config {
         let top = document::Table::new(&document, "", &table);
         let agent = sections::agent(&top);
         rights::name_data_dir(&agent.data_dir);
-        let target = sections::target(&top);
+        let hub = hub::hub(&top);
+        let has_hub = hub.is_some() || top.value("hub").is_some();
+        let target = sections::target(&top, has_hub);
         let intake = intake::read(&top, &agent.data_dir);
         let store = sections::store(&top);
         let log = sections::log(&top, &agent.data_dir);
@@ -200,10 +205,14 @@ impl Config {
         let (mappings, examples) = mappings::read(&top, &privacy, &device_id);
         top.finish();
         document.finish()?;
-        let target = target.expect("a configuration without [target] has a problem");
+        let (target, before) = match hub {
+            Some(hub) => (hub, target),
+            None => (target.expect("a configuration without [target] has a problem"), None),
+        };
         Ok(Self {
             agent,
             target,
+            before,
             intake,
             store,
             log,
@@ -221,6 +230,11 @@ impl Config {
     /// [`Problems`]: the setting that prevents it.
     pub fn check_client(&self, sources: &Sources) -> Result<(), Problems> {
         let checked = Client::new(&self.target.client).map(|_| ());
-        checked.map_err(|error| Problems::of_setting(sources, error.setting.path(), error.to_string()))
+        checked.map_err(|error| match error.setting.path() {
+            [.., key] if self.target.client.client_code.is_empty() => {
+                Problems::of_setting(sources, &["hub", key], format!("{key} in [hub]: {}", error.words))
+            }
+            path => Problems::of_setting(sources, path, error.to_string()),
+        })
     }
 }

@@ -83,7 +83,7 @@ impl NodeConfig {
             max_in_flight: IN_FLIGHT,
             state_dir: PathBuf::from(STATE_DIR),
             database: NodeDatabase { url: None, connections: CONNECTIONS, tls: TlsOptions::default() },
-            target: top.value("target").and_then(|_| sections::target(&top)),
+            target: top.value("target").and_then(|_| sections::target(&top, false)),
             log: sections::log(&top, &PathBuf::from(STATE_DIR)),
         };
         if let Some(section) = top.table("hub") {

@@ -9,8 +9,11 @@ use toml::de::{DeTable, DeValue};
 pub(super) const SOURCES: [&str; 4] = ["env", "file", "credential", "dpapi"];
 
 /// Settings that are secrets, by section and key.
-const SECRETS: [&[&str]; 7] = [
+const SECRETS: [&[&str]; 10] = [
     &["hub", "database", "url"],
+    &["hub", "token"],
+    &["hub", "proxy"],
+    &["hub", "proxy_password"],
     &["target", "token"],
     &["target", "http", "proxy"],
     &["target", "http", "proxy_password"],

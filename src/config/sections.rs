@@ -85,9 +85,10 @@ pub(super) fn is_device_id(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(is_allowed)
 }
 
-pub(super) fn target(top: &Table<'_, '_>) -> Option<TargetConfig> {
+/// Reads the section; without one there must be `[hub]`.
+pub(super) fn target(top: &Table<'_, '_>, has_hub: bool) -> Option<TargetConfig> {
     let Some(section) = top.table("target") else {
-        if top.entries().all(|(key, ..)| key != "target") {
+        if !has_hub && top.entries().all(|(key, ..)| key != "target") {
             top.report(0..0, "the section [target] with client_code is missing");
         }
         return None;
@@ -162,7 +163,8 @@ fn endpoint(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<String> {
     url.map(|url| url.as_str().trim_end_matches('/').to_owned())
 }
 
-fn is_loopback(url: &reqwest::Url) -> bool {
+/// Returns true if a URL is of this device alone.
+pub(super) fn is_loopback(url: &reqwest::Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
@@ -187,6 +189,7 @@ fn forwarding(section: &Table<'_, '_>) -> ForwarderRules {
         late_after: is_shared.then_some(late_after),
         property_token: section.text("property_token").map(|text| text.into_inner().to_owned()),
         verify: verify_sample(section).map(|part| (part, verify_after)),
+        hands_over: None,
     }
 }
 
@@ -226,14 +229,16 @@ fn verify_sample(section: &Table<'_, '_>) -> Option<f64> {
     }
 }
 
-struct Http {
-    timeout: Duration,
-    connections: usize,
-    proxy: Option<ProxyOptions>,
-    tls: TlsOptions,
+/// How requests are made.
+pub(super) struct Http {
+    pub(super) timeout: Duration,
+    pub(super) connections: usize,
+    pub(super) proxy: Option<ProxyOptions>,
+    pub(super) tls: TlsOptions,
 }
 
-fn http(section: Option<Table<'_, '_>>) -> Http {
+/// Reads how requests are made.
+pub(super) fn http(section: Option<Table<'_, '_>>) -> Http {
     let mut http = Http { timeout: Duration::from_secs(10), connections: 4, proxy: None, tls: TlsOptions::default() };
     let Some(section) = section else { return http };
     if let Some(timeout) = section.duration("timeout", Duration::from_millis(100)..Duration::from_secs(301)) {
@@ -248,7 +253,9 @@ fn http(section: Option<Table<'_, '_>>) -> Http {
         (Some(cert), Some(key)) => Some((cert, key)),
         (None, None) => None,
         _ => {
-            section.report(section.span(), "client_cert and client_key in [target.http] must both be set, or neither");
+            let name = section.name();
+            section
+                .report(section.span(), format!("client_cert and client_key in {name} must both be set, or neither"));
             None
         }
     };
@@ -274,11 +281,12 @@ fn proxy(section: &Table<'_, '_>) -> Option<ProxyOptions> {
     if url.is_none() && needs_url && section.value("proxy").is_none() {
         section.report(
             section.span(),
-            "proxy_user, proxy_password and no_proxy in [target.http] need proxy, which must be set too",
+            format!("proxy_user, proxy_password and no_proxy in {} need proxy, which must be set too", section.name()),
         );
     }
     if password.is_some() && user.is_none() {
-        section.report(section.span(), "proxy_password in [target.http] needs proxy_user, which must be set too");
+        let name = section.name();
+        section.report(section.span(), format!("proxy_password in {name} needs proxy_user, which must be set too"));
     }
     let text = |text: Spanned<&str>| text.into_inner().to_owned();
     Some(ProxyOptions { url: url?, user: user.map(text), password, exceptions: exceptions.map(text) })

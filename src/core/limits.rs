@@ -116,6 +116,9 @@ pub const READS_PER_DAY_MAX: u64 = 1_000_000;
 /// Units: bytes. Limits: Target keeps 64 KB of values for a profile; the rest is JSON around them.
 pub const PROFILE_BYTES_MAX: usize = 1024 * 1024;
 
+/// Largest answer of a hub that is read: every part of a request may be refused with words. Units: bytes.
+pub const HUB_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
 /// Largest part of one of Target's answers that is read.
 ///
 /// Units: bytes. Limits: a success has 33 bytes, and a portal page can be recognised from its beginning.

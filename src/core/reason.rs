@@ -21,11 +21,13 @@ pub enum Reason {
     BatchFailed,
     /// The attribute's name belongs to another device, which used this store before.
     OtherDevice,
+    /// The hub did not take the device's part.
+    RefusedByHub,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::MappingFailed,
         Self::CoalesceFailed,
         Self::RefusedByTarget,
@@ -35,6 +37,7 @@ impl Reason {
         Self::ProfileMissing,
         Self::BatchFailed,
         Self::OtherDevice,
+        Self::RefusedByHub,
     ];
 
     /// Returns the name used in the store, in answers and in logs.
@@ -50,6 +53,7 @@ impl Reason {
             Self::ProfileMissing => "profile_missing",
             Self::BatchFailed => "batch_failed",
             Self::OtherDevice => "other_device",
+            Self::RefusedByHub => "refused_by_hub",
         }
     }
 

@@ -9,7 +9,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::core::{Action, Core, CoreParts, ForwarderSettings, Input, Moment, News};
 use super::errands::{Done, Errands};
+use super::handover::{StateReader, ToldState};
 use crate::adobe::{Client, Outcome};
+use crate::core::fleet::PartId;
 use crate::core::forwarding::link::{Link, LinkState, LinkWait};
 use crate::core::forwarding::quota::{Quota, QuotaClock, QuotaTime};
 use crate::core::forwarding::why::Why;
@@ -64,6 +66,10 @@ pub struct ForwarderParts {
     pub waits: ProfileWaits,
     /// Told when somebody wants it tried now.
     pub try_now: Arc<Notify>,
+    /// Reads how the device is, for a hub.
+    pub state: StateReader,
+    /// Number of the store among those of a fleet.
+    pub store: Option<PartId>,
 }
 
 /// The forwarder.
@@ -109,6 +115,7 @@ impl Forwarder {
                 session_key: parts.session_key,
                 property_token,
                 verify,
+                state: ToldState::new(parts.state, parts.store),
                 is_failing: false.into(),
             }),
             running: JoinSet::new(),

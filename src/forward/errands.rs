@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::core::{Action, Ask, BatchCame, ForwarderRules, Input, Request, Settle, StoreFailed};
+use super::handover::{self, CONFIRMED_MAX, ToldState};
 use super::jobs::Jobs;
-use crate::adobe::{Client, Reply, delivery};
+use crate::adobe::{Client, Handed, Reply, delivery};
+use crate::core::fleet::ProfileParts;
 use crate::core::forwarding::quota::QuotaTime;
 use crate::device::clock::Clock;
 use crate::store::{BatchEntry, Claim, Claims, Full, Outbox, StoreError, StoreFile, Transaction, Writer};
@@ -26,6 +28,8 @@ pub(super) struct Errands {
     pub(super) session_key: Vec<u8>,
     pub(super) property_token: Mutex<Option<String>>,
     pub(super) verify: Mutex<Option<(f64, Duration)>>,
+    /// The state of the device, for a hub.
+    pub(super) state: ToldState,
     /// True if a failure of the store has been logged.
     pub(super) is_failing: AtomicBool,
 }
@@ -69,6 +73,7 @@ impl Errands {
                 Input::Noted(profile_ids, self.told(noted)).into()
             }
             Action::Send(profile_id, request) => self.send(profile_id, request).await.into(),
+            Action::HandOver(profiles) => self.hand_over(profiles).await.into(),
             Action::AddRows { batch, kind, api, entries, claims } => {
                 let begin = move |store: &mut Transaction<'_>| batch.map_or_else(|| store.begin_batch(kind, api), Ok);
                 self.fill(begin, entries, claims, quota_time).await.into()
@@ -152,6 +157,25 @@ impl Errands {
             }
         };
         Input::Answered(profile_id, exchange.answer, exchange.date)
+    }
+
+    /// Hands parts over to the hub, and confirms those that it has.
+    async fn hand_over(self: Arc<Self>, profiles: Vec<ProfileParts>) -> Input {
+        let errands = self.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            // Confirmed once more if they cannot be read now.
+            let confirmed = lock(&errands.outbox).answered_parts(CONFIRMED_MAX).unwrap_or_default();
+            let body = handover::body(&errands.state, &confirmed, profiles);
+            (confirmed, body)
+        });
+        let (confirmed, body) = made.await.expect("writing a request does not panic");
+        let handed = self.client.hand_over(body).await.answer;
+        if matches!(handed, Handed::Taken(_)) && !confirmed.is_empty() {
+            let forgotten = self.writer.act(move |store| store.confirm_parts(&confirmed)).await;
+            // They are confirmed once more.
+            let _ = self.told(forgotten);
+        }
+        Input::HandedOver(handed)
     }
 
     /// Adds rows to a batch, without syncing: rows lost in a power cut are pending, as they were before.

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use super::core::{Action, Ask, Core, CoreParts, ForwarderSettings, Input, Moment, News, Request, Settle};
 use crate::adobe::{Outcome, Reply};
+use crate::core::fleet::ProfileParts;
 use crate::core::forwarding::link::{Link, Signal};
 use crate::core::forwarding::quota::Quota;
 use crate::core::forwarding::route::Route;
 use crate::core::identity::Identity;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
-use crate::store::{BatchHead, Claims, InFlight, ReadBacks, Store, StoreError};
+use crate::store::{BatchEntry, BatchHead, Claims, InFlight, ReadBacks, Store, StoreError};
 
 /// Number of actions after which the fate of one profile is certainly known.
 const ACTIONS_MAX: usize = 1_000;
@@ -28,6 +29,8 @@ pub enum Foreseen {
     Route(Route),
     /// A separate request.
     Send(Request),
+    /// Parts for the hub, in a request with those of others.
+    HandOver(ProfileParts),
     /// A row in a batch: version of the API, and attributes.
     Row(i64, Vec<(String, String)>),
     /// This many attributes are rejected, with the reason and a description.
@@ -98,11 +101,12 @@ pub fn foresee(
                 foreseen.push(Foreseen::Send(request));
                 Input::Answered(profile_id, Outcome::Delivered, None)
             }
+            Action::HandOver(profiles) => {
+                foreseen.extend(profiles.into_iter().map(Foreseen::HandOver));
+                break;
+            }
             Action::AddRows { api, entries, .. } => {
-                for entry in entries {
-                    foreseen.push(Foreseen::Route(entry.route));
-                    foreseen.push(Foreseen::Row(api, entry.row.into_iter().map(|it| (it.0, it.1)).collect()));
-                }
+                foreseen.extend(entries.into_iter().flat_map(|entry| added(api, entry)));
                 break;
             }
             Action::Settle(settles) => {
@@ -136,6 +140,10 @@ fn claim(store: &Store, in_flight: &InFlight, ask: Ask, profile_id: i64) -> Resu
     let mut claims = store.claim(in_flight, ask.rules())?;
     claims.claims.retain(|claim| claim.profile_id == profile_id);
     Ok(claims)
+}
+
+fn added(api: i64, entry: BatchEntry) -> [Foreseen; 2] {
+    [Foreseen::Route(entry.route), Foreseen::Row(api, entry.row.into_iter().map(|it| (it.0, it.1)).collect())]
 }
 
 /// Inserts the route before the requests, since it was decided before them, and the result after them.

@@ -11,8 +11,10 @@ pub mod core;
 mod courier;
 mod errands;
 pub mod foresight;
+mod handover;
 mod jobs;
 pub mod shown;
 
 pub use self::core::{ForwarderRules, ForwarderSettings};
 pub use courier::{Forwarder, ForwarderParts};
+pub use handover::{StateReader, ToldState, compressed};

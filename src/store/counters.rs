@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::destination_row::is_hub;
 use super::fingerprint::FingerprintKey;
 use super::keys::Generations;
 use super::stored::pending;
@@ -189,6 +190,8 @@ pub(super) struct Numbers {
     pub(super) now: Timestamp,
     /// Last minute in the history.
     pub(super) history_minute: i64,
+    /// True if this device hands over to a hub.
+    pub(super) hands_over: bool,
 }
 
 /// Uses of quotas, by minute.
@@ -226,6 +229,7 @@ impl Numbers {
             pending_at_start: None,
             now: Timestamp::default(),
             history_minute: 0,
+            hands_over: is_hub(connection)?,
         })
     }
 

@@ -4,11 +4,10 @@
 //! another device name the attributes that carry the old name are no longer sent. A store without a recorded
 //! destination stays as it is: an older program wrote it.
 
-use rusqlite::{Connection, OptionalExtension};
-
 use super::StoreError;
 use super::batches::BatchState;
 use super::counters::Pending;
+use super::destination_row::{Destination, noted};
 use super::opening::Store;
 use super::reader::Reader;
 use super::stored::{Stored, pending};
@@ -16,23 +15,6 @@ use super::transaction::Transaction;
 use crate::core::forwarding::existence::Existence;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
-
-/// The destination and the sender of deliveries.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Destination {
-    /// Target's client code.
-    pub client_code: String,
-    /// Scheme and host of the endpoint.
-    pub endpoint: String,
-    /// This device's name, which is part of the names of its own attributes.
-    pub device_id: String,
-}
-
-impl Destination {
-    fn is_same_place(&self, other: &Self) -> bool {
-        (&self.client_code, &self.endpoint) == (&other.client_code, &other.endpoint)
-    }
-}
 
 /// Changes caused by a new destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,11 +31,7 @@ const IS_OURS: &str = "(instr(name, ?1) > 0 AND NOT (instr(?2, ?1) > 0 AND instr
 
 /// Statements that delete everything known about Target's data. What Target refused may be accepted elsewhere; an empty
 /// value is never accepted, and another device's attributes remain withheld.
-const VOID: [&str; 7] = [
-    "DELETE FROM reading",
-    "DELETE FROM sends",
-    "DELETE FROM batch_row",
-    "DELETE FROM verification",
+const VOID: [&str; 3] = [
     // The values in batches are pending again.
     "DELETE FROM rejected WHERE profile_id IS NOT NULL",
     "DELETE FROM retried",
@@ -65,6 +43,10 @@ const VOID: [&str; 7] = [
                                THEN refused_reason END
      WHERE delivered_version > 0 OR refused_version > 0 OR route IS NOT NULL OR batched_version > 0",
 ];
+
+/// Statements that delete what is known of Target's data and of updates on their way.
+const FORGET_READINGS: [&str; 4] =
+    ["DELETE FROM reading", "DELETE FROM sends", "DELETE FROM batch_row", "DELETE FROM verification"];
 
 /// Resets profiles to unknown, with all attributes pending except those that are never sent.
 const VOID_PROFILES: &str = concat!(
@@ -87,7 +69,7 @@ const EMPTY_BATCHES: [&str; 2] = [
     "UPDATE profile SET batch_id = NULL WHERE batch_id IN (SELECT id FROM batch WHERE state < ?1)",
 ];
 
-/// Does what [`super::profiles::refresh_pending`] does, for all profiles with attributes of a device's own.
+/// Does what [`super::place::refresh_pending`] does, for all profiles with attributes of a device's own.
 const REFRESH_OWN: &str = concat!(
     "UPDATE profile SET (pending_seq, pending_since_ms) = (
          SELECT min(version), changed_at_ms FROM attribute
@@ -118,6 +100,7 @@ impl Transaction<'_> {
                 adopted?
             }
         };
+        self.adopt_parts(destination.is_hub()).map_err(StoreError::write)?;
         note(self, destination).map_err(StoreError::write)?;
         Ok(adopted)
     }
@@ -128,15 +111,43 @@ impl Transaction<'_> {
         if before.device_id != now.device_id {
             adopted.withheld = Some(self.withhold(&before.device_id, &now.device_id, at)?);
         }
-        if !before.is_same_place(now) {
+        let is_void = !now.has_what_went_to(before);
+        if is_void {
             self.void(at)?;
         }
         let pending = Pending::count(&self.connection)?;
-        adopted.voided = (!before.is_same_place(now)).then_some(pending);
+        adopted.voided = is_void.then_some(pending);
         let change = &mut self.numbers.pending_change;
         change.profiles += pending.profiles - was_pending.profiles;
         change.attributes += pending.attributes - was_pending.attributes;
         Ok(adopted)
+    }
+
+    /// Makes what is pending parts for a hub, within a transaction, whatever the destination is.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
+    pub fn hand_over_from_now(&mut self) -> Result<(), StoreError> {
+        self.adopt_parts(true).map_err(StoreError::write)
+    }
+
+    /// Turns to a hub, or from it. What was read of Target, or is on its way there, says nothing to a hub.
+    fn adopt_parts(&mut self, is_hub: bool) -> rusqlite::Result<()> {
+        if is_hub == self.numbers.hands_over {
+            return Ok(());
+        }
+        self.numbers.hands_over = is_hub;
+        if !is_hub {
+            return self.end_parts();
+        }
+        FORGET_READINGS.into_iter().try_for_each(|sql| self.connection.execute(sql, []).map(|_| ()))?;
+        self.connection.execute(
+            "UPDATE profile SET batch_id = NULL, missing_since_ms = NULL, look_at_ms = NULL
+             WHERE batch_id IS NOT NULL OR look_at_ms IS NOT NULL OR missing_since_ms IS NOT NULL",
+            [],
+        )?;
+        self.give_up_batches(BatchState::Complete)?;
+        self.begin_parts()
     }
 
     /// Refuses attributes that carry another device's name, and releases those refused for carrying this one's.
@@ -165,7 +176,11 @@ impl Transaction<'_> {
     }
 
     fn void(&mut self, at: Timestamp) -> rusqlite::Result<()> {
-        VOID.into_iter().chain(VOID_QUOTAS).try_for_each(|sql| self.connection.execute(sql, []).map(|_| ()))?;
+        FORGET_READINGS
+            .into_iter()
+            .chain(VOID)
+            .chain(VOID_QUOTAS)
+            .try_for_each(|sql| self.connection.execute(sql, []).map(|_| ()))?;
         self.connection.execute(VOID_PROFILES, [Existence::Unknown.stored()])?;
         self.numbers.uses.clear();
         self.give_up_batches(BatchState::Complete)?;
@@ -209,18 +224,6 @@ impl Store {
         let noted = noted(&self.connection).map_err(StoreError::Read)?;
         Ok(noted.is_none_or(|noted| (noted.client_code.as_str(), noted.endpoint.as_str()) == (client_code, endpoint)))
     }
-}
-
-fn noted(connection: &Connection) -> rusqlite::Result<Option<Destination>> {
-    connection
-        .query_row("SELECT client_code, endpoint, device_id FROM destination", [], |row| {
-            Ok(Destination {
-                client_code: row.get("client_code")?,
-                endpoint: row.get("endpoint")?,
-                device_id: row.get("device_id")?,
-            })
-        })
-        .optional()
 }
 
 fn note(transaction: &Transaction<'_>, destination: &Destination) -> rusqlite::Result<()> {

@@ -73,6 +73,7 @@ impl Transaction<'_> {
         run("DELETE FROM reading WHERE profile_id = ?1")?;
         run("DELETE FROM sends WHERE profile_id = ?1")?;
         run("DELETE FROM retried WHERE profile_id = ?1")?;
+        run("DELETE FROM part WHERE profile_id = ?1")?;
         // Searched by key: there are few batches, with many rows each.
         run("DELETE FROM batch_row WHERE batch_id IN (SELECT id FROM batch) AND profile_id = ?1")?;
         run("DELETE FROM verification WHERE profile_id = ?1")?;

@@ -5,7 +5,7 @@ use rusqlite::OptionalExtension;
 use super::batches::{BatchEntry, BatchState};
 use super::stored::{Stored, pending};
 use super::transaction::Transaction;
-use super::{StoreError, profiles, readings, sends, settle};
+use super::{StoreError, place, profiles, readings, sends, settle};
 use crate::core::forwarding::quota::QuotaTime;
 use crate::core::identity::IdentityKind;
 use crate::core::timestamp::Timestamp;
@@ -77,7 +77,7 @@ impl Transaction<'_> {
         if superseded > 0 {
             self.numbers.pending_change.attributes -= superseded;
             self.numbers.totals.superseded += superseded;
-            profiles::refresh_pending(self, id)?;
+            place::refresh_pending(self, id)?;
         }
         let oldest: Option<(i64, i64)> = self
             .connection

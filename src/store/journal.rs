@@ -195,7 +195,7 @@ impl Transaction<'_> {
         stamp: Stamp,
         recorded_at: Timestamp,
     ) -> rusqlite::Result<Result<Vec<i64>, String>> {
-        let repeats = self.limits.repeats(recorded_at);
+        let repeats = self.limits.repeats(recorded_at, self.numbers.hands_over);
         let plans: Result<Vec<ProfilePlan<'_>>, PlanError> =
             profiles.iter().map(|changes| profiles::plan(&self.connection, changes, stamp, repeats)).collect();
         match plans {

@@ -27,6 +27,8 @@ pub struct Store {
     /// Directory of the file; `None` in memory.
     pub(super) dir: Option<PathBuf>,
     pub(super) presence: Presence,
+    /// Number of the process, chosen at random: a part of a sum grows only in the one that began it.
+    pub(super) process: i64,
 }
 
 /// Limits of a store that an operator may configure.
@@ -50,13 +52,15 @@ pub struct Repeats {
     pub before: Timestamp,
     /// Send again if a newer event repeats it, because others may have written a different value since.
     pub shared: bool,
+    /// Send again if the event that decides it is another one: the hub compares it with those of other devices.
+    pub handed_over: bool,
 }
 
 impl StoreLimits {
     /// Returns the conditions for sending an unchanged value again.
     #[must_use]
-    pub fn repeats(&self, now: Timestamp) -> Repeats {
-        Repeats { before: now.minus(self.resend_after), shared: self.shares_profiles }
+    pub fn repeats(&self, now: Timestamp, hands_over: bool) -> Repeats {
+        Repeats { before: now.minus(self.resend_after), shared: self.shares_profiles, handed_over: hands_over }
     }
 }
 
@@ -117,6 +121,7 @@ impl Store {
             limits: StoreLimits::default(),
             dir: None,
             presence: Presence::default(),
+            process: uuid::Uuid::new_v4().as_u64_pair().0.cast_signed(),
         })
     }
 

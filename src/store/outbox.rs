@@ -1,103 +1,18 @@
 //! The outbox: claims pending profiles, those that have waited longest first.
-//!
-//! Being in flight is a fact about the process, not about the disk: after a crash everything that was not acknowledged
-//! is simply pending.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
 
 use rusqlite::Connection;
 
-use super::readings::{self, Basis};
+use super::claim::{Claim, ClaimedAttribute, InFlight};
+use super::readings;
 use super::seal::StoreFile;
 use super::sends::{self, SendLog};
 use super::stored::{Named, pending, state, time};
-use super::{StoreError, profiles, schema};
-use crate::core::forwarding::existence::{Existence, Knowledge};
-use crate::core::identity::Identity;
-use crate::core::operation::Operation;
+use super::{StoreError, parts, profiles, schema};
+use crate::core::fleet::PartId;
+use crate::core::forwarding::existence::Existence;
 use crate::core::timestamp::Timestamp;
-
-/// The claimed profiles, shared with those who display them.
-#[derive(Clone, Debug, Default)]
-pub struct InFlight(Arc<Mutex<Flights>>);
-
-#[derive(Debug, Default)]
-struct Flights {
-    /// Newest version in flight, by profile.
-    claimed: HashMap<i64, i64>,
-    /// Erased profiles, which must not be claimed from an older view of the store. Their numbers are not reused in the
-    /// life of the process.
-    grounded: HashSet<i64>,
-}
-
-impl InFlight {
-    /// Returns the newest version of a profile that is in flight, if any.
-    #[must_use]
-    pub fn newest_version(&self, profile_id: i64) -> Option<i64> {
-        self.with(|flights| flights.claimed.get(&profile_id).copied())
-    }
-
-    /// Prevents all further claims of a profile.
-    pub fn ground(&self, profile_id: i64) {
-        self.with(|flights| flights.grounded.insert(profile_id));
-    }
-
-    /// Returns the profiles that must not be claimed. Call it before taking a snapshot of the store: a profile released
-    /// in between may be older in the snapshot than what was acknowledged, and must not be sent from it.
-    fn busy(&self) -> HashSet<i64> {
-        self.with(|flights| flights.claimed.keys().chain(&flights.grounded).copied().collect())
-    }
-
-    fn with<T>(&self, act: impl FnOnce(&mut Flights) -> T) -> T {
-        // The map is consistent even if a holder panicked: each operation is a single call on it.
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// One profile, taken for one delivery. It cannot be cloned; dropping it releases the profile, so that whatever was not
-/// settled is pending again.
-pub struct Claim {
-    /// Number of the profile in the store.
-    pub profile_id: i64,
-    /// Identity of the profile.
-    pub identity: Identity,
-    /// Known state of the profile at Target.
-    pub knowledge: Knowledge,
-    /// Pending attributes, by name.
-    pub attributes: Vec<ClaimedAttribute>,
-    /// All attributes, with the data that decides what Target should have; `None` if that will not be needed.
-    pub basis: Option<Vec<Basis>>,
-    /// Values that were sent of it recently; empty if profiles are not shared.
-    pub sends: SendLog,
-    /// Time since which it waits for Target to have the profile.
-    pub missing_since: Option<Timestamp>,
-    /// `None` until it is in flight.
-    in_flight: Option<InFlight>,
-}
-
-/// One pending attribute, as it will be sent.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ClaimedAttribute {
-    /// Name of the attribute.
-    pub name: String,
-    /// Value to send.
-    pub value: String,
-    /// Version of that value.
-    pub version: i64,
-    /// Version that Target has; 0 for none.
-    pub delivered_version: i64,
-    /// Operation by which events change it.
-    pub operation: Operation,
-    /// True if only this device writes an attribute of that name.
-    pub is_own: bool,
-    /// True if the update is needed at the next page view.
-    pub is_urgent: bool,
-    /// Time of the event that decided the value, on this device's clock.
-    pub event_time: Timestamp,
-}
 
 /// The rules for claiming: which profiles, and how much is read of them.
 #[derive(Clone, Copy, Debug)]
@@ -114,13 +29,23 @@ pub struct ClaimRules<'r> {
     pub goes_in_batch: bool,
     /// True if a profile that Target may not have can go in a batch.
     pub can_batch: bool,
+    /// True if the claims go to a hub.
+    pub hands_over: bool,
 }
 
 impl<'r> ClaimRules<'r> {
     /// Returns the rules for single updates of profiles that nobody else writes.
     #[must_use]
     pub const fn alone(limit: usize, aside: &'r HashSet<i64>) -> Self {
-        Self { limit, aside, backlog_max: 0, late_before: None, goes_in_batch: false, can_batch: false }
+        Self {
+            limit,
+            aside,
+            backlog_max: 0,
+            late_before: None,
+            goes_in_batch: false,
+            can_batch: false,
+            hands_over: false,
+        }
     }
 }
 
@@ -131,62 +56,6 @@ pub struct Claims {
     pub claims: Vec<Claim>,
     /// Pending profiles in no batch, including these claims, counted up to one more than `backlog_max`.
     pub backlog: usize,
-}
-
-/// Returns true if others may have written the value meanwhile, so that the profile is read before it is sent.
-#[must_use]
-pub fn is_shared(operation: Operation, is_own: bool, event_time: Timestamp, late_before: Timestamp) -> bool {
-    !is_own && (!operation.replaces() || event_time < late_before)
-}
-
-impl Claim {
-    /// Returns true if an urgent mapping wrote any of its attributes.
-    #[must_use]
-    pub fn is_urgent(&self) -> bool {
-        self.attributes.iter().any(|attribute| attribute.is_urgent)
-    }
-
-    /// Returns true if others may have written any of the pending attributes meanwhile.
-    #[must_use]
-    pub fn is_shared(&self, late_before: Timestamp) -> bool {
-        let is_shared = |it: &ClaimedAttribute| is_shared(it.operation, it.is_own, it.event_time, late_before);
-        self.attributes.iter().any(is_shared)
-    }
-
-    /// Puts the profile in flight. Returns false if it already is.
-    fn take_off(&mut self, in_flight: &InFlight) -> bool {
-        let newest = self.attributes.iter().map(|attribute| attribute.version).max().unwrap_or(0);
-        let is_first = in_flight.with(|flights| match flights.claimed.entry(self.profile_id) {
-            Entry::Vacant(place) if !flights.grounded.contains(&self.profile_id) => {
-                place.insert(newest);
-                true
-            }
-            _ => false,
-        });
-        self.in_flight = is_first.then(|| in_flight.clone());
-        is_first
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        if let Some(in_flight) = &self.in_flight {
-            in_flight.with(|flights| flights.claimed.remove(&self.profile_id));
-        }
-    }
-}
-
-// Identity and values are personal data and must not reach a log.
-impl fmt::Debug for Claim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Claim").field("attributes", &self.attributes.len()).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for ClaimedAttribute {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClaimedAttribute").field("version", &self.version).finish_non_exhaustive()
-    }
 }
 
 /// The source of claims. There is only one, so that no profile is claimed twice.
@@ -210,6 +79,14 @@ impl Outbox {
     /// [`StoreError::Read`].
     pub fn claim(&mut self, rules: ClaimRules<'_>) -> Result<Claims, StoreError> {
         claim_with(&self.connection, &self.in_flight, rules).map_err(StoreError::Read)
+    }
+
+    /// Returns up to a number of parts that the hub has, but may not know to be answered.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn answered_parts(&self, limit: usize) -> Result<Vec<PartId>, StoreError> {
+        parts::answered(&self.connection, limit).map_err(StoreError::Read)
     }
 
     /// Claims up to `limit` profiles that are due to be read back, and returns when the next is due.
@@ -303,6 +180,9 @@ fn claim_with(connection: &Connection, in_flight: &InFlight, rules: ClaimRules<'
     let backlog = usize::try_from(backlog).unwrap_or(0);
     let mut claims = claim(connection, in_flight, rules.limit, rules.aside)?;
     let goes_in_batch = rules.goes_in_batch || rules.can_batch && backlog > rules.backlog_max;
+    for claim in claims.iter_mut().filter(|_| rules.hands_over) {
+        parts::load(connection, claim)?;
+    }
     for claim in &mut claims {
         let may_be_created = rules.can_batch && claim.knowledge.existence != Existence::Yes;
         let is_shared = rules.late_before.is_some_and(|late_before| claim.is_shared(late_before));
@@ -378,6 +258,8 @@ fn claim(
                 is_own: row.get("is_own")?,
                 is_urgent: row.get("is_urgent")?,
                 event_time: Timestamp::from_millis(row.get("event_time_ms")?),
+                parts: Vec::new(),
+                has_all_parts: true,
             };
             claims.last_mut().expect("pushed above").attributes.push(attribute);
         }

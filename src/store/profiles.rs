@@ -5,6 +5,8 @@ use std::fmt;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::opening::Repeats;
+use super::parts::SumChange;
+use super::place::{refresh_pending, set_pending};
 use super::stored::{Named, Stored, by_name, pending, state, time};
 use super::transaction::Transaction;
 use crate::core::forwarding::existence::{Existence, Knowledge};
@@ -65,6 +67,10 @@ struct AttributePlan<'a> {
     is_urgent: bool,
     held: Option<Held>,
     exists: bool,
+    /// Version of the value before the event; 0 if there was none.
+    version: i64,
+    /// True if that value was a sum.
+    was_sum: bool,
     was_pending: bool,
     /// Value before the event, if there was one.
     before: Option<String>,
@@ -117,6 +123,8 @@ pub(super) fn plan<'a>(
                 is_urgent: change.is_urgent,
                 held: None,
                 exists: false,
+                version: 0,
+                was_sum: false,
                 was_pending: false,
                 before: None,
                 is_due_again: false,
@@ -131,8 +139,8 @@ pub(super) fn plan<'a>(
         let plan = attributes.iter_mut().find(|plan| plan.name == change.name.as_str());
         apply(plan.expect("planned above"), change, stamp)?;
     }
-    for plan in attributes.iter_mut().filter(|_| repeats.shared) {
-        plan.is_due_again |= plan.is_changed && !plan.was_pending && plan.operation.replaces() && !plan.is_own;
+    for plan in &mut attributes {
+        plan.is_due_again = plan.is_due_again(repeats);
     }
     Ok(ProfilePlan { identity, profile, attributes })
 }
@@ -171,7 +179,7 @@ fn load(
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(concat!(
         "SELECT name, open(value, 'attribute', profile_id, name) AS value,
-             open(items, 'attribute', profile_id, name) AS items, event_time_ms, event_seq, ",
+             open(items, 'attribute', profile_id, name) AS items, event_time_ms, event_seq, version, operation, ",
         pending!(),
         " AS is_pending, version = delivered_version AND delivered_at_ms <= ?2 AS is_due_again
          FROM attribute WHERE profile_id = ?1"
@@ -186,6 +194,8 @@ fn load(
         let stamp = Stamp { time: Timestamp::from_millis(row.get("event_time_ms")?), seq: row.get("event_seq")? };
         plan.before = Some(value.clone());
         plan.held = Some(Held { value, stamp, items });
+        plan.version = row.get("version")?;
+        plan.was_sum = state::<Operation>(&row, "operation")?.is_sum();
         plan.was_pending = row.get("is_pending")?;
         plan.is_due_again = row.get::<Option<bool>>("is_due_again")?.unwrap_or(false);
         plan.exists = true;
@@ -222,6 +232,16 @@ pub(super) fn write(
 }
 
 impl AttributePlan<'_> {
+    /// Returns true if the value is sent again although it is the same.
+    fn is_due_again(&self, repeats: Repeats) -> bool {
+        if repeats.handed_over && self.operation.is_sum() {
+            // A part that the hub has counts there, and need not come again.
+            return false;
+        }
+        let is_others = repeats.shared && !self.was_pending && self.operation.replaces() && !self.is_own;
+        self.is_due_again || self.is_changed && (is_others || repeats.handed_over)
+    }
+
     fn value_changes(&self) -> bool {
         self.is_changed && self.before.as_deref() != self.held.as_ref().map(|held| held.value.as_str())
     }
@@ -286,11 +306,32 @@ impl AttributePlan<'_> {
             self.is_own,
             self.is_urgent,
         ))?;
+        if transaction.numbers.hands_over {
+            self.write_part(transaction, (profile_id, seq), &held.value)?;
+        }
         if self.is_empty() {
             refuse(transaction, profile_id, self.name, seq, Reason::EmptyValue)?;
             transaction.numbers.totals.empty += 1;
         }
         Ok(())
+    }
+}
+
+impl AttributePlan<'_> {
+    fn write_part(
+        &self,
+        transaction: &Transaction<'_>,
+        (profile_id, seq): (i64, i64),
+        after: &str,
+    ) -> rusqlite::Result<()> {
+        let (place, before) = ((profile_id, self.name), self.before.as_deref());
+        match before.filter(|_| self.was_sum && !self.operation.is_sum()) {
+            Some(before) => transaction.close_part(place, before, self.version),
+            None if self.operation.is_sum() => {
+                transaction.add_to_part(place, &SumChange { seq, before, version: self.version, after })
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -322,54 +363,6 @@ pub(super) fn refuse(
          WHERE profile_id = ?1 AND name = ?2 AND refused_version < ?3",
     )?;
     statement.execute((profile_id, name, version, reason.label())).map(|_| ())
-}
-
-/// Sets the profile's place in the outbox to its oldest pending version, or removes it from the outbox.
-pub(super) fn refresh_pending(transaction: &mut Transaction<'_>, profile_id: i64) -> rusqlite::Result<()> {
-    let removed = transaction
-        .connection
-        .prepare_cached(concat!(
-            "UPDATE profile SET pending_seq = NULL, pending_since_ms = NULL
-             WHERE id = ?1 AND pending_seq IS NOT NULL AND NOT EXISTS (
-                 SELECT 1 FROM attribute WHERE profile_id = ?1 AND ",
-            pending!(),
-            ")"
-        ))?
-        .execute([profile_id])?;
-    if removed > 0 {
-        transaction.numbers.pending_change.profiles -= 1;
-        return Ok(());
-    }
-    let was_pending: Option<bool> = transaction
-        .connection
-        .prepare_cached("SELECT pending_seq IS NOT NULL FROM profile WHERE id = ?1")?
-        .query_row([profile_id], |row| row.get(0))
-        .optional()?;
-    // With min(), SQLite returns the other column from the same row.
-    let is_pending = transaction
-        .connection
-        .prepare_cached(concat!(
-            "UPDATE profile SET (pending_seq, pending_since_ms) = (
-                 SELECT min(version), changed_at_ms FROM attribute
-                 WHERE profile_id = ?1 AND ",
-            pending!(),
-            ") WHERE id = ?1 AND EXISTS (
-                 SELECT 1 FROM attribute WHERE profile_id = ?1 AND ",
-            pending!(),
-            ")"
-        ))?
-        .execute([profile_id])?
-        > 0;
-    transaction.numbers.pending_change.profiles += i64::from(is_pending && was_pending == Some(false));
-    Ok(())
-}
-
-fn set_pending(transaction: &Transaction<'_>, profile_id: i64, seq: i64, at_ms: i64) -> rusqlite::Result<()> {
-    transaction
-        .connection
-        .prepare_cached("UPDATE profile SET pending_seq = ?2, pending_since_ms = ?3 WHERE id = ?1")?
-        .execute((profile_id, seq, at_ms))
-        .map(|_| ())
 }
 
 /// Returns the present version of an attribute; `None` if it was erased.

@@ -173,7 +173,7 @@ fn purge_profiles(
             step.oldest_left = Some(step.oldest_left.map_or(touched, |oldest| oldest.min(touched)));
         }
     }
-    for table in ["reading", "sends", "retried"] {
+    for table in ["reading", "sends", "retried", "part"] {
         let sql = format!(
             "DELETE FROM {table} WHERE profile_id > ?1 AND profile_id <= ?2
                  AND NOT EXISTS (SELECT 1 FROM profile WHERE id = {table}.profile_id)"

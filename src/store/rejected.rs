@@ -7,9 +7,9 @@ use super::StoreError;
 use super::fingerprint::Fingerprint;
 use super::journal::{Recorded, Recording};
 use super::keys::Key;
-use super::profiles;
 use super::stored::{Named, by_name, time};
 use super::transaction::Transaction;
+use super::{place, profiles};
 use crate::core::identity::Identity;
 use crate::core::operation::Stamp;
 use crate::core::reason::Reason;
@@ -210,7 +210,7 @@ impl Transaction<'_> {
         }
         self.connection.prepare_cached("DELETE FROM rejected WHERE id = ?1")?.execute([id])?;
         self.numbers.pending_change.attributes += i64::try_from(released).unwrap_or(0);
-        profiles::refresh_pending(self, profile_id)?;
+        place::refresh_pending(self, profile_id)?;
         Ok(Some(released))
     }
 

@@ -6,7 +6,7 @@ use super::batches::{self, Ending, RowAttribute, SettledRows};
 use super::stored::{Stored, pending};
 use super::transaction::Transaction;
 use super::verification::{self, ReadBack};
-use super::{StoreError, profiles, sends};
+use super::{StoreError, place, sends};
 use crate::core::forwarding::existence::Existence;
 use crate::core::limits::BATCH_ROW_FAILURES_MAX;
 use crate::core::operation::{LATE_MAX, Sent};
@@ -230,6 +230,6 @@ impl Transaction<'_> {
         self.connection
             .prepare_cached("UPDATE profile SET batch_id = NULL WHERE id = ?1 AND batch_id = ?2")?
             .execute((profile_id, batch_id))?;
-        profiles::refresh_pending(self, profile_id)
+        place::refresh_pending(self, profile_id)
     }
 }

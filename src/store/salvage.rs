@@ -63,10 +63,13 @@ impl fmt::Display for Salvage {
 }
 
 /// Tables that are saved, most valuable first: data that Target does not have yet.
-const TABLES: [(&str, &str); 18] = [
+const TABLES: [(&str, &str); 21] = [
     ("profile", "pending_seq IS NULL, id"),
     ("attribute", "profile_id, name"),
+    ("part", "profile_id, name, begun_seq"),
+    ("part_answered", "part"),
     ("destination", "id"),
+    ("fleet", "id"),
     ("sends", "profile_id"),
     ("identity_key", "id"),
     ("forgotten", "identity"),
@@ -228,7 +231,7 @@ fn save(damaged: &StoreFile, new: &Connection) -> rusqlite::Result<(Salvage, boo
     old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     seal::install(&old, damaged.key.as_ref())?;
     // Hashes of identities are of the key with which they were made.
-    new.execute_batch("BEGIN IMMEDIATE; DELETE FROM identity_key")?;
+    new.execute_batch("BEGIN IMMEDIATE; DELETE FROM identity_key; DELETE FROM fleet")?;
     for (table, order) in TABLES {
         // A value that cannot be decrypted is as unreadable as a damaged page; it stays in the damaged file.
         let condition = damaged.key.as_ref().and_then(|_| seal::condition(table));
@@ -251,6 +254,9 @@ fn save(damaged: &StoreFile, new: &Connection) -> rusqlite::Result<(Salvage, boo
         "DELETE FROM attribute WHERE profile_id NOT IN (SELECT id FROM profile);
          DELETE FROM sends WHERE profile_id NOT IN (SELECT id FROM profile);
          DELETE FROM retried WHERE profile_id NOT IN (SELECT id FROM profile);
+         DELETE FROM part WHERE NOT EXISTS (
+             SELECT 1 FROM attribute WHERE attribute.profile_id = part.profile_id AND attribute.name = part.name);
+         INSERT OR IGNORE INTO fleet (id, store) VALUES (1, lower(hex(randomblob(16))));
          DELETE FROM forgotten WHERE NOT EXISTS (SELECT 1 FROM identity_key);
          DELETE FROM without_effect WHERE NOT EXISTS (SELECT 1 FROM identity_key);
          INSERT OR IGNORE INTO identity_key (id, key) VALUES (1, seal(hex(randomblob(16)), 'identity_key'));

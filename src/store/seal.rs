@@ -31,10 +31,11 @@ const PURPOSE: &[u8] = b"outpost store 1";
 const PROOF: &str = "outpost";
 
 /// Encrypted columns by table, with the SQL arguments that bind them to their row.
-const SEALED: [(&str, &[&str], &str); 10] = [
+const SEALED: [(&str, &[&str], &str); 11] = [
     ("journal", &["event"], "'journal', seq"),
     ("profile", &["key"], "'profile', kind"),
     ("attribute", &["value", "items", "delivered_value"], "'attribute', profile_id, name"),
+    ("part", &["before", "after"], "'attribute', profile_id, name"),
     ("reading", &["read_value"], "'attribute', profile_id, name"),
     ("sends", &["log"], "'sends', profile_id"),
     ("batch_row", &["content"], "'batch_row', profile_id"),

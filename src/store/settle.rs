@@ -1,12 +1,13 @@
 //! Settling a delivery: acknowledges exactly the versions that were sent, and keeps those that were refused.
 
-use super::outbox::{Claim, ClaimedAttribute};
+use super::claim::{Claim, ClaimedAttribute};
 use super::readings::{self, Reading};
 use super::sends::{self, SendLog};
 use super::stored::{Stored, pending};
 use super::transaction::Transaction;
 use super::verification::{self, ReadBack};
-use super::{StoreError, profiles};
+use super::{StoreError, place, profiles};
+use crate::core::fleet::PartId;
 use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::quota::QuotaTime;
 use crate::core::forwarding::route::Route;
@@ -23,6 +24,8 @@ pub struct Settlement {
     pub delivered: Vec<usize>,
     /// Updates that Target refused permanently.
     pub refused: Vec<Refusal>,
+    /// Parts of sums that the hub has: attribute, id and version.
+    pub answered: Vec<(String, PartId, i64)>,
     /// Route of the update; `None` if nothing was sent.
     pub route: Option<Route>,
     /// Earlier readings, with decisions; an attribute that is
@@ -80,6 +83,7 @@ impl Settlement {
             updates: i64::from(!delivered.is_empty()),
             delivered,
             refused,
+            answered: Vec::new(),
             route: Some(Route::SingleMode),
             readings: Vec::new(),
             sends: None,
@@ -114,6 +118,7 @@ impl Transaction<'_> {
             let sent: Vec<&ClaimedAttribute> = indexes.iter().map(|index| &claim.attributes[*index]).collect();
             settled += deliver(self, settlement, &sent)?;
         }
+        self.answer_parts(claim.profile_id, &settlement.answered)?;
         if !settlement.readings.is_empty() {
             readings::write(self, claim.profile_id, &settlement.readings, settlement.read_at)?;
             let superseded = supersede(self, claim.profile_id, &settlement.readings)?;
@@ -137,7 +142,7 @@ impl Transaction<'_> {
                 .execute((claim.profile_id, look_at.as_millis(), settlement.at.as_millis()))?;
         }
         settled += self.settle_refusals(settlement)?;
-        profiles::refresh_pending(self, claim.profile_id)?;
+        place::refresh_pending(self, claim.profile_id)?;
         if settlement.quota_requests > 0 {
             self.spend(settlement.quota_requests, settlement.quota_time);
         }

@@ -2,7 +2,7 @@
 
 use super::sends::{self, SendLog};
 use super::transaction::Transaction;
-use super::{StoreError, profiles};
+use super::{StoreError, place, profiles};
 use crate::core::forwarding::existence::Existence;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
@@ -93,7 +93,7 @@ impl Transaction<'_> {
         self.numbers.pending_change.attributes += released;
         self.numbers.totals.verified += verified.arrived;
         self.numbers.totals.lost += released;
-        profiles::refresh_pending(self, profile_id)?;
+        place::refresh_pending(self, profile_id)?;
         Ok(())
     }
 

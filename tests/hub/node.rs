@@ -160,8 +160,8 @@ async fn a_till_joins_and_hands_over_and_a_lost_answer_counts_nothing_twice() {
     refused(&nodes[0].hand_over(&lost, sign_of_life().as_bytes()), 401);
 
     let mut random = fastrand::Rng::with_seed(7);
-    let mut till = Till::new("till-1", token, &mut random);
-    (0..60).for_each(|_| till.record(&event(&mut random, 2), &mut random));
+    let mut till = Till::new("till-1", token);
+    (0..60).for_each(|_| till.record(&event(&mut random, 2)));
     let body = till.handover().write();
     for node in [&nodes[0], &nodes[1], &nodes[1]] {
         let answer = node.hand_over(token, body.as_bytes());

@@ -90,6 +90,7 @@ impl Asked {
             Action::Note(_) | Action::AddRows { .. } => self.writes += 1,
             Action::Settle(_) => self.settlements += 1,
             Action::Submit(..) | Action::Poll(..) | Action::End(..) => self.batch_jobs += 1,
+            Action::HandOver(_) => panic!("there is no hub"),
             Action::Look(_) | Action::Retract(..) | Action::Wait(_) => {}
         }
     }
@@ -265,6 +266,7 @@ impl Real {
                 return self.process.coming.push((told.at, Input::Batch(id, polled(told.answer, told.date))));
             }
             Action::End(id, ending, state) => self.end(id, &ending, state, at),
+            Action::HandOver(_) => unreachable!("there is no hub"),
         };
         // The store takes its time now and then, while other things happen.
         let rng = &mut self.process.rng;

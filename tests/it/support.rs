@@ -157,6 +157,7 @@ impl Setup {
             keep_events: self.keep_events,
             support: self.support.map(str::to_owned),
             push: self.push.clone(),
+            before: None,
         }
     }
 

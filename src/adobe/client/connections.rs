@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::{RequestBuilder, Url};
 use tokio::sync::mpsc;
 
@@ -16,11 +16,13 @@ use super::received::{Exchange, Received, date, fetched, receive, submitted, tol
 use crate::adobe::bulk::{self, BatchOutcome, BatchStatus};
 use crate::adobe::error::{ClientError, Setting};
 use crate::adobe::fetch::{self, Reply};
+use crate::adobe::hub::{self, Handed};
 use crate::adobe::outcome::{Outcome, classify, classify_with};
 use crate::adobe::token::Token;
 use crate::adobe::{delivery, single};
+use crate::core::fleet::{JOIN_PATH, Join, Joined};
 use crate::core::identity::Identity;
-use crate::core::limits::{ANSWER_BYTES_MAX, BATCH_STATUS_BYTES_MAX, PROFILE_BYTES_MAX};
+use crate::core::limits::{ANSWER_BYTES_MAX, BATCH_STATUS_BYTES_MAX, HUB_ANSWER_BYTES_MAX, PROFILE_BYTES_MAX};
 use crate::device::clock::Clock;
 use crate::device::metrics::Metrics;
 
@@ -97,6 +99,24 @@ impl Connections {
         let exchange = told(received, classified, |outcome| outcome);
         self.measure("delivery", begun, &exchange, Outcome::label);
         exchange
+    }
+
+    /// Hands parts over to the hub: JSON in gzip.
+    pub(super) async fn hand_over(&self, body: Vec<u8>) -> Exchange<Handed> {
+        let request = self.http.post(self.url(hub::PATH)).header(CONTENT_TYPE, "application/json");
+        let request = request.header(CONTENT_ENCODING, "gzip").body(body);
+        let begun = Instant::now();
+        let received = self.exchange(request, HUB_ANSWER_BYTES_MAX).await;
+        let exchange = told(received, |received| hub::read(received.answer(), SystemTime::now()), Handed::Failed);
+        self.measure("hub", begun, &exchange, Handed::label);
+        exchange
+    }
+
+    pub(super) async fn join(&self, join: &Join) -> Result<Joined, Outcome> {
+        let body = serde_json::to_vec(join).expect("texts are JSON");
+        let request = self.http.post(self.url(JOIN_PATH)).header(CONTENT_TYPE, "application/json").body(body);
+        let received = self.exchange(request, ANSWER_BYTES_MAX).await?;
+        hub::read_joined(received.answer(), SystemTime::now())
     }
 
     pub(super) async fn fetch(&self, identity: &Identity) -> Exchange<Reply> {

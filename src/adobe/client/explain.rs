@@ -7,6 +7,7 @@ use reqwest::Url;
 use super::options::ClientOptions;
 use super::resolver::NameError;
 use super::tunnel;
+use crate::adobe::hub::of_hub;
 use crate::adobe::outcome::{Outcome, intermediary};
 use crate::adobe::proxy::ProxyOptions;
 use crate::core::forwarding::why::{Cause, Why};
@@ -16,15 +17,23 @@ use crate::core::forwarding::why::{Cause, Why};
 pub(in crate::adobe) struct Way {
     endpoint: Option<Url>,
     proxy: Option<ProxyOptions>,
+    /// True if a hub is asked in Target's place.
+    is_of_hub: bool,
 }
 
 impl Way {
     pub(in crate::adobe) fn new(options: &ClientOptions) -> Self {
-        Self { endpoint: Url::parse(&options.endpoint).ok(), proxy: options.proxy.clone() }
+        let is_of_hub = options.client_code.is_empty();
+        Self { endpoint: Url::parse(&options.endpoint).ok(), proxy: options.proxy.clone(), is_of_hub }
     }
 
     /// Explains to a technician why there is no answer.
     pub(in crate::adobe) async fn explain(&self, error: &reqwest::Error) -> Outcome {
+        let outcome = self.explain_of_target(error).await;
+        if self.is_of_hub { of_hub(outcome) } else { outcome }
+    }
+
+    async fn explain_of_target(&self, error: &reqwest::Error) -> Outcome {
         if let Some(tls) = cause::<rustls::Error>(error) {
             return unreachable(Cause::Tls, explain_tls(tls));
         }

@@ -8,8 +8,10 @@ use tokio::sync::mpsc;
 use super::bulk::{BatchOutcome, BatchStatus};
 use super::error::{ClientError, Setting};
 use super::fetch::Reply;
+use super::hub::{Handed, of_hub};
 use super::outcome::Outcome;
 use super::token::Token;
+use crate::core::fleet::{Join, Joined};
 use crate::core::identity::Identity;
 use crate::device::metrics::Metrics;
 
@@ -182,6 +184,22 @@ impl Client {
             Ok(now) => now.deliver(session, body).await,
             Err(outcome) => Exchange::unanswered(outcome),
         }
+    }
+
+    /// Hands parts over to the hub: JSON in gzip.
+    pub async fn hand_over(&self, body: Vec<u8>) -> Exchange<Handed> {
+        match self.now().connections() {
+            Ok(now) => now.hand_over(body).await,
+            Err(outcome) => Exchange::unanswered(Handed::Failed(of_hub(outcome))),
+        }
+    }
+
+    /// Joins a fleet.
+    ///
+    /// # Errors
+    /// The outcome, with the hub's words.
+    pub async fn join(&self, join: &Join) -> Result<Joined, Outcome> {
+        self.now().connections().map_err(of_hub)?.join(join).await
     }
 
     /// Reads one profile.

@@ -1,11 +1,14 @@
 //! A fleet of devices that hand their parts over to a hub: what travels between them.
 
 mod device_state;
+mod join;
 mod part_id;
 mod refused;
+mod size;
 mod wire;
 
 pub use device_state::DeviceState;
+pub use join::{JOIN_PATH, Join, Joined};
 pub use part_id::PartId;
 pub use refused::{Reason, Refused};
 pub use wire::{

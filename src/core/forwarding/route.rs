@@ -81,6 +81,8 @@ pub enum UpdateApi {
     Bulk,
     /// Delivery API.
     Delivery,
+    /// The hub's API, which takes Target's place.
+    Hub,
 }
 
 impl UpdateApi {
@@ -91,6 +93,7 @@ impl UpdateApi {
             Self::Single => "single",
             Self::Bulk => "bulk",
             Self::Delivery => "delivery",
+            Self::Hub => "hub",
         }
     }
 }
@@ -109,11 +112,12 @@ pub enum Route {
     BulkQuota,
     DeliveryMode,
     DeliveryUrgent,
+    Hub,
 }
 
 impl Route {
     /// All routes, by the number under which they are stored.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SingleMode,
         Self::SingleKnown,
         Self::SinglePcId,
@@ -124,6 +128,7 @@ impl Route {
         Self::BulkQuota,
         Self::DeliveryMode,
         Self::DeliveryUrgent,
+        Self::Hub,
     ];
 
     /// Returns the API of the route.
@@ -133,6 +138,7 @@ impl Route {
             Self::SingleMode | Self::SingleKnown | Self::SinglePcId | Self::SingleUnchecked => UpdateApi::Single,
             Self::BulkMode | Self::BulkMissing | Self::BulkBacklog | Self::BulkQuota => UpdateApi::Bulk,
             Self::DeliveryMode | Self::DeliveryUrgent => UpdateApi::Delivery,
+            Self::Hub => UpdateApi::Hub,
         }
     }
 
@@ -150,6 +156,7 @@ impl Route {
             Self::BulkQuota => "the quota of single updates was spent",
             Self::DeliveryMode => "mode is delivery",
             Self::DeliveryUrgent => "the mapping is urgent",
+            Self::Hub => "this device hands over to a hub",
         }
     }
 

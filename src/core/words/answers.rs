@@ -277,6 +277,12 @@ texts! {
         refusé par Target
         rechazado por Target
         avvisat av Target";
+    REFUSED_BY_HUB: "
+        refused by the hub
+        vom Hub abgelehnt
+        refusé par le hub
+        rechazado por el hub
+        avvisat av hubben";
     TOO_LARGE: "
         too large
         zu groß

@@ -190,9 +190,11 @@ impl Core {
         let quota_requests = if flight.is_quota_bound() { requests } else { 0 };
         let unconfirmed = if flight.is_unconfirmed() { flight.updates } else { 0 };
         let (delivered, refused) = (flight.delivered_indexes(), std::mem::take(&mut flight.refused));
+        let answered = std::mem::take(&mut flight.answered);
         let readings = std::mem::take(&mut flight.readings);
         let learned = flight.learned.or(renewed);
-        let route = Some(flight.plan.route).filter(|_| requests > 0);
+        let is_sent = requests > 0 || flight.updates > 0;
+        let route = Some(flight.plan.route).filter(|_| is_sent);
         let (look_at, reads, updates) = (flight.look_at, flight.reads, flight.updates);
         let (at, quota_time) = (moment.wall, moment.quota);
         // A reading is as old as the request for it.
@@ -201,6 +203,7 @@ impl Core {
             claim,
             delivered,
             refused,
+            answered,
             route,
             readings,
             sends,

@@ -77,6 +77,7 @@ impl Core {
             goes_in_batch: can_batch
                 && (self.rules.routes.mode == Mode::Bulk || is_spent || wants_rows || rows > backlog_max),
             can_batch,
+            hands_over: false,
             is_probe,
         }
     }

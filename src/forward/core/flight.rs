@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::refusals::No;
 use super::types::Request;
 use crate::adobe::{Outcome, single};
+use crate::core::fleet::PartId;
 use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::route::{Route, Situation, UpdateApi};
 use crate::core::identity::IdentityKind;
@@ -82,6 +83,8 @@ pub(super) struct Flight {
     pub(super) delivered: Vec<usize>,
     lost: Vec<usize>,
     pub(super) refused: Vec<Refusal>,
+    /// Parts of sums that the hub has: attribute, id and version.
+    pub(super) answered: Vec<(String, PartId, i64)>,
     pub(super) readings: Vec<Reading>,
     pub(super) learned: Option<Existence>,
     pub(super) look_at: Option<Timestamp>,
@@ -108,6 +111,7 @@ impl Flight {
             delivered: Vec::new(),
             lost: Vec::new(),
             refused: Vec::new(),
+            answered: Vec::new(),
             readings: Vec::new(),
             learned: None,
             look_at: None,
@@ -259,6 +263,7 @@ impl Flight {
     /// Returns true if there is nothing to record.
     pub(super) fn is_nothing(&self) -> bool {
         self.requests == 0
+            && self.updates == 0
             && self.reads == 0
             && !self.is_noted
             && self.refused.is_empty()

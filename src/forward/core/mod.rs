@@ -17,6 +17,9 @@ mod batches;
 mod batches_tests;
 mod claims;
 mod flight;
+mod handing_over;
+#[cfg(test)]
+mod handing_over_tests;
 mod judged;
 mod open_batch;
 mod outside;
@@ -37,6 +40,7 @@ pub use setbacks::Waits;
 
 use batches::Batches;
 use flight::{Flight, Plan};
+use handing_over::HandingOver;
 use open_batch::Open;
 use promises::Promises;
 use refusals::Refusals;
@@ -99,6 +103,7 @@ pub struct Core {
     add_max: usize,
     /// Rows being added to a batch, while the store has their claims.
     adding: Option<Adding>,
+    handing: HandingOver,
     settlements: Vec<Settle>,
     settle_at: Option<Duration>,
     busy: Busy,
@@ -184,7 +189,6 @@ impl Core {
     pub fn new(parts: CoreParts, moment: Moment) -> Self {
         let CoreParts { settings, link, quota, batches, rows_sent } = parts;
         let ForwarderSettings { rules, connections, .. } = settings;
-        let read_back_at = moment.wall.plus(READ_BACK_FIRST);
         Self {
             rules,
             connections,
@@ -196,7 +200,7 @@ impl Core {
             refusals: Refusals::default(),
             void: None,
             retracting: None,
-            batches: Batches::resume(batches, moment, read_back_at),
+            batches: Batches::resume(batches, moment, moment.wall.plus(READ_BACK_FIRST)),
             // It is unknown when they were sent: they count for a day from now.
             rows_sent: [(moment.quota.at, usize::try_from(rows_sent).unwrap_or(usize::MAX))].into(),
             skew: Skew::None,
@@ -217,6 +221,7 @@ impl Core {
             candidates: VecDeque::new(),
             add_max: rows::CANDIDATES_MAX,
             adding: None,
+            handing: HandingOver::default(),
             settlements: Vec::new(),
             settle_at: None,
             busy: Busy::default(),

@@ -88,6 +88,9 @@ impl Core {
 
     fn work(&mut self, permit: Permit, moment: Moment) -> Action {
         let now = moment.elapsed;
+        if let Some(every) = self.rules.hands_over {
+            return self.hand_over_step(permit, every, moment);
+        }
         let in_flight = self.in_flight();
         // A probe goes alone, also beside a batch.
         let beside = usize::from(permit == Permit::Probe && self.batches.is_busy());

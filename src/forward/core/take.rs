@@ -29,6 +29,7 @@ impl Core {
             Input::Read(profile_id, reply, date) => self.read(profile_id, reply, date, moment, chance),
             Input::Noted(profile_ids, result) => self.noted(profile_ids, &result, moment, chance),
             Input::Answered(profile_id, outcome, date) => self.answered(profile_id, &outcome, date, moment, chance),
+            Input::HandedOver(handed) => self.handed_over(handed, moment, chance),
             Input::RowsAdded(claims, result) => self.rows_added(claims, result, moment, chance),
             Input::Settled(result) => self.settled(&result, moment, chance),
             Input::Retracted(result) => self.retracted(&result, moment, chance),

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::adobe::{BatchStatus, Outcome, Reply};
+use crate::adobe::{BatchStatus, Handed, Outcome, Reply};
+use crate::core::fleet::ProfileParts;
 use crate::core::forwarding::quota::QuotaTime;
 use crate::core::forwarding::route::{Route, RouteRules};
 use crate::core::identity::{Identity, IdentityKind};
@@ -24,6 +25,8 @@ pub struct ForwarderRules {
     pub property_token: Option<String>,
     /// Fraction of profiles that is read back, and the delay after delivery.
     pub verify: Option<(f64, Duration)>,
+    /// Longest time between two requests to the hub, if this device hands over to one instead of Target.
+    pub hands_over: Option<Duration>,
 }
 
 /// The settings of forwarding that an operator may change while the agent runs.
@@ -89,6 +92,8 @@ pub enum Input {
     Noted(Vec<i64>, Result<(), StoreFailed>),
     /// A request was answered, with the time of Target's clock.
     Answered(i64, Outcome, Option<Timestamp>),
+    /// The hub answered.
+    HandedOver(Handed),
     /// Profiles were added to a batch.
     RowsAdded(usize, Result<BatchHead, StoreFailed>),
     /// Results of deliveries were recorded.
@@ -144,6 +149,8 @@ pub struct Ask {
     pub goes_in_batch: bool,
     /// True if a profile that Target may not have can go in a batch.
     pub can_batch: bool,
+    /// True if the claims go to a hub.
+    pub hands_over: bool,
     /// True for a probe, after which it is unknown whether there is more to send.
     pub is_probe: bool,
 }
@@ -152,7 +159,7 @@ impl Ask {
     /// Returns the rules for the outbox.
     #[must_use]
     pub const fn rules(&self) -> ClaimRules<'_> {
-        let Self { limit, aside, backlog_max, late_before, goes_in_batch, can_batch, .. } = self;
+        let Self { limit, aside, backlog_max, late_before, goes_in_batch, can_batch, hands_over, .. } = self;
         ClaimRules {
             limit: *limit,
             aside,
@@ -160,6 +167,7 @@ impl Ask {
             late_before: *late_before,
             goes_in_batch: *goes_in_batch,
             can_batch: *can_batch,
+            hands_over: *hands_over,
         }
     }
 }
@@ -233,6 +241,8 @@ pub enum Action {
     Note(Vec<(i64, SendLog)>),
     /// Send a request for that profile.
     Send(i64, Request),
+    /// Hand parts over to the hub; without any it is a sign of life.
+    HandOver(Vec<ProfileParts>),
     /// Add profiles to a batch or to a new one. Their claims are held until that is done.
     AddRows {
         /// Number of the batch; `None` for a new one.

@@ -174,6 +174,7 @@ fn reason(label: &str, voice: &Voice) -> String {
         Some(Reason::ProfileMissing) => answers::PROFILE_MISSING,
         Some(Reason::BatchFailed) => answers::BATCH_FAILED,
         Some(Reason::OtherDevice) => answers::OTHER_DEVICE,
+        Some(Reason::RefusedByHub) => answers::REFUSED_BY_HUB,
         None => return label.replace('_', " "),
     };
     text.line(voice.language).to_owned()

@@ -8,12 +8,11 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer::{Refusal, busy, json, unknown_token};
 use super::body::{invalid, read};
-use crate::core::fleet::{BODY_BYTES_MAX, Handover, Taken};
+use crate::core::fleet::{BODY_BYTES_MAX, Handover, JOIN_PATH, Join, Joined, Taken};
 use crate::http::guard::bearer;
 use crate::http::problem::Problem;
 use crate::hub::database::Database;
@@ -78,7 +77,7 @@ impl Node {
 pub(super) fn router(node: Arc<Node>) -> Router {
     Router::new()
         .route("/v1/hub/parts", post(take))
-        .route("/v1/hub/join", post(join))
+        .route(JOIN_PATH, post(join))
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
         .fallback(|| async { Problem::not_found("this hub has no such path: devices hand over at /v1/hub/parts") })
@@ -106,32 +105,11 @@ async fn take(State(node): State<Arc<Node>>, request: Request) -> Result<Respons
     Ok(json(&head.headers, &taken))
 }
 
-/// A device's wish to join, as it travels.
-#[derive(Deserialize)]
-struct JoinRequest {
-    code: String,
-    device_id: String,
-    #[serde(default)]
-    group: Option<String>,
-    /// Random text of at least 32 characters, the same whenever it asks again.
-    #[serde(default)]
-    attempt: Option<String>,
-}
-
-/// What a device gets that has joined.
-#[derive(Serialize)]
-struct Joined {
-    token: String,
-    device_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    group: Option<String>,
-}
-
 async fn join(State(node): State<Arc<Node>>, request: Request) -> Result<Response<Body>, Refusal> {
     let _permit = node.begin()?;
     let (head, body) = request.into_parts();
     let body = read(&head.headers, body, JOIN_BYTES_MAX).await?;
-    let wish: JoinRequest = serde_json::from_slice(&body).map_err(|error| {
+    let wish: Join = serde_json::from_slice(&body).map_err(|error| {
         // The library's words may repeat the code.
         invalid(format!(
             "the body must be JSON with code and device_id, and may have group and attempt; it is not from column {}",

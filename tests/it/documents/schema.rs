@@ -178,6 +178,7 @@ fn in_use(path: &[String]) -> (Value, Vec<String>) {
     match section[..] {
         ["intake", "folder", ..] => document["intake"]["folder"]["path"] = json!("drop"),
         ["intake", "socket", ..] => document["intake"]["socket"]["path"] = json!("socket"),
+        ["hub", ..] => document["hub"] = json!({ "url": "https://hub.example", "token": "t" }),
         ["metrics", ..] => document["metrics"]["push"] = json!("https://collector.example/v1/metrics"),
         _ => {}
     }

@@ -1,0 +1,58 @@
+//! The section `[hub]`: the hub of a fleet, to which a device hands over instead of sending to Target.
+
+use std::time::Duration;
+
+use super::document::Table;
+use super::sections::{Http, http, is_loopback};
+use super::{TargetConfig, secret};
+use crate::adobe::ClientOptions;
+use crate::core::limits::READS_PER_DAY_MAX;
+use crate::forward::ForwarderRules;
+use crate::store::StoreLimits;
+
+/// Default time between two signs of life. Also in `agent.toml.example`.
+const EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// Shortest and longest time between two signs of life.
+const EVERY_MIN: Duration = Duration::from_secs(10);
+const EVERY_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Reads the section; `None` if there is none, or if it has a problem, which is reported.
+pub(super) fn hub(top: &Table<'_, '_>) -> Option<TargetConfig> {
+    let section = top.table("hub")?;
+    let url = section.required_text("url").and_then(|text| {
+        let url = reqwest::Url::parse(text.get_ref()).ok().filter(reqwest::Url::has_host);
+        let problem = match &url {
+            Some(url) if !url.username().is_empty() || url.password().is_some() => {
+                Some("url in [hub] must hold no credentials; use token")
+            }
+            Some(url) if url.scheme() == "http" && !is_loopback(url) => {
+                Some("url in [hub] must begin with https://; http:// is only for loopback addresses")
+            }
+            Some(url) if matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none() => None,
+            _ => Some("url in [hub] must be a scheme and a host, without a path, such as https://hub.acme.example"),
+        };
+        if let Some(problem) = problem {
+            section.report(text.span(), problem);
+        }
+        url.filter(|_| problem.is_none()).map(|url| url.as_str().trim_end_matches('/').to_owned())
+    });
+    let token = secret::source(&section, "token");
+    if token.is_none() && section.value("token").is_none() {
+        section
+            .report(section.span(), "token in [hub] is missing; `outpost join` fetches one, and writes this section");
+    }
+    let every = section.duration("every", EVERY_MIN..EVERY_MAX + SECOND).unwrap_or(EVERY);
+    let Http { timeout, connections, proxy, tls } = http(Some(section));
+    let client = ClientOptions { endpoint: url?, client_code: String::new(), token, timeout, connections, proxy, tls };
+    Some(TargetConfig {
+        client,
+        forwarding: ForwarderRules { hands_over: Some(every), ..ForwarderRules::default() },
+        // They are the hub's to keep.
+        updates_per_day: u64::MAX,
+        reads_per_day: READS_PER_DAY_MAX,
+        resend_after: StoreLimits::default().resend_after,
+    })
+}

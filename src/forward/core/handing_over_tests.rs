@@ -1,0 +1,354 @@
+//! Handing over with the real store, against a hub that takes, refuses, fails and disappears.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Action, Core, CoreParts, ForwarderRules, ForwarderSettings, Input, Moment, Settle};
+use crate::adobe::{Handed, Outcome};
+use crate::core::attribute::AttributeName;
+use crate::core::event::{Event, Hashes};
+use crate::core::fleet::{PartId, ProfileParts, Refused, Taken};
+use crate::core::forwarding::link::Link;
+use crate::core::forwarding::quota::{Quota, QuotaTime};
+use crate::core::identity::{Identity, IdentityKind};
+use crate::core::mapping::{Meaning, ProfileChanges};
+use crate::core::operation::{Change, Operation, sum};
+use crate::core::timestamp::Timestamp;
+use crate::store::{InFlight, Pending, Recording, Store, Transaction};
+
+/// A device with its store, and what it sent.
+struct Device {
+    store: Store,
+    in_flight: InFlight,
+    core: Core,
+    now: Duration,
+    recorded: usize,
+}
+
+/// What the hub has: by customer and attribute, the newest version of each part.
+#[derive(Default)]
+struct Hub {
+    parts: BTreeMap<(String, String, Option<PartId>), (i64, String)>,
+    /// Number of profiles in each request.
+    requests: Vec<usize>,
+}
+
+impl Hub {
+    fn take(&mut self, profiles: &[ProfileParts]) {
+        for profile in profiles {
+            for part in &profile.attributes {
+                let key = (profile.identity.key().to_owned(), part.name.as_str().to_owned(), part.id);
+                let held = self.parts.entry(key).or_default();
+                if part.version > held.0 {
+                    *held = (part.version, part.part.value.clone());
+                }
+            }
+        }
+    }
+
+    fn total(&self, customer: &str) -> String {
+        let parts = self.parts.iter().filter(|((whose, name, _), _)| whose == customer && name == "visits");
+        sum(parts.map(|(_, (_, value))| value.as_str())).expect("numbers")
+    }
+}
+
+fn rules() -> ForwarderRules {
+    ForwarderRules { hands_over: Some(Duration::from_secs(300)), ..ForwarderRules::default() }
+}
+
+impl Device {
+    fn new() -> Self {
+        let mut store = Store::open_in_memory().expect("a store");
+        store.transact(|store: &mut Transaction<'_>| store.hand_over_from_now()).expect("written");
+        let settings = ForwarderSettings {
+            rules: rules(),
+            connections: 4,
+            updates_per_day: 10,
+            request_timeout: Duration::from_secs(10),
+            destination: (String::new(), "https://hub".to_owned()),
+        };
+        let now = Duration::from_secs(1_000);
+        let parts =
+            CoreParts { settings, link: Link::default(), quota: Quota::new(10, []), batches: Vec::new(), rows_sent: 0 };
+        let core = Core::new(parts, moment(now));
+        Self { store, in_flight: InFlight::default(), core, now, recorded: 0 }
+    }
+
+    fn record(&mut self, customer: usize, operation: Operation, name: &str, value: &str) {
+        self.recorded += 1;
+        let (id, at) = (format!("event {}", self.recorded), moment(self.now).wall);
+        let change = Change {
+            name: AttributeName::new(name).expect("a name"),
+            operation,
+            value: value.to_owned(),
+            mapping: "visits".into(),
+            is_own: false,
+            is_urgent: false,
+        };
+        let identity = Identity::new(IdentityKind::ThirdPartyId, format!("customer {customer}")).expect("valid");
+        let recording = Recording {
+            event: Event {
+                json: format!(r#"{{"id":"{id}","source":"/till"}}"#),
+                id,
+                source: "/till".to_owned(),
+                event_type: "visit".to_owned(),
+                subject: None,
+                time: at,
+                ordered_at: at,
+                data: minijinja::Value::UNDEFINED,
+                hashes: Hashes::default(),
+            },
+            recorded_at: at,
+            meaning: Meaning::Changes(vec![ProfileChanges { identity, changes: vec![change] }]),
+            digest: None,
+            about: Vec::new(),
+        };
+        self.store.transact(|store| store.record(&recording)).expect("recorded");
+        self.core.take(Input::OutboxChanged, moment(self.now), 0.5);
+    }
+
+    fn visit(&mut self, customer: usize) {
+        self.record(customer, Operation::Add, "visits", "1");
+    }
+
+    /// Does what the core says until it makes a request, or has nothing to do at this moment.
+    fn request(&mut self) -> Option<Vec<ProfileParts>> {
+        loop {
+            let at = moment(self.now);
+            let input = match self.core.next(at) {
+                Action::Claim(ask) => Input::Claimed(Ok(self.store.claim(&self.in_flight, ask.rules()).expect("read"))),
+                Action::HandOver(profiles) => return Some(profiles),
+                Action::Settle(settles) => {
+                    for settle in settles {
+                        let Settle::Delivery(settlement) = settle else { panic!("{settle:?}") };
+                        self.store.transact(|store| store.settle(&settlement)).expect("written");
+                    }
+                    Input::Settled(Ok(()))
+                }
+                Action::Wait(until) => match until {
+                    Some(until) if until <= self.now + Duration::from_millis(30) => {
+                        self.now = until;
+                        continue;
+                    }
+                    _ => return None,
+                },
+                action => panic!("{action:?}"),
+            };
+            self.core.take(input, at, 0.5);
+        }
+    }
+
+    fn answer(&mut self, handed: Handed) {
+        self.core.take(Input::HandedOver(handed), moment(self.now), 0.5);
+    }
+
+    /// Goes on for a time, with a hub that answers each request as it is told.
+    fn run(&mut self, hub: &mut Hub, time: Duration, mut answer: impl FnMut(&mut Hub, &[ProfileParts]) -> Handed) {
+        let end = self.now + time;
+        while self.now < end {
+            if let Some(profiles) = self.request() {
+                hub.requests.push(profiles.len());
+                let handed = answer(hub, &profiles);
+                self.answer(handed);
+            } else {
+                self.now += Duration::from_secs(1);
+            }
+        }
+    }
+
+    fn rejected(&self) -> Vec<(String, String)> {
+        let rows = self.store.rejected(0, 100).expect("read");
+        rows.into_iter().map(|row| (row.reason, row.detail)).collect()
+    }
+
+    fn pending(&self) -> Pending {
+        self.store.counters().pending_change
+    }
+}
+
+fn moment(elapsed: Duration) -> Moment {
+    let wall = Timestamp::from_millis(1_800_000_000_000).plus(elapsed);
+    Moment { elapsed, wall, quota: QuotaTime { at: wall, wall }, reads_open_in: None }
+}
+
+fn taken(refused: Vec<Refused>) -> Handed {
+    let time = Timestamp::from_millis(1_800_000_000_000);
+    Handed::Taken(Taken { refused, mappings: 0, next_in_seconds: 0, time })
+}
+
+fn all(hub: &mut Hub, profiles: &[ProfileParts]) -> Handed {
+    hub.take(profiles);
+    taken(Vec::new())
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[test]
+fn what_is_pending_goes_in_one_request_and_a_sign_of_life_when_nothing_is() {
+    let (mut device, mut hub) = (Device::new(), Hub::default());
+    for customer in 0..40 {
+        device.visit(customer);
+        device.visit(customer);
+    }
+    device.run(&mut hub, MINUTE, all);
+    assert_eq!(hub.requests, [40]);
+    assert_eq!((hub.total("customer 0"), hub.parts.len()), ("2".to_owned(), 40));
+    assert_eq!(device.pending(), Pending::default());
+    device.run(&mut hub, Duration::from_secs(1_300), all);
+    assert_eq!(hub.requests, [40, 0, 0, 0, 0]);
+}
+
+#[test]
+fn a_lost_answer_brings_the_same_part_again_and_what_came_since_counts_once() {
+    let (mut device, mut hub) = (Device::new(), Hub::default());
+    device.visit(1);
+    let profiles = device.request().expect("a request");
+    hub.take(&profiles);
+    // While it is under way.
+    device.visit(1);
+    device.answer(Handed::Failed(Outcome::Lost("no answer".to_owned())));
+    device.visit(1);
+    device.run(&mut hub, MINUTE, all);
+    assert_eq!((hub.total("customer 1"), hub.parts.len()), ("3".to_owned(), 1));
+    // An answered part is complete: what comes then is another.
+    device.visit(1);
+    device.run(&mut hub, MINUTE, all);
+    assert_eq!((hub.total("customer 1"), hub.parts.len()), ("4".to_owned(), 2));
+}
+
+#[test]
+fn what_comes_while_a_request_is_under_way_and_is_answered_is_handed_over_afterwards() {
+    let (mut device, mut hub) = (Device::new(), Hub::default());
+    device.visit(1);
+    let profiles = device.request().expect("a request");
+    device.visit(1);
+    let answer = all(&mut hub, &profiles);
+    device.answer(answer);
+    device.run(&mut hub, MINUTE, all);
+    assert_eq!((hub.total("customer 1"), hub.parts.len()), ("2".to_owned(), 1));
+}
+
+#[test]
+fn a_part_on_which_the_hub_fails_waits_alone_and_the_others_arrive() {
+    let (mut device, mut hub) = (Device::new(), Hub::default());
+    (0..300).for_each(|customer| device.visit(customer));
+    let answer = |hub: &mut Hub, profiles: &[ProfileParts]| {
+        if profiles.iter().any(|profile| profile.identity.key() == "customer 7") {
+            return Handed::Failed(Outcome::Failing("the hub answered status 500".to_owned()));
+        }
+        all(hub, profiles)
+    };
+    device.run(&mut hub, 30 * MINUTE, answer);
+    assert_eq!(hub.parts.len(), 299);
+    // It is no refusal, and arrives once the hub can.
+    assert_eq!((device.rejected(), device.pending().profiles), (Vec::new(), 1));
+    device.run(&mut hub, 120 * MINUTE, all);
+    assert_eq!((hub.parts.len(), device.pending().profiles), (300, 0));
+}
+
+#[test]
+fn a_hub_that_fails_on_everything_rejects_nothing_and_is_tried_with_nothing_in_it() {
+    let (mut device, mut hub) = (Device::new(), Hub::default());
+    (0..300).for_each(|customer| device.visit(customer));
+    device.run(&mut hub, 60 * MINUTE, |_, _| Handed::Failed(Outcome::Failing("status 500".to_owned())));
+    assert_eq!((device.rejected(), device.pending().profiles), (Vec::new(), 300));
+    assert_eq!(hub.requests[0], 300);
+    assert!(hub.requests.len() < 200 && hub.requests[1..].iter().all(|profiles| *profiles == 0), "{:?}", hub.requests);
+    device.run(&mut hub, 10 * MINUTE, all);
+    assert_eq!((hub.parts.len(), device.pending().profiles), (300, 0));
+}
+
+#[test]
+fn a_request_that_is_too_large_is_halved_and_one_attribute_too_large_is_rejected() {
+    let (mut device, mut hub) = (Device::new(), Hub::default());
+    for customer in 0..200 {
+        device.record(customer, Operation::Set, "city", &"Lund ".repeat(900));
+    }
+    // What stands before the hub takes a tenth of what the hub does.
+    let bytes = |profiles: &[ProfileParts]| {
+        profiles.iter().flat_map(|it| &it.attributes).map(|part| part.part.value.len()).sum::<usize>()
+    };
+    device.run(&mut hub, 10 * MINUTE, |hub, profiles| match bytes(profiles) {
+        0..50_000 => all(hub, profiles),
+        _ => Handed::Failed(Outcome::TooLarge),
+    });
+    assert_eq!((hub.parts.len(), device.rejected()), (200, Vec::new()));
+    device.visit(1);
+    device.record(2, Operation::Set, "city", &"Ystad".repeat(900));
+    device.run(&mut hub, 10 * MINUTE, |hub, profiles| match bytes(profiles) {
+        0..4_000 => all(hub, profiles),
+        _ => Handed::Failed(Outcome::TooLarge),
+    });
+    assert_eq!(hub.total("customer 1"), "1");
+    assert_eq!(device.rejected().iter().map(|it| it.0.as_str()).collect::<Vec<_>>(), ["too_large"]);
+    assert_eq!(device.pending().profiles, 0);
+}
+
+#[test]
+fn a_refused_part_is_rejected_with_the_hub_s_words_and_one_that_is_held_is_not() {
+    let (mut device, mut hub) = (Device::new(), Hub::default());
+    device.visit(1);
+    device.record(1, Operation::Set, "city", "Lund");
+    let refused = |hold| Refused {
+        profile: 0,
+        attribute: Some("city".to_owned()),
+        place: Some(0),
+        reason: "operation_changed: the hub adds it up".to_owned(),
+        hold,
+    };
+    let mut answers = 0;
+    device.run(&mut hub, 10 * MINUTE, |hub, profiles| {
+        answers += usize::from(!profiles.is_empty());
+        hub.take(profiles);
+        taken(vec![refused(true)])
+    });
+    assert_eq!((device.rejected(), device.pending().attributes, answers), (Vec::new(), 1, 1));
+    device.run(&mut hub, 20 * MINUTE, |_, _| taken(vec![refused(false)]));
+    let words = "operation_changed: the hub adds it up";
+    assert_eq!(device.rejected(), [("refused_by_hub".to_owned(), words.to_owned())]);
+    assert_eq!((device.pending().attributes, hub.total("customer 1")), (0, "1".to_owned()));
+}
+
+#[test]
+fn a_hub_that_wants_the_rest_later_gets_it_later() {
+    let (mut device, mut hub) = (Device::new(), Hub::default());
+    (0..700).for_each(|customer| device.visit(customer));
+    let at = device.now;
+    let mut times = Vec::new();
+    let time = Timestamp::from_millis(1_800_000_000_000);
+    while hub.parts.len() < 700 {
+        if let Some(profiles) = device.request() {
+            times.push((device.now - at).as_secs());
+            hub.take(&profiles);
+            device.answer(Handed::Taken(Taken { refused: Vec::new(), mappings: 0, next_in_seconds: 90, time }));
+        } else {
+            device.now += Duration::from_secs(1);
+        }
+    }
+    assert_eq!(times.len(), 2);
+    assert!((90..93).contains(&times[1]), "{times:?}");
+}
+
+#[test]
+fn a_start_begins_another_part_and_hands_the_one_before_over_as_it_was() {
+    let (mut device, mut hub) = (Device::new(), Hub::default());
+    device.visit(1);
+    device.store = device.store.restart().expect("opened");
+    device.store.transact(|store: &mut Transaction<'_>| store.hand_over_from_now()).expect("written");
+    device.visit(1);
+    device.visit(1);
+    device.run(&mut hub, MINUTE, all);
+    let values: Vec<&str> = hub.parts.values().map(|(_, value)| value.as_str()).collect();
+    assert_eq!(hub.total("customer 1"), "3");
+    assert_eq!((values.len(), values.contains(&"1"), values.contains(&"2")), (2, true, true));
+}
+
+#[test]
+fn a_sum_that_became_another_operation_keeps_its_parts_as_they_were() {
+    let (mut device, mut hub) = (Device::new(), Hub::default());
+    device.visit(1);
+    device.record(1, Operation::Set, "visits", "many");
+    device.run(&mut hub, MINUTE, all);
+    assert_eq!(hub.parts.values().map(|(_, value)| value.as_str()).collect::<Vec<_>>(), ["many"]);
+    assert_eq!(device.pending(), Pending::default());
+}
