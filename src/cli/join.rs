@@ -117,6 +117,7 @@ fn attempt(path: &Path) -> Result<SecretString, Failure> {
     if path.exists() {
         return Secret::File(path.to_owned()).read().map_err(Failure::because);
     }
+    dir::make_dirs(dir::parent(path), 0o750).map_err(|error| kept(path, &error))?;
     let attempt = new_token().map_err(|error| kept(path, &error))?;
     dir::replace_at(path, attempt.expose_secret().as_bytes(), 0o600).map_err(|error| kept(path, &error))?;
     Ok(attempt)
@@ -135,13 +136,8 @@ fn joined(options: &ClientOptions, join: &Join) -> Result<Joined, Failure> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let written = || {
-        if let Some(dir) = path.parent().filter(|dir| !dir.exists()) {
-            fs::create_dir(dir)?;
-        }
-        dir::replace_at(path, text.as_bytes(), 0o644)
-    };
-    written().map_err(|error| kept(path, &error))
+    let written = dir::make_dirs(dir::parent(path), 0o755).and_then(|()| dir::replace_at(path, text.as_bytes(), 0o644));
+    written.map_err(|error| kept(path, &error))
 }
 
 /// Hands over nothing, with the new token.

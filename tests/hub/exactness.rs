@@ -15,8 +15,8 @@ use super::tills::{Copied, Happened, OPERATIONS, Till, event, identity};
 
 const CUSTOMERS: usize = 3;
 
-/// Time, device, number in its journal, operand.
-type Recorded = (i64, usize, i64, String);
+/// Time, number of the device's store, number in its journal, operand.
+type Recorded = (i64, u128, i64, String);
 
 /// What all acknowledged events make together, by customer and operation: each till's events in their order.
 #[derive(Default)]
@@ -26,7 +26,7 @@ struct Model {
 }
 
 impl Model {
-    fn record(&mut self, device: usize, seq: i64, event: &Happened) {
+    fn record(&mut self, device: u128, seq: i64, event: &Happened) {
         let entry = self.events.entry((event.customer, event.operation.number())).or_default();
         entry.push((event.time, device, seq, event.operand.clone()));
     }
@@ -84,7 +84,7 @@ async fn lost_late_and_repeated_requests_restarts_and_folding_count_each_event_o
             0..=5 => {
                 let event = event(&mut random, CUSTOMERS);
                 seqs[which] += 1;
-                model.record(which, seqs[which], &event);
+                model.record(tills[which].number().bits(), seqs[which], &event);
                 tills[which].record(&event);
             }
             6 => hand_over(&database, &mut tills[which], true).await,
@@ -214,12 +214,13 @@ async fn what_many_tills_hand_over_to_several_nodes_at_once_is_exact() {
                 hand_over(&nodes[random.usize(..3)], &mut till, is_answered).await;
             }
             hand_over(&nodes[0], &mut till, true).await;
-            recorded
+            (till.number().bits(), recorded)
         })
     });
     let mut model = Model::default();
-    for (number, task) in tasks.collect::<Vec<_>>().into_iter().enumerate() {
-        for (seq, event) in (1..).zip(task.await.unwrap()) {
+    for task in tasks.collect::<Vec<_>>() {
+        let (number, recorded) = task.await.unwrap();
+        for (seq, event) in (1..).zip(recorded) {
             model.record(number, seq, &event);
         }
     }

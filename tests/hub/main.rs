@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cluster;
+mod device;
 mod exactness;
 mod joining;
 mod node;

@@ -16,9 +16,9 @@ use super::cluster::{Own, database};
 use super::tills::{Till, event, identity};
 
 /// A node, with its files.
-struct Node {
+pub struct Node {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
     config: PathBuf,
     _dir: TempDir,
 }
@@ -30,7 +30,7 @@ struct Answer {
     document: Value,
 }
 
-fn outpost() -> Command {
+pub fn outpost() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_outpost"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OUTPOST_")) {
         command.env_remove(name);
@@ -39,7 +39,7 @@ fn outpost() -> Command {
 }
 
 impl Node {
-    fn start(url: &str, more: &str) -> Self {
+    pub fn start(url: &str, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("hub.toml");
         let secret = dir.path().join("hub.database");
@@ -58,7 +58,7 @@ impl Node {
     }
 
     /// Runs a command of the fleet, and returns what it prints.
-    fn fleet(&self, args: &[&str]) -> String {
+    pub fn fleet(&self, args: &[&str]) -> String {
         let out = outpost().arg("fleet").args(args).arg("-c").arg(&self.config).output().unwrap();
         assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8(out.stdout).unwrap().trim().to_owned()

@@ -138,7 +138,8 @@ impl Till {
         Handover::read(handover.write().as_bytes()).unwrap()
     }
 
-    fn number(&self) -> PartId {
+    /// Number of its store.
+    pub fn number(&self) -> PartId {
         self.store.as_ref().unwrap().fleet_number().unwrap()
     }
 
