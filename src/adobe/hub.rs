@@ -57,8 +57,9 @@ pub(super) fn read(answer: Answer<'_>, now: SystemTime) -> Handed {
     Handed::Failed(match (answer.status, words()) {
         (401, Some(words)) => Outcome::Unauthorized(format!("the hub answered 401: {words}")),
         (403, Some(words)) => Outcome::Unauthorized(format!("the hub answered 403: {words}")),
-        (426, Some(words)) => Outcome::Unauthorized(format!("the hub does not speak with this version: {words}")),
-        (status @ (400..=412 | 415..=428 | 430..=499), Some(words)) if status != 408 && status != 420 => {
+        // An order that this program does not know: it holds everything until it is updated.
+        (409 | 426, Some(words)) => Outcome::Unauthorized(format!("the hub does not speak with this version: {words}")),
+        (status @ (400..=408 | 410..=412 | 415..=428 | 430..=499), Some(words)) if status != 408 && status != 420 => {
             Outcome::Failing(format!("the hub answered {status}: {words}"))
         }
         (507, Some(_)) => classify_with(Answer { status: 503, ..answer }, now, |_| None),
@@ -142,7 +143,7 @@ mod tests {
             (401, None, problem, "unauthorized"),
             (403, None, problem, "unauthorized"),
             (404, None, "not found", "foreign"),
-            (409, None, problem, "failing"),
+            (409, None, problem, "unauthorized"),
             (413, None, problem, "too_large"),
             (426, None, problem, "unauthorized"),
             (429, Some("7"), problem, "throttled"),

@@ -1,18 +1,20 @@
 //! New settings for a running agent: applied to all its parts, or to none.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::destination::{destination, must_drain, tell, turn};
+use super::destination::{destination, must_drain, stay_with_hub, tell, turn};
 use super::forwarding::Forwarding;
 use super::open::Connected;
 use super::settings::{LiveSettings, Settings};
 use super::{AgentError, Listeners};
 use crate::adobe::ClientOptions;
+use crate::core::limits::HUB_DRAIN_MAX;
 use crate::http::api::Api;
 use crate::http::guard::{Door, Guard};
 use crate::http::loopback::Loopback;
@@ -24,6 +26,9 @@ use crate::store::{StoreError, StoreLimits};
 
 /// Time between two looks whether all that was pending for Target has gone.
 const DRAINED_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The same after the turn failed.
+const TURN_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// New settings for a running agent, possibly with new listeners; the answer tells whether they are in effect.
 pub struct Change {
@@ -53,11 +58,25 @@ pub enum SocketChange {
 
 /// The part that takes new settings while the agent runs, and serves.
 pub(super) struct Changing {
-    /// Settings for the hub, while what is pending goes to Target first.
-    pub(super) next: Option<Settings>,
+    /// The turn to a hub, while what is pending goes to Target first.
+    pub(super) next: Option<Turning>,
     pub(super) parts: LiveParts,
     pub(super) forwarding: Forwarding,
     pub(super) serving: Serving,
+}
+
+/// A turn to a hub that waits until nothing is pending for Target.
+pub(super) struct Turning {
+    settings: Settings,
+    since: Instant,
+    /// Time until the next look.
+    interval: Duration,
+}
+
+impl Turning {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self { settings, since: Instant::now(), interval: DRAINED_INTERVAL }
+    }
 }
 
 /// The parts that new settings affect.
@@ -66,6 +85,8 @@ pub(super) struct LiveParts {
     pub(super) live: LiveSettings,
     /// Name of the device, which only a restart can change.
     pub(super) device_id: String,
+    /// Directory of the store.
+    pub(super) data_dir: PathBuf,
 }
 
 /// The listeners, which may be replaced.
@@ -97,7 +118,7 @@ impl Changing {
             let change = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(change) = changes.recv() => Some(change),
-                () = sleep(DRAINED_INTERVAL), if self.next.is_some() => None,
+                () = wait(self.next.as_ref().map(|next| next.interval)) => None,
             };
             let Some(change) = change else {
                 self.turn_if_drained().await;
@@ -125,30 +146,56 @@ impl Changing {
 
 impl Changing {
     async fn apply(&mut self, mut settings: Settings) -> Result<(), AgentError> {
-        let must_drain = self.parts.connected.writer.act(|store| must_drain(store)).await.map_err(AgentError::Store)?;
+        let looked = self.parts.connected.writer.act(|store| Ok((must_drain(store)?, store.hub_url()?))).await;
+        let (must_drain, hub) = looked.map_err(AgentError::Store)?;
+        stay_with_hub(&mut settings, hub, Some(&self.parts.data_dir));
         let next = turn(&mut settings, must_drain);
-        self.parts.apply(settings, &mut self.forwarding).await?;
-        self.next = next;
+        self.parts.apply(settings, &mut self.forwarding, false).await?;
+        self.next = next.map(Turning::new);
         Ok(())
     }
 
-    /// Turns to the hub if nothing is pending for Target any more. What is recorded meanwhile is the hub's.
+    /// Turns to the hub if nothing is pending for Target any more, or that takes too long: then the rest is the hub's.
     async fn turn_if_drained(&mut self) {
-        let must_drain = self.parts.connected.writer.act(|store| must_drain(store)).await;
-        let Some(next) = self.next.take_if(|_| must_drain.is_ok_and(|must| !must)) else { return };
-        match self.parts.apply(next.clone(), &mut self.forwarding).await {
-            Ok(()) => tracing::info!("nothing is pending for Target; this device hands over to the hub from now on"),
+        let Some(next) = self.next.take() else { return };
+        let is_late = next.since.elapsed() >= HUB_DRAIN_MAX;
+        let must_wait = self.parts.connected.writer.act(|store| must_drain(store)).await.unwrap_or(true) && !is_late;
+        if must_wait {
+            self.next = Some(next);
+            return;
+        }
+        match self.parts.apply(next.settings.clone(), &mut self.forwarding, !is_late).await {
+            Ok(true) if is_late => {
+                tracing::warn!(
+                    "what is pending for Target did not get there in a day; this device hands it over to the hub"
+                );
+            }
+            Ok(true) => tracing::info!("nothing is pending for Target; this device hands over to the hub from now on"),
+            Ok(false) => self.next = Some(next),
             Err(error) => {
                 tracing::warn!(%error, "this device cannot turn to the hub; it is tried again");
-                self.next = Some(next);
+                self.next = Some(Turning { interval: TURN_RETRY_INTERVAL, ..next });
             }
         }
     }
 }
 
+async fn wait(interval: Option<Duration>) {
+    match interval {
+        Some(interval) => sleep(interval).await,
+        None => std::future::pending().await,
+    }
+}
+
 impl LiveParts {
-    /// Applies everything or nothing: the steps that can fail come first.
-    async fn apply(&self, settings: Settings, forwarding: &mut Forwarding) -> Result<(), AgentError> {
+    /// Applies everything or nothing: the steps that can fail come first. Returns false if something is pending for Target that must
+    /// not be.
+    async fn apply(
+        &self,
+        settings: Settings,
+        forwarding: &mut Forwarding,
+        must_be_drained: bool,
+    ) -> Result<bool, AgentError> {
         let limits = settings.limits;
         let forwarder = settings.forwarder();
         let next = self.connected.client.prepare(&settings.target).map_err(AgentError::Client)?;
@@ -157,36 +204,48 @@ impl LiveParts {
             // Requests to the old destination are completed first: none may be taken for one to the new destination.
             forwarding.end().await;
         }
-        let adopted = self.adopt(&settings.target, limits).await;
-        if adopted.is_ok() {
+        let adopted = self.adopt(&settings.target, limits, must_be_drained).await;
+        if matches!(adopted, Ok(true)) {
             self.connected.client.install(next);
             forwarding.change(forwarder);
         }
         if goes_elsewhere {
             forwarding.begin_again();
         }
-        adopted.map_err(AgentError::Store)?;
+        if !adopted.map_err(AgentError::Store)? {
+            return Ok(false);
+        }
         self.connected.reads.set_limit(settings.reads_per_day);
         self.live.replace(settings);
-        Ok(())
+        Ok(true)
     }
 
     /// Applies the destination of deliveries, and the limits of the store.
-    async fn adopt(&self, target: &ClientOptions, limits: StoreLimits) -> Result<(), StoreError> {
+    async fn adopt(
+        &self,
+        target: &ClientOptions,
+        limits: StoreLimits,
+        must_be_drained: bool,
+    ) -> Result<bool, StoreError> {
         let (whose, now) = (destination(target, &self.device_id), self.connected.clock.now());
         let adopted = self
             .connected
             .writer
             .act(move |store| {
+                // What is sent last may have had no answer.
+                if must_be_drained && !store.is_drained()? {
+                    return Ok(None);
+                }
                 store.set_limits(limits)?;
-                store.adopt_destination(&whose, now)
+                store.adopt_destination(&whose, now).map(Some)
             })
             .await?;
+        let Some(adopted) = adopted else { return Ok(false) };
         if adopted.voided.is_some() {
             self.connected.reads.forget();
         }
         tell(&adopted, target);
-        Ok(())
+        Ok(true)
     }
 }
 

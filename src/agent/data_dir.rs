@@ -103,6 +103,9 @@ impl std::error::Error for DataDirError {
     }
 }
 
+/// Name of the file of the token for a hub.
+pub const HUB_TOKEN_FILE: &str = "hub.token";
+
 impl DataDir {
     /// Returns the directory at a path, whether or not it exists.
     #[must_use]

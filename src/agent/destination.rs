@@ -1,9 +1,14 @@
 //! The destination of the agent's deliveries, and the messages when it has changed.
 
 use std::net::IpAddr;
+use std::path::Path;
 
+use super::data_dir::HUB_TOKEN_FILE;
 use super::settings::Settings;
 use crate::adobe::ClientOptions;
+use crate::core::limits::HUB_EVERY;
+use crate::device::secret::Secret;
+use crate::forward::ForwarderRules;
 use crate::store::{Adopted, Destination, Store, StoreError};
 
 pub(super) fn destination(target: &ClientOptions, device_id: &str) -> Destination {
@@ -12,6 +17,22 @@ pub(super) fn destination(target: &ClientOptions, device_id: &str) -> Destinatio
         endpoint: target.endpoint.clone(),
         device_id: device_id.to_owned(),
     }
+}
+
+/// Goes on with the hub that this device has joined where the configuration has none any more: to Target it would send its own
+/// totals in the place of the fleet's.
+pub(super) fn stay_with_hub(settings: &mut Settings, hub: Option<String>, data_dir: Option<&Path>) {
+    let (Some(url), Some(dir), None) = (hub, data_dir, settings.forwarding.hands_over) else { return };
+    tracing::error!(
+        hub = url,
+        "the section [hub] is missing, and this device has joined a hub: it goes on handing over there; write agent.d/90-hub.toml \
+         again with `outpost join`, or begin with another data_dir"
+    );
+    settings.target.endpoint = url;
+    settings.target.client_code = String::new();
+    settings.target.token = Some(Secret::File(dir.join(HUB_TOKEN_FILE)));
+    settings.forwarding = ForwarderRules { hands_over: Some(HUB_EVERY), ..ForwarderRules::default() };
+    settings.limits.shares_profiles = false;
 }
 
 /// Returns true if what is pending goes to Target before this device turns to a hub.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use super::destination::{destination, must_drain, tell, turn};
+use super::destination::{destination, must_drain, stay_with_hub, tell, turn};
 use super::error::AgentError;
 use super::settings::Settings;
 use crate::adobe::Client;
@@ -52,6 +52,7 @@ impl Opened {
     ) -> Result<Self, AgentError> {
         let Connections { mut store, snapshot, reader } = Connections::open(store_file, settings.limits)?;
         let clock = Arc::new(Clock::new(store.counters().recorded_at));
+        stay_with_hub(settings, store.hub_url()?, store_file.path.parent());
         let next = turn(settings, must_drain(&store)?);
         // Before deliveries, quotas and batches are read.
         let whose = destination(&settings.target, device_id);

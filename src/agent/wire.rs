@@ -1,5 +1,6 @@
 //! Wiring: gives each part of an agent what it shares with others. Nothing runs yet.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, watch};
@@ -143,7 +144,8 @@ impl Shared {
     }
 
     pub(super) fn into_live_parts(self) -> LiveParts {
-        let Self { device_id, connected, live, .. } = self;
-        LiveParts { connected, live, device_id }
+        let Self { device_id, connected, live, store_file, .. } = self;
+        let data_dir = store_file.path.parent().map(Path::to_owned).unwrap_or_default();
+        LiveParts { connected, live, device_id, data_dir }
     }
 }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::load::{ConfigArgs, Loaded, device_id};
+use super::load::{ConfigArgs, device_id};
 use super::{Failure, counted, print_line, small_runtime, store_file};
 use crate::adobe::{Client, ClientOptions, Handed};
-use crate::agent::data_dir::new_token;
+use crate::agent::data_dir::{HUB_TOKEN_FILE, new_token};
 use crate::config::Config;
 use crate::core::fleet::{Handover, Join, Joined};
 use crate::core::visible::one_line;
@@ -19,9 +19,6 @@ use crate::store::Reader;
 
 /// Name of the drop-in file that joining writes.
 const DROP_IN: &str = "90-hub.toml";
-
-/// Name of the file of the token for the hub, in the data directory.
-const TOKEN_FILE: &str = "hub.token";
 
 /// Name of the file of the attempt to join, in the data directory until that has come to its end.
 const ATTEMPT_FILE: &str = "hub.attempt";
@@ -46,32 +43,37 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let Loaded { config, sources } = args.config.load_and_name_device()?;
-    let drop_in = sources.path().with_extension("d").join(DROP_IN);
-    if config.target.forwarding.hands_over.is_some() && !drop_in.exists() {
+    // A device that has joined needs no [target]; one that has none yet can join.
+    let agent = args.config.mounted_agent()?;
+    let loaded = args.config.load().ok();
+    let drop_in = args.config.path()?.with_extension("d").join(DROP_IN);
+    let has_hub = loaded.as_ref().is_some_and(|loaded| loaded.config.target.forwarding.hands_over.is_some());
+    if has_hub && !drop_in.exists() {
         return Err(Failure::usage(format!(
             "this device has a section [hub] already, not in {}; remove it first",
             drop_in.display()
         )));
     }
-    let device = device_id(&config.agent)?;
-    let data_dir = std::path::absolute(&config.agent.data_dir).map_err(|error| Failure::failed(&error))?;
-    let (token_file, attempt_file) = (data_dir.join(TOKEN_FILE), data_dir.join(ATTEMPT_FILE));
-    let text = section(&args.url, &token_file, args.ca_file.as_deref());
+    let device = device_id(&agent)?;
+    let absolute = |path: &Path| std::path::absolute(path).map_err(|error| Failure::failed(&error));
+    let data_dir = absolute(&agent.data_dir)?;
+    let (token_file, attempt_file) = (data_dir.join(HUB_TOKEN_FILE), data_dir.join(ATTEMPT_FILE));
+    let ca_file = args.ca_file.as_deref().map(absolute).transpose()?;
+    let text = section(&args.url, &token_file, ca_file.as_deref());
     // What could not be read afterwards is refused before anybody is asked.
     let options = checked(&text)?;
     let attempt = attempt(&attempt_file)?.expose_secret().to_owned();
     let join = Join { code: code(&args.invite)?, device_id: device, group: args.group.clone(), attempt: Some(attempt) };
     let Joined { token, device_id, group } = joined(&options, &join)?;
     dir::replace_at(&token_file, token.as_bytes(), 0o600).map_err(|error| kept(&token_file, &error))?;
-    // What is left of it is of no use to anybody who does not have the invitation.
-    let _ = fs::remove_file(&attempt_file);
     let group = group.map(|group| format!(", in the group {}", one_line(&group))).unwrap_or_default();
     print_line(&format!("joined as {}{group}", one_line(&device_id)))?;
     write(&drop_in, &text)?;
     check(&options)?;
+    // What is left of it is of no use to anybody who does not have the invitation.
+    let _ = fs::remove_file(&attempt_file);
     print_line(&format!("{} is written, and the hub takes what this device hands over", drop_in.display()))?;
-    print_line(&next(&config))
+    print_line(&next(loaded.as_ref().map(|loaded| &loaded.config)))
 }
 
 /// Returns the section as it is written.
@@ -154,10 +156,9 @@ fn check(options: &ClientOptions) -> Result<(), Failure> {
 }
 
 /// Says what becomes of what is pending, and what to do.
-fn next(config: &Config) -> String {
-    let pending = Reader::open(store_file(config))
-        .and_then(|reader| reader.count_pending())
-        .map_or(0, |pending| pending.profiles);
+fn next(config: Option<&Config>) -> String {
+    let count = |config| Reader::open(store_file(config)).ok()?.count_pending().ok();
+    let pending = config.and_then(count).map_or(0, |pending| pending.profiles);
     let first = match pending {
         0 => "nothing is pending for Target".to_owned(),
         pending => format!("{} pending for Target, which gets what is pending first", counted(pending, "profile")),

@@ -94,6 +94,11 @@ impl ConfigArgs {
         Ok(())
     }
 
+    /// Returns the path of the configuration file.
+    pub(super) fn path(&self) -> Result<PathBuf, Failure> {
+        Ok(self.sources()?.path().to_owned())
+    }
+
     /// Reads only `[agent]`, for a command that asks an agent.
     pub(super) fn agent(&self) -> Result<AgentConfig, Failure> {
         Config::agent(&self.sources()?).map_err(|problems| report(&problems))

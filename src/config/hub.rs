@@ -6,12 +6,9 @@ use super::document::Table;
 use super::sections::{Http, http, is_loopback};
 use super::{TargetConfig, secret};
 use crate::adobe::ClientOptions;
-use crate::core::limits::READS_PER_DAY_MAX;
+use crate::core::limits::{HUB_EVERY, READS_PER_DAY_MAX};
 use crate::forward::ForwarderRules;
 use crate::store::StoreLimits;
-
-/// Default time between two signs of life. Also in `agent.toml.example`.
-const EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// Shortest and longest time between two signs of life.
 const EVERY_MIN: Duration = Duration::from_secs(10);
@@ -44,7 +41,7 @@ pub(super) fn hub(top: &Table<'_, '_>) -> Option<TargetConfig> {
         section
             .report(section.span(), "token in [hub] is missing; `outpost join` fetches one, and writes this section");
     }
-    let every = section.duration("every", EVERY_MIN..EVERY_MAX + SECOND).unwrap_or(EVERY);
+    let every = section.duration("every", EVERY_MIN..EVERY_MAX + SECOND).unwrap_or(HUB_EVERY);
     let Http { timeout, connections, proxy, tls } = http(Some(section));
     let client = ClientOptions { endpoint: url?, client_code: String::new(), token, timeout, connections, proxy, tls };
     Some(TargetConfig {

@@ -31,6 +31,9 @@ pub struct Event {
     pub json: String,
     /// Hashes that replace the hidden values of a journalled event.
     pub hashes: Hashes,
+    /// True if the payload is a row of a table, or may be one since the event is of the journal: then a text such as `1.500` may be
+    /// 1500.
+    pub may_be_of_table: bool,
 }
 
 // The payload and the ids are personal data; only the rest is shown.

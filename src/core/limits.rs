@@ -116,6 +116,12 @@ pub const READS_PER_DAY_MAX: u64 = 1_000_000;
 /// Units: bytes. Limits: Target keeps 64 KB of values for a profile; the rest is JSON around them.
 pub const PROFILE_BYTES_MAX: usize = 1024 * 1024;
 
+/// Default time between two signs of life to a hub. Also in `agent.toml.example`.
+pub const HUB_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// Longest time for which what is pending goes to Target before a device turns to a hub.
+pub const HUB_DRAIN_MAX: Duration = Duration::from_secs(24 * 3_600);
+
 /// Largest answer of a hub that is read: every part of a request may be refused with words. Units: bytes.
 pub const HUB_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 

@@ -15,7 +15,7 @@ use crate::device::clock::Clock;
 const STATE_AGE: Duration = Duration::from_secs(10);
 
 /// Most parts confirmed in one request. Limits: 36 bytes each.
-pub(super) const CONFIRMED_MAX: usize = 1_000;
+pub(super) const CONFIRMED_MAX: usize = 200;
 
 /// Reads how this device is; `None` if the store cannot be read.
 pub type StateReader = Arc<dyn Fn() -> Option<DeviceState> + Send + Sync>;

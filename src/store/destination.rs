@@ -88,6 +88,7 @@ impl Transaction<'_> {
     pub fn adopt_destination(&mut self, destination: &Destination, at: Timestamp) -> Result<Adopted, StoreError> {
         let before = noted(&self.connection).map_err(StoreError::Read)?;
         if before.as_ref() == Some(destination) {
+            self.adopt_parts(destination.is_hub()).map_err(StoreError::write)?;
             return Ok(Adopted::default());
         }
         let adopted = match before {
@@ -134,7 +135,7 @@ impl Transaction<'_> {
     /// Turns to a hub, or from it. What was read of Target, or is on its way there, says nothing to a hub.
     fn adopt_parts(&mut self, is_hub: bool) -> rusqlite::Result<()> {
         if is_hub == self.numbers.hands_over {
-            return Ok(());
+            return if is_hub { self.begin_parts() } else { Ok(()) };
         }
         self.numbers.hands_over = is_hub;
         if !is_hub {
@@ -147,6 +148,7 @@ impl Transaction<'_> {
             [],
         )?;
         self.give_up_batches(BatchState::Complete)?;
+        self.begin_lists()?;
         self.begin_parts()
     }
 

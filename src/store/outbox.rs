@@ -169,6 +169,8 @@ fn claim_due(
 }
 
 fn claim_with(connection: &Connection, in_flight: &InFlight, rules: ClaimRules<'_>) -> rusqlite::Result<Claims> {
+    // A value and the event that decided it are of one view of the store.
+    let _view = rules.hands_over.then(|| connection.unchecked_transaction()).transpose()?;
     let counted = i64::try_from(rules.backlog_max).unwrap_or(i64::MAX).saturating_add(1);
     let backlog: i64 = connection
         .prepare_cached(

@@ -7,15 +7,16 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::claim::{Claim, ClaimedAttribute};
-use super::stored::{Named, pending};
+use super::destination_row::{Destination, noted};
+use super::stored::Named;
 use super::transaction::Transaction;
 use super::{Store, StoreError};
 use crate::core::attribute::AttributeName;
 use crate::core::fleet::{AttributePart, PartId};
-use crate::core::operation::{ChangeError, Held, Operation, Stamp, sum_after};
+use crate::core::operation::{ChangeError, Held, Operation, Stamp, StoredItem, sum_after};
 
-/// Most parts of one attribute in a request; the oldest go first. Limits: the hub takes 2,000 of a profile.
-const OF_ATTRIBUTE_MAX: usize = 1_000;
+/// Most parts of one attribute in a request; the oldest go first. Limits: with some 600 bytes each they are half of a body.
+const OF_ATTRIBUTE_MAX: usize = 400;
 
 /// A sum before and after an event.
 pub(super) struct SumChange<'a> {
@@ -76,15 +77,15 @@ impl Transaction<'_> {
             .map(|_| ())
     }
 
-    /// Begins a part for each pending sum without one, of what Target does not have of it.
+    /// Begins a part for each sum without one that is not delivered, also where it was refused, since that may be tried again: of what
+    /// Target does not have of it. So it is after a turn to a hub, and after parts were lost with a damaged store.
     pub(super) fn begin_parts(&self) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare(concat!(
+        let mut statement = self.connection.prepare(
             "SELECT profile_id, name, version, open(delivered_value, 'attribute', profile_id, name) AS delivered
-             FROM profile JOIN attribute ON profile_id = id
-             WHERE pending_seq IS NOT NULL AND operation = ?1
-                 AND NOT EXISTS (SELECT 1 FROM part WHERE part.profile_id = id AND part.name = attribute.name) AND ",
-            pending!()
-        ))?;
+             FROM attribute
+             WHERE operation = ?1 AND version > delivered_version AND NOT EXISTS (
+                 SELECT 1 FROM part WHERE part.profile_id = attribute.profile_id AND part.name = attribute.name)",
+        )?;
         let mut rows = statement.query([Operation::Add.number()])?;
         while let Some(row) = rows.next()? {
             let row = &Named::of(row);
@@ -93,6 +94,17 @@ impl Transaction<'_> {
             self.begin_part((profile_id, &name), version, delivered.as_deref().unwrap_or("0"))?;
         }
         Ok(())
+    }
+
+    /// Notes from which event on lists are handed over: what Target has of them itself is not handed over to the hub, which reads it
+    /// there.
+    pub(super) fn begin_lists(&self) -> rusqlite::Result<()> {
+        self.connection
+            .execute(
+                "UPDATE fleet SET since_seq = coalesce((SELECT min(pending_seq) - 1 FROM profile), ?1)",
+                [self.numbers.last_seq],
+            )
+            .map(|_| ())
     }
 
     /// Forgets all parts: what is pending goes to Target, as totals.
@@ -148,6 +160,15 @@ impl Store {
         read().map_err(StoreError::Read)
     }
 
+    /// Returns the URL of the hub that this device hands over to, if it does.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn hub_url(&self) -> Result<Option<String>, StoreError> {
+        let noted = noted(&self.connection).map_err(StoreError::Read)?;
+        Ok(noted.filter(Destination::is_hub).map(|noted| noted.endpoint))
+    }
+
     /// Returns true if this device hands over to a hub.
     #[must_use]
     pub const fn hands_over(&self) -> bool {
@@ -159,7 +180,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn is_drained(&self) -> Result<bool, StoreError> {
-        let waits = "SELECT EXISTS (SELECT 1 FROM profile WHERE pending_seq IS NOT NULL OR batch_id IS NOT NULL)";
+        // Each by its index. A profile that Target does not have, and that waits for it, is the hub's to make.
+        let waits = "SELECT EXISTS (SELECT 1 FROM profile
+                             WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL)
+                         OR EXISTS (SELECT 1 FROM profile WHERE batch_id IS NOT NULL)
+                         OR EXISTS (SELECT 1 FROM verification WHERE is_ambiguous = 1)";
         let waits: rusqlite::Result<bool> =
             self.connection.prepare_cached(waits).and_then(|mut it| it.query_row([], |row| row.get(0)));
         waits.map(|waits| !waits).map_err(StoreError::Read)
@@ -191,16 +216,23 @@ pub(super) fn answered(connection: &Connection, limit: usize) -> rusqlite::Resul
 pub(super) fn load(connection: &Connection, claim: &mut Claim) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "SELECT open(items, 'attribute', profile_id, name) AS items, event_seq, mapping,
-             (SELECT open(event, 'journal', seq) FROM journal WHERE seq = event_seq AND event <> '') AS event
+             (SELECT open(event, 'journal', seq) FROM journal
+              WHERE seq = event_seq AND event <> '' AND opens(event, 'journal', seq)) AS event,
+             (SELECT since_seq FROM fleet) AS since_seq
          FROM attribute WHERE profile_id = ?1 AND name = ?2",
     )?;
     for attribute in &mut claim.attributes {
         let place = (claim.profile_id, &attribute.name);
-        let (items, seq, mapping, event) = statement.query_row(place, |row| {
+        let found = statement.query_row(place, |row| {
             let row = Named::of(row);
+            let (items, seq, mapping): (Option<String>, _, String) =
+                (row.get("items")?, row.get("event_seq")?, row.get("mapping")?);
             let event: Option<String> = row.get("event")?;
-            Ok((row.get("items")?, row.get("event_seq")?, row.get::<String>("mapping")?, named(event.as_deref())))
-        })?;
+            let since: Option<i64> = row.get("since_seq")?;
+            Ok((newer_items(items.as_deref(), since.unwrap_or(0)), seq, mapping, named(event.as_deref())))
+        });
+        // Gone since it was claimed: its person was forgotten.
+        let Some((items, seq, mapping, event)) = found.optional()? else { continue };
         let stamp = Stamp { time: attribute.event_time, seq };
         // A name in the store was one when it was recorded.
         let Ok(name) = AttributeName::new(&attribute.name) else { continue };
@@ -219,13 +251,27 @@ pub(super) fn load(connection: &Connection, claim: &mut Claim) -> rusqlite::Resu
         };
         (attribute.parts, attribute.has_all_parts) = if attribute.operation.is_sum() {
             let sums = sums(connection, claim.profile_id, attribute)?;
-            let has_all = sums.len() < OF_ATTRIBUTE_MAX;
+            let has_all = !sums.is_empty() && sums.len() < OF_ATTRIBUTE_MAX;
             (sums.into_iter().map(|Sum { value, id, version }| part(value, Some(id), version)).collect(), has_all)
         } else {
-            (vec![part(attribute.value.clone(), None, attribute.version)], true)
+            let value = items.as_deref().and_then(list_text).unwrap_or_else(|| attribute.value.clone());
+            (vec![part(value, None, attribute.version)], true)
         };
     }
     Ok(())
+}
+
+/// Returns the items of a list, as it is stored, whose events are newer.
+fn newer_items(items: Option<&str>, since_seq: i64) -> Option<String> {
+    let mut list: Vec<StoredItem> = serde_json::from_str(items?).ok()?;
+    list.retain(|(_, seq, _)| *seq > since_seq);
+    serde_json::to_string(&list).ok()
+}
+
+/// Returns a list as its value is written.
+fn list_text(items: &str) -> Option<String> {
+    let list: Vec<StoredItem> = serde_json::from_str(items).ok()?;
+    Some(list.into_iter().filter_map(|(.., item)| item).collect::<Vec<_>>().join(","))
 }
 
 /// Returns source and id of an event, for people.

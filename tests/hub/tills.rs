@@ -240,6 +240,7 @@ fn recording(event: &Happened, id: &str) -> Recording {
             ordered_at: time,
             data: minijinja::Value::UNDEFINED,
             hashes: Default::default(),
+            may_be_of_table: false,
         },
         recorded_at: Timestamp::from_millis(2_000_000),
         meaning: Meaning::Changes(vec![ProfileChanges { identity: identity(event.customer), changes: vec![change] }]),

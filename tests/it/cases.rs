@@ -422,7 +422,7 @@ fn a_text_that_may_be_thousands_is_no_number_however_a_mapping_takes_it() {
         );
         assert!(shop.value("1", "visits").is_none(), "{taken}: {said}");
         assert!(shop.value("2", "visits").is_some(), "{taken}: {said}");
-        let words = "a text such as 1.500 is taken as a number, and may be thousands or a fraction";
+        let words = "a text such as 1.500 of a table is taken as a number, and may be thousands or a fraction";
         let listed = shop.device.outpost(&["rejected", "list"]);
         assert!(
             said.contains("line 2: ") || text(&listed.stdout).contains(words),

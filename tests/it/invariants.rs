@@ -69,6 +69,7 @@ impl World {
         let event = Event {
             json: format!(r#"{{"id":"{id}","source":"/"}}"#),
             hashes: Default::default(),
+            may_be_of_table: false,
             source: "/".to_owned(),
             event_type: "t".to_owned(),
             subject: None,

@@ -488,6 +488,7 @@ fn recording(event: &DeviceEvent, ordered_at: Timestamp, recorded_at: Timestamp)
             ordered_at,
             data: minijinja::Value::UNDEFINED,
             hashes: Default::default(),
+            may_be_of_table: false,
         },
         recorded_at,
         meaning: Meaning::Changes(vec![ProfileChanges { identity: customer(event.customer), changes }]),

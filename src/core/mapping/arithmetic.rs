@@ -13,8 +13,8 @@ use rust_decimal::RoundingStrategy;
 use super::equality::{are_equal, is_among};
 use super::filter_error::FilterError;
 use super::values::{
-    THOUSANDS, exact, is_bool, is_float_or_small, is_number, is_text, may_be_thousands, number_in, number_of,
-    small_integer, value_of,
+    THOUSANDS, exact, is_bool, is_doubtful, is_float_or_small, is_number, is_text, number_in, number_of, small_integer,
+    value_of,
 };
 use crate::core::number::Number;
 
@@ -97,12 +97,12 @@ impl Operator {
 
     fn apply(self, state: &State<'_, '_>, a: &Value, b: &Value) -> Result<Value, Error> {
         match self {
-            Self::Equal if !a.is_undefined() && !b.is_undefined() => return are_equal(a, b).map(Value::from),
+            Self::Equal if !a.is_undefined() && !b.is_undefined() => return are_equal(state, a, b).map(Value::from),
             Self::NotEqual if !a.is_undefined() && !b.is_undefined() => {
-                return are_equal(a, b).map(|are_equal| Value::from(!are_equal));
+                return are_equal(state, a, b).map(|are_equal| Value::from(!are_equal));
             }
             Self::In if matches!(b.kind(), ValueKind::Seq | ValueKind::Iterable) && !a.is_undefined() => {
-                return is_among(a, b.try_iter()?).map(Value::from);
+                return is_among(state, a, b.try_iter()?).map(Value::from);
             }
             Self::Equal | Self::NotEqual | Self::In => return self.by_the_engine(state, a, b),
             _ => {}
@@ -135,10 +135,11 @@ impl Operator {
             return Err(no_number_but_truth());
         }
         if (is_text(a) || is_text(b)) && (is_text(a) || is_number(a)) && (is_text(b) || is_number(b)) {
-            let number = |value| match number_of(value).or_else(|| value.as_str().and_then(number_in)) {
-                Some(number) => Ok(number),
-                None => Err(self.no_number(value)),
-            };
+            let number =
+                |value| match number_of(value).or_else(|| value.as_str().and_then(|text| number_in(state, text))) {
+                    Some(number) => Ok(number),
+                    None => Err(self.no_number(state, value)),
+                };
             return self.of_numbers(&number(a)?, &number(b)?);
         }
         if self.is_order() && a.kind() != b.kind() {
@@ -182,9 +183,9 @@ impl Operator {
     }
 
     /// The error of a text that is no number, or may be two.
-    fn no_number(self, value: &Value) -> Error {
+    fn no_number(self, state: &State<'_, '_>, value: &Value) -> Error {
         FilterError::new(match self.is_order() {
-            _ if value.as_str().is_some_and(may_be_thousands) => THOUSANDS,
+            _ if value.as_str().is_some_and(|text| is_doubtful(state, text)) => THOUSANDS,
             true => "a text that is no number is compared with a number",
             false => "a text that is no number is computed with; `~` joins texts",
         })
@@ -255,16 +256,22 @@ pub(super) fn install(environment: &mut Environment<'static>) {
 // By value, because the engine passes arguments that way.
 #[allow(clippy::needless_pass_by_value)]
 fn negate(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
-    match number_of(&value).or_else(|| value.as_str().and_then(number_in)) {
+    match number_of(&value).or_else(|| value.as_str().and_then(|text| number_in(state, text))) {
         Some(number) => Ok(value_of(number.negated())),
-        None if is_text(&value) => Err(Operator::Subtract.no_number(&value)),
+        None if is_text(&value) => Err(Operator::Subtract.no_number(state, &value)),
         None => state.env().compile_expression("-a")?.eval(context! { a => value }),
     }
 }
 
 /// Implements `data.total | round(2)`: the engine's filter, on decimal digits instead of a binary fraction. A text is taken as
 /// the number that it is.
-fn round(value: Value, precision: Option<i32>, method: Option<&str>, options: Kwargs) -> Result<Value, Error> {
+fn round(
+    state: &State<'_, '_>,
+    value: Value,
+    precision: Option<i32>,
+    method: Option<&str>,
+    options: Kwargs,
+) -> Result<Value, Error> {
     let places = precision.or(options.get("precision")?).unwrap_or(0);
     let strategy = match method.or(options.get("method")?) {
         None | Some("common") => Some(RoundingStrategy::MidpointAwayFromZero),
@@ -272,9 +279,9 @@ fn round(value: Value, precision: Option<i32>, method: Option<&str>, options: Kw
         Some("floor") => Some(RoundingStrategy::ToNegativeInfinity),
         Some(_) => None,
     };
-    let value = match value.as_str().and_then(number_in) {
+    let value = match value.as_str().and_then(|text| number_in(state, text)) {
         Some(number) => value_of(number),
-        None if is_text(&value) => return Err(Operator::Multiply.no_number(&value)),
+        None if is_text(&value) => return Err(Operator::Multiply.no_number(state, &value)),
         None => value,
     };
     let is_whole = value.is_integer();

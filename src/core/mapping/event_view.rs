@@ -5,6 +5,7 @@ use std::sync::Arc;
 use minijinja::Value;
 use minijinja::value::Object;
 
+use super::values::OF_TABLE;
 use crate::core::event::Event;
 
 /// An event as expressions see it.
@@ -16,6 +17,7 @@ struct EventView {
     subject: Value,
     time: Value,
     data: Value,
+    of_table: bool,
 }
 
 /// Returns the value over which expressions are evaluated.
@@ -27,6 +29,7 @@ pub(super) fn view(event: &Event) -> Value {
         subject: event.subject.as_deref().map_or(Value::UNDEFINED, Value::from),
         time: Value::from(event.time.to_string()),
         data: event.data.clone(),
+        of_table: event.may_be_of_table,
     })
 }
 
@@ -39,6 +42,7 @@ impl Object for EventView {
             "subject" => Some(self.subject.clone()),
             "time" => Some(self.time.clone()),
             "data" => Some(self.data.clone()),
+            OF_TABLE => Some(Value::from(self.of_table)),
             _ => None,
         }
     }

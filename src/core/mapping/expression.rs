@@ -350,7 +350,9 @@ mod tests {
         check_numbers("'9' // '2' + '2' ** '3'", Ok("12"));
         check_numbers("'1' / data.three", Ok("0.333333333333333"));
         check_numbers("-'5'", Ok("-5"));
-        check_numbers("'1.0050' | round(2)", Ok("1.01"));
+        check_numbers("'1.005' | round(2)", Ok("1.01"));
+        // Of a program, not of a table.
+        check_numbers("'1.500' * 2", Ok("3"));
         for text in ["'a' + 'b'", "'ab' * 2", "data.tenth + 'x'", "'12,50' - 1", "-'x'", "'x' | round", "'' + 1"] {
             check_numbers(text, Err("a text that is no number is computed with; `~` joins texts"));
         }

@@ -317,8 +317,9 @@ impl Mapping {
             let field = format!("{}.{}", rule.operation.name(), rule.name.as_str());
             self.error(&field, &rule.value.expression, problem)
         };
+        let is_of_table = view.get_attr(values::OF_TABLE).is_ok_and(|of_table| of_table.is_true());
         let is_one_number = |value: &Value| match value.as_str() {
-            Some(text) if rule.operation.is_of_numbers() && values::may_be_thousands(text) => {
+            Some(text) if rule.operation.is_of_numbers() && is_of_table && values::may_be_thousands(text) => {
                 Err(values::THOUSANDS.to_owned())
             }
             _ => Ok(()),

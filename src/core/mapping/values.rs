@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use minijinja::Value;
 use minijinja::value::{DynObject, Object, ObjectRepr, ValueKind};
+use minijinja::{State, Value};
 
 use crate::core::number::Number;
 
@@ -67,17 +67,24 @@ pub fn exact(value: &Value) -> Option<&Number> {
 }
 
 /// Clause for a text that is not taken as a number, see [`may_be_thousands`].
-pub(super) const THOUSANDS: &str = "a text such as 1.500 is taken as a number, and may be thousands or a fraction; \
-     send a number, name the column in `numbers`, or add a 0 to a fraction, as in `data.litres ~ '0'`";
+pub(super) const THOUSANDS: &str = "a text such as 1.500 of a table is taken as a number, and may be thousands or a fraction; \
+     name the column in `numbers`, or add a 0 to a fraction, as in `data.litres ~ '0'`";
+
+/// Variable that is true where the event is of a table, or may be.
+pub(super) const OF_TABLE: &str = "_of_table";
 
 /// Returns the number written in a text: the cells of a table are texts. `None` if the text is no number, or may be two.
-#[must_use]
-pub fn number_in(text: &str) -> Option<Number> {
-    if may_be_thousands(text) { None } else { Number::parse(text.trim()) }
+pub(super) fn number_in(state: &State<'_, '_>, text: &str) -> Option<Number> {
+    if is_doubtful(state, text) { None } else { Number::parse(text.trim()) }
 }
 
-/// Returns true for a text with one point before its last three digits, such as `1.500`: in half of the world it is 1500. Nothing in
-/// an event says where it was written.
+/// Returns true for a text such as `1.500` of an event that may be of a table.
+pub(super) fn is_doubtful(state: &State<'_, '_>, text: &str) -> bool {
+    may_be_thousands(text) && state.lookup(OF_TABLE).is_some_and(|of_table| of_table.is_true())
+}
+
+/// Returns true for a text with one point before its last three digits, such as `1.500`: in a table of half of the world it is 1500.
+/// A program writes its numbers in one way.
 #[must_use]
 pub fn may_be_thousands(text: &str) -> bool {
     let digits = text.trim().trim_start_matches(['-', '+']);
@@ -117,12 +124,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_that_may_be_thousands_is_no_number() {
+    fn a_text_that_may_be_thousands_is_told_from_one_that_is_not() {
         for text in ["1.500", "-12.345", "+999.000", " 1.005 "] {
-            assert_eq!(number_in(text), None, "{text}");
+            assert!(may_be_thousands(text), "{text}");
         }
         for text in ["1.50", "1.5000", "0.500", "1500.000", "01.500", ".500", "1500", "1.5e3"] {
-            assert!(number_in(text).is_some(), "{text}");
+            assert!(!may_be_thousands(text), "{text}");
         }
     }
 }

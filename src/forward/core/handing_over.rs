@@ -9,7 +9,7 @@ use super::flight::{Flight, Plan, Purpose};
 use super::{Action, Ask, Core, Moment};
 use crate::adobe::{Handed, Outcome};
 use crate::core::fleet::{ATTRIBUTES_MAX, AttributePart, BODY_BYTES_MAX, PROFILES_MAX, ProfileParts, Refused, Taken};
-use crate::core::forwarding::link::Permit;
+use crate::core::forwarding::link::{LinkState, Permit};
 use crate::core::forwarding::route::Route;
 use crate::core::reason::Reason;
 use crate::forward::judge::fresh;
@@ -29,6 +29,9 @@ const HOLD: Duration = Duration::from_secs(15 * 60);
 
 /// Why such a profile waits.
 const HELD: &str = "the hub does not know an operation of its attributes; update the hub";
+
+/// Pause after a request that was too large.
+const TOO_LARGE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a profile waits by itself.
 const FAILED: &str = "the hub failed on it, or did not answer";
@@ -92,7 +95,8 @@ impl Core {
                 let claims = self.next_claims();
                 return self.hand_over(claims, now);
             }
-            if self.may_have_more {
+            // There are too many profiles waiting each by itself to remember more.
+            if self.may_have_more && !self.setbacks.is_full(now) {
                 self.may_have_more = false;
                 self.busy.is_claiming = true;
                 self.asked = self.handing.profiles_max;
@@ -110,10 +114,12 @@ impl Core {
         Action::Wait(waiting.map(|at| at.max(soonest)).min())
     }
 
-    fn ask_for_hub(&self, now: Duration) -> Ask {
+    fn ask_for_hub(&mut self, now: Duration) -> Ask {
+        // A profile on which the hub failed has its turn when no other is pending.
+        self.is_careful = !self.probes_failed;
         Ask {
             limit: self.handing.profiles_max,
-            aside: self.setbacks.waiting(now),
+            aside: if self.is_careful { self.setbacks.all() } else { self.setbacks.waiting(now) },
             backlog_max: 0,
             late_before: None,
             goes_in_batch: false,
@@ -203,8 +209,9 @@ impl Core {
             let Some(flight) = self.flights.get_mut(&profile_id) else { continue };
             let (held, refused): (Vec<&Refused>, Vec<&Refused>) =
                 taken.refused.iter().filter(|refused| refused.profile == place).partition(|refused| refused.hold);
+            let has_none = flight.claim.attributes.iter().all(|attribute| attribute.parts.is_empty());
             flight.handed_over(&attributes, (&held, &refused), place == 0);
-            if !held.is_empty() {
+            if !held.is_empty() || has_none && !flight.claim.attributes.is_empty() {
                 self.setbacks.rest(profile_id, moment.elapsed + HOLD, HELD);
             }
             self.end(profile_id, moment, chance);
@@ -220,14 +227,18 @@ impl Core {
         let is_refused = is_too_large && request.len() == 1 && request.first().is_some_and(is_smallest);
         if is_too_large {
             self.handing.bytes_max = (self.handing.bytes / 2).max(PARTS_BYTES_MIN);
-        } else if may_be_its && !request.is_empty() {
+            self.handing.not_before = moment.elapsed + TOO_LARGE_PAUSE;
+        }
+        if may_be_its && !request.is_empty() {
             self.handing.profiles_max = (request.len() / 2).max(1);
         }
         self.handing.has_failed = !is_too_large;
         let is_alone = request.len() == 1;
+        let accepted = self.refusals.accepted_count();
+        // Others were taken since it failed before: that says nothing about the link.
+        let is_its_alone = is_alone && request.iter().all(|it| self.setbacks.is_alone(it.profile_id, accepted));
         for (place, InRequest { profile_id, attributes }) in request.into_iter().enumerate() {
             if is_alone && may_be_its && !is_refused && !is_too_large {
-                let accepted = self.refusals.accepted_count();
                 self.setbacks.put(profile_id, moment.elapsed, chance, accepted, FAILED);
             }
             let Some(flight) = self.flights.get_mut(&profile_id) else { continue };
@@ -242,7 +253,9 @@ impl Core {
             }
             self.end(profile_id, moment, chance);
         }
-        self.heard(outcome, moment, chance);
+        if !(is_its_alone && may_be_its && self.link.state() == LinkState::Online) {
+            self.heard(outcome, moment, chance);
+        }
     }
 }
 
@@ -251,23 +264,28 @@ impl Flight {
     fn handed_over(&mut self, attributes: &[usize], (held, refused): (&[&Refused], &[&Refused]), is_first: bool) {
         self.outcome = Some(Outcome::Delivered);
         self.requests = i64::from(is_first);
+        let mut place = 0;
         for index in attributes {
             let attribute = &self.claim.attributes[*index];
-            let is_its = |refused: &&&Refused| refused.attribute.as_ref().is_none_or(|name| *name == attribute.name);
-            if held.iter().any(|held| is_its(&held)) {
-                continue;
+            let (mut is_held, mut reason) = (false, None);
+            for part in &attribute.parts {
+                let is_its = |it: &&&Refused| it.place.is_none_or(|its| its == place);
+                is_held |= held.iter().any(|held| is_its(&held));
+                let no = refused.iter().find(is_its);
+                if let (None, false, Some(id)) = (no, is_held, part.id) {
+                    self.answered.push((attribute.name.clone(), id, part.version));
+                }
+                reason = reason.or(no.map(|no| no.reason.clone()));
+                place += 1;
             }
-            if let Some(refused) = refused.iter().find(is_its) {
-                let (reason, detail) = (Reason::RefusedByHub, refused.reason.clone());
-                self.refused.push(Refusal { attributes: vec![*index], reason, detail });
-                continue;
-            }
-            let answered =
-                attribute.parts.iter().filter_map(|part| Some((attribute.name.clone(), part.id?, part.version)));
-            self.answered.extend(answered);
-            // With older parts left it stays pending.
-            if attribute.has_all_parts {
-                self.delivered.push(*index);
+            match reason {
+                Some(detail) => {
+                    let reason = Reason::RefusedByHub;
+                    self.refused.push(Refusal { attributes: vec![*index], reason, detail });
+                }
+                // With parts left it stays pending.
+                None if attribute.has_all_parts && !is_held => self.delivered.push(*index),
+                None => {}
             }
         }
         self.updates = i64::from(!self.answered.is_empty() || !self.delivered.is_empty());

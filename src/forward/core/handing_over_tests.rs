@@ -1,6 +1,6 @@
 //! Handing over with the real store, against a hub that takes, refuses, fails and disappears.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::{Action, Core, CoreParts, ForwarderRules, ForwarderSettings, Input, Moment, Settle};
@@ -13,8 +13,9 @@ use crate::core::forwarding::quota::{Quota, QuotaTime};
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::mapping::{Meaning, ProfileChanges};
 use crate::core::operation::{Change, Operation, sum};
+use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
-use crate::store::{InFlight, Pending, Recording, Store, Transaction};
+use crate::store::{ClaimRules, InFlight, Pending, Recording, Refusal, Settlement, Store, Transaction};
 
 /// A device with its store, and what it sent.
 struct Device {
@@ -58,8 +59,32 @@ fn rules() -> ForwarderRules {
 
 impl Device {
     fn new() -> Self {
-        let mut store = Store::open_in_memory().expect("a store");
-        store.transact(|store: &mut Transaction<'_>| store.hand_over_from_now()).expect("written");
+        let mut device = Self::of_target();
+        device.turn();
+        device
+    }
+
+    /// Turns to the hub.
+    fn turn(&mut self) {
+        self.store.transact(|store: &mut Transaction<'_>| store.hand_over_from_now()).expect("written");
+    }
+
+    /// Has Target take what is pending, or refuse it.
+    fn send_to_target(&mut self, is_taken: bool) {
+        let claims = self.store.claim(&self.in_flight, ClaimRules::alone(10, &HashSet::new())).expect("read");
+        for claim in claims.claims {
+            let all: Vec<usize> = (0..claim.attributes.len()).collect();
+            let no = || Refusal { attributes: all.clone(), reason: Reason::RefusedByTarget, detail: "no".to_owned() };
+            let refused = if is_taken { Vec::new() } else { vec![no()] };
+            let delivered = if is_taken { all.clone() } else { Vec::new() };
+            let Moment { wall, quota, .. } = moment(self.now);
+            let settlement = Settlement::of_update(claim, delivered, refused, wall, quota);
+            self.store.transact(|store| store.settle(&settlement)).expect("written");
+        }
+    }
+
+    fn of_target() -> Self {
+        let store = Store::open_in_memory().expect("a store");
         let settings = ForwarderSettings {
             rules: rules(),
             connections: 4,
@@ -97,6 +122,7 @@ impl Device {
                 ordered_at: at,
                 data: minijinja::Value::UNDEFINED,
                 hashes: Hashes::default(),
+                may_be_of_table: false,
             },
             recorded_at: at,
             meaning: Meaning::Changes(vec![ProfileChanges { identity, changes: vec![change] }]),
@@ -229,19 +255,20 @@ fn what_comes_while_a_request_is_under_way_and_is_answered_is_handed_over_afterw
 }
 
 #[test]
-fn a_part_on_which_the_hub_fails_waits_alone_and_the_others_arrive() {
+fn parts_on_which_the_hub_fails_wait_alone_and_the_others_arrive() {
     let (mut device, mut hub) = (Device::new(), Hub::default());
     (0..300).for_each(|customer| device.visit(customer));
     let answer = |hub: &mut Hub, profiles: &[ProfileParts]| {
-        if profiles.iter().any(|profile| profile.identity.key() == "customer 7") {
+        let fails = ["customer 0", "customer 1", "customer 2", "customer 3", "customer 7"];
+        if profiles.iter().any(|profile| fails.contains(&profile.identity.key())) {
             return Handed::Failed(Outcome::Failing("the hub answered status 500".to_owned()));
         }
         all(hub, profiles)
     };
     device.run(&mut hub, 30 * MINUTE, answer);
-    assert_eq!(hub.parts.len(), 299);
-    // It is no refusal, and arrives once the hub can.
-    assert_eq!((device.rejected(), device.pending().profiles), (Vec::new(), 1));
+    assert_eq!(hub.parts.len(), 295);
+    // It is no refusal, and they arrive once the hub can.
+    assert_eq!((device.rejected(), device.pending().profiles), (Vec::new(), 5));
     device.run(&mut hub, 120 * MINUTE, all);
     assert_eq!((hub.parts.len(), device.pending().profiles), (300, 0));
 }
@@ -351,4 +378,45 @@ fn a_sum_that_became_another_operation_keeps_its_parts_as_they_were() {
     device.run(&mut hub, MINUTE, all);
     assert_eq!(hub.parts.values().map(|(_, value)| value.as_str()).collect::<Vec<_>>(), ["many"]);
     assert_eq!(device.pending(), Pending::default());
+}
+
+#[test]
+fn what_target_has_of_a_sum_and_a_list_is_not_handed_over_and_what_it_refused_is() {
+    let (mut device, mut hub) = (Device::of_target(), Hub::default());
+    for store in ["Lund", "Ystad"] {
+        device.visit(1);
+        device.record(1, Operation::Append, "stores", store);
+    }
+    device.send_to_target(true);
+    (0..5).for_each(|_| device.visit(2));
+    device.send_to_target(false);
+    device.turn();
+    assert_eq!(device.pending(), Pending::default());
+    for customer in [1, 2] {
+        device.visit(customer);
+        device.record(customer, Operation::Append, "stores", "Kiel");
+    }
+    device.run(&mut hub, MINUTE, all);
+    assert_eq!([hub.total("customer 1"), hub.total("customer 2")], ["1", "6"]);
+    let lists = hub.parts.iter().filter(|((_, name, _), _)| name == "stores").map(|(_, (_, value))| value.as_str());
+    assert_eq!(lists.collect::<Vec<_>>(), ["Kiel", "Kiel"]);
+}
+
+#[test]
+fn more_profiles_than_can_wait_each_by_itself_are_held_without_a_request_after_the_other() {
+    let (mut device, mut hub) = (Device::new(), Hub::default());
+    (0..3_000).for_each(|customer| device.record(customer, Operation::Set, "city", "Lund"));
+    device.run(&mut hub, 10 * MINUTE, |_, profiles| {
+        let held = |place| Refused {
+            profile: place,
+            attribute: Some("city".to_owned()),
+            place: Some(0),
+            reason: "a newer operation".to_owned(),
+            hold: true,
+        };
+        taken((0..profiles.len()).map(held).collect())
+    });
+    assert!(hub.requests.len() < 20, "{} requests", hub.requests.len());
+    device.run(&mut hub, 120 * MINUTE, all);
+    assert_eq!((hub.parts.len(), device.pending().profiles), (3_000, 0));
 }

@@ -331,7 +331,10 @@ impl Core {
         self.news.push(News::Link);
         if state == LinkState::Online && was != LinkState::Online {
             self.probes_failed = false;
-            self.setbacks.release_all();
+            // A hub is tried with nothing in the request, which says nothing of those on which it failed.
+            if self.rules.hands_over.is_none() {
+                self.setbacks.release_all();
+            }
         }
     }
 

@@ -104,7 +104,17 @@ impl Envelope {
         let data = self.data.map(|data| exact(data, json)).transpose()?;
         let data = data_of(data, self.data_base64.as_deref(), self.datacontenttype.as_deref())?;
         let hashes = Hashes::new();
-        Ok(Parsed { id, source, event_type, subject: self.subject, time, data, json: json.to_owned(), hashes })
+        Ok(Parsed {
+            id,
+            source,
+            event_type,
+            subject: self.subject,
+            time,
+            data,
+            json: json.to_owned(),
+            hashes,
+            may_be_of_table: false,
+        })
     }
 }
 

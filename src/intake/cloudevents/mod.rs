@@ -42,14 +42,16 @@ pub struct Parsed {
     pub json: String,
     /// See [`crate::core::event::Event`].
     pub hashes: Hashes,
+    /// See [`crate::core::event::Event`].
+    pub may_be_of_table: bool,
 }
 
 impl Parsed {
     /// Returns the event with the given time, and the same time on the device's clock.
     #[must_use]
     pub fn at(self, time: Timestamp, ordered_at: Timestamp) -> Event {
-        let Self { id, source, event_type, subject, data, json, hashes, .. } = self;
-        Event { id, source, event_type, subject, time, ordered_at, data, json, hashes }
+        let Self { id, source, event_type, subject, data, json, hashes, may_be_of_table, .. } = self;
+        Event { id, source, event_type, subject, time, ordered_at, data, json, hashes, may_be_of_table }
     }
 }
 /// Reads one event in structured mode.
@@ -72,6 +74,7 @@ pub fn journalled(json: &str) -> Result<Parsed, Invalid> {
     let mut parsed = event(json)?;
     let held = serde_json::from_str::<Held>(json).ok().and_then(|held| held.outposthashes);
     parsed.hashes = held.and_then(|held| serde_json::from_str(&held).ok()).unwrap_or_default();
+    parsed.may_be_of_table = true;
     Ok(parsed)
 }
 #[cfg(test)]

@@ -162,7 +162,9 @@ impl Folder {
         let begun = files.borrow_mut().note((opened, found), identity, (&content, &segments));
         let reading = FolderReading { file: found.shown(), lines: 0, bytes: 0, total_bytes: content.bytes };
         self.shown().reading = Some(reading);
-        let mut taking = Taking::new(&self.rules, &self.intake, &self.view, (&content, known, begun), breaks.stop);
+        let is_table = found.kind == lines::Kind::Table;
+        let mut taking =
+            Taking::new(&self.rules, &self.intake, &self.view, (&content, is_table), (known, begun), breaks.stop);
         let ends: Vec<u64> = segments.iter().map(|segment| segment.bytes).collect();
         if !self.read(breaks.of(&file).take(content.bytes), (opened, found), &ends, (&mut taking, breaks))? {
             // The agent stops; the file will be read again, and recorded events recognised.

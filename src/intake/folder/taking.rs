@@ -51,6 +51,8 @@ pub(super) struct Taking<'t> {
     intake: &'t Intake,
     view: &'t SharedView<FolderView>,
     content: &'t Content,
+    /// True if the file is a table.
+    is_table: bool,
     /// Events of it that were read before.
     known: u64,
     /// Time of events without one.
@@ -102,7 +104,8 @@ impl<'t> Taking<'t> {
         rules: &'t FolderRules,
         intake: &'t Intake,
         view: &'t SharedView<FolderView>,
-        (content, known, begun): (&'t Content, u64, Timestamp),
+        (content, is_table): (&'t Content, bool),
+        (known, begun): (u64, Timestamp),
         stop: &'t watch::Receiver<bool>,
     ) -> Self {
         Self {
@@ -110,6 +113,7 @@ impl<'t> Taking<'t> {
             intake,
             view,
             content,
+            is_table,
             known,
             begun,
             events: Vec::new(),
@@ -134,7 +138,10 @@ impl<'t> Taking<'t> {
         }
         let [at, column] = [number, column].map(|count| usize::try_from(count).unwrap_or(usize::MAX));
         match event.and_then(|json| self.complete(&json, Place { number: at, column })) {
-            Ok(parsed) => self.events.push(Event { line: number, place: self.count, parsed }),
+            Ok(parsed) => {
+                let parsed = Parsed { may_be_of_table: self.is_table, ..parsed };
+                self.events.push(Event { line: number, place: self.count, parsed });
+            }
             Err(invalid) => self.error(number, self.count, &Invalid { index, ..invalid }),
         }
         if is_unread {

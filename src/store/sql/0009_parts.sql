@@ -3,8 +3,9 @@
 
 -- This store among those of a fleet: with the number of an event it names the event's place among those of all devices.
 CREATE TABLE fleet (
-    id    INTEGER PRIMARY KEY CHECK (id = 1),
-    store TEXT NOT NULL                                       -- random: 32 hexadecimal digits
+    id        INTEGER PRIMARY KEY CHECK (id = 1),
+    store     TEXT NOT NULL,                                  -- random: 32 hexadecimal digits
+    since_seq INTEGER                                         -- events up to it went to Target itself; NULL: hands over to no hub
 ) STRICT;
 
 INSERT INTO fleet (id, store) VALUES (1, lower(hex(randomblob(16))));
