@@ -145,7 +145,12 @@ fn the_schema_has_each_setting_that_the_program_reads_and_no_other() {
     let settings = settings();
     let mut known: BTreeSet<String> = listed.iter().chain(&others).map(|name| (*name).to_owned()).collect();
     for file in std::fs::read_dir(root().join("src/config")).unwrap() {
-        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let path = file.unwrap().path();
+        // That of the hub's own file.
+        if path.ends_with("node.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(path).unwrap();
         let code = text.split("#[cfg(test)]").next().unwrap();
         for read in reads.captures_iter(code) {
             let (reader, name) = (&read[1], &read[2]);
