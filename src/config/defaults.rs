@@ -11,13 +11,15 @@ use toml::de::{DeTable, DeValue};
 use super::layers::lay;
 use super::places::default_data_dir;
 use super::sources::Sources;
+use crate::core::packed::unpacked;
 
 /// Sections without which a feature is off, so that their defaults say nothing.
 const OPTIONAL: [&str; 4] = ["hub", "intake.folder", "intake.socket", "metrics"];
 
 /// The schema of the configuration, as it is written.
 static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../docs/agent.schema.json")).expect("our own schema is JSON")
+    let packed = include_bytes!(concat!(env!("OUT_DIR"), "/agent.schema.json.gz"));
+    serde_json::from_str(&unpacked(packed)).expect("our own schema is JSON")
 });
 
 impl Sources {

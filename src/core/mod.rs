@@ -12,6 +12,8 @@ pub mod number;
 
 pub mod short_hash;
 
+pub mod packed;
+
 pub mod reason;
 
 pub mod visible;

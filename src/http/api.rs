@@ -21,6 +21,7 @@ use super::query::{self, Parameters};
 use super::sessions::Sessions;
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::{FORGET_TOGETHER_MAX, INTAKE_BODY_BYTES_MAX};
+use crate::core::packed::unpacked;
 use crate::device::live::Live;
 use crate::device::log_level::{LevelTime, LogLevel};
 use crate::device::metrics::Metrics;
@@ -302,9 +303,12 @@ async fn metrics(State(api): State<Arc<Api>>) -> Result<Response<Body>, Problem>
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"))], text).into_response())
 }
 
+/// The description of this API, packed.
+const OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
+
 /// Returns the description of this API; a test compares it with real answers.
 async fn openapi() -> Response<Body> {
-    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], include_str!("openapi.json")).into_response()
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], unpacked(OPENAPI)).into_response()
 }
 
 async fn healthz() -> &'static str {
