@@ -1,8 +1,6 @@
 //! Gives the build the commit that it is of, for `outpost --version`: from `OUTPOST_COMMIT`, else from git, else none. Packs the
 //! documents that the program carries and rarely shows: they take a sixth of the room.
 
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
-
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;

@@ -19,6 +19,8 @@ mod claims;
 mod flight;
 mod handing_over;
 #[cfg(test)]
+mod handing_over_device;
+#[cfg(test)]
 mod handing_over_tests;
 mod judged;
 mod open_batch;
