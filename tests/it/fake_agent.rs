@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use outpost::agent::data_dir::{DataDir, Endpoint, Lock};
 use serde_json::{Value, json};
@@ -66,7 +67,8 @@ fn held(device: &Device, http: SocketAddr) -> (DataDir, Lock) {
     if !data_dir.has_store() {
         device.record_use("7");
     }
-    let lock = data_dir.lock().unwrap();
+    // A program that another test starts at this moment has our open files until it is another program.
+    let lock = data_dir.lock_within(Duration::from_secs(10)).unwrap();
     data_dir.token().unwrap();
     data_dir.announce(&Endpoint { http, socket: None }).unwrap();
     (data_dir, lock)
