@@ -151,7 +151,9 @@ impl Changing {
         stay_with_hub(&mut settings, hub, Some(&self.parts.data_dir));
         let next = turn(&mut settings, must_drain);
         self.parts.apply(settings, &mut self.forwarding, false).await?;
-        self.next = next.map(Turning::new);
+        // A reload does not begin the day anew that a turn may take.
+        let since = self.next.as_ref().map_or_else(Instant::now, |before| before.since);
+        self.next = next.map(|settings| Turning { since, ..Turning::new(settings) });
         Ok(())
     }
 

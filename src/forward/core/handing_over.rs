@@ -269,7 +269,8 @@ impl Flight {
             let attribute = &self.claim.attributes[*index];
             let (mut is_held, mut reason) = (false, None);
             for part in &attribute.parts {
-                let is_its = |it: &&&Refused| it.place.is_none_or(|its| its == place);
+                let is_of = |name: &Option<String>| name.as_ref().is_none_or(|name| *name == attribute.name);
+                let is_its = |it: &&&Refused| it.place.map_or_else(|| is_of(&it.attribute), |its| its == place);
                 is_held |= held.iter().any(|held| is_its(&held));
                 let no = refused.iter().find(is_its);
                 if let (None, false, Some(id)) = (no, is_held, part.id) {
