@@ -43,7 +43,7 @@ pub struct Handover {
     pub sent_at: Option<Timestamp>,
     /// Parts whose answer the device has on its disk, so that it never sends them again.
     pub confirmed: Vec<PartId>,
-    /// How the device is.
+    /// State of the device.
     pub state: DeviceState,
     /// Profiles, with what is pending of each.
     pub profiles: Vec<ProfileParts>,
@@ -302,10 +302,7 @@ impl RawAttribute {
             return Err("part must be the id of a part for add, and absent for other operations".into());
         }
         let stamp = Stamp { time, seq: self.seq };
-        let items = match operation {
-            Operation::Append => Some(self.checked_items()?),
-            _ => None,
-        };
+        let items = operation.is_list().then(|| self.checked_items()).transpose()?;
         let held = Held { value: self.checked_value(operation)?, stamp, items };
         Ok(AttributePart {
             name,

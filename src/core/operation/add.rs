@@ -20,6 +20,10 @@ impl Rule for Add {
         true
     }
 
+    fn is_sum(&self) -> bool {
+        true
+    }
+
     fn elsewhere(&self, sent: &Sent) -> Option<String> {
         exact_sum(number(&sent.value)?, -number(&sent.own)?).map(decimal_text)
     }

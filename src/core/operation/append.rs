@@ -16,6 +16,10 @@ impl Rule for Append {
         true
     }
 
+    fn is_list(&self) -> bool {
+        true
+    }
+
     fn elsewhere(&self, sent: &Sent) -> Option<String> {
         let mut ours: Vec<&str> = sent.own.split(',').collect();
         let is_theirs = |item: &&str| match ours.iter().rposition(|own| own == item) {

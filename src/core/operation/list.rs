@@ -66,11 +66,13 @@ pub(super) fn bound(list: &mut Vec<PartItem>) {
     }
 }
 
-/// Leaves one entry for each position: an end before all others, else the greatest item. Only two copies of one disk have two.
+/// Leaves one entry for each position: an end before all others, else the longest item, of those the greatest. Only two copies of
+/// one disk have two. With the longest a list never becomes shorter by what is joined: what did not fit once never does.
 fn one_for_each_position(list: &mut Vec<PartItem>) {
+    let weight = |it: &PartItem| it.item.as_deref().map(|item| (chars(item), item.to_owned()));
     list.dedup_by(|next, kept| {
         let is_same = next.stamp == kept.stamp && next.behind == kept.behind;
-        if is_same && kept.item.is_some() {
+        if is_same && kept.item.is_some() && weight(next) > weight(kept) {
             kept.item = next.item.take();
         }
         is_same
@@ -130,5 +132,25 @@ mod tests {
             bound(&mut list);
             assert_eq!(text(&list), longer);
         }
+    }
+
+    #[test]
+    fn a_shorter_item_of_a_copy_makes_no_room_for_what_did_not_fit_before() {
+        let item = |seq: i64, text: &str| PartItem {
+            stamp: PartStamp { time: Timestamp::from_millis(1), device: "till".into(), seq },
+            behind: Reverse(0),
+            item: Some(text.to_owned()),
+        };
+        let (long, half) = ("a".repeat(3_000), "c".repeat(2_500));
+        // The older item at 1 does not fit beside the long one, and would beside the one of the copy.
+        let (one, copy) = ([item(1, &half), item(2, &long)], [item(2, "b")]);
+        let mut at_once: Vec<PartItem> = one.iter().chain(&copy).cloned().collect();
+        bound(&mut at_once);
+        let mut one_by_one = one.to_vec();
+        bound(&mut one_by_one);
+        one_by_one.extend(copy);
+        bound(&mut one_by_one);
+        assert_eq!(one_by_one, at_once);
+        assert_eq!(text(&at_once), long);
     }
 }

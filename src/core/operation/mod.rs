@@ -141,8 +141,14 @@ impl Operation {
 
     /// Returns true if its parts have ids, each counts once, and the value is their sum.
     #[must_use]
-    pub const fn is_sum(self) -> bool {
-        matches!(self, Self::Add)
+    pub fn is_sum(self) -> bool {
+        self.rule().is_sum()
+    }
+
+    /// Returns true if the value is a list whose items have positions of their own.
+    #[must_use]
+    pub fn is_list(self) -> bool {
+        self.rule().is_list()
     }
 
     /// Decides the value that Target should have for an attribute that others may write too.

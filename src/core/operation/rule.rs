@@ -25,6 +25,16 @@ pub(super) trait Rule: Sync {
         false
     }
 
+    /// Returns true if parts have ids, each counts once, and the value is their sum.
+    fn is_sum(&self) -> bool {
+        false
+    }
+
+    /// Returns true if the value is a list whose items have positions of their own.
+    fn is_list(&self) -> bool {
+        false
+    }
+
     /// Returns others' part of a value that was sent and is not this device's own: all of it, except for totals. `None` if
     /// the parts cannot be told apart.
     fn elsewhere(&self, sent: &Sent) -> Option<String> {
