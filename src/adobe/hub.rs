@@ -3,9 +3,10 @@
 use std::time::SystemTime;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::outcome::{Answer, Outcome, classify_with};
-use crate::core::fleet::{Joined, Taken};
+use crate::core::fleet::Taken;
 use crate::core::forwarding::why::Why;
 
 /// Path of the request by which a device hands over.
@@ -72,8 +73,8 @@ pub(super) fn read(answer: Answer<'_>, now: SystemTime) -> Handed {
     })
 }
 
-/// Reads the answer to a request to join.
-pub(super) fn read_joined(answer: Answer<'_>, now: SystemTime) -> Result<Joined, Outcome> {
+/// Reads a document of the hub's.
+pub(super) fn read_document<T: DeserializeOwned>(answer: Answer<'_>, now: SystemTime) -> Result<T, Outcome> {
     match read(answer, now) {
         _ if answer.status == 200 => serde_json::from_slice(answer.body)
             .map_err(|_| Outcome::foreign("something answers in the hub's place; check the hub's URL")),
@@ -82,7 +83,7 @@ pub(super) fn read_joined(answer: Answer<'_>, now: SystemTime) -> Result<Joined,
     }
 }
 
-/// What the client says of Target, and what that is for a hub; the longer ones first.
+/// Names of Target in the client's messages, and what replaces them where a hub is asked. Longer names come first.
 const WORDS: [(&str, &str); 7] = [
     ("client_code and endpoint in [target]", "url in [hub]"),
     ("endpoint and client_code in [target]", "url in [hub]"),

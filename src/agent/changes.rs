@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::destination::{destination, must_drain, stay_with_hub, tell, turn};
+use super::destination::{Turning, destination, must_drain, stay_with_hub, tell, turn};
 use super::forwarding::Forwarding;
 use super::open::Connected;
 use super::settings::{LiveSettings, Settings};
@@ -23,9 +23,6 @@ use crate::http::server::{ServerOptions, Site, serve};
 #[cfg(unix)]
 use crate::http::socket::Socket;
 use crate::store::{StoreError, StoreLimits};
-
-/// Time between two looks whether all that was pending for Target has gone.
-const DRAINED_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The same after the turn failed.
 const TURN_RETRY_INTERVAL: Duration = Duration::from_secs(60);
@@ -63,20 +60,6 @@ pub(super) struct Changing {
     pub(super) parts: LiveParts,
     pub(super) forwarding: Forwarding,
     pub(super) serving: Serving,
-}
-
-/// A turn to a hub that waits until nothing is pending for Target.
-pub(super) struct Turning {
-    settings: Settings,
-    since: Instant,
-    /// Time until the next look.
-    interval: Duration,
-}
-
-impl Turning {
-    pub(super) fn new(settings: Settings) -> Self {
-        Self { settings, since: Instant::now(), interval: DRAINED_INTERVAL }
-    }
 }
 
 /// The parts that new settings affect.
@@ -151,16 +134,17 @@ impl Changing {
         stay_with_hub(&mut settings, hub, Some(&self.parts.data_dir));
         let next = turn(&mut settings, must_drain);
         self.parts.apply(settings, &mut self.forwarding, false).await?;
-        // A reload does not begin the day anew that a turn may take.
-        let since = self.next.as_ref().map_or_else(Instant::now, |before| before.since);
-        self.next = next.map(|settings| Turning { since, ..Turning::new(settings) });
+        let (is_draining, now) = (next.is_some(), self.parts.connected.clock.now());
+        let noted = self.parts.connected.writer.act(move |store| Ok(store.note_draining(is_draining, now))).await;
+        let since = noted.map_err(AgentError::Store)?;
+        self.next = next.map(|settings| Turning::new(settings, since));
         Ok(())
     }
 
     /// Turns to the hub if nothing is pending for Target any more, or that takes too long: then the rest is the hub's.
     async fn turn_if_drained(&mut self) {
         let Some(next) = self.next.take() else { return };
-        let is_late = next.since.elapsed() >= HUB_DRAIN_MAX;
+        let is_late = self.parts.connected.clock.now().since(next.since) >= HUB_DRAIN_MAX;
         let must_wait = self.parts.connected.writer.act(|store| must_drain(store)).await.unwrap_or(true) && !is_late;
         if must_wait {
             self.next = Some(next);

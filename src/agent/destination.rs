@@ -1,15 +1,36 @@
 //! The destination of the agent's deliveries, and the messages when it has changed.
 
-use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use super::data_dir::HUB_TOKEN_FILE;
 use super::settings::Settings;
 use crate::adobe::ClientOptions;
 use crate::core::limits::HUB_EVERY;
+use crate::core::loopback::is_loopback;
+use crate::core::timestamp::Timestamp;
 use crate::device::secret::Secret;
 use crate::forward::ForwarderRules;
 use crate::store::{Adopted, Destination, Store, StoreError};
+
+/// Time between two looks whether all that was pending for Target has gone.
+const DRAINED_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A turn to a hub that waits until nothing is pending for Target.
+pub(super) struct Turning {
+    /// Settings for the hub.
+    pub(super) settings: Settings,
+    /// When that began, also in an earlier process.
+    pub(super) since: Timestamp,
+    /// Time until the next look.
+    pub(super) interval: Duration,
+}
+
+impl Turning {
+    pub(super) fn new(settings: Settings, since: Timestamp) -> Self {
+        Self { settings, since, interval: DRAINED_INTERVAL }
+    }
+}
 
 pub(super) fn destination(target: &ClientOptions, device_id: &str) -> Destination {
     Destination {
@@ -74,9 +95,4 @@ pub(super) fn tell(adopted: &Adopted, target: &ClientOptions) {
             "the store is from a device with another name; attributes with that name are no longer sent"
         );
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

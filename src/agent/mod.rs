@@ -46,7 +46,7 @@ mod wire;
 pub use changes::Change;
 #[cfg(unix)]
 pub use changes::SocketChange;
-use changes::{Changing, Serving, Turning};
+use changes::{Changing, Serving};
 pub use error::AgentError;
 use fleet_state::state_reader;
 use forwarding::Forwarding;
@@ -159,7 +159,7 @@ fn start(
     let session_key = session_key.expose_secret().as_bytes().to_vec();
     let state = state_reader(&books);
     let changing = Changing {
-        next: next.map(Turning::new),
+        next,
         forwarding: Forwarding::begin(shared.forwarding(session_key, state), settings.forwarder(), first_link),
         parts: shared.into_live_parts(),
         serving: Serving::new(Arc::new(api), guard, server),

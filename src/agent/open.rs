@@ -7,7 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use super::destination::{destination, must_drain, stay_with_hub, tell, turn};
+use super::destination::{Turning, destination, must_drain, stay_with_hub, tell, turn};
 use super::error::AgentError;
 use super::settings::Settings;
 use crate::adobe::Client;
@@ -38,8 +38,8 @@ pub(super) struct Opened {
     pub(super) pending_at_start: Arc<PendingAtStart>,
     pub(super) metrics: Metrics,
     pub(super) first_link: Link,
-    /// Settings for the hub, while what is pending goes to Target first.
-    pub(super) next: Option<Settings>,
+    /// The turn to a hub, while what is pending goes to Target first.
+    pub(super) next: Option<Turning>,
 }
 
 impl Opened {
@@ -56,7 +56,11 @@ impl Opened {
         let next = turn(settings, must_drain(&store)?);
         // Before deliveries, quotas and batches are read.
         let whose = destination(&settings.target, device_id);
-        let adopted = store.transact(|store| store.adopt_destination(&whose, clock.now()))?;
+        let (adopted, draining_since) = store.transact(|store| {
+            let adopted = store.adopt_destination(&whose, clock.now())?;
+            Ok((adopted, store.note_draining(next.is_some(), clock.now())))
+        })?;
+        let next = next.map(|settings| Turning::new(settings, draining_since));
         tell(&adopted, &settings.target);
         let (_, quota_time) = store.quota(settings.updates_per_day, Clock::system())?;
         let quota_clock = QuotaClock::new(quota_time.at, clock.elapsed());

@@ -1,9 +1,8 @@
 //! Where the store's deliveries went, before a command sends its content elsewhere.
 
-use std::net::IpAddr;
-
 use super::{Failure, counted, store_file};
 use crate::config::Config;
+use crate::core::loopback::is_loopback;
 use crate::store::{Destination, Reader};
 
 /// Fails if the store delivered to Adobe Target, before `--sandbox` makes these deliveries void: the next run without it would
@@ -54,7 +53,5 @@ fn delivered(config: &Config) -> Option<(Destination, i64)> {
 
 /// Returns true if an endpoint is on this device, as a simulator is.
 fn is_local(endpoint: &str) -> bool {
-    let host = reqwest::Url::parse(endpoint).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    reqwest::Url::parse(endpoint).is_ok_and(|url| is_loopback(url.host_str().unwrap_or_default()))
 }

@@ -15,6 +15,7 @@ use crate::config::{Config, Sources};
 use crate::core::limits::EVENT_TIME_AHEAD_MAX;
 use crate::core::verdict;
 use crate::core::visible::one_line;
+use crate::core::words::Receiver;
 use crate::device::clock::Clock;
 use crate::device::dir::{self, Dir};
 use crate::device::machine;
@@ -330,13 +331,17 @@ fn agent(status: Option<&Status>) -> Vec<Finding> {
         0 => (Level::Ok, "nothing".to_owned()),
         count => (Level::Warn, format!("{count} kept for a decision; see `outpost rejected list`")),
     };
-    vec![
+    let mut findings = vec![
         Finding::new("agent", Level::Ok, format!("runs, version {}", status.version)),
         Finding::new("verdict", verdict, format!("{} {}", status.verdict.text, status.verdict.what_to_do).trim_end()),
         Finding::new("link", link, format!("{}{reason}", status.link)),
-        Finding::new("quota", quota.0, quota.1),
-        Finding::new("reading", reads.0, reads.1),
-        Finding::new("existence", unconfirmed.0, unconfirmed.1),
         Finding::new("rejected", rejected.0, rejected.1),
-    ]
+    ];
+    // A hub has its own quota, and reads for its devices.
+    if status.receiver == Receiver::Target {
+        findings.push(Finding::new("quota", quota.0, quota.1));
+        findings.push(Finding::new("reading", reads.0, reads.1));
+        findings.push(Finding::new("existence", unconfirmed.0, unconfirmed.1));
+    }
+    findings
 }

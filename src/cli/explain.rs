@@ -6,6 +6,7 @@ use super::{Failure, local, print, print_json, with_local_times};
 use crate::core::identity::Identity;
 use crate::core::reason::Reason;
 use crate::core::visible::one_line;
+use crate::core::words::Receiver;
 use crate::inspect::profile::{
     Profile, ProfileAttribute, ProfileEventView, ProfileSend, ProfileWaitView, WithoutEffectView,
 };
@@ -30,6 +31,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn text(profile: &Profile) -> String {
     let known = match (profile.exists.as_str(), &profile.exists_since) {
+        _ if profile.receiver == Receiver::Hub => {
+            "this device hands its values over to the hub of its fleet".to_owned()
+        }
         ("yes", Some(at)) => format!("Target has the profile (known since {})", local(at)),
         ("no", Some(at)) => format!("Target did not have the profile on {}", local(at)),
         _ => "whether Target has the profile is not known".to_owned(),

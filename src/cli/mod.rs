@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::agent::data_dir::DataDir;
 use crate::config::{Config, StoreConfig};
 use crate::core::visible::{one_line, visible};
-use crate::core::words::{Language, Voice, counted};
+use crate::core::words::{Voice, counted};
 use crate::device::rights;
 use crate::store::{StoreFile, StoreLimits};
 
@@ -201,7 +201,7 @@ fn bundle(args: &load::ConfigArgs) -> Result<Vec<u8>, Failure> {
 
 /// Returns a time of a document as people read it: in this device's zone.
 fn local(time: &str) -> String {
-    one_line(&Voice { language: Language::English, zone: Some(TimeZone::system()) }.time_of(time)).into_owned()
+    one_line(&Voice { zone: Some(TimeZone::system()), ..Voice::default() }.time_of(time)).into_owned()
 }
 
 /// Returns a sentence of a document as people read it: the times in it are in this device's zone.

@@ -6,7 +6,6 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::connect::Connection;
@@ -15,10 +14,11 @@ use super::reach::{AgentArgs, Reached, check_same};
 use super::{Failure, counted, print, print_line, small_runtime, store_limits, warn};
 use crate::agent::data_dir::Lock;
 use crate::config::Config;
+use crate::core::event::EventStatus;
 use crate::core::limits::INTAKE_BODY_BYTES_MAX;
 use crate::core::visible::one_line;
 use crate::device::clock::Clock;
-use crate::intake::{self, cloudevents};
+use crate::intake::{self, Answer, Answers, cloudevents};
 use crate::store::Store;
 
 mod parts;
@@ -68,13 +68,13 @@ fn record_one(recorder: &mut Recorder, args: &Args) -> Result<(), Failure> {
     let event = event(args)?;
     let answers = recorder.record(&[event])?;
     for answer in answers {
-        if let (Some(reason), "duplicate") = (&answer.reason, answer.status.as_str()) {
+        if let (Some(reason), EventStatus::Duplicate) = (&answer.reason, answer.status) {
             return Err(Failure::because(format!("event {}: {}", one_line(&answer.id), one_line(reason))));
         }
         if let Some(reason) = &answer.reason {
-            warn(&one_line(&format!("{}: {reason}", answer.status)));
-        } else if answer.status != "recorded" {
-            warn(&one_line(&answer.status));
+            warn(&one_line(&format!("{}: {reason}", answer.status.name())));
+        } else if answer.status != EventStatus::Recorded {
+            warn(answer.status.name());
         }
         print_line(&answer.id)?;
     }
@@ -197,18 +197,18 @@ struct Counts {
 impl Counts {
     fn add(&mut self, answers: &[Answer]) {
         for answer in answers {
-            match answer.status.as_str() {
-                "recorded" => {
+            match answer.status {
+                EventStatus::Recorded => {
                     self.recorded += 1;
                     note(&mut self.changed, answer);
                 }
-                "duplicate" => {
+                EventStatus::Duplicate => {
                     self.duplicate += 1;
                     note(&mut self.differing, answer);
                 }
-                "unmapped" => self.unmapped += 1,
-                "unconsented" => note(&mut self.unconsented, answer),
-                _ => self.rejected += 1,
+                EventStatus::Unmapped => self.unmapped += 1,
+                EventStatus::Unconsented => note(&mut self.unconsented, answer),
+                EventStatus::Rejected => self.rejected += 1,
             }
         }
     }
@@ -225,18 +225,6 @@ fn note((count, first): &mut (u64, String), answer: &Answer) {
         *first = format!("event {}: {}", one_line(&answer.id), one_line(reason));
     }
     *count += 1;
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    id: String,
-    status: String,
-    reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Answers {
-    events: Vec<Answer>,
 }
 
 /// The recorder of events: the agent, or the store, locked against other writers.
@@ -271,14 +259,7 @@ impl Recorder {
             }
             Self::Store { store, clock, config, .. } => {
                 let parsed = cloudevents::batch(body.as_bytes()).map_err(|invalid| Failure::failed(&invalid))?;
-                let answers = intake::record_directly(store, parsed, &config.mappings, clock)
-                    .map_err(|error| Failure::failed(&error))?;
-                let owned = |answer: intake::Answer| Answer {
-                    id: answer.id,
-                    status: answer.status.to_owned(),
-                    reason: answer.reason,
-                };
-                Ok(answers.into_iter().map(owned).collect())
+                intake::record_directly(store, parsed, &config.mappings, clock).map_err(|error| Failure::failed(&error))
             }
         }
     }

@@ -8,6 +8,7 @@ use super::reach::AgentArgs;
 use super::watch::Watch;
 use super::{Failure, counted, local, print, print_json, small_runtime, with_local_times};
 use crate::core::visible::one_line;
+use crate::core::words::Receiver;
 use crate::http::page::PageCode;
 use crate::inspect::status::{
     BatchView, DeliveredCounts, EventCounts, PushView, RefusedCount, RouteCount, Status, StoreCounts,
@@ -127,6 +128,11 @@ fn table(status: &Status) -> String {
         ("quota", format!("{} of {} used in 24 hours{opens}", quota.used, quota.updates_per_day)),
         ("store", room(store)),
     ]
+    // A hub has its own quota, reads for its devices, and gets everything the same way.
+    .into_iter()
+    .filter(|(name, _)| {
+        status.receiver == Receiver::Target || !matches!(*name, "reads" | "batches" | "routes" | "quota")
+    })
     .map(|(name, value)| format!("{name:<10}{value}"));
     let verdict =
         status.verdict.rows().into_iter().map(|(name, words)| format!("{name:<10}{}", with_local_times(&words)));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::document::Table;
-use super::sections::{Http, http, is_loopback};
+use super::sections::{Http, UPDATES_PER_DAY_MAX, http, is_local};
 use super::{TargetConfig, secret};
 use crate::adobe::ClientOptions;
 use crate::core::limits::{HUB_EVERY, READS_PER_DAY_MAX};
@@ -25,7 +25,7 @@ pub(super) fn hub(top: &Table<'_, '_>) -> Option<TargetConfig> {
             Some(url) if !url.username().is_empty() || url.password().is_some() => {
                 Some("url in [hub] must hold no credentials; use token")
             }
-            Some(url) if url.scheme() == "http" && !is_loopback(url) => {
+            Some(url) if url.scheme() == "http" && !is_local(url) => {
                 Some("url in [hub] must begin with https://; http:// is only for loopback addresses")
             }
             Some(url) if matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none() => None,
@@ -47,8 +47,8 @@ pub(super) fn hub(top: &Table<'_, '_>) -> Option<TargetConfig> {
     Some(TargetConfig {
         client,
         forwarding: ForwarderRules { hands_over: Some(every), ..ForwarderRules::default() },
-        // They are the hub's to keep.
-        updates_per_day: u64::MAX,
+        // The hub keeps Target's quotas; these never bind.
+        updates_per_day: UPDATES_PER_DAY_MAX,
         reads_per_day: READS_PER_DAY_MAX,
         resend_after: StoreLimits::default().resend_after,
     })

@@ -1,6 +1,5 @@
 //! The sections of the configuration except mappings: keys, defaults and limits.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use super::{privacy, secret};
 use crate::adobe::{ClientOptions, Pin, ProxyOptions, TlsOptions, single};
 use crate::core::forwarding::route::{Mode, RouteRules};
 use crate::core::limits::{BATCH_ROWS_MAX, QUOTA_WINDOW, READS_PER_DAY, READS_PER_DAY_MAX};
+use crate::core::loopback::is_loopback;
 use crate::device::logging::LogFormat;
 use crate::forward::ForwarderRules;
 use crate::store::{StoreKey, StoreLimits};
@@ -21,7 +21,7 @@ use crate::store::{StoreKey, StoreLimits};
 const UPDATES_PER_DAY: u64 = 10_000;
 
 /// Quota of all devices of a client code together. Source: Target Single Profile Update API.
-const UPDATES_PER_DAY_MAX: u64 = 1_000_000;
+pub(super) const UPDATES_PER_DAY_MAX: u64 = 1_000_000;
 
 /// Default time for which an event is kept after its delivery. Also in `agent.toml.example`.
 const KEEP_EVENTS: Duration = Duration::from_secs(30 * 86_400);
@@ -144,7 +144,7 @@ fn endpoint(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<String> {
             Some("endpoint in [target] must name its host in ASCII, such as xn--mnchen-3ya.example for münchen.example")
         }
         None => Some("endpoint in [target] must be a URL such as https://gateway.example"),
-        Some(url) if url.scheme() == "http" && !is_loopback(url) => {
+        Some(url) if url.scheme() == "http" && !is_local(url) => {
             Some("endpoint in [target] must begin with https://; http:// is only for loopback addresses")
         }
         Some(url) if !matches!(url.scheme(), "http" | "https") => Some("endpoint in [target] must begin with https://"),
@@ -164,10 +164,8 @@ fn endpoint(section: &Table<'_, '_>, text: &Spanned<&str>) -> Option<String> {
 }
 
 /// Returns true if a URL is of this device alone.
-pub(super) fn is_loopback(url: &reqwest::Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+pub(super) fn is_local(url: &reqwest::Url) -> bool {
+    is_loopback(url.host_str().unwrap_or_default())
 }
 
 fn forwarding(section: &Table<'_, '_>) -> ForwarderRules {
@@ -229,7 +227,7 @@ fn verify_sample(section: &Table<'_, '_>) -> Option<f64> {
     }
 }
 
-/// How requests are made.
+/// Settings of requests to Target or a hub.
 pub(super) struct Http {
     pub(super) timeout: Duration,
     pub(super) connections: usize,
@@ -358,7 +356,7 @@ pub(super) fn metrics(top: &Table<'_, '_>) -> MetricsConfig {
             Some(url) if url.scheme() == "http" && token.is_some() => {
                 Some("push in [metrics] must begin with https://, since push_token is sent with it")
             }
-            Some(url) if url.scheme() == "http" && !is_loopback(url) => {
+            Some(url) if url.scheme() == "http" && !is_local(url) => {
                 Some("push in [metrics] must begin with https://; http:// is for loopback addresses only")
             }
             Some(url) if matches!(url.scheme(), "http" | "https") && url.path() != "/" => None,

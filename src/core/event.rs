@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::core::timestamp::Timestamp;
 
 /// Hashes that replace values which are not kept, keyed by the rule that hides them; empty for an event just received.
@@ -44,7 +46,8 @@ impl fmt::Debug for Event {
 }
 
 /// The result of recording one event: exactly one of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum EventStatus {
     /// At least one mapping matched, and its changes are in the store.
     Recorded,

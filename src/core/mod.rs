@@ -14,6 +14,8 @@ pub mod short_hash;
 
 pub mod packed;
 
+pub mod loopback;
+
 pub mod reason;
 
 pub mod visible;

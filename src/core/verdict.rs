@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::words::{Said, Voice};
+use crate::core::words::{Receiver, Said, Voice};
 
 /// The condition of a device, best first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -72,11 +72,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The verdict on findings, of which what was named first stays first among its like.
+    /// Returns the verdict on findings, in the words of documents. Among findings of one level, the first stays first.
     #[must_use]
-    pub fn of(mut findings: Vec<Finding>) -> Self {
+    pub fn of(mut findings: Vec<Finding>, receiver: Receiver) -> Self {
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
-        Self { findings, ..Self::default() }.told(&Voice::default())
+        Self { findings, ..Self::default() }.told(&Voice { receiver, ..Voice::default() })
     }
 
     /// The same, for whoever reads it.

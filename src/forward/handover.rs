@@ -1,14 +1,12 @@
 //! The request by which this device hands over to a hub.
 
-use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use tokio::time::Instant;
 
 use crate::core::fleet::{DeviceState, Handover, PartId, ProfileParts};
+use crate::core::packed::packed;
 use crate::device::clock::Clock;
 
 /// Time for which a reading of the device's state is told: it looks at the whole store.
@@ -63,6 +61,5 @@ pub(super) fn body(state: &ToldState, confirmed: &[PartId], profiles: Vec<Profil
 /// Writes a request: JSON in gzip.
 #[must_use]
 pub fn compressed(handover: &Handover) -> Vec<u8> {
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-    gzip.write_all(handover.write().as_bytes()).and_then(|()| gzip.finish()).expect("writing to memory does not fail")
+    packed(handover.write().as_bytes())
 }

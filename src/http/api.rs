@@ -26,7 +26,7 @@ use crate::device::live::Live;
 use crate::device::log_level::{LevelTime, LogLevel};
 use crate::device::metrics::Metrics;
 use crate::inspect::books::Books;
-use crate::intake::{Answer, Intake};
+use crate::intake::{Answers, Intake};
 use crate::store::StoreError;
 
 /// The resources of the routes.
@@ -107,11 +107,6 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/openapi.json", get(openapi))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-}
-
-#[derive(Serialize)]
-struct Answers {
-    events: Vec<Answer>,
 }
 
 async fn record(State(api): State<Arc<Api>>, request: Request<Body>) -> Result<Response<Body>, Problem> {

@@ -14,6 +14,7 @@ use axum::response::IntoResponse;
 use super::page;
 use super::problem::Problem;
 use super::sessions::{Owner, Sessions};
+use crate::core::loopback::is_loopback;
 use crate::core::tokens::{Callers, NamedToken, Right, Tokens};
 use crate::core::words::answers;
 use crate::device::clock::Clock;
@@ -245,23 +246,22 @@ fn is_preflight<B>(request: &Request<B>) -> bool {
 fn check_host(target: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if hosts.next().is_some() || !is_loopback(host) {
+    if hosts.next().is_some() || !is_this_device(host) {
         return Err(Problem::forbidden("the Host header must name this device: localhost, 127.0.0.1 or [::1]"));
     }
-    if target.authority().is_some_and(|authority| !is_loopback(authority.as_str())) {
+    if target.authority().is_some_and(|authority| !is_this_device(authority.as_str())) {
         return Err(Problem::forbidden("the host of the target must be this device: localhost, 127.0.0.1 or [::1]"));
     }
     Ok(())
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Returns true if a host, perhaps with a port, is this device.
+fn is_this_device(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    name.eq_ignore_ascii_case("localhost")
-        || name == "[::1]"
-        || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+    is_loopback(name)
 }
 
 /// Returns the caller, unless it is a web page that is not allowed.
@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     fn check(host: &str, expected: bool) {
-        assert_eq!(is_loopback(host), expected, "{host}");
+        assert_eq!(is_this_device(host), expected, "{host}");
     }
 
     #[test]

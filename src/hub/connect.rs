@@ -1,7 +1,6 @@
 //! Connecting to one of several hosts: each has its own time and its own trust, and the one that answered last is asked first.
 
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +15,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::HubError;
 use crate::adobe::TlsOptions;
+use crate::core::loopback::is_loopback;
 
 /// Longest time for one host, from the first packet to an answer that it takes writes: one that is frozen, or behind a cable that
 /// was pulled, says nothing.
@@ -157,7 +157,7 @@ fn is_far(config: &Config) -> bool {
         return !address.is_loopback();
     }
     config.get_hosts().iter().any(|host| match host {
-        Host::Tcp(host) => host != "localhost" && !host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
+        Host::Tcp(host) => !is_loopback(host),
         #[cfg(unix)]
         Host::Unix(_) => false,
     })

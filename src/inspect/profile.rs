@@ -7,6 +7,7 @@ use crate::core::identity::Identity;
 use crate::core::operation::Sent;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
+use crate::core::words::Receiver;
 use crate::store::{AttributeRow, ProfileEvent, ProfileRow, ReadBack, WithoutEffect};
 
 /// The document of `GET /v1/profiles/{kind}/{key}`, as `src/http/openapi.json` describes it.
@@ -14,6 +15,9 @@ use crate::store::{AttributeRow, ProfileEvent, ProfileRow, ReadBack, WithoutEffe
 #[allow(missing_docs)]
 pub struct Profile {
     pub identity: ProfileIdentity,
+    /// Whoever takes the device's updates. A device of a hub does not know what Target has.
+    #[serde(default)]
+    pub receiver: Receiver,
     pub exists: String,
     /// When that was learned, or last confirmed by a delivery.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +47,7 @@ impl Profile {
     pub fn without_attributes(identity: &Identity) -> Self {
         Self {
             identity: ProfileIdentity::from(identity),
+            receiver: Receiver::default(),
             exists: Existence::Unknown.name().to_owned(),
             exists_since: None,
             missing_since: None,
@@ -259,6 +264,7 @@ pub fn profile(row: ProfileRow, events: Vec<ProfileEvent>, in_flight: Option<i64
     let exists = row.knowledge.now(now);
     Profile {
         identity: ProfileIdentity::from(&row.identity),
+        receiver: Receiver::default(),
         exists: exists.name().to_owned(),
         exists_since: (exists != Existence::Unknown).then(|| row.knowledge.at.to_string()),
         missing_since: row.missing.map(|(since, _)| since.to_string()),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::forwarding::route::Route;
 use crate::core::timestamp::Timestamp;
 use crate::core::verdict::Verdict;
-use crate::core::words::Said;
+use crate::core::words::{Receiver, Said};
 use crate::device::metrics::Refusal;
 use crate::device::notices::Notice;
 use crate::intake::kinds::KindViews;
@@ -24,6 +24,9 @@ pub struct Status {
     /// True while the link waits since Target asked for it.
     #[serde(default)]
     pub is_told_to_wait: bool,
+    /// Whoever takes the updates.
+    #[serde(default)]
+    pub receiver: Receiver,
     /// False for a store at rest.
     #[serde(default = "yes")]
     pub is_running: bool,

@@ -5,7 +5,7 @@ use super::status::{SetAside, Status};
 use crate::core::forwarding::link::LinkState;
 use crate::core::verdict::{Finding, Level, Verdict};
 use crate::core::words::verdicts as say;
-use crate::core::words::{Said, With};
+use crate::core::words::{Receiver, Said, With};
 use crate::device::notices::Notice;
 use crate::intake::folder::FolderView;
 use crate::intake::view::{Shown, Trouble};
@@ -23,7 +23,7 @@ pub(super) fn judge(status: &Status) -> Verdict {
     if findings.is_empty() {
         findings.push(well(status));
     }
-    Verdict::of(findings)
+    Verdict::of(findings, status.receiver)
 }
 
 /// A status as support may see it: without names that others gave.
@@ -83,6 +83,7 @@ fn link(status: &Status) -> Option<Finding> {
     let reason = || [With::from(status.link_reason.clone().unwrap_or_default())];
     let waits = status.pending.profiles > 0;
     let is = |state: LinkState| status.link == state.name();
+    let of_receiver = |target, hub| if status.receiver == Receiver::Hub { hub } else { target };
     let and_kept = |what_to_do: crate::core::words::Text| vec![what_to_do.said(), say::NOTHING_LOST.said()];
     if !status.is_running {
         None
@@ -92,9 +93,17 @@ fn link(status: &Status) -> Option<Finding> {
     } else if is(LinkState::Offline) {
         Some(Finding::new(Level::Waiting, say::NOT_REACHED.with(reason()), and_kept(say::CHECK_NETWORK)))
     } else if is(LinkState::Blocked) {
-        Some(Finding::new(Level::Attention, say::BLOCKED.with(reason()), and_kept(say::LOG_IN)))
+        Some(Finding::new(
+            Level::Attention,
+            say::BLOCKED.with(reason()),
+            and_kept(of_receiver(say::LOG_IN, say::LOG_IN_FOR_HUB)),
+        ))
     } else if is(LinkState::Paused) {
-        Some(Finding::new(Level::Attention, say::PAUSED.with(reason()), and_kept(say::NEW_TOKEN)))
+        Some(Finding::new(
+            Level::Attention,
+            say::PAUSED.with(reason()),
+            and_kept(of_receiver(say::NEW_TOKEN, say::JOIN_AGAIN)),
+        ))
     } else if status.is_told_to_wait && waits {
         Some(Finding::new(Level::Waiting, say::TOLD_TO_WAIT, [say::NOTHING_LOST.said()]))
     } else if is(LinkState::Unknown) && waits && !is_spent(status) {

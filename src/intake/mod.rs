@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::core::content_digest::ContentDigest;
 use crate::core::event::{Event, EventStatus};
@@ -24,14 +24,14 @@ pub mod view;
 use cloudevents::Parsed;
 
 /// The result of recording one event, as it is answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// Id of the event.
     pub id: String,
     /// Number in the journal; 0 if it is not there.
     pub seq: i64,
-    /// `recorded`, `duplicate`, `unmapped`, `rejected` or `unconsented`.
-    pub status: &'static str,
+    /// Result of the event.
+    pub status: EventStatus,
     /// Reason why it was rejected, or description of a change made to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -41,6 +41,13 @@ pub struct Answer {
     /// True if it was not stored because `consent` could not be computed, which `reason` then says.
     #[serde(skip)]
     pub has_no_known_consent: bool,
+}
+
+/// The answer to recorded events, in their order.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Answers {
+    /// An answer for each.
+    pub events: Vec<Answer>,
 }
 
 /// Maps events and hands them to the writer.
@@ -172,7 +179,7 @@ pub struct Prepared {
     recordings: Vec<Recording>,
 }
 
-/// What is answered of an event beside its status.
+/// Members of an [`Answer`] that are known before the event is recorded.
 struct Note {
     id: String,
     /// Description of a change made to it.
@@ -200,7 +207,7 @@ fn answers(notes: Vec<Note>, recorded: Vec<Recorded>) -> Vec<Answer> {
         let note = change.filter(|_| recorded.status != EventStatus::Duplicate);
         let was_ahead = note.is_some();
         let reason = [recorded.reason, note].into_iter().flatten().reduce(|reason, note| format!("{reason}; {note}"));
-        Answer { id, seq: recorded.seq, status: recorded.status.name(), reason, was_ahead, has_no_known_consent }
+        Answer { id, seq: recorded.seq, status: recorded.status, reason, was_ahead, has_no_known_consent }
     };
     notes.into_iter().zip(recorded).map(answer).collect()
 }

@@ -59,7 +59,7 @@ pub enum BackupError {
     Changed {
         /// The store's file.
         path: PathBuf,
-        /// What is changed, as a clause about the store.
+        /// Clause that says which part of the store was changed.
         words: String,
     },
     /// The copy is damaged, and so is most likely the store.

@@ -93,7 +93,7 @@ pub struct ClaimedAttribute {
     pub is_urgent: bool,
     /// Time of the event that decided the value, on this device's clock.
     pub event_time: Timestamp,
-    /// What is handed over to a hub; empty if it goes to Target.
+    /// Parts to hand over to a hub; empty if the update goes to Target.
     pub parts: Vec<AttributePart>,
     /// True if these are all parts of it that are not answered.
     pub has_all_parts: bool,

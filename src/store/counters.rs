@@ -10,6 +10,7 @@ use super::keys::Generations;
 use super::stored::pending;
 use crate::core::forwarding::quota::QuotaTime;
 use crate::core::timestamp::Timestamp;
+use crate::core::words::Receiver;
 use crate::device::metrics::Number;
 
 /// Declares the totals since the store was created, each with its row in the table `counter` and, if a metric shows it,
@@ -85,6 +86,8 @@ totals! {
     quota_wall_ms "quota_wall_ms";
     /// Time when the client code or the endpoint last changed, in milliseconds since 1970; 0 means never.
     destination_changed_at_ms "destination_changed_at_ms";
+    /// Time since which what is pending for Target is drained before a turn to a hub, in milliseconds since 1970; 0 if it is not.
+    draining_since_ms "draining_since_ms";
     /// Profiles that Target has and that were purged for room.
     profiles_purged "profiles_purged";
     /// Time when the oldest event was recorded from which on all ids are known, in milliseconds since 1970; 0 if all
@@ -170,6 +173,8 @@ pub struct Counters {
     pub pending_change: Pending,
     /// Time when the newest event was recorded.
     pub recorded_at: Option<Timestamp>,
+    /// Whoever takes the updates.
+    pub receiver: Receiver,
 }
 
 /// Numbers kept in memory beside the file. They change with what a transaction writes.
@@ -234,12 +239,13 @@ impl Numbers {
     }
 
     pub(super) const fn counters(&self) -> Counters {
-        let Self { last_seq, totals, pending_change, recorded_at, .. } = self;
+        let Self { last_seq, totals, pending_change, recorded_at, hands_over, .. } = self;
         Counters {
             recorded: *last_seq - totals.unmapped - totals.rejected,
             totals: *totals,
             pending_change: *pending_change,
             recorded_at: *recorded_at,
+            receiver: if *hands_over { Receiver::Hub } else { Receiver::Target },
         }
     }
 

@@ -132,6 +132,18 @@ impl Transaction<'_> {
         self.adopt_parts(true).map_err(StoreError::write)
     }
 
+    /// Notes, within a transaction, that what is pending for Target is drained before this device turns to a hub, or that it is not.
+    /// Returns since when it is: never later than `now`, whatever the clock was then.
+    pub fn note_draining(&mut self, is_draining: bool, now: Timestamp) -> Timestamp {
+        let since = &mut self.numbers.totals.draining_since_ms;
+        *since = match (is_draining, *since) {
+            (false, _) => 0,
+            (true, 0) => now.as_millis(),
+            (true, since) => since.min(now.as_millis()),
+        };
+        Timestamp::from_millis(*since)
+    }
+
     /// Turns to a hub, or from it. What was read of Target, or is on its way there, says nothing to a hub.
     fn adopt_parts(&mut self, is_hub: bool) -> rusqlite::Result<()> {
         if is_hub == self.numbers.hands_over {

@@ -116,7 +116,7 @@ pub enum StoreError {
     Changed {
         /// The file.
         path: PathBuf,
-        /// What is changed, as a clause about the store.
+        /// Clause that says which part of the store was changed.
         words: String,
     },
     /// The file is encrypted with another key.

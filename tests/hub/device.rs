@@ -197,6 +197,56 @@ async fn a_device_joins_and_hands_over_and_kills_of_it_and_of_nodes_count_nothin
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_device_of_a_hub_is_told_of_the_hub_and_not_of_target() {
+    let (_hub, url) = database(1).await;
+    let node = Node::start(&url, "");
+    let mut device = Device::new("127.0.0.1:1");
+    device.join(&node);
+    device.start();
+    device.visit("1", "Lund");
+    device.wait_drained();
+    let doctor = || String::from_utf8(device.outpost(&["doctor"]).output().unwrap().stdout).unwrap();
+    let said = doctor();
+    assert!(said.contains("the hub answers, and knows this device as till-7"), "{said}");
+    assert!(said.contains("hub's clock"), "{said}");
+    let status = device.status();
+    assert_eq!(status["receiver"], "hub");
+    assert_eq!(status["verdict"]["text"], "Everything that was recorded has reached Outpost Hub.");
+    for said in [said, device.say(&["status"]), device.say(&["explain", "1"])] {
+        assert!(!said.contains("Target"), "{said}");
+    }
+    node.fleet(&["revoke", "till-7"]);
+    device.visit("1", "Kiel");
+    while device.status()["link"] != "paused" {}
+    let verdict = device.status()["verdict"].clone();
+    assert!(verdict["text"].as_str().unwrap().contains("Outpost Hub does not accept the token"), "{verdict}");
+    assert!(verdict["what_to_do"].as_str().unwrap().contains("`outpost join`"), "{verdict}");
+    assert!(doctor().contains("the hub answered 401"), "{}", doctor());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_day_of_draining_goes_on_over_restarts_and_then_the_rest_is_the_hubs() {
+    let (hub, url) = database(1).await;
+    let node = Node::start(&url, "");
+    let mut device = Device::new("127.0.0.1:1");
+    device.start();
+    device.visit("1", "Lund");
+    device.join(&node);
+    device.say(&["reload"]);
+    assert_eq!(device.status()["receiver"], "target");
+    device.kill();
+    let store = rusqlite::Connection::open(device.dir.path().join("data/outpost.db")).unwrap();
+    let day = 24 * 60 * 60 * 1_000;
+    let moved = "UPDATE counter SET value = value - ?1 WHERE name = 'draining_since_ms' AND value > 0";
+    assert_eq!(store.execute(moved, [day]).unwrap(), 1);
+    drop(store);
+    device.start();
+    device.wait_drained();
+    assert_eq!(device.status()["receiver"], "hub");
+    assert_eq!(held(&hub, "1", "visits").await.as_deref(), Some("1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_pending_for_target_goes_there_first_and_the_hub_gets_what_comes_then() {
     let (hub, url) = database(1).await;
     let (node, target) = (Node::start(&url, ""), Target::start());

@@ -431,6 +431,6 @@ fn check_disk(files: &BTreeMap<std::path::PathBuf, Vec<u8>>, acknowledged: &[Str
     let answers =
         record_directly(&mut store, acknowledged.iter().map(again).collect(), &mappings, &Clock::new(None)).unwrap();
     for answer in answers {
-        assert_eq!(answer.status, "duplicate", "event {} was acknowledged and is lost", answer.id);
+        assert_eq!(answer.status.name(), "duplicate", "event {} was acknowledged and is lost", answer.id);
     }
 }

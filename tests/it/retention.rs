@@ -398,9 +398,9 @@ fn a_store_that_forgot_old_ids_says_since_when_they_are_known() {
     assert_eq!(store.counters().totals.ids_known_since_ms, 0, "all are known");
     while store.transact(|store| store.purge_keys()).unwrap() {}
     let answers = record(&mut store, 0..1);
-    assert_eq!(answers[0].status, "recorded", "its id was forgotten");
+    assert_eq!(answers[0].status.name(), "recorded", "its id was forgotten");
     let answers = record(&mut store, FORGOTTEN + 50..FORGOTTEN + 51);
-    assert_eq!(answers[0].status, "duplicate");
+    assert_eq!(answers[0].status.name(), "duplicate");
     drop(store);
     let status: serde_json::Value = serde_json::from_str(&device.works(&["status", "--json"])).unwrap();
     assert_eq!(status["events"]["ids_known_since"], settled.to_string());

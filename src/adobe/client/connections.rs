@@ -20,7 +20,7 @@ use crate::adobe::hub::{self, Handed};
 use crate::adobe::outcome::{Outcome, classify, classify_with};
 use crate::adobe::token::Token;
 use crate::adobe::{delivery, single};
-use crate::core::fleet::{JOIN_PATH, Join, Joined};
+use crate::core::fleet::{DEVICE_PATH, JOIN_PATH, Join, Joined, KnownDevice};
 use crate::core::identity::Identity;
 use crate::core::limits::{ANSWER_BYTES_MAX, BATCH_STATUS_BYTES_MAX, HUB_ANSWER_BYTES_MAX, PROFILE_BYTES_MAX};
 use crate::device::clock::Clock;
@@ -112,11 +112,17 @@ impl Connections {
         exchange
     }
 
+    /// Asks the hub whether it knows this device.
+    pub(super) async fn known(&self) -> Result<KnownDevice, Outcome> {
+        let received = self.exchange(self.http.get(self.url(DEVICE_PATH)), ANSWER_BYTES_MAX).await?;
+        hub::read_document(received.answer(), SystemTime::now())
+    }
+
     pub(super) async fn join(&self, join: &Join) -> Result<Joined, Outcome> {
         let body = serde_json::to_vec(join).expect("texts are JSON");
         let request = self.http.post(self.url(JOIN_PATH)).header(CONTENT_TYPE, "application/json").body(body);
         let received = self.exchange(request, ANSWER_BYTES_MAX).await?;
-        hub::read_joined(received.answer(), SystemTime::now())
+        hub::read_document(received.answer(), SystemTime::now())
     }
 
     pub(super) async fn fetch(&self, identity: &Identity) -> Exchange<Reply> {

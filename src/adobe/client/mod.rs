@@ -11,7 +11,7 @@ use super::fetch::Reply;
 use super::hub::{Handed, of_hub};
 use super::outcome::Outcome;
 use super::token::Token;
-use crate::core::fleet::{Join, Joined};
+use crate::core::fleet::{Join, Joined, KnownDevice};
 use crate::core::identity::Identity;
 use crate::device::metrics::Metrics;
 
@@ -192,6 +192,14 @@ impl Client {
             Ok(now) => now.hand_over(body).await,
             Err(outcome) => Exchange::unanswered(Handed::Failed(of_hub(outcome))),
         }
+    }
+
+    /// Asks the hub whether it knows this device, by its token.
+    ///
+    /// # Errors
+    /// The outcome, with the hub's words.
+    pub async fn known(&self) -> Result<KnownDevice, Outcome> {
+        self.now().connections().map_err(of_hub)?.known().await
     }
 
     /// Joins a fleet.

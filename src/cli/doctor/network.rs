@@ -1,12 +1,14 @@
-//! The way to Target, piece by piece: the name, the proxy, TLS and who issued it, the clock, the token.
+//! The way to Target or to the hub, piece by piece: the name, the proxy, TLS and who issued it, the clock, the token.
 
 use super::{Finding, Level};
 use crate::adobe::diagnose::{self, Issuer};
 use crate::adobe::{Client, ClientOptions, Reply, proxy};
 use crate::cli::small_runtime;
 use crate::config::Config;
+use crate::core::fleet::KnownDevice;
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::timestamp::Timestamp;
+use crate::core::visible::one_line;
 use crate::device::clock::Clock;
 
 /// Difference of clocks from which TLS and event times suffer.
@@ -17,6 +19,7 @@ const PUBLIC_ISSUERS: [&str; 8] =
     ["DigiCert", "Let's Encrypt", "GlobalSign", "Sectigo", "Amazon", "Entrust", "Google Trust", "GeoTrust"];
 
 pub(super) fn examine(config: Config) -> Vec<Finding> {
+    let is_hub = config.target.forwarding.hands_over.is_some();
     let options = config.target.client;
     let has_token = options.token.is_some();
     let Ok(runtime) = small_runtime() else { return Vec::new() };
@@ -24,7 +27,7 @@ pub(super) fn examine(config: Config) -> Vec<Finding> {
         let mut findings = vec![proxy(&options), name(&options).await];
         findings.extend(trusted(&options));
         findings.push(tls(&options).await);
-        findings.extend(answer(&options, has_token).await);
+        findings.extend(if is_hub { hub(&options).await } else { answer(&options, has_token).await });
         findings
     })
 }
@@ -82,11 +85,27 @@ async fn tls(options: &ClientOptions) -> Finding {
             if is_public || is_own {
                 return finding(Level::Ok, words);
             }
-            let advice = "this issuer is not one of the web's: a proxy on the network may open TLS; let Target's host pass, or \
+            let advice = "this issuer is not one of the web's: a proxy on the network may intercept TLS; let its host pass, or \
                           name the issuer in ca_file";
             finding(Level::Warn, format!("{words}; {advice}"))
         }
         Err(reason) => finding(Level::Fail, reason),
+    }
+}
+
+/// Asks the hub whether it knows this device: its clock, and the token.
+async fn hub(options: &ClientOptions) -> Vec<Finding> {
+    let client = match Client::new(options) {
+        Ok(client) => client,
+        Err(error) => return vec![Finding::new("answer", Level::Fail, crate::cli::chain(&error))],
+    };
+    match client.known().await {
+        Ok(KnownDevice { device_id, group, time }) => {
+            let group = group.map(|group| format!(" of group {group}")).unwrap_or_default();
+            let words = one_line(&format!("the hub answers, and knows this device as {device_id}{group}")).into_owned();
+            vec![skew("hub's clock", time, Clock::system()), Finding::new("answer", Level::Ok, words)]
+        }
+        Err(outcome) => vec![Finding::new("answer", Level::Fail, outcome.reason())],
     }
 }
 
@@ -100,7 +119,7 @@ async fn answer(options: &ClientOptions, has_token: bool) -> Vec<Finding> {
     let exchange = client.fetch(&nobody).await;
     let mut findings = Vec::new();
     if let Some(date) = exchange.date {
-        findings.push(skew(date, Clock::system()));
+        findings.push(skew("Target's clock", date, Clock::system()));
     }
     let (level, words) = match exchange.answer {
         Reply::Found(_) | Reply::Missing if has_token => {
@@ -117,13 +136,13 @@ async fn answer(options: &ClientOptions, has_token: bool) -> Vec<Finding> {
     findings
 }
 
-fn skew(target: Timestamp, device: Timestamp) -> Finding {
-    let seconds = target.since(device).max(device.since(target)).as_secs();
-    let side = if target > device { "behind" } else { "ahead of" };
+fn skew(name: &'static str, other: Timestamp, device: Timestamp) -> Finding {
+    let seconds = other.since(device).max(device.since(other)).as_secs();
+    let side = if other > device { "behind" } else { "ahead of" };
     match seconds {
-        0..=SKEW_MAX_SECONDS => Finding::new("Target's clock", Level::Ok, "agrees with this device's"),
+        0..=SKEW_MAX_SECONDS => Finding::new(name, Level::Ok, "agrees with this device's"),
         _ => Finding::new(
-            "Target's clock",
+            name,
             Level::Warn,
             format!("this device's clock is {seconds} s {side} it; set the clock, or event times are wrong by as much"),
         ),

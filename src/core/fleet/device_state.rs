@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::shown;
 
-/// How a device is, for the list of the fleet. All is optional: a newer or older device may not say it, and what cannot be
-/// read is as if it were not said, since no part may wait for it.
+/// State of a device, for the list of the fleet. Every member is optional, since an older or newer device may leave it out. A
+/// member that cannot be read counts as missing, so that no part has to wait for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Value")]
 pub struct DeviceState {

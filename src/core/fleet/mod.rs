@@ -8,7 +8,7 @@ mod size;
 mod wire;
 
 pub use device_state::DeviceState;
-pub use join::{JOIN_PATH, Join, Joined};
+pub use join::{DEVICE_PATH, JOIN_PATH, Join, Joined, KnownDevice};
 pub use part_id::PartId;
 pub use refused::{Reason, Refused};
 pub use wire::{

@@ -340,7 +340,7 @@ texts! {
     WAS_FOREIGN: "
         not Target's answer
         nicht Targets Antwort
-        pas la réponse de Target
+        pas la réponse d’Adobe Target
         no es la respuesta de Target
         inte Targets svar";
     WAS_LOST: "

@@ -55,6 +55,12 @@ texts! {
         {0} profil|{0} profils
         {0} perfil|{0} perfiles
         {0} profil|{0} profiler";
+    HANDED_OVER: "
+        This device hands its values over to the hub of its fleet.
+        Dieses Gerät übergibt seine Werte dem Hub seiner Flotte.
+        Cet appareil remet ses valeurs au hub de sa flotte.
+        Este dispositivo entrega sus valores al hub de su flota.
+        Enheten lämnar över sina värden till flottans hub.";
     TARGET_HAS_ALL: "
         Target has everything.
         Target hat alles.
@@ -166,7 +172,7 @@ texts! {
     PURGED: "
         {0} profile that Target has was purged for room.|{0} profiles that Target has were purged for room.
         {0} Profil, das Target hat, wurde aus Platzgründen entfernt.|{0} Profile, die Target hat, wurden aus Platzgründen entfernt.
-        {0} profil que Target possède a été purgé pour faire de la place.|{0} profils que Target possède ont été purgés pour faire de la place.
+        {0} profil qu’Adobe Target possède a été purgé pour faire de la place.|{0} profils qu’Adobe Target possède ont été purgés pour faire de la place.
         {0} perfil que Target tiene se eliminó para hacer sitio.|{0} perfiles que Target tiene se eliminaron para hacer sitio.
         {0} profil som Target har togs bort för att ge plats.|{0} profiler som Target har togs bort för att ge plats.";
     DESTINATION_CHANGED: "

@@ -1,7 +1,10 @@
 //! Words of our own, for people: one catalogue, each text in each language. What others wrote, and reasons of the parts below,
 //! stand in them as they are.
 
+use std::borrow::Cow;
+
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 use crate::core::timestamp::Timestamp;
 
@@ -79,11 +82,45 @@ impl Language {
     }
 }
 
-/// Language and zone of texts for a reader.
+/// Whoever takes a device's updates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Receiver {
+    /// Adobe Target.
+    #[default]
+    Target,
+    /// The hub of the device's fleet.
+    Hub,
+}
+
+impl Receiver {
+    /// Returns its name in texts.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Target => "Adobe Target",
+            Self::Hub => "Outpost Hub",
+        }
+    }
+
+    /// Returns a text about Adobe Target as one about this receiver.
+    fn named_in(self, text: &'static str) -> Cow<'static, str> {
+        match self {
+            Self::Hub if text.contains("Target") => {
+                text.replace(Self::Target.name(), "Target").replace("Target", self.name()).into()
+            }
+            Self::Hub | Self::Target => text.into(),
+        }
+    }
+}
+
+/// Language and zone of texts for a reader, and the receiver that they name.
 #[derive(Clone, Debug, Default)]
 pub struct Voice {
-    /// In which language.
+    /// Language of the texts.
     pub language: Language,
+    /// Receiver that stands where a text names Adobe Target.
+    pub receiver: Receiver,
     /// The zone of times for people; none is RFC 3339 in UTC, as documents have it.
     pub zone: Option<TimeZone>,
 }
@@ -212,12 +249,12 @@ impl Said {
     /// The words, for whoever reads them.
     #[must_use]
     pub fn words(&self, voice: &Voice) -> String {
-        let line = self.text.line(voice.language);
+        let line = voice.receiver.named_in(self.text.line(voice.language));
         let count = self.with.iter().find_map(|with| if let With::Count(count) = with { Some(*count) } else { None });
         let mut rest = match line.split_once('|') {
             Some((one, _)) if count.is_some_and(|count| voice.language.is_one(count)) => one,
             Some((_, many)) => many,
-            None => line,
+            None => &line,
         };
         let mut words = String::new();
         while let Some((before, after)) = rest.split_once('{') {
@@ -340,15 +377,30 @@ mod tests {
     fn numbers_and_spans_are_written_as_people_read_them() {
         assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!((grouped(0), grouped(999), grouped(-1_000)), ("0".into(), "999".into(), "-1\u{202f}000".into()));
-        let words = |seconds, language| span(seconds).words(&Voice { language, zone: None });
+        let words = |seconds, language| span(seconds).words(&Voice { language, ..Voice::default() });
         assert_eq!(words(1, Language::English), "1 second");
         assert_eq!(words(119, Language::German), "119 Sekunden");
         assert_eq!(words(7_199, Language::French), "119 minutes");
         assert_eq!(words(90_000, Language::Swedish), "25 timmar");
         assert_eq!(
-            figures::PROFILES.with([With::Count(0)]).words(&Voice { language: Language::French, zone: None }),
+            figures::PROFILES.with([With::Count(0)]).words(&Voice { language: Language::French, ..Voice::default() }),
             "0 profil"
         );
+    }
+
+    #[test]
+    fn a_device_of_a_hub_is_told_of_the_hub_in_every_language() {
+        for (name, text) in [verdicts::ALL, page::ALL, figures::ALL, answers::ALL].concat() {
+            for language in Language::ALL {
+                let voice = Voice { language, receiver: Receiver::Hub, zone: None };
+                let words = text.said().words(&voice);
+                assert!(!words.contains("Target"), "{name}: {words}");
+                assert!(!words.contains("de Outpost") || language == Language::Spanish, "{name}: {words}");
+            }
+        }
+        let others = verdicts::NOT_REACHED.with([With::from("Target")]);
+        let voice = Voice { receiver: Receiver::Hub, ..Voice::default() };
+        assert_eq!(others.words(&voice), "Outpost Hub cannot be reached: Target.");
     }
 
     #[test]

@@ -151,6 +151,18 @@ texts! {
         Demandez un nouveau jeton à qui gère Adobe Target, et mettez-le dans le fichier du jeton : l’agent le remarque de lui-même.
         Pida un token nuevo a quien gestiona Adobe Target y póngalo en el archivo del token: el agente lo nota por sí solo.
         Be den som sköter Adobe Target om en ny token och lägg den i filen för token: agenten märker det själv.";
+    LOG_IN_FOR_HUB: "
+        Open any web page on this device: if the network shows a login page, log in. Otherwise check url in [hub], and ask whoever runs the network to allow the hub.
+        Öffnen Sie auf diesem Gerät eine beliebige Webseite: Erscheint eine Anmeldeseite des Netzwerks, melden Sie sich dort an. Sonst prüfen Sie url in [hub], und bitten Sie den Betreiber des Netzwerks, den Hub durchzulassen.
+        Ouvrez une page web quelconque sur cet appareil : si une page de connexion du réseau apparaît, connectez-vous. Sinon, vérifiez url dans [hub], et demandez au responsable du réseau d’autoriser le hub.
+        Abra cualquier página web en este dispositivo: si aparece una página de acceso de la red, inicie sesión en ella. Si no, compruebe url en [hub] y pida al responsable de la red que permita el paso al hub.
+        Öppna någon webbsida på enheten: visas nätverkets inloggningssida, logga in där. Kontrollera annars url i [hub], och be den som ansvarar för nätverket att släppa igenom hubben.";
+    JOIN_AGAIN: "
+        Ask whoever runs the hub: a device that was revoked joins again with `outpost join`, and a version that is too old needs an update.
+        Fragen Sie, wer den Hub betreibt: Ein Gerät, das gesperrt wurde, tritt mit `outpost join` neu bei, und eine zu alte Version braucht eine Aktualisierung.
+        Demandez au responsable du hub : un appareil révoqué adhère de nouveau avec `outpost join`, et une version trop ancienne doit être mise à jour.
+        Pregunte al responsable del hub: un dispositivo revocado vuelve a unirse con `outpost join`, y una versión demasiado antigua necesita una actualización.
+        Fråga den som sköter hubben: en enhet som har spärrats ansluts igen med `outpost join`, och en för gammal version behöver uppdateras.";
     TOLD_TO_WAIT: "
         Adobe Target asks this device to wait.
         Adobe Target bittet dieses Gerät zu warten.

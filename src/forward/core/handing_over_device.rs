@@ -26,7 +26,7 @@ pub(super) struct Device {
     pub(super) recorded: usize,
 }
 
-/// What the hub has: by customer and attribute, the newest version of each part.
+/// The parts that the hub has: by customer and attribute, the newest version of each.
 #[derive(Default)]
 pub(super) struct Hub {
     pub(super) parts: BTreeMap<(String, String, Option<PartId>), (i64, String)>,

@@ -146,7 +146,7 @@ fn lead_to(place: &str) -> Response<Body> {
 /// Returns how texts are written: in the language that the browser names, and in the time of this device.
 fn voice(headers: &HeaderMap) -> Voice {
     let accepted = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Voice { language: Language::accepted(accepted), zone: Some(TimeZone::system()) }
+    Voice { language: Language::accepted(accepted), zone: Some(TimeZone::system()), ..Voice::default() }
 }
 
 /// Somebody who looks at the page.
@@ -162,7 +162,7 @@ impl FromRequestParts<Arc<Api>> for Viewer {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Infallible> {
         let may_act = parts.extensions.get().is_some_and(|owner| api.sessions.allows(owner, Right::Admin));
-        Ok(Self { voice: voice(&parts.headers), may_act })
+        Ok(Self { voice: Voice { receiver: api.books.receiver(), ..voice(&parts.headers) }, may_act })
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::core::reason::Reason;
 use crate::core::verdict::Verdict;
-use crate::core::words::{PLAIN, Said, Text, Voice, With, answers, figures, grouped, page};
+use crate::core::words::{PLAIN, Receiver, Said, Text, Voice, With, answers, figures, grouped, page};
 use crate::device::metrics::RecentRequest;
 use crate::inspect::profile::{Profile, ProfileAttribute, ProfileEventView, WithoutEffectView};
 use crate::inspect::rejected::RejectedItem;
@@ -73,13 +73,10 @@ impl Number {
 }
 
 pub(super) fn numbers(status: &Status, voice: &Voice) -> Vec<Number> {
-    let mut numbers = vec![
-        waiting(status, voice),
-        delivered(status, voice),
-        recorded(status, voice),
-        quota(status, voice),
-        store(status, voice),
-    ];
+    let mut numbers = vec![waiting(status, voice), delivered(status, voice), recorded(status, voice)];
+    // A hub has its own quota.
+    numbers.extend((status.receiver == Receiver::Target).then(|| quota(status, voice)));
+    numbers.push(store(status, voice));
     let each = |Figure { name, figure, words, part }: Figure| Number::new(voice, name, &figure, &words, part);
     numbers.extend(status.intake.shown().map(|intake| each(intake.figure())));
     numbers
@@ -243,6 +240,7 @@ struct AttributeWords {
 impl ProfileWords {
     pub(super) fn of(profile: &Profile, voice: &Voice) -> Self {
         let exists = match (profile.exists.as_str(), &profile.exists_since) {
+            _ if profile.receiver == Receiver::Hub => figures::HANDED_OVER.said(),
             ("yes", Some(at)) => answers::EXISTS.with([With::time(at)]),
             ("no", Some(at)) => answers::EXISTS_NOT.with([With::time(at)]),
             _ => answers::EXISTS_UNKNOWN.said(),

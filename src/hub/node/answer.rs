@@ -1,16 +1,13 @@
 //! What a node answers: JSON, packed if the device takes that, and problems in words.
 
-use std::io::Write;
-
 use axum::body::Body;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, VARY};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde::Serialize;
 
 use crate::core::fleet::HandoverError;
+use crate::core::packed::packed;
 use crate::http::problem::Problem;
 use crate::hub::devices::JoinRefused;
 use crate::hub::error::HubError;
@@ -119,7 +116,7 @@ pub(super) fn json(headers: &HeaderMap, document: &impl Serialize) -> Response<B
     let bytes = serde_json::to_vec(document).expect("our own documents are JSON");
     let takes_gzip = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("gzip"));
     let is_packed = bytes.len() >= PACKED_FROM && headers.get(ACCEPT_ENCODING).is_some_and(takes_gzip);
-    let mut response = Response::new(Body::from(if is_packed { pack(&bytes) } else { bytes }));
+    let mut response = Response::new(Body::from(if is_packed { packed(&bytes) } else { bytes }));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
@@ -127,12 +124,6 @@ pub(super) fn json(headers: &HeaderMap, document: &impl Serialize) -> Response<B
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
-}
-
-fn pack(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).expect("memory takes it");
-    encoder.finish().expect("memory takes it")
 }
 
 /// Returns an error with its causes. Those of the database name no value: what a statement was about is in its detail, which is

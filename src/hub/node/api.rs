@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer::{Refusal, busy, json, unknown_token};
 use super::body::{invalid, read};
-use crate::core::fleet::{BODY_BYTES_MAX, Handover, JOIN_PATH, Join, Joined, Taken};
+use crate::core::fleet::{BODY_BYTES_MAX, DEVICE_PATH, Handover, JOIN_PATH, Join, Joined, KnownDevice, Taken};
 use crate::http::guard::bearer;
 use crate::http::problem::Problem;
 use crate::hub::database::Database;
@@ -78,6 +78,7 @@ pub(super) fn router(node: Arc<Node>) -> Router {
     Router::new()
         .route("/v1/hub/parts", post(take))
         .route(JOIN_PATH, post(join))
+        .route(DEVICE_PATH, get(known))
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
         .fallback(|| async { Problem::not_found("this hub has no such path: devices hand over at /v1/hub/parts") })
@@ -127,6 +128,12 @@ async fn join(State(node): State<Arc<Node>>, request: Request) -> Result<Respons
     let group = node.database.join(&joining).await??;
     tracing::info!(device = wish.device_id, "a device has joined");
     Ok(json(&head.headers, &Joined { token, device_id: wish.device_id, group }))
+}
+
+async fn known(State(node): State<Arc<Node>>, headers: HeaderMap) -> Result<Response<Body>, Refusal> {
+    let _permit = node.begin()?;
+    let Device { name, group, now, .. } = node.device(&headers).await?;
+    Ok(json(&headers, &KnownDevice { device_id: name.to_string(), group, time: now }))
 }
 
 async fn health() -> Json<serde_json::Value> {

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use super::Books;
 use crate::adobe::{Client, ClientOptions};
 use crate::core::mapping::Mappings;
+use crate::core::words::Receiver;
 use crate::device::live::Live;
 use crate::device::metrics::Metrics;
 use crate::device::notices::Notices;
@@ -139,6 +140,12 @@ impl Books {
             }
         };
         Ok(Verifier { client, writer, clock: self.clock.clone(), quota_clock: self.quota_clock, reads })
+    }
+
+    /// Returns whoever takes the updates; Target, where the store cannot be read.
+    #[must_use]
+    pub fn receiver(&self) -> Receiver {
+        self.counters().map(|counters| counters.receiver).unwrap_or_default()
     }
 
     /// The numbers as of the last commit.

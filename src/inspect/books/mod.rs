@@ -101,12 +101,12 @@ impl Books {
     /// # Errors
     /// [`StoreError::Read`].
     pub fn retry_now(&self) -> Result<RetriedNow, StoreError> {
-        let Status { pending, next_try_at, is_told_to_wait, quota, .. } = self.status()?;
+        let Status { pending, next_try_at, is_told_to_wait, quota, receiver, .. } = self.status()?;
         if let Keeper::Agent(agent) = &self.keeper {
             agent.try_now.notify_one();
         }
         let (waits_until, reason) = match (next_try_at.filter(|_| is_told_to_wait), quota.opens_at) {
-            (Some(at), _) => (Some(at), Some("Adobe Target asked this device to wait".to_owned())),
+            (Some(at), _) => (Some(at), Some(format!("{} asked this device to wait", receiver.name()))),
             (None, Some(at)) => (Some(at), Some("The quota of single updates is used up".to_owned())),
             (None, None) => (None, None),
         };

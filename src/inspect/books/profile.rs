@@ -34,7 +34,12 @@ impl Books {
         let (id, now, in_flight) = (row.id, self.clock.now(), self.in_flight().newest_version(row.id));
         let found = profile(row, events, in_flight, now);
         let is_pending = found.attributes.iter().any(|attribute| attribute.state == "pending");
-        Ok(Profile { waits: if is_pending { self.waits(id, now) } else { None }, without_effect, ..found })
+        Ok(Profile {
+            waits: if is_pending { self.waits(id, now) } else { None },
+            without_effect,
+            receiver: self.receiver(),
+            ..found
+        })
     }
 
     /// The document of a person who has no profile here: of what forgetting would find in the journal. That looks through all of it.
@@ -57,7 +62,7 @@ impl Books {
             return Err(Unanswered::nothing(reader.forgotten_at(&self.forms(identity))?));
         }
         let events = events.into_iter().rev().map(ProfileEventView::from).collect();
-        Ok(Profile { events, without_effect, ..Profile::without_attributes(identity) })
+        Ok(Profile { receiver: self.receiver(), events, without_effect, ..Profile::without_attributes(identity) })
     }
 
     /// Why a profile that is pending waits: with all others, or it alone.

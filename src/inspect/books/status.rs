@@ -65,6 +65,7 @@ impl Books {
             verdict: Verdict::default(),
             next_try_at: wait.map(|wait| wait.until.to_string()),
             is_told_to_wait: wait.is_some_and(|wait| wait.is_told),
+            receiver: counters.receiver,
             is_running: matches!(self.keeper, Keeper::Agent(_)),
             mappings: self.mappings.now().count(),
             clock_behind_seconds: if behind > EVENT_TIME_AHEAD_MAX { behind.as_secs() } else { 0 },

@@ -118,7 +118,7 @@ fn write(events: &[Value], layout: Layout, (deeper, which): (usize, usize)) -> W
     Written { text, spans }
 }
 
-/// What became of a text.
+/// Result of reading a damaged text.
 #[derive(Debug, Default)]
 struct Found {
     recorded: Vec<Value>,

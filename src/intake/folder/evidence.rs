@@ -3,7 +3,7 @@
 /// Longest quotation whose marks are taken for a pair. Units: bytes.
 const QUOTED_MAX: usize = 500;
 
-/// What a byte in its place says.
+/// Conclusion from a byte in its place.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Says {
     Nothing,

@@ -58,12 +58,12 @@ impl Piece {
 /// End of a problem behind which nothing is read.
 const REST: &str = ", and what follows it in the file was not read";
 
-/// What was not read behind a broken piece.
+/// Extent of the text after a broken piece that was not read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unread {
     /// Nothing, for sure.
     Nothing,
-    /// What may be events, up to where reading went on.
+    /// Possible events, up to where reading went on.
     Before,
     /// All that follows.
     Rest,

@@ -246,9 +246,9 @@ impl<'t> Taking<'t> {
         if let (true, Some(reason)) = (answer.has_no_known_consent, &answer.reason) {
             self.error(event.line, event.place, &Invalid::new(reason.as_str()));
         } else {
-            self.unconsented += u64::from(answer.status == EventStatus::Unconsented.name());
+            self.unconsented += u64::from(answer.status == EventStatus::Unconsented);
         }
-        if answer.status != EventStatus::Duplicate.name() {
+        if answer.status != EventStatus::Duplicate {
             return;
         }
         self.duplicates += u64::from(event.place > self.known);
