@@ -303,6 +303,8 @@ mod tests {
             |log: &SendLog, name: &str| judge(vec![visits("7", now)], log, By::Reading(&found(name)), Skew::None, now);
         let nothing_sent = judged(&SendLog::default(), "visits");
         assert!(nothing_sent.is_groundless && nothing_sent.readings.is_empty());
+        let two = vec![visits("7", now), Basis { name: "spend".to_owned(), ..visits("9", now) }];
+        assert!(judge(two, &SendLog::default(), By::Memory, Skew::None, now).is_groundless, "one more changes nothing");
         let mut log = SendLog::default();
         let at = now.minus(Duration::from_secs(9_000));
         let (value, own) = ("15".to_owned(), "5".to_owned());

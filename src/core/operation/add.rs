@@ -92,6 +92,13 @@ mod tests {
     }
 
     #[test]
+    fn of_a_sum_that_was_sent_what_is_not_ours_is_others() {
+        assert!(Add.is_of_numbers());
+        assert_eq!(Add.elsewhere(&sent("15", "5.5", 1)).as_deref(), Some("9.5"));
+        assert_eq!(Add.elsewhere(&sent("many", "5", 1)), None);
+    }
+
+    #[test]
     fn to_a_sum_comes_what_was_not_delivered() {
         let ours = own("7");
         check(&Add, ours, &[], None, Decision::Ours, "7");

@@ -137,6 +137,25 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_ended_at_a_long_item_takes_no_older_one_however_many_came_since() {
+        let long = "y".repeat(4_000);
+        let mut changes = vec![(2, "old"), (3, long.as_str()), (4, long.as_str())];
+        changes.extend((5..=51).map(|time| (time, "x")));
+        changes.push((1, "late"));
+        let value = run(&Append, &changes).expect("valid");
+        assert!(value.starts_with(&long) && value.split(',').count() == 48, "{} items", value.split(',').count());
+    }
+
+    #[test]
+    fn of_a_list_that_was_sent_the_items_that_are_not_ours_are_others() {
+        let elsewhere = |value: &str, own: &str| Append.elsewhere(&sent(value, own, 1));
+        assert_eq!(elsewhere("a,b,c", "b").as_deref(), Some("a,c"));
+        // What is ours was appended to what they had.
+        assert_eq!(elsewhere("a,b,a", "a").as_deref(), Some("a,b"));
+        assert_eq!(elsewhere("a,b", "a,b"), None);
+    }
+
+    #[test]
     fn to_a_list_come_the_items_that_were_not_delivered() {
         let ours = Own { items: Some(r#"[[1,4,"a"],[2,6,"b"]]"#), ..own("a,b") };
         check(&Append, ours, &[], None, Decision::Ours, "a,b");

@@ -83,6 +83,19 @@ mod tests {
     }
 
     #[test]
+    fn of_two_devices_with_the_same_number_the_earlier_change_stays() {
+        use crate::core::operation::part::PartStamp;
+        let part = |seconds| Part {
+            value: "9".to_owned(),
+            stamp: PartStamp { time: at(seconds), device: "till".into(), seq: 1 },
+            items: Vec::new(),
+        };
+        for (one, other) in [(part(1), part(2)), (part(2), part(1))] {
+            assert_eq!(Extreme::Max.join(one, other), Ok(part(1)));
+        }
+    }
+
+    #[test]
     fn of_max_and_min_the_better_number_stays() {
         check(&Extreme::Max, own("9"), &[], Some(shown("10", 1)), Decision::Superseded, "10");
         check(&Extreme::Max, own("9"), &[], Some(shown("8.5", 1)), Decision::Ours, "9");

@@ -1,4 +1,4 @@
-//! `set`: the newest value by event time wins.
+//! `set`: the newest value by event time wins; of several mappings of one event the last in the file.
 
 use std::time::Duration;
 
@@ -63,6 +63,20 @@ mod tests {
         check_change(&Set, &[(1, "a"), (2, "b")], "b");
         check_change(&Set, &[(2, "b"), (1, "a")], "b");
         check_change(&Set, &[(2, "b"), (2, "c")], "c");
+    }
+
+    #[test]
+    fn of_two_changes_of_one_event_the_later_in_the_file_stays() {
+        let stamp = Stamp { time: at(1), seq: 1 };
+        let one = Set.change(None, "Ystad", stamp).expect("valid");
+        let other = Set.change(one.as_ref(), "Lund", stamp).expect("valid");
+        assert_eq!(other.map(|held| held.value).as_deref(), Some("Lund"));
+    }
+
+    #[test]
+    fn a_set_replaces_what_others_have_and_what_was_sent_of_theirs_is_theirs_whole() {
+        assert!(Set.replaces());
+        assert_eq!(Set.elsewhere(&sent("Malmö", "Lund", 1)).as_deref(), Some("Malmö"));
     }
 
     #[test]

@@ -52,6 +52,12 @@ mod tests {
             assert_eq!(promises.first(second(now)), Some(at(7)), "{now}");
         }
         assert_eq!(promises.first(second(120)), None);
+        // Without a call between, for less than two minutes.
+        for (now, expected) in [(119, Some(at(7))), (120, None)] {
+            let mut promises = Promises::default();
+            promises.add(at(7), second(0));
+            assert_eq!(promises.first(second(now)), expected, "{now}");
+        }
         // No call for an hour.
         promises.add(at(7), second(121));
         assert_eq!(promises.first(second(3_700)), None);
