@@ -26,9 +26,12 @@ impl Core {
         chance: f64,
     ) {
         self.sending.remove(&profile_id);
-        let Some(flight) = self.flights.get(&profile_id) else { return };
+        let Some(flight) = self.flights.get_mut(&profile_id) else { return };
         if flight.is_quota_bound() && outcome.reached_target() {
             self.quota.spend(moment.quota.at);
+            // Once made, it is not one that may still be made.
+            flight.reserved -= 1;
+            self.spoken_for -= 1;
         }
         if matches!(outcome, Outcome::Delivered | Outcome::Refused(_) | Outcome::TooLarge | Outcome::Throttled(_)) {
             self.told_time(date, moment);
@@ -230,7 +233,7 @@ impl Core {
 
 /// Returns true if updates fail although Target can be reached: a successful read of a profile then says nothing about
 /// them.
-const fn update_fails(outcome: &Outcome) -> bool {
+pub(super) const fn update_fails(outcome: &Outcome) -> bool {
     matches!(
         outcome,
         Outcome::Failing(_) | Outcome::Lost(_) | Outcome::Foreign(_) | Outcome::Unauthorized(_) | Outcome::Throttled(_)

@@ -1,5 +1,6 @@
 //! The consequences of a finished job on a batch.
 
+use super::answers::update_fails;
 use super::batches::NotTaken;
 use super::refusals::No;
 use super::rows::CANDIDATES_MAX;
@@ -159,13 +160,4 @@ impl Core {
         self.due_at = Some(moment.wall);
         self.may_have_more = true;
     }
-}
-
-/// Returns true if updates fail although Target can be reached: a successful read of a profile then says nothing about
-/// them.
-const fn update_fails(outcome: &Outcome) -> bool {
-    matches!(
-        outcome,
-        Outcome::Failing(_) | Outcome::Lost(_) | Outcome::Foreign(_) | Outcome::Unauthorized(_) | Outcome::Throttled(_)
-    )
 }

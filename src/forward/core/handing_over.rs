@@ -109,9 +109,7 @@ impl Core {
         }
         let paced = Some(self.handing.not_before).filter(|at| *at > now && self.may_have_more);
         self.wake_at = self.setbacks.next(now).into_iter().chain(paced).min();
-        let soonest = now + Duration::from_millis(1);
-        let waiting = self.wake_at.into_iter().chain([sign_at]).chain(self.settle_at);
-        Action::Wait(waiting.map(|at| at.max(soonest)).min())
+        Action::Wait(self.wake_at.into_iter().chain([sign_at]).chain(self.settle_at).min())
     }
 
     fn ask_for_hub(&mut self, now: Duration) -> Ask {

@@ -15,11 +15,19 @@ mod batch_size;
 mod batches;
 #[cfg(test)]
 mod batches_tests;
+#[cfg(test)]
+mod bulk_tests;
 mod claims;
+#[cfg(test)]
+mod claims_tests;
+#[cfg(test)]
+mod delivery_tests;
 mod flight;
 mod handing_over;
 #[cfg(test)]
 mod handing_over_device;
+#[cfg(test)]
+mod handing_over_limits_tests;
 #[cfg(test)]
 mod handing_over_tests;
 mod judged;
@@ -32,6 +40,10 @@ mod rows;
 mod setbacks;
 mod step;
 mod take;
+#[cfg(test)]
+mod target_device;
+#[cfg(test)]
+mod target_told;
 mod types;
 
 pub use types::{
