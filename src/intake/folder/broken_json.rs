@@ -22,6 +22,8 @@ enum Layout {
     Indented(&'static str),
     /// One event after another, with several lines for each.
     Stream(&'static str),
+    /// One event after another, each on one line, behind these in turn.
+    Beside([&'static str; 2]),
     /// A line for each event.
     Lines,
 }
@@ -45,6 +47,8 @@ fn layouts() -> impl Strategy<Value = Layout> {
         prop::sample::select(vec!["", "\n", "\n  "]).prop_map(Layout::Array),
         prop::sample::select(vec![" ", "  ", "\t", "    "]).prop_map(Layout::Indented),
         prop::sample::select(vec![" ", "  "]).prop_map(Layout::Stream),
+        prop::sample::select(vec![["", ""], [" ", " "], ["\n", " "], ["\n", ""], ["\n", "\n"]])
+            .prop_map(Layout::Beside),
         Just(Layout::Lines),
     ]
 }
@@ -90,7 +94,7 @@ fn pretty(event: &Value, indent: &str) -> String {
 fn write(events: &[Value], layout: Layout, (deeper, which): (usize, usize)) -> Written {
     let mut text = match layout {
         Layout::Array(_) | Layout::Indented(_) => "[".to_owned(),
-        Layout::Stream(_) | Layout::Lines => String::new(),
+        Layout::Stream(_) | Layout::Beside(_) | Layout::Lines => String::new(),
     };
     let mut spans = Vec::new();
     for (number, event) in events.iter().enumerate() {
@@ -101,19 +105,23 @@ fn write(events: &[Value], layout: Layout, (deeper, which): (usize, usize)) -> W
                 (format!("\n{indent}"), pretty(event, indent).replace('\n', &format!("\n{margin}{indent}")))
             }
             Layout::Stream(indent) => (String::new(), pretty(event, indent).replace('\n', &format!("\n{margin}"))),
-            Layout::Lines => (String::new(), event.to_string()),
+            Layout::Beside(_) | Layout::Lines => (String::new(), event.to_string()),
         };
         let comma = matches!(layout, Layout::Array(_) | Layout::Indented(_)) && number > 0;
         text += if comma { "," } else { "" };
         text += &format!("{before}{margin}");
         spans.push(text.len()..text.len() + event.len());
         text += &event;
-        text += if matches!(layout, Layout::Stream(_) | Layout::Lines) { "\n" } else { "" };
+        text += match layout {
+            Layout::Stream(_) | Layout::Lines => "\n",
+            Layout::Beside(behind) => behind[number % 2],
+            Layout::Array(_) | Layout::Indented(_) => "",
+        };
     }
     text += match layout {
         Layout::Array("") => "]",
         Layout::Array(_) | Layout::Indented(_) => "\n]\n",
-        Layout::Stream(_) | Layout::Lines => "",
+        Layout::Stream(_) | Layout::Beside(_) | Layout::Lines => "",
     };
     Written { text, spans }
 }

@@ -20,14 +20,15 @@ pub(super) fn read(
     lines: &mut TextLines<'_, impl Read>,
     mut each: impl FnMut(Line) -> ControlFlow<()>,
 ) -> io::Result<()> {
-    let mut has_lists = false;
+    let mut layout = Layout::default();
     while let Some(line) = lines.next()? {
         if line.is_blank() {
             continue;
         }
         let shape = Shape::of(&line);
-        has_lists |= shape.has_list && shape.net == 0;
-        let end = if shape.may_go_on() { end(lines, shape, has_lists)? } else { End::Here };
+        layout.add(shape);
+        let end = if shape.may_go_on() { end(lines, shape, layout)? } else { End::Here };
+        layout.is_mixed |= matches!(end, End::Behind(_));
         let found = match end {
             End::Here => one(line),
             End::Behind(count) => several(lines, line, count)?,
@@ -42,6 +43,30 @@ pub(super) fn read(
 
 /// Lines that begin with an object, behind a line that was cut by all signs, among which its end is looked for nevertheless.
 const OBJECTS_AHEAD: usize = 8;
+
+/// The way in which the events of a file are written, as far as its lines have shown it.
+#[derive(Clone, Copy, Default)]
+struct Layout {
+    /// Some event was alone on a line.
+    has_lines: bool,
+    /// Some event on one line had a list of objects.
+    has_lists: bool,
+    /// Some event had several lines.
+    is_mixed: bool,
+}
+
+impl Layout {
+    const fn add(&mut self, shape: Shape) {
+        let is_event = shape.first == b'{' && shape.net == 0 && shape.is_intact;
+        self.has_lines |= is_event;
+        self.has_lists |= is_event && shape.has_list;
+    }
+
+    /// Returns true if the writer puts each event on a line of its own.
+    const fn is_of_lines(self) -> bool {
+        self.has_lists || (self.has_lines && !self.is_mixed)
+    }
+}
 
 /// The end of an event, counted in lines behind the one on which it begins.
 enum End {
@@ -60,9 +85,13 @@ struct Shape {
     net: i64,
     /// The same of lists alone.
     lists: i64,
+    /// True if no list is open, whatever texts contain.
+    is_outside_lists: bool,
     first: u8,
     last: u8,
     has_list: bool,
+    /// True if the line is sound as far as it goes.
+    is_intact: bool,
 }
 
 impl Shape {
@@ -90,9 +119,11 @@ impl Shape {
         if depth.in_text {
             (shape, broken) = opened;
         }
+        let is_intact = broken == bytes.len();
+        let is_outside_lists = shape.lists == 0 && !bytes[broken..].contains(&b'[');
         bytes[broken..].iter().for_each(|byte| shape.count(*byte));
         let [first, last] = [bytes.first(), bytes.last()].map(|byte| byte.copied().unwrap_or_default());
-        Self { first, last, has_list: depth.has_list, ..shape }
+        Self { first, last, has_list: depth.has_list, is_intact, is_outside_lists, ..shape }
     }
 
     const fn count(&mut self, byte: u8) {
@@ -123,7 +154,7 @@ impl Shape {
 
 /// Looks ahead for the end of an event that is not closed on its line. Most often the line was cut, and the next one is an event; but
 /// if lines behind it close what it has opened, they are parts of it.
-fn end(lines: &mut TextLines<'_, impl Read>, begin: Shape, has_lists: bool) -> io::Result<End> {
+fn end(lines: &mut TextLines<'_, impl Read>, begin: Shape, layout: Layout) -> io::Result<End> {
     let (mut total, mut before, mut next_event, mut objects) = (begin.net, begin, None, 0);
     let (mut bytes, mut count, mut found) = (0, 0, None);
     // An event that is longer is none.
@@ -132,12 +163,12 @@ fn end(lines: &mut TextLines<'_, impl Read>, begin: Shape, has_lists: bool) -> i
         let (shape, is_blank) = (Shape::of(line), line.is_blank());
         bytes += line.bytes();
         total += shape.net;
-        if total <= 0 {
-            found = Some(count + 1);
-            break;
-        }
         if shape.first == b'{' && !before.may_be_followed() {
             next_event.get_or_insert(count);
+        }
+        if total <= 0 {
+            found = Some((count + 1, shape));
+            break;
         }
         objects += usize::from(shape.first == b'{' && next_event.is_some());
         before = if is_blank { before } else { shape };
@@ -147,12 +178,19 @@ fn end(lines: &mut TextLines<'_, impl Read>, begin: Shape, has_lists: bool) -> i
         return Ok(End::Unknown(None));
     }
     Ok(match (found, next_event) {
-        (Some(count), _) => End::Behind(count),
+        // What closes it is another event with a bracket too many: none begins within an object, nor without a comma within a list.
+        (Some((_, last)), Some(next)) if last.first == b'{' && is_next(begin, next, layout) => End::Here,
+        (Some((count, _)), _) => End::Behind(count),
         (None, Some(0)) => End::Here,
-        // A writer of one event in each line, lists among it, was cut.
-        (None, _) if has_lists => End::Here,
+        // A writer of one event in each line was cut.
+        (None, _) if layout.is_of_lines() => End::Here,
         (None, next) => End::Unknown(next),
     })
+}
+
+/// Returns true if an object on a line of its own, so many lines behind the beginning of an event, is the next event.
+const fn is_next(begin: Shape, next: usize, layout: Layout) -> bool {
+    (next == 0 && begin.is_outside_lists) || layout.is_of_lines()
 }
 
 /// An event over several lines.
@@ -274,6 +312,32 @@ mod tests {
         // An array, with a comma behind each of its lines.
         let found = all("[\n{\"t\":1},\n{\"t\":2}\n]\n");
         assert_eq!((found.len(), found[1].as_str(), found[2].as_str()), (4, "2 {\"t\":1}", "3 {\"t\":2}"), "{found:?}");
+    }
+
+    #[test]
+    fn behind_a_line_that_was_cut_each_sound_line_is_read_whatever_is_broken_later() {
+        let sound = "{\"t\":{\"u\":1}}";
+        let lines = |count: usize, end: &str| format!("{sound}{end}\n").repeat(count);
+        for cut in ["{\"t\":{\"u\":1}", "{\"t\":{\"u\":1", "{\"t\":\"x", "{\"t\":1,", "{\"t\":"] {
+            for later in ["{\"t\":1}}", "{\"t\":{\"u\":1}}}", "{\"t\":[1]]}}", ""] {
+                for end in ["", ","] {
+                    let text = format!("{}{cut}\n{}{later}\n{}", lines(1, end), lines(7, end), lines(2, end));
+                    let read = all(&text).iter().filter(|line| line.ends_with(&format!(" {sound}"))).count();
+                    // Where commas end lines, all of them may be parts of one event that a later line closes.
+                    let may_be_one = end == "," && cut.ends_with(':') && !later.is_empty();
+                    assert!(read == 10 || may_be_one, "{read}: {text}");
+                }
+            }
+        }
+        // Nothing before shows how the file is written.
+        for cut in ["{\"t\":{\"u\":1}", "{\"t\":\"x", "{\"t\":1,"] {
+            let found = all(&format!("{cut}\n{}{{\"t\":1}}}}\n", lines(7, "")));
+            assert_eq!(found.len(), 9, "{cut}: {found:?}");
+        }
+        // What begins with a bracket that closes shows that all before belong to it.
+        let found = all("{\"t\":1}\n{\"l\":[\n{\"t\":2}\n{\"t\":3}\n]}\n{\"t\":4}\n");
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found[1].starts_with("2 ! it goes on to line 5"), "{found:?}");
     }
 
     #[test]

@@ -141,7 +141,9 @@ impl Search {
         if !matches!(byte, b' ' | b'\t' | b'\r') {
             // Brackets in texts may hide where an event ends; a list of objects looks the same.
             let is_of_line = self.first.is_none() && self.layout.is_of_lines() && self.outside.lists > 0;
-            let is_next = byte == b'{' && self.last == [b'}', b','] && !is_of_line;
+            let is_behind =
+                self.last[1] == b'}' || ((self.last == [b'}', b','] || self.at == self.certain + 1) && !is_of_line);
+            let is_next = byte == b'{' && is_behind;
             self.has_more |= is_next || (self.is_closed && !matches!(byte, b',' | b']'));
             self.last = [self.last[1], byte];
         }
