@@ -169,12 +169,17 @@ pub const EVENT_TIME_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
 /// idle longest.
 pub const INTAKE_CONNECTIONS_MAX: usize = 256;
 
-/// Connections per listener of callers that have not authenticated that may stay; when another comes, the oldest is closed after a
-/// moment in which what it sends is still read, or, where three times as many are open, once what has arrived of it is read.
+/// Connections per listener of callers that have not authenticated that may stay; when another comes, the oldest is closed once it
+/// has had [`INTAKE_GRACE`], or, where three times as many are open, once what has arrived of it is read.
 ///
 /// Limits: with two listeners and all authenticated connections it stays below the usual 1,024 open files of a process,
 /// and a client that sends its request at once is read before a flood of others pushes it out.
 pub const INTAKE_STRANGERS_MAX: usize = 64;
+
+/// Time in which a new connection may send its first request, even where places are short.
+///
+/// Limits: longer than a till takes from connecting to sending; so short that silent connections soon give their places.
+pub const INTAKE_GRACE: Duration = Duration::from_secs(1);
 
 /// Longest time that a client of the intake may take from one request to the headers of the next.
 ///

@@ -1,7 +1,8 @@
 //! Decides which connection is closed when all slots are taken: a pure rule that gets the time as an argument.
 //!
 //! A connection is a stranger until one of its requests was let in. Strangers have few places, and the one that came first gives
-//! its own to who comes next; known connections have places of their own. Of those the one that has been idle longest gives its
+//! its own to who comes next, once it has had some time for its first request: unless three times as many are open, nobody who
+//! sends it within that time is sent away. Known connections have places of their own. Of those the one that has been idle longest gives its
 //! place, and after it one that has taken nothing of its answer for a while. One that is being answered, however slowly it reads,
 //! keeps its place. Some places are kept for those that do more than record.
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 /// One place in so many is kept from those that record, so that a person can look, and revoke a token.
 pub(super) const KEPT_PART: usize = 32;
 
-/// Strangers that are held at most, in a multiple of their places: those beyond these have a moment left.
+/// Strangers that are held at most, in a multiple of their places: those beyond these have little time left.
 pub(super) const HELD_PART: usize = 3;
 
 /// A connection, by a number that no other one gets.
@@ -22,7 +23,7 @@ pub(super) type Seat = u64;
 pub(super) enum Stay {
     /// As long as it wants to.
     Here,
-    /// A moment, in which what it sends is still read.
+    /// Until it has had its time for a first request, and a moment at least, in which what it sends is still read.
     Shortly,
     /// A moment, in which a request that is on its way is still read. It has nothing to do, or takes nothing of its answer, and
     /// its place is another's.

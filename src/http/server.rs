@@ -27,7 +27,8 @@ use super::places::{Busy, Place, Places, Watched};
 use super::problem::{Problem, ProblemName};
 use super::seating::{Seats, Stay};
 use crate::core::limits::{
-    INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_TIMEOUT, INTAKE_STALL_TIMEOUT, INTAKE_STRANGERS_MAX,
+    INTAKE_BODY_TIMEOUT, INTAKE_CONNECTIONS_MAX, INTAKE_GRACE, INTAKE_IDLE_TIMEOUT, INTAKE_STALL_TIMEOUT,
+    INTAKE_STRANGERS_MAX,
 };
 use crate::core::tokens::Right;
 use crate::device::metrics::Metrics;
@@ -44,8 +45,10 @@ const GLANCE: Duration = Duration::from_millis(10);
 pub struct ServerOptions {
     /// Most connections of callers that have authenticated.
     pub connections_max: usize,
-    /// Most connections of other callers; the oldest is closed when another comes.
+    /// Most connections of other callers; when another comes, the oldest is closed after its grace.
     pub strangers_max: usize,
+    /// Time that a new connection has for its first request, even where places are short.
+    pub grace: Duration,
     /// Longest time from one request to the headers of the next.
     pub idle_timeout: Duration,
     /// Longest time from the headers of a request to the end of its body.
@@ -59,6 +62,7 @@ impl Default for ServerOptions {
         Self {
             connections_max: INTAKE_CONNECTIONS_MAX,
             strangers_max: INTAKE_STRANGERS_MAX,
+            grace: INTAKE_GRACE,
             idle_timeout: INTAKE_IDLE_TIMEOUT,
             body_timeout: INTAKE_BODY_TIMEOUT,
             stall_timeout: INTAKE_STALL_TIMEOUT,
@@ -128,6 +132,7 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     options: ServerOptions,
     mut stop: watch::Receiver<bool>,
 ) {
+    let grace_ends_at = Instant::now() + options.grace;
     let stream = Watched::new(stream, place.clone());
     let service = service_fn(move |request| counted(site.clone(), door.clone(), place.clone(), request));
     let connection = http1::Builder::new()
@@ -142,16 +147,16 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             biased;
             _ = connection.as_mut() => return,
             Ok(()) = stays.changed() => {
-                let time = match *stays.borrow_and_update() {
+                let now = Instant::now();
+                leaves_at = match *stays.borrow_and_update() {
                     Stay::Here => None,
-                    Stay::Shortly => Some(MOMENT),
+                    Stay::Shortly => Some(grace_ends_at.max(now + MOMENT)),
                     Stay::ToItsEnd => {
                         connection.as_mut().graceful_shutdown();
-                        Some(MOMENT)
+                        Some(now + MOMENT)
                     }
-                    Stay::Gone => Some(GLANCE),
+                    Stay::Gone => Some(now + GLANCE),
                 };
-                leaves_at = time.map(|time| Instant::now() + time);
             }
             () = until(leaves_at) => return,
             _ = stop.wait_for(|stop| *stop), if !is_stopping => {

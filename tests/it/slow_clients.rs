@@ -181,6 +181,34 @@ async fn what_a_till_has_sent_is_read_however_many_connections_come_behind_it() 
     drop(flood);
 }
 
+#[tokio::test]
+async fn a_till_that_sends_a_while_after_it_connects_is_not_sent_away_by_those_that_come_meanwhile() {
+    const STRANGERS: usize = 4;
+    let grace = Duration::from_secs(3_600);
+    let server = ServerOptions { strangers_max: STRANGERS, grace, ..ServerOptions::default() };
+    let fixture = Setup { server, ..Setup::default() }.start().await;
+    let mut tills = Vec::new();
+    for _ in 0..STRANGERS {
+        tills.push(TcpStream::connect(fixture.agent.address).await.unwrap());
+    }
+    // As many as are held beside them.
+    let mut flood = Vec::new();
+    for _ in 0..2 * STRANGERS {
+        flood.push(TcpStream::connect(fixture.agent.address).await.unwrap());
+    }
+    let mut byte = [0];
+    let end = tokio::time::timeout(Duration::from_millis(500), tills[1].read(&mut byte)).await;
+    assert!(end.is_err(), "a connection that is new ended: {end:?}");
+    for (id, till) in tills[1..].iter_mut().enumerate() {
+        assert_eq!(swipe(till, &id.to_string(), TOKEN).await, "HTTP/1.1 200 OK");
+    }
+    // One that sends nothing goes once all that are held are younger.
+    for _ in 0..=3 * STRANGERS {
+        flood.push(TcpStream::connect(fixture.agent.address).await.unwrap());
+    }
+    assert!(matches!(tills[0].read(&mut byte).await, Ok(0) | Err(_)));
+}
+
 /// A client that asks for much, and reads none of it.
 async fn unread(fixture: &Fixture) -> TcpStream {
     let mut stream = TcpStream::connect(fixture.agent.address).await.unwrap();
