@@ -155,7 +155,8 @@ impl Transaction<'_> {
 }
 
 /// Reads the newest events that changed nothing and are about an identity, newest first. An event that is noted under two forms of
-/// it, since one mapping hashes the identity and another does not, is one event.
+/// it, since one mapping hashes the identity and another does not, is one event. Only those that are shown are opened: there may be
+/// as many as are kept.
 pub(super) fn without_effect(
     connection: &Connection,
     forms: &StoredForms,
@@ -166,9 +167,11 @@ pub(super) fn without_effect(
         "SELECT noted.id AS id, noted.seq AS seq, fate, times, last_at_ms, open(noted.reason, 'without_effect', noted.seq) AS reason,
                 j.time_ms AS time_ms, nullif(open(j.event, 'journal', j.seq), '') AS event, r.id AS rejected_id,
                 open(r.detail, 'rejected') AS detail
-         FROM without_effect noted LEFT JOIN journal j ON j.seq = noted.seq
+         FROM (SELECT id FROM without_effect WHERE identity = ?1 ORDER BY id DESC LIMIT ?3) newest
+             JOIN without_effect noted ON noted.id = newest.id
+             LEFT JOIN journal j ON j.seq = noted.seq
              LEFT JOIN rejected r ON r.seq = noted.seq AND fate = ?2
-         WHERE identity = ?1 ORDER BY noted.id DESC LIMIT ?3",
+         ORDER BY noted.id DESC",
     )?;
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut found: Vec<(i64, WithoutEffect)> = Vec::new();
