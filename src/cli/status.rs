@@ -171,9 +171,13 @@ fn delivered(delivered: &DeliveredCounts) -> String {
 }
 
 fn recorded(events: &EventCounts) -> String {
+    let unknown = match events.consent_unknown {
+        0 => String::new(),
+        count => format!(" ({count} of them since consent could not be computed)"),
+    };
     let unconsented = match events.unconsented {
         0 => String::new(),
-        count => format!(", {count} without consent and not stored"),
+        count => format!(", {count} without consent and not stored{unknown}"),
     };
     let differing = match events.differing {
         0 => String::new(),

@@ -1,5 +1,7 @@
 //! The document of `GET /v1/status`. `src/http/openapi.json` describes its fields.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::core::forwarding::route::Route;
@@ -128,6 +130,12 @@ pub struct EventCounts {
     /// Counted and not stored, since the person did not agree.
     #[serde(default)]
     pub unconsented: i64,
+    /// Of these, those for which `consent` could not be computed.
+    #[serde(default)]
+    pub consent_unknown: i64,
+    /// When the last one of these came, for a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent_unknown_at: Option<String>,
     /// When the oldest event was recorded of those whose ids are all known; none where those of all events are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids_known_since: Option<String>,
@@ -337,11 +345,26 @@ impl From<(i64, i64)> for RejectedCounts {
     }
 }
 
-impl From<&Counters> for EventCounts {
-    fn from(counters: &Counters) -> Self {
-        let Totals { duplicate, differing, unmapped, rejected, unconsented, ids_known_since_ms, .. } = counters.totals;
-        let ids_known_since = (ids_known_since_ms > 0).then(|| Timestamp::from_millis(ids_known_since_ms).to_string());
-        Self { recorded: counters.recorded, duplicate, differing, unmapped, rejected, unconsented, ids_known_since }
+/// Time for which it is said that `consent` could not be computed. Source: ours; a person looks once a day.
+const CONSENT_SHOWN: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl EventCounts {
+    /// The counts as they are shown now.
+    pub(super) fn of(counters: &Counters, now: Timestamp) -> Self {
+        let Totals { duplicate, differing, unmapped, rejected, unconsented, consent_unknown, .. } = counters.totals;
+        let time = |at_ms: i64| (at_ms > 0).then(|| Timestamp::from_millis(at_ms));
+        let unknown_at = time(counters.totals.consent_unknown_at_ms).filter(|at| now.since(*at) < CONSENT_SHOWN);
+        Self {
+            recorded: counters.recorded,
+            duplicate,
+            differing,
+            unmapped,
+            rejected,
+            unconsented,
+            consent_unknown,
+            consent_unknown_at: unknown_at.map(|at| at.to_string()),
+            ids_known_since: time(counters.totals.ids_known_since_ms).map(|at| at.to_string()),
+        }
     }
 }
 

@@ -17,7 +17,9 @@ pub(super) fn judge(status: &Status) -> Verdict {
     findings.extend(status.notices.iter().map(notice));
     findings.extend(intake(status));
     findings.extend(
-        [rejected(status), age(status), salvage(status), reads(status), mappings(status)].into_iter().flatten(),
+        [rejected(status), consent(status), age(status), salvage(status), reads(status), mappings(status)]
+            .into_iter()
+            .flatten(),
     );
     findings.extend([quota(status), batch_rows(status), set_aside(status), missing(status)].into_iter().flatten());
     if findings.is_empty() {
@@ -157,6 +159,13 @@ fn rejected(status: &Status) -> Option<Finding> {
     let count = status.rejected.events + status.rejected.updates;
     let text = || say::REJECTED_KEPT.with([count.into()]);
     (count > 0).then(|| Finding::new(Level::Attention, text(), [say::FIX_REJECTED.said()]))
+}
+
+/// Nobody knows whether these people agreed, and what is lost cannot be sent again from here.
+fn consent(status: &Status) -> Option<Finding> {
+    let at = status.events.consent_unknown_at.as_deref()?;
+    let text = say::CONSENT_UNKNOWN.with([status.events.consent_unknown.into(), With::time(at)]);
+    Some(Finding::new(Level::Attention, text, [say::FIX_CONSENT.said()]))
 }
 
 fn reads(status: &Status) -> Option<Finding> {

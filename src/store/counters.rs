@@ -50,6 +50,11 @@ totals! {
     /// Events that were not stored, because the person did not consent.
     unconsented "events_unconsented"
         => "events_unconsented_total" "Events that were not stored, since the person did not agree.";
+    /// Events among them for which `consent` could not be computed.
+    consent_unknown "events_consent_unknown"
+        => "events_consent_unknown_total" "Events that were not stored, since consent could not be computed for them.";
+    /// Time of the last one of these, in milliseconds since 1970; 0 means never.
+    consent_unknown_at_ms "consent_unknown_at_ms";
     /// Updates that Target accepted.
     updates "updates_delivered" => "updates_delivered_total" "Updates of profiles that Target accepted.";
     /// Attribute values in those updates.

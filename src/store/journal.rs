@@ -78,7 +78,12 @@ impl Transaction<'_> {
     fn record_event(&mut self, recording: &Recording) -> rusqlite::Result<Recorded> {
         let event = &recording.event;
         if let Meaning::Unconsented(none) = &recording.meaning {
-            self.numbers.totals.unconsented += 1;
+            let totals = &mut self.numbers.totals;
+            totals.unconsented += 1;
+            if none.is_failure {
+                totals.consent_unknown += 1;
+                totals.consent_unknown_at_ms = recording.recorded_at.as_millis();
+            }
             let reason = Some(format!("it was counted, and not stored: {}", none.why));
             return Ok(Recorded { seq: 0, status: EventStatus::Unconsented, reason });
         }

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use outpost::config::{Config, Sources};
+use outpost::core::verdict::Level;
+use outpost::store::FILE_NAME;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -178,6 +180,36 @@ async fn without_consent_an_event_is_counted_and_not_stored() {
     assert_eq!(files_with(fixture.dir.path(), "somebody-who-refused"), Vec::<String>::new());
     let metrics = fixture.agent.request(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("outpost_events_unconsented_total 3"), "{metrics}");
+    assert!(metrics.contains("outpost_events_consent_unknown_total 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn where_consent_cannot_be_computed_somebody_has_to_look_for_a_day() {
+    let mappings = mappings("consent = \"data.consent == true\"", "data.store").replace("hash = ", "# ");
+    let mut fixture = Setup { mappings, ..Setup::default() }.start().await;
+    let mut refused = told("1");
+    refused["data"]["consent"] = json!(false);
+    fixture.agent.record(&refused).await;
+    let status = fixture.agent.status().await;
+    assert_eq!(
+        (status.verdict.level, status.events.consent_unknown),
+        (Level::Well, 0),
+        "who refuses does what is right"
+    );
+    fixture.agent.record(&told("2")).await;
+    fixture.restart().await;
+    let status = fixture.agent.status().await;
+    assert_eq!((status.verdict.level, status.events.consent_unknown), (Level::Attention, 1));
+    let words = "1 event was not stored, since consent of [privacy] could not be computed for it";
+    assert!(status.verdict.text.starts_with(words), "{:?}", status.verdict);
+    assert!(status.events.consent_unknown_at.is_some());
+    fixture.agent.stop().await;
+    let old = "UPDATE counter SET value = value - 86400000 WHERE name = 'consent_unknown_at_ms'";
+    rusqlite::Connection::open(fixture.dir.path().join(FILE_NAME)).unwrap().execute(old, []).unwrap();
+    fixture.agent = fixture.start_at("http://127.0.0.1:9").await;
+    let status = fixture.agent.status().await;
+    assert_eq!((status.verdict.level, status.events.consent_unknown_at), (Level::Well, None));
+    assert_eq!(status.events.consent_unknown, 1, "it stays counted");
 }
 
 #[test]

@@ -247,6 +247,18 @@ texts! {
         `outpost rejected list` dit pourquoi : corrigez la correspondance et réessayez, ou abandonnez-les.
         `outpost rejected list` dice por qué: corrija la asignación y reintente, o descártelos.
         `outpost rejected list` säger varför: rätta mappningen och försök igen, eller släng dem.";
+    CONSENT_UNKNOWN: "
+        {0} event was not stored, since consent of [privacy] could not be computed for it; it came on {1}.|{0} events were not stored, since consent of [privacy] could not be computed for them; the last one came on {1}.
+        {0} Ereignis wurde nicht gespeichert, weil consent von [privacy] dafür nicht berechnet werden konnte; es kam am {1}.|{0} Ereignisse wurden nicht gespeichert, weil consent von [privacy] dafür nicht berechnet werden konnte; das letzte kam am {1}.
+        {0} événement n’a pas été stocké, car consent de [privacy] n’a pas pu être calculé ; il est arrivé le {1}.|{0} événements n’ont pas été stockés, car consent de [privacy] n’a pas pu être calculé ; le dernier est arrivé le {1}.
+        {0} evento no se guardó porque no se pudo calcular consent de [privacy]; llegó el {1}.|{0} eventos no se guardaron porque no se pudo calcular consent de [privacy]; el último llegó el {1}.
+        {0} händelse lagrades inte, eftersom consent i [privacy] inte kunde beräknas för den; den kom {1}.|{0} händelser lagrades inte, eftersom consent i [privacy] inte kunde beräknas för dem; den sista kom {1}.";
+    FIX_CONSENT: "
+        The answer to the event, or failed/NAME.errors of its file, says why: correct consent, or what sends the event, and send it again.
+        Die Antwort auf das Ereignis oder failed/NAME.errors seiner Datei sagt, warum: Korrigieren Sie consent oder das, was das Ereignis sendet, und senden Sie es erneut.
+        La réponse à l’événement, ou failed/NOM.errors de son fichier, dit pourquoi : corrigez consent, ou ce qui envoie l’événement, et renvoyez-le.
+        La respuesta al evento, o failed/NOMBRE.errors de su archivo, dice por qué: corrija consent, o lo que envía el evento, y envíelo de nuevo.
+        Svaret på händelsen, eller failed/NAMN.errors för dess fil, säger varför: rätta consent, eller det som skickar händelsen, och skicka den igen.";
     READS_DENIED: "
         Profiles cannot be read before they are updated, so newer values from others may be lost: {0}.
         Profile können vor der Aktualisierung nicht gelesen werden, sodass neuere Werte anderer verloren gehen können: {0}.

@@ -76,7 +76,7 @@ impl Books {
             not_set_up: present.not_set_up,
             notices: present.notices,
             refused: present.refused,
-            events: EventCounts::from(&counters),
+            events: EventCounts::of(&counters, now),
             pending: pending_counts(&reader, pending, present.set_aside, now)?,
             delivered: DeliveredCounts::from(&totals),
             rejected,
