@@ -132,6 +132,12 @@ impl DataDir {
         self.store_path().symlink_metadata().is_ok()
     }
 
+    /// Returns whether an agent or a command has used it: there is a store, or only its lock is left.
+    #[must_use]
+    pub fn was_used(&self) -> bool {
+        self.has_store() || self.lock_path().symlink_metadata().is_ok()
+    }
+
     /// Returns the path of the lock, which belongs to the agent's user.
     #[must_use]
     pub fn lock_path(&self) -> PathBuf {

@@ -1,7 +1,8 @@
 //! `outpost check`: validates the configuration, runs its examples, and shows the effective values and their sources.
 
+use super::destination::Standing;
 use super::load::{ConfigArgs, Loaded, report, warn_of_variables};
-use super::{Failure, counted, destination, print, warn};
+use super::{Failure, counted, print, warn};
 use crate::adobe::proxy;
 use crate::config::{Config, Problems};
 use crate::core::mapping::Use;
@@ -35,7 +36,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
     }
     warn_of_texts(&config);
-    if let Some(words) = destination::moves(&config).filter(|_| !args.config.sandbox) {
+    if let Some(words) = Standing::of(&config).warning().filter(|_| !args.config.sandbox) {
         warn(&words);
     }
     print(&sources.effective())?;

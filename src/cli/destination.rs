@@ -20,24 +20,61 @@ pub(super) fn check_sandbox(config: &Config) -> Result<(), Failure> {
     )))
 }
 
-/// Returns the warning that the store's content would be sent to another place than before. A store that cannot be read is
-/// none.
-pub(super) fn moves(config: &Config) -> Option<String> {
-    let (before, _) = delivered(config)?;
-    let now = &config.target.client;
-    if (&before.client_code, &before.endpoint) == (&now.client_code, &now.endpoint) {
-        return None;
+/// Configured destination, compared with that of the store's deliveries.
+pub(super) enum Standing {
+    /// The same, or there is none yet; the text says which.
+    Same(String),
+    /// A hub takes over from Adobe Target, or has another URL.
+    TurnsToHub(String),
+    /// Another client code or endpoint: all deliveries become void.
+    Moves(String),
+    /// The device has joined a hub, and `[hub]` is missing.
+    LacksHub(String),
+}
+
+impl Standing {
+    /// The standing of a configuration. A store that cannot be read has no destination.
+    pub(super) fn of(config: &Config) -> Self {
+        let (now, code) = (&config.target.client.endpoint, &config.target.client.client_code);
+        let Some((before, _)) = delivered(config) else {
+            return Self::Same(format!("{}; nothing has been sent yet", named(code, now)));
+        };
+        let was = named(&before.client_code, &before.endpoint);
+        match (before.is_hub(), code.is_empty()) {
+            _ if (&before.client_code, &before.endpoint) == (code, now) => Self::Same(was),
+            (true, false) => Self::LacksHub(format!(
+                "the section [hub] is missing, and this device has joined {was}: it continues to hand over there; write \
+                 agent.d/90-hub.toml again with `outpost join`, or set another data_dir"
+            )),
+            (true, true) => Self::TurnsToHub(format!("{}; until now it was at {}", named(code, now), before.endpoint)),
+            (false, true) => Self::TurnsToHub(format!("{}, once what is pending has gone to {was}", named(code, now))),
+            (false, false) => {
+                let tried = if is_local(&before.endpoint) { ", also what was only tried with --sandbox" } else { "" };
+                Self::Moves(format!(
+                    "the store in {} was for {was}; with this configuration everything in it is sent to {}{tried}; if it \
+                     should not be, stop the agent and delete that folder, or set another data_dir",
+                    config.agent.data_dir.display(),
+                    named(code, now)
+                ))
+            }
+        }
     }
-    let tried = if is_local(&before.endpoint) { ", also what was only tried with --sandbox" } else { "" };
-    Some(format!(
-        "the store in {} was for client code {} at {}; with this configuration everything in it is sent to client code {} at \
-         {}{tried}; if it should not be, stop the agent and delete that folder, or set another data_dir",
-        config.agent.data_dir.display(),
-        before.client_code,
-        before.endpoint,
-        now.client_code,
-        now.endpoint
-    ))
+
+    /// Returns the warning that somebody needs before the agent starts, if any.
+    pub(super) fn warning(self) -> Option<String> {
+        match self {
+            Self::Same(_) | Self::TurnsToHub(_) => None,
+            Self::Moves(words) | Self::LacksHub(words) => Some(words),
+        }
+    }
+}
+
+/// Returns the name of a destination; a hub has no client code.
+fn named(client_code: &str, endpoint: &str) -> String {
+    match client_code {
+        "" => format!("the hub at {endpoint}"),
+        code => format!("client code {code} at {endpoint}"),
+    }
 }
 
 /// Returns the destination of the store's deliveries, and the number of updates that were delivered; `None` if no store can be

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::check::passed;
 use super::connect::{Holder, holder};
+use super::destination::Standing;
 use super::load::{ConfigArgs, Loaded};
 use super::{Failure, counted, print, small_runtime, with_local_times};
 use crate::agent::data_dir::DataDir;
@@ -33,7 +34,7 @@ const SYNC_SLOW: Duration = Duration::from_millis(100);
 /// Syncs that are tried; the median counts.
 const SYNCS: usize = 5;
 
-/// Checks configuration, disk, store, clocks, network, certificate, token, link and quota
+/// Checks configuration, disk, store, clocks, destination, network, certificate, token, link and quota
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  outpost doctor --json")]
 pub(super) struct Args {
@@ -107,15 +108,17 @@ fn examine(args: &ConfigArgs) -> Result<Examined, Failure> {
     let Loaded { config, sources } = args.load()?;
     let data_dir = DataDir::new(&config.agent.data_dir);
     let mut findings = vec![examples(&config, &sources), directory(data_dir.path()), disk(&config)];
-    let mut status = None;
+    let status = if data_dir.was_used() { running(&data_dir)? } else { None };
     if data_dir.has_store() {
         let file = super::store_file(&config);
         findings.push(store(&file));
         findings.push(clock(&file));
-        status = running(&data_dir)?;
-        findings.extend(agent(status.as_ref()));
+        findings.extend((!args.sandbox).then(|| destination(&config)));
     } else {
-        findings.push(Finding::new("store", Level::Warn, "there is none yet; start the agent with `outpost run`"));
+        findings.push(no_store(status.is_some()));
+    }
+    if data_dir.has_store() || status.is_some() {
+        findings.extend(agent(status.as_ref()));
     }
     findings.push(machine(&config));
     findings.push(user());
@@ -268,6 +271,15 @@ fn store(file: &StoreFile) -> Finding {
     }
 }
 
+fn no_store(is_running: bool) -> Finding {
+    let (level, words) = if is_running {
+        (Level::Fail, "somebody removed it while the agent runs; put the same file back, or restart the agent")
+    } else {
+        (Level::Warn, "there is none yet; start the agent with `outpost run`")
+    };
+    Finding::new("store", level, words)
+}
+
 fn clock(file: &StoreFile) -> Finding {
     let newest = Reader::open(file).and_then(|reader| reader.counters());
     let newest = newest.ok().and_then(|counters| counters.recorded_at);
@@ -278,6 +290,16 @@ fn clock(file: &StoreFile) -> Finding {
         }
         _ => finding(Level::Ok, now.to_string()),
     }
+}
+
+/// Checks that the store's deliveries went where the configuration says.
+fn destination(config: &Config) -> Finding {
+    let (level, words) = match Standing::of(config) {
+        Standing::Same(words) | Standing::TurnsToHub(words) => (Level::Ok, words),
+        Standing::Moves(words) => (Level::Warn, words),
+        Standing::LacksHub(words) => (Level::Fail, words),
+    };
+    Finding::new("destination", level, words)
 }
 
 /// Status of the agent, if it runs.

@@ -229,8 +229,13 @@ fn existing_store(data_dir: &Path) -> Result<DataDir, Failure> {
     if data_dir.has_store() {
         return Ok(data_dir);
     }
+    Err(no_store(&data_dir))
+}
+
+/// Returns the failure of a command that has nothing to do without a store.
+fn no_store(data_dir: &DataDir) -> Failure {
     let path = data_dir.path().display();
-    Err(Failure::because(format!("there is no store in {path}; start the agent with `outpost run`")))
+    Failure::because(format!("there is no store in {path}; start the agent with `outpost run`"))
 }
 
 /// Returns the store's file, with its key.

@@ -43,7 +43,7 @@ impl AgentArgs {
     pub(super) fn reach(&self) -> Result<Reached, Failure> {
         match self.named()? {
             Some(connection) => Ok(Reached::Agent(connection)),
-            None => self.reach_in(self.existing_store()?),
+            None => self.reach_existing(),
         }
     }
 
@@ -113,8 +113,16 @@ impl AgentArgs {
         }
     }
 
-    fn existing_store(&self) -> Result<DataDir, Failure> {
-        super::existing_store(&self.config.agent()?.data_dir)
+    /// Connects to the agent of a data directory also where somebody removed its store: the agent says so. Creates nothing.
+    fn reach_existing(&self) -> Result<Reached, Failure> {
+        let data_dir = DataDir::new(&self.config.agent()?.data_dir);
+        if !data_dir.was_used() {
+            return Err(super::no_store(&data_dir));
+        }
+        match self.reach_in(data_dir)? {
+            Reached::AtRest(data_dir, _) if !data_dir.has_store() => Err(super::no_store(&data_dir)),
+            reached => Ok(reached),
+        }
     }
 }
 

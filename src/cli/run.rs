@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
+use super::destination::Standing;
 use super::load::{self, ConfigArgs, Loaded};
 use super::{Failure, bundle, destination, print, store_limits, warn};
 use crate::adobe::{ClientOptions, TlsOptions};
@@ -73,7 +74,7 @@ pub(super) fn run_under(
     let token = data_dir.token().map_err(|error| Failure::failed(&error))?;
     if sandbox {
         destination::check_sandbox(&config)?;
-    } else if let Some(words) = destination::moves(&config) {
+    } else if let Some(words) = Standing::of(&config).warning() {
         warn(&words);
     }
     let tokens = Live::new(data_dir.tokens().map_err(|error| Failure::failed(&error))?);

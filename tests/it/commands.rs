@@ -354,6 +354,32 @@ fn doctor_says_what_is_not_well_and_what_was_saved_from_a_damaged_store() {
 }
 
 #[test]
+fn doctor_says_where_the_store_sends_and_where_it_did_before() {
+    let device = Device::new();
+    device.record_use("7");
+    let check = |expected: &str| {
+        let said = device.works_or_not(&["doctor"]);
+        let line = said.lines().find(|line| line[5..].starts_with("destination ")).unwrap_or_else(|| panic!("{said}"));
+        let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.starts_with(expected), "{words}");
+    };
+    let here = "ok destination client code acme at http://127.0.0.1:9";
+    check(&format!("{here}; nothing has been sent yet"));
+    drop(device.run());
+    check(here);
+    let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    device.write("agent.toml", &config.replace("client_code = \"acme\"", "client_code = \"other\""));
+    check("warn destination the store in data was for client code acme at http://127.0.0.1:9; with this configuration");
+    device.write("agent.toml", &config);
+    let store = rusqlite::Connection::open(device.dir.path().join("data").join(FILE_NAME)).unwrap();
+    store.execute("UPDATE destination SET client_code = '', endpoint = 'https://hub.example'", []).unwrap();
+    drop(store);
+    check("FAIL destination the section [hub] is missing, and this device has joined the hub at https://hub.example");
+    let (_, said) = (device.works(&["check"]), text(&device.outpost(&["check"]).stderr));
+    assert!(said.contains("the section [hub] is missing"), "{said}");
+}
+
+#[test]
 fn a_bundle_for_support_holds_no_secret_and_nothing_of_a_customer() {
     let device = Device::new();
     let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();

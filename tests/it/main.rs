@@ -55,6 +55,7 @@ mod sealing;
 mod simulation;
 mod slow_clients;
 mod socket;
+mod states;
 mod store;
 mod synced_disk;
 mod target;

@@ -23,10 +23,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::{Running, Setup, rules, used, write_private};
 
-const YES: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 34\r\n\r\ntrueRequest successfully submitted\n";
+pub const YES: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 34\r\n\r\ntrueRequest successfully submitted\n";
 
 /// Serves each connection with a function, until the test ends.
-async fn server<F, R>(serve: F) -> SocketAddr
+pub async fn server<F, R>(serve: F) -> SocketAddr
 where
     F: Fn(TcpStream) -> R + Send + 'static,
     R: Future<Output = ()> + Send + 'static,
@@ -53,7 +53,7 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
 }
 
 /// What a server answers to each request.
-async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, parts: Vec<Vec<u8>>) {
+pub async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, parts: Vec<Vec<u8>>) {
     read_head(&mut stream).await;
     for part in parts {
         if stream.write_all(&part).await.is_err() {
@@ -161,7 +161,7 @@ async fn a_port_where_nobody_listens_and_a_name_that_nobody_knows_are_told_apart
 }
 
 /// A server with a certificate, and the file with which a client may trust it.
-async fn tls_server(certified: CertifiedKey<KeyPair>) -> (SocketAddr, tempfile::NamedTempFile) {
+pub async fn tls_server(certified: CertifiedKey<KeyPair>) -> (SocketAddr, tempfile::NamedTempFile) {
     tls_server_for(certified, None).await
 }
 
@@ -197,7 +197,7 @@ async fn tls_server_for(
     (address, file)
 }
 
-fn certificate(name: &str, years: (i32, i32)) -> CertifiedKey<KeyPair> {
+pub fn certificate(name: &str, years: (i32, i32)) -> CertifiedKey<KeyPair> {
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.not_before = date_time_ymd(years.0, 1, 1);
     params.not_after = date_time_ymd(years.1, 1, 1);

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::{Fixture, Setup, noted, used};
 
 /// What a page writes where a text stands.
-fn in_html(text: &str) -> String {
+pub fn in_html(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
     text.replace('\'', "&#x27;").replace('/', "&#x2f;")
 }
