@@ -148,10 +148,10 @@ impl Search {
             self.last = [self.last[1], byte];
         }
         self.anywhere.take(byte);
-        self.is_closed |= self.anywhere.all == 0;
         if !(is_certain && self.is_text(byte)) {
             self.outside.take(byte);
         }
+        self.is_closed |= self.anywhere.all == 0 || self.outside.all == 0;
         None
     }
 
