@@ -16,7 +16,7 @@ use crate::device::clock::Clock;
 use crate::device::network::NetworkWatch;
 use crate::device::pulse::Pulse;
 use crate::forward::shown::{LinkView, ProfileWaits, RouteCounts};
-use crate::forward::{Forwarder, ForwarderParts, ForwarderSettings, StateReader};
+use crate::forward::{DeviceOutbox, Forwarder, ForwarderParts, ForwarderSettings, StateReader};
 use crate::store::{InFlight, Outbox, StoreError, StoreFile};
 
 /// The resources of every forwarder of the process.
@@ -111,7 +111,7 @@ impl ForwardingParts {
         self,
         settings: watch::Receiver<ForwarderSettings>,
         link: Link,
-    ) -> Result<Forwarder, StoreError> {
+    ) -> Result<Forwarder<DeviceOutbox>, StoreError> {
         let Connected { writer, client, clock, quota_clock, reads } = self.connected;
         let updates_per_day = settings.borrow().updates_per_day;
         let now = quota_clock.at(clock.elapsed());
@@ -129,10 +129,10 @@ impl ForwardingParts {
         });
         let (quota, batches, rows_sent, number) = known.await?;
         let (store_file, in_flight) = (self.store_file.clone(), self.in_flight);
-        let outbox = tokio::task::spawn_blocking(move || Outbox::open(&store_file, in_flight));
+        let claims = tokio::task::spawn_blocking(move || Outbox::open(&store_file, in_flight));
+        let claims = claims.await.expect("opening does not panic")?;
         Ok(Forwarder::new(ForwarderParts {
-            outbox: outbox.await.expect("opening does not panic")?,
-            writer,
+            outbox: DeviceOutbox::new(claims, writer, self.store_file, self.state, number),
             client,
             quota,
             quota_clock,
@@ -146,12 +146,9 @@ impl ForwardingParts {
             reads,
             batches,
             rows_sent,
-            store_file: self.store_file,
             route_counts: self.route_counts,
             waits: self.waits,
             try_now: self.try_now,
-            state: self.state,
-            store: Some(number),
         }))
     }
 }

@@ -177,6 +177,7 @@ fn forwarding(section: &Table<'_, '_>) -> ForwarderRules {
         bulk_above: section
             .integer("bulk_above", 0..BATCH_ROWS_MAX as u64 + 1)
             .map_or(defaults.bulk_above, |rows| usize::try_from(rows).unwrap_or(usize::MAX)),
+        has_batches: true,
     };
     let late_after = section.duration("late_after", Duration::ZERO..QUOTA_WINDOW + SECOND).unwrap_or(LATE_AFTER);
     let is_shared = section.flag("shared_profiles").unwrap_or(true);

@@ -9,9 +9,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::core::{Action, Core, CoreParts, ForwarderSettings, Input, Moment, News};
 use super::errands::{Done, Errands};
-use super::handover::{StateReader, ToldState};
+use super::outbox::Outbox;
 use crate::adobe::{Client, Outcome};
-use crate::core::fleet::PartId;
 use crate::core::forwarding::link::{Link, LinkState, LinkWait};
 use crate::core::forwarding::quota::{Quota, QuotaClock, QuotaTime};
 use crate::core::forwarding::why::Why;
@@ -20,18 +19,16 @@ use crate::device::clock::Clock;
 use crate::device::network::NetworkWatch;
 use crate::device::pulse::Pulse;
 use crate::forward::shown::{LinkView, ProfileWait, ProfileWaits, ReadQuota, RouteCounts, ShownWait};
-use crate::store::{BatchHead, Outbox, StoreFile, Writer};
+use crate::store::BatchHead;
 
 /// Interval at which files are looked at that may let requests go: a token's while the link is paused, all while the client is
 /// not set up.
 const TOKEN_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The parts of a forwarder.
-pub struct ForwarderParts {
-    /// The source of claims.
-    pub outbox: Outbox,
-    /// The writer that settles deliveries.
-    pub writer: Writer,
+pub struct ForwarderParts<O> {
+    /// Where claims come from, and results go.
+    pub outbox: O,
     /// The way to Target.
     pub client: Client,
     /// The quota used in the last 24 hours.
@@ -58,27 +55,19 @@ pub struct ForwarderParts {
     pub batches: Vec<BatchHead>,
     /// Rows of batches of the last 24 hours.
     pub rows_sent: u64,
-    /// The store's file.
-    pub store_file: StoreFile,
     /// Counts of updates by route.
     pub route_counts: RouteCounts,
     /// The reasons shown for single profiles that wait.
     pub waits: ProfileWaits,
     /// Told when somebody wants it tried now.
     pub try_now: Arc<Notify>,
-    /// Reads how the device is, for a hub.
-    pub state: StateReader,
-    /// Number of the store among those of a fleet.
-    pub store: Option<PartId>,
 }
 
 /// The forwarder.
-pub struct Forwarder {
+pub struct Forwarder<O> {
     core: Core,
-    errands: Arc<Errands>,
+    errands: Arc<Errands<O>>,
     running: JoinSet<Done>,
-    /// Room in the quota that is reserved beyond that of the claims.
-    spare: usize,
     clock: Arc<Clock>,
     quota_clock: QuotaClock,
     reads: ReadQuota,
@@ -94,10 +83,10 @@ pub struct Forwarder {
     shown_wait: Option<LinkWait>,
 }
 
-impl Forwarder {
+impl<O: Outbox> Forwarder<O> {
     /// A forwarder that has not begun.
     #[must_use]
-    pub fn new(parts: ForwarderParts) -> Self {
+    pub fn new(parts: ForwarderParts<O>) -> Self {
         let ForwarderParts { clock, quota_clock, reads, mut settings, quota, link, batches, rows_sent, .. } = parts;
         let now = settings.borrow_and_update().clone();
         let moment = moment(&clock, quota_clock, &reads);
@@ -107,19 +96,15 @@ impl Forwarder {
         Self {
             core: Core::new(CoreParts { settings: now, link, quota, batches, rows_sent }, moment),
             errands: Arc::new(Errands {
-                outbox: Mutex::new(parts.outbox),
-                writer: parts.writer,
+                outbox: parts.outbox,
                 client: parts.client,
-                store_file: parts.store_file,
                 clock: clock.clone(),
                 session_key: parts.session_key,
                 property_token,
                 verify,
-                state: ToldState::new(parts.state, parts.store),
                 is_failing: false.into(),
             }),
             running: JoinSet::new(),
-            spare: 0,
             clock,
             quota_clock,
             reads,
@@ -137,7 +122,6 @@ impl Forwarder {
 
     /// Forwards until `stop` turns true, then lets what is in flight come to its end, within a bound.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let outbox_changed = self.errands.writer.outbox_changed();
         loop {
             let wake = self.start();
             self.show_progress(wake);
@@ -145,7 +129,7 @@ impl Forwarder {
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(done) = self.running.join_next() => self.done(done),
                 // Not asked for while there is enough to do: intake need not wake us for every commit.
-                () = outbox_changed.notified(), if !self.core.may_have_more() => Some(Input::OutboxChanged),
+                () = self.errands.outbox.changed(), if !self.core.may_have_more() => Some(Input::OutboxChanged),
                 () = self.network.changed() => Some(Input::NetworkChanged),
                 () = self.try_now.notified() => Some(Input::TryNow),
                 // One that ends means that the agent stops.
@@ -187,8 +171,7 @@ impl Forwarder {
     }
 
     fn begin(&mut self, action: Action, quota_time: QuotaTime) {
-        let spare = if matches!(action, Action::Claim(_)) { std::mem::take(&mut self.spare) } else { 0 };
-        self.running.spawn(self.errands.clone().run(action, quota_time, spare));
+        self.running.spawn(self.errands.clone().run(action, quota_time));
     }
 
     fn take(&mut self, input: Input) {
@@ -203,8 +186,7 @@ impl Forwarder {
 
     /// Takes the result of an errand.
     fn done(&mut self, done: Result<Done, JoinError>) -> Option<Input> {
-        let Done { input, spare, reads } = done.expect("an errand does not panic");
-        self.spare += spare;
+        let Done { input, reads } = done.expect("an errand does not panic");
         let now = self.quota_clock.at(self.clock.elapsed());
         (0..reads).for_each(|_| self.reads.spend(now));
         Some(input)
@@ -232,7 +214,7 @@ impl Forwarder {
 
     /// Says and shows what is new.
     fn tell(&mut self) {
-        self.spare += self.core.take_released();
+        self.errands.outbox.released(self.core.take_released());
         if let Some(waits) = self.core.take_waits() {
             let (now, elapsed) = (self.clock.now(), self.clock.elapsed());
             let wait = |(id, (reason, until)): (i64, (&'static str, Duration))| {
@@ -342,7 +324,7 @@ impl Forwarder {
         .await;
         self.running.shutdown().await;
         self.tell();
-        self.errands.give_back(std::mem::take(&mut self.spare)).await;
+        self.errands.outbox.give_back().await;
         self.pulse.rest();
         tracing::info!(unanswered = unanswered.len(), "forwarding stopped");
     }

@@ -4,32 +4,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::core::{Action, Ask, BatchCame, ForwarderRules, Input, Request, Settle, StoreFailed};
-use super::handover::{self, CONFIRMED_MAX, ToldState};
+use super::core::{Action, BatchCame, ForwarderRules, Input, Request, StoreFailed};
+use super::handover::{self, CONFIRMED_MAX};
 use super::jobs::Jobs;
+use super::outbox::{Counted, DeviceOutbox, Outbox};
 use crate::adobe::{Client, Handed, Reply, delivery};
 use crate::core::fleet::ProfileParts;
 use crate::core::forwarding::quota::QuotaTime;
+use crate::core::identity::Identity;
 use crate::device::clock::Clock;
-use crate::store::{BatchEntry, Claim, Claims, Full, Outbox, StoreError, StoreFile, Transaction, Writer};
-
-/// Pages for which quota is reserved at once while there is much to send: waiting for the writer each time would leave
-/// the line idle.
-const RESERVED_AHEAD: usize = 2;
+use crate::store::{BatchEntry, Claim, Full, StoreError, Transaction};
 
 /// The resources of errands.
-pub(super) struct Errands {
-    pub(super) outbox: Mutex<Outbox>,
-    pub(super) writer: Writer,
+pub(super) struct Errands<O> {
+    pub(super) outbox: O,
     pub(super) client: Client,
-    pub(super) store_file: StoreFile,
     pub(super) clock: Arc<Clock>,
     /// Key of the hashes that name sessions of the Delivery API.
     pub(super) session_key: Vec<u8>,
     pub(super) property_token: Mutex<Option<String>>,
     pub(super) verify: Mutex<Option<(f64, Duration)>>,
-    /// The state of the device, for a hub.
-    pub(super) state: ToldState,
     /// True if a failure of the store has been logged.
     pub(super) is_failing: AtomicBool,
 }
@@ -37,40 +31,29 @@ pub(super) struct Errands {
 /// The result of an errand.
 pub(super) struct Done {
     pub(super) input: Input,
-    /// Quota reserved beyond that of the claims.
-    pub(super) spare: usize,
     /// Calls of the Fetch API that reached Target.
     pub(super) reads: usize,
 }
 
 impl From<Input> for Done {
     fn from(input: Input) -> Self {
-        Self { input, spare: 0, reads: 0 }
+        Self { input, reads: 0 }
     }
 }
 
-impl Errands {
-    /// Carries out one action. `spare` is the quota reserved beyond the claims.
-    pub(super) async fn run(self: Arc<Self>, action: Action, quota_time: QuotaTime, spare: usize) -> Done {
+impl<O: Outbox> Errands<O> {
+    /// Carries out one action.
+    pub(super) async fn run(self: Arc<Self>, action: Action, quota_time: QuotaTime) -> Done {
         match action {
-            Action::Claim(ask) => self.claim(ask, spare).await,
-            Action::ClaimDue(limit) => self.claim_due(limit).await.into(),
-            Action::Look(until) => {
-                let looked = self.writer.act(move |store| store.look_again(until)).await;
-                Input::Looked(self.told(looked)).into()
+            Action::Claim(ask) => Input::Claimed(self.told(&self.outbox, self.outbox.claim(ask).await)).into(),
+            Action::ClaimDue(limit) => {
+                Input::Due(self.told(&self.outbox, self.outbox.claim_due(self.clock.now(), limit).await)).into()
             }
-            Action::Read(profile_id, identity) => {
-                let exchange = self.client.fetch(&identity).await;
-                let reads = match &exchange.answer {
-                    Reply::Failed(outcome) => usize::from(outcome.reached_target()),
-                    _ => 1,
-                };
-                Done { reads, ..Input::Read(profile_id, exchange.answer, exchange.date).into() }
-            }
+            Action::Look(until) => Input::Looked(self.told(&self.outbox, self.outbox.look_again(until).await)).into(),
+            Action::Read(profile_id, identity) => self.read(profile_id, identity).await,
             Action::Note(notes) => {
                 let profile_ids = notes.iter().map(|(profile_id, _)| *profile_id).collect();
-                let noted = self.writer.act(move |store| store.note_sends(&notes)).await;
-                Input::Noted(profile_ids, self.told(noted)).into()
+                Input::Noted(profile_ids, self.told(&self.outbox, self.outbox.note_sends(notes).await)).into()
             }
             Action::Send(profile_id, request) => self.send(profile_id, request).await.into(),
             Action::HandOver(profiles) => self.hand_over(profiles).await.into(),
@@ -78,10 +61,11 @@ impl Errands {
                 let begin = move |store: &mut Transaction<'_>| batch.map_or_else(|| store.begin_batch(kind, api), Ok);
                 self.fill(begin, entries, claims, quota_time).await.into()
             }
-            Action::Settle(settles) => Input::Settled(self.settle(settles).await).into(),
+            Action::Settle(settles) => {
+                Input::Settled(self.told(&self.outbox, self.outbox.settle(settles).await)).into()
+            }
             Action::Retract(profile_ids, since) => {
-                let retracted = self.writer.act(move |store| store.retract_refusals(&profile_ids, since)).await;
-                Input::Retracted(self.told(retracted).map(|_| ())).into()
+                Input::Retracted(self.told(&self.outbox, self.outbox.retract(profile_ids, since).await)).into()
             }
             Action::Submit(head, names) => {
                 let id = head.id;
@@ -104,7 +88,7 @@ impl Errands {
     }
 
     /// Logs a failure of the store once, and its recovery once.
-    fn told<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreFailed> {
+    fn told<T, P: Outbox>(&self, outbox: &P, result: Result<T, P::Error>) -> Result<T, StoreFailed> {
         match result {
             Ok(done) => {
                 if self.is_failing.swap(false, Ordering::Relaxed) {
@@ -113,8 +97,8 @@ impl Errands {
                 Ok(done)
             }
             Err(error) => {
-                self.writer.report(&error);
-                if !self.is_failing.swap(true, Ordering::Relaxed) && !matches!(error, StoreError::Stopped) {
+                let is_to_be_logged = outbox.report(&error);
+                if !self.is_failing.swap(true, Ordering::Relaxed) && is_to_be_logged {
                     tracing::error!(%error, "the store does not take deliveries; forwarding waits");
                 }
                 Err(StoreFailed::Other)
@@ -122,28 +106,23 @@ impl Errands {
         }
     }
 
-    async fn claim(self: Arc<Self>, ask: Ask, spare: usize) -> Done {
-        let errands = self.clone();
-        let claimed = tokio::task::spawn_blocking(move || {
-            let claims: Claims = lock(&errands.outbox).claim(ask.rules())?;
-            // After a probe it is unknown whether there is more to send.
-            let may_have_more = claims.claims.len() == ask.limit && !ask.is_probe;
-            let spare = reserve(&errands.writer, claims.claims.len(), spare, may_have_more)?;
-            Ok((claims, spare))
-        });
-        match self.told(claimed.await.expect("claiming does not panic")) {
-            Ok((claims, spare)) => Done { spare, ..Input::Claimed(Ok(claims)).into() },
-            Err(failed) => Done { spare, ..Input::Claimed(Err(failed)).into() },
+    async fn read(&self, profile_id: i64, identity: Identity) -> Done {
+        if !self.outbox.may_begin(profile_id, Counted::Read).await {
+            return Input::Unsent(profile_id).into();
         }
-    }
-
-    async fn claim_due(self: Arc<Self>, limit: usize) -> Input {
-        let (errands, now) = (self.clone(), self.clock.now());
-        let due = tokio::task::spawn_blocking(move || lock(&errands.outbox).claim_due(now, limit));
-        Input::Due(self.told(due.await.expect("claiming does not panic")))
+        let exchange = self.client.fetch(&identity).await;
+        let reads = match &exchange.answer {
+            Reply::Failed(outcome) => usize::from(outcome.reached_target()),
+            _ => 1,
+        };
+        Done { reads, ..Input::Read(profile_id, exchange.answer, exchange.date).into() }
     }
 
     async fn send(&self, profile_id: i64, request: Request) -> Input {
+        let counted = if matches!(request, Request::Single(_)) { Counted::Update } else { Counted::Nothing };
+        if !self.outbox.may_begin(profile_id, counted).await {
+            return Input::Unsent(profile_id);
+        }
         let exchange = match request {
             Request::Single(body) => self.client.send(body).await,
             Request::Delivery(identity, attributes) => {
@@ -159,34 +138,39 @@ impl Errands {
         Input::Answered(profile_id, exchange.answer, exchange.date)
     }
 
+    /// Returns the store of a device, which has what a core with batches, or with a hub, asks for.
+    fn device(&self) -> &DeviceOutbox {
+        self.outbox.device().expect("only the core of a device asks for batches, or hands over")
+    }
+
     /// Hands parts over to the hub, and confirms those that it has.
-    async fn hand_over(self: Arc<Self>, profiles: Vec<ProfileParts>) -> Input {
-        let errands = self.clone();
+    async fn hand_over(&self, profiles: Vec<ProfileParts>) -> Input {
+        let device = self.device().clone();
         let made = tokio::task::spawn_blocking(move || {
             // Confirmed once more if they cannot be read now.
-            let confirmed = lock(&errands.outbox).answered_parts(CONFIRMED_MAX).unwrap_or_default();
-            let body = handover::body(&errands.state, &confirmed, profiles);
+            let confirmed = device.answered_parts(CONFIRMED_MAX);
+            let body = handover::body(device.state(), &confirmed, profiles);
             (confirmed, body)
         });
         let (confirmed, body) = made.await.expect("writing a request does not panic");
         let handed = self.client.hand_over(body).await.answer;
         if matches!(handed, Handed::Taken(_)) && !confirmed.is_empty() {
-            let forgotten = self.writer.act(move |store| store.confirm_parts(&confirmed)).await;
+            let forgotten = self.device().writer().act(move |store| store.confirm_parts(&confirmed)).await;
             // They are confirmed once more.
-            let _ = self.told(forgotten);
+            let _ = self.told(self.device(), forgotten);
         }
         Input::HandedOver(handed)
     }
 
     /// Adds rows to a batch, without syncing: rows lost in a power cut are pending, as they were before.
     async fn fill(
-        self: Arc<Self>,
+        &self,
         begin: impl FnOnce(&mut Transaction<'_>) -> Result<i64, StoreError> + Send + 'static,
         entries: Vec<BatchEntry>,
         claims: Vec<Claim>,
         quota_time: QuotaTime,
     ) -> Input {
-        let (writer, at) = (self.writer.clone(), self.clock.now());
+        let (writer, at) = (self.device().writer().clone(), self.clock.now());
         let filled = tokio::task::spawn_blocking(move || {
             writer.note_blocking(move |store| {
                 let id = begin(store)?;
@@ -196,7 +180,7 @@ impl Errands {
         });
         let head = match filled.await.expect("filling a batch does not panic") {
             Err(StoreError::Full(Full::MaxSize | Full::Disk)) => Err(StoreFailed::NoRoom),
-            filled => self.told(filled),
+            filled => self.told(self.device(), filled),
         };
         let count = claims.len();
         // The claims are held until the store had the rows.
@@ -204,42 +188,11 @@ impl Errands {
         Input::RowsAdded(count, head)
     }
 
-    async fn settle(&self, settles: Vec<Settle>) -> Result<(), StoreFailed> {
-        let (mut deliveries, mut read_backs, mut postponed, mut claims) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for settle in settles {
-            match settle {
-                Settle::Delivery(settlement) => deliveries.push(*settlement),
-                Settle::ReadBack(claim, verified, quota_time) => {
-                    read_backs.push((claim.profile_id, verified, quota_time));
-                    claims.push(claim);
-                }
-                Settle::Postpone(claim, until) => {
-                    postponed.push((claim.profile_id, until));
-                    claims.push(claim);
-                }
-            }
-        }
-        if !claims.is_empty() {
-            let noted = self.writer.act(move |store| {
-                for (profile_id, verified, quota_time) in &read_backs {
-                    store.spend_reads(verified.reads, *quota_time);
-                    store.verified(*profile_id, verified)?;
-                }
-                postponed.iter().try_for_each(|(profile_id, until)| store.postpone_read_back(*profile_id, *until))
-            });
-            let noted = noted.await;
-            drop(claims);
-            self.told(noted)?;
-        }
-        if deliveries.is_empty() { Ok(()) } else { self.told(self.writer.settle(deliveries).await) }
-    }
-
     fn jobs(&self, quota_time: QuotaTime) -> Jobs {
         Jobs {
             client: self.client.clone(),
-            writer: self.writer.clone(),
-            store_file: self.store_file.clone(),
+            writer: self.device().writer().clone(),
+            store_file: self.device().file().clone(),
             clock: self.clock.clone(),
             quota_now: quota_time.at,
             verify: *lock(&self.verify),
@@ -247,35 +200,8 @@ impl Errands {
     }
 
     fn batch(&self, id: i64, came: Result<BatchCame, StoreError>) -> Input {
-        Input::Batch(id, self.told(came).unwrap_or_else(BatchCame::Store))
+        Input::Batch(id, self.told(self.device(), came).unwrap_or_else(BatchCame::Store))
     }
-
-    /// Returns the quota that is still reserved.
-    pub(super) async fn give_back(&self, spare: usize) {
-        let writer = self.writer.clone();
-        let reserved = tokio::task::spawn_blocking(move || reserve(&writer, 0, spare, false)).await;
-        if !matches!(reserved, Ok(Ok(_))) {
-            tracing::debug!("what was reserved of the quota counts as used after the next start");
-        }
-    }
-}
-
-/// Reserves quota for claims before they are sent, so that a crash cannot hide them. Returns what is spare afterwards:
-/// some while there is more to send, otherwise nothing.
-fn reserve(writer: &Writer, claims: usize, spare: usize, may_have_more: bool) -> Result<usize, StoreError> {
-    if may_have_more && spare >= claims {
-        return Ok(spare - claims);
-    }
-    let left = if may_have_more { claims * RESERVED_AHEAD } else { 0 };
-    let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let requests = signed(claims + left) - signed(spare);
-    if requests != 0 {
-        writer.note_blocking(move |store| {
-            store.reserve(requests);
-            Ok(())
-        })?;
-    }
-    Ok(left)
 }
 
 fn lock<T>(held: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

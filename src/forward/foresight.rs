@@ -87,8 +87,9 @@ pub fn foresee(
         let action = core.next(moment);
         let input = match action {
             Action::Claim(ask) => {
-                let Claims { claims, backlog } = claim(store, &in_flight, ask, profile_id)?;
-                Input::Claimed(Ok(Claims { claims, backlog: backlog + foresight.backlog }))
+                let mut claims = claim(store, &in_flight, ask, profile_id)?;
+                claims.backlog += foresight.backlog;
+                Input::Claimed(Ok(claims))
             }
             Action::ClaimDue(_) => Input::Due(Ok(ReadBacks::default())),
             Action::Look(_) => Input::Looked(Ok(None)),

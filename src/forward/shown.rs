@@ -141,6 +141,11 @@ impl ReadQuota {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).forget();
     }
 
+    /// Takes what is left of a quota that is shared with others.
+    pub fn tell(&self, quota: Quota) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = quota;
+    }
+
     /// Counts a call.
     pub fn spend(&self, now: Timestamp) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).spend(now);

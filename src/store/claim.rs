@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::readings::Basis;
+use super::readings::{Basis, lose_unanswered};
 use super::sends::SendLog;
 use crate::core::fleet::AttributePart;
 use crate::core::forwarding::existence::Knowledge;
@@ -74,6 +74,24 @@ pub struct Claim {
     pub(super) in_flight: Option<InFlight>,
 }
 
+/// The parts of a claim that another store than a device's has made.
+pub struct ClaimParts {
+    /// Number of the profile, for as long as the process lives.
+    pub profile_id: i64,
+    /// Identity of the profile.
+    pub identity: Identity,
+    /// Known state of the profile at Target.
+    pub knowledge: Knowledge,
+    /// Pending attributes, by name.
+    pub attributes: Vec<ClaimedAttribute>,
+    /// All attributes that may be sent, by name.
+    pub basis: Vec<Basis>,
+    /// Values that were sent of it recently.
+    pub sends: SendLog,
+    /// Time since which it waits for Target to have the profile.
+    pub missing_since: Option<Timestamp>,
+}
+
 /// One pending attribute, as it will be sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClaimedAttribute {
@@ -117,6 +135,25 @@ impl Claim {
     pub fn is_shared(&self, late_before: Timestamp) -> bool {
         let is_shared = |it: &ClaimedAttribute| is_shared(it.operation, it.is_own, it.event_time, late_before);
         self.attributes.iter().any(is_shared)
+    }
+
+    /// Marks what was sent and is newer than what Target is known to have as lost: the process ended before the answer came.
+    pub(super) fn lose_unanswered(&mut self) {
+        for attribute in &self.attributes {
+            self.sends.lose_after(&attribute.name, attribute.delivered_version);
+        }
+        lose_unanswered(self.basis.iter().flatten(), &mut self.sends);
+    }
+
+    /// Puts a claim that another store has made in flight; `None` if its profile already is.
+    #[must_use]
+    pub fn made(parts: ClaimParts, in_flight: &InFlight) -> Option<Self> {
+        let ClaimParts { profile_id, identity, knowledge, attributes, basis, sends, missing_since } = parts;
+        let basis = Some(basis);
+        let mut claim =
+            Self { profile_id, identity, knowledge, attributes, basis, sends, missing_since, in_flight: None };
+        claim.lose_unanswered();
+        claim.take_off(in_flight).then_some(claim)
     }
 
     /// Puts the profile in flight. Returns false if it already is.

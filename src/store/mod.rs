@@ -58,7 +58,7 @@ mod writer;
 
 pub use backup::{BackedUp, BackupError, back_up};
 pub use batches::{BatchEntry, BatchHead, BatchRow, BatchState, Ending, PART_ROWS, RowAttribute, SettledRows};
-pub use claim::{Claim, ClaimedAttribute, InFlight, is_shared};
+pub use claim::{Claim, ClaimParts, ClaimedAttribute, InFlight, is_shared};
 pub use counters::{Counters, Pending, Totals};
 pub use destination::Adopted;
 pub use destination_row::Destination;
@@ -74,7 +74,7 @@ pub use person::{ProfileEvent, WithoutEffect};
 pub use profile_rows::{AttributeRow, ProfileRow};
 pub use purge::{ProfilePurge, ProfilePurgeStep, PurgeStep};
 pub use reader::Reader;
-pub use readings::{Basis, Reading};
+pub use readings::{Basis, Reading, delivered};
 pub use rehearsal::Rehearsal;
 pub use rejected::{RejectedRow, RejectedSubject};
 pub use room::{Full, Room};

@@ -12,6 +12,7 @@ use super::stored::{Named, pending, state, time};
 use super::{StoreError, parts, profiles, schema};
 use crate::core::fleet::PartId;
 use crate::core::forwarding::existence::Existence;
+use crate::core::forwarding::quota::Quota;
 use crate::core::timestamp::Timestamp;
 
 /// The rules for claiming: which profiles, and how much is read of them.
@@ -56,6 +57,8 @@ pub struct Claims {
     pub claims: Vec<Claim>,
     /// Pending profiles in no batch, including these claims, counted up to one more than `backlog_max`.
     pub backlog: usize,
+    /// What is left of a quota that is shared with others; `None` if it is the device's own.
+    pub quota: Option<Quota>,
 }
 
 /// The source of claims. There is only one, so that no profile is claimed twice.
@@ -147,18 +150,17 @@ fn claim_due(
         if busy.contains(&profile_id) {
             continue;
         }
-        let (basis, mut sends) = (readings::basis(connection, profile_id)?, sends::load(connection, profile_id)?);
-        readings::lose_unanswered(&basis, &mut sends);
         let mut claim = Claim {
             profile_id,
             identity: profiles::identity(row)?,
             knowledge: profiles::knowledge(row)?,
-            basis: Some(basis),
-            sends,
+            basis: Some(readings::basis(connection, profile_id)?),
+            sends: sends::load(connection, profile_id)?,
             missing_since: time(row, "missing_since_ms")?,
             attributes: Vec::new(),
             in_flight: None,
         };
+        claim.lose_unanswered();
         if claim.take_off(in_flight) {
             due.push((claim, row.get("is_ambiguous")?));
         }
@@ -193,13 +195,10 @@ fn claim_with(connection: &Connection, in_flight: &InFlight, rules: ClaimRules<'
         }
         if rules.late_before.is_some() {
             claim.sends = sends::load(connection, claim.profile_id)?;
-            for attribute in &claim.attributes {
-                claim.sends.lose_after(&attribute.name, attribute.delivered_version);
-            }
-            readings::lose_unanswered(claim.basis.iter().flatten(), &mut claim.sends);
+            claim.lose_unanswered();
         }
     }
-    Ok(Claims { claims, backlog })
+    Ok(Claims { claims, backlog, quota: None })
 }
 
 /// Selects pending attributes with their profiles, in the order in which the profiles became pending.

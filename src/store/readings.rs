@@ -84,7 +84,8 @@ impl fmt::Debug for Basis {
 }
 
 /// Returns the value as sent of an attribute that was delivered.
-pub(super) fn delivered(version: i64, value: Option<String>, at_ms: Option<i64>) -> Option<Sent> {
+#[must_use]
+pub fn delivered(version: i64, value: Option<String>, at_ms: Option<i64>) -> Option<Sent> {
     let at = Timestamp::from_millis(at_ms.unwrap_or_default());
     value.filter(|_| version > 0).map(|value| Sent {
         own: value.clone(),

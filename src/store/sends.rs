@@ -155,7 +155,9 @@ impl SendLog {
         Shown { modified_at, ..shown }
     }
 
-    fn to_json(&self) -> String {
+    /// Returns the log as it is stored: personal data.
+    #[must_use]
+    pub fn to_json(&self) -> String {
         let stored = |sent: &Sent| {
             let own = (sent.own != sent.value).then(|| sent.own.clone());
             let seen_ms = sent.seen_at.map(Timestamp::as_millis);
@@ -167,9 +169,12 @@ impl SendLog {
         serde_json::to_string(&stored).expect("names, texts and numbers are JSON")
     }
 
-    fn from_json(json: &str) -> rusqlite::Result<Self> {
-        let StoredLog { sent, carried, gave_way } = serde_json::from_str(json)
-            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))?;
+    /// Reads a log as it is stored.
+    ///
+    /// # Errors
+    /// That of JSON, whose words may repeat a value.
+    pub fn from_json(json: &str) -> serde_json::Result<Self> {
+        let StoredLog { sent, carried, gave_way } = serde_json::from_str(json)?;
         let of = |Stored(version, value, own, at_ms, seen_ms, is_lost): Stored| Sent {
             own: own.unwrap_or_else(|| value.clone()),
             value,
@@ -194,7 +199,9 @@ pub(super) fn load(connection: &Connection, profile_id: i64) -> rusqlite::Result
         .query_row([profile_id], |row| Ok((row.get("log")?, row.get("forgotten_until_ms")?)))
         .optional()?;
     let (json, forgotten_until_ms) = found.unwrap_or_default();
-    let log = json.map_or(Ok(SendLog::default()), |json| SendLog::from_json(&json))?;
+    let log = json.map_or(Ok(SendLog::default()), |json| SendLog::from_json(&json));
+    let log =
+        log.map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))?;
     Ok(SendLog { forgotten_until: forgotten_until_ms.map(Timestamp::from_millis), ..log })
 }
 

@@ -83,12 +83,18 @@ fn forwarding_is_as_configured_or_as_the_contract_says() {
         parse(&format!("[target]\nclient_code = \"acme\"\n{lines}")).map(|config| config.target.forwarding)
     };
     let ForwarderRules { routes, late_after, verify, .. } = rules("").unwrap();
-    assert_eq!(routes, RouteRules { mode: Mode::Auto, creates_missing: true, has_ecid: false, bulk_above: 1_000 });
+    assert_eq!(
+        routes,
+        RouteRules { mode: Mode::Auto, creates_missing: true, has_ecid: false, bulk_above: 1_000, has_batches: true }
+    );
     assert_eq!((late_after, verify, routes.has_ecid), (Some(Duration::from_secs(900)), None, false));
     let all = "mode = \"bulk\"\nmissing_profiles = \"send\"\nbulk_above = 7\nshared_profiles = false\nlate_after = \"1h\"\n\
                verify_sample = \"1.5%\"\nverify_after = \"2h\"\necid = true\nproperty_token = \"p\"";
     let set = rules(all).unwrap();
-    assert_eq!(set.routes, RouteRules { mode: Mode::Bulk, creates_missing: false, has_ecid: true, bulk_above: 7 });
+    assert_eq!(
+        set.routes,
+        RouteRules { mode: Mode::Bulk, creates_missing: false, has_ecid: true, bulk_above: 7, has_batches: true }
+    );
     assert_eq!(
         (set.late_after, set.verify, set.routes.has_ecid),
         (None, Some((0.015, Duration::from_secs(7_200))), true)

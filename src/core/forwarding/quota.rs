@@ -59,6 +59,8 @@ pub struct Quota {
     /// `(minute, uses)`, oldest first; minutes count from 1970.
     minutes: VecDeque<(i64, u64)>,
     used: u64,
+    /// Time when there may be more, where others tell how much there is.
+    more_at: Option<Timestamp>,
 }
 
 impl Quota {
@@ -70,7 +72,14 @@ impl Quota {
     pub fn new(updates_per_day: u64, minutes: impl IntoIterator<Item = (i64, u64)>) -> Self {
         let minutes: VecDeque<_> = minutes.into_iter().collect();
         let used = minutes.iter().map(|(_, uses)| uses).sum();
-        Self { updates_per_day, minutes, used }
+        Self { updates_per_day, minutes, used, more_at: None }
+    }
+
+    /// Returns what is left of a quota that is shared with others: `left` requests, and from `more_at` on at least one that is
+    /// worth a try.
+    #[must_use]
+    pub const fn told(left: u64, more_at: Timestamp) -> Self {
+        Self { updates_per_day: left, minutes: VecDeque::new(), used: 0, more_at: Some(more_at) }
     }
 
     /// Changes the limit; the uses stay counted.
@@ -123,7 +132,8 @@ impl Quota {
     /// Returns how many more requests are allowed now.
     pub fn left(&mut self, now: Timestamp) -> u64 {
         let used = self.used(now);
-        self.updates_per_day.saturating_sub(used)
+        let has_more = self.more_at.is_some_and(|more_at| more_at <= now);
+        self.updates_per_day.saturating_sub(used).max(u64::from(has_more))
     }
 
     /// Checks that one more request is allowed now.
@@ -132,6 +142,9 @@ impl Quota {
     /// The time when the oldest use expires.
     pub fn check(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         self.forget_old(now);
+        if let Some(more_at) = self.more_at {
+            return if self.left(now) > 0 { Ok(()) } else { Err(more_at) };
+        }
         match self.minutes.front() {
             Some((oldest, _)) if self.used >= self.updates_per_day => {
                 Err(Self::minute_begins(oldest + 1).plus(QUOTA_WINDOW))
@@ -168,6 +181,15 @@ mod tests {
         assert!(opens <= START.plus(QUOTA_WINDOW + Duration::from_secs(60)));
         assert_eq!(quota.check(opens), Ok(()));
         assert_eq!(quota.used(opens), 1);
+    }
+
+    #[test]
+    fn a_quota_that_is_told_has_what_is_left_and_is_tried_again_at_its_time() {
+        let later = START.plus(Duration::from_secs(60));
+        let mut quota = Quota::told(2, later);
+        (0..2).for_each(|_| quota.spend(START));
+        assert_eq!((quota.left(START), quota.check(START)), (0, Err(later)));
+        assert_eq!((quota.left(later), quota.check(later)), (1, Ok(())));
     }
 
     #[test]

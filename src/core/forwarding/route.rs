@@ -46,12 +46,14 @@ pub struct RouteRules {
     pub has_ecid: bool,
     /// The setting `bulk_above`: number of pending profiles above which all go in batches.
     pub bulk_above: usize,
+    /// True if there are batches: a hub has none.
+    pub has_batches: bool,
 }
 
 impl Default for RouteRules {
     /// Returns the defaults, as `agent.toml.example` shows them.
     fn default() -> Self {
-        Self { mode: Mode::Auto, creates_missing: true, has_ecid: false, bulk_above: 1_000 }
+        Self { mode: Mode::Auto, creates_missing: true, has_ecid: false, bulk_above: 1_000, has_batches: true }
     }
 }
 
@@ -113,11 +115,12 @@ pub enum Route {
     DeliveryMode,
     DeliveryUrgent,
     Hub,
+    SingleAlone,
 }
 
 impl Route {
     /// All routes, by the number under which they are stored.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::SingleMode,
         Self::SingleKnown,
         Self::SinglePcId,
@@ -129,13 +132,16 @@ impl Route {
         Self::DeliveryMode,
         Self::DeliveryUrgent,
         Self::Hub,
+        Self::SingleAlone,
     ];
 
     /// Returns the API of the route.
     #[must_use]
     pub const fn api(self) -> UpdateApi {
         match self {
-            Self::SingleMode | Self::SingleKnown | Self::SinglePcId | Self::SingleUnchecked => UpdateApi::Single,
+            Self::SingleMode | Self::SingleKnown | Self::SinglePcId | Self::SingleUnchecked | Self::SingleAlone => {
+                UpdateApi::Single
+            }
             Self::BulkMode | Self::BulkMissing | Self::BulkBacklog | Self::BulkQuota => UpdateApi::Bulk,
             Self::DeliveryMode | Self::DeliveryUrgent => UpdateApi::Delivery,
             Self::Hub => UpdateApi::Hub,
@@ -157,6 +163,7 @@ impl Route {
             Self::DeliveryMode => "mode is delivery",
             Self::DeliveryUrgent => "the mapping is urgent",
             Self::Hub => "this device hands over to a hub",
+            Self::SingleAlone => "a hub sends no batches",
         }
     }
 
@@ -181,6 +188,7 @@ pub fn route(rules: RouteRules, situation: Situation) -> Route {
         _ if situation.is_urgent && situation.fits_delivery => Route::DeliveryUrgent,
         Mode::Delivery if situation.fits_delivery => Route::DeliveryMode,
         Mode::Single => Route::SingleMode,
+        _ if !rules.has_batches => Route::SingleAlone,
         Mode::Bulk => Route::BulkMode,
         Mode::Delivery | Mode::Auto => auto(rules, situation),
     }
@@ -244,6 +252,9 @@ mod tests {
         check(Mode::Bulk, Situation { existence: Yes, ..QUIET }, Route::BulkMode);
         check(Mode::Delivery, QUIET, Route::DeliveryMode);
         check(Mode::Delivery, Situation { is_urgent: false, ..long }, Route::BulkMissing);
+        let without = RouteRules { mode: Mode::Delivery, has_batches: false, ..RouteRules::default() };
+        assert_eq!(route(without, QUIET), Route::DeliveryMode);
+        assert_eq!(route(without, Situation { is_urgent: false, is_quota_spent: true, ..long }), Route::SingleAlone);
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Core {
 
     /// Returns true if a profile claimed now could be sent.
     pub(super) fn has_room(&mut self, moment: Moment) -> bool {
-        self.rules.routes.mode != Mode::Single || self.quota_left(moment) > 0
+        self.can_batch() || self.quota_left(moment) > 0
     }
 
     fn ask(&mut self, is_probe: bool, moment: Moment) -> Ask {

@@ -273,7 +273,7 @@ impl Core {
 
     /// Returns true if the mode uses batches; that includes the Delivery API, which does not accept every identity.
     const fn can_batch(&self) -> bool {
-        !matches!(self.rules.routes.mode, Mode::Single)
+        self.rules.routes.has_batches && !matches!(self.rules.routes.mode, Mode::Single)
     }
 
     /// Returns the time before which a value is late, if profiles are shared.

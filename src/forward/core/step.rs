@@ -7,7 +7,7 @@ use super::rows::CANDIDATES_MAX;
 use super::setbacks::NO_BATCH;
 use super::{Action, Core, Moment, News};
 use crate::core::forwarding::link::Permit;
-use crate::core::forwarding::route::{Mode, UpdateApi};
+use crate::core::forwarding::route::UpdateApi;
 use crate::forward::judge::{By, fresh, judge};
 use crate::store::Claim;
 
@@ -193,7 +193,7 @@ impl Core {
 
     /// Returns true if single updates must wait, because the quota is used up and there is no other route.
     const fn must_wait_for_quota(&self, is_bulk: bool, is_spent: bool) -> bool {
-        is_spent && !is_bulk && matches!(self.rules.routes.mode, Mode::Single)
+        is_spent && !is_bulk && !self.can_batch()
     }
 
     fn note(&mut self, moment: Moment) -> Option<Action> {

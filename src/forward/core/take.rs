@@ -14,6 +14,10 @@ const SETTLE_DELAY: Duration = Duration::from_millis(25);
 /// Shortest time between two checks for profiles to read back.
 const DUE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Time that a profile rests whose request was not made, and why.
+const UNSENT_WAIT: Duration = Duration::from_secs(1);
+const UNSENT: &str = "no request could be made for it just now";
+
 impl Core {
     /// Takes an input. `chance` is a random number from 0 up to 1, a new one each time.
     pub fn take(&mut self, input: Input, moment: Moment, chance: f64) {
@@ -29,6 +33,7 @@ impl Core {
             Input::Read(profile_id, reply, date) => self.read(profile_id, reply, date, moment, chance),
             Input::Noted(profile_ids, result) => self.noted(profile_ids, &result, moment, chance),
             Input::Answered(profile_id, outcome, date) => self.answered(profile_id, &outcome, date, moment, chance),
+            Input::Unsent(profile_id) => self.unsent(profile_id, moment, chance),
             Input::HandedOver(handed) => self.handed_over(handed, moment, chance),
             Input::RowsAdded(claims, result) => self.rows_added(claims, result, moment, chance),
             Input::Settled(result) => self.settled(&result, moment, chance),
@@ -102,6 +107,9 @@ impl Core {
                     (self.probes_failed, self.may_have_more) = (true, true);
                 }
                 self.backlog = claims.backlog;
+                if let Some(quota) = claims.quota {
+                    self.quota = quota;
+                }
                 self.claims.extend(claims.claims);
             }
             Err(_) => self.store_failed(moment, chance),
@@ -160,6 +168,14 @@ impl Core {
                 self.end(profile_id, moment, chance);
             }
         }
+    }
+
+    /// Ends a flight whose request was not made; the profile rests a moment, so that it is not claimed at once again.
+    fn unsent(&mut self, profile_id: i64, moment: Moment, chance: f64) {
+        self.reading.remove(&profile_id);
+        self.sending.remove(&profile_id);
+        self.setbacks.rest(profile_id, moment.elapsed + UNSENT_WAIT, UNSENT);
+        self.end(profile_id, moment, chance);
     }
 
     fn settled(&mut self, result: &Result<(), StoreFailed>, moment: Moment, chance: f64) {

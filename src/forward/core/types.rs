@@ -92,6 +92,8 @@ pub enum Input {
     Noted(Vec<i64>, Result<(), StoreFailed>),
     /// A request was answered, with the time of Target's clock.
     Answered(i64, Outcome, Option<Timestamp>),
+    /// A request was not made, because the outbox does not let it be made now.
+    Unsent(i64),
     /// The hub answered.
     HandedOver(Handed),
     /// Profiles were added to a batch.
