@@ -10,6 +10,7 @@ use super::document::{Document, Problems, Table};
 use super::sources::Sources;
 use super::{LogConfig, TargetConfig, secret, sections};
 use crate::adobe::TlsOptions;
+use crate::core::forwarding::route::Mode;
 use crate::device::secret::Secret;
 
 /// Where `outpost hub init` writes the file, and where it is looked for.
@@ -83,7 +84,7 @@ impl NodeConfig {
             max_in_flight: IN_FLIGHT,
             state_dir: PathBuf::from(STATE_DIR),
             database: NodeDatabase { url: None, connections: CONNECTIONS, tls: TlsOptions::default() },
-            target: top.value("target").and_then(|_| sections::target(&top, false)),
+            target: top.value("target").and_then(|_| target(&top)),
             log: sections::log(&top, &PathBuf::from(STATE_DIR)),
         };
         if let Some(section) = top.table("hub") {
@@ -127,6 +128,28 @@ impl NodeConfig {
         self.database.tls.ca_file = database.path("ca_file");
         database.finish();
     }
+}
+
+/// Reads how the hub sends to Target: as a device does, but for batches, which it does not have.
+fn target(top: &Table<'_, '_>) -> Option<TargetConfig> {
+    let section = top.table("target")?;
+    let mode = section.text("mode");
+    let has_mode = mode.is_some();
+    let takes_batches = mode.filter(|mode| ["auto", "bulk"].contains(mode.get_ref()));
+    if let Some(mode) = &takes_batches {
+        let words = format!(
+            "mode in [target] must be \"single\" or \"delivery\" in a hub, which sends no batches; found \"{}\"",
+            mode.get_ref()
+        );
+        section.report(mode.span(), words);
+    }
+    let mut target = sections::target(top, false)?;
+    let routes = &mut target.forwarding.routes;
+    routes.has_batches = false;
+    if !has_mode {
+        routes.mode = Mode::Single;
+    }
+    Some(target)
 }
 
 fn listen(section: &Table<'_, '_>, text: &Spanned<&str>, has_tls: bool) -> Option<SocketAddr> {
@@ -179,6 +202,21 @@ mod tests {
         assert!(read("[hub]\nlisten = \"0.0.0.0:8443\"\ntls = { cert = \"a\", key = \"b\" }").is_ok());
         let error = read("[hub]\nlisten = \"0.0.0.0:8443\"").expect_err("open");
         assert!(error.starts_with("hub.toml:2:10: listen in [hub] must be a loopback address"), "{error}");
+    }
+
+    #[test]
+    fn a_hub_sends_no_batches() {
+        let mode = |line: &str| {
+            let read = read(&format!("[target]\nclient_code = \"acme\"\n{line}"));
+            read.map(|config| config.target.expect("it is there").forwarding.routes)
+        };
+        let routes = mode("").expect("valid");
+        assert_eq!((routes.mode, routes.has_batches), (Mode::Single, false));
+        assert_eq!(mode("mode = \"delivery\"").expect("valid").mode, Mode::Delivery);
+        for refused in ["auto", "bulk"] {
+            let error = mode(&format!("mode = \"{refused}\"")).expect_err("batches");
+            assert!(error.starts_with("hub.toml:3:8: mode in [target] must be \"single\" or \"delivery\""), "{error}");
+        }
     }
 
     #[test]

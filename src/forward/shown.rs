@@ -155,7 +155,7 @@ impl ReadQuota {
     #[must_use]
     pub fn opens(&self, now: Timestamp) -> Option<Duration> {
         let opens = self.0.lock().unwrap_or_else(PoisonError::into_inner).check(now).err();
-        opens.map(|at| at.since(now))
+        opens.map(|at| at.since(now)).filter(|wait| !wait.is_zero())
     }
 }
 

@@ -29,6 +29,23 @@ impl Said<'_> {
     }
 }
 
+/// Returns two halves of what is asked.
+///
+/// # Errors
+/// The part, where there is but one.
+pub(super) fn halves(mut asked: Vec<Asked<'_>>) -> Result<[Vec<Asked<'_>>; 2], Option<Said<'_>>> {
+    if asked.len() > 1 {
+        let second = asked.split_off(asked.len() / 2);
+        return Ok([asked, second]);
+    }
+    let Some(Asked { hash, kind, key, mut attributes }) = asked.pop() else { return Err(None) };
+    if attributes.len() < 2 {
+        return Err(attributes.pop());
+    }
+    let second = attributes.split_off(attributes.len() / 2);
+    Ok([attributes, second].map(|attributes| vec![Asked { hash, kind, key, attributes }]))
+}
+
 /// Attributes by profile and name.
 pub(super) type Attributes = HashMap<(Uuid, String), Merged>;
 

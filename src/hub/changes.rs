@@ -89,6 +89,11 @@ impl Changes {
         Ok(is_changed)
     }
 
+    /// Returns true if anything is to be sent to Target.
+    pub(super) fn is_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Writes all of it.
     pub(super) async fn write(&self, transaction: &Transaction<'_>, present: &Present) -> Result<(), HubError> {
         tokio::try_join!(
@@ -185,7 +190,7 @@ impl Changes {
         let statement = transaction
             .prepare_cached(
                 "INSERT INTO outbox (profile, pending_ms) SELECT profile, $2 FROM unnest($1::uuid[]) AS asked (profile)
-                 ON CONFLICT DO NOTHING",
+                 ON CONFLICT (profile) DO UPDATE SET pending_ms = excluded.pending_ms WHERE outbox.pending_ms IS NULL",
             )
             .await?;
         transaction.execute(&statement, &[&self.pending, &now.as_millis()]).await?;

@@ -1,10 +1,12 @@
 //! A node's way to PostgreSQL: one pool of a few connections, and a limit for whatever is asked of it.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use secrecy::SecretString;
+use tokio::sync::Notify;
 use tokio_postgres::Config;
 
 use super::connect::Connector;
@@ -44,6 +46,8 @@ pub struct DatabaseOptions {
 #[derive(Clone)]
 pub struct Database {
     pool: Pool,
+    /// Told when this node has taken something that is to be sent to Target.
+    pub(super) outbox_changed: Arc<Notify>,
 }
 
 impl Database {
@@ -64,7 +68,7 @@ impl Database {
             .runtime(Runtime::Tokio1)
             .build()
             .expect("a runtime is set, as timeouts need one");
-        Ok(Self { pool })
+        Ok(Self { pool, outbox_changed: Arc::default() })
     }
 
     /// Brings the database to this program's schema; other nodes wait meanwhile.

@@ -98,6 +98,12 @@ impl HubError {
         self.state().is_some_and(|state| *state == SqlState::DISK_FULL)
     }
 
+    /// Returns true if what was to be written is the cause: it breaks a rule of the database, or one of its limits.
+    pub(super) fn is_of_data(&self) -> bool {
+        // Source: PostgreSQL, "Error Codes": data exception, integrity constraint violation, program limit exceeded.
+        self.state().is_some_and(|state| ["22", "23", "54"].iter().any(|class| state.code().starts_with(class)))
+    }
+
     /// Returns true if trying again some time later may help.
     #[must_use]
     pub fn may_pass(&self) -> bool {

@@ -111,6 +111,9 @@ impl Database {
             let now: i64 = transaction.query_one(concat!("SELECT ", now_ms!()), &[]).await?.get(0);
             let limits = (now - millis(confirmed), now - millis(unconfirmed));
             let folded = fold_step(&transaction, limits).await?;
+            if folded == 0 {
+                forget_early(&transaction, limits.1).await?;
+            }
             transaction.commit().await?;
             client.done();
             Ok(folded)
@@ -190,6 +193,18 @@ async fn fold_step(transaction: &Transaction<'_>, (confirmed, unconfirmed): (i64
     let folded = Folded::of(due.iter().chain(&known));
     folded.write(transaction).await?;
     Ok(folded.gone.len())
+}
+
+/// Forgets the times that were taken for events so long ago that no part of them comes again.
+async fn forget_early(transaction: &Transaction<'_>, until: i64) -> Result<(), HubError> {
+    transaction
+        .execute(
+            "DELETE FROM early USING (SELECT device, time_ms, seq FROM early WHERE taken_ms < $1 LIMIT $2) AS old
+             WHERE (early.device, early.time_ms, early.seq) = (old.device, old.time_ms, old.seq)",
+            &[&until, &STEP],
+        )
+        .await?;
+    Ok(())
 }
 
 /// Adds up the sums behind one, and returns the last of them; none behind the last of all.

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use deadpool_postgres::Transaction;
 use uuid::Uuid;
 
-use super::asked::{Asked, Attributes, Known, Parts, asked};
+use super::asked::{Asked, Attributes, Known, Parts, asked, halves};
 use super::changes::Changes;
 use super::database::Database;
 use super::devices::Device;
@@ -33,40 +33,72 @@ impl Database {
     /// # Errors
     /// [`HubError`]; then the device does not know whether anything was taken, and hands it over again.
     pub async fn take(&self, device: &Device, handover: &Handover) -> Result<Vec<Refused>, HubError> {
+        let mut refused = handover.refused.clone();
+        // What the database cannot hold is found by halves, and refused alone: repeating it helps nobody.
+        let mut waiting = vec![asked(handover)];
+        while let Some(asked) = waiting.pop() {
+            match self.take_together(device, handover, &asked).await {
+                Ok(more) => refused.extend(more),
+                Err(error) if error.is_of_data() && !asked.is_empty() => match halves(asked) {
+                    Ok(halves) => waiting.extend(halves),
+                    Err(said) => {
+                        tracing::warn!(%error, "a part that the database cannot hold is refused");
+                        let reason = "the hub's database cannot hold it; nothing of it was taken".into();
+                        refused.extend(said.map(|said| said.refuse(&reason)));
+                    }
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        let words = |it: &Refused| REFUSED_BYTES + it.reason.len() + it.attribute.as_ref().map_or(0, String::len);
+        if refused.iter().map(words).sum::<usize>() > ANSWER_BYTES_MAX {
+            return Err(HubError::TooManyRefused);
+        }
+        Ok(refused)
+    }
+
+    async fn take_together(
+        &self,
+        device: &Device,
+        handover: &Handover,
+        asked: &[Asked<'_>],
+    ) -> Result<Vec<Refused>, HubError> {
         let work = async {
             let mut client = self.client().await?;
             let transaction = client.transaction().await?;
             let present = Present::of(&transaction, device, handover.store).await?;
-            let refused = take(&transaction, &present, handover).await?;
+            let changes = take(&transaction, &present, handover, asked).await?;
             transaction.commit().await?;
             client.done();
-            Ok(refused)
+            if changes.is_pending() {
+                self.outbox_changed.notify_one();
+            }
+            Ok(changes.refused)
         };
         self.in_time(work).await
     }
 }
 
-async fn take(transaction: &Transaction<'_>, present: &Present, handover: &Handover) -> Result<Vec<Refused>, HubError> {
-    let asked = asked(handover);
+async fn take(
+    transaction: &Transaction<'_>,
+    present: &Present,
+    handover: &Handover,
+    asked: &[Asked<'_>],
+) -> Result<Changes, HubError> {
     let mut changes = Changes::default();
-    changes.refused.clone_from(&handover.refused);
     if !asked.is_empty() {
-        let versions = lock(transaction, &asked, present.now).await?;
+        let versions = lock(transaction, asked, present.now).await?;
         let ((attributes, foreign), parts, early) = tokio::try_join!(
             biased;
-            read_attributes(transaction, &asked),
-            read_parts(transaction, &asked),
-            early(transaction, present, &asked),
+            read_attributes(transaction, asked),
+            read_parts(transaction, asked),
+            early(transaction, present, asked),
         )?;
-        changes.join_all(present, &asked, &versions, Known { attributes, foreign, parts, early });
+        changes.join_all(present, asked, &versions, Known { attributes, foreign, parts, early });
         changes.write(transaction, present).await?;
     }
-    let words = |it: &Refused| REFUSED_BYTES + it.reason.len() + it.attribute.as_ref().map_or(0, String::len);
-    if changes.refused.iter().map(words).sum::<usize>() > ANSWER_BYTES_MAX {
-        return Err(HubError::TooManyRefused);
-    }
     present.note(transaction, handover).await?;
-    Ok(changes.refused)
+    Ok(changes)
 }
 
 /// Locks the profiles, and makes those that are new. Returns the version that each gets with this request; none for one whose

@@ -17,6 +17,28 @@ pub(super) fn profile_hash(identity: &Identity) -> Uuid {
     Uuid::from_slice(&digest[..16]).expect("16 bytes")
 }
 
+/// Returns the number by which a process knows a profile: the first half of its hash.
+///
+/// Limits: two profiles with one number are never in flight at once, and share what the process remembers of either.
+pub(super) fn number(hash: Uuid) -> i64 {
+    hash.as_u64_pair().0.cast_signed()
+}
+
+/// Returns the first and the last hash of profiles with a number.
+pub(super) fn hashes(number: i64) -> (Uuid, Uuid) {
+    let half = number.cast_unsigned();
+    (Uuid::from_u64_pair(half, 0), Uuid::from_u64_pair(half, u64::MAX))
+}
+
+/// Returns the kind with a stored number.
+pub(super) const fn kind_of(number: i16) -> Option<IdentityKind> {
+    match number {
+        0 => Some(IdentityKind::ThirdPartyId),
+        1 => Some(IdentityKind::PcId),
+        _ => None,
+    }
+}
+
 /// Returns the number under which a kind is stored.
 pub(super) const fn kind_number(kind: IdentityKind) -> i16 {
     match kind {
@@ -28,6 +50,15 @@ pub(super) const fn kind_number(kind: IdentityKind) -> i16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_names_the_hashes_that_begin_with_it() {
+        for hash in [Uuid::from_u64_pair(u64::MAX - 5, 3), Uuid::from_u64_pair(7, 0)] {
+            let (first, last) = hashes(number(hash));
+            assert!(first <= hash && hash <= last && last.as_u64_pair().0 == hash.as_u64_pair().0);
+        }
+        assert_eq!(kind_of(kind_number(IdentityKind::PcId)), Some(IdentityKind::PcId));
+    }
 
     #[test]
     fn hashes_are_those_that_databases_have() {

@@ -4,12 +4,17 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::joining::Merged;
 use crate::core::fleet::PartId;
+use crate::core::forwarding::existence::Existence;
 use crate::core::operation::{Operation, Part, PartItem, PartStamp};
 use crate::core::timestamp::Timestamp;
+
+/// The values of a statement that is on its way together with others.
+pub(super) type Values<'v, const N: usize> = [&'v (dyn ToSql + Sync); N];
 
 /// An item as it is stored: time, device, seq, items of the same event behind it, item, version.
 type StoredItem = (i64, String, i64, u32, Option<String>, i64);
@@ -39,6 +44,33 @@ pub(super) fn merged(row: &Row) -> Option<Merged> {
         mapping: row.get("mapping"),
         version: row.get("version"),
     })
+}
+
+/// Returns stored items as a device has them: time, the version of the attribute that brought each, item. None if they cannot be read.
+pub(super) fn items_by_version(stored: &str) -> Option<String> {
+    let items: Vec<StoredItem> = serde_json::from_str(stored).ok()?;
+    let items: Vec<(i64, i64, Option<String>)> =
+        items.into_iter().map(|(time, _, _, _, item, version)| (time, version, item)).collect();
+    Some(serde_json::to_string(&items).expect("numbers and strings are JSON"))
+}
+
+/// Returns what is known of a profile at Target, by its stored number.
+pub(super) const fn existence(number: i16) -> Option<Existence> {
+    match number {
+        0 => Some(Existence::Unknown),
+        1 => Some(Existence::Yes),
+        2 => Some(Existence::No),
+        _ => None,
+    }
+}
+
+/// Returns the number under which it is stored.
+pub(super) const fn existence_number(existence: Existence) -> i16 {
+    match existence {
+        Existence::Unknown => 0,
+        Existence::Yes => 1,
+        Existence::No => 2,
+    }
 }
 
 /// Returns the items of an attribute as they are stored; none for other operations than `append`.

@@ -38,6 +38,22 @@ pub fn node(url: &str, connections: usize) -> Database {
     Database::new(&options).unwrap()
 }
 
+/// Returns the one value that a statement has.
+pub async fn query<T: tokio_postgres::types::FromSqlOwned>(url: &str, sql: &str) -> T {
+    connect(url).await.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+pub async fn execute(url: &str, sql: &str) {
+    connect(url).await.execute(sql, &[]).await.unwrap();
+}
+
+/// A connection, which ends with its client.
+async fn connect(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
 fn psql(cluster: &Cluster, sql: &str) {
     let mut command = program("psql");
     let done = command.args(["-q", "-U", "postgres", "-h"]).arg(cluster.dir.path()).args(["-c", sql]).status();

@@ -221,3 +221,34 @@ async fn two_parts_of_one_sum_are_refused_each_by_its_place() {
     places.sort_unstable();
     assert_eq!(places, [Some(1), Some(3)]);
 }
+
+#[tokio::test]
+async fn what_the_database_cannot_hold_is_refused_alone_and_never_stops_the_device() {
+    let (database, url) = database(2).await;
+    let tokens = join(&database, &["till-1"]).await;
+    let device = database.device(&tokens[0]).await.unwrap().unwrap();
+    // A rule that no version of ours has: whatever it is that we do not know of.
+    let rule = "ALTER TABLE attribute ADD CHECK (value <> 'poison')";
+    super::cluster::execute(&url, rule).await;
+    let profile = |customer: usize| {
+        let part = |name: &str, value: &str| {
+            format!(
+                r#"{{"name":"{name}","operation":"set","value":"{value}","version":1,"time":"2026-11-27T08:00:00Z","seq":1,"event":"e","mapping":"m"}}"#
+            )
+        };
+        let value = if customer == 3 { "poison" } else { "Lund" };
+        format!(
+            r#"{{"third_party_id":"customer {customer}","attributes":[{},{}]}}"#,
+            part("city", value),
+            part("shop", "7")
+        )
+    };
+    let handover = handover(&(0..6).map(profile).collect::<Vec<_>>().join(","));
+    let refused = database.take(&device, &handover).await.unwrap();
+    let of: Vec<_> = refused.iter().map(|it| (it.profile, it.attribute.as_deref())).collect();
+    assert_eq!(of, [(3, Some("city"))], "{refused:?}");
+    for customer in 0..6 {
+        let held = database.profile(&identity(customer)).await.unwrap();
+        assert_eq!(held.len(), if customer == 3 { 1 } else { 2 }, "customer {customer}");
+    }
+}

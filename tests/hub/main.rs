@@ -4,6 +4,8 @@
 mod cluster;
 mod device;
 mod exactness;
+mod forwarding;
 mod joining;
 mod node;
 mod tills;
+mod watched;

@@ -9,11 +9,12 @@ use std::time::Duration;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use outpost::core::fleet::{BODY_BYTES_MAX, Handover};
+use outpost::core::operation::Operation;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::cluster::{Own, database};
-use super::tills::{Till, event, identity};
+use super::tills::{Happened, Till, event, identity};
 
 /// A node, with its files.
 pub struct Node {
@@ -40,13 +41,22 @@ pub fn outpost() -> Command {
 
 impl Node {
     pub fn start(url: &str, more: &str) -> Self {
+        Self::with(url, more, "")
+    }
+
+    /// A node that sends to Target, as a section says.
+    pub fn sending(url: &str, target: &str) -> Self {
+        Self::with(url, "", target)
+    }
+
+    fn with(url: &str, more: &str, target: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("hub.toml");
         let secret = dir.path().join("hub.database");
         std::fs::write(&secret, url).unwrap();
         std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         let text = format!(
-            "[hub]\nlisten = \"127.0.0.1:0\"\nstate_dir = '{0}'\n{more}\n[hub.database]\nurl = {{ file = '{1}' }}\nconnections = 3\n",
+            "[hub]\nlisten = \"127.0.0.1:0\"\nstate_dir = '{0}'\n{more}\n[hub.database]\nurl = {{ file = '{1}' }}\nconnections = 3\n{target}",
             dir.path().display(),
             secret.display()
         );
@@ -84,9 +94,32 @@ impl Node {
         joined.document["token"].as_str().unwrap().to_owned()
     }
 
-    fn terminate(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    /// Hands over, and returns true if it was taken.
+    pub fn takes(&self, token: &str, body: &[u8]) -> bool {
+        self.hand_over(token, body).status == 200
+    }
+
+    pub fn terminate(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    /// Ends it, and waits until it has.
+    pub fn stop(&mut self) {
+        self.terminate();
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    /// Lets it stand still, with its connections open.
+    pub fn freeze(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    pub fn thaw(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
     }
 }
 
@@ -344,11 +377,24 @@ async fn a_sandbox_brings_its_own_database_and_ends_it() {
     let mut command = outpost();
     let mut child =
         command.args(["hub", "run", "--sandbox", "-c"]).arg(&config).stdout(Stdio::piped()).spawn().unwrap();
-    let address = address(&mut child);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut of_line = |words: &str| {
+        let line = lines.find(|line| line.contains(words)).expect("the node says so");
+        line.split("://").nth(1).unwrap().split(['/', ',']).next().unwrap().parse::<SocketAddr>().unwrap()
+    };
+    let (address, simulator) = (of_line("devices"), of_line("/sandbox/profiles"));
     let code = std::fs::read_to_string(dir.path().join("state/invitation")).unwrap();
     let mut node = Node { child, address, config, _dir: dir };
-    assert_eq!(node.join(code.trim(), "till-1").status, 200);
+    let joined = node.join(code.trim(), "till-1");
+    assert_eq!(joined.status, 200);
     assert!(node.fleet(&["list", "--sandbox"]).contains("till-1"));
+    let mut till = Till::new("till-1", joined.document["token"].as_str().unwrap());
+    till.record(&Happened { customer: 1, operation: Operation::Set, operand: "Lund".to_owned(), time: 1_000_000 });
+    let handover = till.handover().write();
+    assert!(node.takes(&till.token, handover.as_bytes()));
+    let shown = format!("GET /sandbox/profiles/third_party_id/{}?wait=1m HTTP/1.1", "customer%201");
+    let shown = ask(TcpStream::connect(simulator).unwrap(), &shown, b"");
+    assert_eq!(shown.document["attributes"]["set"]["value"], "Lund", "{}", shown.document);
     let socket: &Path = &node._dir.path().join("state/database/.s.PGSQL.5432");
     assert!(socket.exists());
     node.terminate();

@@ -143,7 +143,8 @@ impl Quota {
     pub fn check(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         self.forget_old(now);
         if let Some(more_at) = self.more_at {
-            return if self.left(now) > 0 { Ok(()) } else { Err(more_at) };
+            // Spent until it is told otherwise, also while that is tried.
+            return if self.used < self.updates_per_day { Ok(()) } else { Err(more_at) };
         }
         match self.minutes.front() {
             Some((oldest, _)) if self.used >= self.updates_per_day => {
@@ -189,7 +190,7 @@ mod tests {
         let mut quota = Quota::told(2, later);
         (0..2).for_each(|_| quota.spend(START));
         assert_eq!((quota.left(START), quota.check(START)), (0, Err(later)));
-        assert_eq!((quota.left(later), quota.check(later)), (1, Ok(())));
+        assert_eq!((quota.left(later), quota.check(later)), (1, Err(later)));
     }
 
     #[test]

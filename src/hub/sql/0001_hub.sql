@@ -26,7 +26,10 @@ CREATE TABLE profile (
     kind       smallint NOT NULL,                          -- 0 third_party_id, 1 pc_id
     key        text     NOT NULL,
     version    bigint   NOT NULL,                          -- counts the requests that brought something of it
-    changed_ms bigint   NOT NULL
+    changed_ms bigint   NOT NULL,
+    existence        smallint NOT NULL DEFAULT 0,          -- at Target: 0 unknown, 1 yes, 2 no
+    existence_ms     bigint,                               -- when that was learned
+    missing_since_ms bigint                                -- since when it waits for Target to have it
 );
 
 -- One row per identity and attribute: the parts of all devices as one value, and what Target has of it.
@@ -48,18 +51,78 @@ CREATE TABLE attribute (
     delivered_version bigint   NOT NULL DEFAULT 0,
     delivered_value   text,
     delivered_ms      bigint,
+    route             smallint,                            -- by which it was delivered, as on a device
     refused_version   bigint   NOT NULL DEFAULT 0,
     refused_reason    text,
     PRIMARY KEY (profile, name)
 );
 
--- Profiles with something pending, the longest waiting first.
+-- Profiles with something to do for Target, and the node that does it. A row whose claim has ended, or is over its time, is free.
+-- Whoever locks several rows does so in the order of their keys, after those of `profile`, or skips what is locked.
 CREATE TABLE outbox (
-    profile    uuid   PRIMARY KEY,
-    pending_ms bigint NOT NULL
+    profile      uuid    PRIMARY KEY,
+    pending_ms   bigint,                                   -- since when something is pending
+    look_ms      bigint,                                   -- while it waits for Target to have the profile: the next look
+    due_ms       bigint,                                   -- when it is to be read back
+    is_ambiguous boolean NOT NULL DEFAULT false,           -- because an answer was lost
+    fence        bigint  NOT NULL DEFAULT 0,               -- number of the newest claim: no other one settles
+    lease_ms     bigint                                    -- end of that claim's time
+) WITH (fillfactor = 70);
+
+CREATE INDEX outbox_oldest ON outbox (pending_ms) WHERE pending_ms IS NOT NULL AND look_ms IS NULL;
+CREATE INDEX outbox_due ON outbox (due_ms) WHERE due_ms IS NOT NULL;
+CREATE INDEX outbox_look ON outbox (look_ms) WHERE look_ms IS NOT NULL;
+
+-- Numbers of claims, which are never used again: a row of the outbox may go and come back.
+CREATE SEQUENCE claim_number;
+
+-- The values that were sent lately, noted before they are.
+CREATE TABLE sends (
+    profile uuid PRIMARY KEY,
+    log     text NOT NULL                                  -- JSON, as on a device
 );
 
-CREATE INDEX outbox_oldest ON outbox (pending_ms);
+-- The values that were read last, with the decision on each.
+CREATE TABLE reading (
+    profile     uuid     NOT NULL,
+    name        text     NOT NULL,
+    read_ms     bigint   NOT NULL,
+    value       text,
+    modified_ms bigint,
+    decision    smallint NOT NULL,                         -- as on a device
+    PRIMARY KEY (profile, name)
+);
+
+-- Updates that Target refused.
+CREATE TABLE rejected (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    rejected_ms bigint NOT NULL,
+    profile     uuid   NOT NULL,
+    attributes  text   NOT NULL,                           -- JSON of [name, version]
+    reason      text   NOT NULL,
+    detail      text   NOT NULL
+);
+
+CREATE INDEX rejected_profile ON rejected (profile);
+
+-- Requests to Target by the minute by whose end they were made: those of blocks that nodes have reserved, until they give back
+-- what they did not use. The row of minute 0 is locked by whoever reserves.
+CREATE TABLE quota (
+    kind     smallint NOT NULL,                            -- 0 single updates, 1 reads
+    minute   bigint   NOT NULL,                            -- since 1970
+    requests bigint   NOT NULL,
+    PRIMARY KEY (kind, minute)
+);
+
+INSERT INTO quota (kind, minute, requests) VALUES (0, 0, 0), (1, 0, 0);
+
+-- What all nodes share: one row.
+CREATE TABLE hub (
+    is_one      boolean PRIMARY KEY DEFAULT true CHECK (is_one),
+    session_key uuid    NOT NULL DEFAULT gen_random_uuid() -- of the hashes that name sessions of the Delivery API
+);
+
+INSERT INTO hub DEFAULT VALUES;
 
 -- Parts of sums: each counts once, whatever came of requests, disks and devices.
 CREATE TABLE part (

@@ -1,0 +1,252 @@
+//! Claims in the database: taken, read, renewed and ended.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::leases::{Lease, Leases};
+use super::loaded::{Loaded, load};
+use crate::core::limits::READ_BACK_FIRST;
+use crate::core::timestamp::Timestamp;
+use crate::hub::database::{Database, now_ms};
+use crate::hub::error::HubError;
+use crate::hub::rows::Values;
+use crate::store::{Claim, ReadBacks, SendLog};
+
+/// Longest time until due rows are looked for again: another node may have made them, and be gone.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Claims free rows, and says of each whether the time of its last claim was over: then whatever that node still sends is found by
+/// reading the profile back. `$1` is how long a claim lasts, `$2` the time until that read-back. `$free` selects the rows.
+macro_rules! claim {
+    ($free:literal) => {
+        concat!(
+            "WITH free AS (
+                 SELECT profile, lease_ms FROM outbox
+                 WHERE (lease_ms IS NULL OR lease_ms <= ",
+            now_ms!(),
+            ") AND ",
+            $free,
+            " FOR UPDATE SKIP LOCKED)
+             UPDATE outbox SET fence = nextval('claim_number'), lease_ms = ",
+            now_ms!(),
+            " + $1,
+                 due_ms = CASE WHEN free.lease_ms IS NULL THEN due_ms ELSE greatest(due_ms, ",
+            now_ms!(),
+            " + $2) END,
+                 is_ambiguous = is_ambiguous OR free.lease_ms IS NOT NULL
+             FROM free WHERE outbox.profile = free.profile
+             RETURNING outbox.profile, fence, is_ambiguous, free.lease_ms IS NOT NULL AS was_over"
+        )
+    };
+}
+
+/// Locks the rows of claims that still stand, in the order of their keys.
+macro_rules! standing {
+    () => {
+        "standing AS (
+             SELECT outbox.profile FROM outbox
+             JOIN unnest($1::uuid[], $2::bigint[]) AS held (profile, fence) USING (profile, fence)
+             ORDER BY outbox.profile FOR UPDATE OF outbox)"
+    };
+}
+pub(super) use standing;
+
+/// Claims up to `limit` pending profiles but those that are set aside, the longest waiting first.
+pub(super) async fn claim(
+    database: &Database,
+    leases: &Leases,
+    limit: usize,
+    aside: &[Uuid],
+) -> Result<Vec<Claim>, HubError> {
+    let work = async {
+        let client = database.client().await?;
+        let statement = client
+            .prepare_cached(claim!(
+                "pending_ms IS NOT NULL AND look_ms IS NULL AND profile <> ALL ($3::uuid[]) ORDER BY pending_ms LIMIT $4"
+            ))
+            .await?;
+        let rows = client
+            .query(&statement, &[&millis(leases.lasts()), &millis(READ_BACK_FIRST), &aside, &signed(limit)])
+            .await?;
+        client.done();
+        Ok(rows)
+    };
+    let asked_at = Instant::now();
+    let rows = database.in_time(work).await?;
+    let claims = take_off(database, leases, &rows, asked_at).await?;
+    Ok(claims.into_iter().map(|(claim, _)| claim).collect())
+}
+
+/// Claims up to `limit` profiles that are to be read back by `now`.
+pub(super) async fn claim_due(
+    database: &Database,
+    leases: &Leases,
+    now: Timestamp,
+    limit: usize,
+) -> Result<ReadBacks, HubError> {
+    let work = async {
+        let client = database.client().await?;
+        let (statement, next) = tokio::try_join!(
+            biased;
+            client.prepare_cached(claim!("due_ms <= $3 ORDER BY due_ms LIMIT $4")),
+            client.prepare_cached("SELECT min(due_ms) AS next FROM outbox WHERE due_ms IS NOT NULL"),
+        )?;
+        let lasts = millis(leases.lasts());
+        let (again, at, limit) = (millis(READ_BACK_FIRST), now.as_millis(), signed(limit));
+        let of: Values<'_, 4> = [&lasts, &again, &at, &limit];
+        let done = tokio::try_join!(biased; client.query(&statement, &of), client.query_one(&next, &[]))?;
+        client.done();
+        Ok(done)
+    };
+    let asked_at = Instant::now();
+    let (rows, next) = database.in_time(work).await?;
+    let due = take_off(database, leases, &rows, asked_at).await?;
+    Ok(ReadBacks { due, next: Some(next_look(next.get("next"), now)) })
+}
+
+/// Lets profiles be claimed again that wait for Target to have them, up to a time. Returns when to look again.
+pub(super) async fn look_again(database: &Database, until: Timestamp, now: Timestamp) -> Result<Timestamp, HubError> {
+    let work = async {
+        let client = database.client().await?;
+        let (look, next) = tokio::try_join!(
+            biased;
+            client.prepare_cached(
+                "WITH due AS (SELECT profile FROM outbox WHERE look_ms <= $1 ORDER BY profile FOR UPDATE SKIP LOCKED)
+                 UPDATE outbox SET look_ms = NULL FROM due WHERE outbox.profile = due.profile"
+            ),
+            client.prepare_cached("SELECT min(look_ms) AS next FROM outbox WHERE look_ms IS NOT NULL"),
+        )?;
+        let at = until.as_millis();
+        let of: Values<'_, 1> = [&at];
+        let (_, next) = tokio::try_join!(biased; client.execute(&look, &of), client.query_one(&next, &[]))?;
+        client.done();
+        Ok(next)
+    };
+    Ok(next_look(database.in_time(work).await?.get("next"), now))
+}
+
+fn next_look(next: Option<i64>, now: Timestamp) -> Timestamp {
+    let latest = now.plus(LOOK_AGAIN);
+    next.map_or(latest, |next| Timestamp::from_millis(next).min(latest))
+}
+
+/// Reads claimed profiles and puts them in flight. Those that this process still has in flight, by a claim that is over, are let go
+/// again.
+async fn take_off(
+    database: &Database,
+    leases: &Leases,
+    rows: &[Row],
+    asked_at: Instant,
+) -> Result<Vec<(Claim, bool)>, HubError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let over = rows.iter().filter(|row| row.get("was_over")).count();
+    if over > 0 {
+        tracing::warn!(profiles = over, "claims whose time was over are this node's now");
+    }
+    let of = |row: &Row| -> (Uuid, (i64, bool)) { (row.get("profile"), (row.get("fence"), row.get("is_ambiguous"))) };
+    let claimed: HashMap<Uuid, (i64, bool)> = rows.iter().map(of).collect();
+    let Loaded { parts, unreadable } = load(database, claimed.keys().copied().collect()).await?;
+    if unreadable > 0 {
+        // They are claimed again when their time is over, by a node that may know more.
+        tracing::warn!(profiles = unreadable, "profiles cannot be read by this node: update it");
+    }
+    let (mut claims, mut twice) = (Vec::new(), Vec::new());
+    for (profile, parts) in parts {
+        let (fence, is_ambiguous) = claimed[&profile];
+        let lease = Lease { profile, fence };
+        match Claim::made(parts, leases.in_flight()) {
+            Some(claim) => {
+                leases.add(lease, asked_at);
+                claims.push((claim, is_ambiguous));
+            }
+            None => twice.push(lease),
+        }
+    }
+    end(database, &twice).await?;
+    Ok(claims)
+}
+
+/// Ends claims in the database.
+pub(super) async fn end(database: &Database, leases: &[Lease]) -> Result<(), HubError> {
+    if leases.is_empty() {
+        return Ok(());
+    }
+    let sql = concat!(
+        "WITH ",
+        standing!(),
+        " UPDATE outbox SET lease_ms = NULL FROM standing WHERE outbox.profile = standing.profile RETURNING outbox.profile"
+    );
+    of_standing(database, sql, leases, None).await.map(|_| ())
+}
+
+/// Renews claims. Returns the profiles of those that still stand.
+pub(super) async fn renew(database: &Database, leases: &[Lease], lasts: Duration) -> Result<HashSet<Uuid>, HubError> {
+    let sql = concat!(
+        "WITH ",
+        standing!(),
+        " UPDATE outbox SET lease_ms = ",
+        now_ms!(),
+        " + $3 FROM standing WHERE outbox.profile = standing.profile RETURNING outbox.profile"
+    );
+    of_standing(database, sql, leases, Some(millis(lasts))).await
+}
+
+async fn of_standing(
+    database: &Database,
+    sql: &'static str,
+    leases: &[Lease],
+    lasts: Option<i64>,
+) -> Result<HashSet<Uuid>, HubError> {
+    let (profiles, fences) = columns(leases);
+    let work = async {
+        let client = database.client().await?;
+        let statement = client.prepare_cached(sql).await?;
+        let rows = match lasts {
+            Some(lasts) => client.query(&statement, &[&profiles, &fences, &lasts]).await?,
+            None => client.query(&statement, &[&profiles, &fences]).await?,
+        };
+        client.done();
+        Ok(rows.iter().map(|row| row.get("profile")).collect())
+    };
+    database.in_time(work).await
+}
+
+/// Writes down what is about to be sent, of claims that still stand. Returns the profiles of those.
+pub(super) async fn note(database: &Database, notes: &[(Lease, SendLog)]) -> Result<HashSet<Uuid>, HubError> {
+    let (profiles, fences) = columns(&notes.iter().map(|(lease, _)| *lease).collect::<Vec<_>>());
+    let logs: Vec<String> = notes.iter().map(|(_, log)| log.to_json()).collect();
+    let work = async {
+        let client = database.client().await?;
+        let statement = client
+            .prepare_cached(concat!(
+                "WITH ",
+                standing!(),
+                " INSERT INTO sends (profile, log)
+                 SELECT profile, log FROM unnest($1::uuid[], $3::text[]) AS notes (profile, log) JOIN standing USING (profile)
+                 ON CONFLICT (profile) DO UPDATE SET log = excluded.log RETURNING profile"
+            ))
+            .await?;
+        let rows = client.query(&statement, &[&profiles, &fences, &logs]).await?;
+        client.done();
+        Ok(rows.iter().map(|row| row.get("profile")).collect())
+    };
+    database.in_time(work).await
+}
+
+pub(super) fn columns(leases: &[Lease]) -> (Vec<Uuid>, Vec<i64>) {
+    leases.iter().map(|lease| (lease.profile, lease.fence)).unzip()
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
