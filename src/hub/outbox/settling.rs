@@ -322,8 +322,7 @@ pub(super) async fn retract(database: &Database, profiles: &[i64], since: Timest
         let hashes: Vec<Uuid> = held.iter().map(|row| row.get("hash")).collect();
         transaction
             .execute(
-                concat!(
-                    "WITH void AS (
+                "WITH void AS (
                          DELETE FROM rejected WHERE profile = ANY ($1::uuid[]) AND reason = ANY ($2::text[]) AND rejected_ms >= $3
                          RETURNING profile, attributes),
                      again AS (
@@ -335,8 +334,7 @@ pub(super) async fn retract(database: &Database, profiles: &[i64], since: Timest
                          RETURNING attribute.profile, attribute.changed_ms)
                      INSERT INTO outbox (profile, pending_ms)
                      SELECT profile, min(changed_ms) FROM again GROUP BY profile ORDER BY profile
-                     ON CONFLICT (profile) DO UPDATE SET pending_ms = coalesce(outbox.pending_ms, excluded.pending_ms)"
-                ),
+                     ON CONFLICT (profile) DO UPDATE SET pending_ms = coalesce(outbox.pending_ms, excluded.pending_ms)",
                 &[&hashes, &reasons, &since.as_millis()],
             )
             .await?;
