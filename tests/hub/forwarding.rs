@@ -296,9 +296,15 @@ async fn what_target_refuses_is_kept_as_rejected_and_refusals_of_everything_are_
     assert!(tills.hand_over(0, &node));
     simulator.shows(&tills.totals).await;
 
-    simulator.sandbox.target().faults = "refuse=add*5".parse().unwrap();
+    // All are refused until each connection has had its no and probes follow: then nothing is in flight beside one of them.
+    let refused = |target: &Target| target.requests().iter().filter(|request| request.fault.is_some()).count();
+    let before = refused(&simulator.sandbox.target());
+    simulator.sandbox.target().faults = "refuse=add".parse().unwrap();
     (0..40).for_each(|customer| tills.visit(0, customer));
     assert!(tills.hand_over(0, &node));
+    let probed = simulator.sandbox.wait_until(|target| refused(target) >= before + 6);
+    tokio::time::timeout(PATIENCE, probed).await.unwrap();
+    simulator.sandbox.target().faults = Faults::default();
     simulator.shows(&tills.totals).await;
 }
 
