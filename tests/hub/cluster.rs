@@ -48,7 +48,7 @@ pub async fn execute(url: &str, sql: &str) {
 }
 
 /// A connection, which ends with its client.
-async fn connect(url: &str) -> tokio_postgres::Client {
+pub async fn connect(url: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     client

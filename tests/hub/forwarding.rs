@@ -66,28 +66,28 @@ fn one_more(customer: usize, time: i64) -> Happened {
 }
 
 /// Tills that hand over to a hub, and the totals that follow.
-struct Tills {
+pub struct Tills {
     tills: Vec<Till>,
-    totals: BTreeMap<usize, i64>,
+    pub totals: BTreeMap<usize, i64>,
     time: i64,
 }
 
 impl Tills {
-    async fn join(hub: &Database, names: &[&str]) -> Self {
+    pub async fn join(hub: &Database, names: &[&str]) -> Self {
         let tokens = join(hub, names).await;
         let tills = names.iter().zip(tokens).map(|(name, token)| Till::new(name, &token)).collect();
         Self { tills, totals: BTreeMap::new(), time: 1_000_000 }
     }
 
     /// Records a visit of a customer at a till.
-    fn visit(&mut self, till: usize, customer: usize) {
+    pub fn visit(&mut self, till: usize, customer: usize) {
         self.time += 1;
         self.tills[till].record(&one_more(customer, self.time));
         *self.totals.entry(customer).or_default() += 1;
     }
 
     /// Hands over what a till has to a node, and returns true if the node has taken it.
-    fn hand_over(&mut self, till: usize, node: &Node) -> bool {
+    pub fn hand_over(&mut self, till: usize, node: &Node) -> bool {
         let till = &mut self.tills[till];
         let handover = till.handover();
         let is_taken = node.takes(&till.token, handover.write().as_bytes());
@@ -343,7 +343,7 @@ async fn what_target_has_lost_is_found_by_reading_back_and_sent_again() {
     simulator.shows(&tills.totals).await;
 }
 
-async fn reaches(target: &Watched, totals: &BTreeMap<usize, i64>) {
+pub async fn reaches(target: &Watched, totals: &BTreeMap<usize, i64>) {
     let expected: Vec<(String, String)> =
         totals.iter().map(|(customer, total)| (identity(*customer).key().to_owned(), total.to_string())).collect();
     let reached = |seen: &super::watched::Seen| {
@@ -355,7 +355,7 @@ async fn reaches(target: &Watched, totals: &BTreeMap<usize, i64>) {
 }
 
 /// Waits until nothing is pending.
-async fn settled(url: &str) {
+pub async fn settled(url: &str) {
     let settled = async {
         while cluster::query::<i64>(url, "SELECT count(*) FROM outbox WHERE pending_ms IS NOT NULL").await > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -19,6 +19,9 @@ use crate::store::{Claim, ReadBacks, SendLog};
 /// Longest time until due rows are looked for again: another node may have made them, and be gone.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
+/// Most profiles that one statement lets be claimed again.
+const LOOKS_MAX: u64 = 1_000;
+
 /// Claims free rows, and says of each whether the time of its last claim was over: then whatever that node still sends is found by
 /// reading the profile back. `$1` is how long a claim lasts, `$2` the time until that read-back. `$free` selects the rows.
 macro_rules! claim {
@@ -44,13 +47,14 @@ macro_rules! claim {
     };
 }
 
-/// Locks the rows of claims that still stand, in the order of their keys.
+/// Locks the rows of claims that still stand, in the order of their keys. One that has ended does not stand: if it was renewed,
+/// nobody would end it.
 macro_rules! standing {
     () => {
         "standing AS (
              SELECT outbox.profile FROM outbox
              JOIN unnest($1::uuid[], $2::bigint[]) AS held (profile, fence) USING (profile, fence)
-             ORDER BY outbox.profile FOR UPDATE OF outbox)"
+             WHERE outbox.lease_ms IS NOT NULL ORDER BY outbox.profile FOR UPDATE OF outbox)"
     };
 }
 pub(super) use standing;
@@ -110,23 +114,33 @@ pub(super) async fn claim_due(
 
 /// Lets profiles be claimed again that wait for Target to have them, up to a time. Returns when to look again.
 pub(super) async fn look_again(database: &Database, until: Timestamp, now: Timestamp) -> Result<Timestamp, HubError> {
+    loop {
+        let (looked, next) = look_once(database, until).await?;
+        if looked < LOOKS_MAX {
+            return Ok(next_look(next, now));
+        }
+    }
+}
+
+async fn look_once(database: &Database, until: Timestamp) -> Result<(u64, Option<i64>), HubError> {
     let work = async {
         let client = database.client().await?;
         let (look, next) = tokio::try_join!(
             biased;
             client.prepare_cached(
-                "WITH due AS (SELECT profile FROM outbox WHERE look_ms <= $1 ORDER BY profile FOR UPDATE SKIP LOCKED)
+                "WITH due AS (
+                     SELECT profile FROM outbox WHERE look_ms <= $1 ORDER BY look_ms LIMIT $2 FOR UPDATE SKIP LOCKED)
                  UPDATE outbox SET look_ms = NULL FROM due WHERE outbox.profile = due.profile"
             ),
             client.prepare_cached("SELECT min(look_ms) AS next FROM outbox WHERE look_ms IS NOT NULL"),
         )?;
-        let at = until.as_millis();
-        let of: Values<'_, 1> = [&at];
-        let (_, next) = tokio::try_join!(biased; client.execute(&look, &of), client.query_one(&next, &[]))?;
+        let (at, most) = (until.as_millis(), LOOKS_MAX.cast_signed());
+        let of: Values<'_, 2> = [&at, &most];
+        let (looked, next) = tokio::try_join!(biased; client.execute(&look, &of), client.query_one(&next, &[]))?;
         client.done();
-        Ok(next)
+        Ok((looked, next.get("next")))
     };
-    Ok(next_look(database.in_time(work).await?.get("next"), now))
+    database.in_time(work).await
 }
 
 fn next_look(next: Option<i64>, now: Timestamp) -> Timestamp {
