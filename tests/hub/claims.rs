@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::cluster::{connect, database, query};
-use super::forwarding::{Tills, reaches};
+use super::cluster::{self, connect, database, query};
+use super::forwarding::{Tills, reaches, settled};
 use super::node::Node;
 use super::watched::{Hold, Watched};
 
@@ -52,4 +52,36 @@ async fn a_claim_that_has_just_ended_is_not_renewed() {
     transaction.commit().await.unwrap();
     reaches(&target, &tills.totals).await;
     assert!(now_ms(&url).await < over_ms, "it waited for the end of a claim that nobody had any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gave_way_to_others_is_judged_again_as_what_it_was_if_it_was_sent_late() {
+    let (hub, url) = database(1).await;
+    let target = Watched::start().await;
+    let frozen = Node::sending(&url, &target.section(""));
+    let mut tills = Tills::join(&hub, &["till-1"]).await;
+    target.hold(Hold::BeforeApplying);
+    tills.visit(0, 0);
+    assert!(tills.hand_over(0, &frozen));
+    target.wait_until("the first request", |seen| seen.begun == 1).await;
+    frozen.freeze();
+    let other = Node::sending(&url, &target.section(""));
+    reaches(&target, &tills.totals).await;
+    settled(&url).await;
+    drop(other);
+    // As if the other node had found a newer value of others.
+    let gave_way =
+        "UPDATE attribute SET delivered_version = 0, refused_version = version, refused_reason = 'superseded'";
+    cluster::execute(&url, gave_way).await;
+    let (version, due_ms): (i64, i64) =
+        (query(&url, "SELECT version FROM attribute").await, query(&url, "SELECT due_ms FROM outbox").await);
+    target.release();
+    target.wait_until("the late request", |seen| seen.applied == 2).await;
+    frozen.thaw();
+    until(&url, &format!("SELECT due_ms > {due_ms} AND is_ambiguous FROM outbox")).await;
+    settled(&url).await;
+    let again: bool =
+        query(&url, &format!("SELECT version = {version} AND delivered_version = {version} FROM attribute")).await;
+    assert!(again, "another version is not known to have given way");
+    assert_eq!(target.seen().applied, 3);
 }

@@ -257,7 +257,7 @@ pub(super) fn columns(leases: &[Lease]) -> (Vec<Uuid>, Vec<i64>) {
     leases.iter().map(|lease| (lease.profile, lease.fence)).unzip()
 }
 
-fn millis(time: Duration) -> i64 {
+pub(super) fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 

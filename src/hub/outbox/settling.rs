@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use deadpool_postgres::Transaction;
 use uuid::Uuid;
 
-use super::claims::{columns, standing};
+use super::claims::{columns, millis, standing};
 use super::leases::Lease;
 use super::results::{Profile, Results};
+use crate::core::limits::READ_BACK_FIRST;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 use crate::forward::core::Settle;
@@ -21,6 +22,13 @@ use crate::hub::rows::Values;
 macro_rules! pending {
     () => {
         "attribute.version > greatest(attribute.delivered_version, attribute.refused_version)"
+    };
+}
+
+/// The SQL rule by which an attribute has given way to a value of others. `$4` is the name of that reason.
+macro_rules! superseded {
+    () => {
+        "attribute.refused_version = attribute.version AND refused_reason = $4"
     };
 }
 
@@ -278,28 +286,42 @@ async fn end(transaction: &Transaction<'_>, all: &[Profile]) -> Result<(), HubEr
     Ok(())
 }
 
-/// Makes values pending once more: another version of the same, so that no claim under way covers it.
+/// Makes values pending once more: another version of the same, so that no claim under way covers it. One that has given way to a value
+/// of others is judged again under its own version, by which what it gave way to is known. What was sent may be applied later still, so
+/// the profiles are read back too.
 async fn send_again(transaction: &Transaction<'_>, results: &Results) -> Result<(), HubError> {
     if results.late.is_empty() {
         return Ok(());
     }
     let profiles: Vec<Uuid> = results.late.iter().map(|it| it.0).collect();
     let names: Vec<&str> = results.late.iter().map(|it| it.1.as_str()).collect();
+    let superseded = Reason::Superseded.label();
     transaction.execute("UPDATE profile SET version = version + 1 WHERE hash = ANY ($1::uuid[])", &[&profiles]).await?;
     transaction
         .execute(
             concat!(
                 "WITH again AS (
-                     UPDATE attribute SET version = profile.version, changed_ms = ",
+                     UPDATE attribute SET changed_ms = ",
                 now_ms!(),
-                "
+                ",
+                         version = CASE WHEN ",
+                superseded!(),
+                " THEN attribute.version ELSE profile.version END,
+                         refused_version = CASE WHEN ",
+                superseded!(),
+                " THEN 0 ELSE refused_version END,
+                         refused_reason = CASE WHEN ",
+                superseded!(),
+                " THEN NULL ELSE refused_reason END
                      FROM profile, unnest($1::uuid[], $2::text[]) AS late (profile, name)
                      WHERE attribute.profile = late.profile AND attribute.name = late.name AND hash = late.profile
                      RETURNING attribute.profile, attribute.changed_ms)
-                 INSERT INTO outbox (profile, pending_ms) SELECT profile, min(changed_ms) FROM again GROUP BY profile ORDER BY profile
-                 ON CONFLICT (profile) DO UPDATE SET pending_ms = coalesce(outbox.pending_ms, excluded.pending_ms)"
+                 INSERT INTO outbox (profile, pending_ms, due_ms, is_ambiguous)
+                 SELECT profile, min(changed_ms), min(changed_ms) + $3::bigint, true FROM again GROUP BY profile ORDER BY profile
+                 ON CONFLICT (profile) DO UPDATE SET pending_ms = coalesce(outbox.pending_ms, excluded.pending_ms),
+                     due_ms = greatest(outbox.due_ms, excluded.due_ms), is_ambiguous = true"
             ),
-            &[&profiles, &names],
+            &[&profiles, &names, &millis(READ_BACK_FIRST), &superseded],
         )
         .await?;
     Ok(())
