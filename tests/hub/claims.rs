@@ -55,6 +55,27 @@ async fn a_claim_that_has_just_ended_is_not_renewed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_stopping_node_had_no_answer_to_is_nobody_s_until_its_claim_is_over() {
+    let (hub, url) = database(1).await;
+    let target = Watched::start().await;
+    let mut node = Node::sending(&url, &target.section(""));
+    let mut tills = Tills::join(&hub, &["till-1"]).await;
+    target.hold(Hold::BeforeApplying);
+    tills.visit(0, 0);
+    assert!(tills.hand_over(0, &node));
+    target.wait_until("the request", |seen| seen.begun == 1).await;
+    node.stop();
+    let over_ms: i64 = query(&url, "SELECT lease_ms FROM outbox").await;
+    let _next = Node::sending(&url, &target.section(""));
+    target.wait_until("the next request", |seen| seen.begun == 2).await;
+    assert!(now_ms(&url).await >= over_ms);
+    target.release();
+    settled(&url).await;
+    reaches(&target, &tills.totals).await;
+    assert!(query::<bool>(&url, "SELECT due_ms IS NOT NULL AND is_ambiguous FROM outbox").await, "it is read back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_gave_way_to_others_is_judged_again_as_what_it_was_if_it_was_sent_late() {
     let (hub, url) = database(1).await;
     let target = Watched::start().await;

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::database::Database;
 use super::error::HubError;
 use crate::core::forwarding::quota::{Quota, QuotaClock};
+use crate::core::limits::STOP_TIMEOUT;
 use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
 use crate::forward::core::{Ask, Settle};
@@ -228,7 +229,8 @@ impl Outbox for HubOutbox {
             updates_share.give_back(database).await?;
             reads_share.give_back(database).await
         };
-        if let Err(error) = given.await {
+        // The part of a stop's time that the forwarder leaves.
+        if let Err(error) = database.within(STOP_TIMEOUT / 5, given).await {
             tracing::debug!(%error, "what this node has claimed and reserved is free when its time is over");
         }
     }

@@ -73,6 +73,8 @@ pub(super) struct Profile {
     pub(super) due_ms: Option<i64>,
     pub(super) is_ambiguous: bool,
     pub(super) postponed_ms: Option<i64>,
+    /// True if a request may still be on its way: its claim runs out, so that no other node is at Target at the same time.
+    pub(super) is_unanswered: bool,
 }
 
 impl Results {
@@ -127,6 +129,7 @@ impl Results {
             look_ms: settlement.look_at.map(Timestamp::as_millis),
             due_ms: settlement.read_back.map(|(at, _)| at.as_millis()),
             is_ambiguous: settlement.read_back.is_some_and(|(_, why)| why == ReadBack::Ambiguous),
+            is_unanswered: is_unanswered(settlement),
             ..Profile::default()
         });
     }
@@ -171,4 +174,13 @@ impl Results {
             ..Profile::default()
         });
     }
+}
+
+/// Returns true if the answer to a request may have been lost: it reached Target, and some of its values are neither delivered nor
+/// refused.
+fn is_unanswered(settlement: &Settlement) -> bool {
+    let is_ambiguous = settlement.read_back.is_some_and(|(_, why)| why == ReadBack::Ambiguous);
+    let refused: usize = settlement.refused.iter().map(|refusal| refusal.attributes.len()).sum();
+    let is_open = settlement.delivered.len() + refused < settlement.claim.attributes.len();
+    is_ambiguous && is_open && settlement.requests > settlement.updates
 }

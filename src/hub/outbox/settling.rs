@@ -248,7 +248,7 @@ async fn learn(transaction: &Transaction<'_>, all: &[Profile]) -> Result<(), Hub
     Ok(())
 }
 
-/// Ends claims: a row with nothing left to do goes.
+/// Ends claims, but for those that are to run out. A row with nothing left to do goes.
 async fn end(transaction: &Transaction<'_>, all: &[Profile]) -> Result<(), HubError> {
     if all.is_empty() {
         return Ok(());
@@ -256,7 +256,7 @@ async fn end(transaction: &Transaction<'_>, all: &[Profile]) -> Result<(), HubEr
     let (update, delete) = tokio::try_join!(
         biased;
         transaction.prepare_cached(concat!(
-            "UPDATE outbox SET lease_ms = NULL,
+            "UPDATE outbox SET lease_ms = CASE WHEN ended.is_unanswered THEN outbox.lease_ms END,
                  pending_ms = (SELECT min(changed_ms) FROM attribute WHERE attribute.profile = outbox.profile AND ",
             pending!(),
             "),
@@ -265,8 +265,9 @@ async fn end(transaction: &Transaction<'_>, all: &[Profile]) -> Result<(), HubEr
                      CASE WHEN outbox.due_ms > coalesce(ended.read_until_ms, 0) THEN outbox.due_ms END)),
                  is_ambiguous = ended.is_ambiguous
                      OR outbox.is_ambiguous AND outbox.due_ms > coalesce(ended.read_until_ms, 0)
-             FROM unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::bigint[])
-                 AS ended (profile, existence, look_ms, read_until_ms, due_ms, is_ambiguous, postponed_ms)
+             FROM unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::bigint[],
+                     $8::boolean[])
+                 AS ended (profile, existence, look_ms, read_until_ms, due_ms, is_ambiguous, postponed_ms, is_unanswered)
              WHERE outbox.profile = ended.profile"
         )),
         transaction.prepare_cached(
@@ -280,7 +281,8 @@ async fn end(transaction: &Transaction<'_>, all: &[Profile]) -> Result<(), HubEr
     let due: Vec<Option<i64>> = all.iter().map(|it| it.due_ms).collect();
     let ambiguous: Vec<bool> = all.iter().map(|it| it.is_ambiguous).collect();
     let postponed: Vec<Option<i64>> = all.iter().map(|it| it.postponed_ms).collect();
-    let of: Values<'_, 7> = [&profiles, &existences, &looks, &reads, &due, &ambiguous, &postponed];
+    let unanswered: Vec<bool> = all.iter().map(|it| it.is_unanswered).collect();
+    let of: Values<'_, 8> = [&profiles, &existences, &looks, &reads, &due, &ambiguous, &postponed, &unanswered];
     let deleted: Values<'_, 1> = [&profiles];
     tokio::try_join!(biased; transaction.execute(&update, &of), transaction.execute(&delete, &deleted))?;
     Ok(())
