@@ -1,5 +1,6 @@
 //! Claims and quota in the database: whose they are, and until when, whatever fails meanwhile.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::cluster::{self, connect, database, query};
@@ -52,6 +53,46 @@ async fn a_claim_that_has_just_ended_is_not_renewed() {
     transaction.commit().await.unwrap();
     reaches(&target, &tills.totals).await;
     assert!(now_ms(&url).await < over_ms, "it waited for the end of a claim that nobody had any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_are_let_go_at_once_if_their_profiles_cannot_be_read_now() {
+    let (hub, url) = database(1).await;
+    let target = Watched::start().await;
+    let mut tills = Tills::join(&hub, &["till-1"]).await;
+    tills.visit(0, 0);
+    assert!(tills.hand_over(0, &Node::start(&url, "")));
+    let mut client = connect(&url).await;
+    let transaction = client.transaction().await.unwrap();
+    transaction.execute("LOCK TABLE attribute IN ACCESS EXCLUSIVE MODE", &[]).await.unwrap();
+    let _node = Node::sending(&url, &target.section(""));
+    until(&url, "SELECT lease_ms IS NOT NULL FROM outbox").await;
+    let over_ms: i64 = query(&url, "SELECT lease_ms FROM outbox").await;
+    until(&url, &format!("SELECT lease_ms IS DISTINCT FROM {over_ms} FROM outbox")).await;
+    assert!(now_ms(&url).await < over_ms, "it was let go only when its time was over");
+    transaction.commit().await.unwrap();
+    reaches(&target, &tills.totals).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn profiles_that_a_newer_node_has_written_are_left_to_it_and_keep_nobody_waiting() {
+    let (hub, url) = database(1).await;
+    let target = Watched::start().await;
+    let mut tills = Tills::join(&hub, &["till-1"]).await;
+    let taking = Node::start(&url, "");
+    (0..30).for_each(|customer| tills.visit(0, customer));
+    assert!(tills.hand_over(0, &taking));
+    cluster::execute(&url, "UPDATE attribute SET operation = 99").await;
+    tills.visit(0, 30);
+    assert!(tills.hand_over(0, &taking));
+    let node = Node::sending(&url, &target.section(""));
+    reaches(&target, &BTreeMap::from([(30, 1)])).await;
+    until(&url, "SELECT count(*) = 0 FROM outbox WHERE lease_ms IS NOT NULL").await;
+    assert!(query::<bool>(&url, "SELECT count(*) = 30 AND NOT bool_or(is_ambiguous) FROM outbox").await);
+    drop(node);
+    cluster::execute(&url, "UPDATE attribute SET operation = 1").await;
+    let _newer = Node::sending(&url, &target.section(""));
+    reaches(&target, &tills.totals).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

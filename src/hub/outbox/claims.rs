@@ -1,14 +1,12 @@
 //! Claims in the database: taken, read, renewed and ended.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
-use tokio::time::Instant;
-use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::leases::{Lease, Leases};
-use super::loaded::{Loaded, load};
+use super::taking::{Taken, Taking};
 use crate::core::limits::READ_BACK_FIRST;
 use crate::core::timestamp::Timestamp;
 use crate::hub::database::{Database, now_ms};
@@ -64,8 +62,27 @@ pub(super) async fn claim(
     database: &Database,
     leases: &Leases,
     limit: usize,
-    aside: &[Uuid],
+    aside: &HashSet<i64>,
 ) -> Result<Vec<Claim>, HubError> {
+    let mut claims = Vec::new();
+    loop {
+        let wanted = limit - claims.len();
+        let (rows, taken) = claim_once(database, leases, wanted, &leases.aside(aside)).await?;
+        claims.extend(taken.claims.into_iter().map(|(claim, _)| claim));
+        // Those that cannot be read keep nobody from the places behind them.
+        if rows < wanted || taken.unreadable == 0 {
+            return Ok(claims);
+        }
+    }
+}
+
+async fn claim_once(
+    database: &Database,
+    leases: &Leases,
+    limit: usize,
+    aside: &[Uuid],
+) -> Result<(usize, Taken), HubError> {
+    let mut taking = Taking::begin(leases);
     let work = async {
         let client = database.client().await?;
         let statement = client
@@ -76,13 +93,12 @@ pub(super) async fn claim(
         let rows = client
             .query(&statement, &[&millis(leases.lasts()), &millis(READ_BACK_FIRST), &aside, &signed(limit)])
             .await?;
+        let all = taking.read(&client, &rows).await?;
         client.done();
-        Ok(rows)
+        Ok((rows.len(), all))
     };
-    let asked_at = Instant::now();
-    let rows = database.in_time(work).await?;
-    let claims = take_off(database, leases, &rows, asked_at).await?;
-    Ok(claims.into_iter().map(|(claim, _)| claim).collect())
+    let (rows, all) = database.in_time(work).await?;
+    Ok((rows, taking.take_off(all)))
 }
 
 /// Claims up to `limit` profiles that are to be read back by `now`.
@@ -92,24 +108,24 @@ pub(super) async fn claim_due(
     now: Timestamp,
     limit: usize,
 ) -> Result<ReadBacks, HubError> {
+    let (mut taking, aside) = (Taking::begin(leases), leases.unreadable());
     let work = async {
         let client = database.client().await?;
         let (statement, next) = tokio::try_join!(
             biased;
-            client.prepare_cached(claim!("due_ms <= $3 ORDER BY due_ms LIMIT $4")),
+            client.prepare_cached(claim!("due_ms <= $3 AND profile <> ALL ($5::uuid[]) ORDER BY due_ms LIMIT $4")),
             client.prepare_cached("SELECT min(due_ms) AS next FROM outbox WHERE due_ms IS NOT NULL"),
         )?;
         let lasts = millis(leases.lasts());
         let (again, at, limit) = (millis(READ_BACK_FIRST), now.as_millis(), signed(limit));
-        let of: Values<'_, 4> = [&lasts, &again, &at, &limit];
-        let done = tokio::try_join!(biased; client.query(&statement, &of), client.query_one(&next, &[]))?;
+        let of: Values<'_, 5> = [&lasts, &again, &at, &limit, &aside];
+        let (rows, next) = tokio::try_join!(biased; client.query(&statement, &of), client.query_one(&next, &[]))?;
+        let all = taking.read(&client, &rows).await?;
         client.done();
-        Ok(done)
+        Ok((all, next))
     };
-    let asked_at = Instant::now();
-    let (rows, next) = database.in_time(work).await?;
-    let due = take_off(database, leases, &rows, asked_at).await?;
-    Ok(ReadBacks { due, next: Some(next_look(next.get("next"), now)) })
+    let (all, next) = database.in_time(work).await?;
+    Ok(ReadBacks { due: taking.take_off(all).claims, next: Some(next_look(next.get("next"), now)) })
 }
 
 /// Lets profiles be claimed again that wait for Target to have them, up to a time. Returns when to look again.
@@ -146,44 +162,6 @@ async fn look_once(database: &Database, until: Timestamp) -> Result<(u64, Option
 fn next_look(next: Option<i64>, now: Timestamp) -> Timestamp {
     let latest = now.plus(LOOK_AGAIN);
     next.map_or(latest, |next| Timestamp::from_millis(next).min(latest))
-}
-
-/// Reads claimed profiles and puts them in flight. Those that this process still has in flight, by a claim that is over, are let go
-/// again.
-async fn take_off(
-    database: &Database,
-    leases: &Leases,
-    rows: &[Row],
-    asked_at: Instant,
-) -> Result<Vec<(Claim, bool)>, HubError> {
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let over = rows.iter().filter(|row| row.get("was_over")).count();
-    if over > 0 {
-        tracing::warn!(profiles = over, "claims whose time was over are this node's now");
-    }
-    let of = |row: &Row| -> (Uuid, (i64, bool)) { (row.get("profile"), (row.get("fence"), row.get("is_ambiguous"))) };
-    let claimed: HashMap<Uuid, (i64, bool)> = rows.iter().map(of).collect();
-    let Loaded { parts, unreadable } = load(database, claimed.keys().copied().collect()).await?;
-    if unreadable > 0 {
-        // They are claimed again when their time is over, by a node that may know more.
-        tracing::warn!(profiles = unreadable, "profiles cannot be read by this node: update it");
-    }
-    let (mut claims, mut twice) = (Vec::new(), Vec::new());
-    for (profile, parts) in parts {
-        let (fence, is_ambiguous) = claimed[&profile];
-        let lease = Lease { profile, fence };
-        match Claim::made(parts, leases.in_flight()) {
-            Some(claim) => {
-                leases.add(lease, asked_at);
-                claims.push((claim, is_ambiguous));
-            }
-            None => twice.push(lease),
-        }
-    }
-    end(database, &twice).await?;
-    Ok(claims)
 }
 
 /// Ends claims in the database.

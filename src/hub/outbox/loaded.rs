@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use deadpool_postgres::Client;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -10,41 +11,27 @@ use crate::core::identity::Identity;
 use crate::core::operation::Operation;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
-use crate::hub::database::Database;
 use crate::hub::error::HubError;
 use crate::hub::profile_hash::{kind_of, number};
 use crate::hub::rows::{Values, existence, items_by_version};
 use crate::store::{Basis, ClaimParts, ClaimedAttribute, SendLog, delivered};
 
-/// Profiles that were read.
-pub(super) struct Loaded {
-    pub(super) parts: Vec<(Uuid, ClaimParts)>,
-    /// Those that this program cannot read: a newer one has written them.
-    pub(super) unreadable: usize,
-}
-
-/// Reads profiles that are claimed.
-pub(super) async fn load(database: &Database, profiles: Vec<Uuid>) -> Result<Loaded, HubError> {
-    let work = async {
-        let client = database.client().await?;
-        let (heads, attributes) = tokio::try_join!(
-            biased;
-            client.prepare_cached(
-                "SELECT hash, kind, key, existence, existence_ms, missing_since_ms, log
-                 FROM profile LEFT JOIN sends ON sends.profile = hash WHERE hash = ANY ($1::uuid[])"
-            ),
-            client.prepare_cached(
-                "SELECT profile, name, operation, value, items, time_ms, version, delivered_version, delivered_value, delivered_ms,
-                     refused_version, refused_reason
-                 FROM attribute WHERE profile = ANY ($1::uuid[]) ORDER BY profile, name"
-            ),
-        )?;
-        let of: Values<'_, 1> = [&profiles];
-        let rows = tokio::try_join!(biased; client.query(&heads, &of), client.query(&attributes, &of))?;
-        client.done();
-        Ok(rows)
-    };
-    let (heads, rows) = database.in_time(work).await?;
+/// Reads profiles that are claimed. Those are missing that this program cannot read: a newer one has written them.
+pub(super) async fn load(client: &Client, profiles: Vec<Uuid>) -> Result<Vec<(Uuid, ClaimParts)>, HubError> {
+    let (heads, attributes) = tokio::try_join!(
+        biased;
+        client.prepare_cached(
+            "SELECT hash, kind, key, existence, existence_ms, missing_since_ms, log
+             FROM profile LEFT JOIN sends ON sends.profile = hash WHERE hash = ANY ($1::uuid[])"
+        ),
+        client.prepare_cached(
+            "SELECT profile, name, operation, value, items, time_ms, version, delivered_version, delivered_value, delivered_ms,
+                 refused_version, refused_reason
+             FROM attribute WHERE profile = ANY ($1::uuid[]) ORDER BY profile, name"
+        ),
+    )?;
+    let of: Values<'_, 1> = [&profiles];
+    let (heads, rows) = tokio::try_join!(biased; client.query(&heads, &of), client.query(&attributes, &of))?;
     let mut attributes: HashMap<Uuid, Vec<&Row>> = HashMap::new();
     for row in &rows {
         attributes.entry(row.get("profile")).or_default().push(row);
@@ -54,10 +41,7 @@ pub(super) async fn load(database: &Database, profiles: Vec<Uuid>) -> Result<Loa
         let hash: Uuid = head.get("hash");
         Some((hash, parts(head, of(hash))?))
     });
-    let all: Vec<Option<_>> = all.collect();
-    let count = all.len();
-    let parts: Vec<_> = all.into_iter().flatten().collect();
-    Ok(Loaded { unreadable: count - parts.len(), parts })
+    Ok(all.flatten().collect())
 }
 
 /// Returns a profile; none if this program does not know what stands there.

@@ -6,14 +6,14 @@
 mod claims;
 mod leases;
 mod loaded;
+mod moment;
 mod quota;
 mod results;
 mod settling;
+mod taking;
 
 use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::time::Instant;
 
 use super::database::Database;
 use super::error::HubError;
@@ -26,6 +26,7 @@ use crate::forward::shown::ReadQuota;
 use crate::forward::{Counted, DeviceOutbox, Outbox};
 use crate::store::{Claims, ReadBacks, SendLog};
 use leases::{Lease, Leases};
+use moment::Moment;
 use quota::{Kind, Share};
 
 /// Time between two looks for what other nodes have left.
@@ -103,7 +104,7 @@ impl HubOutbox {
         let leases = &self.0.leases;
         let old = leases.older_than(RENEW_AFTER);
         if !old.is_empty() {
-            let asked_at = Instant::now();
+            let asked_at = Moment::now();
             let standing = claims::renew(&self.0.database, &old, leases.lasts()).await?;
             leases.renewed(&old, &standing, asked_at);
         }
@@ -169,10 +170,9 @@ impl Outbox for HubOutbox {
         let Shared { database, leases, updates_share, .. } = &*self.0;
         self.end_released().await?;
         let (left, more_in) = updates_share.fill(database).await?;
-        let limit = ask.limit.min(usize::try_from(left).unwrap_or(usize::MAX));
-        let claims = match limit {
+        let claims = match ask.limit.min(usize::try_from(left).unwrap_or(usize::MAX)) {
             0 => Vec::new(),
-            _ => claims::claim(database, leases, limit, &leases.aside(&ask.aside)).await?,
+            limit => claims::claim(database, leases, limit, &ask.aside).await?,
         };
         Ok(Claims { claims, backlog: 0, quota: Some(self.told(left, more_in)) })
     }
@@ -191,7 +191,7 @@ impl Outbox for HubOutbox {
         let leases = &self.0.leases;
         let notes: Vec<(Lease, SendLog)> =
             notes.into_iter().filter_map(|(profile_id, log)| Some((leases.of(profile_id)?, log))).collect();
-        let asked_at = Instant::now();
+        let asked_at = Moment::now();
         let standing = claims::note(&self.0.database, &notes).await?;
         let lost = notes.iter().map(|(lease, _)| *lease).filter(|lease| !standing.contains(&lease.profile));
         leases.renewed(&lost.collect::<Vec<_>>(), &standing, asked_at);
@@ -210,8 +210,9 @@ impl Outbox for HubOutbox {
 
     async fn settle(&self, settles: Vec<Settle>) -> Result<(), HubError> {
         let settles = self.with_leases(settles);
-        settling::settle(&self.0.database, &settles).await?;
         let ended: Vec<Lease> = settles.iter().map(|(_, lease)| *lease).collect();
+        self.0.leases.settling(&ended);
+        settling::settle(&self.0.database, &settles).await?;
         // Out of flight before the forwarder hears of it, so that what is still pending can be claimed.
         drop(settles);
         self.0.leases.remove(&ended);
