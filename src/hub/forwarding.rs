@@ -52,7 +52,7 @@ pub async fn forward(database: Database, options: ForwardOptions, mut stop: watc
     let quota_clock = QuotaClock::new(Clock::system(), clock.elapsed());
     let now = quota_clock.at(clock.elapsed());
     let reads = ReadQuota::new(Quota::told(u64::MAX, now));
-    let request_timeout = options.client.timeout;
+    let (request_timeout, connections) = (options.client.timeout, options.client.connections);
     let outbox = HubOutbox::new(OutboxOptions {
         database,
         clock: clock.clone(),
@@ -60,6 +60,7 @@ pub async fn forward(database: Database, options: ForwardOptions, mut stop: watc
         reads: reads.clone(),
         updates_per_day: options.updates_per_day,
         reads_per_day: options.reads_per_day,
+        connections,
         request_timeout,
     });
     let client = Client::measured(&options.client, Metrics::new());

@@ -96,6 +96,23 @@ async fn profiles_that_a_newer_node_has_written_are_left_to_it_and_keep_nobody_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn all_profiles_that_wait_for_target_are_looked_for_and_a_node_with_nothing_to_send_reserves_nothing() {
+    let (hub, url) = database(1).await;
+    let target = Watched::start().await;
+    let waiting = "INSERT INTO outbox (profile, look_ms) SELECT gen_random_uuid(), 1 FROM generate_series(1, 2500)";
+    cluster::execute(&url, waiting).await;
+    let node = Node::sending(&url, &target.section(""));
+    until(&url, "SELECT count(*) = 0 FROM outbox WHERE look_ms IS NOT NULL").await;
+    assert_eq!(query::<i64>(&url, "SELECT count(*) FROM quota WHERE minute > 0").await, 0);
+    let mut tills = Tills::join(&hub, &["till-1"]).await;
+    tills.visit(0, 0);
+    assert!(tills.hand_over(0, &node));
+    reaches(&target, &tills.totals).await;
+    let reserved: i64 = query(&url, "SELECT sum(requests)::bigint FROM quota WHERE kind = 0").await;
+    assert_eq!(reserved, 8, "two for each of its connections");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_stopping_node_had_no_answer_to_is_nobody_s_until_its_claim_is_over() {
     let (hub, url) = database(1).await;
     let target = Watched::start().await;

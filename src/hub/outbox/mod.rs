@@ -53,6 +53,8 @@ pub(super) struct OutboxOptions {
     pub(super) reads: ReadQuota,
     pub(super) updates_per_day: u64,
     pub(super) reads_per_day: u64,
+    /// Most requests in flight.
+    pub(super) connections: usize,
     /// Longest time for one request.
     pub(super) request_timeout: Duration,
 }
@@ -76,6 +78,7 @@ impl HubOutbox {
     pub(super) fn new(options: OutboxOptions) -> Self {
         let OutboxOptions { database, clock, quota_clock, reads, request_timeout, .. } = options;
         let lasts = request_timeout * 2 + LEASE_BEYOND;
+        let first = u64::try_from(options.connections * 2).unwrap_or(u64::MAX);
         Self(Arc::new(Shared {
             database,
             clock,
@@ -83,8 +86,8 @@ impl HubOutbox {
             reads,
             request_timeout,
             leases: Leases::new(lasts),
-            updates_share: Share::new(Kind::Updates, options.updates_per_day, request_timeout),
-            reads_share: Share::new(Kind::Reads, options.reads_per_day, request_timeout),
+            updates_share: Share::new(Kind::Updates, options.updates_per_day, first, request_timeout),
+            reads_share: Share::new(Kind::Reads, options.reads_per_day, first, request_timeout),
         }))
     }
 
@@ -169,12 +172,18 @@ impl Outbox for HubOutbox {
     async fn claim(&self, ask: Ask) -> Result<Claims, HubError> {
         let Shared { database, leases, updates_share, .. } = &*self.0;
         self.end_released().await?;
-        let (left, more_in) = updates_share.fill(database).await?;
-        let claims = match ask.limit.min(usize::try_from(left).unwrap_or(usize::MAX)) {
+        let places = |quota: Option<(u64, Duration)>| {
+            quota.map_or(usize::MAX, |(left, _)| usize::try_from(left).unwrap_or(usize::MAX))
+        };
+        let known = updates_share.left();
+        let mut claims = match ask.limit.min(places(known)) {
             0 => Vec::new(),
             limit => claims::claim(database, leases, limit, &ask.aside).await?,
         };
-        Ok(Claims { claims, backlog: 0, quota: Some(self.told(left, more_in)) })
+        // A node with nothing to send reserves nothing.
+        let quota = if claims.is_empty() { known } else { Some(updates_share.fill(database).await?) };
+        claims.truncate(places(quota));
+        Ok(Claims { claims, backlog: 0, quota: quota.map(|(left, more_in)| self.told(left, more_in)) })
     }
 
     fn released(&self, _: usize) {}

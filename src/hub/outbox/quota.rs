@@ -1,13 +1,14 @@
 //! One quota for all nodes: each reserves blocks of it in the database, uses them within a minute, and gives back what is left.
 //!
 //! A block counts as used by the end of the time in which it may be, whatever becomes of the node: so that no 24 hours have more
-//! than is allowed.
+//! than is allowed. It begins with a small one, so that a node that is killed again and again takes little with it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::moment::Moment;
 use crate::core::forwarding::quota::Quota;
 use crate::core::limits::QUOTA_WINDOW;
 use crate::hub::database::{Database, now_ms};
@@ -43,6 +44,8 @@ pub(super) enum Kind {
 pub(super) struct Share {
     kind: Kind,
     per_day: u64,
+    /// Requests of the first block, and of one after another that was not used up.
+    first: u64,
     /// Longest time that a request of the block may take. Then it has been made, or never will be.
     request_max: Duration,
     block: Mutex<Block>,
@@ -54,7 +57,9 @@ pub(super) struct Share {
 #[derive(Clone, Copy, Debug)]
 struct Block {
     left: u64,
-    until: Instant,
+    /// What it had when it was reserved.
+    size: u64,
+    until: Moment,
     /// The minute under which the table has it.
     minute: i64,
     /// What was left of the day beyond this block, when it was reserved.
@@ -73,10 +78,9 @@ struct Granted {
 }
 
 impl Share {
-    pub(super) fn new(kind: Kind, per_day: u64, request_max: Duration) -> Self {
-        let now = Instant::now();
-        let block = Block { left: 0, until: now, minute: 0, beyond: 0, more_at: now };
-        Self { kind, per_day, request_max, block: Mutex::new(block), reserving: tokio::sync::Mutex::default() }
+    pub(super) fn new(kind: Kind, per_day: u64, first: u64, request_max: Duration) -> Self {
+        let block = Block { left: 0, size: 0, until: Moment::now(), minute: 0, beyond: 0, more_at: Instant::now() };
+        Self { kind, per_day, first, request_max, block: Mutex::new(block), reserving: tokio::sync::Mutex::default() }
     }
 
     /// Takes one request of the block, or of another one. Returns false if there is none now. One that does not reach Target counts
@@ -84,7 +88,7 @@ impl Share {
     pub(super) async fn take(&self, database: &Database) -> Result<bool, HubError> {
         self.fill(database).await?;
         let mut block = self.block();
-        let is_taken = block.left > 0 && Instant::now() < block.until;
+        let is_taken = block.left > 0 && Moment::now().is_before(block.until);
         block.left -= u64::from(is_taken);
         Ok(is_taken)
     }
@@ -98,19 +102,20 @@ impl Share {
         if let Some(left) = self.left() {
             return Ok(left);
         }
+        let wanted = self.block().next_size(self.first, self.per_day, Moment::now());
         self.give_back(database).await?;
-        let asked_at = Instant::now();
-        let granted = reserve(database, self).await?;
+        let (asked_at, until) = (Instant::now(), Moment::now().plus(BLOCK_TIME));
+        let granted = reserve(database, self, wanted).await?;
         let more_at = asked_at + if granted.requests > 0 { Duration::ZERO } else { granted.opens_in };
         let Granted { requests, minute, beyond, .. } = granted;
-        *self.block() = Block { left: requests, until: asked_at + BLOCK_TIME, minute, beyond, more_at };
+        *self.block() = Block { left: requests, size: requests, until, minute, beyond, more_at };
         Ok((requests + beyond, more_at.saturating_duration_since(Instant::now())))
     }
 
     /// Returns what is left, and the time until there may be more; `None` if another block must be reserved to know.
-    fn left(&self) -> Option<(u64, Duration)> {
+    pub(super) fn left(&self) -> Option<(u64, Duration)> {
         let (block, now) = (*self.block(), Instant::now());
-        if block.left > 0 && now < block.until {
+        if block.left > 0 && Moment::now().is_before(block.until) {
             return Some((block.left + block.beyond, Duration::ZERO));
         }
         (now < block.more_at).then(|| (0, block.more_at - now))
@@ -143,9 +148,18 @@ impl Share {
     }
 }
 
-async fn reserve(database: &Database, share: &Share) -> Result<Granted, HubError> {
+impl Block {
+    /// Returns how many requests the next one is to have: twice as many if this one was used up within its time.
+    fn next_size(&self, first: u64, per_day: u64, now: Moment) -> u64 {
+        let is_used_up = self.left == 0 && now.is_before(self.until);
+        let grown = if is_used_up { self.size * 2 } else { 0 };
+        grown.max(first).min((per_day / BLOCK_PART).clamp(1, BLOCK_MAX))
+    }
+}
+
+async fn reserve(database: &Database, share: &Share, wanted: u64) -> Result<Granted, HubError> {
     let kind = share.kind as i16;
-    let (wanted, per_day) = (signed((share.per_day / BLOCK_PART).clamp(1, BLOCK_MAX)), signed(share.per_day));
+    let (wanted, per_day) = (signed(wanted), signed(share.per_day));
     let ahead = i64::try_from((BLOCK_TIME + share.request_max + LATE).as_millis()).unwrap_or(i64::MAX);
     let work = async {
         let mut client = database.client().await?;
@@ -188,19 +202,46 @@ const RESERVE: &str = concat!(
     " AS ms),
      used AS (
          SELECT coalesce(sum(requests), 0)::bigint AS requests, min(minute) FILTER (WHERE requests > 0) AS oldest,
-             coalesce(bool_or(minute >= clock.ms / 60000), false) AS has_blocks
+             coalesce(bool_or(minute >= clock.ms / 60000) FILTER (WHERE requests > 0), false) AS has_blocks
          FROM quota, clock WHERE kind = $1 AND minute > 0 AND minute >= clock.ms / 60000 - $5),
-     grants AS (SELECT least($2::bigint, greatest($3::bigint - used.requests, 0)) AS requests FROM used),
+     grants AS (
+         SELECT least($2::bigint, greatest($3::bigint - used.requests, 0)) AS requests, (clock.ms + $4::bigint) / 60000 AS minute
+         FROM used, clock),
      put AS (
          INSERT INTO quota (kind, minute, requests)
-         SELECT $1, (clock.ms + $4::bigint) / 60000, grants.requests FROM clock, grants
-         ON CONFLICT (kind, minute) DO UPDATE SET requests = quota.requests + excluded.requests
-         RETURNING minute)
-     SELECT grants.requests AS granted, put.minute, greatest($3::bigint - used.requests - grants.requests, 0) AS beyond,
+         SELECT $1, minute, requests FROM grants WHERE requests > 0
+         ON CONFLICT (kind, minute) DO UPDATE SET requests = quota.requests + excluded.requests)
+     SELECT grants.requests AS granted, grants.minute, greatest($3::bigint - used.requests - grants.requests, 0) AS beyond,
          (used.oldest + $5 + 1) * 60000 - clock.ms AS opens_in_ms, used.has_blocks
-     FROM clock, used, grants, put"
+     FROM clock, used, grants"
 );
 
 fn signed(requests: u64) -> i64 {
     i64::try_from(requests).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_grow_while_they_are_used_up_within_their_minute() {
+        let now = Moment::now();
+        let block = |left, size| Block {
+            left,
+            size,
+            until: now.plus(BLOCK_TIME),
+            minute: 1,
+            beyond: 0,
+            more_at: Instant::now(),
+        };
+        let check = |left, size, per_day, expected| assert_eq!(block(left, size).next_size(8, per_day, now), expected);
+        check(0, 0, 100_000, 8);
+        check(0, 8, 100_000, 16);
+        check(3, 16, 100_000, 8);
+        check(0, 400, 100_000, 500);
+        check(0, 900, 1_000_000, BLOCK_MAX);
+        check(0, 8, 12, 1);
+        assert_eq!(block(0, 64).next_size(8, 100_000, now.plus(BLOCK_TIME)), 8, "it was enough for its minute");
+    }
 }
