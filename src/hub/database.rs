@@ -1,4 +1,4 @@
-//! A node's way to PostgreSQL: one pool of a few connections, and a limit for whatever is asked of it.
+//! A node's way to PostgreSQL: a pool of a few connections, two beside it that are kept for claims, and a limit for whatever is asked.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -25,6 +25,9 @@ pub(super) use now_ms;
 /// Longest wait for a free connection; the device is asked to come again then.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// Connections kept for what must not wait behind devices' requests. They are made when they are needed.
+const KEPT: usize = 2;
+
 /// Longest time for all that one request asks of the database, with the way to it.
 const REQUEST_MAX: Duration = Duration::from_secs(15);
 
@@ -36,7 +39,7 @@ pub(super) const MIGRATION_MAX: Duration = Duration::from_secs(15 * 60);
 pub struct DatabaseOptions {
     /// `postgres://…`, with one host or several.
     pub url: SecretString,
-    /// Most connections of this node.
+    /// Most connections of this node, beside two for its claims.
     pub connections: usize,
     /// Whom to trust.
     pub tls: TlsOptions,
@@ -46,29 +49,19 @@ pub struct DatabaseOptions {
 #[derive(Clone)]
 pub struct Database {
     pool: Pool,
+    kept: Pool,
     /// Told when this node has taken something that is to be sent to Target.
     pub(super) outbox_changed: Arc<Notify>,
 }
 
 impl Database {
-    /// Makes the pool, without connecting.
+    /// Makes the pools, without connecting.
     ///
     /// # Errors
     /// [`HubError::Url`] or [`HubError::Tls`].
     pub fn new(options: &DatabaseOptions) -> Result<Self, HubError> {
-        let connector = Connector::new(&options.url, &options.tls)?;
-        let create = connector.longest();
-        // A connection that was closed is noticed by itself; one more question for each transaction would be a third of its time.
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_connect(Config::new(), connector, recycling);
-        let timeouts = Timeouts { wait: Some(WAIT_MAX), create: Some(create), recycle: Some(WAIT_MAX) };
-        let pool = Pool::builder(manager)
-            .max_size(options.connections)
-            .timeouts(timeouts)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .expect("a runtime is set, as timeouts need one");
-        Ok(Self { pool, outbox_changed: Arc::default() })
+        let (pool, kept) = (pool(options, options.connections)?, pool(options, KEPT)?);
+        Ok(Self { pool, kept, outbox_changed: Arc::default() })
     }
 
     /// Brings the database to this program's schema; other nodes wait meanwhile.
@@ -102,6 +95,7 @@ impl Database {
         if matches!(&done, Err(error) if error.is_read_only()) {
             // This host is a standby now; the next connection goes to the one that is not.
             self.pool.retain(|_, _| false);
+            self.kept.retain(|_, _| false);
         }
         done
     }
@@ -109,6 +103,23 @@ impl Database {
     pub(super) async fn client(&self) -> Result<Lease, HubError> {
         Ok(Lease(Some(self.pool.get().await?)))
     }
+
+    /// Returns a connection for claims and quota, whatever devices ask for meanwhile: a claim that is not renewed is lost.
+    pub(super) async fn kept_client(&self) -> Result<Lease, HubError> {
+        Ok(Lease(Some(self.kept.get().await?)))
+    }
+}
+
+/// Makes a pool of so many connections, without connecting.
+fn pool(options: &DatabaseOptions, connections: usize) -> Result<Pool, HubError> {
+    let connector = Connector::new(&options.url, &options.tls)?;
+    let create = connector.longest();
+    // A connection that was closed is noticed by itself; one more question for each transaction would be a third of its time.
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_connect(Config::new(), connector, recycling);
+    let timeouts = Timeouts { wait: Some(WAIT_MAX), create: Some(create), recycle: Some(WAIT_MAX) };
+    let pool = Pool::builder(manager).max_size(connections).timeouts(timeouts).runtime(Runtime::Tokio1).build();
+    Ok(pool.expect("a runtime is set, as timeouts need one"))
 }
 
 /// A connection of the pool. It goes back there only when its work is [`Self::done`]: one that failed, hung or was left in the

@@ -197,7 +197,7 @@ async fn of_standing(
 ) -> Result<HashSet<Uuid>, HubError> {
     let (profiles, fences) = columns(leases);
     let work = async {
-        let client = database.client().await?;
+        let client = database.kept_client().await?;
         let statement = client.prepare_cached(sql).await?;
         let rows = match lasts {
             Some(lasts) => client.query(&statement, &[&profiles, &fences, &lasts]).await?,

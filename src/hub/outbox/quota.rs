@@ -132,7 +132,7 @@ impl Share {
         }
         // If it fails, it counts as used.
         let work = async {
-            let client = database.client().await?;
+            let client = database.kept_client().await?;
             let statement = client
                 .prepare_cached("UPDATE quota SET requests = requests - $3 WHERE kind = $1 AND minute = $2")
                 .await?;
@@ -162,7 +162,7 @@ async fn reserve(database: &Database, share: &Share, wanted: u64) -> Result<Gran
     let (wanted, per_day) = (signed(wanted), signed(share.per_day));
     let ahead = i64::try_from((BLOCK_TIME + share.request_max + LATE).as_millis()).unwrap_or(i64::MAX);
     let work = async {
-        let mut client = database.client().await?;
+        let mut client = database.kept_client().await?;
         let transaction = client.transaction().await?;
         let (lock, reserve, forget) = tokio::try_join!(
             biased;
