@@ -16,7 +16,7 @@ use super::kept::{self, Over};
 use super::seal::{self, Standing, StoreFile};
 use crate::device::dir;
 
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("sql/0001_store.sql"),
     include_str!("sql/0002_target.sql"),
     include_str!("sql/0003_history.sql"),
@@ -26,6 +26,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("sql/0007_fingerprint.sql"),
     include_str!("sql/0008_person.sql"),
     include_str!("sql/0009_parts.sql"),
+    include_str!("sql/0010_joined.sql"),
 ];
 
 /// Schema version that this program reads and writes.

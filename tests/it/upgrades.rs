@@ -2,14 +2,14 @@
 //!
 //! `stores/schema-N.db` was written by the last program of schema N: cards 1 and 123456 were used (events `a`, `b`), the
 //! simulator knew 123456 alone, the agent was stopped, then cards 1 and 2 were used (`c`, `d`), and `e` was rejected. For
-//! schemas 7 and 8 the simulator made both profiles; that of schema 9 is that of 8 after its migration. No file is ever made again: a schema that was shipped is what it was.
+//! schemas 7 and 8 the simulator made both profiles; those of schemas 9 and 10 are that of 8 after their migrations. No file is ever made again: a schema that was shipped is what it was.
 
 use serde_json::json;
 
 use crate::device::{Device, outpost};
 use crate::support::{STRUCTURED, Setup};
 
-const STORES: [&[u8]; 9] = [
+const STORES: [&[u8]; 10] = [
     include_bytes!("stores/schema-1.db"),
     include_bytes!("stores/schema-2.db"),
     include_bytes!("stores/schema-3.db"),
@@ -19,6 +19,7 @@ const STORES: [&[u8]; 9] = [
     include_bytes!("stores/schema-7.db"),
     include_bytes!("stores/schema-8.db"),
     include_bytes!("stores/schema-9.db"),
+    include_bytes!("stores/schema-10.db"),
 ];
 
 #[test]

@@ -3,9 +3,8 @@
 
 -- This store among those of a fleet: with the number of an event it names the event's place among those of all devices.
 CREATE TABLE fleet (
-    id        INTEGER PRIMARY KEY CHECK (id = 1),
-    store     TEXT NOT NULL,                                  -- random: 32 hexadecimal digits
-    since_seq INTEGER                                         -- events up to it went to Target itself; NULL: hands over to no hub
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    store TEXT NOT NULL                                       -- random: 32 hexadecimal digits
 ) STRICT;
 
 INSERT INTO fleet (id, store) VALUES (1, lower(hex(randomblob(16))));
