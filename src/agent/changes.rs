@@ -15,6 +15,7 @@ use super::settings::{LiveSettings, Settings};
 use super::{AgentError, Listeners};
 use crate::adobe::ClientOptions;
 use crate::core::limits::HUB_DRAIN_MAX;
+use crate::core::timestamp::Timestamp;
 use crate::http::api::Api;
 use crate::http::guard::{Door, Guard};
 use crate::http::loopback::Loopback;
@@ -60,6 +61,17 @@ pub(super) struct Changing {
     pub(super) parts: LiveParts,
     pub(super) forwarding: Forwarding,
     pub(super) serving: Serving,
+}
+
+/// Whether settings come while what is pending for Target is drained before a turn to a hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drain {
+    /// It is not, or not any longer.
+    None,
+    /// It is from now on, or still.
+    Begins,
+    /// It was, and must have come to its end.
+    MustBeOver,
 }
 
 /// The parts that new settings affect.
@@ -133,11 +145,9 @@ impl Changing {
         let (must_drain, hub) = looked.map_err(AgentError::Store)?;
         stay_with_hub(&mut settings, hub, Some(&self.parts.data_dir));
         let next = turn(&mut settings, must_drain);
-        self.parts.apply(settings, &mut self.forwarding, false).await?;
-        let (is_draining, now) = (next.is_some(), self.parts.connected.clock.now());
-        let noted = self.parts.connected.writer.act(move |store| Ok(store.note_draining(is_draining, now))).await;
-        let since = noted.map_err(AgentError::Store)?;
-        self.next = next.map(|settings| Turning::new(settings, since));
+        let drain = if next.is_some() { Drain::Begins } else { Drain::None };
+        let since = self.parts.apply(settings, &mut self.forwarding, drain).await?;
+        self.next = next.zip(since).map(|(settings, since)| Turning::new(settings, since));
         Ok(())
     }
 
@@ -150,14 +160,17 @@ impl Changing {
             self.next = Some(next);
             return;
         }
-        match self.parts.apply(next.settings.clone(), &mut self.forwarding, !is_late).await {
-            Ok(true) if is_late => {
+        let drain = if is_late { Drain::None } else { Drain::MustBeOver };
+        match self.parts.apply(next.settings.clone(), &mut self.forwarding, drain).await {
+            Ok(Some(_)) if is_late => {
                 tracing::warn!(
                     "what is pending for Target did not get there in a day; this device hands it over to the hub"
                 );
             }
-            Ok(true) => tracing::info!("nothing is pending for Target; this device hands over to the hub from now on"),
-            Ok(false) => self.next = Some(next),
+            Ok(Some(_)) => {
+                tracing::info!("nothing is pending for Target; this device hands over to the hub from now on");
+            }
+            Ok(None) => self.next = Some(next),
             Err(error) => {
                 tracing::warn!(%error, "this device cannot turn to the hub; it is tried again");
                 self.next = Some(Turning { interval: TURN_RETRY_INTERVAL, ..next });
@@ -174,14 +187,14 @@ async fn wait(interval: Option<Duration>) {
 }
 
 impl LiveParts {
-    /// Applies everything or nothing: the steps that can fail come first. Returns false if something is pending for Target that must
-    /// not be.
+    /// Applies everything or nothing: the steps that can fail come first. Returns since when what is pending for Target is drained, or
+    /// now; `None` if something is pending that must not be.
     async fn apply(
         &self,
         settings: Settings,
         forwarding: &mut Forwarding,
-        must_be_drained: bool,
-    ) -> Result<bool, AgentError> {
+        drain: Drain,
+    ) -> Result<Option<Timestamp>, AgentError> {
         let limits = settings.limits;
         let forwarder = settings.forwarder();
         let next = self.connected.client.prepare(&settings.target).map_err(AgentError::Client)?;
@@ -190,20 +203,18 @@ impl LiveParts {
             // Requests to the old destination are completed first: none may be taken for one to the new destination.
             forwarding.end().await;
         }
-        let adopted = self.adopt(&settings.target, limits, must_be_drained).await;
-        if matches!(adopted, Ok(true)) {
+        let adopted = self.adopt(&settings.target, limits, drain).await;
+        if matches!(adopted, Ok(Some(_))) {
             self.connected.client.install(next);
             forwarding.change(forwarder);
         }
         if goes_elsewhere {
             forwarding.begin_again();
         }
-        if !adopted.map_err(AgentError::Store)? {
-            return Ok(false);
-        }
+        let Some(since) = adopted.map_err(AgentError::Store)? else { return Ok(None) };
         self.connected.reads.set_limit(settings.reads_per_day);
         self.live.replace(settings);
-        Ok(true)
+        Ok(Some(since))
     }
 
     /// Applies the destination of deliveries, and the limits of the store.
@@ -211,27 +222,28 @@ impl LiveParts {
         &self,
         target: &ClientOptions,
         limits: StoreLimits,
-        must_be_drained: bool,
-    ) -> Result<bool, StoreError> {
+        drain: Drain,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let (whose, now) = (destination(target, &self.device_id), self.connected.clock.now());
         let adopted = self
             .connected
             .writer
             .act(move |store| {
                 // What is sent last may have had no answer.
-                if must_be_drained && !store.is_drained()? {
+                if drain == Drain::MustBeOver && !store.is_drained()? {
                     return Ok(None);
                 }
                 store.set_limits(limits)?;
-                store.adopt_destination(&whose, now).map(Some)
+                let adopted = store.adopt_destination(&whose, now)?;
+                Ok(Some((adopted, store.note_draining(drain == Drain::Begins, now))))
             })
             .await?;
-        let Some(adopted) = adopted else { return Ok(false) };
+        let Some((adopted, since)) = adopted else { return Ok(None) };
         if adopted.voided.is_some() {
             self.connected.reads.forget();
         }
         tell(&adopted, target);
-        Ok(true)
+        Ok(Some(since))
     }
 }
 

@@ -69,7 +69,9 @@ pub(super) fn bound(list: &mut Vec<PartItem>) {
 /// Leaves one entry for each position: an end before all others, else the longest item, of those the greatest. Only two copies of
 /// one disk have two. With the longest a list never becomes shorter by what is joined: what did not fit once never does.
 fn one_for_each_position(list: &mut Vec<PartItem>) {
-    let weight = |it: &PartItem| it.item.as_deref().map(|item| (chars(item), item.to_owned()));
+    fn weight(it: &PartItem) -> Option<(usize, &str)> {
+        it.item.as_deref().map(|item| (chars(item), item))
+    }
     list.dedup_by(|next, kept| {
         let is_same = next.stamp == kept.stamp && next.behind == kept.behind;
         if is_same && kept.item.is_some() && weight(next) > weight(kept) {
