@@ -348,6 +348,27 @@ async fn a_correction_wins_over_an_export_that_was_there_before_it_and_is_read_l
 }
 
 #[tokio::test]
+async fn an_equal_copy_of_an_export_that_waits_is_no_newer_than_its_correction() {
+    let row = |store: &str| {
+        let data = json!({ "card": "7", "store": store, "total": 1 });
+        json!({ "type": "com.acme.loyalty.used", "data": data }).to_string() + "\n"
+    };
+    // Of the same length, and not the same.
+    for (copy, last) in [("Lund", "Malmo"), ("Kiel", "Kiel")] {
+        let fixture = start("quiet = \"1h\"").await;
+        fs::create_dir_all(folder(&fixture)).unwrap();
+        fs::write(folder(&fixture).join("export.ndjson"), row("Lund")).unwrap();
+        wait(&fixture, |view| view.waits.iter().any(|wait| wait.file == "export.ndjson")).await;
+        drop_file(&folder(&fixture), "correction.ndjson", row("Malmo"));
+        wait(&fixture, |view| view.files == 1).await;
+        drop_file(&folder(&fixture), "export.ndjson", row(copy));
+        wait(&fixture, |view| view.files == 2).await;
+        fixture.wait_held("7", "visits", "2").await;
+        fixture.wait_held("7", "lastStore", last).await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_written_behind_the_end_of_a_file_that_was_read_is_read_too() {
     let fixture = start("quiet = \"10ms\"\ntype = \"com.acme.loyalty.used\"").await;
     fs::create_dir_all(folder(&fixture)).unwrap();

@@ -241,7 +241,8 @@ impl Files {
         let Listed { mut files, beyond } = list(names, find, may_be_read, order);
         self.beyond = beyond;
         files.extend(self.grown(opened, now));
-        let since = self.seen.look(&mut files, now, clock);
+        let digest = |found: &Found| found.digest(opened).ok().flatten();
+        let since = self.seen.look(&mut files, (now, clock), digest);
         self.retries.retain(|place, _| self.seen.has(place));
         let mut looked = Looked { more: beyond, ..Looked::default() };
         for (found, since) in files.into_iter().zip(since) {
@@ -249,6 +250,9 @@ impl Files {
                 None => looked.complete.push(found),
                 Some(why) => {
                     looked.is_unsettled |= why == WRITTEN;
+                    if found.is_small() || since < now {
+                        self.seen.note(&found, digest);
+                    }
                     looked.waits.push(FolderWait { file: found.shown(), why });
                 }
             }

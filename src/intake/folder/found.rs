@@ -4,6 +4,7 @@ use std::fs::Metadata;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::time::{Duration, SystemTime};
 
+use super::content::Content;
 use super::lines::Kind;
 use super::opened::{Identity, Opened, Place, links};
 use crate::core::timestamp::Timestamp;
@@ -13,6 +14,10 @@ const UNENDED_FACTOR: u32 = 4;
 
 /// Size above which a file pauses for the smaller ones. Units: bytes. Limits: some seconds of reading.
 const LARGE_BYTES: u64 = 64 << 20;
+
+/// Size up to which a file is read when it is first seen to wait; a larger one may still grow. Units: bytes. Limits: some milliseconds
+/// of reading.
+const SMALL_BYTES: u64 = 1 << 20;
 
 /// The appearance of a file: if it changes, the file is still being written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,6 +70,20 @@ impl Found {
     /// Returns true if the others are not to wait for it.
     pub(super) fn is_large(&self) -> bool {
         self.look.bytes > LARGE_BYTES
+    }
+
+    /// Returns true if it is read in no time.
+    pub(super) const fn is_small(&self) -> bool {
+        self.look.bytes <= SMALL_BYTES
+    }
+
+    /// Returns the digest of its content; `None` if that has another length by now.
+    ///
+    /// # Errors
+    /// The system's, if it cannot be read.
+    pub(super) fn digest(&self, opened: &Opened) -> io::Result<Option<String>> {
+        let content = Content::of(opened.file(&self.place)?, &[])?;
+        Ok((content.bytes == self.look.bytes).then(|| content.digest()))
     }
 
     /// Returns its name, for people.

@@ -22,6 +22,15 @@ struct Sight {
     since: Instant,
     /// When this content of it was seen first.
     at: Timestamp,
+    /// Digest of it, once it has waited.
+    digest: Option<String>,
+}
+
+impl Sight {
+    /// Returns true if another file of the same length stands where this one did.
+    fn is_replaced_by(&self, found: &Found) -> bool {
+        self.identity != found.identity && self.look.bytes == found.look.bytes
+    }
 }
 
 /// The files that were seen last.
@@ -34,15 +43,32 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Takes what there is now, sorts it in the order in which it was written, and gives each file the time of its rows: when its
-    /// content was first seen. A file of the same length has the same content, whatever its name and time stamp are by now: copying and
-    /// scanning programs change those, and would make it newer than a correction of it. What is there at the first look was seen by an
-    /// earlier run, if at all, and is of when it was written. Returns since when each looks as it does.
-    pub(super) fn look(&mut self, found: &mut [Found], now: Instant, clock: &Clock) -> Vec<Instant> {
+    /// content was first seen. Returns since when each looks as it does.
+    ///
+    /// Copying and scanning programs change names and time stamps, which must not make an export newer than its correction. So the
+    /// same file with the same length has the same content, and so has another file in its place with the same `digest`. What is
+    /// there at the first look was seen by an earlier run, if at all, and its rows are of when it was written.
+    pub(super) fn look(
+        &mut self,
+        found: &mut [Found],
+        (now, clock): (Instant, &Clock),
+        digest: impl Fn(&Found) -> Option<String>,
+    ) -> Vec<Instant> {
         found.sort_by(|a, b| (a.look.modified, &a.place.name).cmp(&(b.look.modified, &b.place.name)));
         let mut before = std::mem::take(&mut self.files);
         let contents: HashMap<(Identity, u64), Timestamp> =
             before.values().map(|sight| ((sight.identity, sight.look.bytes), sight.at)).collect();
-        let content_at = |found: &Found| contents.get(&(found.identity, found.look.bytes)).copied();
+        let copies: HashMap<Place, Timestamp> = found
+            .iter()
+            .filter_map(|found| {
+                let sight = before.get(&found.place)?;
+                let known = sight.digest.as_ref().filter(|_| sight.is_replaced_by(found))?;
+                (digest(found).as_ref() == Some(known)).then(|| (found.place.clone(), sight.at))
+            })
+            .collect();
+        let content_at = |found: &Found| {
+            contents.get(&(found.identity, found.look.bytes)).or_else(|| copies.get(&found.place)).copied()
+        };
         let mut fresh = found.iter().filter(|found| content_at(found).is_none()).count();
         let (first, present) = (self.last.is_none(), clock.now());
         let mut since = Vec::with_capacity(found.len());
@@ -56,14 +82,22 @@ impl Seen {
                 at
             });
             let sight = before.remove(&found.place).filter(|sight| sight.identity == found.identity);
-            let unchanged = sight.filter(|sight| sight.look == found.look).map_or(now, |sight| sight.since);
+            let sight = sight.filter(|sight| sight.look == found.look);
+            let (unchanged, digest) = sight.map_or((now, None), |sight| (sight.since, sight.digest));
             since.push(unchanged);
-            let sight = Sight { look: found.look, identity: found.identity, since: unchanged, at: found.at };
+            let sight = Sight { look: found.look, identity: found.identity, since: unchanged, at: found.at, digest };
             self.files.insert(found.place.clone(), sight);
         }
         // Also where the folder was empty: what comes now is new.
         self.last.get_or_insert(Timestamp::default());
         since
+    }
+
+    /// Notes the digest of a file that waits, unless it is known.
+    pub(super) fn note(&mut self, found: &Found, digest: impl Fn(&Found) -> Option<String>) {
+        if let Some(sight) = self.files.get_mut(&found.place).filter(|sight| sight.digest.is_none()) {
+            sight.digest = digest(found);
+        }
     }
 
     /// Returns true if a file was there at the last look.
