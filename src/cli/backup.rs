@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::at_rest::existing_store;
+use super::failure::Failure;
 use super::load::ConfigArgs;
-use super::{Failure, counted, existing_store, print};
+use super::output::print;
+use crate::core::words::counted;
 use crate::store::{BackedUp, back_up};
 
 /// Copies the store into a file, even while the agent is running

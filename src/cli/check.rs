@@ -1,11 +1,13 @@
 //! `outpost check`: validates the configuration, runs its examples, and shows the effective values and their sources.
 
 use super::destination::Standing;
+use super::failure::Failure;
 use super::load::{ConfigArgs, Loaded, report, warn_of_variables};
-use super::{Failure, counted, print, warn};
+use super::output::{print, warn};
 use crate::adobe::proxy;
 use crate::config::{Config, Problems};
 use crate::core::mapping::Use;
+use crate::core::words::counted;
 
 /// Validates the configuration, runs every [[mapping.example]], and shows the effective values and where they come from
 #[derive(Debug, clap::Args)]

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::agent::data_dir::{DataDir, DataDirError, Endpoint, Lock};
 use crate::core::visible::one_line;
 use crate::device::listener::{foreign_listener, foreign_socket};
@@ -79,7 +79,7 @@ pub(super) fn holder(data_dir: &DataDir) -> Result<Holder, Failure> {
             }
             (None, _) => {
                 let path = data_dir.path().display();
-                let why = announced.err().map(|error| format!(": {}", super::chain(&error)));
+                let why = announced.err().map(|error| format!(": {}", super::failure::chain(&error)));
                 let advice = why.unwrap_or_else(|| "; try again".to_owned());
                 return Err(Failure::because(format!("{path} is in use, and no agent answers there{advice}")));
             }
@@ -97,7 +97,7 @@ pub(super) struct Connection {
 impl Connection {
     fn open(data_dir: &DataDir, endpoint: &Endpoint) -> Result<Self, Failure> {
         let token = data_dir.existing_token();
-        let unread = token.as_ref().err().map(|error| super::chain(error.source().unwrap_or(error)));
+        let unread = token.as_ref().err().map(|error| super::failure::chain(error.source().unwrap_or(error)));
         let token = token.ok().flatten();
         let builder = builder();
         #[cfg(unix)]
@@ -193,7 +193,10 @@ impl Connection {
         };
         let (status, body) = answer.await.map_err(|error: reqwest::Error| Refused {
             status: None,
-            failure: Failure::because(format!("the agent did not answer: {}", super::chain(&error.without_url()))),
+            failure: Failure::because(format!(
+                "the agent did not answer: {}",
+                super::failure::chain(&error.without_url())
+            )),
         })?;
         match body {
             Ok(body) if status.is_success() => Ok(body),
@@ -248,7 +251,10 @@ impl From<Refused> for Failure {
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     let body = if body.is_empty() { b"null" } else { body };
     let unknown = |error: serde_json::Error| {
-        Failure::because(format!("the agent's answer is unknown: {}; is it another version?", super::chain(&error)))
+        Failure::because(format!(
+            "the agent's answer is unknown: {}; is it another version?",
+            super::failure::chain(&error)
+        ))
     };
     serde_json::from_slice(body).map_err(unknown)
 }

@@ -1,8 +1,10 @@
 //! Where the store's deliveries went, before a command sends its content elsewhere.
 
-use super::{Failure, counted, store_file};
+use super::at_rest::store_file;
+use super::failure::Failure;
 use crate::config::Config;
 use crate::core::loopback::is_loopback;
+use crate::core::words::counted;
 use crate::store::{Destination, Reader};
 
 /// Fails if the store delivered to Adobe Target, before `--sandbox` makes these deliveries void: the next run without it would

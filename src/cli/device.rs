@@ -6,11 +6,13 @@ use std::sync::Arc;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 
+use super::at_rest::store_file;
 use super::connect::Connection;
+use super::failure::Failure;
 use super::load::Loaded;
 use super::reach::{AgentArgs, Reached, check_same};
 use super::run::settings;
-use super::{Failure, small_runtime, store_file};
+use super::runtime::small_runtime;
 use crate::agent::data_dir::Lock;
 use crate::core::identity::Identity;
 use crate::http::api::ForgetDocument;

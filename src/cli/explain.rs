@@ -1,8 +1,9 @@
 //! `outpost explain`: why a profile's attributes are what they are, and what became of them.
 
 use super::device::Device;
+use super::failure::Failure;
+use super::output::{local, print, print_json, with_local_times};
 use super::reach::AgentArgs;
-use super::{Failure, local, print, print_json, with_local_times};
 use crate::core::identity::Identity;
 use crate::core::reason::Reason;
 use crate::core::visible::one_line;

@@ -5,8 +5,10 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::json;
 
+use super::failure::Failure;
 use super::hub::NodeArgs;
-use super::{Failure, local, print, print_json, print_line, small_runtime};
+use super::output::{local, print, print_json, print_line};
+use super::runtime::small_runtime;
 use crate::core::timestamp::Timestamp;
 use crate::core::visible::one_line;
 use crate::hub::{Database, HubError, Invitation, Member, Standing, new_secret};

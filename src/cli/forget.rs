@@ -4,11 +4,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::device::Device;
+use super::failure::Failure;
+use super::output::{print, print_json};
 use super::reach::AgentArgs;
-use super::{Failure, counted, print, print_json};
 use crate::core::identity::Identity;
 use crate::core::limits::FORGET_TOGETHER_MAX;
 use crate::core::visible::one_line;
+use crate::core::words::counted;
 use crate::device::dir::open_followed;
 use crate::inspect::forget::{Forgotten, ForgottenTogether};
 

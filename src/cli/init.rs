@@ -5,8 +5,9 @@ use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use super::check::passed;
+use super::failure::Failure;
 use super::load::{quoted, report};
-use super::{Failure, print, warn};
+use super::output::{print, warn};
 use crate::config::{Config, Sources};
 
 /// Writes a first agent.toml; asks for what the options do not say

@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::at_rest::store_file;
+use super::failure::Failure;
 use super::load::{ConfigArgs, device_id};
-use super::{Failure, counted, print_line, small_runtime, store_file};
+use super::output::print_line;
+use super::runtime::small_runtime;
 use crate::adobe::{Client, ClientOptions, Handed};
 use crate::agent::data_dir::{HUB_TOKEN_FILE, new_token};
 use crate::config::Config;
 use crate::core::fleet::{Handover, Join, Joined};
 use crate::core::visible::one_line;
+use crate::core::words::counted;
 use crate::device::dir;
 use crate::device::secret::Secret;
 use crate::forward::compressed;

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Failure, counted, warn};
+use super::failure::Failure;
+use super::output::warn;
 use crate::agent::data_dir::{DataDir, DeviceId};
 use crate::config::{AgentConfig, Config, Problems, Sources, default_environment, default_path};
+use crate::core::words::counted;
 use crate::device::disk::is_mounted;
 use crate::device::environment;
 use crate::device::machine;

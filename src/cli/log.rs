@@ -2,8 +2,10 @@
 
 use serde::Deserialize;
 
+use super::failure::Failure;
+use super::output::print_line;
 use super::reach::AgentArgs;
-use super::{Failure, print_line, small_runtime};
+use super::runtime::small_runtime;
 use crate::device::log_level::LevelTime;
 use crate::http::api::LogDocument;
 

@@ -2,9 +2,10 @@
 
 use std::io::Read;
 
+use super::failure::Failure;
 use super::load::{ConfigArgs, Loaded};
+use super::output::{print, print_line};
 use super::run::settings;
-use super::{Failure, print, print_line};
 use crate::adobe::single::path;
 use crate::adobe::{ClientOptions, FetchedProfile, Reply, bulk, delivery, fetch};
 use crate::agent::Settings;
@@ -41,11 +42,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::because(format!("an event must be at most {INTAKE_BODY_BYTES_MAX} bytes")));
     }
     let parsed = cloudevents::structured(&body).map_err(|invalid| Failure::failed(&invalid))?;
-    let (file, settings) = (super::store_file(&config), settings(config));
+    let (file, settings) = (super::at_rest::store_file(&config), settings(config));
     // The device's clock continues from the newest event, as in the agent.
     let newest = || Reader::open(&file).and_then(|reader| reader.counters()).map(|counters| counters.recorded_at);
     let floor = if file.path.symlink_metadata().is_ok() { newest() } else { Ok(None) };
-    let clock = Clock::new(floor.map_err(|error| Failure::because(super::chain(&error)))?);
+    let clock = Clock::new(floor.map_err(|error| Failure::because(super::failure::chain(&error)))?);
     let (event, note) = event_at(parsed, &clock);
     let names = settings.mappings.matching(&event).map_err(|error| Failure::failed(&error))?;
     if let Some(note) = note {
@@ -69,14 +70,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let recording = recording(event, meaning, &settings.mappings, &clock);
     let kept = recording.event.json.clone();
     let mut rehearsal =
-        rehearse(&settings, &file, &identities).map_err(|error| Failure::because(super::chain(&error)))?;
+        rehearse(&settings, &file, &identities).map_err(|error| Failure::because(super::failure::chain(&error)))?;
     let recorded = rehearsal.store.transact(|store| store.record(&recording));
-    let recorded = recorded.map_err(|error| Failure::because(super::chain(&error)))?;
+    let recorded = recorded.map_err(|error| Failure::because(super::failure::chain(&error)))?;
     if recorded.status == EventStatus::Rejected {
         return Err(Failure::because(one_line(&recorded.reason.unwrap_or_default())));
     }
-    let foresight =
-        foresight(&settings, &mut rehearsal, &clock).map_err(|error| Failure::because(super::chain(&error)))?;
+    let foresight = foresight(&settings, &mut rehearsal, &clock)
+        .map_err(|error| Failure::because(super::failure::chain(&error)))?;
     for identity in &identities {
         Preview { settings: &settings, identity, rehearsal: &rehearsal, foresight: &foresight }.show()?;
     }
@@ -121,7 +122,7 @@ struct Preview<'p> {
 
 impl Preview<'_> {
     fn show(&self) -> Result<(), Failure> {
-        let failed = |error: StoreError| Failure::because(super::chain(&error));
+        let failed = |error: StoreError| Failure::because(super::failure::chain(&error));
         let Some(row) = self.rehearsal.store.profile(&StoredForms::exactly(self.identity.clone())).map_err(failed)?
         else {
             return print("\nnothing would be sent: the values are empty");

@@ -9,8 +9,9 @@ use clap::Args;
 use reqwest::Url;
 
 use super::connect::{Connection, Holder, holder};
+use super::failure::Failure;
 use super::load::ConfigArgs;
-use super::{Failure, warn};
+use super::output::warn;
 use crate::agent::data_dir::{DataDir, Lock};
 use crate::config::{Config, default_data_dir};
 use crate::device::listener::foreign_listener;
@@ -117,10 +118,10 @@ impl AgentArgs {
     fn reach_existing(&self) -> Result<Reached, Failure> {
         let data_dir = DataDir::new(&self.config.agent()?.data_dir);
         if !data_dir.was_used() {
-            return Err(super::no_store(&data_dir));
+            return Err(super::at_rest::no_store(&data_dir));
         }
         match self.reach_in(data_dir)? {
-            Reached::AtRest(data_dir, _) if !data_dir.has_store() => Err(super::no_store(&data_dir)),
+            Reached::AtRest(data_dir, _) if !data_dir.has_store() => Err(super::at_rest::no_store(&data_dir)),
             reached => Ok(reached),
         }
     }

@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::device::Device;
+use super::failure::Failure;
+use super::output::{local, print, print_json, print_line, warn};
 use super::reach::AgentArgs;
-use super::{Failure, local, print, print_json, print_line, warn};
 use crate::core::limits::REJECTED_LISTED_MAX;
 use crate::core::reason::Reason;
 use crate::inspect::rejected::{RejectedItem, RejectedList};

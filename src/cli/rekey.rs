@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::at_rest::{existing_store, store_file};
+use super::failure::Failure;
 use super::load::{ConfigArgs, Loaded};
-use super::{Failure, existing_store, print, store_file};
+use super::output::print;
 use crate::config::read_key;
 use crate::store::{Store, StoreFile, StoreKey};
 
@@ -37,8 +39,9 @@ struct Change {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Loaded { config, .. } = args.config.load()?;
     let data_dir = existing_store(&config.agent.data_dir)?;
-    let _lock =
-        data_dir.lock().map_err(|error| Failure::because(format!("{}; stop the agent first", super::chain(&error))))?;
+    let _lock = data_dir
+        .lock()
+        .map_err(|error| Failure::because(format!("{}; stop the agent first", super::failure::chain(&error))))?;
     let StoreFile { path, key, .. } = store_file(&config);
     let read = |file: &Path| read_key(file).map(|secret| StoreKey::new(&secret)).map_err(Failure::usage);
     let (file, then) = match &args.change {

@@ -1,7 +1,9 @@
 //! `outpost reload`: makes the running agent reload its configuration.
 
+use super::failure::Failure;
+use super::output::{print_line, warn};
 use super::reach::AgentArgs;
-use super::{Failure, print_line, small_runtime, warn};
+use super::runtime::small_runtime;
 use crate::core::visible::one_line;
 use crate::http::api::Reloaded;
 use crate::inspect::status::Status;

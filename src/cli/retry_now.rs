@@ -1,7 +1,9 @@
 //! `outpost retry-now`: ends the wait for the network.
 
+use super::failure::Failure;
+use super::output::{print_line, with_local_times};
 use super::reach::AgentArgs;
-use super::{Failure, print_line, small_runtime, with_local_times};
+use super::runtime::small_runtime;
 use crate::inspect::status::RetriedNow;
 
 /// Makes the running agent retry at once, instead of after its backoff

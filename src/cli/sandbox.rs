@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::failure::Failure;
+use super::output::print;
 use super::run::{bind, wait_for_signal};
-use super::{Failure, print, small_runtime};
+use super::runtime::small_runtime;
 use crate::adobe::{bulk, delivery, single};
 use crate::core::identity::Identity;
 use crate::core::limits::SANDBOX_REQUESTS_KEPT;

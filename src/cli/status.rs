@@ -4,11 +4,14 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use super::device::Device;
+use super::failure::Failure;
+use super::output::{local, print, print_json, with_local_times};
 use super::reach::AgentArgs;
+use super::runtime::small_runtime;
 use super::watch::Watch;
-use super::{Failure, counted, local, print, print_json, small_runtime, with_local_times};
 use crate::core::visible::one_line;
 use crate::core::words::Receiver;
+use crate::core::words::counted;
 use crate::http::page::PageCode;
 use crate::inspect::status::{
     BatchView, DeliveredCounts, EventCounts, PushView, RefusedCount, RouteCount, Status, StoreCounts,

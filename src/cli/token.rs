@@ -8,8 +8,10 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::connect::{Holder, holder};
+use super::failure::Failure;
 use super::load::ConfigArgs;
-use super::{Failure, local, print, print_line, small_runtime, warn};
+use super::output::{local, print, print_line, warn};
+use super::runtime::small_runtime;
 use crate::agent::data_dir::{DataDir, DataDirError, new_token};
 use crate::core::limits::TOKENS_MAX;
 use crate::core::timestamp::Timestamp;

@@ -1,10 +1,12 @@
 //! `outpost verify`: a profile here and in Target, attribute by attribute.
 
 use super::device::Device;
+use super::failure::Failure;
+use super::output::{local, print, print_json};
 use super::reach::AgentArgs;
-use super::{Failure, counted, local, print, print_json};
 use crate::core::identity::Identity;
 use crate::core::visible::one_line;
+use crate::core::words::counted;
 use crate::inspect::verify::Verification;
 
 /// Reads a profile back from Target, and compares it with this device attribute by attribute

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use super::with_local_times;
+use super::output::with_local_times;
 use crate::core::verdict::Level;
 use crate::core::visible::one_line;
 use crate::inspect::status::Status;

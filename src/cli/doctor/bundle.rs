@@ -7,9 +7,10 @@ use std::path::Path;
 
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-use super::Finding;
-use crate::cli::{Failure, counted};
+use super::finding::Finding;
+use crate::cli::failure::Failure;
 use crate::config::{Config, Sources, without_secrets};
+use crate::core::words::counted;
 use crate::device::dir::{self, Dir};
 use crate::device::log_files::is_log;
 use crate::device::metrics::Metrics;
@@ -65,11 +66,11 @@ impl Bundle<'_> {
     /// The schema, and how many rows each table has.
     fn counts(&self) -> String {
         let mut text = format!("this program knows schema {SCHEMA_VERSION}\n");
-        match Reader::open(crate::cli::store_file(self.config)).and_then(|reader| reader.table_counts()) {
+        match Reader::open(crate::cli::at_rest::store_file(self.config)).and_then(|reader| reader.table_counts()) {
             Ok(counts) => {
                 counts.iter().for_each(|(table, rows)| text.push_str(&format!("{table}: {}\n", counted(*rows, "row"))));
             }
-            Err(error) => text.push_str(&format!("{}\n", crate::cli::chain(&error))),
+            Err(error) => text.push_str(&format!("{}\n", crate::cli::failure::chain(&error))),
         }
         text
     }

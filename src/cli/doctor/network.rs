@@ -1,9 +1,9 @@
 //! The way to Target or to the hub, piece by piece: the name, the proxy, TLS and who issued it, the clock, the token.
 
-use super::{Finding, Level};
+use super::finding::{Finding, Level};
 use crate::adobe::diagnose::{self, Issuer};
 use crate::adobe::{Client, ClientOptions, Reply, proxy};
-use crate::cli::small_runtime;
+use crate::cli::runtime::small_runtime;
 use crate::config::Config;
 use crate::core::fleet::KnownDevice;
 use crate::core::identity::{Identity, IdentityKind};
@@ -97,7 +97,7 @@ async fn tls(options: &ClientOptions) -> Finding {
 async fn hub(options: &ClientOptions) -> Vec<Finding> {
     let client = match Client::new(options) {
         Ok(client) => client,
-        Err(error) => return vec![Finding::new("answer", Level::Fail, crate::cli::chain(&error))],
+        Err(error) => return vec![Finding::new("answer", Level::Fail, crate::cli::failure::chain(&error))],
     };
     match client.known().await {
         Ok(KnownDevice { device_id, group, time }) => {
@@ -113,7 +113,7 @@ async fn hub(options: &ClientOptions) -> Vec<Finding> {
 async fn answer(options: &ClientOptions, has_token: bool) -> Vec<Finding> {
     let client = match Client::new(options) {
         Ok(client) => client,
-        Err(error) => return vec![Finding::new("answer", Level::Fail, crate::cli::chain(&error))],
+        Err(error) => return vec![Finding::new("answer", Level::Fail, crate::cli::failure::chain(&error))],
     };
     let nobody = Identity::new(IdentityKind::ThirdPartyId, "outpost-doctor").expect("a valid key");
     let exchange = client.fetch(&nobody).await;

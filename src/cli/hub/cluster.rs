@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 
-use crate::cli::Failure;
+use crate::cli::failure::Failure;
 use crate::device::rights;
 
 /// Where Debian puts the programs, by version.

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 
 use crate::adobe::TlsOptions;
-use crate::cli::{Failure, print, small_runtime};
+use crate::cli::failure::Failure;
+use crate::cli::output::print;
+use crate::cli::runtime::small_runtime;
 use crate::config::{DEFAULT_NODE_PATH, NodeConfig, Sources};
 use crate::device::dir;
 use crate::hub::{Database, DatabaseOptions};
@@ -40,7 +42,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let text = text(&args.public_url, &secret);
     NodeConfig::parse(&Sources::of_text(&config, &text)).map_err(|problems| Failure::usage(problems.to_string()))?;
     let options = DatabaseOptions { url: SecretString::from(url.as_str()), connections: 1, tls: TlsOptions::default() };
-    let database = Database::new(&options).map_err(|error| Failure::usage(crate::cli::chain(&error)))?;
+    let database = Database::new(&options).map_err(|error| Failure::usage(crate::cli::failure::chain(&error)))?;
     small_runtime()?.block_on(database.migrate()).map_err(|error| Failure::failed(&error))?;
     let said = write(&config, &secret, &text, &url)?;
     print(&format!(

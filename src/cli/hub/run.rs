@@ -8,9 +8,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{NodeArgs, cluster};
+use super::cluster;
+use super::node_args::NodeArgs;
+use crate::cli::failure::{Failure, chain};
+use crate::cli::output::print;
 use crate::cli::run::{bind, wait_for_signal};
-use crate::cli::{Failure, chain, print};
 use crate::config::{NodeConfig, Sources, TargetConfig};
 use crate::core::limits::SANDBOX_REQUESTS_KEPT;
 use crate::device::{dir, logging, rights};

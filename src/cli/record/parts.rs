@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use serde_json::value::RawValue;
 
-use crate::cli::Failure;
+use crate::cli::failure::Failure;
 use crate::core::limits::{FOLDER_LINE_BYTES_MAX, INTAKE_BODY_BYTES_MAX};
 use crate::core::visible::one_line;
 use crate::intake::cloudevents::{self, Invalid};

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::agent::data_dir::{DataDir, Endpoint};
-use crate::cli::VERSION;
 use crate::cli::load::{ConfigArgs, quoted};
+use crate::cli::output::VERSION;
 use crate::config::{Config, Example, Sample};
 use crate::core::identity::IdentityKind;
 use crate::http::sessions::CODE_TIME;

@@ -79,7 +79,7 @@ impl Reloader {
 
     async fn reload(&mut self) -> Result<Reloaded, NotReloaded> {
         // First, because a revoked token must become invalid whatever the configuration says.
-        let tokens = self.data_dir.tokens().map_err(|error| crate::cli::chain(&error));
+        let tokens = self.data_dir.tokens().map_err(|error| crate::cli::failure::chain(&error));
         let tokens = self.told(Area::Tokens, tokens).map_err(NotReloaded::Tokens)?;
         self.tokens.replace(tokens);
         let reloaded = self.reload_configuration().await;
@@ -125,7 +125,7 @@ impl Reloader {
         };
         let gone = || "the agent is stopping".to_owned();
         self.changes.send(change).await.map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())?.map_err(|error| crate::cli::chain(&error))?;
+        answered.await.map_err(|_| gone())?.map_err(|error| crate::cli::failure::chain(&error))?;
         if is_elsewhere || socket != self.listens.socket {
             self.moved(listen, Endpoint { http: address, socket });
         }

@@ -12,10 +12,11 @@ use windows_service::service::{
 };
 use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
 
-use super::InstallArgs;
 use super::event_log::SOURCE;
+use super::install_args::InstallArgs;
+use crate::cli::failure::{Failure, chain};
 use crate::cli::load::ConfigArgs;
-use crate::cli::{Failure, chain, print, warn};
+use crate::cli::output::{print, warn};
 use crate::config::{default_data_dir, default_path};
 use crate::core::limits::STOP_TIMEOUT;
 

@@ -13,26 +13,26 @@ use windows_service::{define_windows_service, service_dispatcher};
 
 use super::event_log::EventLog;
 use super::manager::NAME;
-use crate::cli::Failure;
+use crate::cli::failure::Failure;
 use crate::cli::load::ConfigArgs;
-use crate::cli::run::{Orders, run_under};
+use crate::cli::run::{MakeBundle, Orders, run_under};
 use crate::core::limits::STOP_TIMEOUT;
 
 /// Time that a start may take according to the manager: a store of millions of events may have to be migrated.
 const START_HINT: Duration = Duration::from_secs(600);
 
 /// Arguments of the service: the manager calls a function without any.
-static CONFIG: OnceLock<ConfigArgs> = OnceLock::new();
+static ARGUMENTS: OnceLock<(ConfigArgs, MakeBundle)> = OnceLock::new();
 
 define_windows_service!(service_entry, service_main);
 
 /// Hands the process over to the service manager, until the service has stopped.
-pub(super) fn run(config: ConfigArgs) -> Result<(), Failure> {
-    CONFIG.get_or_init(|| config);
+pub(super) fn run(config: ConfigArgs, make_bundle: MakeBundle) -> Result<(), Failure> {
+    ARGUMENTS.get_or_init(|| (config, make_bundle));
     service_dispatcher::start(NAME, service_entry).map_err(|error| {
         Failure::because(format!(
             "the service manager starts this, nobody else; use `outpost run`: {}",
-            crate::cli::chain(&error)
+            crate::cli::failure::chain(&error)
         ))
     })
 }
@@ -61,7 +61,8 @@ fn serve() -> Result<(), String> {
         ServiceControl::Interrogate => ServiceControlHandlerResult::NoError,
         _ => ServiceControlHandlerResult::NotImplemented,
     };
-    let manager = service_control_handler::register(NAME, handler).map_err(|error| crate::cli::chain(&error))?;
+    let manager =
+        service_control_handler::register(NAME, handler).map_err(|error| crate::cli::failure::chain(&error))?;
     tell(manager, ServiceState::StartPending, ServiceExitCode::NO_ERROR);
     let orders = move || Orders {
         stop: Box::pin(async move {
@@ -71,8 +72,8 @@ fn serve() -> Result<(), String> {
         reload,
         started: Box::new(move || tell(manager, ServiceState::Running, ServiceExitCode::NO_ERROR)),
     };
-    let config = CONFIG.get().expect("the service was started with its arguments");
-    let result = run_under(config, Some(Box::new(EventLog::open())), orders);
+    let (config, make_bundle) = ARGUMENTS.get().expect("the service was started with its arguments");
+    let result = run_under((config, *make_bundle), Some(Box::new(EventLog::open())), orders);
     let exit_code = match &result {
         Ok(()) => ServiceExitCode::NO_ERROR,
         Err(failure) => ServiceExitCode::ServiceSpecific(failure.exit_code.into()),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::shown;
+use super::shown::shown;
 
 /// State of a device, for the list of the fleet. Every member is optional, since an older or newer device may leave it out. A
 /// member that cannot be read counts as missing, so that no part has to wait for it.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::shown;
+use super::shown::shown;
 
 /// A part that the hub does not take; the device keeps it as rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::PartId;
 use super::device_state::DeviceState;
 use super::refused::{Reason, Refused};
-use super::{PartId, shown};
+use super::shown::shown;
 use crate::core::attribute::{AttributeName, check_value_length};
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::{APPEND_ITEMS_MAX, ATTRIBUTE_VALUE_CHARS_MAX};

@@ -1,7 +1,7 @@
 //! Whether an event may be kept at all: only where `consent` is true, and no value that might count as true.
 
-use super::PrivacyRules;
 use super::event_view::view;
+use super::expression::Expression;
 use crate::core::event::Event;
 
 /// The reason why an event must not be kept, without any data of it.
@@ -25,4 +25,13 @@ impl PrivacyRules {
         };
         Some(NoConsent { why, is_failure })
     }
+}
+
+/// The rules for which events are kept, and how much of them.
+#[derive(Debug, Default)]
+pub struct PrivacyRules {
+    /// True if an event is kept as received, false if only the fields used by mappings are kept.
+    pub keeps_all: bool,
+    /// Condition for an event to be kept at all.
+    pub consent: Option<Expression>,
 }

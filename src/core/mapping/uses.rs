@@ -6,8 +6,9 @@ use minijinja::value::ValueKind;
 
 use super::arithmetic::Operator;
 use super::expression::Expression;
+use super::meaning::Mappings;
 use super::rewrite::{binary_kind, operator};
-use super::{Mapping, Mappings};
+use super::rule::Mapping;
 use crate::core::operation::Operation;
 
 /// A use of a field.

@@ -12,10 +12,10 @@ use crate::core::timestamp::Timestamp;
 /// parts one from many.
 macro_rules! texts {
     ($($name:ident: $text:literal;)*) => {
-        $(pub const $name: super::Text = super::Text($text);)*
+        $(pub const $name: $crate::core::words::Text = $crate::core::words::Text($text);)*
 
         /// All of them, by name.
-        pub const ALL: &[(&str, super::Text)] = &[$((stringify!($name), $name)),*];
+        pub const ALL: &[(&str, $crate::core::words::Text)] = &[$((stringify!($name), $name)),*];
     };
 }
 

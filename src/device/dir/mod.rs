@@ -2,15 +2,17 @@
 //! no link in it: users who are trusted less than this process may write there.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, FileType};
+use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
+mod regular;
 #[cfg(not(windows))]
 mod unix;
 #[cfg(windows)]
 mod windows;
 
+pub use regular::kind;
 #[cfg(not(windows))]
 pub use unix::Dir;
 #[cfg(windows)]
@@ -250,7 +252,7 @@ pub fn open_followed(path: &Path) -> io::Result<File> {
     options.read(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, unix::OPEN_AT_ONCE);
-    regular(options.open(path)?)
+    regular::regular(options.open(path)?)
 }
 
 /// Returns why something could not be opened or replaced as a file; in words, where it is none.
@@ -260,18 +262,6 @@ fn in_its_place(dir: &Dir, name: &OsStr, error: io::Error) -> io::Error {
             io::Error::other(format!("it must be a file; found {}: remove it", kind(found.file_type())))
         }
         _ => error,
-    }
-}
-
-/// A word for what is no file.
-#[must_use]
-pub fn kind(found: FileType) -> &'static str {
-    if found.is_symlink() {
-        "a link"
-    } else if found.is_dir() {
-        "a folder"
-    } else {
-        "a pipe, a socket or a device"
     }
 }
 
@@ -319,9 +309,4 @@ pub fn parent(path: &Path) -> &Path {
 
 fn name(path: &Path) -> io::Result<&OsStr> {
     path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path must end in a name"))
-}
-
-/// Returns a file only if it is a regular one: a pipe or a device would block.
-fn regular(file: File) -> io::Result<File> {
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it must be a file")) }
 }

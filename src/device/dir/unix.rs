@@ -11,7 +11,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 
-use super::regular;
+use super::regular::regular;
 use crate::device::disk;
 
 /// Flags of every open. No terminal becomes that of this process.
@@ -240,7 +240,7 @@ impl Dir {
     #[must_use]
     pub fn distrust_file(&self, found: &Metadata) -> Option<String> {
         if !found.is_file() {
-            return Some(format!("must be a file; found {}", super::kind(found.file_type())));
+            return Some(format!("must be a file; found {}", super::regular::kind(found.file_type())));
         }
         if found.nlink() > 1 {
             return Some("has another name elsewhere, a hard link; it must be a file of one name".to_owned());

@@ -8,7 +8,7 @@ use std::os::windows::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::regular;
+use super::regular::regular;
 
 /// Others may read and write, which renaming a file within the directory needs, but neither rename nor remove the
 /// directory. Source: `CreateFileW`, `dwShareMode`.
@@ -187,7 +187,7 @@ impl Dir {
     /// Returns why what was found in it cannot be opened as a file, for people.
     #[must_use]
     pub fn distrust_file(&self, found: &Metadata) -> Option<String> {
-        (!found.is_file()).then(|| format!("must be a file; found {}", super::kind(found.file_type())))
+        (!found.is_file()).then(|| format!("must be a file; found {}", super::regular::kind(found.file_type())))
     }
 
     fn open_in(&self, options: &mut OpenOptions, name: &OsStr) -> io::Result<File> {

@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use serde::Deserialize;
 
-use super::{Asked, Viewer, lead_to, page};
+use super::show::{Asked, Viewer, lead_to, page};
 use crate::core::words::answers;
 use crate::http::api::{Api, beside};
 use crate::http::problem::Problem;
@@ -25,7 +25,7 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/page/retried-all", get(retried_all))
         .route("/page/retry-now", post(retry_now))
         .route("/page/tried", get(tried))
-        .route(super::BUNDLE_PATH, post(bundle))
+        .route(super::show::BUNDLE_PATH, post(bundle))
 }
 
 async fn retry_rejected(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Response<Body> {

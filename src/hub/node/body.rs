@@ -9,8 +9,10 @@ use axum::http::header::{CONTENT_ENCODING, HeaderMap};
 use flate2::read::GzDecoder;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::BODY_TIME;
 use crate::http::problem::Problem;
+
+/// Longest time for receiving a body.
+pub(super) const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// Reads a body, packed by gzip or not, of at most so many bytes.
 ///

@@ -29,9 +29,6 @@ const STRANGERS_MAX: usize = 250;
 /// Longest time from one request of a connection to the next.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
-/// Longest time for receiving a body.
-const BODY_TIME: Duration = Duration::from_secs(30);
-
 /// Time for which a node that is to stop still takes requests, so that a load balancer sees first that it is not ready.
 const NOTICE: Duration = Duration::from_secs(2);
 
@@ -48,7 +45,7 @@ pub async fn run(node: Arc<Node>, listener: TcpListener, tls: Option<tls::Accept
         connections_max: CONNECTIONS_MAX,
         strangers_max: STRANGERS_MAX,
         idle_timeout: IDLE_MAX,
-        body_timeout: BODY_TIME,
+        body_timeout: body::BODY_TIME,
         ..ServerOptions::default()
     };
     let site = Site { router: api::router(node.clone()), metrics: Metrics::new() };

@@ -3,57 +3,24 @@
 //! Source: CloudEvents 1.0.2, JSON event format and HTTP protocol binding. An error names the event's index and the
 //! field, and never repeats a value.
 
-use minijinja::Value;
 use serde::Deserialize;
-
-use crate::core::event::{Event, Hashes};
-use crate::core::timestamp::Timestamp;
 
 mod batch;
 mod binary;
 mod data;
 mod envelope;
 mod invalid;
+mod parsed;
 
 pub use batch::batch;
 pub use binary::binary;
 pub use data::media_type;
 pub use invalid::Invalid;
+pub use parsed::Parsed;
 
 use envelope::event;
 use invalid::utf8;
 
-/// A valid event, before its time is compared with the device's clock.
-#[derive(Clone)]
-pub struct Parsed {
-    /// See [`crate::core::event::Event`].
-    pub id: String,
-    /// See [`crate::core::event::Event`].
-    pub source: String,
-    /// See [`crate::core::event::Event`].
-    pub event_type: String,
-    /// See [`crate::core::event::Event`].
-    pub subject: Option<String>,
-    /// Time that the event claims.
-    pub time: Option<Timestamp>,
-    /// Payload; undefined if there is none.
-    pub data: Value,
-    /// Event as CloudEvents JSON.
-    pub json: String,
-    /// See [`crate::core::event::Event`].
-    pub hashes: Hashes,
-    /// See [`crate::core::event::Event`].
-    pub may_be_of_table: bool,
-}
-
-impl Parsed {
-    /// Returns the event with the given time, and the same time on the device's clock.
-    #[must_use]
-    pub fn at(self, time: Timestamp, ordered_at: Timestamp) -> Event {
-        let Self { id, source, event_type, subject, data, json, hashes, may_be_of_table, .. } = self;
-        Event { id, source, event_type, subject, time, ordered_at, data, json, hashes, may_be_of_table }
-    }
-}
 /// Reads one event in structured mode.
 ///
 /// # Errors

@@ -1,16 +1,20 @@
 //! `outpost service`: the agent as a Windows service. On Linux the packages contain a systemd unit.
 
-use clap::{Subcommand, ValueHint};
+use clap::Subcommand;
 
-use super::Failure;
+use super::failure::Failure;
 use super::load::ConfigArgs;
+use super::run::MakeBundle;
 
 #[cfg(windows)]
 mod event_log;
+mod install_args;
 #[cfg(windows)]
 mod manager;
 #[cfg(windows)]
 mod running;
+
+use install_args::InstallArgs;
 
 /// Installs the agent as a Windows service, removes it, and shows its state
 #[derive(Debug, clap::Args)]
@@ -40,43 +44,6 @@ enum Action {
     Run,
 }
 
-/// The content of `agent.d/10-install.toml`; empty options are left out, as an installer passes them.
-#[derive(Debug, clap::Args)]
-struct InstallArgs {
-    /// The client code
-    #[arg(long, default_value = "", hide_default_value = true)]
-    client_code: String,
-    /// Scheme and host for updates, instead of Target's own
-    #[arg(long, default_value = "", hide_default_value = true)]
-    endpoint: String,
-    /// The file with Target's token
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, default_value = "", hide_default_value = true)]
-    token_file: String,
-}
-
-#[cfg(any(windows, test))]
-impl InstallArgs {
-    /// Returns the drop-in file; empty if no option was given.
-    fn drop_in(&self) -> String {
-        // A JSON string is also one of TOML.
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        let token = format!("{{ file = {} }}", quoted(&self.token_file));
-        let lines = [
-            ("client_code", quoted(&self.client_code), self.client_code.is_empty()),
-            ("endpoint", quoted(&self.endpoint), self.endpoint.is_empty()),
-            ("token", token, self.token_file.is_empty()),
-        ];
-        let mut text = String::new();
-        for (key, value, _) in lines.iter().filter(|(.., is_empty)| !is_empty) {
-            if text.is_empty() {
-                text.push_str("# Written by `outpost service install`, and again by the next one.\n[target]\n");
-            }
-            text.push_str(&format!("{key} = {value}\n"));
-        }
-        text
-    }
-}
-
 /// Returns true if a service starts the agent with the device.
 #[cfg(windows)]
 pub(super) fn is_installed() -> bool {
@@ -95,17 +62,17 @@ pub(super) fn is_installed() -> bool {
 }
 
 #[cfg(windows)]
-pub(super) fn run(args: Args) -> Result<(), Failure> {
+pub(super) fn run(args: Args, make_bundle: MakeBundle) -> Result<(), Failure> {
     match args.action {
         Action::Install(install) => manager::install(&args.config, &install),
         Action::Uninstall => manager::uninstall(),
         Action::Status => manager::status(),
-        Action::Run => running::run(args.config),
+        Action::Run => running::run(args.config, make_bundle),
     }
 }
 
 #[cfg(not(windows))]
-pub(super) fn run(args: Args) -> Result<(), Failure> {
+pub(super) fn run(args: Args, _: MakeBundle) -> Result<(), Failure> {
     let Args { config: _, action } = args;
     let instead = match action {
         Action::Install(InstallArgs { client_code: _, endpoint: _, token_file: _ }) => "enable --now",

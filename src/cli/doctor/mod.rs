@@ -4,19 +4,20 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use super::check::passed;
 use super::connect::{Holder, holder};
 use super::destination::Standing;
+use super::failure::Failure;
 use super::load::{ConfigArgs, Loaded};
-use super::{Failure, counted, print, small_runtime, with_local_times};
+use super::output::{print, with_local_times};
+use super::runtime::small_runtime;
 use crate::agent::data_dir::DataDir;
 use crate::config::{Config, Sources};
 use crate::core::limits::EVENT_TIME_AHEAD_MAX;
 use crate::core::verdict;
 use crate::core::visible::one_line;
 use crate::core::words::Receiver;
+use crate::core::words::counted;
 use crate::device::clock::Clock;
 use crate::device::dir::{self, Dir};
 use crate::device::machine;
@@ -26,7 +27,10 @@ use crate::inspect::verdict::for_support;
 use crate::store::{Reader, Salvage, StoreError, StoreFile, kept_stores};
 
 mod bundle;
+mod finding;
 mod network;
+
+use finding::{Finding, Level};
 
 /// A sync that takes longer makes tills wait.
 const SYNC_SLOW: Duration = Duration::from_millis(100);
@@ -46,28 +50,6 @@ pub(super) struct Args {
     /// Write what support needs into a ZIP file, without secrets or customer data
     #[arg(long, value_name = "FILE.zip")]
     bundle: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Level {
-    Ok,
-    Warn,
-    Fail,
-}
-
-/// Result of one check.
-#[derive(Clone, Debug, Serialize)]
-struct Finding {
-    check: &'static str,
-    level: Level,
-    detail: String,
-}
-
-impl Finding {
-    fn new(check: &'static str, level: Level, detail: impl Into<String>) -> Self {
-        Self { check, level, detail: detail.into() }
-    }
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -110,7 +92,7 @@ fn examine(args: &ConfigArgs) -> Result<Examined, Failure> {
     let mut findings = vec![examples(&config, &sources), directory(data_dir.path()), disk(&config)];
     let status = if data_dir.was_used() { running(&data_dir)? } else { None };
     if data_dir.has_store() {
-        let file = super::store_file(&config);
+        let file = super::at_rest::store_file(&config);
         findings.push(store(&file));
         findings.push(clock(&file));
         findings.extend((!args.sandbox).then(|| destination(&config)));
@@ -267,7 +249,7 @@ fn store(file: &StoreFile) -> Finding {
                 finding(Level::Fail, format!("{salvage}{}", words.join("; ")))
             }
         }
-        Err(error) => finding(Level::Fail, super::chain(&error)),
+        Err(error) => finding(Level::Fail, super::failure::chain(&error)),
     }
 }
 
@@ -327,7 +309,7 @@ fn agent(status: Option<&Status>) -> Vec<Finding> {
         _ => Level::Fail,
     };
     let quota = match &status.quota.opens_at {
-        Some(at) => (Level::Warn, format!("spent until {}", super::local(at))),
+        Some(at) => (Level::Warn, format!("spent until {}", super::output::local(at))),
         None => (Level::Ok, format!("{} of {} used in 24 hours", status.quota.used, status.quota.updates_per_day)),
     };
     let reads = match &status.reads.denied {

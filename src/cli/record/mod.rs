@@ -8,15 +8,19 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::at_rest::store_limits;
 use super::connect::Connection;
+use super::failure::Failure;
 use super::load::Loaded;
+use super::output::{print, print_line, warn};
 use super::reach::{AgentArgs, Reached, check_same};
-use super::{Failure, counted, print, print_line, small_runtime, store_limits, warn};
+use super::runtime::small_runtime;
 use crate::agent::data_dir::Lock;
 use crate::config::Config;
 use crate::core::event::EventStatus;
 use crate::core::limits::INTAKE_BODY_BYTES_MAX;
 use crate::core::visible::one_line;
+use crate::core::words::counted;
 use crate::device::clock::Clock;
 use crate::intake::{self, Answer, Answers, cloudevents};
 use crate::store::Store;
@@ -240,7 +244,7 @@ impl Recorder {
             Reached::AtRest(data_dir, lock) => {
                 let Loaded { config, .. } = args.config.load_and_name_device()?;
                 check_same(&config, &data_dir)?;
-                let store = Store::open_within(super::store_file(&config), store_limits(&config))
+                let store = Store::open_within(super::at_rest::store_file(&config), store_limits(&config))
                     .map_err(|error| Failure::failed(&error))?;
                 let clock = Clock::new(store.counters().recorded_at);
                 Ok(Self::Store { store: Box::new(store), clock, config: Box::new(config), _lock: lock })

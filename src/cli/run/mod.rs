@@ -9,9 +9,12 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
+use super::at_rest::store_limits;
+use super::destination;
 use super::destination::Standing;
+use super::failure::Failure;
 use super::load::{self, ConfigArgs, Loaded};
-use super::{Failure, bundle, destination, print, store_limits, warn};
+use super::output::{print, warn};
 use crate::adobe::{ClientOptions, TlsOptions};
 use crate::agent::data_dir::{DataDir, Endpoint};
 use crate::agent::{self, AgentOptions, Before, Change, Listeners, PushOptions, Settings};
@@ -53,14 +56,17 @@ pub(super) struct Args {
     config: ConfigArgs,
 }
 
-pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    run_under(&args.config, logging::nowhere_else(), Orders::of_signals)
+/// Makes the bundle for support, which the page has downloaded.
+pub(super) type MakeBundle = fn(&ConfigArgs) -> Result<Vec<u8>, Failure>;
+
+pub(super) fn run(args: &Args, make_bundle: MakeBundle) -> Result<(), Failure> {
+    run_under((&args.config, make_bundle), logging::nowhere_else(), Orders::of_signals)
 }
 
 /// Runs the agent until its orders end it. `elsewhere` is an additional destination of log lines; `orders` is called
 /// within the runtime.
 pub(super) fn run_under(
-    args: &ConfigArgs,
+    (args, make_bundle): (&ConfigArgs, MakeBundle),
     elsewhere: logging::Elsewhere,
     orders: impl FnOnce() -> Orders,
 ) -> Result<(), Failure> {
@@ -83,7 +89,7 @@ pub(super) fn run_under(
     let logging = logging.map_err(|error| Failure::failed(&error))?;
     let notices = Notices::default();
     if let Some(error) = &logging.fault {
-        let why = format!("the folder {} cannot be used: {}", log.dir.display(), super::chain(error));
+        let why = format!("the folder {} cannot be used: {}", log.dir.display(), super::failure::chain(error));
         tracing::error!(why, "no log files are written");
         notices.set(Area::Log, &why);
     }
@@ -98,7 +104,8 @@ pub(super) fn run_under(
         .map_err(|error| Failure::failed(&error))?;
     let args = args.clone();
     let log_level = logging.level.clone();
-    let start = Start { args, config, data_dir: data_dir.clone(), device_id, token, tokens, log_level, notices };
+    let start =
+        Start { args, make_bundle, config, data_dir: data_dir.clone(), device_id, token, tokens, log_level, notices };
     let result = runtime.block_on(async { start.run(sandbox.then_some(sandbox_listen), orders()).await });
     data_dir.withdraw();
     drop(lock);
@@ -109,6 +116,7 @@ pub(super) fn run_under(
 /// The values handed over to the runtime.
 struct Start {
     args: ConfigArgs,
+    make_bundle: MakeBundle,
     config: Config,
     data_dir: DataDir,
     device_id: String,
@@ -136,8 +144,8 @@ impl Start {
             let _ = stop_sender.send(true);
         });
         let (changes, reload) = self.start_reloader(&endpoint, sandbox_address, told_to_reload);
-        let store_file = super::store_file(&self.config);
-        let Self { args, config, data_dir, device_id, token, tokens, log_level, notices } = self;
+        let store_file = super::at_rest::store_file(&self.config);
+        let Self { args, make_bundle, config, data_dir, device_id, token, tokens, log_level, notices } = self;
         let announced = endpoint.clone();
         let attempt = sandbox_address.map(|address| Try::new(address, &args, &config));
         let first_token = token.clone();
@@ -161,7 +169,7 @@ impl Start {
             intake: config.intake.kinds.clone(),
             settings: settings(config),
             reload: Some(reload),
-            bundle: Some(Arc::new(move || bundle(&args).map_err(|failure| failure.message))),
+            bundle: Some(Arc::new(move || make_bundle(&args).map_err(|failure| failure.message))),
             log_level: Some(log_level),
             notices,
         };
