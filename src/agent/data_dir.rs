@@ -5,7 +5,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -105,6 +105,10 @@ impl std::error::Error for DataDirError {
 
 /// Name of the file of the token for a hub.
 pub const HUB_TOKEN_FILE: &str = "hub.token";
+
+/// The appearance of the files of tokens: time of the last change, and length in bytes. Files that look the same hold the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenFiles([Option<(Option<SystemTime>, u64)>; 2]);
 
 impl DataDir {
     /// Returns the directory at a path, whether or not it exists.
@@ -230,6 +234,16 @@ impl DataDir {
             until_ms: None,
         });
         Ok(Tokens::new(tokens))
+    }
+
+    /// Returns the appearance of the files of tokens.
+    #[must_use]
+    pub fn token_files(&self) -> TokenFiles {
+        let look = |path: PathBuf| {
+            let found = std::fs::symlink_metadata(path).ok()?;
+            Some((found.modified().ok(), found.len()))
+        };
+        TokenFiles([look(self.token_path()), look(self.tokens_path())])
     }
 
     /// Returns the named tokens.

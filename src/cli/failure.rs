@@ -5,6 +5,9 @@ use std::fmt;
 
 use crate::core::visible::one_line;
 
+/// Exit code for a wrong command line or configuration.
+pub(super) const USAGE: u8 = 2;
+
 /// The reason why a command failed, with its exit code.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -25,7 +28,7 @@ impl Failure {
 
     /// Returns the failure of an invalid configuration or command line.
     pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), exit_code: 2 }
+        Self { message: message.into(), exit_code: USAGE }
     }
 }
 

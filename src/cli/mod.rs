@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::core::visible::visible;
+use crate::core::visible::{one_line, visible};
 use crate::device::rights;
+use failure::USAGE;
 
 mod at_rest;
 mod backup;
@@ -93,7 +94,11 @@ pub fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     rights::make_files_private();
     rights::keep_memory_private();
-    let result = match Cli::parse().command {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return wrong_usage(&error),
+    };
+    let result = match command {
         Command::Run(args) => run::run(&args, doctor::bundle),
         Command::Init(args) => init::run(&args),
         Command::Join(args) => join::run(&args),
@@ -123,8 +128,23 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // If stderr is closed, nobody can be told.
-            let _ = writeln!(io::stderr(), "{}", visible(&failure.to_string()));
+            let _ = writeln!(io::stderr(), "{}", visible(&with_given_shown(failure.to_string())));
             ExitCode::from(failure.exit_code)
         }
     }
+}
+
+/// Prints help, or what is wrong with the command line.
+fn wrong_usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    let _ = write!(io::stderr(), "{}", visible(&with_given_shown(error.to_string())));
+    ExitCode::from(USAGE)
+}
+
+/// Returns a message in which the texts given on the command line cannot begin a line: they may be names that others chose.
+fn with_given_shown(message: String) -> String {
+    let given = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    given.filter(|text| text.contains('\n')).fold(message, |message, text| message.replace(&text, &one_line(&text)))
 }

@@ -6,6 +6,7 @@
 pub mod batches;
 mod control;
 pub mod delivery;
+mod door;
 pub mod exchange;
 pub mod faults;
 mod handle;

@@ -12,7 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::handle::Sandbox;
-use super::{control, routes};
+use super::routes::text;
+use super::{control, door, routes};
 
 impl Sandbox {
     /// Serves until `stop` turns true; open connections are then dropped.
@@ -35,14 +36,20 @@ impl Sandbox {
 
     async fn serve_connection(self, stream: TcpStream) {
         let _ = stream.set_nodelay(true);
-        let service = service_fn(|request| self.answer(request));
+        let is_here = stream.local_addr().is_ok_and(|address| address.ip().is_loopback());
+        let service = service_fn(|request: Request<Incoming>| async {
+            match door::refused(request.headers()).filter(|_| is_here && is_of_sandbox(&request)) {
+                Some(words) => Ok(text(403, words)),
+                None => self.answer(request).await,
+            }
+        });
         // A dropped connection is either a requested fault or the client's own doing.
         let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
     }
 
     /// Answers a request. An error drops the connection.
     async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Body>> {
-        if request.uri().path().starts_with("/sandbox") {
+        if is_of_sandbox(&request) {
             control::answer(self, request).await
         } else {
             let answer = routes::call(self, request).await;
@@ -50,4 +57,9 @@ impl Sandbox {
             answer
         }
     }
+}
+
+/// Returns true for the simulator's own paths: all others are Target's, which web pages call from anywhere.
+fn is_of_sandbox(request: &Request<Incoming>) -> bool {
+    request.uri().path().starts_with("/sandbox")
 }

@@ -219,6 +219,12 @@ impl Uses {
     }
 }
 
+/// Highest number of an event or a profile. Limits: a thousand a second for 280,000 years.
+const NUMBER_MAX: i64 = 1 << 53;
+
+/// Most generations of keys. Limits: those of a thousand million events; five million are usual.
+const GENERATIONS_MAX: i64 = 10_000;
+
 impl Numbers {
     pub(super) fn load(connection: &Connection, fingerprint_key: FingerprintKey) -> rusqlite::Result<Self> {
         let newest: Option<(i64, i64)> = connection
@@ -241,6 +247,26 @@ impl Numbers {
             history_minute: 0,
             hands_over: is_hub(connection)?,
         })
+    }
+
+    /// Returns a clause that says why no store of ours has these numbers, if none has: counting on from them would not end.
+    pub(super) fn impossible(&self) -> Option<String> {
+        let Generations { oldest, newest } = self.generations;
+        let words = |name: &str, number: i64| {
+            format!("was changed by another program: {name} is {number}, which no agent writes; restore a backup of it")
+        };
+        match () {
+            () if !(0..=NUMBER_MAX).contains(&self.last_seq) => {
+                Some(words("the number of its newest event", self.last_seq))
+            }
+            () if !(0..=NUMBER_MAX).contains(&self.last_profile_id) => {
+                Some(words("the number of its newest profile", self.last_profile_id))
+            }
+            () if oldest < 0 || newest.saturating_sub(oldest) > GENERATIONS_MAX => {
+                Some(words("the generation of its oldest keys", oldest))
+            }
+            () => None,
+        }
     }
 
     pub(super) const fn counters(&self) -> Counters {

@@ -97,6 +97,18 @@ impl StoreError {
         }
     }
 
+    /// Returns the failure to open a file.
+    pub(super) fn open(path: &Path, source: rusqlite::Error) -> Self {
+        // A disk without room for the index of the log is told as one that does not work.
+        let is_full =
+            source.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
+        match source.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::Full(Full::Disk),
+            _ if is_full => Self::Full(Full::Disk),
+            _ => Self::Open { path: path.to_owned(), source },
+        }
+    }
+
     pub(crate) fn write(source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Self::Full(Full::Disk),

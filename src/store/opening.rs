@@ -93,6 +93,9 @@ impl Store {
         let file = file.into();
         salvage::finish(&file.path)?;
         let mut store = Self::with(schema::open_writer(&file)?)?;
+        if let Some(words) = store.committed.impossible() {
+            return Err(StoreError::Changed { path: file.path, words });
+        }
         store.dir = file.path.parent().map(PathBuf::from);
         store.presence = Presence::of(&file.path);
         store.set_limits(limits)?;

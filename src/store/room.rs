@@ -18,6 +18,9 @@ const ROWS_TO: i64 = 98;
 /// state of its attributes. Units: bytes. Measured with the smallest events, where it is largest.
 const PENDING_BYTES: i64 = 96;
 
+/// Most that one transaction writes. Units: bytes. Limits: a group of requests, each with a body of the largest size.
+const TRANSACTION_BYTES_MAX: i64 = 64 << 20;
+
 /// Divisor of the bound that gives the log's share.
 const LOG_PART: u64 = 8;
 
@@ -137,10 +140,18 @@ impl Store {
         let disk_free = self.dir.as_deref().and_then(|dir| fs4::available_space(dir).ok()).unwrap_or_default();
         let most = self.limits.max_bytes;
         match error {
-            // The disk has more free space than the store may use: it cannot have been the bound.
-            StoreError::Full(Full::Disk) if disk_free > most => StoreError::Full(Full::MaxSize),
+            // The disk has more free space than the store may use, and the store has less than a transaction may take.
+            StoreError::Full(Full::Disk) if disk_free > most && self.bytes_left() < TRANSACTION_BYTES_MAX => {
+                StoreError::Full(Full::MaxSize)
+            }
             error => error,
         }
+    }
+
+    /// Returns the bytes that the database may still grow by.
+    fn bytes_left(&self) -> i64 {
+        let used = self.pages_used().unwrap_or_default();
+        (Bounds::of(self.limits.max_bytes).pages_max - used).max(0) * PAGE_BYTES
     }
 
     /// Returns the used part of the bound in percent, including the room for delivering what is pending.
@@ -170,5 +181,13 @@ mod tests {
     fn the_log_has_an_eighth_up_to_its_most() {
         assert_eq!(Bounds::of(8 << 20), Bounds { pages_max: 3_584, log_pages: 512 });
         assert_eq!(Bounds::of(1 << 30), Bounds { pages_max: (1 << 19) - LOG_PAGES, log_pages: LOG_PAGES });
+    }
+
+    #[test]
+    fn a_disk_that_takes_no_more_is_not_told_as_a_store_that_is_full() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(dir.path().join("outpost.db").as_path()).expect("opened");
+        let error = store.name_bound(StoreError::Full(Full::Disk));
+        assert!(matches!(error, StoreError::Full(Full::Disk)), "{error}");
     }
 }

@@ -47,7 +47,7 @@ const STATEMENTS: usize = 80;
 /// Opens the file for its only writer, creating or migrating it as needed.
 pub(super) fn open_writer(file: &StoreFile) -> Result<Connection, StoreError> {
     let path = &file.path;
-    let open = |source| StoreError::Open { path: path.clone(), source };
+    let open = |source| StoreError::open(&path, source);
     make_private(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = store_file::connect(path, flags).map_err(open)?;
@@ -106,10 +106,9 @@ fn make_private(path: &Path) {
 /// Opens a store in memory, for simulations.
 pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
     let path = Path::new(":memory:");
-    let mut connection =
-        Connection::open_in_memory().map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
-    keep_plans(&connection).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
-    seal::install(&connection, None).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+    let mut connection = Connection::open_in_memory().map_err(|source| StoreError::open(path, source))?;
+    keep_plans(&connection).map_err(|source| StoreError::open(path, source))?;
+    seal::install(&connection, None).map_err(|source| StoreError::open(path, source))?;
     migrate(&mut connection, path, 0)?;
     Ok(connection)
 }
@@ -127,7 +126,7 @@ pub(super) fn of_version(version: i64) -> rusqlite::Result<Connection> {
 /// Opens the file for reading. The writer has created and migrated it before.
 pub(super) fn open_reader(file: &StoreFile) -> Result<Connection, StoreError> {
     let path = &file.path;
-    let open = |source| StoreError::Open { path: path.clone(), source };
+    let open = |source| StoreError::open(&path, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = store_file::connect(path, flags).map_err(open)?;
     keep_plans(&connection).map_err(open)?;
@@ -183,7 +182,7 @@ fn run_migrations(connection: &mut Connection, found: i64) -> rusqlite::Result<(
 
 fn refuse_changed(connection: &Connection, path: &Path, version: i64) -> Result<(), StoreError> {
     let changed = of_version(version).and_then(|ours| foreign::changed(connection, &ours));
-    match changed.map_err(|source| StoreError::Open { path: path.to_owned(), source })? {
+    match changed.map_err(|source| StoreError::open(path, source))? {
         None => Ok(()),
         Some(words) => Err(StoreError::Changed { path: path.to_owned(), words }),
     }
@@ -192,7 +191,7 @@ fn refuse_changed(connection: &Connection, path: &Path, version: i64) -> Result<
 pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     let found: i64 = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+        .map_err(|source| StoreError::open(path, source))?;
     if found > VERSION {
         return Err(StoreError::NewerSchema { path: path.to_owned(), found });
     }

@@ -190,7 +190,7 @@ impl Standing {
 
 /// Determines whether a key opens a store, without writing anything.
 pub(super) fn look(connection: &Connection, file: &StoreFile, version: i64) -> Result<Standing, StoreError> {
-    let open = |source| StoreError::Open { path: file.path.clone(), source };
+    let open = |source| StoreError::open(&file.path, source);
     let proof = proof(connection, version).map_err(open)?;
     let path = || file.path.clone();
     match (&file.key, proof) {

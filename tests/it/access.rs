@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::device::Device;
-use crate::support::{BATCH, Fixture, STRUCTURED, Setup, TOKEN, mappings, poll_once, used};
+use crate::support::{BATCH, Fixture, PATIENCE, STRUCTURED, Setup, TOKEN, mappings, poll_once, used};
 
 const KIOSK: &str = "https://kiosk.acme.example";
 const OTHER: &str = "https://menu.acme.example";
@@ -385,4 +385,16 @@ fn an_agent_that_runs_as_root_says_so() {
     let is_root = outpost::device::rights::is_root();
     assert_eq!(doctor.contains("warn user"), is_root, "{doctor}");
     assert_eq!(doctor.contains("ok   user"), !is_root, "{doctor}");
+}
+
+#[test]
+fn a_token_that_was_rotated_by_a_command_that_was_killed_comes_into_effect() {
+    let device = Device::new();
+    let _agent = device.run();
+    // As the command leaves it that is cut off before it tells the agent; over the file, so that it stays closed to others.
+    std::fs::write(device.dir.path().join("data/intake.token"), "0123456789abcdef".repeat(4)).unwrap();
+    let until = std::time::Instant::now() + PATIENCE;
+    while !device.outpost(&["reload"]).status.success() {
+        assert!(std::time::Instant::now() < until, "the agent still has the token before");
+    }
 }

@@ -503,3 +503,42 @@ async fn files_that_are_never_read_hide_no_other_however_many_they_are_and_all_a
     let view = wait(&fixture, |view| view.files == 16 && view.waiting == 20_000).await;
     assert!(view.waits.len() == 5 && view.waits.iter().all(|wait| wait.why == "it is empty"), "{:?}", view.waits);
 }
+
+#[tokio::test]
+async fn whoever_may_drop_files_can_neither_hide_nor_exchange_done_and_failed() {
+    let open = |folder: &Path| fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let (fixture, folder) = start(open).await;
+    drop_file(&folder, "good.json", &good("1"));
+    wait(&fixture, |view| view.files == 1).await;
+    assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o7777, 0o1777);
+    if !outpost::device::rights::is_root() {
+        return;
+    }
+    open(fixture.dir.path());
+    use std::os::unix::process::CommandExt;
+    let mut hide = std::process::Command::new("mv");
+    let hidden = hide.arg(folder.join("done")).arg(folder.join("hidden")).uid(STRANGER).gid(STRANGER).output().unwrap();
+    assert!(!hidden.status.success() && folder.join("done").is_dir(), "{hidden:?}");
+}
+
+#[tokio::test]
+async fn a_file_with_a_list_of_errors_is_deleted_nowhere() {
+    let old = |path: PathBuf| {
+        fs::write(&path, "x").unwrap();
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(100_000);
+        fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+    };
+    let prepare = |folder: &Path| {
+        fs::create_dir(folder.join("done")).unwrap();
+        for name in ["read.csv", "failed.csv", "failed.csv.errors"] {
+            old(folder.join("done").join(name));
+        }
+    };
+    let (fixture, folder) = start(prepare).await;
+    let done = folder.join("done");
+    while done.join("read.csv").exists() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(names(&done), ["failed.csv", "failed.csv.errors"]);
+    drop(fixture);
+}

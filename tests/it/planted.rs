@@ -396,3 +396,30 @@ fn what_stands_at_a_temporary_name_keeps_no_command_of_root_s_from_working() {
         "{said}"
     );
 }
+
+#[test]
+fn numbers_that_no_agent_writes_keep_no_command_of_root_s_busy() {
+    let Some((device, data)) = planted_device() else { return };
+    let (store, kept) = (data.join("outpost.db"), device.dir.path().join("kept.db"));
+    fs::copy(&store, &kept).unwrap();
+    for planted in [
+        "UPDATE journal SET seq = 9223372036854775807 WHERE seq = (SELECT max(seq) FROM journal)",
+        "UPDATE journal SET seq = -9223372036854775807 WHERE seq = (SELECT max(seq) FROM journal)",
+        "UPDATE event_key SET generation = -9223372036854775808",
+        "UPDATE profile SET id = 9223372036854775807 WHERE id = (SELECT max(id) FROM profile)",
+    ] {
+        rusqlite::Connection::open(&store).unwrap().execute_batch(planted).unwrap();
+        for command in [RECORD.as_slice(), &["forget", "third_party_id:7"]] {
+            let (code, said) = ends(&device, command);
+            assert!(
+                code == Some(1) && said.contains("was changed by another program"),
+                "{planted}, {command:?}: {said}"
+            );
+        }
+        for beside in ["outpost.db-wal", "outpost.db-shm"] {
+            let _ = fs::remove_file(data.join(beside));
+        }
+        fs::copy(&kept, &store).unwrap();
+    }
+    device.record_use("9");
+}

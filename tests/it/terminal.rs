@@ -142,3 +142,29 @@ fn a_name_that_target_answers_forges_no_line_of_verify() {
     check("verify", &said);
     assert!(said.contains("Lu\\u001b[2J\\u000aforged\\u202e"), "{said}");
 }
+
+#[test]
+fn what_is_given_on_the_command_line_forges_no_line() {
+    let device = device();
+    let identity = format!("x:{HOSTILE}");
+    for command in [
+        ["explain", &identity].as_slice(),
+        &["verify", &identity],
+        &["forget", &identity],
+        &["forget", "--file", HOSTILE],
+        &["rejected", "show", HOSTILE],
+        &["rejected", HOSTILE],
+        &["record", "--batch", HOSTILE],
+        &["token", "revoke", HOSTILE],
+        &["token", "create", HOSTILE, "--right", "record"],
+        &["check", "-c", HOSTILE],
+        &["log", HOSTILE],
+        &["status", "--url", HOSTILE],
+        &["status", "--token-file", HOSTILE],
+        &[HOSTILE],
+    ] {
+        let output = device.outpost(command);
+        assert!(!output.status.success(), "{command:?}");
+        check(&command.join(" "), &(text(&output.stdout) + &text(&output.stderr)));
+    }
+}

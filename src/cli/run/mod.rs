@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::load::{self, ConfigArgs, Loaded};
 use super::output::{print, warn};
 use crate::adobe::{ClientOptions, TlsOptions};
-use crate::agent::data_dir::{DataDir, Endpoint};
+use crate::agent::data_dir::{DataDir, Endpoint, TokenFiles};
 use crate::agent::{self, AgentOptions, Before, Change, Listeners, PushOptions, Settings};
 use crate::config::Config;
 use crate::core::limits::SANDBOX_REQUESTS_KEPT;
@@ -83,6 +83,7 @@ pub(super) fn run_under(
     } else if let Some(words) = Standing::of(&config).warning() {
         warn(&words);
     }
+    let token_files = data_dir.token_files();
     let tokens = Live::new(data_dir.tokens().map_err(|error| Failure::failed(&error))?);
     let log = &config.log;
     let logging = logging::start(log.level, log.format, (&log.dir, log.keep_files), elsewhere);
@@ -104,8 +105,18 @@ pub(super) fn run_under(
         .map_err(|error| Failure::failed(&error))?;
     let args = args.clone();
     let log_level = logging.level.clone();
-    let start =
-        Start { args, make_bundle, config, data_dir: data_dir.clone(), device_id, token, tokens, log_level, notices };
+    let start = Start {
+        args,
+        make_bundle,
+        config,
+        data_dir: data_dir.clone(),
+        device_id,
+        token,
+        tokens,
+        token_files,
+        log_level,
+        notices,
+    };
     let result = runtime.block_on(async { start.run(sandbox.then_some(sandbox_listen), orders()).await });
     data_dir.withdraw();
     drop(lock);
@@ -122,6 +133,7 @@ struct Start {
     device_id: String,
     token: SecretString,
     tokens: Live<Tokens>,
+    token_files: TokenFiles,
     log_level: LogLevel,
     notices: Notices,
 }
@@ -145,7 +157,7 @@ impl Start {
         });
         let (changes, reload) = self.start_reloader(&endpoint, sandbox_address, told_to_reload);
         let store_file = super::at_rest::store_file(&self.config);
-        let Self { args, make_bundle, config, data_dir, device_id, token, tokens, log_level, notices } = self;
+        let Self { args, make_bundle, config, data_dir, device_id, token, tokens, log_level, notices, .. } = self;
         let announced = endpoint.clone();
         let attempt = sandbox_address.map(|address| Try::new(address, &args, &config));
         let first_token = token.clone();
@@ -195,6 +207,7 @@ impl Start {
             args: self.args.clone(),
             data_dir: self.data_dir.clone(),
             tokens: self.tokens.clone(),
+            token_files: self.token_files,
             log_level: self.log_level.clone(),
             notices: self.notices.clone(),
             changes,

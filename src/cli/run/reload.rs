@@ -6,14 +6,16 @@
 use std::net::SocketAddr;
 #[cfg(unix)]
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
 
 use super::{bind_intake, settings};
 use crate::agent::Change;
 #[cfg(unix)]
 use crate::agent::SocketChange;
-use crate::agent::data_dir::{DataDir, Endpoint};
+use crate::agent::data_dir::{DataDir, Endpoint, TokenFiles};
 use crate::cli::load::{ConfigArgs, Loaded};
 use crate::config::{AgentConfig, Config, LogConfig};
 use crate::core::tokens::Tokens;
@@ -23,6 +25,9 @@ use crate::device::notices::{Area, Notices};
 use crate::http::api::{NotReloaded, Reloaded};
 use crate::intake::kinds::Kinds;
 
+/// Time between two looks for changed files of tokens: a command that changed them may have been killed before it told the agent.
+const TOKENS_INTERVAL: Duration = Duration::from_secs(2);
+
 /// A request to reload, with the channel for its result.
 pub(super) type Request = oneshot::Sender<Result<Reloaded, NotReloaded>>;
 
@@ -31,6 +36,8 @@ pub(super) struct Reloader {
     pub(super) args: ConfigArgs,
     pub(super) data_dir: DataDir,
     pub(super) tokens: Live<Tokens>,
+    /// The files that these tokens are from.
+    pub(super) token_files: TokenFiles,
     pub(super) log_level: LogLevel,
     pub(super) notices: Notices,
     pub(super) changes: mpsc::Sender<Change>,
@@ -46,7 +53,7 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// Reloads on every request, until no more can come.
+    /// Reloads on every request, until no more can come; and the tokens alone when their files have changed.
     pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>, mut told: mpsc::Receiver<()>) {
         loop {
             let request = tokio::select! {
@@ -55,6 +62,10 @@ impl Reloader {
                     None => return,
                 },
                 Some(()) = told.recv() => None,
+                () = sleep(TOKENS_INTERVAL) => {
+                    self.look_at_tokens();
+                    continue;
+                }
             };
             let reloaded = self.reload().await;
             match &reloaded {
@@ -79,11 +90,27 @@ impl Reloader {
 
     async fn reload(&mut self) -> Result<Reloaded, NotReloaded> {
         // First, because a revoked token must become invalid whatever the configuration says.
-        let tokens = self.data_dir.tokens().map_err(|error| crate::cli::failure::chain(&error));
-        let tokens = self.told(Area::Tokens, tokens).map_err(NotReloaded::Tokens)?;
-        self.tokens.replace(tokens);
+        self.reload_tokens().map_err(NotReloaded::Tokens)?;
         let reloaded = self.reload_configuration().await;
         self.told(Area::Configuration, reloaded).map_err(NotReloaded::Configuration)
+    }
+
+    fn reload_tokens(&mut self) -> Result<(), String> {
+        // Before they are read: what changes meanwhile is seen at the next look.
+        self.token_files = self.data_dir.token_files();
+        let tokens = self.data_dir.tokens().map_err(|error| crate::cli::failure::chain(&error));
+        self.tokens.replace(self.told(Area::Tokens, tokens)?);
+        Ok(())
+    }
+
+    fn look_at_tokens(&mut self) {
+        if self.data_dir.token_files() == self.token_files {
+            return;
+        }
+        match self.reload_tokens() {
+            Ok(()) => tracing::info!("the files of tokens have changed, and are in effect"),
+            Err(problem) => tracing::error!(problem, "the tokens cannot be read; the previous ones stay in effect"),
+        }
     }
 
     /// Shows a failure to reload for as long as it lasts.

@@ -33,6 +33,9 @@ pub struct Dir(File);
 /// User that stands for all that a user namespace does not map. Source: default of `/proc/sys/kernel/overflowuid`.
 const OVERFLOW_UID: u32 = 65_534;
 
+/// Bit of a directory's permissions by which only the owner of a name, or of the directory, changes that name. Source: chmod(2).
+const STICKY: u32 = 0o1000;
+
 /// Returns who may write to a directory beside its owner, for people.
 fn others(dir: &Metadata) -> Option<&'static str> {
     match dir.mode() & 0o022 {
@@ -186,6 +189,18 @@ impl Dir {
     /// The system's.
     pub fn set_mode(&self, mode: u32) -> io::Result<()> {
         self.0.set_permissions(Permissions::from_mode(mode))
+    }
+
+    /// Keeps others who may write there from renaming or removing what is not theirs, if the directory is this user's.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn keep_names(&self) -> io::Result<()> {
+        let found = self.metadata()?;
+        let mode = found.mode() & 0o7777;
+        let is_open = mode & 0o022 != 0 && mode & STICKY == 0;
+        let is_ours = found.uid() == rustix::process::geteuid().as_raw();
+        if is_open && is_ours { self.set_mode(mode | STICKY) } else { Ok(()) }
     }
 
     /// Sets the modification time of a file in it to now.

@@ -162,6 +162,14 @@ impl Dir {
         Ok(())
     }
 
+    /// Does nothing: the permissions of a name are its own there.
+    ///
+    /// # Errors
+    /// None.
+    pub fn keep_names(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Sets the modification time of a file in it to now.
     ///
     /// # Errors

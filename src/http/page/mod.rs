@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, SET_COOKIE};
-use axum::http::{Response, StatusCode};
+use axum::http::{Method, Response, StatusCode};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use hyper::body::Frame;
@@ -104,7 +104,16 @@ struct Login {
     code: String,
 }
 
-async fn login(State(api): State<Arc<Api>>, headers: HeaderMap, Query(login): Query<Login>) -> Response<Body> {
+async fn login(
+    State(api): State<Arc<Api>>,
+    method: Method,
+    headers: HeaderMap,
+    Query(login): Query<Login>,
+) -> Response<Body> {
+    // Programs that look at links before somebody follows them do not use the code up.
+    if method == Method::HEAD {
+        return Response::new(Body::empty());
+    }
     let Some(session) = api.sessions.redeem(&login.code, Instant::now()) else {
         return locked(answers::LINK_USED, &headers);
     };

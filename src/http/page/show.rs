@@ -162,7 +162,7 @@ impl Sections {
 }
 
 /// The templates, by name.
-const TEMPLATES: [(&str, &str); 8] = [
+pub(super) const TEMPLATES: [(&str, &str); 8] = [
     ("page", include_str!("page.html")),
     ("locked", include_str!("locked.html")),
     ("link", include_str!("link.html")),

@@ -346,7 +346,7 @@ mod tests {
     /// All that people read in the templates comes from the catalogue.
     #[test]
     fn no_text_is_left_in_the_templates() {
-        for (name, template) in super::super::TEMPLATES {
+        for (name, template) in super::super::show::TEMPLATES {
             let mut text = String::new();
             // Without what minijinja puts in, and commands that are typed as they stand.
             let mut rest = template;
@@ -377,7 +377,7 @@ mod tests {
         for (known, _) in page::ALL {
             let used = format!("t.{known} ");
             assert!(
-                super::super::TEMPLATES.iter().any(|(_, template)| template.contains(&used)),
+                super::super::show::TEMPLATES.iter().any(|(_, template)| template.contains(&used)),
                 "{known} is not used"
             );
         }

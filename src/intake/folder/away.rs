@@ -197,7 +197,11 @@ fn purge_one(kept: &Dir, keep: Duration) -> io::Result<()> {
             let age = metadata.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
             metadata.is_file() && age.is_some_and(|age| age >= keep)
         };
-        let one = kept.metadata_of(&name).and_then(|found| if is_old(found) { kept.remove(&name) } else { Ok(()) });
+        // What has a list of errors was not recorded, whoever moved it here.
+        let is_failed =
+            name.as_encoded_bytes().ends_with(ERRORS.as_bytes()) || kept.metadata_of(&errors_of(&name)).is_ok();
+        let remove = |found| if is_old(found) && !is_failed { kept.remove(&name) } else { Ok(()) };
+        let one = kept.metadata_of(&name).and_then(remove);
         purged = purged.and(one);
     }
     purged

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::device::dir::{self, Dir};
 use crate::device::rights;
 
-/// Permissions of the folder: members of this user's group may drop files.
-const FOLDER_MODE: u32 = 0o770;
+/// Permissions of the folder: members of this user's group may drop files, and change the names of nothing but these.
+const FOLDER_MODE: u32 = 0o1770;
 
 /// Permissions of the directories in it, where only this user can write.
 const KEPT_MODE: u32 = 0o755;
@@ -104,7 +104,11 @@ impl Opened {
             let words = format!("it is a link that the user {owner} made; it must be one of this user or root");
             return Err(io::Error::other(words));
         }
-        Ok(Self { dir: Dir::open(path)?, path: path.to_owned() })
+        let dir = Dir::open(path)?;
+        // Otherwise whoever may drop files could exchange `done` and `failed`, or hide them. A file system without such permissions
+        // does not have users either.
+        let _ = dir.keep_names();
+        Ok(Self { dir, path: path.to_owned() })
     }
 
     /// Returns the metadata at a place; for a link, of the link itself.
