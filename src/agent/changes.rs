@@ -63,7 +63,7 @@ pub(super) struct Changing {
     pub(super) serving: Serving,
 }
 
-/// Whether settings come while what is pending for Target is drained before a turn to a hub.
+/// Progress of draining what is pending for Target before a turn to a hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Drain {
     /// It is not, or not any longer.

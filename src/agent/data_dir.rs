@@ -5,20 +5,19 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::core::tokens::{self, NamedToken, Right, TokenHash, Tokens};
 use crate::device::dir::{self, Dir};
 use crate::device::machine;
 use crate::device::rights::{SecretError, open_own_secret};
 use crate::store;
 
 /// Random bytes in a token. Limits: 256 bits, as for any key.
-const TOKEN_BYTES: usize = 32;
+pub(super) const TOKEN_BYTES: usize = 32;
 
 /// Permissions of the lock: whoever can read it can also take it.
 const LOCK_MODE: u32 = 0o600;
@@ -29,7 +28,7 @@ const PID_MODE: u32 = 0o640;
 /// Time between two tries for a lock that another process has.
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A data directory.
+/// The directory of one device's store, tokens, name and lock.
 #[derive(Clone, Debug)]
 pub struct DataDir(PathBuf);
 
@@ -105,10 +104,6 @@ impl std::error::Error for DataDirError {
 
 /// Name of the file of the token for a hub.
 pub const HUB_TOKEN_FILE: &str = "hub.token";
-
-/// The appearance of the files of tokens: time of the last change, and length in bytes. Files that look the same hold the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenFiles([Option<(Option<SystemTime>, u64)>; 2]);
 
 impl DataDir {
     /// Returns the directory at a path, whether or not it exists.
@@ -206,76 +201,8 @@ impl DataDir {
         }
     }
 
-    /// Returns the intake's token, creating it on the first call.
-    ///
-    /// # Errors
-    /// [`DataDirError::File`].
-    pub fn token(&self) -> Result<SecretString, DataDirError> {
-        let path = self.token_path();
-        // A power cut may have left an empty file, which is not a token.
-        if let Some(token) = read_secret(&path)?.filter(|token| token.len() == 2 * TOKEN_BYTES) {
-            return Ok(SecretString::from(token));
-        }
-        self.rotate_token()
-    }
-
-    /// Returns all tokens: the intake's, created on the first call, and the named ones.
-    ///
-    /// # Errors
-    /// [`DataDirError::File`], also for a file of tokens that cannot be parsed.
-    pub fn tokens(&self) -> Result<Tokens, DataDirError> {
-        let intake = self.token()?;
-        let mut tokens = self.named_tokens()?;
-        tokens.push(NamedToken {
-            name: tokens::INTAKE.to_owned(),
-            right: Right::Admin,
-            hash: TokenHash::of(intake.expose_secret().as_bytes()),
-            origin: None,
-            until_ms: None,
-        });
-        Ok(Tokens::new(tokens))
-    }
-
-    /// Returns the appearance of the files of tokens.
-    #[must_use]
-    pub fn token_files(&self) -> TokenFiles {
-        let look = |path: PathBuf| {
-            let found = std::fs::symlink_metadata(path).ok()?;
-            Some((found.modified().ok(), found.len()))
-        };
-        TokenFiles([look(self.token_path()), look(self.tokens_path())])
-    }
-
-    /// Returns the named tokens.
-    ///
-    /// # Errors
-    /// As for [`Self::tokens`].
-    pub fn named_tokens(&self) -> Result<Vec<NamedToken>, DataDirError> {
-        let path = self.tokens_path();
-        let Some(json) = read_secret(&path)? else { return Ok(Vec::new()) };
-        serde_json::from_str(&json).map_err(|error| DataDirError::File { path, source: io::Error::other(error) })
-    }
-
-    /// Stores the named tokens.
-    ///
-    /// # Errors
-    /// [`DataDirError::File`].
-    pub fn keep_tokens(&self, tokens: &[NamedToken]) -> Result<(), DataDirError> {
-        let json = serde_json::to_string_pretty(tokens).expect("tokens are JSON");
-        write_private(&self.tokens_path(), &json)
-    }
-
-    /// Replaces the intake's token. Callers with the old one need the new one.
-    ///
-    /// # Errors
-    /// [`DataDirError::File`].
-    pub fn rotate_token(&self) -> Result<SecretString, DataDirError> {
-        let token = new_token().map_err(|source| DataDirError::File { path: self.token_path(), source })?;
-        write_private(&self.token_path(), token.expose_secret())?;
-        Ok(token)
-    }
-
-    fn tokens_path(&self) -> PathBuf {
+    /// Returns the path of the named tokens.
+    pub(super) fn tokens_path(&self) -> PathBuf {
         self.0.join("tokens.json")
     }
 
@@ -394,7 +321,7 @@ fn text(bytes: Vec<u8>) -> io::Result<String> {
 }
 
 /// Reads a file as [`read_if_there`] does; others must not be able to read or change it.
-fn read_secret(path: &Path) -> Result<Option<String>, DataDirError> {
+pub(super) fn read_secret(path: &Path) -> Result<Option<String>, DataDirError> {
     let unread = |source| DataDirError::File { path: path.to_owned(), source };
     match open_own_secret(path) {
         Ok(file) => dir::read_small(file).and_then(text).map(Some).map_err(unread),
@@ -405,7 +332,7 @@ fn read_secret(path: &Path) -> Result<Option<String>, DataDirError> {
 }
 
 /// Replaces a file that only this user may read, and syncs it to the disk.
-fn write_private(path: &Path, text: &str) -> Result<(), DataDirError> {
+pub(super) fn write_private(path: &Path, text: &str) -> Result<(), DataDirError> {
     write(path, text, 0o600)
 }
 

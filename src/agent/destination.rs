@@ -20,7 +20,7 @@ const DRAINED_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Turning {
     /// Settings for the hub.
     pub(super) settings: Settings,
-    /// When that began, also in an earlier process.
+    /// Time when that began, perhaps in an earlier process.
     pub(super) since: Timestamp,
     /// Time until the next look.
     pub(super) interval: Duration,

@@ -1,4 +1,4 @@
-//! How this device is, as it is told to the hub of its fleet.
+//! State of this device, as the hub of its fleet is told it.
 
 use std::sync::Arc;
 

@@ -41,6 +41,7 @@ mod forwarding;
 mod open;
 mod push;
 mod settings;
+pub mod token_files;
 mod wire;
 
 pub use changes::Change;
@@ -180,7 +181,7 @@ async fn refresh_certificates(client: Client, mut stop: watch::Receiver<bool>) {
             Ok(false) => {}
             Ok(true) => {
                 refused = false;
-                tracing::info!("the files of [target.http] have changed and hold now");
+                tracing::info!("the files of [target.http] have changed and are in effect");
             }
             // A file that is being written is read next time.
             Err(error) => {

@@ -17,7 +17,7 @@ use crate::device::metrics::{Metrics, otlp_refusal};
 use crate::inspect::books::Books;
 use crate::inspect::status::PushView;
 
-/// Where metrics are pushed to, and how often.
+/// Collector that metrics are pushed to, and the interval.
 #[derive(Clone, Debug)]
 pub struct PushOptions {
     /// The way to the collector: `endpoint` is the whole URL, `token` is sent with each request.
@@ -64,7 +64,7 @@ impl Push {
     /// # Errors
     /// A clause that says what is the matter.
     async fn push(&self, client: &ClientOptions) -> Result<(), String> {
-        // Made anew each time: its files may have changed, and connections are not kept for minutes.
+        // Made again each time: its files may have changed, and connections are not kept for minutes.
         let http = http_client(client).map_err(|error| error.to_string())?;
         let books = self.books.clone();
         let numbers = tokio::task::spawn_blocking(move || books.status().map(|status| status.numbers())).await;

@@ -38,7 +38,7 @@ pub struct Settings {
     pub support: Option<String>,
     /// Collector that metrics are pushed to, if any.
     pub push: Option<PushOptions>,
-    /// Where what is pending goes first, on the way from Target to a hub.
+    /// Destination to which what is pending goes first, on the way from Target to a hub.
     pub before: Option<Box<Before>>,
 }
 

@@ -1,4 +1,4 @@
-//! Where the store's deliveries went, before a command sends its content elsewhere.
+//! Destination of the store's earlier deliveries, compared before a command sends its content elsewhere.
 
 use super::at_rest::store_file;
 use super::failure::Failure;

@@ -17,7 +17,7 @@ use crate::core::operation::Stamp;
 use crate::device::clock::Clock;
 use crate::intake::{cloudevents, event_at};
 
-/// One example.
+/// One example of a mapping: an event, and what must come of it.
 #[derive(Clone, Debug)]
 pub struct Example {
     /// Position in the file.

@@ -55,7 +55,7 @@ pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCA
 pub struct Config {
     /// The section `[agent]`.
     pub agent: AgentConfig,
-    /// Where updates go: the section `[target]` and those below it, or `[hub]`.
+    /// Destination of updates: the section `[target]` and those below it, or `[hub]`.
     pub target: TargetConfig,
     /// The section `[target]` beside `[hub]`: what is pending for Target goes there first.
     pub before: Option<TargetConfig>,

@@ -13,7 +13,7 @@ use crate::adobe::TlsOptions;
 use crate::core::forwarding::route::Mode;
 use crate::device::secret::Secret;
 
-/// Where `outpost hub init` writes the file, and where it is looked for.
+/// Path of the file that `outpost hub init` writes and the other commands read.
 pub const DEFAULT_NODE_PATH: &str = "/etc/outpost/hub.toml";
 
 /// Address of a node that says none.
@@ -59,11 +59,11 @@ pub struct NodeConfig {
 /// The section `[hub.database]`.
 #[derive(Clone, Debug)]
 pub struct NodeDatabase {
-    /// Where the URL is kept; none where a sandbox makes a database of its own.
+    /// File or variable with the URL; none where a sandbox makes a database of its own.
     pub url: Option<Secret>,
     /// Most connections of the node.
     pub connections: usize,
-    /// Whom to trust.
+    /// Certificates to trust.
     pub tls: TlsOptions,
 }
 

@@ -12,7 +12,7 @@ use crate::core::timestamp::Timestamp;
 /// Hashes that replace values which are not kept, keyed by the rule that hides them; empty for an event just received.
 pub type Hashes = BTreeMap<String, String>;
 
-/// One valid CloudEvent.
+/// One valid CloudEvent, with its time on the device's clock.
 #[derive(Clone)]
 pub struct Event {
     /// The producer's id; unique together with `source`.

@@ -68,7 +68,7 @@ impl Default for Callers {
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    /// Hashes a token.
+    /// Returns the hash of a token as it is sent, in ASCII.
     #[must_use]
     pub fn of(token: &[u8]) -> Self {
         Self(Sha256::digest(token).into())
@@ -133,7 +133,7 @@ impl Tokens {
         Self(vec![NamedToken { name: INTAKE.to_owned(), right: Right::Admin, hash, origin: None, until_ms: None }])
     }
 
-    /// Adds more tokens.
+    /// Returns these tokens and others.
     #[must_use]
     pub fn with(mut self, others: Vec<NamedToken>) -> Self {
         self.0.extend(others);

@@ -12,7 +12,7 @@ pub const JUMP_MIN: Duration = Duration::from_secs(5 * 60);
 
 /// A wall clock beside the system's.
 ///
-/// When the system's clock goes back, this one continues from the newest time it ever showed, at its own pace: a clock
+/// If the system's clock goes back, this one continues from the newest time it ever showed, at its own pace: a clock
 /// that stood still for years would never open a quota again.
 #[derive(Clone, Copy, Debug)]
 pub struct WallClock {

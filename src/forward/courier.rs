@@ -27,7 +27,7 @@ const TOKEN_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The parts of a forwarder.
 pub struct ForwarderParts<O> {
-    /// Where claims come from, and results go.
+    /// Source of claims, and place of results.
     pub outbox: O,
     /// The way to Target.
     pub client: Client,
@@ -63,7 +63,7 @@ pub struct ForwarderParts<O> {
     pub try_now: Arc<Notify>,
 }
 
-/// The forwarder.
+/// The forwarder: a core, and a courier that does what it says until it is told to stop.
 pub struct Forwarder<O> {
     core: Core,
     errands: Arc<Errands<O>>,

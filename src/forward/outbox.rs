@@ -1,4 +1,4 @@
-//! Where the courier's work comes from and where its results go: the store of a device, or that of a hub.
+//! The outbox: source of the courier's work, and place of its results. It is the store of a device, or that of a hub.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use crate::store::{self, Claims, ReadBacks, SendLog, StoreError, StoreFile, Writ
 /// the line idle.
 const RESERVED_AHEAD: usize = 2;
 
-/// What a request to Target counts against.
+/// Quota that a request to Target counts against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
     /// The quota of single updates.
@@ -27,7 +27,7 @@ pub enum Counted {
     Nothing,
 }
 
-/// What the courier asks of the place where claims are kept. It has one courier at a time.
+/// A place where claims are kept. It has one courier at a time.
 pub trait Outbox: Send + Sync + 'static {
     /// A failure; whatever was asked is then undone or will be.
     type Error: Error + Send;

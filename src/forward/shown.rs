@@ -72,7 +72,7 @@ pub struct Bounds {
 pub struct RouteCounts(Arc<[AtomicU64; Route::ALL.len()]>);
 
 impl RouteCounts {
-    /// Counts an update.
+    /// Counts an update that was delivered by a route.
     pub fn count(&self, route: Route) {
         let place = usize::try_from(route.number()).unwrap_or(0);
         self.0[place].fetch_add(1, Ordering::Relaxed);
@@ -131,7 +131,7 @@ impl ReadQuota {
         Self(Arc::new(Mutex::new(quota)))
     }
 
-    /// Changes the limit.
+    /// Changes the limit. Units: calls of the Fetch API per 24 hours.
     pub fn set_limit(&self, reads_per_day: u64) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).set_limit(reads_per_day);
     }
@@ -146,7 +146,7 @@ impl ReadQuota {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = quota;
     }
 
-    /// Counts a call.
+    /// Counts a call of the Fetch API as made at a time.
     pub fn spend(&self, now: Timestamp) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).spend(now);
     }

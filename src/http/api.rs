@@ -77,7 +77,7 @@ pub struct PageInfo {
     pub support: Option<String>,
     /// Client code of the deliveries.
     pub client_code: String,
-    /// Where they go.
+    /// Collector that they are pushed to.
     pub endpoint: String,
 }
 

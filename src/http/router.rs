@@ -13,7 +13,7 @@ use super::api::{self, Api};
 use super::page;
 use super::problem::Problem;
 
-/// Returns all routes.
+/// Returns the routes of the local API and of the page.
 pub fn router(api: Arc<Api>) -> Router {
     let routes = api::routes()
         .merge(page::routes())

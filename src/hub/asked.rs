@@ -1,4 +1,4 @@
-//! What a request says, by the keys of the tables, and what is known of it.
+//! Content of a request by the keys of the tables, and what is known of it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -52,7 +52,7 @@ pub(super) type Attributes = HashMap<(Uuid, String), Merged>;
 /// Parts of sums by profile and id.
 pub(super) type Parts = HashMap<(Uuid, PartId), KnownPart>;
 
-/// What the hub knows of what a request says.
+/// Rows that the hub has of what a request says.
 pub(super) struct Known {
     pub(super) attributes: Attributes,
     /// Attributes whose operation this program does not know: a newer node has written them.

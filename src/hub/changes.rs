@@ -1,4 +1,4 @@
-//! What a request changes: joined with what is known, and written with one statement for all rows of a table.
+//! Changes by a request: joined with what is known, and written with one statement for all rows of a table.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::core::fleet::{AttributePart, PartId, Reason, Refused};
 use crate::core::operation::Part;
 use crate::core::timestamp::Timestamp;
 
-/// What a request changes.
+/// Changes by one request.
 #[derive(Default)]
 pub(super) struct Changes {
     attributes: BTreeMap<(Uuid, String), Merged>,

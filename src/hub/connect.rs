@@ -24,7 +24,7 @@ const HOST_MAX: Duration = Duration::from_secs(2);
 /// Time after which a connection on which nothing is acknowledged is over.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
-/// What holds for each session, whatever the URL says: whatever holds a lock lets it go, and what is read is what is committed.
+/// Settings of each session, whatever the URL says: a lock is let go after a time, and reads see what is committed.
 /// Units: as in PostgreSQL's settings. Later ones win.
 const SESSION: &str = "-c statement_timeout=10s -c idle_in_transaction_session_timeout=15s -c lock_timeout=5s \
     -c default_transaction_isolation=read\\ committed";

@@ -34,7 +34,7 @@ const REQUEST_MAX: Duration = Duration::from_secs(15);
 /// Longest time for a migration, with the wait for another node that migrates.
 pub(super) const MIGRATION_MAX: Duration = Duration::from_secs(15 * 60);
 
-/// Where the database is, and how many connections a node may use.
+/// Address of the database, and number of connections that a node may use.
 #[derive(Clone, Debug)]
 pub struct DatabaseOptions {
     /// `postgres://…`, with one host or several.
@@ -81,7 +81,7 @@ impl Database {
     /// Does what one request asks, within its time.
     ///
     /// # Errors
-    /// That of the work, or [`HubError::TooSlow`].
+    /// The error of the work, or [`HubError::TooSlow`].
     pub(super) async fn in_time<T>(&self, work: impl Future<Output = Result<T, HubError>>) -> Result<T, HubError> {
         self.within(REQUEST_MAX, work).await
     }

@@ -1,4 +1,4 @@
-//! What can go wrong between a node and its database.
+//! Failures between a node and its database.
 
 use std::fmt;
 use std::time::Duration;

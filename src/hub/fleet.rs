@@ -32,11 +32,11 @@ pub struct Member {
     pub clock_off_ms: Option<i64>,
     /// Time at which two devices were seen with its token.
     pub twins_at: Option<Timestamp>,
-    /// How it is, as it said itself.
+    /// State, as the device said itself.
     pub state: DeviceState,
 }
 
-/// How a device is, the most urgent first.
+/// State of a device, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// Two devices have its token.
@@ -51,7 +51,7 @@ pub enum Standing {
     Current,
     /// It has joined and was not heard of yet.
     Joined,
-    /// Its token is worth nothing any more.
+    /// Its token was revoked.
     Revoked,
 }
 

@@ -35,7 +35,7 @@ pub struct Difference {
     pub summed: Option<String>,
 }
 
-/// What an audit found.
+/// Findings of an audit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audit {
     /// Sums that were added up again.

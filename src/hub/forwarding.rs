@@ -20,7 +20,7 @@ use crate::device::pulse::Pulse;
 use crate::forward::shown::{LinkView, ProfileWaits, ReadQuota, RouteCounts};
 use crate::forward::{Forwarder, ForwarderParts, ForwarderRules, ForwarderSettings};
 
-/// How a node sends to Target.
+/// Settings by which a node sends to Target.
 pub struct ForwardOptions {
     /// Target's API.
     pub client: ClientOptions,

@@ -1,4 +1,4 @@
-//! What becomes of an attribute when a device's part of it arrives. Pure: rows in, rows out.
+//! Joining an attribute with a device's part of it. Pure: rows in, rows out.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(super) struct Merged {
     pub(super) version: i64,
 }
 
-/// What a part does to an attribute.
+/// Effect of a part on an attribute.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     /// All that it says is known.

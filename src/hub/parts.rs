@@ -24,7 +24,7 @@ use crate::core::timestamp::Timestamp;
 /// Largest answer, reckoned with what is around each refusal. Limits: below what devices read. Units: bytes.
 const ANSWER_BYTES_MAX: usize = 768 * 1024;
 
-/// What is around the words of a refusal. Units: bytes.
+/// Size of what is around the words of a refusal. Units: bytes.
 const REFUSED_BYTES: usize = 80;
 
 impl Database {

@@ -18,7 +18,7 @@ pub(super) struct Present {
     pub(super) id: i64,
     /// Its name.
     pub(super) name: Arc<str>,
-    /// What stands in the stamps of its events: the number of its store, or its name.
+    /// Name in the stamps of its events: the number of its store, or its own name.
     pub(super) stamp: Arc<str>,
     /// True if the hub has taken another time for some of its events, which were ahead of the hub's clock.
     pub(super) has_early: bool,

@@ -1,4 +1,4 @@
-//! What the hub holds of one profile.
+//! One profile, as the hub holds it.
 
 use super::database::Database;
 use super::error::HubError;

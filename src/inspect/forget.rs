@@ -54,7 +54,7 @@ pub struct Forgotten {
 }
 
 impl Forgotten {
-    /// Both together.
+    /// Returns the sum of two results, for several people.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -97,7 +97,7 @@ impl ForgottenTogether {
     }
 }
 
-/// Which events are about whom, of several who are asked for.
+/// Events about each of several people.
 pub struct Search {
     mappings: Arc<Mappings>,
     /// By each form under which somebody may be stored: the place among those who are asked for.
@@ -161,7 +161,7 @@ impl Search {
     }
 }
 
-/// Where people are to be forgotten.
+/// Store and journal in which people are to be forgotten.
 pub struct Forgetting {
     /// The store's writer.
     pub writer: Writer,

@@ -15,11 +15,11 @@ use crate::store::{AttributeRow, ProfileEvent, ProfileRow, ReadBack, WithoutEffe
 #[allow(missing_docs)]
 pub struct Profile {
     pub identity: ProfileIdentity,
-    /// Whoever takes the device's updates. A device of a hub does not know what Target has.
+    /// Receiver of the device's updates. A device of a hub does not know what Target has.
     #[serde(default)]
     pub receiver: Receiver,
     pub exists: String,
-    /// When that was learned, or last confirmed by a delivery.
+    /// Time when that was learned, or last confirmed by a delivery.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exists_since: Option<String>,
     /// Since when it is waited for that Target has the profile, and when it is looked for next.
@@ -27,7 +27,7 @@ pub struct Profile {
     pub missing_since: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked_for_at: Option<String>,
-    /// When it is read back since an answer was lost, so that nobody knows what Target has.
+    /// Time at which it is read back because an answer was lost, so that nobody knows what Target has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_back_at: Option<String>,
     /// Why what is pending was not sent yet.

@@ -60,7 +60,7 @@ impl RejectedItem {
         Self { event: None, identity: None, ..Self::shown(row) }
     }
 
-    /// The whole entry.
+    /// Returns the entry with its event, or with the attributes of its update.
     #[must_use]
     pub fn shown(row: &RejectedRow) -> Self {
         let mut item = Self {
@@ -107,12 +107,12 @@ pub struct Retried {
 /// A rejected thing, ready to be tried again within a transaction of the store.
 pub struct Retry {
     id: i64,
-    /// The event, mapped anew; none of an update.
+    /// The event, mapped again; none of an update.
     recording: Option<Recording>,
 }
 
 impl Retry {
-    /// Maps an event anew, with the mappings of today.
+    /// Maps an event again, with the present mappings.
     ///
     /// # Errors
     /// A clause for a person, when the journal no longer holds a readable event.

@@ -20,13 +20,13 @@ pub struct Status {
     /// Problem and advice: the worst of everything below.
     #[serde(default)]
     pub verdict: Verdict,
-    /// When the next request is sent, while the link waits.
+    /// Time of the next request, while the link waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_try_at: Option<String>,
     /// True while the link waits since Target asked for it.
     #[serde(default)]
     pub is_told_to_wait: bool,
-    /// Whoever takes the updates.
+    /// Receiver of the updates.
     #[serde(default)]
     pub receiver: Receiver,
     /// False for a store at rest.
@@ -52,7 +52,7 @@ pub struct Status {
     pub delivered: DeliveredCounts,
     pub rejected: RejectedCounts,
     pub quota: QuotaCounts,
-    /// Which way updates went since the agent started, and why.
+    /// Routes of updates since the agent started, and why.
     pub routes: Vec<RouteCount>,
     /// State of each configured kind of intake.
     #[serde(flatten)]
@@ -133,10 +133,10 @@ pub struct EventCounts {
     /// Of these, those for which `consent` could not be computed.
     #[serde(default)]
     pub consent_unknown: i64,
-    /// When the last one of these came, for a day.
+    /// Time of the last one of these, for a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent_unknown_at: Option<String>,
-    /// When the oldest event was recorded of those whose ids are all known; none where those of all events are.
+    /// Time since which the ids of all events are known; none where those of all events are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids_known_since: Option<String>,
 }
@@ -162,7 +162,7 @@ pub struct SetAside {
     pub profiles: usize,
     /// Why the one waits that is tried first, as a clause.
     pub reason: String,
-    /// When that is.
+    /// Time of that.
     pub until: String,
 }
 
@@ -265,7 +265,7 @@ pub struct QuotaCounts {
     pub remaining: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens_at: Option<String>,
-    /// When it is looked again whether batches may be sent, while the rows of a day are spent.
+    /// Time from which batches may be sent again, while the rows of a day are used up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batches_open_at: Option<String>,
 }
@@ -302,7 +302,7 @@ pub struct StoreCounts {
 pub struct DamagedStore {
     /// Its name in the data directory.
     pub file: String,
-    /// When it is deleted, unless `forget` does so before.
+    /// Time at which it is deleted, unless `forget` does so before.
     pub deleted_at: String,
 }
 

@@ -105,12 +105,12 @@ impl Verdict {
     }
 }
 
-/// Where profiles are read back.
+/// Client by which profiles are read back.
 #[derive(Clone)]
 pub struct Verifier {
     /// The way to Target.
     pub client: Client,
-    /// Where it is written down.
+    /// Writer that notes it.
     pub writer: Writer,
     /// The device's clock.
     pub clock: Arc<Clock>,

@@ -10,7 +10,7 @@ use super::wire::{Wrong, check_attribute, wrong};
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::{DELIVERY_ID_CHARS_MAX, DELIVERY_PARAMETERS_MAX};
 
-/// A valid call.
+/// A valid call of the Delivery API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// Target's visitor id, if given.

@@ -1,4 +1,4 @@
-//! Who may use a simulator that listens on this device alone: programs on it, and no web page from elsewhere.
+//! Access to a simulator that listens on this device alone: for programs on it, and for no web page from elsewhere.
 //!
 //! It may hold what an agent's own data directory holds of people. A page whose host name leads here by now is known by its `Host`;
 //! one that sends a form by its `Origin`.

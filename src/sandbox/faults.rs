@@ -38,7 +38,7 @@ pub enum Fault {
     BatchStuck,
     /// The row of this identity fails in a batch that is submitted now.
     BatchFail(Naming, String),
-    /// That many rows at the end of a batch submitted now are not consumed.
+    /// Number of rows at the end of a batch submitted now that are not consumed.
     BatchShort(usize),
 }
 

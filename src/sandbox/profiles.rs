@@ -48,7 +48,7 @@ struct Profile {
     by_batch: BTreeSet<String>,
 }
 
-/// All profiles.
+/// The profiles of the simulator by identity, with writes that do not show yet.
 #[derive(Debug, Default)]
 pub struct Profiles {
     held: BTreeMap<(IdentityKind, String), Profile>,

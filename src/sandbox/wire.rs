@@ -60,7 +60,7 @@ pub struct Request<'a> {
     pub body: &'a [u8],
 }
 
-/// A valid update.
+/// A valid update of one profile, as an API was sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
     /// Identity of the profile.

@@ -53,7 +53,7 @@ impl BatchState {
 
 stored!("batch.state" BatchState { 0 Filling, 1 Submitting, 2 Submitted, 3 Complete, 4 GivenUp });
 
-/// One batch.
+/// One batch without its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchHead {
     /// Number in the store.

@@ -178,7 +178,7 @@ pub struct Counters {
     pub pending_change: Pending,
     /// Time when the newest event was recorded.
     pub recorded_at: Option<Timestamp>,
-    /// Whoever takes the updates.
+    /// Receiver of the updates.
     pub receiver: Receiver,
 }
 

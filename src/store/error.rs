@@ -3,8 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::room::Full;
-use super::{header, schema};
+use rusqlite::ErrorCode;
 
 /// A failure of the store, named after the work that failed.
 #[derive(Debug)]
@@ -22,6 +21,8 @@ pub enum StoreError {
         path: PathBuf,
         /// Schema version found.
         found: i64,
+        /// Newest version that this program knows.
+        known: i64,
     },
     /// The file is encrypted, and no key is configured.
     Sealed {
@@ -91,7 +92,7 @@ impl StoreError {
     pub fn is_corruption(&self) -> bool {
         match self {
             Self::Open { source, .. } | Self::Migrate { source, .. } | Self::Write(source) | Self::Read(source) => {
-                header::is_corruption(source)
+                is_corruption(source)
             }
             _ => false,
         }
@@ -103,7 +104,7 @@ impl StoreError {
         let is_full =
             source.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
         match source.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => Self::Full(Full::Disk),
+            Some(ErrorCode::DiskFull) => Self::Full(Full::Disk),
             _ if is_full => Self::Full(Full::Disk),
             _ => Self::Open { path: path.to_owned(), source },
         }
@@ -111,7 +112,7 @@ impl StoreError {
 
     pub(crate) fn write(source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => Self::Full(Full::Disk),
+            Some(ErrorCode::DiskFull) => Self::Full(Full::Disk),
             _ => Self::Write(source),
         }
     }
@@ -161,11 +162,10 @@ impl fmt::Display for StoreError {
                 "the store {} cannot be opened; check that the folder exists and that this user may write there",
                 path.display()
             ),
-            Self::NewerSchema { path, found } => write!(
+            Self::NewerSchema { path, found, known } => write!(
                 f,
-                "the store {} has schema {found}, and this program knows up to {}; install the newer outpost again, the store was not touched",
-                path.display(),
-                schema::VERSION
+                "the store {} has schema {found}, and this program knows up to {known}; install the newer outpost again, the store was not touched",
+                path.display()
             ),
             Self::Sealed { path } => write!(
                 f,
@@ -229,4 +229,20 @@ impl std::error::Error for StoreError {
             | Self::Stopped => None,
         }
     }
+}
+
+/// A reason for having no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// The store has grown to `max_size`.
+    MaxSize,
+    /// The disk has less than `min_free_disk` left.
+    DiskLow,
+    /// The disk did not accept a write.
+    Disk,
+}
+
+/// Returns true if an error means that the file is damaged.
+pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }

@@ -1,4 +1,4 @@
-//! What stands in a store's schema and is not ours. Who may write the file may be trusted less than this process, as a service's user
+//! Objects of a store's schema that are not ours. Who may write the file may be trusted less than this process, as a service's user
 //! is by root: a trigger, a view, a computed column or an index over an expression would be run by this process.
 
 use std::collections::BTreeSet;

@@ -8,9 +8,10 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
+use rusqlite::OpenFlags;
 use rusqlite::config::DbConfig;
-use rusqlite::{ErrorCode, OpenFlags};
 
+use super::error::is_corruption;
 use super::file;
 use super::schema::{PAGE_BYTES, VERSION};
 use crate::device::dir;
@@ -46,11 +47,6 @@ pub(super) fn restore(path: &Path) -> io::Result<()> {
         Ok(true) => Ok(()),
         _ => write(&mut file, damaged),
     }
-}
-
-/// Returns true if an error means that the file is damaged.
-pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// Writes the header and syncs it to the disk.

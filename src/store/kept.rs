@@ -48,7 +48,7 @@ fn list(path: &Path) -> io::Result<Vec<KeptStore>> {
     Ok(numbers.into_iter().map(kept).collect())
 }
 
-/// Which of the damaged stores that are kept are to be deleted.
+/// Kept damaged stores that are to be deleted.
 #[derive(Clone, Copy, Debug)]
 pub enum Over<'n> {
     /// All of them.

@@ -57,7 +57,7 @@ pub struct Claims {
     pub claims: Vec<Claim>,
     /// Pending profiles in no batch, including these claims, counted up to one more than `backlog_max`.
     pub backlog: usize,
-    /// What is left of a quota that is shared with others; `None` if it is the device's own.
+    /// Rest of a quota that is shared with others; `None` if it is the device's own.
     pub quota: Option<Quota>,
 }
 

@@ -1,4 +1,4 @@
-//! What a device hands over to a hub: the parts of its pending attributes.
+//! Parts of pending attributes, as a device hands them over to a hub.
 //!
 //! A part of a sum has an id of its own, by which it counts once, whatever happens to requests and disks. It grows only in the
 //! process that began it, and only until the hub has all of it; a start leaves it as it is, and what is added then is another

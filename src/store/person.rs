@@ -52,7 +52,7 @@ pub struct WithoutEffect {
     pub fate: Fate,
     /// Number of times that it was received.
     pub times: i64,
-    /// When it came last.
+    /// Time when it came last.
     pub last_at: Timestamp,
     /// Why, where that is known and it was not dropped.
     pub reason: Option<String>,
@@ -200,7 +200,7 @@ pub(super) fn noted_events(connection: &Connection, identity: &Identity) -> rusq
     rows.collect()
 }
 
-/// When an identity was forgotten last, if it was.
+/// Returns the time when an identity was last forgotten, if it was.
 pub(super) fn forgotten_at(connection: &Connection, forms: &StoredForms) -> rusqlite::Result<Option<Timestamp>> {
     let key = IdentityKey::load(connection)?;
     let mut statement = connection.prepare_cached("SELECT at_ms FROM forgotten WHERE identity = ?1")?;

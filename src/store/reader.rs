@@ -311,7 +311,7 @@ impl Reader {
         person::noted_events(&self.connection, identity).map_err(StoreError::Read)
     }
 
-    /// When an identity was forgotten last, if it was.
+    /// Returns the time when an identity was last forgotten, if it was.
     ///
     /// # Errors
     /// [`StoreError::Read`].

@@ -15,7 +15,7 @@ use crate::core::operation::Stamp;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
 
-/// One rejected item.
+/// One rejected event or update, as the store keeps it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RejectedRow {
     /// Number of the item; never reused.

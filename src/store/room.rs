@@ -1,6 +1,6 @@
 //! Free room of the store: within its own bound, and on its disk.
 
-use super::StoreError;
+use super::error::{Full, StoreError};
 use super::opening::Store;
 use super::schema::{LOG_PAGES, PAGE_BYTES};
 
@@ -33,17 +33,6 @@ pub enum Room {
     Low,
     /// There is no room.
     Full(Full),
-}
-
-/// A reason for having no room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
-    /// The store has grown to `max_size`.
-    MaxSize,
-    /// The disk has less than `min_free_disk` left.
-    DiskLow,
-    /// The disk did not accept a write.
-    Disk,
 }
 
 /// Bounds of a store's size, in pages.

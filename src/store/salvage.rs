@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql};
 
-use super::StoreError;
+use super::error::{StoreError, is_corruption};
 use super::file as store_file;
 use super::header;
 use super::kept;
@@ -97,7 +97,7 @@ pub(super) fn is_damaged(file: &StoreFile) -> bool {
     let limit = if suspicion_path(path).exists() { u64::MAX } else { CHECK_STEPS_MAX };
     match check(file, limit) {
         Ok(is_sound) => !is_sound,
-        Err(error) => header::is_corruption(&error),
+        Err(error) => is_corruption(&error),
     }
 }
 

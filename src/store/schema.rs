@@ -193,7 +193,7 @@ pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<i64, 
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(|source| StoreError::open(path, source))?;
     if found > VERSION {
-        return Err(StoreError::NewerSchema { path: path.to_owned(), found });
+        return Err(StoreError::NewerSchema { path: path.to_owned(), found, known: VERSION });
     }
     Ok(found)
 }

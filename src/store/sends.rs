@@ -172,7 +172,7 @@ impl SendLog {
     /// Reads a log as it is stored.
     ///
     /// # Errors
-    /// That of JSON, whose words may repeat a value.
+    /// The error of JSON, whose words may repeat a value.
     pub fn from_json(json: &str) -> serde_json::Result<Self> {
         let StoredLog { sent, carried, gave_way } = serde_json::from_str(json)?;
         let of = |Stored(version, value, own, at_ms, seen_ms, is_lost): Stored| Sent {

@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use outpost::core::limits::{INTAKE_BODY_BYTES_MAX, INTAKE_LARGE_BYTES_MAX};
 use outpost::core::tokens::{NamedToken, Right, TokenHash};
 use outpost::device::clock::Clock;
+use outpost::sandbox::target::Unknown;
 use outpost::store::{FILE_NAME, Recording, Store, Writer};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -12,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::device::Device;
+use crate::process::start_sandbox;
 use crate::support::{BATCH, Fixture, PATIENCE, STRUCTURED, Setup, TOKEN, mappings, poll_once, used};
 
 const KIOSK: &str = "https://kiosk.acme.example";
@@ -397,4 +399,22 @@ fn a_token_that_was_rotated_by_a_command_that_was_killed_comes_into_effect() {
     while !device.outpost(&["reload"]).status.success() {
         assert!(std::time::Instant::now() < until, "the agent still has the token before");
     }
+}
+
+#[tokio::test]
+async fn no_web_page_from_elsewhere_uses_the_simulator() {
+    let ((_, address), _stop) = start_sandbox(Unknown::Accept).await;
+    let http = reqwest::Client::new();
+    let status = async |host: &str, origin: Option<&str>| {
+        let url = format!("http://{address}/sandbox/profiles/third_party_id/7");
+        let request = http.post(url).header("host", host).body("{\"store\":\"Lund\"}");
+        let request = origin.into_iter().fold(request, |request, origin| request.header("origin", origin));
+        request.send().await.unwrap().status()
+    };
+    for (host, origin) in
+        [("evil.example", None), ("127.0.0.1", Some("https://evil.example")), ("127.0.0.1", Some("null"))]
+    {
+        assert_eq!(status(host, origin).await, StatusCode::FORBIDDEN, "{host} {origin:?}");
+    }
+    assert!(status("localhost:7718", Some("http://localhost:3000")).await.is_success());
 }

@@ -29,7 +29,7 @@ pub(super) use options::builder;
 pub use options::{ClientOptions, http_client};
 pub use received::Exchange;
 
-/// A client of Target with kept-alive connections. Cheap to clone; all clones change together when it is set up anew.
+/// A client of Target with kept-alive connections. Cheap to clone; all clones change together when it is set up again.
 ///
 /// One that cannot be set up sends nothing, and answers [`Outcome::NotSetUp`]: what stands in the way of forwarding must
 /// not keep a device from recording.
@@ -106,7 +106,7 @@ impl Client {
         }
     }
 
-    /// Has what was made ready hold, for all clones. What is on its way comes to its end as it began.
+    /// Puts into effect what was prepared, for all clones. What is on its way comes to its end as it began.
     pub fn install(&self, next: Prepared) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next.0);
     }
@@ -155,7 +155,7 @@ impl Client {
         now.connections.as_ref().map_or(true, |now| now.token.as_ref().is_some_and(Token::can_change))
     }
 
-    /// Sets all clones up anew if a certificate, a key or a secret of the proxy has changed in its file. Tells whether that was
+    /// Sets all clones up again if a certificate, a key or a secret of the proxy has changed in its file. Returns whether that was
     /// so.
     ///
     /// # Errors
@@ -210,7 +210,7 @@ impl Client {
         self.now().connections().map_err(of_hub)?.join(join).await
     }
 
-    /// Reads one profile.
+    /// Reads one profile with the Fetch API: one request, which counts against the quota of reads.
     pub async fn fetch(&self, identity: &Identity) -> Exchange<Reply> {
         match self.now().connections() {
             Ok(now) => now.fetch(identity).await,

@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use crate::cli::failure::Failure;
 use crate::device::rights;
 
-/// Where Debian puts the programs, by version.
+/// Directory of the programs in Debian, by version.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
 /// Longest path of a Unix socket. Units: bytes. Source: unix(7), less what PostgreSQL appends.

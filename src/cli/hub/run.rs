@@ -29,10 +29,10 @@ const INVITATION: &str = "invitation";
 const SANDBOX_USES: u32 = 1_000;
 const SANDBOX_LASTS: Duration = Duration::from_secs(30 * 86_400);
 
-/// Where a sandbox's simulator of Target listens: any port, as several may run on one machine.
+/// Address of a sandbox's simulator of Target: any port, as several may run on one machine.
 const SIMULATOR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// How a sandbox sends to its simulator, where no `[target]` says: also for customers whom that does not know, as whoever tries it
+/// Settings for sending to a sandbox's simulator without `[target]`: also for customers whom that does not know, as whoever tries it
 /// out has customers of their own.
 const SANDBOX_TARGET: &str = "[target]\nclient_code = \"sandbox\"\nmissing_profiles = \"send\"\n";
 

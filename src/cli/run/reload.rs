@@ -15,7 +15,8 @@ use super::{bind_intake, settings};
 use crate::agent::Change;
 #[cfg(unix)]
 use crate::agent::SocketChange;
-use crate::agent::data_dir::{DataDir, Endpoint, TokenFiles};
+use crate::agent::data_dir::{DataDir, Endpoint};
+use crate::agent::token_files::TokenFiles;
 use crate::cli::load::{ConfigArgs, Loaded};
 use crate::config::{AgentConfig, Config, LogConfig};
 use crate::core::tokens::Tokens;

@@ -1,4 +1,4 @@
-//! What the service is installed with.
+//! Options of installing the service.
 
 use clap::ValueHint;
 

@@ -1,4 +1,4 @@
-//! How a device is, as it says itself.
+//! State of a device, as it says itself.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

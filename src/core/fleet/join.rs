@@ -1,4 +1,4 @@
-//! How a device joins a fleet: `POST /v1/hub/join`, with the code of an invitation.
+//! Joining a fleet: `POST /v1/hub/join`, with the code of an invitation.
 
 use serde::{Deserialize, Serialize};
 

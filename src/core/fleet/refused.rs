@@ -1,4 +1,4 @@
-//! What the hub does not take, and why.
+//! Parts that the hub does not take, and why.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! How large parts are on the wire: so that a request is within its bound before it is written.
+//! Size of parts on the wire, so that a request is within its bound before it is written.
 
 use super::wire::{AttributePart, ProfileParts};
 

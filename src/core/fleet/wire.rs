@@ -1,4 +1,4 @@
-//! What a device hands over in one request, and what the hub answers: JSON.
+//! A device's request to hand over, and the hub's answer: JSON.
 //!
 //! One part that cannot be read is refused alone, with words; the others of the request count.
 
@@ -57,7 +57,7 @@ pub struct Handover {
 pub struct ProfileParts {
     /// Place of the profile in the request, from 0.
     pub place: usize,
-    /// Whose profile it is.
+    /// Identity of the profile.
     pub identity: Identity,
     /// Parts of attributes; several of one name only for sums.
     pub attributes: Vec<AttributePart>,
@@ -248,7 +248,7 @@ impl Handover {
         Ok(ProfileParts { place, identity, attributes })
     }
 
-    /// Writes the request.
+    /// Returns the request as JSON.
     #[must_use]
     pub fn write(&self) -> String {
         let profiles = self.profiles.iter().map(|profile| {

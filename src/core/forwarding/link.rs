@@ -56,7 +56,7 @@ pub enum Signal {
     Unauthorized(Why),
 }
 
-/// Permission to send.
+/// Permission to send now, or the time until which to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permit {
     /// As many requests at once as there are connections.
@@ -95,7 +95,7 @@ impl Permit {
     }
 }
 
-/// The state machine.
+/// The state of the link to the receiver of updates, from the answers that came.
 #[derive(Clone, Debug)]
 pub struct Link {
     state: LinkState,

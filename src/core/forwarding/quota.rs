@@ -111,7 +111,7 @@ impl Quota {
         Self::minute(now) - Self::MINUTES
     }
 
-    /// Counts one request.
+    /// Counts one request as made at a time.
     pub fn spend(&mut self, now: Timestamp) {
         self.forget_old(now);
         // A clock that went back must not reorder the minutes.

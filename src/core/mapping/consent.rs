@@ -1,4 +1,4 @@
-//! Whether an event may be kept at all: only where `consent` is true, and no value that might count as true.
+//! Consent to keeping an event at all: given only where `consent` is true, and by no value that might count as true.
 
 use super::event_view::view;
 use super::expression::Expression;

@@ -76,7 +76,7 @@ impl Engine {
     }
 }
 
-/// A compiled expression.
+/// A compiled expression of a mapping, with its text.
 pub struct Expression {
     compiled: minijinja::Expression<'static, 'static>,
     text: Box<str>,

@@ -82,7 +82,7 @@ impl Language {
     }
 }
 
-/// Whoever takes a device's updates.
+/// Receiver of a device's updates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Receiver {
@@ -126,7 +126,7 @@ pub struct Voice {
 }
 
 impl Voice {
-    /// A time.
+    /// Returns a time in the zone of the voice, to the second.
     #[must_use]
     pub fn time(&self, at: Timestamp) -> String {
         self.zone.as_ref().map_or_else(|| at.to_string(), |zone| at.in_zone(zone))

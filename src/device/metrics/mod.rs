@@ -82,7 +82,7 @@ impl Number {
     }
 }
 
-/// A recent request.
+/// A recent request to the receiver of updates, for the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecentRequest {
     /// Time of the answer, by this device's clock.

@@ -1,4 +1,4 @@
-//! What the core claims and when it wakes, with the real store: pages, probes, quota, waits, and changes from outside.
+//! Claims and waking of the core, with the real store: pages, probes, quota, waits, and changes from outside.
 
 use std::time::Duration;
 

@@ -72,7 +72,7 @@ use crate::core::timestamp::Timestamp;
 use crate::forward::judge::{Row, Skew};
 use crate::store::{BatchHead, Claim, Reading, SendLog};
 
-/// The core.
+/// The state machine that decides all forwarding of one outbox.
 pub struct Core {
     rules: ForwarderRules,
     connections: usize,

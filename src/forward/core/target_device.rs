@@ -33,7 +33,7 @@ pub(super) struct Sender {
     pub(super) chance: f64,
     /// Claims asked for.
     pub(super) asks: Vec<Ask>,
-    /// What the store did, in words.
+    /// Acts of the store, in words.
     pub(super) done: Vec<String>,
     /// Profiles of requests without an answer, the last one last.
     pub(super) asked: Vec<i64>,

@@ -67,7 +67,7 @@ pub enum StoreFailed {
     Other,
 }
 
-/// Something that happened.
+/// Something that happened, as the courier tells the core.
 #[derive(Debug)]
 pub enum Input {
     /// The outbox has a new entry.
@@ -213,7 +213,7 @@ pub enum News {
     BatchRefused(usize),
     /// A batch of that many rows was given up for that reason, and they are pending again.
     BatchGivenUp(usize, &'static str),
-    /// That many rows failed without Target naming them.
+    /// Number of rows that failed without Target naming them.
     RowsUnnamed(u64),
     /// A batch has ended.
     BatchEnded {
@@ -224,7 +224,7 @@ pub enum News {
     },
     /// The rows of batches of a day are used up for that long; none once some are sent again.
     Rows(Option<Duration>),
-    /// That many values had not arrived, and are pending again.
+    /// Number of values that had not arrived, and are pending again.
     NotArrived(usize),
 }
 

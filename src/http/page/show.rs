@@ -36,7 +36,7 @@ const REJECTED_SHOWN: usize = 20;
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// Where the bundle for support is made.
+/// Path that makes the bundle for support.
 pub(super) const BUNDLE_PATH: &str = "/page/bundle";
 
 /// Returns an answer that leads to another page.

@@ -1,4 +1,4 @@
-//! What a node answers: JSON, packed if the device takes that, and problems in words.
+//! Answers of a node: JSON, packed if the device takes that, and problems in words.
 
 use axum::body::Body;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, VARY};

@@ -24,7 +24,7 @@ const JOIN_BYTES_MAX: usize = 16 * 1024;
 /// Longest time after which a device that has more comes again: when the node is as busy as it may be. Units: seconds.
 const NEXT_SECONDS_MAX: usize = 15;
 
-/// What a node needs to answer.
+/// State that a node needs to answer.
 pub struct Node {
     database: Database,
     in_flight_max: usize,

@@ -19,7 +19,7 @@ use tokio_rustls::server::TlsStream;
 use crate::device::{dir, secret};
 use crate::http::server::Listener;
 
-/// How a node shows who it is.
+/// Certificate and key by which a node shows who it is.
 pub type Acceptor = TlsAcceptor;
 
 /// A node's certificate, with those that lead to its root, and its key: files in PEM.
@@ -70,7 +70,7 @@ impl Files {
     }
 }
 
-/// Where devices come in.
+/// Listener for devices.
 pub(super) struct Doorstep {
     pub(super) tcp: TcpListener,
     pub(super) tls: Option<Acceptor>,

@@ -44,7 +44,7 @@ const LEASE_BEYOND: Duration = Duration::from_secs(10);
 /// Time from which what is left of the quota is asked for again, if it is used up before it is told again.
 const TOLD_AGAIN: Duration = Duration::from_secs(1);
 
-/// What an outbox needs to know.
+/// Settings of an outbox.
 pub(super) struct OutboxOptions {
     pub(super) database: Database,
     pub(super) clock: Arc<Clock>,

@@ -18,7 +18,7 @@ use crate::hub::rows::Values;
 /// Time in which a block may be used.
 const BLOCK_TIME: Duration = Duration::from_secs(60);
 
-/// What is added to the longest request: a clock may be off by some seconds.
+/// Time that is added to the longest request: a clock may be off by some seconds.
 const LATE: Duration = Duration::from_secs(10);
 
 /// Most requests of a block, and the part of a day's that it is at most.
@@ -53,22 +53,22 @@ pub(super) struct Share {
     reserving: tokio::sync::Mutex<()>,
 }
 
-/// What is reserved.
+/// A reserved block.
 #[derive(Clone, Copy, Debug)]
 struct Block {
     left: u64,
-    /// What it had when it was reserved.
+    /// Requests in it when it was reserved.
     size: u64,
     until: Moment,
     /// The minute under which the table has it.
     minute: i64,
-    /// What was left of the day beyond this block, when it was reserved.
+    /// Requests left of the day beyond this block, when it was reserved.
     beyond: u64,
     /// Time from which it is worth a try to reserve another one.
     more_at: Instant,
 }
 
-/// What the database says when a block is asked for.
+/// Answer of the database to a request for a block.
 struct Granted {
     requests: u64,
     minute: i64,

@@ -1,4 +1,4 @@
-//! What deliveries and read-backs change, as columns for one statement a table. Pure.
+//! Changes by deliveries and read-backs, as columns for one statement a table. Pure.
 
 use uuid::Uuid;
 
@@ -59,7 +59,7 @@ pub(super) struct Read {
     pub(super) decision: i16,
 }
 
-/// What changes of a profile and of its row in the outbox.
+/// Changes of a profile and of its row in the outbox.
 #[derive(Default)]
 pub(super) struct Profile {
     pub(super) profile: Uuid,

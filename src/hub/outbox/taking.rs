@@ -20,7 +20,7 @@ pub(super) struct Taking<'l> {
     claimed: HashMap<Uuid, (i64, bool)>,
 }
 
-/// What was taken off.
+/// Rows that were taken off.
 pub(super) struct Taken {
     /// The claims, each with whether it is due because an answer was lost.
     pub(super) claims: Vec<(Claim, bool)>,

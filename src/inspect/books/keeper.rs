@@ -43,7 +43,7 @@ pub struct Running {
     pub link: watch::Receiver<LinkView>,
     /// State of each configured kind of intake.
     pub intake: SharedKinds,
-    /// Which way updates went.
+    /// Routes of updates.
     pub route_counts: RouteCounts,
     /// Why profiles wait, each alone.
     pub waits: ProfileWaits,
@@ -120,7 +120,7 @@ impl Books {
             Keeper::Nobody(resting) => {
                 let (writer, is_new) = resting.writer(&self.store_file)?;
                 if is_new {
-                    // With another key of the store the writer has sealed all anew.
+                    // With another key of the store the writer has sealed everything again.
                     *self.reader() = Reader::open(&self.store_file)?;
                 }
                 Ok(writer)
@@ -142,7 +142,7 @@ impl Books {
         Ok(Verifier { client, writer, clock: self.clock.clone(), quota_clock: self.quota_clock, reads })
     }
 
-    /// Returns whoever takes the updates; Target, where the store cannot be read.
+    /// Returns the receiver of the updates; Target, where the store cannot be read.
     #[must_use]
     pub fn receiver(&self) -> Receiver {
         self.counters().map(|counters| counters.receiver).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What bytes beyond ASCII say of the encoding of a file without one: Windows-1252, a DOS code page, or neither.
+//! Evidence of bytes beyond ASCII for the encoding of a file that names none: Windows-1252, a DOS code page, or neither.
 
 /// Longest quotation whose marks are taken for a pair. Units: bytes.
 const QUOTED_MAX: usize = 500;

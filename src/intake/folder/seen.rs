@@ -20,7 +20,7 @@ struct Sight {
     identity: Identity,
     /// Since when it looks like that.
     since: Instant,
-    /// When this content of it was seen first.
+    /// Time when this content of it was first seen.
     at: Timestamp,
     /// Digest of it, once it has waited.
     digest: Option<String>,
