@@ -2,15 +2,12 @@
 
 use super::device::Device;
 use super::failure::Failure;
-use super::output::{local, print, print_json, with_local_times};
+use super::output::{here, local, print, print_json, with_local_times};
 use super::reach::AgentArgs;
 use crate::core::identity::Identity;
 use crate::core::reason::Reason;
 use crate::core::visible::one_line;
-use crate::core::words::Receiver;
-use crate::inspect::profile::{
-    Profile, ProfileAttribute, ProfileEventView, ProfileSend, ProfileWaitView, WithoutEffectView,
-};
+use crate::inspect::profile::{Profile, ProfileAttribute, ProfileEventView, WithoutEffectView};
 
 /// Explains one profile: each attribute, what set it, and what became of it
 #[derive(Debug, clap::Args)]
@@ -31,28 +28,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn text(profile: &Profile) -> String {
-    let known = match (profile.exists.as_str(), &profile.exists_since) {
-        _ if profile.receiver == Receiver::Hub => {
-            "this device hands its values over to the hub of its fleet".to_owned()
-        }
-        ("yes", Some(at)) => format!("Target has the profile (known since {})", local(at)),
-        ("no", Some(at)) => format!("Target did not have the profile on {}", local(at)),
-        _ => "whether Target has the profile is not known".to_owned(),
-    };
-    let mut lines = vec![known];
-    if let (Some(since), Some(next)) = (&profile.missing_since, &profile.looked_for_at) {
-        lines.push(format!("waited for since {}; looked for again on {}", local(since), local(next)));
-    }
-    if let Some(at) = &profile.read_back_at {
-        lines.push(format!(
-            "what became of an update is not known: what Target has is read on {}, and put right",
-            local(at)
-        ));
-    }
-    if let Some(ProfileWaitView { reason, until }) = &profile.waits {
-        let until = until.as_deref().map(|at| format!("; tried again on {}", local(at))).unwrap_or_default();
-        lines.push(format!("what is pending waits: {}{until}", one_line(&with_local_times(reason))));
-    }
+    let mut lines: Vec<String> = profile.standing(&here()).iter().map(|line| one_line(line).into_owned()).collect();
     for attribute in &profile.attributes {
         lines.push(String::new());
         lines.push(format!("{} = {}", one_line(&attribute.name), one_line(&attribute.value)));
@@ -99,13 +75,7 @@ fn details(attribute: &ProfileAttribute) -> Vec<(&'static str, String)> {
         details.push(("by", format!("{api}, since {why}")));
     }
     details.extend(attribute.parts().map(|parts| ("parts", parts)));
-    for sent in attribute.sends.iter().filter(|sent| sent.outcome == "lost") {
-        let ProfileSend { at, value, .. } = sent;
-        details.push((
-            "not known",
-            format!("{value} was sent on {}, and there was no answer: Target may have it, or apply it late", local(at)),
-        ));
-    }
+    details.extend(attribute.unanswered(&here()).into_iter().map(|clause| ("not known", clause)));
     if let Some(read) = &attribute.read {
         let value = read.value.as_deref().unwrap_or("nothing");
         let modified = read.modified_at.as_deref().map(|at| format!(", written on {}", local(at))).unwrap_or_default();

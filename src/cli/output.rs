@@ -25,16 +25,17 @@ pub(super) fn print_line(text: &str) -> Result<(), Failure> {
 
 /// Returns a time of a document as people read it: in this device's zone.
 pub(super) fn local(time: &str) -> String {
-    one_line(&Voice { zone: Some(TimeZone::system()), ..Voice::default() }.time_of(time)).into_owned()
+    one_line(&here().time_of(time)).into_owned()
 }
 
 /// Returns a sentence of a document as people read it: the times in it are in this device's zone.
 pub(super) fn with_local_times(text: &str) -> String {
-    let each = |word: &str| {
-        let time = word.trim_end().trim_end_matches(['.', ',', ';', ':', ')']).trim_start_matches('(');
-        if time.ends_with('Z') { word.replace(time, &local(time)) } else { word.to_owned() }
-    };
-    text.split_inclusive(' ').map(each).collect()
+    here().with_times(text)
+}
+
+/// Returns the voice of commands: English, with times in this device's zone.
+pub(super) fn here() -> Voice {
+    Voice { zone: Some(TimeZone::system()), ..Voice::default() }
 }
 
 /// Prints a document as JSON.

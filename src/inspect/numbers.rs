@@ -1,7 +1,6 @@
 //! The metrics of a status.
 
 use super::status::Status;
-use crate::core::forwarding::link::LinkState;
 use crate::core::timestamp::Timestamp;
 use crate::core::verdict::Level;
 use crate::device::metrics::Number;
@@ -54,9 +53,6 @@ impl Status {
     /// Returns the state of the device, as numbers and labels.
     fn states(&self) -> [Number; 8] {
         let gauge = Number::gauge;
-        // One that has nothing to send has nothing that would show whether Target answers.
-        let is_idle = self.link == LinkState::Unknown.name() && self.pending.profiles == 0;
-        let is_up = self.link == LinkState::Online.name() || is_idle;
         let level = Level::ALL.iter().position(|level| *level == self.verdict.level).unwrap_or_default();
         let is_unread = self.notices.iter().any(|notice| matches!(notice.area, Area::Configuration | Area::Tokens));
         let last = self.delivered.last_at.as_deref().and_then(|at| Timestamp::parse(at).ok());
@@ -66,7 +62,11 @@ impl Status {
                 .with([("version", self.version.as_str()), ("commit", env!("OUTPOST_COMMIT"))]),
             gauge("link_info", "1, with the state of the link, and why it is not online.", 1)
                 .with([("state", self.link.as_str()), ("reason", cause)]),
-            gauge("link_up", "1 while Target answers, or nothing is to be sent, else 0.", i64::from(is_up)),
+            gauge(
+                "link_up",
+                "1 while Target answers, or nothing is to be sent, else 0.",
+                i64::from(self.link_is_good()),
+            ),
             gauge(
                 "verdict",
                 "How the device does: 0 well, 1 waiting, 2 needs attention, 3 refuses events.",

@@ -7,7 +7,7 @@ use crate::core::identity::Identity;
 use crate::core::operation::Sent;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
-use crate::core::words::Receiver;
+use crate::core::words::{Receiver, Voice, With, figures, profile as words};
 use crate::store::{AttributeRow, ProfileEvent, ProfileRow, ReadBack, WithoutEffect};
 
 /// The document of `GET /v1/profiles/{kind}/{key}`, as `src/http/openapi.json` describes it.
@@ -116,6 +116,43 @@ impl From<WithoutEffect> for WithoutEffectView {
 }
 
 /// Why a profile waits, and when it is tried again, if that is known.
+impl Profile {
+    /// Returns what is known of the profile at Target, and what its updates wait for: a sentence each, for people.
+    #[must_use]
+    pub fn standing(&self, voice: &Voice) -> Vec<String> {
+        let known = match (self.exists.as_str(), &self.exists_since) {
+            _ if self.receiver == Receiver::Hub => figures::HANDED_OVER.said(),
+            ("yes", Some(at)) => words::EXISTS.with([With::time(at)]),
+            ("no", Some(at)) => words::EXISTS_NOT.with([With::time(at)]),
+            _ => words::EXISTS_UNKNOWN.said(),
+        };
+        let waited_for = self.missing_since.as_ref().zip(self.looked_for_at.as_ref());
+        let waited_for = waited_for.map(|(since, next)| words::WAITED_FOR.with([With::time(since), With::time(next)]));
+        let read_back = self.read_back_at.as_ref().map(|at| words::READ_BACK.with([With::time(at)]));
+        let waits = self.waits.as_ref().map(|ProfileWaitView { reason, until }| {
+            let reason = With::from(voice.with_times(reason));
+            match until {
+                Some(until) => words::WAITS_UNTIL.with([reason, With::time(until)]),
+                None => words::WAITS.with([reason]),
+            }
+        });
+        let all = [Some(known), waited_for, read_back, waits];
+        all.into_iter().flatten().map(|said| said.words(voice)).collect()
+    }
+}
+
+impl ProfileAttribute {
+    /// Returns what was sent of it without an answer: a clause for each value, for people.
+    #[must_use]
+    pub fn unanswered(&self, voice: &Voice) -> Vec<String> {
+        let lost = self.sends.iter().filter(|sent| sent.outcome == "lost");
+        lost.map(|ProfileSend { at, value, .. }| {
+            words::UNANSWERED.with([With::from(value.as_str()), With::time(at)]).words(voice)
+        })
+        .collect()
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct ProfileWaitView {

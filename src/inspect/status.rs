@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::forwarding::link::LinkState;
 use crate::core::forwarding::route::Route;
 use crate::core::timestamp::Timestamp;
 use crate::core::verdict::Verdict;
@@ -374,5 +375,15 @@ impl From<&Totals> for DeliveredCounts {
             *totals;
         let last_at = (last_delivered_at_ms > 0).then(|| Timestamp::from_millis(last_delivered_at_ms).to_string());
         Self { updates, attributes, requests, unconfirmed, superseded, empty, last_at }
+    }
+}
+
+impl Status {
+    /// Returns true if nothing is wrong with the link, as far as is known: a device that has nothing to send has nothing that would
+    /// show whether anybody answers.
+    #[must_use]
+    pub fn link_is_good(&self) -> bool {
+        let is_idle = self.link == LinkState::Unknown.name() && self.pending.profiles == 0;
+        self.link == LinkState::Online.name() || is_idle
     }
 }

@@ -130,8 +130,8 @@ fn explain_says_what_set_an_attribute_and_what_became_of_it() {
         r#"{"card":"7","note":"hello"}"#,
     ]);
     insta::assert_snapshot!(device.works(&["explain", "third_party_id:7"]), @r#"
-    whether Target has the profile is not known
-    what is pending waits: the agent is not running
+    It is not known whether Target has this profile.
+    What is pending waits: the agent is not running
 
     note = hello
       set by    event a of 2026-01-01 00:00:00 UTC, mapping "noted"
@@ -687,7 +687,7 @@ fn a_store_at_rest_is_told_by_the_device_s_clock_though_the_system_s_was_set_bac
         ))
         .unwrap();
     let told = device.works(&["explain", "third_party_id:7"]);
-    assert!(told.starts_with("whether Target has the profile is not known"), "{told}");
+    assert!(told.starts_with("It is not known whether Target has this profile."), "{told}");
 }
 
 #[test]

@@ -551,7 +551,10 @@ async fn explain_tells_a_lost_answer() {
         }
     };
     let text = tokio::time::timeout(PATIENCE, explaining).await.expect("explain tells it");
-    assert!(text.contains("what became of an update is not known: what Target has is read on"), "{text}");
+    assert!(
+        text.contains("There was no answer to an update, so what Target has is not known: it is read on"),
+        "{text}"
+    );
     drop(agent);
 }
 

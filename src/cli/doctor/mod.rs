@@ -13,6 +13,7 @@ use super::output::{print, with_local_times};
 use super::runtime::small_runtime;
 use crate::agent::data_dir::DataDir;
 use crate::config::{Config, Sources};
+use crate::core::forwarding::link::LinkState;
 use crate::core::limits::EVENT_TIME_AHEAD_MAX;
 use crate::core::verdict;
 use crate::core::visible::one_line;
@@ -302,11 +303,10 @@ fn agent(status: Option<&Status>) -> Vec<Finding> {
         verdict::Level::Attention | verdict::Level::Refusing => Level::Fail,
     };
     let reason = status.link_reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let link = match status.link.as_str() {
-        "online" => Level::Ok,
-        "unknown" if status.pending.profiles == 0 => Level::Ok,
-        "unknown" => Level::Warn,
-        _ => Level::Fail,
+    let link = match status.link == LinkState::Unknown.name() {
+        _ if status.link_is_good() => Level::Ok,
+        true => Level::Warn,
+        false => Level::Fail,
     };
     let quota = match &status.quota.opens_at {
         Some(at) => (Level::Warn, format!("spent until {}", super::output::local(at))),

@@ -97,24 +97,6 @@ texts! {
         En direct, état au {0}.
         En directo, a fecha de {0}.
         Direkt, läget {0}.";
-    EXISTS: "
-        Target has this profile, as of {0}.
-        Target hat dieses Profil, Stand {0}.
-        Target a ce profil, au {0}.
-        Target tiene este perfil, a fecha de {0}.
-        Target har profilen, enligt {0}.";
-    EXISTS_NOT: "
-        Target did not have this profile on {0}.
-        Target hatte dieses Profil am {0} nicht.
-        Target n’avait pas ce profil le {0}.
-        Target no tenía este perfil el {0}.
-        Target hade inte profilen {0}.";
-    EXISTS_UNKNOWN: "
-        It is not known whether Target has this profile.
-        Ob Target dieses Profil hat, ist nicht bekannt.
-        On ne sait pas si Target a ce profil.
-        No se sabe si Target tiene este perfil.
-        Det är inte känt om Target har profilen.";
     SENT_WITH_OTHERS: "
         {0} (sent as {1}, with what others had written)
         {0} (gesendet als {1}, mit dem, was andere geschrieben hatten)

@@ -26,6 +26,8 @@ pub mod figures;
 #[allow(missing_docs)]
 pub mod page;
 #[allow(missing_docs)]
+pub mod profile;
+#[allow(missing_docs)]
 pub mod verdicts;
 
 /// A language that people read here.
@@ -136,6 +138,16 @@ impl Voice {
     #[must_use]
     pub fn time_of(&self, text: &str) -> String {
         Timestamp::parse(text).map_or_else(|_| text.to_owned(), |at| self.time(at))
+    }
+
+    /// A sentence of a document, with the times in it as they are said.
+    #[must_use]
+    pub fn with_times(&self, text: &str) -> String {
+        let each = |word: &str| {
+            let time = word.trim_end().trim_end_matches(['.', ',', ';', ':', ')']).trim_start_matches('(');
+            if time.ends_with('Z') { word.replace(time, &self.time_of(time)) } else { word.to_owned() }
+        };
+        text.split_inclusive(' ').map(each).collect()
     }
 
     /// Sentences, one after the other.
@@ -326,7 +338,7 @@ mod tests {
 
     #[test]
     fn every_text_is_there_in_every_language_with_the_same_things_in_it() {
-        let all = [verdicts::ALL, page::ALL, figures::ALL, answers::ALL].concat();
+        let all = [verdicts::ALL, page::ALL, figures::ALL, answers::ALL, profile::ALL].concat();
         assert!(all.len() > 180, "{}", all.len());
         let places = |line: &str| {
             let mut places: Vec<&str> =
@@ -390,7 +402,7 @@ mod tests {
 
     #[test]
     fn a_device_of_a_hub_is_told_of_the_hub_in_every_language() {
-        for (name, text) in [verdicts::ALL, page::ALL, figures::ALL, answers::ALL].concat() {
+        for (name, text) in [verdicts::ALL, page::ALL, figures::ALL, answers::ALL, profile::ALL].concat() {
             for language in Language::ALL {
                 let voice = Voice { language, receiver: Receiver::Hub, zone: None };
                 let words = text.said().words(&voice);

@@ -222,7 +222,7 @@ fn outcome(label: &str, voice: &Voice) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct ProfileWords {
     identity: String,
-    exists: String,
+    standing: Vec<String>,
     attributes: Vec<AttributeWords>,
     events: Vec<String>,
     without_effect: Vec<String>,
@@ -233,21 +233,16 @@ struct AttributeWords {
     name: String,
     value: String,
     state: String,
+    unanswered: Vec<String>,
     set_by: String,
     way: String,
 }
 
 impl ProfileWords {
     pub(super) fn of(profile: &Profile, voice: &Voice) -> Self {
-        let exists = match (profile.exists.as_str(), &profile.exists_since) {
-            _ if profile.receiver == Receiver::Hub => figures::HANDED_OVER.said(),
-            ("yes", Some(at)) => answers::EXISTS.with([With::time(at)]),
-            ("no", Some(at)) => answers::EXISTS_NOT.with([With::time(at)]),
-            _ => answers::EXISTS_UNKNOWN.said(),
-        };
         Self {
             identity: format!("{}:{}", profile.identity.kind, profile.identity.key),
-            exists: exists.words(voice),
+            standing: profile.standing(voice),
             attributes: profile.attributes.iter().map(|it| AttributeWords::of(it, voice)).collect(),
             events: profile.events.iter().map(|event| event_line(event, voice)).collect(),
             without_effect: profile.without_effect.iter().map(|it| without_effect(it, voice)).collect(),
@@ -308,6 +303,7 @@ impl AttributeWords {
             name: it.name.clone(),
             value: value(it, voice),
             state: format!("{}{why}", state.words(voice)),
+            unanswered: it.unanswered(voice),
             set_by: set_by.words(voice),
             way: format!("{}{read}", way.unwrap_or_default()),
         }
