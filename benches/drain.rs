@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use outpost::adobe::single::encode;
-use outpost::adobe::{Client, ClientOptions, Outcome};
+use outpost::adobe::{Client, ClientOptions, HttpOptions, Outcome};
+use outpost::core::forwarding::destination::Destination;
 use outpost::core::identity::{Identity, IdentityKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -128,13 +129,14 @@ fn distinct() {
 
 fn bare_loop(target: &QuickTarget, count: usize) -> Duration {
     let options = ClientOptions {
-        endpoint: target.endpoint(),
-        client_code: "bench".to_owned(),
+        destination: Destination::Target { client_code: "bench".to_owned(), endpoint: target.endpoint() },
         token: None,
-        timeout: Duration::from_secs(10),
-        connections: CONNECTIONS,
-        proxy: None,
-        tls: Default::default(),
+        http: HttpOptions {
+            timeout: Duration::from_secs(10),
+            connections: CONNECTIONS,
+            proxy: None,
+            tls: Default::default(),
+        },
     };
     let client = Client::new(&options).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -32,10 +32,10 @@ pub struct Issuer {
 /// # Errors
 /// The system's message.
 pub async fn resolve(options: &ClientOptions) -> Result<Option<usize>, String> {
-    if options.proxy.is_some() {
+    if options.http.proxy.is_some() {
         return Ok(None);
     }
-    let url = Url::parse(&options.endpoint).map_err(|error| error.to_string())?;
+    let url = Url::parse(options.destination.endpoint()).map_err(|error| error.to_string())?;
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
     let port = url.port_or_known_default().unwrap_or(443);
     let addresses = tokio::net::lookup_host((host, port)).await.map_err(|error| error.to_string())?;
@@ -48,13 +48,14 @@ pub async fn resolve(options: &ClientOptions) -> Result<Option<usize>, String> {
 /// # Errors
 /// The reason why nobody answers.
 pub async fn issuer(options: &ClientOptions) -> Result<Option<Issuer>, String> {
-    if options.endpoint.starts_with("http://") {
+    let endpoint = options.destination.endpoint();
+    if endpoint.starts_with("http://") {
         return Ok(None);
     }
-    let client = builder(options).map_err(|error: ClientError| error.to_string())?;
+    let client = builder(endpoint, &options.http).map_err(|error: ClientError| error.to_string())?;
     let client = client.timeout(TIMEOUT).tls_info(true).tls_danger_accept_invalid_certs(true);
     let client = client.build().map_err(|error| error.to_string())?;
-    let response = client.head(&options.endpoint).send().await;
+    let response = client.head(endpoint).send().await;
     let response = match response {
         Ok(response) => response,
         Err(error) => return Err(Way::new(options).explain(&error).await.reason()),

@@ -17,7 +17,7 @@ pub mod tls;
 pub mod token;
 
 pub use bulk::{BatchOutcome, BatchStatus};
-pub use client::{Client, ClientOptions, Exchange, http_client};
+pub use client::{Client, ClientOptions, Exchange, HttpOptions, host, http_client};
 pub use error::{ClientError, Setting};
 pub use fetch::{FetchedProfile, Reply};
 pub use hub::Handed;

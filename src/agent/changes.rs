@@ -8,14 +8,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::destination::{Turning, destination, must_drain, stay_with_hub, tell, turn};
+use super::course::{Course, Next};
+use super::destination::{Turning, adopt, tell};
 use super::forwarding::Forwarding;
 use super::open::Connected;
 use super::settings::{LiveSettings, Settings};
 use super::{AgentError, Listeners};
-use crate::adobe::ClientOptions;
-use crate::core::limits::HUB_DRAIN_MAX;
-use crate::core::timestamp::Timestamp;
 use crate::http::api::Api;
 use crate::http::guard::{Door, Guard};
 use crate::http::loopback::Loopback;
@@ -23,9 +21,9 @@ use crate::http::router::router;
 use crate::http::server::{ServerOptions, Site, serve};
 #[cfg(unix)]
 use crate::http::socket::Socket;
-use crate::store::{StoreError, StoreLimits};
+use crate::store::{Noted, StoreError};
 
-/// The same after the turn failed.
+/// Time until a turn to a hub that failed is tried again.
 const TURN_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// New settings for a running agent, possibly with new listeners; the answer tells whether they are in effect.
@@ -61,17 +59,6 @@ pub(super) struct Changing {
     pub(super) parts: LiveParts,
     pub(super) forwarding: Forwarding,
     pub(super) serving: Serving,
-}
-
-/// Progress of draining what is pending for Target before a turn to a hub.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Drain {
-    /// It is not, or not any longer.
-    None,
-    /// It is from now on, or still.
-    Begins,
-    /// It was, and must have come to its end.
-    MustBeOver,
 }
 
 /// The parts that new settings affect.
@@ -140,37 +127,41 @@ impl Changing {
 }
 
 impl Changing {
-    async fn apply(&mut self, mut settings: Settings) -> Result<(), AgentError> {
-        let looked = self.parts.connected.writer.act(|store| Ok((must_drain(store)?, store.hub_url()?))).await;
-        let (must_drain, hub) = looked.map_err(AgentError::Store)?;
-        stay_with_hub(&mut settings, hub, Some(&self.parts.data_dir));
-        let next = turn(&mut settings, must_drain);
-        let drain = if next.is_some() { Drain::Begins } else { Drain::None };
-        let since = self.parts.apply(settings, &mut self.forwarding, drain).await?;
-        self.next = next.zip(since).map(|(settings, since)| Turning::new(settings, since));
+    async fn apply(&mut self, settings: Settings) -> Result<(), AgentError> {
+        let noted = self.parts.noted().await.map_err(AgentError::Store)?;
+        let mut course = self.parts.course(settings.clone(), &noted);
+        if !self.parts.apply(&course, &mut self.forwarding).await? {
+            // Something was recorded meanwhile, or what was sent last had no answer.
+            course = self.parts.course(settings, &Noted { is_drained: false, ..noted });
+            self.parts.apply(&course, &mut self.forwarding).await?;
+        }
+        course.tell();
+        self.next = Turning::of(course);
         Ok(())
     }
 
     /// Turns to the hub if nothing is pending for Target any more, or that takes too long: then the rest is the hub's.
     async fn turn_if_drained(&mut self) {
         let Some(next) = self.next.take() else { return };
-        let is_late = self.parts.connected.clock.now().since(next.since) >= HUB_DRAIN_MAX;
-        let must_wait = self.parts.connected.writer.act(|store| must_drain(store)).await.unwrap_or(true) && !is_late;
-        if must_wait {
+        let Ok(noted) = self.parts.noted().await else {
+            self.next = Some(next);
+            return;
+        };
+        let course = self.parts.course(next.settings.clone(), &noted);
+        if !matches!(course.next, Next::Same) {
             self.next = Some(next);
             return;
         }
-        let drain = if is_late { Drain::None } else { Drain::MustBeOver };
-        match self.parts.apply(next.settings.clone(), &mut self.forwarding, drain).await {
-            Ok(Some(_)) if is_late => {
+        match self.parts.apply(&course, &mut self.forwarding).await {
+            Ok(true) if noted.is_drained => {
+                tracing::info!("nothing is pending for Target; this device hands over to the hub from now on");
+            }
+            Ok(true) => {
                 tracing::warn!(
                     "what is pending for Target did not get there in a day; this device hands it over to the hub"
                 );
             }
-            Ok(Some(_)) => {
-                tracing::info!("nothing is pending for Target; this device hands over to the hub from now on");
-            }
-            Ok(None) => self.next = Some(next),
+            Ok(false) => self.next = Some(next),
             Err(error) => {
                 tracing::warn!(%error, "this device cannot turn to the hub; it is tried again");
                 self.next = Some(Turning { interval: TURN_RETRY_INTERVAL, ..next });
@@ -187,63 +178,52 @@ async fn wait(interval: Option<Duration>) {
 }
 
 impl LiveParts {
-    /// Applies everything or nothing: the steps that can fail come first. Returns since when what is pending for Target is drained, or
-    /// now; `None` if something is pending that must not be.
-    async fn apply(
-        &self,
-        settings: Settings,
-        forwarding: &mut Forwarding,
-        drain: Drain,
-    ) -> Result<Option<Timestamp>, AgentError> {
-        let limits = settings.limits;
+    /// Returns the store's notes of where deliveries go.
+    async fn noted(&self) -> Result<Noted, StoreError> {
+        self.connected.writer.act(|store| store.noted()).await
+    }
+
+    fn course(&self, settings: Settings, noted: &Noted) -> Course {
+        Course::of(settings, noted, self.connected.clock.now(), &self.data_dir)
+    }
+
+    /// Applies everything or nothing: the steps that can fail come first. Returns false if something is pending that must go to
+    /// Target first; then nothing has changed.
+    async fn apply(&self, course: &Course, forwarding: &mut Forwarding) -> Result<bool, AgentError> {
+        let Course { settings, .. } = course;
         let forwarder = settings.forwarder();
-        let next = self.connected.client.prepare(&settings.target).map_err(AgentError::Client)?;
+        let next = self.connected.client.prepare(&settings.target.client).map_err(AgentError::Client)?;
         let goes_elsewhere = forwarder.destination != forwarding.settings().destination;
         if goes_elsewhere {
             // Requests to the old destination are completed first: none may be taken for one to the new destination.
             forwarding.end().await;
         }
-        let adopted = self.adopt(&settings.target, limits, drain).await;
-        if matches!(adopted, Ok(Some(_))) {
+        let adopted = self.adopt(course).await;
+        if matches!(adopted, Ok(true)) {
             self.connected.client.install(next);
             forwarding.change(forwarder);
         }
         if goes_elsewhere {
             forwarding.begin_again();
         }
-        let Some(since) = adopted.map_err(AgentError::Store)? else { return Ok(None) };
-        self.connected.reads.set_limit(settings.reads_per_day);
-        self.live.replace(settings);
-        Ok(Some(since))
+        if !adopted.map_err(AgentError::Store)? {
+            return Ok(false);
+        }
+        self.connected.reads.set_limit(settings.target.reads_per_day);
+        self.live.replace(settings.clone());
+        Ok(true)
     }
 
-    /// Applies the destination of deliveries, and the limits of the store.
-    async fn adopt(
-        &self,
-        target: &ClientOptions,
-        limits: StoreLimits,
-        drain: Drain,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        let (whose, now) = (destination(target, &self.device_id), self.connected.clock.now());
-        let adopted = self
-            .connected
-            .writer
-            .act(move |store| {
-                // What is sent last may have had no answer.
-                if drain == Drain::MustBeOver && !store.is_drained()? {
-                    return Ok(None);
-                }
-                store.set_limits(limits)?;
-                let adopted = store.adopt_destination(&whose, now)?;
-                Ok(Some((adopted, store.note_draining(drain == Drain::Begins, now))))
-            })
-            .await?;
-        let Some((adopted, since)) = adopted else { return Ok(None) };
+    /// Applies the destination of deliveries, and the limits of the store. Returns false if something must go to Target first.
+    async fn adopt(&self, course: &Course) -> Result<bool, StoreError> {
+        let (going, device_id, now) = (course.clone(), self.device_id.clone(), self.connected.clock.now());
+        let adopted = self.connected.writer.act(move |store| adopt(store, &going, &device_id, now)).await?;
+        let Some(adopted) = adopted else { return Ok(false) };
         if adopted.voided.is_some() {
             self.connected.reads.forget();
         }
-        tell(&adopted, target);
-        Ok(Some(since))
+        tell(&adopted, &course.settings.target.client.destination);
+        Ok(true)
     }
 }
 

@@ -1,17 +1,14 @@
 //! The destination of the agent's deliveries, and the messages when it has changed.
 
-use std::path::Path;
 use std::time::Duration;
 
-use super::data_dir::HUB_TOKEN_FILE;
+use super::course::{Course, Next, must_drain};
 use super::settings::Settings;
-use crate::adobe::ClientOptions;
-use crate::core::limits::HUB_EVERY;
+use crate::adobe::host;
+use crate::core::forwarding::destination::Destination;
 use crate::core::loopback::is_loopback;
 use crate::core::timestamp::Timestamp;
-use crate::device::secret::Secret;
-use crate::forward::ForwarderRules;
-use crate::store::{Adopted, Destination, Store, StoreError};
+use crate::store::{Adopted, Deliveries, StoreError, Transaction};
 
 /// Time between two looks whether all that was pending for Target has gone.
 const DRAINED_INTERVAL: Duration = Duration::from_secs(1);
@@ -20,60 +17,44 @@ const DRAINED_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Turning {
     /// Settings for the hub.
     pub(super) settings: Settings,
-    /// Time when that began, perhaps in an earlier process.
-    pub(super) since: Timestamp,
     /// Time until the next look.
     pub(super) interval: Duration,
 }
 
 impl Turning {
-    pub(super) fn new(settings: Settings, since: Timestamp) -> Self {
-        Self { settings, since, interval: DRAINED_INTERVAL }
+    /// Returns the turn that a course leads to, if any.
+    pub(super) fn of(course: Course) -> Option<Self> {
+        match course.next {
+            Next::Hub(settings) => Some(Self { settings: *settings, interval: DRAINED_INTERVAL }),
+            Next::Same | Next::HubUnconfigured => None,
+        }
     }
 }
 
-pub(super) fn destination(target: &ClientOptions, device_id: &str) -> Destination {
-    Destination {
-        client_code: target.client_code.clone(),
-        endpoint: target.endpoint.clone(),
-        device_id: device_id.to_owned(),
+/// Applies a course to the store, within a transaction: the limits, and the destination of deliveries. Returns what that changed;
+/// `None` if something is pending that must go to Target first.
+pub(super) fn adopt(
+    store: &mut Transaction<'_>,
+    course: &Course,
+    device_id: &str,
+    now: Timestamp,
+) -> Result<Option<Adopted>, StoreError> {
+    let Course { settings, next } = course;
+    if must_drain(settings, &store.noted()?, now) {
+        return Ok(None);
     }
-}
-
-/// Goes on with the hub that this device has joined where the configuration has none any more: to Target it would send its own
-/// totals in the place of the fleet's.
-pub(super) fn stay_with_hub(settings: &mut Settings, hub: Option<String>, data_dir: Option<&Path>) {
-    let (Some(url), Some(dir), None) = (hub, data_dir, settings.forwarding.hands_over) else { return };
-    tracing::error!(
-        hub = url,
-        "the section [hub] is missing, and this device has joined a hub: it goes on handing over there; write agent.d/90-hub.toml \
-         again with `outpost join`, or begin with another data_dir"
-    );
-    settings.target.endpoint = url;
-    settings.target.client_code = String::new();
-    settings.target.token = Some(Secret::File(dir.join(HUB_TOKEN_FILE)));
-    settings.forwarding = ForwarderRules { hands_over: Some(HUB_EVERY), ..ForwarderRules::default() };
-    settings.limits.shares_profiles = false;
-}
-
-/// Returns true if what is pending goes to Target before this device turns to a hub.
-pub(super) fn must_drain(store: &Store) -> Result<bool, StoreError> {
-    Ok(!store.hands_over() && !store.is_drained()?)
-}
-
-/// Puts the settings for Target in the place of those for the hub where what is pending goes to Target first. Returns those for
-/// the hub then.
-pub(super) fn turn(settings: &mut Settings, must_drain: bool) -> Option<Settings> {
-    let before = settings.of_before().filter(|_| must_drain)?;
-    tracing::info!("what is pending goes to Target first; then this device hands over to the hub");
-    Some(std::mem::replace(settings, before))
+    store.set_limits(settings.limits())?;
+    let destination = settings.target.client.destination.clone();
+    let adopted = store.adopt_destination(&Deliveries { destination, device_id: device_id.to_owned() }, now)?;
+    store.note_draining(matches!(next, Next::Hub(_)), now);
+    Ok(Some(adopted))
 }
 
 /// Logs what a new destination has made void, if anything. Nothing is said for a sandbox: after a restart it has no
 /// data and may have another address.
-pub(super) fn tell(adopted: &Adopted, target: &ClientOptions) {
+pub(super) fn tell(adopted: &Adopted, destination: &Destination) {
     match adopted.voided {
-        Some(pending) if is_loopback(&target.host()) => {
+        Some(pending) if is_loopback(&host(destination.endpoint())) => {
             tracing::info!(
                 profiles = pending.profiles,
                 attributes = pending.attributes,

@@ -34,6 +34,7 @@ pub mod housekeeping;
 pub mod watchdog;
 
 mod changes;
+mod course;
 mod destination;
 mod error;
 mod fleet_state;
@@ -48,13 +49,14 @@ pub use changes::Change;
 #[cfg(unix)]
 pub use changes::SocketChange;
 use changes::{Changing, Serving};
+pub use course::{Course, Next, notes};
 pub use error::AgentError;
 use fleet_state::state_reader;
 use forwarding::Forwarding;
 use open::Opened;
 pub use push::PushOptions;
 use settings::LiveSettings;
-pub use settings::{Before, Settings};
+pub use settings::Settings;
 use wire::Shared;
 
 /// The options of an agent; each part gets its own.
@@ -99,13 +101,13 @@ pub struct Listeners {
 /// # Errors
 /// [`AgentError`], before any event is accepted.
 pub async fn run(
-    mut options: AgentOptions,
+    options: AgentOptions,
     listeners: Listeners,
     changes: mpsc::Receiver<Change>,
     stop: watch::Receiver<bool>,
     ready: impl FnOnce(&Sessions),
 ) -> Result<(), AgentError> {
-    let opened = Opened::open(&options.store_file, &options.device_id, &mut options.settings, &stop)?;
+    let opened = Opened::open(&options.store_file, &options.device_id, options.settings.clone(), &stop)?;
     let (tasks, writer_thread, sessions) = start(options, opened, listeners, changes, &stop);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "agent started");
     ready(&sessions);
@@ -126,9 +128,9 @@ fn start(
     changes: mpsc::Receiver<Change>,
     stop: &watch::Receiver<bool>,
 ) -> (JoinSet<()>, JoinHandle<()>, Arc<Sessions>) {
-    let AgentOptions { store_file, device_id, tokens, session_key, server, settings, intake: kinds, .. } = options;
+    let AgentOptions { store_file, device_id, tokens, session_key, server, intake: kinds, .. } = options;
     let (reload, log_level, bundle) = (options.reload, options.log_level, options.bundle);
-    let Opened { writer_thread, reader, pending_at_start, metrics, first_link, connected, next } = opened;
+    let Opened { settings, writer_thread, reader, pending_at_start, metrics, first_link, connected, next } = opened;
     let shared = Shared::new(connected, store_file, device_id, LiveSettings::of(&settings), options.notices);
     let intake = shared.intake();
     let (intake_views, intake_works) = kinds.open(&intake, stop);

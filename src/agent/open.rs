@@ -7,7 +7,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use super::destination::{Turning, destination, must_drain, stay_with_hub, tell, turn};
+use super::course::Course;
+use super::destination::{Turning, adopt, tell};
 use super::error::AgentError;
 use super::settings::Settings;
 use crate::adobe::Client;
@@ -17,7 +18,7 @@ use crate::core::forwarding::quota::QuotaClock;
 use crate::device::clock::Clock;
 use crate::device::metrics::Metrics;
 use crate::forward::shown::{PendingAtStart, ReadQuota};
-use crate::store::{Reader, Store, StoreError, StoreFile, StoreLimits, Writer};
+use crate::store::{Reader, Store, StoreError, StoreFile, Writer};
 
 /// The store and the client for Target, with their clocks and quotas. Cheap to clone.
 #[derive(Clone)]
@@ -31,6 +32,8 @@ pub(super) struct Connected {
 
 /// The open resources; nothing can fail after this.
 pub(super) struct Opened {
+    /// The effective settings.
+    pub(super) settings: Settings,
     pub(super) connected: Connected,
     /// Thread that ends once the last [`Writer`] is dropped and everything is committed.
     pub(super) writer_thread: JoinHandle<()>,
@@ -47,26 +50,23 @@ impl Opened {
     pub(super) fn open(
         store_file: &StoreFile,
         device_id: &str,
-        settings: &mut Settings,
+        configured: Settings,
         stop: &watch::Receiver<bool>,
     ) -> Result<Self, AgentError> {
-        let Connections { mut store, snapshot, reader } = Connections::open(store_file, settings.limits)?;
+        let Connections { course, mut store, snapshot, reader } = Connections::open(store_file, configured)?;
         let clock = Arc::new(Clock::new(store.counters().recorded_at));
-        stay_with_hub(settings, store.hub_url()?, store_file.path.parent());
-        let next = turn(settings, must_drain(&store)?);
         // Before deliveries, quotas and batches are read.
-        let whose = destination(&settings.target, device_id);
-        let (adopted, draining_since) = store.transact(|store| {
-            let adopted = store.adopt_destination(&whose, clock.now())?;
-            Ok((adopted, store.note_draining(next.is_some(), clock.now())))
-        })?;
-        let next = next.map(|settings| Turning::new(settings, draining_since));
-        tell(&adopted, &settings.target);
-        let (_, quota_time) = store.quota(settings.updates_per_day, Clock::system())?;
+        let adopted = store.transact(|store| adopt(store, &course, device_id, clock.now()))?;
+        let adopted = adopted.expect("nothing was recorded since the course was found");
+        course.tell();
+        let settings = course.settings.clone();
+        let target = &settings.target;
+        tell(&adopted, &target.client.destination);
+        let (_, quota_time) = store.quota(target.updates_per_day, Clock::system())?;
         let quota_clock = QuotaClock::new(quota_time.at, clock.elapsed());
-        let reads = ReadQuota::new(store.read_quota(settings.reads_per_day, quota_time.at)?);
+        let reads = ReadQuota::new(store.read_quota(target.reads_per_day, quota_time.at)?);
         let metrics = Metrics::new();
-        let client = Client::measured(&settings.target, metrics.clone());
+        let client = Client::measured(&target.client, metrics.clone());
         if let Some(error) = client.fault() {
             tracing::error!(%error, "nothing can be sent; events are recorded, and what is in the way is tried again");
         }
@@ -78,12 +78,14 @@ impl Opened {
         let backlog_age = oldest_pending.map(|oldest| clock.now().since(oldest));
         let first_link = first_link(backlog_age, device_id, clock.elapsed());
         let connected = Connected { writer, client, clock, quota_clock, reads };
-        Ok(Self { next, connected, writer_thread, reader, pending_at_start, metrics, first_link })
+        let next = Turning::of(course);
+        Ok(Self { settings, next, connected, writer_thread, reader, pending_at_start, metrics, first_link })
     }
 }
 
 /// The connections to the store: one that writes, and several that read.
 struct Connections {
+    course: Course,
     store: Store,
     /// View of the store as it is now, for counting in the background.
     snapshot: Reader,
@@ -92,13 +94,13 @@ struct Connections {
 
 impl Connections {
     /// Opens a store, repairing it first if it is damaged.
-    fn open(file: &StoreFile, limits: StoreLimits) -> Result<Self, StoreError> {
+    fn open(file: &StoreFile, configured: Settings) -> Result<Self, StoreError> {
         let is_mended = Store::mend(file, Clock::system())?;
-        let store = Store::open_within(file, limits)?;
+        let (course, store) = Course::open(configured, file)?;
         if is_mended && let Some(salvage) = store.last_salvage()? {
             tracing::error!(%salvage, "the store was damaged");
         }
-        Ok(Self { snapshot: Reader::open_snapshot(file)?, reader: Reader::open(file)?, store })
+        Ok(Self { course, snapshot: Reader::open_snapshot(file)?, reader: Reader::open(file)?, store })
     }
 }
 

@@ -9,19 +9,24 @@ use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use tokio::sync::watch;
 
-use crate::adobe::{ClientOptions, http_client, token};
+use crate::adobe::{HttpOptions, host, http_client, token};
 use crate::core::limits::ANSWER_BYTES_MAX;
 use crate::device::clock::Clock;
 use crate::device::live::Live;
 use crate::device::metrics::{Metrics, otlp_refusal};
+use crate::device::secret::Secret;
 use crate::inspect::books::Books;
 use crate::inspect::status::PushView;
 
 /// Collector that metrics are pushed to, and the interval.
 #[derive(Clone, Debug)]
 pub struct PushOptions {
-    /// The way to the collector: `endpoint` is the whole URL, `token` is sent with each request.
-    pub client: ClientOptions,
+    /// URL of the collector, with its path.
+    pub url: String,
+    /// Token that is sent with each request.
+    pub token: Option<Secret>,
+    /// The way there.
+    pub http: HttpOptions,
     /// Time between two pushes.
     pub every: Duration,
 }
@@ -53,7 +58,7 @@ impl Push {
             let Some(options) = options else { continue };
             let pushed = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
-                pushed = self.push(&options.client) => pushed,
+                pushed = self.push(&options) => pushed,
             };
             self.tell(&options, pushed);
         }
@@ -63,15 +68,15 @@ impl Push {
     ///
     /// # Errors
     /// A clause that says what is the matter.
-    async fn push(&self, client: &ClientOptions) -> Result<(), String> {
+    async fn push(&self, options: &PushOptions) -> Result<(), String> {
         // Made again each time: its files may have changed, and connections are not kept for minutes.
-        let http = http_client(client).map_err(|error| error.to_string())?;
+        let http = http_client(&options.url, &options.http).map_err(|error| error.to_string())?;
         let books = self.books.clone();
         let numbers = tokio::task::spawn_blocking(move || books.status().map(|status| status.numbers())).await;
         let numbers = numbers.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         let body = self.metrics.otlp(&numbers, &self.books.device_id, Clock::system());
-        let mut request = http.post(&client.endpoint).header(CONTENT_TYPE, "application/json").body(body);
-        if let Some(token) = &client.token {
+        let mut request = http.post(&options.url).header(CONTENT_TYPE, "application/json").body(body);
+        if let Some(token) = &options.token {
             let token = token::bearer(token).map_err(|words| format!("push_token in [metrics]: {words}"))?;
             request = request.header(AUTHORIZATION, token);
         }
@@ -83,7 +88,7 @@ impl Push {
         let before = self.view.now();
         let was_failing = before.as_ref().as_ref().is_some_and(|before| before.problem.is_some());
         let last_at = before.as_ref().as_ref().and_then(|before| before.last_at.clone());
-        let host = options.client.host();
+        let host = host(&options.url);
         self.view.replace(Some(match pushed {
             Ok(()) => {
                 if was_failing || last_at.is_none() {

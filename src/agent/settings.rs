@@ -6,12 +6,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::push::PushOptions;
-use crate::adobe::ClientOptions;
+use crate::adobe::HttpOptions;
+use crate::config::{Config, TargetConfig};
 use crate::core::mapping::Mappings;
 use crate::core::tokens::Callers;
 use crate::device::live::Live;
+use crate::forward::ForwarderSettings;
 use crate::forward::shown::Bounds;
-use crate::forward::{ForwarderRules, ForwarderSettings};
 use crate::http::api::PageInfo;
 use crate::store::StoreLimits;
 
@@ -22,73 +23,82 @@ pub struct Settings {
     pub callers: Callers,
     /// Mappings of events.
     pub mappings: Arc<Mappings>,
-    /// Settings of the client for Target.
-    pub target: ClientOptions,
-    /// Rules for forwarding.
-    pub forwarding: ForwarderRules,
-    /// This device's share of Target's quota. Units: single updates in 24 hours.
-    pub updates_per_day: u64,
-    /// This device's share of the calls of the Fetch API. Units: calls in 24 hours.
-    pub reads_per_day: u64,
-    /// Limits of the store, and rules for sending a value again.
-    pub limits: StoreLimits,
+    /// Where updates go, and by which rules.
+    pub target: TargetConfig,
+    /// Where what is pending goes first, on the way from Target to a hub.
+    pub before: Option<TargetConfig>,
+    /// Largest size of the store. Units: bytes.
+    pub max_bytes: u64,
+    /// Space kept free on its disk. Units: bytes.
+    pub min_free_disk_bytes: u64,
     /// Time for which an event is kept after its delivery.
     pub keep_events: Duration,
     /// Contact for support that the page names.
     pub support: Option<String>,
     /// Collector that metrics are pushed to, if any.
     pub push: Option<PushOptions>,
-    /// Destination to which what is pending goes first, on the way from Target to a hub.
-    pub before: Option<Box<Before>>,
-}
-
-/// The destination of a device that turns to a hub, until nothing is pending for it.
-#[derive(Clone, Debug)]
-pub struct Before {
-    /// Settings of the client for Target.
-    pub target: ClientOptions,
-    /// Rules for forwarding.
-    pub forwarding: ForwarderRules,
-    /// This device's share of Target's quota. Units: single updates in 24 hours.
-    pub updates_per_day: u64,
-    /// This device's share of the calls of the Fetch API. Units: calls in 24 hours.
-    pub reads_per_day: u64,
-    /// Time after a delivery from which an unchanged value is sent again when an event repeats it.
-    pub resend_after: Duration,
 }
 
 impl Settings {
-    /// Returns the settings with which what is pending goes to Target, if it goes there first.
+    /// Returns the settings of a configuration.
     #[must_use]
-    pub fn of_before(&self) -> Option<Self> {
-        let Before { target, forwarding, updates_per_day, reads_per_day, resend_after } = *self.before.clone()?;
-        let limits = StoreLimits { resend_after, shares_profiles: forwarding.late_after.is_some(), ..self.limits };
-        Some(Self { target, forwarding, updates_per_day, reads_per_day, limits, before: None, ..self.clone() })
+    pub fn of(config: Config) -> Self {
+        let Config { target, before, store, intake, .. } = config;
+        // Target's token is for Target alone.
+        let push = config.metrics.push.map(|push| PushOptions {
+            url: push.url,
+            token: push.token,
+            http: HttpOptions { connections: 1, ..target.client.http.elsewhere() },
+            every: push.every,
+        });
+        Self {
+            callers: intake.callers,
+            mappings: config.mappings,
+            target,
+            before,
+            max_bytes: store.max_bytes,
+            min_free_disk_bytes: store.min_free_disk_bytes,
+            keep_events: store.keep_events,
+            support: config.page.support,
+            push,
+        }
+    }
+
+    /// Returns the limits of the store, by the rules for where updates go.
+    #[must_use]
+    pub const fn limits(&self) -> StoreLimits {
+        let Self { target, max_bytes, min_free_disk_bytes, .. } = self;
+        StoreLimits {
+            max_bytes: *max_bytes,
+            min_free_disk_bytes: *min_free_disk_bytes,
+            resend_after: target.resend_after,
+            shares_profiles: target.forwarding.is_shared(),
+        }
     }
 
     /// Returns the settings of forwarding.
     #[must_use]
     pub fn forwarder(&self) -> ForwarderSettings {
+        let TargetConfig { client, forwarding, updates_per_day, .. } = &self.target;
         ForwarderSettings {
-            rules: self.forwarding.clone(),
-            connections: self.target.connections,
-            updates_per_day: self.updates_per_day,
-            request_timeout: self.target.timeout,
-            destination: (self.target.client_code.clone(), self.target.endpoint.clone()),
+            rules: forwarding.clone(),
+            connections: client.http.connections,
+            updates_per_day: *updates_per_day,
+            request_timeout: client.http.timeout,
+            destination: client.destination.clone(),
         }
     }
 
     fn page(&self) -> PageInfo {
-        let Self { support, target, .. } = self;
-        let (client_code, endpoint) = (target.client_code.clone(), target.endpoint.clone());
-        PageInfo { support: support.clone(), client_code, endpoint }
+        PageInfo { support: self.support.clone(), destination: self.target.client.destination.clone() }
     }
 
     /// Returns the limits for display.
     #[must_use]
     pub const fn bounds(&self) -> Bounds {
-        let Self { updates_per_day, reads_per_day, limits, .. } = self;
-        Bounds { updates_per_day: *updates_per_day, reads_per_day: *reads_per_day, max_bytes: limits.max_bytes }
+        let Self { target, max_bytes, .. } = self;
+        let TargetConfig { updates_per_day, reads_per_day, .. } = target;
+        Bounds { updates_per_day: *updates_per_day, reads_per_day: *reads_per_day, max_bytes: *max_bytes }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::failure::Failure;
 use crate::agent::data_dir::DataDir;
 use crate::config::{Config, StoreConfig};
-use crate::store::{StoreFile, StoreLimits};
+use crate::store::StoreFile;
 
 /// Returns the data directory, for a command that has nothing to do without a store.
 pub(super) fn existing_store(data_dir: &Path) -> Result<DataDir, Failure> {
@@ -26,14 +26,4 @@ pub(super) fn no_store(data_dir: &DataDir) -> Failure {
 pub(super) fn store_file(config: &Config) -> StoreFile {
     let StoreConfig { key, old_key, .. } = &config.store;
     StoreFile { path: DataDir::new(&config.agent.data_dir).store_path(), key: key.clone(), old_key: old_key.clone() }
-}
-
-pub(super) fn store_limits(config: &Config) -> StoreLimits {
-    let StoreConfig { max_bytes, min_free_disk_bytes, .. } = config.store;
-    StoreLimits {
-        max_bytes,
-        min_free_disk_bytes,
-        resend_after: config.target.resend_after,
-        shares_profiles: config.target.forwarding.late_after.is_some(),
-    }
 }

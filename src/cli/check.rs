@@ -26,7 +26,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     Problems::joined(checks).map_err(|problems| report(&problems))?;
     warn_of_proxies(&config);
     warn_of_variables();
-    if config.target.forwarding.late_after.is_none() && config.target.forwarding.hands_over.is_none() {
+    if !config.target.is_hub() && !config.target.forwarding.is_shared() {
         let mut totals: Vec<&str> = config.mappings.shared_totals().collect();
         totals.sort_unstable();
         totals.dedup();
@@ -55,7 +55,7 @@ pub(super) fn passed(config: &Config) -> String {
 
 /// Warns about proxy variables and exceptions that have no effect although somebody may rely on them.
 fn warn_of_proxies(config: &Config) {
-    let Some(proxy) = &config.target.client.proxy else {
+    let Some(proxy) = &config.target.client.http.proxy else {
         proxy::unused_variables().iter().for_each(|words| warn(words));
         return;
     };

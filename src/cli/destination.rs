@@ -2,23 +2,28 @@
 
 use super::at_rest::store_file;
 use super::failure::Failure;
+use crate::adobe::host;
+use crate::agent::{Course, Next, Settings, notes};
 use crate::config::Config;
+use crate::core::forwarding::destination::Destination;
 use crate::core::loopback::is_loopback;
 use crate::core::words::counted;
-use crate::store::{Destination, Reader};
+use crate::device::clock::Clock;
+use crate::store::{Noted, Reader};
 
 /// Fails if the store delivered to Adobe Target, before `--sandbox` makes these deliveries void: the next run without it would
 /// send everything again, and count totals twice.
 pub(super) fn check_sandbox(config: &Config) -> Result<(), Failure> {
-    let Some((Destination { endpoint, .. }, updates)) = delivered(config) else { return Ok(()) };
-    if is_local(&endpoint) || updates == 0 {
+    let Some((was, updates)) = delivered(config) else { return Ok(()) };
+    if is_local(&was) || updates == 0 {
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "the store in {} delivered {} to {endpoint}; --sandbox would make that void, and totals would count twice afterwards; try \
+        "the store in {} delivered {} to {}; --sandbox would make that void, and totals would count twice afterwards; try \
          in another folder: set data_dir in [agent], or OUTPOST_AGENT__DATA_DIR=try",
         config.agent.data_dir.display(),
         counted(updates, "update"),
+        was.endpoint(),
     )))
 }
 
@@ -35,30 +40,30 @@ pub(super) enum Standing {
 }
 
 impl Standing {
-    /// The standing of a configuration. A store that cannot be read has no destination.
+    /// The standing of a configuration.
     pub(super) fn of(config: &Config) -> Self {
-        let (now, code) = (&config.target.client.endpoint, &config.target.client.client_code);
-        let Some((before, _)) = delivered(config) else {
-            return Self::Same(format!("{}; nothing has been sent yet", named(code, now)));
-        };
-        let was = named(&before.client_code, &before.endpoint);
-        match (before.is_hub(), code.is_empty()) {
-            _ if (&before.client_code, &before.endpoint) == (code, now) => Self::Same(was),
-            (true, false) => Self::LacksHub(format!(
-                "the section [hub] is missing, and this device has joined {was}: it continues to hand over there; write \
+        let (Course { settings, next }, noted) = course(config);
+        let to = &settings.target.client.destination;
+        match (next, noted.destination) {
+            (Next::HubUnconfigured, Some(hub)) => Self::LacksHub(format!(
+                "the section [hub] is missing, and this device has joined {hub}: it continues to hand over there; write \
                  agent.d/90-hub.toml again with `outpost join`, or set another data_dir"
             )),
-            (true, true) => Self::TurnsToHub(format!("{}; until now it was at {}", named(code, now), before.endpoint)),
-            (false, true) => Self::TurnsToHub(format!("{}, once what is pending has gone to {was}", named(code, now))),
-            (false, false) => {
-                let tried = if is_local(&before.endpoint) { ", also what was only tried with --sandbox" } else { "" };
+            (_, Some(was)) if !to.is_hub() && *to != was => {
+                let tried = if is_local(&was) { ", also what was only tried with --sandbox" } else { "" };
                 Self::Moves(format!(
-                    "the store in {} was for {was}; with this configuration everything in it is sent to {}{tried}; if it \
+                    "the store in {} was for {was}; with this configuration everything in it is sent to {to}{tried}; if it \
                      should not be, stop the agent and delete that folder, or set another data_dir",
                     config.agent.data_dir.display(),
-                    named(code, now)
                 ))
             }
+            (Next::Hub(turned), _) => {
+                let hub = turned.target.client.destination;
+                Self::TurnsToHub(format!("{hub}, once what is pending has gone to {to}"))
+            }
+            (_, None) => Self::Same(format!("{to}; nothing has been sent yet")),
+            (_, Some(was)) if *to == was => Self::Same(to.to_string()),
+            (_, Some(was)) => Self::TurnsToHub(format!("{to}; until now it was at {}", was.endpoint())),
         }
     }
 
@@ -71,12 +76,10 @@ impl Standing {
     }
 }
 
-/// Returns the name of a destination; a hub has no client code.
-fn named(client_code: &str, endpoint: &str) -> String {
-    match client_code {
-        "" => format!("the hub at {endpoint}"),
-        code => format!("client code {code} at {endpoint}"),
-    }
+/// Returns the course of a configuration, and what it follows from. A store that cannot be read notes nothing.
+pub(super) fn course(config: &Config) -> (Course, Noted) {
+    let (noted, now) = notes(&store_file(config)).unwrap_or_else(|_| (Noted::default(), Clock::system()));
+    (Course::of(Settings::of(config.clone()), &noted, now, &config.agent.data_dir), noted)
 }
 
 /// Returns the destination of the store's deliveries, and the number of updates that were delivered; `None` if no store can be
@@ -87,10 +90,10 @@ fn delivered(config: &Config) -> Option<(Destination, i64)> {
         return None;
     }
     let reader = Reader::open(&file).ok()?;
-    Some((reader.destination().ok()??, reader.counters().ok()?.totals.updates))
+    Some((reader.noted().ok()?.destination?, reader.counters().ok()?.totals.updates))
 }
 
-/// Returns true if an endpoint is on this device, as a simulator is.
-fn is_local(endpoint: &str) -> bool {
-    reqwest::Url::parse(endpoint).is_ok_and(|url| is_loopback(url.host_str().unwrap_or_default()))
+/// Returns true if a destination is on this device, as a simulator is.
+fn is_local(destination: &Destination) -> bool {
+    is_loopback(&host(destination.endpoint()))
 }

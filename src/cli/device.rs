@@ -11,9 +11,9 @@ use super::connect::Connection;
 use super::failure::Failure;
 use super::load::Loaded;
 use super::reach::{AgentArgs, Reached, check_same};
-use super::run::settings;
 use super::runtime::small_runtime;
 use crate::agent::data_dir::Lock;
+use crate::agent::{Course, Settings};
 use crate::core::identity::Identity;
 use crate::http::api::ForgetDocument;
 use crate::inspect::Unanswered;
@@ -42,14 +42,16 @@ impl Device {
         let Loaded { config, .. } = args.config.load()?;
         check_same(&config, &data_dir)?;
         let device_id = config.agent.device_id.clone().or_else(|| data_dir.existing_device_id()).unwrap_or_default();
-        let (store_file, settings) = (store_file(&config), settings(config));
+        let store_file = store_file(&config);
+        let course = Course::at_rest(Settings::of(config), &store_file).map_err(|error| Failure::failed(&error))?;
+        let settings = course.settings;
         let store = StoreAtRest {
             store_file,
             device_id,
             bounds: settings.bounds(),
+            limits: settings.limits(),
             mappings: settings.mappings,
-            limits: settings.limits,
-            target: settings.target,
+            target: settings.target.client,
         };
         let books = Books::at_rest(store).map_err(|error| Failure::failed(&error))?;
         Ok(Self::AtRest(Arc::new(books), lock))

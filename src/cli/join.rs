@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let agent = args.config.mounted_agent()?;
     let loaded = args.config.load().ok();
     let drop_in = args.config.path()?.with_extension("d").join(DROP_IN);
-    let has_hub = loaded.as_ref().is_some_and(|loaded| loaded.config.target.forwarding.hands_over.is_some());
+    let has_hub = loaded.as_ref().is_some_and(|loaded| loaded.config.target.is_hub());
     if has_hub && !drop_in.exists() {
         return Err(Failure::usage(format!(
             "this device has a section [hub] already, not in {}; remove it first",

@@ -130,7 +130,7 @@ impl ConfigArgs {
 
     fn load_with(&self, sources: Sources, device_id: impl FnOnce(&AgentConfig) -> String) -> Result<Loaded, Failure> {
         let mut config = Config::parse(&sources, device_id).map_err(|problems| report(&problems))?;
-        if self.sandbox && config.target.forwarding.hands_over.is_some() {
+        if self.sandbox && config.target.is_hub() {
             return Err(Failure::usage(
                 "this device hands over to the hub of [hub], and --sandbox stands in for Target; try without that section: with \
                  another file, and another data_dir in [agent]"
@@ -138,9 +138,9 @@ impl ConfigArgs {
             ));
         }
         if self.sandbox {
-            config.target.client.endpoint = format!("http://{}", self.sandbox_listen);
+            config.target.client.destination.move_to(format!("http://{}", self.sandbox_listen));
             config.target.client.token = None;
-            config.target.client.proxy = None;
+            config.target.client.http.proxy = None;
         }
         Ok(Loaded { config, sources })
     }

@@ -5,10 +5,9 @@ use std::io::Read;
 use super::failure::Failure;
 use super::load::{ConfigArgs, Loaded};
 use super::output::{print, print_line};
-use super::run::settings;
 use crate::adobe::single::path;
-use crate::adobe::{ClientOptions, FetchedProfile, Reply, bulk, delivery, fetch};
-use crate::agent::Settings;
+use crate::adobe::{FetchedProfile, Reply, bulk, delivery, fetch};
+use crate::agent::{Course, Settings};
 use crate::core::event::EventStatus;
 use crate::core::fleet::Handover;
 use crate::core::forwarding::existence::Existence;
@@ -42,7 +41,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::because(format!("an event must be at most {INTAKE_BODY_BYTES_MAX} bytes")));
     }
     let parsed = cloudevents::structured(&body).map_err(|invalid| Failure::failed(&invalid))?;
-    let (file, settings) = (super::at_rest::store_file(&config), settings(config));
+    let file = super::at_rest::store_file(&config);
+    let course = Course::at_rest(Settings::of(config), &file);
+    let Course { settings, .. } = course.map_err(|error| Failure::because(super::failure::chain(&error)))?;
     // The device's clock continues from the newest event, as in the agent.
     let newest = || Reader::open(&file).and_then(|reader| reader.counters()).map(|counters| counters.recorded_at);
     let floor = if file.path.symlink_metadata().is_ok() { newest() } else { Ok(None) };
@@ -87,8 +88,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// Returns a copy of what the store knows about some profiles; an empty one if there is no store.
 fn rehearse(settings: &Settings, file: &StoreFile, identities: &[Identity]) -> Result<Rehearsal, StoreError> {
     let identities: Vec<&Identity> = identities.iter().collect();
-    let mut rehearsal = Rehearsal::of(file, &identities, settings.limits, settings.forwarding.routes.bulk_above)?;
-    if settings.forwarding.hands_over.is_some() {
+    let mut rehearsal =
+        Rehearsal::of(file, &identities, settings.limits(), settings.target.forwarding.routes.bulk_above)?;
+    if settings.target.is_hub() {
         rehearsal.store.transact(|store| {
             store.hand_over_from_now()?;
             Ok(())
@@ -100,8 +102,8 @@ fn rehearse(settings: &Settings, file: &StoreFile, identities: &[Identity]) -> R
 /// Returns the initial state of a forwarder that has just reached Target.
 fn foresight(settings: &Settings, rehearsal: &mut Rehearsal, clock: &Clock) -> Result<Foresight, StoreError> {
     let wall = Clock::system();
-    let (quota, QuotaTime { at, .. }) = rehearsal.store.quota(settings.updates_per_day, wall)?;
-    let mut reads = rehearsal.store.read_quota(settings.reads_per_day, at)?;
+    let (quota, QuotaTime { at, .. }) = rehearsal.store.quota(settings.target.updates_per_day, wall)?;
+    let mut reads = rehearsal.store.read_quota(settings.target.reads_per_day, at)?;
     let reads_open_in = reads.check(at).err().map(|opens| opens.since(at));
     Ok(Foresight {
         settings: settings.forwarder(),
@@ -155,7 +157,8 @@ impl Preview<'_> {
     }
 
     fn show_one(&self, foreseen: &Foreseen) -> Result<(), Failure> {
-        let ClientOptions { endpoint, client_code, .. } = &self.settings.target;
+        let destination = &self.settings.target.client.destination;
+        let (endpoint, client_code) = (destination.endpoint(), destination.client_code());
         let until = |wait| self.foresight.moment.wall.plus(wait);
         let text = match foreseen {
             Foreseen::Read(identity) => format!(
@@ -170,7 +173,7 @@ impl Preview<'_> {
             Foreseen::Send(Request::Delivery(identity, pairs)) => {
                 let path = delivery::path(client_code, "SESSION");
                 let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).enumerate();
-                let property = self.settings.forwarding.property_token.as_deref();
+                let property = self.settings.target.forwarding.property_token.as_deref();
                 let mut calls = delivery::encode(identity, property, pairs, || "REQUEST".to_owned());
                 let body = calls.pop().map(|call| call.body).unwrap_or_default();
                 format!("POST {endpoint}{path}\nContent-Type: application/json\n\n{body}")

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::document::Table;
-use super::sections::{Http, UPDATES_PER_DAY_MAX, http, is_local};
+use super::sections::{UPDATES_PER_DAY_MAX, http, is_local};
 use super::{TargetConfig, secret};
 use crate::adobe::ClientOptions;
+use crate::core::forwarding::destination::Destination;
 use crate::core::limits::{HUB_EVERY, READS_PER_DAY_MAX};
 use crate::forward::ForwarderRules;
 use crate::store::StoreLimits;
@@ -42,14 +43,21 @@ pub(super) fn hub(top: &Table<'_, '_>) -> Option<TargetConfig> {
             .report(section.span(), "token in [hub] is missing; `outpost join` fetches one, and writes this section");
     }
     let every = section.duration("every", EVERY_MIN..EVERY_MAX + SECOND).unwrap_or(HUB_EVERY);
-    let Http { timeout, connections, proxy, tls } = http(Some(section));
-    let client = ClientOptions { endpoint: url?, client_code: String::new(), token, timeout, connections, proxy, tls };
-    Some(TargetConfig {
-        client,
-        forwarding: ForwarderRules { hands_over: Some(every), ..ForwarderRules::default() },
-        // The hub keeps Target's quotas; these never bind.
-        updates_per_day: UPDATES_PER_DAY_MAX,
-        reads_per_day: READS_PER_DAY_MAX,
-        resend_after: StoreLimits::default().resend_after,
-    })
+    let http = http(Some(section));
+    Some(TargetConfig::of_hub(ClientOptions { destination: Destination::Hub { url: url? }, token, http }, every))
+}
+
+impl TargetConfig {
+    /// Returns the settings of a device that hands over to the hub of `client`, at least once in that time.
+    #[must_use]
+    pub fn of_hub(client: ClientOptions, every: Duration) -> Self {
+        Self {
+            client,
+            forwarding: ForwarderRules { hands_over: Some(every), ..ForwarderRules::default() },
+            // The hub keeps Target's quotas; these never bind.
+            updates_per_day: UPDATES_PER_DAY_MAX,
+            reads_per_day: READS_PER_DAY_MAX,
+            resend_after: StoreLimits::default().resend_after,
+        }
+    }
 }

@@ -86,10 +86,10 @@ pub struct AgentConfig {
     pub data_disk: Option<PathBuf>,
 }
 
-/// The section `[target]` and those below it.
+/// Where updates go, and by which rules: the section `[target]` and those below it, or `[hub]`.
 #[derive(Clone, Debug)]
 pub struct TargetConfig {
-    /// Settings of the client, with `[target.http]`.
+    /// Settings of the client, with the destination.
     pub client: ClientOptions,
     /// Rules for forwarding.
     pub forwarding: ForwarderRules,
@@ -99,6 +99,14 @@ pub struct TargetConfig {
     pub reads_per_day: u64,
     /// Time after a delivery from which an unchanged value is sent again when an event repeats it.
     pub resend_after: Duration,
+}
+
+impl TargetConfig {
+    /// Returns true if this device hands over to a hub.
+    #[must_use]
+    pub const fn is_hub(&self) -> bool {
+        self.client.destination.is_hub()
+    }
 }
 
 /// The sections of `[intake]`.
@@ -231,7 +239,7 @@ impl Config {
     pub fn check_client(&self, sources: &Sources) -> Result<(), Problems> {
         let checked = Client::new(&self.target.client).map(|_| ());
         checked.map_err(|error| match error.setting.path() {
-            [.., key] if self.target.client.client_code.is_empty() => {
+            [.., key] if self.target.is_hub() => {
                 Problems::of_setting(sources, &["hub", key], format!("{key} in [hub]: {}", error.words))
             }
             path => Problems::of_setting(sources, path, error.to_string()),

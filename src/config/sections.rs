@@ -9,7 +9,8 @@ use super::document::Table;
 use super::places::default_data_dir;
 use super::{AgentConfig, LogConfig, MetricsConfig, PageConfig, PushConfig, StoreConfig, TargetConfig};
 use super::{privacy, secret};
-use crate::adobe::{ClientOptions, Pin, ProxyOptions, TlsOptions, single};
+use crate::adobe::{ClientOptions, HttpOptions, Pin, ProxyOptions, TlsOptions, single};
+use crate::core::forwarding::destination::Destination;
 use crate::core::forwarding::route::{Mode, RouteRules};
 use crate::core::limits::{BATCH_ROWS_MAX, QUOTA_WINDOW, READS_PER_DAY, READS_PER_DAY_MAX};
 use crate::core::loopback::is_loopback;
@@ -111,9 +112,8 @@ pub(super) fn target(top: &Table<'_, '_>, has_hub: bool) -> Option<TargetConfig>
         Some(endpoint) => endpoint?,
         None => single::endpoint(&client_code),
     };
-    let Http { timeout, connections, proxy, tls } = http;
     Some(TargetConfig {
-        client: ClientOptions { endpoint, client_code, token, timeout, connections, proxy, tls },
+        client: ClientOptions { destination: Destination::Target { client_code, endpoint }, token, http },
         forwarding,
         reads_per_day: reads_per_day.unwrap_or(READS_PER_DAY),
         updates_per_day: updates_per_day.unwrap_or(UPDATES_PER_DAY),
@@ -228,17 +228,10 @@ fn verify_sample(section: &Table<'_, '_>) -> Option<f64> {
     }
 }
 
-/// Settings of requests to Target or a hub.
-pub(super) struct Http {
-    pub(super) timeout: Duration,
-    pub(super) connections: usize,
-    pub(super) proxy: Option<ProxyOptions>,
-    pub(super) tls: TlsOptions,
-}
-
-/// Reads how requests are made.
-pub(super) fn http(section: Option<Table<'_, '_>>) -> Http {
-    let mut http = Http { timeout: Duration::from_secs(10), connections: 4, proxy: None, tls: TlsOptions::default() };
+/// Reads how requests to Target or a hub are made.
+pub(super) fn http(section: Option<Table<'_, '_>>) -> HttpOptions {
+    let (timeout, tls) = (Duration::from_secs(10), TlsOptions::default());
+    let mut http = HttpOptions { timeout, connections: 4, proxy: None, tls };
     let Some(section) = section else { return http };
     if let Some(timeout) = section.duration("timeout", Duration::from_millis(100)..Duration::from_secs(301)) {
         http.timeout = timeout;

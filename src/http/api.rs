@@ -19,9 +19,11 @@ use super::content::Content;
 use super::problem::Problem;
 use super::query::{self, Parameters};
 use super::sessions::Sessions;
+use crate::core::forwarding::destination::Destination;
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::{FORGET_TOGETHER_MAX, INTAKE_BODY_BYTES_MAX};
 use crate::core::packed::unpacked;
+use crate::core::words::{Said, figures};
 use crate::device::live::Live;
 use crate::device::log_level::{LevelTime, LogLevel};
 use crate::device::metrics::Metrics;
@@ -71,14 +73,24 @@ pub enum NotReloaded {
 pub type BundleMaker = Arc<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>;
 
 /// The part of the configuration that the page shows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageInfo {
     /// Contact for support, from `[page]`.
     pub support: Option<String>,
-    /// Client code of the deliveries.
-    pub client_code: String,
-    /// Collector that they are pushed to.
-    pub endpoint: String,
+    /// Destination of updates.
+    pub destination: Destination,
+}
+
+impl PageInfo {
+    /// Returns where updates go, in words.
+    pub(super) fn sends_to(&self) -> Said {
+        match &self.destination {
+            Destination::Target { client_code, endpoint } => {
+                figures::SENDS_TO.with([client_code.as_str().into(), endpoint.as_str().into()])
+            }
+            Destination::Hub { url } => figures::HANDS_OVER_TO.with([url.as_str().into()]),
+        }
+    }
 }
 
 /// The answer to `POST /v1/reload`.

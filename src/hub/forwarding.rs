@@ -52,7 +52,7 @@ pub async fn forward(database: Database, options: ForwardOptions, mut stop: watc
     let quota_clock = QuotaClock::new(Clock::system(), clock.elapsed());
     let now = quota_clock.at(clock.elapsed());
     let reads = ReadQuota::new(Quota::told(u64::MAX, now));
-    let (request_timeout, connections) = (options.client.timeout, options.client.connections);
+    let (request_timeout, connections) = (options.client.http.timeout, options.client.http.connections);
     let outbox = HubOutbox::new(OutboxOptions {
         database,
         clock: clock.clone(),
@@ -98,10 +98,10 @@ fn settings(options: ForwardOptions, request_timeout: Duration) -> ForwarderSett
     let ForwardOptions { client, rules, updates_per_day, .. } = options;
     ForwarderSettings {
         rules,
-        connections: client.connections,
+        connections: client.http.connections,
         updates_per_day,
         request_timeout,
-        destination: (client.client_code, client.endpoint),
+        destination: client.destination,
     }
 }
 

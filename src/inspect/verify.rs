@@ -132,7 +132,7 @@ impl Verifier {
             return Err(Unanswered::NotRead(reason));
         }
         self.reads.spend(now);
-        let (client_code, endpoint) = self.client.place();
+        let destination = self.client.destination();
         let exchange = self.client.fetch(&row.identity).await;
         let found = match exchange.answer {
             Reply::Found(profile) => Some(profile),
@@ -159,7 +159,7 @@ impl Verifier {
         let (id, quota_time) = (row.id, QuotaTime { at: now, wall: Clock::system() });
         let noted = self.writer.act(move |store| {
             // What another client's Target has says nothing of this one's.
-            let is_there = store.goes_to(&client_code, &endpoint)?;
+            let is_there = store.goes_to(&destination)?;
             if is_there {
                 store.spend_reads(verified.reads, quota_time);
                 store.verified(id, &verified)?;

@@ -4,14 +4,17 @@
 //! another device name the attributes that carry the old name are no longer sent. A store without a recorded
 //! destination stays as it is: an older program wrote it.
 
+use rusqlite::Connection;
+
 use super::StoreError;
 use super::batches::BatchState;
 use super::counters::Pending;
-use super::destination_row::{Destination, noted};
+use super::destination_row::{Deliveries, noted};
 use super::opening::Store;
 use super::reader::Reader;
 use super::stored::{Stored, pending};
 use super::transaction::Transaction;
+use crate::core::forwarding::destination::Destination;
 use crate::core::forwarding::existence::Existence;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
@@ -23,6 +26,24 @@ pub struct Adopted {
     pub voided: Option<Pending>,
     /// Number of attributes that carry another device's name and are no longer sent; `None` if the name is unchanged.
     pub withheld: Option<usize>,
+}
+
+/// The notes by which a device decides where its updates go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noted {
+    /// Destination of the deliveries; `None` if no agent has used the store yet.
+    pub destination: Option<Destination>,
+    /// True if nothing is pending for Target, or on its way there.
+    pub is_drained: bool,
+    /// Since when what is pending for Target is drained before a turn to a hub; `None` if it is not.
+    pub draining_since: Option<Timestamp>,
+}
+
+impl Default for Noted {
+    /// Returns the notes of a store that is yet to be made.
+    fn default() -> Self {
+        Self { destination: None, is_drained: true, draining_since: None }
+    }
 }
 
 /// SQL condition: an attribute of the device's own carries the name `?1`; the name before was `?2`. If the new name is
@@ -85,10 +106,11 @@ impl Transaction<'_> {
     ///
     /// # Errors
     /// [`StoreError::Write`] or [`StoreError::Full`]; then the transaction must be rolled back.
-    pub fn adopt_destination(&mut self, destination: &Destination, at: Timestamp) -> Result<Adopted, StoreError> {
+    pub fn adopt_destination(&mut self, deliveries: &Deliveries, at: Timestamp) -> Result<Adopted, StoreError> {
         let before = noted(&self.connection).map_err(StoreError::Read)?;
-        if before.as_ref() == Some(destination) {
-            self.adopt_parts(destination.is_hub()).map_err(StoreError::write)?;
+        let is_hub = deliveries.destination.is_hub();
+        if before.as_ref() == Some(deliveries) {
+            self.adopt_parts(is_hub).map_err(StoreError::write)?;
             return Ok(Adopted::default());
         }
         let adopted = match before {
@@ -96,17 +118,17 @@ impl Transaction<'_> {
             Some(before) => {
                 // The outbox takes more room than before. That must not stop an agent whose store is nearly full.
                 self.lift_bounds()?;
-                let adopted = self.adopt(&before, destination, at).map_err(StoreError::write);
+                let adopted = self.adopt(&before, deliveries, at).map_err(StoreError::write);
                 self.set_bounds()?;
                 adopted?
             }
         };
-        self.adopt_parts(destination.is_hub()).map_err(StoreError::write)?;
-        note(self, destination).map_err(StoreError::write)?;
+        self.adopt_parts(is_hub).map_err(StoreError::write)?;
+        note(self, deliveries).map_err(StoreError::write)?;
         Ok(adopted)
     }
 
-    fn adopt(&mut self, before: &Destination, now: &Destination, at: Timestamp) -> rusqlite::Result<Adopted> {
+    fn adopt(&mut self, before: &Deliveries, now: &Deliveries, at: Timestamp) -> rusqlite::Result<Adopted> {
         let was_pending = Pending::count(&self.connection)?;
         let mut adopted = Adopted::default();
         if before.device_id != now.device_id {
@@ -132,16 +154,15 @@ impl Transaction<'_> {
         self.adopt_parts(true).map_err(StoreError::write)
     }
 
-    /// Notes, within a transaction, that what is pending for Target is drained before this device turns to a hub, or that it is not.
-    /// Returns since when it is: never later than `now`, whatever the clock was then.
-    pub fn note_draining(&mut self, is_draining: bool, now: Timestamp) -> Timestamp {
+    /// Notes, within a transaction, that what is pending for Target is drained before this device turns to a hub, or that it is not:
+    /// since the first time that this is said, but never later than `now`, whatever the clock was then.
+    pub fn note_draining(&mut self, is_draining: bool, now: Timestamp) {
         let since = &mut self.numbers.totals.draining_since_ms;
         *since = match (is_draining, *since) {
             (false, _) => 0,
             (true, 0) => now.as_millis(),
             (true, since) => since.min(now.as_millis()),
         };
-        Timestamp::from_millis(*since)
     }
 
     /// Turns to a hub, or from it. What was read of Target, or is on its way there, says nothing to a hub.
@@ -220,33 +241,63 @@ impl Transaction<'_> {
 }
 
 impl Reader {
-    /// Returns the destination of the store's deliveries; `None` if no agent has used it yet.
+    /// Returns the notes of where the store's deliveries go.
     ///
     /// # Errors
     /// [`StoreError::Read`].
-    pub fn destination(&self) -> Result<Option<Destination>, StoreError> {
-        noted(&self.connection).map_err(StoreError::Read)
+    pub fn noted(&self) -> Result<Noted, StoreError> {
+        // What an older program has left is not looked through: it drains first, if it must.
+        let is_drained = self.is_current()? && is_drained(&self.connection).map_err(StoreError::Read)?;
+        notes(&self.connection, is_drained, self.counters()?.totals.draining_since_ms).map_err(StoreError::Read)
     }
 }
 
 impl Store {
-    /// Returns true if deliveries go to that client code and endpoint.
+    /// Returns the notes of where deliveries go.
     ///
     /// # Errors
     /// [`StoreError::Read`].
-    pub fn goes_to(&self, client_code: &str, endpoint: &str) -> Result<bool, StoreError> {
+    pub fn noted(&self) -> Result<Noted, StoreError> {
+        is_drained(&self.connection)
+            .and_then(|is_drained| {
+                notes(&self.connection, is_drained, self.committed.counters().totals.draining_since_ms)
+            })
+            .map_err(StoreError::Read)
+    }
+
+    /// Returns true if deliveries go there.
+    ///
+    /// # Errors
+    /// [`StoreError::Read`].
+    pub fn goes_to(&self, destination: &Destination) -> Result<bool, StoreError> {
         let noted = noted(&self.connection).map_err(StoreError::Read)?;
-        Ok(noted.is_none_or(|noted| (noted.client_code.as_str(), noted.endpoint.as_str()) == (client_code, endpoint)))
+        Ok(noted.is_none_or(|noted| noted.destination == *destination))
     }
 }
 
-fn note(transaction: &Transaction<'_>, destination: &Destination) -> rusqlite::Result<()> {
-    let Destination { client_code, endpoint, device_id } = destination;
+fn notes(connection: &Connection, is_drained: bool, draining_since_ms: i64) -> rusqlite::Result<Noted> {
+    let draining_since = (draining_since_ms != 0).then(|| Timestamp::from_millis(draining_since_ms));
+    Ok(Noted { destination: noted(connection)?.map(|noted| noted.destination), is_drained, draining_since })
+}
+
+/// Returns true if nothing is pending for Target, or on its way there, so that this device may turn to a hub.
+fn is_drained(connection: &Connection) -> rusqlite::Result<bool> {
+    // Each by its index. A profile that Target does not have, and that waits for it, is the hub's to make.
+    let waits = "SELECT EXISTS (SELECT 1 FROM profile
+                         WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL)
+                     OR EXISTS (SELECT 1 FROM profile WHERE batch_id IS NOT NULL)
+                     OR EXISTS (SELECT 1 FROM verification WHERE is_ambiguous = 1)";
+    let waits: bool = connection.prepare_cached(waits)?.query_row([], |row| row.get(0))?;
+    Ok(!waits)
+}
+
+fn note(transaction: &Transaction<'_>, deliveries: &Deliveries) -> rusqlite::Result<()> {
+    let Deliveries { destination, device_id } = deliveries;
     transaction
         .connection
         .execute(
             "INSERT OR REPLACE INTO destination (id, client_code, endpoint, device_id) VALUES (1, ?1, ?2, ?3)",
-            (client_code, endpoint, device_id),
+            (destination.client_code(), destination.endpoint(), device_id),
         )
         .map(|_| ())
 }

@@ -7,7 +7,6 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::claim::{Claim, ClaimedAttribute};
-use super::destination_row::{Destination, noted};
 use super::stored::Named;
 use super::transaction::Transaction;
 use super::{Store, StoreError};
@@ -158,36 +157,6 @@ impl Store {
             number.parse().map_err(unreadable)
         };
         read().map_err(StoreError::Read)
-    }
-
-    /// Returns the URL of the hub that this device hands over to, if it does.
-    ///
-    /// # Errors
-    /// [`StoreError::Read`].
-    pub fn hub_url(&self) -> Result<Option<String>, StoreError> {
-        let noted = noted(&self.connection).map_err(StoreError::Read)?;
-        Ok(noted.filter(Destination::is_hub).map(|noted| noted.endpoint))
-    }
-
-    /// Returns true if this device hands over to a hub.
-    #[must_use]
-    pub const fn hands_over(&self) -> bool {
-        self.committed.hands_over
-    }
-
-    /// Returns true if nothing is pending for Target, or on its way there, so that this device may turn to a hub.
-    ///
-    /// # Errors
-    /// [`StoreError::Read`].
-    pub fn is_drained(&self) -> Result<bool, StoreError> {
-        // Each by its index. A profile that Target does not have, and that waits for it, is the hub's to make.
-        let waits = "SELECT EXISTS (SELECT 1 FROM profile
-                             WHERE pending_seq IS NOT NULL AND batch_id IS NULL AND look_at_ms IS NULL)
-                         OR EXISTS (SELECT 1 FROM profile WHERE batch_id IS NOT NULL)
-                         OR EXISTS (SELECT 1 FROM verification WHERE is_ambiguous = 1)";
-        let waits: rusqlite::Result<bool> =
-            self.connection.prepare_cached(waits).and_then(|mut it| it.query_row([], |row| row.get(0)));
-        waits.map(|waits| !waits).map_err(StoreError::Read)
     }
 }
 

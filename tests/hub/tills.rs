@@ -9,6 +9,7 @@ use outpost::adobe::Handed;
 use outpost::core::attribute::AttributeName;
 use outpost::core::event::Event;
 use outpost::core::fleet::{Handover, PartId, Taken};
+use outpost::core::forwarding::destination::Destination;
 use outpost::core::forwarding::link::{Link, Signal};
 use outpost::core::forwarding::quota::{Quota, QuotaTime};
 use outpost::core::identity::{Identity, IdentityKind};
@@ -17,7 +18,7 @@ use outpost::core::operation::{Change, Operation};
 use outpost::core::timestamp::Timestamp;
 use outpost::forward::core::{Action, Core, CoreParts, Input, Moment, Settle};
 use outpost::forward::{ForwarderRules, ForwarderSettings};
-use outpost::store::{Destination, InFlight, Outbox, Recording, Store, StoreFile};
+use outpost::store::{Deliveries, InFlight, Outbox, Recording, Store, StoreFile};
 
 pub const OPERATIONS: [Operation; 6] = Operation::ALL;
 
@@ -76,8 +77,7 @@ impl Till {
 
     fn start(&mut self) {
         let mut store = Store::open(self.file()).unwrap();
-        let hub =
-            Destination { client_code: String::new(), endpoint: "https://hub".into(), device_id: self.name.clone() };
+        let hub = Deliveries { destination: hub(), device_id: self.name.clone() };
         store.transact(|store| store.adopt_destination(&hub, Timestamp::default())).unwrap();
         self.store = Some(store);
     }
@@ -200,13 +200,17 @@ impl Copied {
     }
 }
 
+fn hub() -> Destination {
+    Destination::Hub { url: "https://hub".to_owned() }
+}
+
 fn core() -> Core {
     let settings = ForwarderSettings {
         rules: ForwarderRules { hands_over: Some(Duration::from_secs(300)), ..ForwarderRules::default() },
         connections: 1,
         updates_per_day: u64::MAX,
         request_timeout: Duration::from_secs(10),
-        destination: (String::new(), "https://hub".to_owned()),
+        destination: hub(),
     };
     let mut link = Link::default();
     link.observe(Signal::Answered, Duration::ZERO, 0.5);

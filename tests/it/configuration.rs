@@ -42,8 +42,11 @@ fn the_example_is_valid_and_its_examples_pass() {
 #[test]
 fn everything_but_the_client_code_has_a_default() {
     let config = parse("[target]\nclient_code = \"acme\"").unwrap();
-    assert_eq!(config.target.client.endpoint, "https://acme.tt.omtrdc.net");
-    assert_eq!((config.target.client.timeout, config.target.client.connections), (Duration::from_secs(10), 4));
+    assert_eq!(config.target.client.destination.endpoint(), "https://acme.tt.omtrdc.net");
+    assert_eq!(
+        (config.target.client.http.timeout, config.target.client.http.connections),
+        (Duration::from_secs(10), 4)
+    );
     assert_eq!(config.intake.listen.to_string(), "127.0.0.1:7717");
     assert!(config.intake.socket.is_none());
     assert_eq!(config.target.updates_per_day, 10_000);
@@ -163,8 +166,11 @@ fn a_missing_section_a_broken_line_and_a_wrong_kind_are_told() {
 #[test]
 fn an_endpoint_is_https_or_loopback() {
     let with = |endpoint: &str| parse(&format!("[target]\nclient_code = \"acme\"\nendpoint = \"{endpoint}\""));
-    assert_eq!(with("https://gateway.example").unwrap().target.client.endpoint, "https://gateway.example");
-    assert_eq!(with("http://127.0.0.1:8080/").unwrap().target.client.endpoint, "http://127.0.0.1:8080");
+    assert_eq!(
+        with("https://gateway.example").unwrap().target.client.destination.endpoint(),
+        "https://gateway.example"
+    );
+    assert_eq!(with("http://127.0.0.1:8080/").unwrap().target.client.destination.endpoint(), "http://127.0.0.1:8080");
     assert!(with("http://[::1]:8080").is_ok());
     for refused in ["http://gateway.example", "ftp://gateway.example", "https://gateway.example/path", "gateway"] {
         assert!(with(refused).is_err(), "{refused}");

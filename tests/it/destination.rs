@@ -2,16 +2,21 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use outpost::config::{Config, Sources};
+use outpost::core::forwarding::destination::Destination;
+use outpost::core::forwarding::route::Mode;
 use outpost::device::clock::Clock;
+use outpost::forward::ForwarderRules;
 use outpost::intake::{cloudevents, record_directly};
-use outpost::store::{Adopted, ClaimRules, Destination, FILE_NAME, InFlight, Pending, Reader, Store};
+use outpost::store::{Adopted, ClaimRules, Deliveries, FILE_NAME, InFlight, Pending, Reader, Store};
 use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{MAPPINGS, Setup, noted, used};
+use crate::device::{outpost, text};
+use crate::support::{MAPPINGS, Setup, noted, rules, used};
 use crate::target::{setup, visit};
 
 const OWN: &str = r#"
@@ -72,8 +77,9 @@ impl Device {
     }
 }
 
-fn destination(client_code: &str, endpoint: &str, device_id: &str) -> Destination {
-    Destination { client_code: client_code.to_owned(), endpoint: endpoint.to_owned(), device_id: device_id.to_owned() }
+fn destination(client_code: &str, endpoint: &str, device_id: &str) -> Deliveries {
+    let destination = Destination::Target { client_code: client_code.to_owned(), endpoint: endpoint.to_owned() };
+    Deliveries { destination, device_id: device_id.to_owned() }
 }
 
 /// A store of two cards whose deliveries went to one client, with all that is noted of them.
@@ -227,4 +233,79 @@ async fn a_change_of_the_destination_in_the_middle_of_a_backlog_goes_on_there() 
     }
     old.agent.record(&used("later", "later", "Lund", 1.0)).await;
     new.wait_held("later", "visits", "1").await;
+}
+
+/// What `preview` shows of a use of card 7.
+fn preview(device: &crate::device::Device) -> String {
+    let event = used("previewed", "7", "Lund", 1.0).to_string();
+    let output = outpost(device.dir.path()).arg("preview").write_stdin(event).output().unwrap();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+/// Value of a line of `doctor`.
+fn doctor(device: &crate::device::Device, check: &str) -> String {
+    let said = device.works_or_not(&["doctor"]);
+    let line = said.lines().find(|line| line[5..].starts_with(check)).unwrap_or_else(|| panic!("{said}"));
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+const HUB: &str = "[hub]\nurl = \"http://127.0.0.1:10\"\ntoken = \"of the hub\"\n";
+
+#[test]
+fn at_rest_a_device_that_drains_is_shown_as_the_one_of_target_that_its_agent_is() {
+    let device = crate::device::Device::new();
+    device.record_use("7");
+    drop(device.run());
+    let config = std::fs::read_to_string(device.dir.path().join("agent.toml")).unwrap();
+    device.write("agent.toml", &format!("{config}{HUB}"));
+    let said = preview(&device);
+    assert!(said.contains("POST http://127.0.0.1:9/m2/acme/profile/update"), "{said}");
+    let destination = doctor(&device, "destination");
+    let expected =
+        "the hub at http://127.0.0.1:10, once what is pending has gone to client code acme at http://127.0.0.1:9";
+    assert!(destination.ends_with(expected), "{destination}");
+    assert!(doctor(&device, "answer").contains("Target"));
+    let (_, said) = device.fails(&["verify", "third_party_id:7"]);
+    assert!(said.contains("Target") && !said.contains("hub"), "{said}");
+}
+
+#[test]
+fn at_rest_a_device_without_the_section_of_its_hub_is_shown_as_the_hub_s_that_its_agent_is() {
+    let device = crate::device::Device::new();
+    device.record_use("7");
+    drop(device.run());
+    let store = Connection::open(device.dir.path().join("data").join(FILE_NAME)).unwrap();
+    store.execute("UPDATE destination SET client_code = '', endpoint = 'http://127.0.0.1:10'", []).unwrap();
+    drop(store);
+    let said = preview(&device);
+    assert!(said.contains("POST http://127.0.0.1:10/v1/hub/parts") && !said.contains("/m2/"), "{said}");
+    let answer = doctor(&device, "answer");
+    assert!(answer.contains("hub") && !answer.contains("Target"), "{answer}");
+}
+
+/// Time that a shared value may be late.
+const LATE_AFTER: Duration = Duration::from_secs(900);
+
+#[tokio::test]
+async fn a_device_that_drains_since_its_start_repeats_values_by_the_rules_for_target() {
+    let shared = ForwarderRules { late_after: Some(LATE_AFTER), ..rules(Mode::Single) };
+    let setup = |hub| Setup { forwarding: shared.clone(), hub, ..Setup::default() };
+    let mut fixture = setup(None).start().await;
+    fixture.agent.record(&noted("1", "7", "hello")).await;
+    fixture.agent.wait_drained().await;
+    fixture.sandbox.target().faults = "outage".parse().unwrap();
+    fixture.agent.record(&noted("2", "8", "hello")).await;
+    fixture.restart_with(setup(Some("http://127.0.0.1:9"))).await;
+    assert_eq!(fixture.agent.status().await.pending.profiles, 1);
+    // Others may have written another value since.
+    fixture.agent.record(&noted("3", "7", "hello")).await;
+    assert_eq!(fixture.agent.status().await.pending.profiles, 2);
+}
+
+#[tokio::test]
+async fn the_page_of_a_device_of_a_hub_names_the_hub() {
+    let fixture = Setup { hub: Some("http://127.0.0.1:9"), ..Setup::default() }.start().await;
+    let page = fixture.agent.request(reqwest::Method::GET, "/").send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("Handed over to Outpost Hub at http"), "{page}");
+    assert!(!page.contains("Client code"), "{page}");
 }

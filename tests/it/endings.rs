@@ -31,7 +31,7 @@ use crate::model::{customer, secs};
 use crate::process::{Agent, client_of_one_connection, configure_mappings, post, start_sandbox};
 use crate::right_values::{calm, check_story, event, pass, story, web};
 use crate::simulation::tell;
-use crate::support::{Fixture, MAPPINGS, PATIENCE, Setup, noted, rules, used, write_private};
+use crate::support::{Fixture, MAPPINGS, PATIENCE, Setup, acme, noted, rules, used, write_private};
 use crate::target::{attribute, learn, profile, requests, setup, visit};
 
 /// The defaults, in a mode.
@@ -366,7 +366,7 @@ impl Asking {
             connections: 4,
             updates_per_day: 1_000,
             request_timeout: Duration::from_secs(10),
-            destination: ("acme".to_owned(), "https://target".to_owned()),
+            destination: acme("https://target"),
         };
         let quota = Quota::new(1_000, []);
         let parts = CoreParts { settings, link: Link::default(), quota, batches: vec![head], rows_sent: 1 };

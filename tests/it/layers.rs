@@ -40,9 +40,9 @@ fn sections_are_laid_over_each_other_and_values_replace_values() {
         "[target.http]\nconnections = 7\n[target.quota]\nupdates_per_day = 5\n",
     ]);
     let config = Config::parse(&sources, |_| String::new()).unwrap();
-    assert_eq!(config.target.client.client_code, "other");
+    assert_eq!(config.target.client.destination.client_code(), "other");
     assert!(config.target.client.token.is_some());
-    assert_eq!((config.target.client.connections, config.target.client.timeout.as_secs()), (7, 5));
+    assert_eq!((config.target.client.http.connections, config.target.client.http.timeout.as_secs()), (7, 5));
     assert_eq!(config.target.updates_per_day, 5);
 }
 

@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{Running, Setup, rules, used, write_private};
+use crate::support::{Running, Setup, acme, rules, used, write_private};
 
 pub const YES: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 34\r\n\r\ntrueRequest successfully submitted\n";
 
@@ -227,13 +227,14 @@ async fn certificates_that_are_wrong_are_told_apart_and_nothing_is_sent() {
 async fn who_issued_a_certificate_is_told_whether_or_not_it_is_trusted() {
     let (address, _ca_file) = tls_server(certificate("localhost", (2020, 2040))).await;
     let options = outpost::adobe::ClientOptions {
-        endpoint: format!("https://localhost:{}", address.port()),
-        client_code: "acme".to_owned(),
+        destination: acme(&format!("https://localhost:{}", address.port())),
         token: None,
-        timeout: std::time::Duration::from_secs(5),
-        connections: 1,
-        proxy: None,
-        tls: Default::default(),
+        http: outpost::adobe::HttpOptions {
+            timeout: std::time::Duration::from_secs(5),
+            connections: 1,
+            proxy: None,
+            tls: Default::default(),
+        },
     };
     let issuer = outpost::adobe::diagnose::issuer(&options).await.unwrap().unwrap();
     assert_eq!(issuer.not_after.to_string(), "2040-01-01T00:00:00Z");
@@ -299,7 +300,7 @@ async fn a_server_that_wants_a_certificate_gets_ours_and_its_key_is_closed_to_ot
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
         let settings = Setup { tls: ours, ..Setup::default() }.settings(&endpoint);
-        let refused = outpost::adobe::Client::new(&settings.target).err().unwrap().to_string();
+        let refused = outpost::adobe::Client::new(&settings.target.client).err().unwrap().to_string();
         assert!(refused.ends_with(&format!("run `chmod 600 {}`", key.display())), "{refused}");
     }
 }

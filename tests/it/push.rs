@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use outpost::adobe::{ClientOptions, TlsOptions};
+use outpost::adobe::{HttpOptions, TlsOptions};
 use outpost::agent::PushOptions;
 use outpost::device::secret::Secret;
 use secrecy::SecretString;
@@ -51,16 +51,12 @@ async fn collector_that_says(refused: usize, words: String) -> (String, mpsc::Un
 }
 
 fn to(url: &str) -> PushOptions {
-    let client = ClientOptions {
-        endpoint: url.to_owned(),
-        client_code: "acme".to_owned(),
+    PushOptions {
+        url: url.to_owned(),
         token: Some(Secret::Text(SecretString::from("collector-token"))),
-        timeout: Duration::from_secs(5),
-        connections: 1,
-        proxy: None,
-        tls: TlsOptions::default(),
-    };
-    PushOptions { client, every: Duration::from_millis(20) }
+        http: HttpOptions { timeout: Duration::from_secs(5), connections: 1, proxy: None, tls: TlsOptions::default() },
+        every: Duration::from_millis(20),
+    }
 }
 
 fn metric<'b>(body: &'b Value, name: &str) -> &'b Value {
@@ -137,7 +133,7 @@ async fn what_a_collector_takes_in_part_or_answers_without_an_end_is_not_shown_a
 async fn a_token_for_the_collector_that_is_none_is_told_and_nothing_is_sent() {
     let (url, mut pushes) = collector(0).await;
     let mut push = to(&url);
-    push.client.token = Some(Secret::Text(SecretString::from("Bearer collector-token")));
+    push.token = Some(Secret::Text(SecretString::from("Bearer collector-token")));
     let fixture = Setup { push: Some(push), ..Setup::default() }.start().await;
     let status = fixture.agent.wait_status(|status| status.metrics_push.is_some()).await;
     let problem = status.metrics_push.unwrap().problem;

@@ -33,6 +33,7 @@ use crate::model::target::Target;
 use crate::model::wire::{Answer, BatchState as ToldState, FetchTold, Status, StatusTold, SubmitTold};
 use crate::model::world::{Agent, Cut, DeviceEvent, Moment, Recorded, Story, Told};
 use crate::model::{customer, dice};
+use crate::support::acme;
 
 const SEEDS: u64 = 10_000;
 /// Customers that a story may have.
@@ -138,7 +139,7 @@ impl Process {
             connections: 2,
             updates_per_day: 10_000,
             request_timeout: Duration::from_secs(10),
-            destination: ("acme".to_owned(), "https://target".to_owned()),
+            destination: acme("https://target"),
         };
         let core_moment = CoreMoment {
             elapsed: Duration::ZERO,

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outpost::adobe::{ClientOptions, ProxyOptions, TlsOptions};
+use outpost::adobe::{ClientOptions, HttpOptions, ProxyOptions, TlsOptions};
 use outpost::agent::{self, AgentOptions, Change, Listeners, PushOptions, Settings};
-use outpost::config::{Config, Sources};
+use outpost::config::{Config, Sources, TargetConfig};
+use outpost::core::forwarding::destination::Destination;
 use outpost::core::forwarding::route::{Mode, RouteRules};
 use outpost::core::identity::IdentityKind;
 use outpost::core::mapping::Mappings;
@@ -75,6 +76,11 @@ pub fn rules(mode: Mode) -> ForwarderRules {
     ForwarderRules { routes: RouteRules { mode, ..RouteRules::default() }, ..ForwarderRules::default() }
 }
 
+/// The client acme, there.
+pub fn acme(endpoint: &str) -> Destination {
+    Destination::Target { client_code: "acme".to_owned(), endpoint: endpoint.to_owned() }
+}
+
 /// How an agent is started.
 pub struct Setup {
     pub mappings: String,
@@ -102,6 +108,8 @@ pub struct Setup {
     pub tokens: Vec<NamedToken>,
     pub old_store_key: Option<StoreKey>,
     pub server: ServerOptions,
+    /// URL of the hub that the device turns to once nothing is pending for Target.
+    pub hub: Option<&'static str>,
 }
 
 impl Default for Setup {
@@ -131,6 +139,7 @@ impl Default for Setup {
             tokens: Vec::new(),
             old_store_key: None,
             server: ServerOptions::default(),
+            hub: None,
         }
     }
 }
@@ -138,26 +147,41 @@ impl Default for Setup {
 impl Setup {
     /// What may change while an agent runs that sends there.
     pub fn settings(&self, endpoint: &str) -> Settings {
-        Settings {
-            callers: Callers { allowed_origins: self.allowed_origins.clone(), socket_right: self.socket_right },
-            mappings: mappings(&self.mappings),
-            target: ClientOptions {
-                endpoint: endpoint.to_owned(),
-                client_code: "acme".to_owned(),
+        let of_target = TargetConfig {
+            client: ClientOptions {
+                destination: acme(endpoint),
                 token: self.token.clone(),
-                timeout: self.timeout,
-                connections: self.connections,
-                proxy: self.proxy.clone(),
-                tls: self.tls.clone(),
+                http: HttpOptions {
+                    timeout: self.timeout,
+                    connections: self.connections,
+                    proxy: self.proxy.clone(),
+                    tls: self.tls.clone(),
+                },
             },
             forwarding: self.forwarding.clone(),
             updates_per_day: self.updates_per_day,
             reads_per_day: self.reads_per_day,
-            limits: StoreLimits { shares_profiles: self.forwarding.late_after.is_some(), ..self.limits },
+            resend_after: self.limits.resend_after,
+        };
+        let of_hub = self.hub.map(|url| {
+            let destination = Destination::Hub { url: url.to_owned() };
+            let client = ClientOptions { destination, ..of_target.client.clone() };
+            TargetConfig::of_hub(client, Duration::from_secs(300))
+        });
+        let (target, before) = match of_hub {
+            Some(of_hub) => (of_hub, Some(of_target)),
+            None => (of_target, None),
+        };
+        Settings {
+            callers: Callers { allowed_origins: self.allowed_origins.clone(), socket_right: self.socket_right },
+            mappings: mappings(&self.mappings),
+            target,
+            before,
+            max_bytes: self.limits.max_bytes,
+            min_free_disk_bytes: self.limits.min_free_disk_bytes,
             keep_events: self.keep_events,
             support: self.support.map(str::to_owned),
             push: self.push.clone(),
-            before: None,
         }
     }
 

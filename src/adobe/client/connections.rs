@@ -53,22 +53,14 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new(options: &ClientOptions, metrics: Metrics) -> Result<Self, ClientError> {
-        let http = http_client(options)?;
+        let ClientOptions { destination, token, http: way } = options;
+        let http = http_client(destination.endpoint(), way)?;
         let wrong = |_| Setting::Endpoint.error("it must be a URL such as https://gateway.example");
-        let endpoint = Url::parse(&options.endpoint).map_err(wrong)?;
-        let update = endpoint.join(&single::path(&options.client_code)).map_err(wrong)?;
-        let token = options.token.as_ref().map(Token::new).transpose()?;
-        let client_code = options.client_code.as_str().into();
-        Ok(Self {
-            http,
-            endpoint,
-            client_code,
-            update,
-            token,
-            timeout: options.timeout,
-            metrics,
-            way: Way::new(options),
-        })
+        let endpoint = Url::parse(destination.endpoint()).map_err(wrong)?;
+        let update = endpoint.join(&single::path(destination.client_code())).map_err(wrong)?;
+        let token = token.as_ref().map(Token::new).transpose()?;
+        let client_code = destination.client_code().into();
+        Ok(Self { http, endpoint, client_code, update, token, timeout: way.timeout, metrics, way: Way::new(options) })
     }
 
     fn measure<T>(

@@ -23,8 +23,9 @@ pub(in crate::adobe) struct Way {
 
 impl Way {
     pub(in crate::adobe) fn new(options: &ClientOptions) -> Self {
-        let is_of_hub = options.client_code.is_empty();
-        Self { endpoint: Url::parse(&options.endpoint).ok(), proxy: options.proxy.clone(), is_of_hub }
+        let ClientOptions { destination, http, .. } = options;
+        let endpoint = Url::parse(destination.endpoint()).ok();
+        Self { endpoint, proxy: http.proxy.clone(), is_of_hub: destination.is_hub() }
     }
 
     /// Explains to a technician why there is no answer.

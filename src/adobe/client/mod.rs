@@ -12,6 +12,7 @@ use super::hub::{Handed, of_hub};
 use super::outcome::Outcome;
 use super::token::Token;
 use crate::core::fleet::{Join, Joined, KnownDevice};
+use crate::core::forwarding::destination::Destination;
 use crate::core::identity::Identity;
 use crate::device::metrics::Metrics;
 
@@ -26,7 +27,7 @@ mod tunnel;
 use connections::Connections;
 pub(super) use explain::Way;
 pub(super) use options::builder;
-pub use options::{ClientOptions, http_client};
+pub use options::{ClientOptions, HttpOptions, host, http_client};
 pub use received::Exchange;
 
 /// A client of Target with kept-alive connections. Cheap to clone; all clones change together when it is set up again.
@@ -52,7 +53,7 @@ struct Setup {
 impl Setup {
     fn new(options: &ClientOptions, metrics: Metrics) -> Self {
         // First: what changes from now on is seen as a change.
-        let fingerprint = options.fingerprint();
+        let fingerprint = options.http.fingerprint();
         let connections = Connections::new(options, metrics.clone());
         Self { options: options.clone(), metrics, fingerprint, connections }
     }
@@ -62,7 +63,7 @@ impl Setup {
         match error.setting {
             Setting::Token => self.options.token.as_ref().is_some_and(|token| Token::new(token).is_ok()),
             Setting::System => true,
-            _ => self.fingerprint != self.options.fingerprint(),
+            _ => self.fingerprint != self.options.http.fingerprint(),
         }
     }
 
@@ -121,11 +122,10 @@ impl Client {
         is_same
     }
 
-    /// Gives the client code and the endpoint that requests go to now.
+    /// Returns where requests go now.
     #[must_use]
-    pub fn place(&self) -> (String, String) {
-        let now = self.now();
-        (now.options.client_code.clone(), now.options.endpoint.clone())
+    pub fn destination(&self) -> Destination {
+        self.now().options.destination.clone()
     }
 
     fn now(&self) -> Arc<Setup> {
@@ -163,7 +163,7 @@ impl Client {
     pub fn refresh_certificates(&self) -> Result<bool, ClientError> {
         let now = self.now();
         // One that is not set up tries that again by itself.
-        if now.connections.is_err() || now.fingerprint == now.options.fingerprint() {
+        if now.connections.is_err() || now.fingerprint == now.options.http.fingerprint() {
             return Ok(false);
         }
         let next = self.prepare(&now.options)?;
@@ -247,9 +247,12 @@ mod tests {
     use crate::adobe::tls::TlsOptions;
 
     fn options(endpoint: String, timeout: Duration) -> ClientOptions {
-        let tls = TlsOptions::default();
-        let client_code = "acme".to_owned();
-        ClientOptions { endpoint, client_code, token: None, timeout, connections: 1, proxy: None, tls }
+        let http = HttpOptions { timeout, connections: 1, proxy: None, tls: TlsOptions::default() };
+        ClientOptions {
+            destination: Destination::Target { client_code: "acme".to_owned(), endpoint },
+            token: None,
+            http,
+        }
     }
 
     /// Reads one request to the end of its head, and gives that.
@@ -298,11 +301,15 @@ mod tests {
         let port = dead.local_addr().expect("bound").port();
         let alive = TcpListener::bind(address(1, port)).await.expect("the port is free here too");
         let answering = tokio::spawn(answer_once(alive, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue"));
-        let options = options(format!("http://target.test:{port}"), Duration::from_secs(6));
+        let endpoint = format!("http://target.test:{port}");
+        let options = options(endpoint.clone(), Duration::from_secs(6)).http;
         let addresses = [address(2, 0), address(1, 0)];
-        let http =
-            builder(&options).expect("valid").resolve_to_addrs("target.test", &addresses).build().expect("valid");
-        let response = http.post(format!("{}/m2", options.endpoint)).send().await.expect("an answer");
+        let http = builder(&endpoint, &options)
+            .expect("valid")
+            .resolve_to_addrs("target.test", &addresses)
+            .build()
+            .expect("valid");
+        let response = http.post(format!("{endpoint}/m2")).send().await.expect("an answer");
         assert_eq!(response.status(), 200);
         answering.await.expect("no panic");
     }

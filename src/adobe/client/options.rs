@@ -10,6 +10,7 @@ use super::resolver::Resolver;
 use crate::adobe::error::{ClientError, Setting};
 use crate::adobe::proxy::ProxyOptions;
 use crate::adobe::tls::TlsOptions;
+use crate::core::forwarding::destination::Destination;
 use crate::device::dir;
 use crate::device::rights::open_secret;
 use crate::device::secret::Secret;
@@ -23,12 +24,17 @@ const CONNECT_PART: u32 = 3;
 /// Settings of the client.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// Scheme and host, without a slash at the end.
-    pub endpoint: String,
-    /// The client code.
-    pub client_code: String,
-    /// The bearer token, where Target requires one.
+    /// Where requests go.
+    pub destination: Destination,
+    /// The bearer token, where one is required.
     pub token: Option<Secret>,
+    /// The way there.
+    pub http: HttpOptions,
+}
+
+/// The way of requests to a host.
+#[derive(Clone, Debug)]
+pub struct HttpOptions {
     /// Time that one request may take.
     pub timeout: Duration,
     /// Requests in flight, and connections kept.
@@ -39,12 +45,19 @@ pub struct ClientOptions {
     pub tls: TlsOptions,
 }
 
-impl ClientOptions {
-    /// The host that requests go to, for people.
+/// Returns the host of a URL, for people.
+#[must_use]
+pub fn host(url: &str) -> String {
+    let url = Url::parse(url).ok();
+    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+}
+
+impl HttpOptions {
+    /// Returns the same way to another host: pins and a certificate of our own are for the first alone.
     #[must_use]
-    pub fn host(&self) -> String {
-        let url = Url::parse(&self.endpoint).ok();
-        url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+    pub fn elsewhere(&self) -> Self {
+        let tls = TlsOptions { ca_file: self.tls.ca_file.clone(), ..TlsOptions::default() };
+        Self { tls, ..self.clone() }
     }
 
     /// Fingerprint of the files that a connection is made with, by which a change is noticed. They are small, and times of files are not to
@@ -65,10 +78,10 @@ impl ClientOptions {
 ///
 /// # Errors
 /// [`ClientError`], which names the file or the setting.
-pub fn http_client(options: &ClientOptions) -> Result<reqwest::Client, ClientError> {
-    let builder = builder(options)?;
+pub fn http_client(endpoint: &str, options: &HttpOptions) -> Result<reqwest::Client, ClientError> {
+    let builder = builder(endpoint, options)?;
     // Plain HTTP to loopback needs none of the system's certificates, which cost a megabyte to read.
-    let builder = match options.endpoint.starts_with("http://") {
+    let builder = match endpoint.starts_with("http://") {
         true => builder.tls_certs_only([]),
         false => builder.tls_backend_preconfigured(options.tls.config()?),
     };
@@ -76,7 +89,7 @@ pub fn http_client(options: &ClientOptions) -> Result<reqwest::Client, ClientErr
 }
 
 /// A client as configured, before it is built.
-pub(in crate::adobe) fn builder(options: &ClientOptions) -> Result<reqwest::ClientBuilder, ClientError> {
+pub(in crate::adobe) fn builder(endpoint: &str, options: &HttpOptions) -> Result<reqwest::ClientBuilder, ClientError> {
     // It fails only if there is a provider already, as after the first call.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
@@ -90,7 +103,7 @@ pub(in crate::adobe) fn builder(options: &ClientOptions) -> Result<reqwest::Clie
         .dns_resolver(Resolver)
         .no_proxy();
     if let Some(proxy) = &options.proxy {
-        builder = builder.proxy(proxy.proxy(&options.endpoint)?);
+        builder = builder.proxy(proxy.proxy(endpoint)?);
     }
     Ok(builder)
 }

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::check::passed;
 use super::connect::{Holder, holder};
-use super::destination::Standing;
+use super::destination::{Standing, course};
 use super::failure::Failure;
 use super::load::{ConfigArgs, Loaded};
 use super::output::{print, with_local_times};
 use super::runtime::small_runtime;
+use crate::agent::Course;
 use crate::agent::data_dir::DataDir;
 use crate::config::{Config, Sources};
 use crate::core::forwarding::link::LinkState;
@@ -106,8 +107,8 @@ fn examine(args: &ConfigArgs) -> Result<Examined, Failure> {
     findings.push(machine(&config));
     findings.push(user());
     findings.push(service());
-    // Read again, since the network takes the configuration apart.
-    findings.extend(network::examine(args.load()?.config));
+    let (Course { settings, .. }, _) = course(&config);
+    findings.extend(network::examine(settings.target));
     Ok(Examined { findings, config, sources, status })
 }
 

@@ -2,9 +2,9 @@
 
 use super::finding::{Finding, Level};
 use crate::adobe::diagnose::{self, Issuer};
-use crate::adobe::{Client, ClientOptions, Reply, proxy};
+use crate::adobe::{Client, ClientOptions, Reply, host, proxy};
 use crate::cli::runtime::small_runtime;
-use crate::config::Config;
+use crate::config::TargetConfig;
 use crate::core::fleet::KnownDevice;
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::timestamp::Timestamp;
@@ -18,9 +18,9 @@ const SKEW_MAX_SECONDS: u64 = 60;
 const PUBLIC_ISSUERS: [&str; 8] =
     ["DigiCert", "Let's Encrypt", "GlobalSign", "Sectigo", "Amazon", "Entrust", "Google Trust", "GeoTrust"];
 
-pub(super) fn examine(config: Config) -> Vec<Finding> {
-    let is_hub = config.target.forwarding.hands_over.is_some();
-    let options = config.target.client;
+pub(super) fn examine(target: TargetConfig) -> Vec<Finding> {
+    let is_hub = target.is_hub();
+    let options = target.client;
     let has_token = options.token.is_some();
     let Ok(runtime) = small_runtime() else { return Vec::new() };
     runtime.block_on(async {
@@ -33,7 +33,7 @@ pub(super) fn examine(config: Config) -> Vec<Finding> {
 }
 
 fn proxy(options: &ClientOptions) -> Finding {
-    if options.proxy.is_some() {
+    if options.http.proxy.is_some() {
         return Finding::new("proxy", Level::Ok, "all goes through the one in [target.http]");
     }
     match proxy::unused_variables().first() {
@@ -45,7 +45,7 @@ fn proxy(options: &ClientOptions) -> Finding {
 /// Counts the certificates in `ca_file`, which are trusted besides the system's.
 fn trusted(options: &ClientOptions) -> Option<Finding> {
     let finding = |level, detail| Finding::new("ca_file", level, detail);
-    Some(match options.tls.extra_roots().transpose()? {
+    Some(match options.http.tls.extra_roots().transpose()? {
         Ok(count) => finding(
             Level::Ok,
             format!(
@@ -58,7 +58,7 @@ fn trusted(options: &ClientOptions) -> Option<Finding> {
 }
 
 async fn name(options: &ClientOptions) -> Finding {
-    let host = options.host();
+    let host = host(options.destination.endpoint());
     match diagnose::resolve(options).await {
         Ok(None) => Finding::new("name (DNS)", Level::Ok, format!("the proxy looks {host} up")),
         Ok(Some(count)) => Finding::new("name (DNS)", Level::Ok, format!("{host} has {count} addresses")),
@@ -81,7 +81,7 @@ async fn tls(options: &ClientOptions) -> Finding {
                 return finding(Level::Fail, format!("{words}: expired, or this device's clock is ahead"));
             }
             let is_public = PUBLIC_ISSUERS.iter().any(|name| issuer.contains(name));
-            let is_own = options.tls.ca_file.is_some();
+            let is_own = options.http.tls.ca_file.is_some();
             if is_public || is_own {
                 return finding(Level::Ok, words);
             }

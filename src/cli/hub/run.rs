@@ -111,7 +111,7 @@ async fn simulate(config: &mut NodeConfig, stop: watch::Receiver<bool>) -> Resul
         config.target = built_in.expect("the built-in configuration is valid").target;
     }
     if let Some(target) = &mut config.target {
-        target.client.endpoint = format!("http://{address}");
+        target.client.destination.move_to(format!("http://{address}"));
     }
     let target = Target::new(known_profiles(), Unknown::Accept, Faults::default(), SANDBOX_REQUESTS_KEPT);
     tokio::spawn(Sandbox::new(target).serve(listener, stop));

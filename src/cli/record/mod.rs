@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::at_rest::store_limits;
 use super::connect::Connection;
 use super::failure::Failure;
 use super::load::Loaded;
@@ -16,9 +16,10 @@ use super::output::{print, print_line, warn};
 use super::reach::{AgentArgs, Reached, check_same};
 use super::runtime::small_runtime;
 use crate::agent::data_dir::Lock;
-use crate::config::Config;
+use crate::agent::{Course, Settings};
 use crate::core::event::EventStatus;
 use crate::core::limits::INTAKE_BODY_BYTES_MAX;
+use crate::core::mapping::Mappings;
 use crate::core::visible::one_line;
 use crate::core::words::counted;
 use crate::device::clock::Clock;
@@ -234,7 +235,7 @@ fn note((count, first): &mut (u64, String), answer: &Answer) {
 /// The recorder of events: the agent, or the store, locked against other writers.
 enum Recorder {
     Agent { connection: Connection, runtime: tokio::runtime::Runtime },
-    Store { store: Box<Store>, clock: Clock, config: Box<Config>, _lock: Lock },
+    Store { store: Box<Store>, clock: Clock, mappings: Arc<Mappings>, _lock: Lock },
 }
 
 impl Recorder {
@@ -244,10 +245,11 @@ impl Recorder {
             Reached::AtRest(data_dir, lock) => {
                 let Loaded { config, .. } = args.config.load_and_name_device()?;
                 check_same(&config, &data_dir)?;
-                let store = Store::open_within(super::at_rest::store_file(&config), store_limits(&config))
-                    .map_err(|error| Failure::failed(&error))?;
+                let store_file = super::at_rest::store_file(&config);
+                let opened = Course::open(Settings::of(config), &store_file);
+                let (Course { settings, .. }, store) = opened.map_err(|error| Failure::failed(&error))?;
                 let clock = Clock::new(store.counters().recorded_at);
-                Ok(Self::Store { store: Box::new(store), clock, config: Box::new(config), _lock: lock })
+                Ok(Self::Store { store: Box::new(store), clock, mappings: settings.mappings, _lock: lock })
             }
         }
     }
@@ -261,9 +263,9 @@ impl Recorder {
                 let answers: Answers = runtime.block_on(connection.post("/v1/events", content_type, body))?;
                 Ok(answers.events)
             }
-            Self::Store { store, clock, config, .. } => {
+            Self::Store { store, clock, mappings, .. } => {
                 let parsed = cloudevents::batch(body.as_bytes()).map_err(|invalid| Failure::failed(&invalid))?;
-                intake::record_directly(store, parsed, &config.mappings, clock).map_err(|error| Failure::failed(&error))
+                intake::record_directly(store, parsed, mappings, clock).map_err(|error| Failure::failed(&error))
             }
         }
     }

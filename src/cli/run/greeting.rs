@@ -22,7 +22,7 @@ pub(super) struct Try {
 impl Try {
     pub(super) fn new(sandbox: SocketAddr, args: &ConfigArgs, config: &Config) -> Self {
         let sample = (!args.is_built_in()).then(|| config.examples.iter().find_map(Example::sample));
-        let client_code = config.target.client.client_code.clone();
+        let client_code = config.target.client.destination.client_code().to_owned();
         Self { sandbox, client_code, options: args.typed(), sample }
     }
 }

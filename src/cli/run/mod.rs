@@ -9,16 +9,14 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use super::at_rest::store_limits;
 use super::destination;
 use super::destination::Standing;
 use super::failure::Failure;
 use super::load::{self, ConfigArgs, Loaded};
 use super::output::{print, warn};
-use crate::adobe::{ClientOptions, TlsOptions};
 use crate::agent::data_dir::{DataDir, Endpoint};
 use crate::agent::token_files::TokenFiles;
-use crate::agent::{self, AgentOptions, Before, Change, Listeners, PushOptions, Settings};
+use crate::agent::{self, AgentOptions, Change, Listeners, Settings};
 use crate::config::Config;
 use crate::core::limits::SANDBOX_REQUESTS_KEPT;
 use crate::core::tokens::Tokens;
@@ -180,7 +178,7 @@ impl Start {
             session_key: token,
             server: ServerOptions::default(),
             intake: config.intake.kinds.clone(),
-            settings: settings(config),
+            settings: Settings::of(config),
             reload: Some(reload),
             bundle: Some(Arc::new(move || make_bundle(&args).map_err(|failure| failure.message))),
             log_level: Some(log_level),
@@ -225,7 +223,7 @@ impl Start {
 
     async fn start_sandbox(&mut self, address: SocketAddr, stop: watch::Receiver<bool>) -> Result<SocketAddr, Failure> {
         let (listener, address) = bind(address).await?;
-        self.config.target.client.endpoint = format!("http://{address}");
+        self.config.target.client.destination.move_to(format!("http://{address}"));
         let target = Target::new(known_profiles(), Unknown::Vanish, Faults::default(), SANDBOX_REQUESTS_KEPT);
         tokio::spawn(Sandbox::new(target).serve(listener, stop));
         Ok(address)
@@ -245,40 +243,6 @@ impl Start {
             #[cfg(unix)]
             socket,
         })
-    }
-}
-
-/// Returns the settings that may change while the agent runs.
-pub(super) fn settings(config: Config) -> Settings {
-    let limits = store_limits(&config);
-    let target = &config.target.client;
-    // Target's token and pins, and the device's own certificate, are for Target alone.
-    let tls = TlsOptions { ca_file: target.tls.ca_file.clone(), ..TlsOptions::default() };
-    let push = config.metrics.push.map(|push| PushOptions {
-        client: ClientOptions { endpoint: push.url, token: push.token, tls, connections: 1, ..target.clone() },
-        every: push.every,
-    });
-    let before = config.before.map(|before| {
-        Box::new(Before {
-            target: before.client,
-            forwarding: before.forwarding,
-            updates_per_day: before.updates_per_day,
-            reads_per_day: before.reads_per_day,
-            resend_after: before.resend_after,
-        })
-    });
-    Settings {
-        before,
-        callers: config.intake.callers,
-        mappings: config.mappings,
-        forwarding: config.target.forwarding.clone(),
-        updates_per_day: config.target.updates_per_day,
-        reads_per_day: config.target.reads_per_day,
-        target: config.target.client,
-        limits,
-        keep_events: config.store.keep_events,
-        support: config.page.support,
-        push,
     }
 }
 

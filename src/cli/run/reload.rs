@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
-use super::{bind_intake, settings};
-use crate::agent::Change;
+use super::bind_intake;
 #[cfg(unix)]
 use crate::agent::SocketChange;
 use crate::agent::data_dir::{DataDir, Endpoint};
 use crate::agent::token_files::TokenFiles;
+use crate::agent::{Change, Settings};
 use crate::cli::load::{ConfigArgs, Loaded};
 use crate::config::{AgentConfig, Config, LogConfig};
 use crate::core::tokens::Tokens;
@@ -132,7 +132,7 @@ impl Reloader {
         });
         let mut config = loaded.await.map_err(|error| error.to_string())??;
         if let Some(endpoint) = &self.endpoint {
-            config.target.client.endpoint.clone_from(endpoint);
+            config.target.client.destination.move_to(endpoint.clone());
         }
         let needs_restart = self.needs_restart(&config);
         let level = config.log.level;
@@ -145,7 +145,7 @@ impl Reloader {
         let socket_change = self.socket_change(socket.as_deref())?;
         let (done, answered) = oneshot::channel();
         let change = Change {
-            settings: settings(config),
+            settings: Settings::of(config),
             http,
             #[cfg(unix)]
             socket: socket_change,

@@ -2,6 +2,8 @@
 
 pub mod backoff;
 
+pub mod destination;
+
 pub mod existence;
 
 pub mod link;

@@ -73,12 +73,6 @@ texts! {
         Assistance : {0}
         Soporte: {0}
         Support: {0}";
-    SENDS_TO: "
-        Client code {0}, sent to {1}.
-        Client-Code {0}, gesendet an {1}.
-        Code client {0}, envoyé à {1}.
-        Código de cliente {0}, enviado a {1}.
-        Klientkod {0}, skickas till {1}.";
     RUNNING_SINCE: "
         Outpost {0}, running since {1}.
         Outpost {0}, läuft seit {1}.

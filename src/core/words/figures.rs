@@ -1,6 +1,18 @@
-//! The link, numbers and charts of the page.
+//! The destination, the link, numbers and charts of the page.
 
 texts! {
+    SENDS_TO: "
+        Client code {0}, sent to {1}.
+        Client-Code {0}, gesendet an {1}.
+        Code client {0}, envoyé à {1}.
+        Código de cliente {0}, enviado a {1}.
+        Klientkod {0}, skickas till {1}.";
+    HANDS_OVER_TO: "
+        Handed over to Outpost Hub at {0}.
+        Übergeben an Outpost Hub unter {0}.
+        Remis à Outpost Hub à l’adresse {0}.
+        Se entrega a Outpost Hub en {0}.
+        Lämnas över till Outpost Hub på {0}.";
     LINK_ONLINE: "
         Connected to Adobe Target since {0}.
         Mit Adobe Target verbunden seit {0}.

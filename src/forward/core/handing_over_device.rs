@@ -8,6 +8,7 @@ use crate::adobe::Handed;
 use crate::core::attribute::AttributeName;
 use crate::core::event::{Event, Hashes};
 use crate::core::fleet::{PartId, ProfileParts, Refused, Taken};
+use crate::core::forwarding::destination::Destination;
 use crate::core::forwarding::link::Link;
 use crate::core::forwarding::quota::{Quota, QuotaTime};
 use crate::core::identity::{Identity, IdentityKind};
@@ -90,7 +91,7 @@ impl Device {
             connections: 4,
             updates_per_day: 10,
             request_timeout: Duration::from_secs(10),
-            destination: (String::new(), "https://hub".to_owned()),
+            destination: Destination::Hub { url: "https://hub".to_owned() },
         };
         let now = Duration::from_secs(1_000);
         let parts =

@@ -268,7 +268,7 @@ impl Core {
 
     /// Returns true if profiles are shared with others.
     const fn is_shared(&self) -> bool {
-        self.rules.late_after.is_some()
+        self.rules.is_shared()
     }
 
     /// Returns true if the mode uses batches; that includes the Delivery API, which does not accept every identity.

@@ -12,6 +12,7 @@ use super::{
     StoreFailed,
 };
 use crate::adobe::{FetchedProfile, Outcome, Reply};
+use crate::core::forwarding::destination::Destination;
 use crate::core::forwarding::link::{Link, LinkState};
 use crate::core::forwarding::quota::Quota;
 use crate::core::forwarding::route::{Mode, RouteRules};
@@ -49,7 +50,7 @@ pub(super) fn settings() -> ForwarderSettings {
         connections: 4,
         updates_per_day: 1_000,
         request_timeout: Duration::from_secs(10),
-        destination: ("acme".to_owned(), "https://target".to_owned()),
+        destination: Destination::Target { client_code: "acme".to_owned(), endpoint: "https://target".to_owned() },
     }
 }
 

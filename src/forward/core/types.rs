@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::adobe::{BatchStatus, Handed, Outcome, Reply};
 use crate::core::fleet::ProfileParts;
+use crate::core::forwarding::destination::Destination;
 use crate::core::forwarding::quota::QuotaTime;
 use crate::core::forwarding::route::{Route, RouteRules};
 use crate::core::identity::{Identity, IdentityKind};
@@ -29,6 +30,14 @@ pub struct ForwarderRules {
     pub hands_over: Option<Duration>,
 }
 
+impl ForwarderRules {
+    /// Returns true if profiles are shared with other devices.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        self.late_after.is_some()
+    }
+}
+
 /// The settings of forwarding that an operator may change while the agent runs.
 #[derive(Clone, Debug)]
 pub struct ForwarderSettings {
@@ -40,9 +49,8 @@ pub struct ForwarderSettings {
     pub updates_per_day: u64,
     /// Longest time for one request.
     pub request_timeout: Duration,
-    /// Destination of updates: client code and endpoint. If it changes, everything learned about the last one is
-    /// dropped.
-    pub destination: (String, String),
+    /// Destination of updates. If it changes, everything learned about the last one is dropped.
+    pub destination: Destination,
 }
 
 /// One moment on all clocks.

@@ -87,9 +87,8 @@ fn whole(api: &Api, viewer: &Viewer, asked: &Asked) -> Result<String, StoreError
     let voice = &viewer.voice;
     let now = api.books.now();
     let profile = if asked.identity.is_empty() { None } else { Some(found(api, voice, &asked.identity)?) };
-    let PageInfo { support, client_code, endpoint } = &*api.page.now();
+    let PageInfo { support, .. } = &*api.page.now();
     let since = With::Time(now.minus(Duration::from_secs(status.uptime_seconds)));
-    let sends_to = answers::SENDS_TO.with([client_code.as_str().into(), endpoint.as_str().into()]);
     Ok(render(
         "page",
         voice,
@@ -103,7 +102,7 @@ fn whole(api: &Api, viewer: &Viewer, asked: &Asked) -> Result<String, StoreError
             asked => asked.identity.as_str(),
             profile => profile.map(Value::from_safe_string),
             support => support.as_deref().map(|contact| answers::SUPPORT.with([contact.into()]).words(voice)),
-            sends_to => sends_to.words(voice),
+            sends_to => api.page.now().sends_to().words(voice),
             can_bundle => viewer.may_act && api.bundle.is_some(),
         },
     ))
