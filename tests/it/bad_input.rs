@@ -1,4 +1,4 @@
-//! Whatever is sent, the answer is one of the contract, and nothing of it is recorded.
+//! Whatever is sent, the answer is one of those documented, and nothing of it is recorded.
 
 use std::time::Duration;
 
@@ -91,9 +91,9 @@ fn ten_thousand_random_mutations_are_read_or_refused() {
         .unwrap();
 }
 
-/// The same over HTTP, some hundreds of times: each answer is one of the contract.
+/// The same over HTTP, some hundreds of times: each answer is one of those documented.
 #[tokio::test]
-async fn mutated_requests_get_answers_of_the_contract() {
+async fn mutated_requests_get_answers_that_are_documented() {
     let fixture = Setup::default().start().await;
     let valid = used("1", "7", "Lund", 1.0).to_string().into_bytes();
     for at in 0..valid.len() {

@@ -81,7 +81,7 @@ add = { lastStore = "1" }
 }
 
 #[test]
-fn forwarding_is_as_configured_or_as_the_contract_says() {
+fn forwarding_is_as_configured_or_by_default() {
     let rules = |lines: &str| {
         parse(&format!("[target]\nclient_code = \"acme\"\n{lines}")).map(|config| config.target.forwarding)
     };

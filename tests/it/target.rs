@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Fixture, MAPPINGS, Running, Setup, noted, rules, used, write_private};
 
-/// A sandbox like the real one, and an agent with the defaults of the contract.
+/// A sandbox like the real one, and an agent with the documented defaults.
 pub fn setup() -> Setup {
     let late_after = Some(Duration::from_secs(15 * 60));
     Setup {

@@ -503,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_of_the_contract_work() {
+    fn every_filter_works() {
         check("data.card | trim | lower", Ok("ab1"));
         check("data.card | upper | replace(' ', '_')", Ok("_AB1_"));
         check("data.nope | default('x')", Ok("x"));
