@@ -249,6 +249,13 @@ fn imports_between_folders_go_down() {
 }
 
 #[test]
+fn the_sandbox_borrows_nothing_from_the_client_that_it_tests() {
+    let of_root = &neighbours(&sources())[&Module::new()];
+    assert!(of_root["sandbox"].contains("core"), "the walk found the imports: {of_root:?}");
+    assert!(!of_root["sandbox"].contains("adobe"), "what both read by one rule is wrong in both");
+}
+
+#[test]
 fn imports_have_no_ring_at_any_level() {
     let neighbours = neighbours(&sources());
     let edges: usize = neighbours.values().flat_map(BTreeMap::values).map(BTreeSet::len).sum();

@@ -23,8 +23,7 @@ pub fn path(client_code: &str) -> String {
 }
 
 /// Returns the name of the parameter with the identity.
-#[must_use]
-pub const fn identity_parameter(kind: IdentityKind) -> &'static str {
+const fn identity_parameter(kind: IdentityKind) -> &'static str {
     match kind {
         IdentityKind::ThirdPartyId => "mbox3rdPartyId",
         IdentityKind::PcId => "mboxPC",

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
 
-use crate::adobe::single::identity_parameter;
 use crate::core::attribute::check_value_length;
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::{ATTRIBUTE_NAME_CHARS_MAX, UPDATE_BODY_BYTES_MAX, UPDATE_QUERY_BYTES_MAX};
@@ -95,7 +94,7 @@ pub fn read(request: Request<'_>) -> Result<Update, Wrong> {
             return wrong(400, "a parameter lacks its \"=\"");
         };
         let (name, value) = (decode(name)?, decode(value)?);
-        if let Some(kind) = IdentityKind::ALL.into_iter().find(|kind| identity_parameter(*kind) == name) {
+        if let Some(kind) = identity_kind(&name) {
             identities.push((kind, value));
         } else {
             insert(&mut attributes, &name, value)?;
@@ -110,6 +109,15 @@ pub fn read(request: Request<'_>) -> Result<Update, Wrong> {
         Ok(identity) if !attributes.is_empty() => Ok(Update { identity, attributes }),
         Ok(_) => wrong(400, "there is no attribute"),
         Err(error) => wrong(400, error.to_string()),
+    }
+}
+
+/// Returns the kind of identity that a parameter names. Source: Target Single Profile Update API.
+fn identity_kind(parameter: &str) -> Option<IdentityKind> {
+    match parameter {
+        "mbox3rdPartyId" => Some(IdentityKind::ThirdPartyId),
+        "mboxPC" => Some(IdentityKind::PcId),
+        _ => None,
     }
 }
 
