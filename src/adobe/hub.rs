@@ -9,9 +9,6 @@ use super::outcome::{Answer, Outcome, classify_with};
 use crate::core::fleet::Taken;
 use crate::core::forwarding::why::Why;
 
-/// Path of the request by which a device hands over.
-pub(super) const PATH: &str = "/v1/hub/parts";
-
 /// The hub's answer to a device's parts.
 #[derive(Clone, Debug)]
 pub enum Handed {

@@ -9,7 +9,7 @@ use crate::adobe::single::path;
 use crate::adobe::{FetchedProfile, Reply, bulk, delivery, fetch};
 use crate::agent::{Course, Settings};
 use crate::core::event::EventStatus;
-use crate::core::fleet::Handover;
+use crate::core::fleet::{Handover, PARTS_PATH};
 use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::quota::QuotaTime;
 use crate::core::identity::{Identity, StoredForms};
@@ -183,7 +183,7 @@ impl Preview<'_> {
                 let value: serde_json::Value = serde_json::from_str(&handover).unwrap_or_default();
                 let profiles = serde_json::to_string_pretty(&value["profiles"]).unwrap_or_default();
                 format!(
-                    "POST {endpoint}/v1/hub/parts\nin a request with the parts of others:\n\n\"profiles\": {profiles}"
+                    "POST {endpoint}{PARTS_PATH}\nin a request with the parts of others:\n\n\"profiles\": {profiles}"
                 )
             }
             Foreseen::Row(version, attributes) => {

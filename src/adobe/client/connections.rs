@@ -20,7 +20,7 @@ use crate::adobe::hub::{self, Handed};
 use crate::adobe::outcome::{Outcome, classify, classify_with};
 use crate::adobe::token::Token;
 use crate::adobe::{delivery, single};
-use crate::core::fleet::{DEVICE_PATH, JOIN_PATH, Join, Joined, KnownDevice};
+use crate::core::fleet::{DEVICE_PATH, JOIN_PATH, Join, Joined, KnownDevice, PARTS_PATH};
 use crate::core::identity::Identity;
 use crate::core::limits::{ANSWER_BYTES_MAX, BATCH_STATUS_BYTES_MAX, HUB_ANSWER_BYTES_MAX, PROFILE_BYTES_MAX};
 use crate::device::clock::Clock;
@@ -95,7 +95,7 @@ impl Connections {
 
     /// Hands parts over to the hub: JSON in gzip.
     pub(super) async fn hand_over(&self, body: Vec<u8>) -> Exchange<Handed> {
-        let request = self.http.post(self.url(hub::PATH)).header(CONTENT_TYPE, "application/json");
+        let request = self.http.post(self.url(PARTS_PATH)).header(CONTENT_TYPE, "application/json");
         let request = request.header(CONTENT_ENCODING, "gzip").body(body);
         let begun = Instant::now();
         let received = self.exchange(request, HUB_ANSWER_BYTES_MAX).await;

@@ -13,5 +13,6 @@ pub use join::{DEVICE_PATH, JOIN_PATH, Join, Joined, KnownDevice};
 pub use part_id::PartId;
 pub use refused::{Reason, Refused};
 pub use wire::{
-    ATTRIBUTES_MAX, AttributePart, BODY_BYTES_MAX, Handover, HandoverError, PROFILES_MAX, PROTOCOL, ProfileParts, Taken,
+    ATTRIBUTES_MAX, AttributePart, BODY_BYTES_MAX, Handover, HandoverError, PARTS_PATH, PROFILES_MAX, PROTOCOL,
+    ProfileParts, Taken,
 };

@@ -19,6 +19,9 @@ use crate::core::limits::{APPEND_ITEMS_MAX, ATTRIBUTE_VALUE_CHARS_MAX};
 use crate::core::operation::{Held, Operation, Part, Stamp, StoredItem, decimal_text, number};
 use crate::core::timestamp::Timestamp;
 
+/// Path of the request.
+pub const PARTS_PATH: &str = "/v1/hub/parts";
+
 /// Version of the protocol.
 pub const PROTOCOL: u32 = 1;
 

@@ -12,7 +12,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer::{Refusal, busy, json, unknown_token};
 use super::body::{invalid, read};
-use crate::core::fleet::{BODY_BYTES_MAX, DEVICE_PATH, Handover, JOIN_PATH, Join, Joined, KnownDevice, Taken};
+use crate::core::fleet::{
+    BODY_BYTES_MAX, DEVICE_PATH, Handover, JOIN_PATH, Join, Joined, KnownDevice, PARTS_PATH, Taken,
+};
 use crate::http::guard::bearer;
 use crate::http::problem::Problem;
 use crate::hub::database::Database;
@@ -76,18 +78,20 @@ impl Node {
 /// Returns the routes.
 pub(super) fn router(node: Arc<Node>) -> Router {
     Router::new()
-        .route("/v1/hub/parts", post(take))
+        .route(PARTS_PATH, post(take))
         .route(JOIN_PATH, post(join))
         .route(DEVICE_PATH, get(known))
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
-        .fallback(|| async { Problem::not_found("this hub has no such path: devices hand over at /v1/hub/parts") })
+        .fallback(|| async {
+            Problem::not_found(format!("this hub has no such path: devices hand over at {PARTS_PATH}"))
+        })
         .method_not_allowed_fallback(|| async {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "urn:outpost:problem:method-not-allowed",
                 "this path has another method",
-                "devices POST to /v1/hub/parts and /v1/hub/join",
+                format!("devices POST to {PARTS_PATH} and {JOIN_PATH}"),
             )
         })
         .with_state(node)
