@@ -3,10 +3,10 @@
 use rusqlite::OptionalExtension;
 
 use super::batches::{self, Ending, RowAttribute, SettledRows};
-use super::stored::{Stored, pending};
+use super::stored::pending;
 use super::transaction::Transaction;
 use super::verification::{self, ReadBack};
-use super::{StoreError, place, sends};
+use super::{StoreError, place, profiles, sends};
 use crate::core::forwarding::existence::Existence;
 use crate::core::limits::BATCH_ROW_FAILURES_MAX;
 use crate::core::operation::{LATE_MAX, Sent};
@@ -170,12 +170,8 @@ impl Transaction<'_> {
             settled += i64::from(before == Some(true) && after == Some(true));
         }
         drop((deliver, was_pending));
-        self.connection
-            .prepare_cached(
-                "UPDATE profile SET existence = ?3, existence_at_ms = ?2, batch_failures = 0, missing_since_ms = NULL
-                 WHERE id = ?1",
-            )?
-            .execute((profile_id, at.as_millis(), Existence::Yes.stored()))?;
+        profiles::learn(self, profile_id, Existence::Yes, at)?;
+        self.connection.prepare_cached("UPDATE profile SET batch_failures = 0 WHERE id = ?1")?.execute([profile_id])?;
         let sent = i64::try_from(ours().count()).unwrap_or(0);
         self.numbers.pending_change.attributes -= settled;
         self.numbers.totals.attributes += sent;
