@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use outpost::adobe::single::encode;
-use outpost::adobe::{Client, ClientOptions, HttpOptions, Outcome};
+use outpost::adobe::{Client, ClientOptions, HttpOptions, Naming, Outcome, Request};
 use outpost::core::forwarding::destination::Destination;
 use outpost::core::identity::{Identity, IdentityKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -152,7 +152,7 @@ fn bare_loop(target: &QuickTarget, count: usize) -> Duration {
                     if number >= count {
                         return;
                     }
-                    let outcome = client.send(body(number)).await.answer;
+                    let outcome = client.send(Request::Single(body(number)), &Naming::default()).await.answer;
                     assert!(matches!(outcome, Outcome::Delivered), "{outcome:?}");
                 }
             });

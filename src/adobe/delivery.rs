@@ -1,4 +1,4 @@
-//! The Delivery API: a claim becomes one or more JSON bodies. Pure.
+//! The Delivery API: an update becomes one or more JSON bodies. Pure.
 //!
 //! Source: Target Delivery API, and the limits of its model in Adobe's SDKs.
 
@@ -9,6 +9,9 @@ use sha2::Sha256;
 use super::outcome::Outcome;
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::{DELIVERY_ID_CHARS_MAX, DELIVERY_PARAMETERS_MAX};
+
+/// Content type of calls.
+pub(super) const CONTENT_TYPE: &str = "application/json";
 
 /// Name of the mbox that carries the attributes.
 const MBOX: &str = "outpost-offline-event";
@@ -33,47 +36,44 @@ pub fn session(key: &[u8], identity: &Identity) -> String {
     hex::encode(&mac.finalize().into_bytes()[..16])
 }
 
-/// One call: its body, and the attributes in it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Call {
-    /// JSON document.
-    pub body: String,
-    /// Attributes in the body, by the index given by the caller.
-    pub attributes: Vec<usize>,
+/// Divides attributes of one profile, each with its index, into calls of at most [`DELIVERY_PARAMETERS_MAX`]: the indexes, and the
+/// pairs of name and value.
+#[must_use]
+pub fn divide<'a>(
+    attributes: impl IntoIterator<Item = (usize, (&'a str, &'a str))>,
+) -> Vec<(Vec<usize>, Vec<(String, String)>)> {
+    let attributes: Vec<_> = attributes.into_iter().collect();
+    let owned = |(place, (name, value)): &(usize, (&str, &str))| (*place, ((*name).to_owned(), (*value).to_owned()));
+    attributes.chunks(DELIVERY_PARAMETERS_MAX).map(|part| part.iter().map(owned).unzip()).collect()
 }
 
-/// Encodes attributes of one profile, each with its index, as calls of at most [`DELIVERY_PARAMETERS_MAX`];
-/// `request_id` names each call.
-pub fn encode<'a>(
+/// Writes the body of one call, a JSON document, which `request_id` names.
+#[must_use]
+pub fn body(
     identity: &Identity,
     property_token: Option<&str>,
-    attributes: impl IntoIterator<Item = (usize, (&'a str, &'a str))>,
-    mut request_id: impl FnMut() -> String,
-) -> Vec<Call> {
-    let attributes: Vec<_> = attributes.into_iter().collect();
+    attributes: &[(String, String)],
+    request_id: String,
+) -> String {
     let kind = match identity.kind() {
         IdentityKind::ThirdPartyId => "thirdPartyId",
         IdentityKind::PcId => "tntId",
     };
-    let call = |part: &[(usize, (&str, &str))]| {
-        let parameters: Map<String, Value> =
-            part.iter().map(|(_, (name, value))| ((*name).to_owned(), json!(value))).collect();
-        let mut document = json!({
-            "requestId": request_id(),
-            "id": { kind: identity.key() },
-            "context": {
-                "channel": "web",
-                "browser": { "host": "outpost" },
-                "address": { "url": "https://outpost.invalid/kiosk" },
-            },
-            "execute": { "mboxes": [{ "index": 1, "name": MBOX, "profileParameters": parameters }] },
-        });
-        if let Some(token) = property_token {
-            document["property"] = json!({ "token": token });
-        }
-        Call { body: document.to_string(), attributes: part.iter().map(|(index, _)| *index).collect() }
-    };
-    attributes.chunks(DELIVERY_PARAMETERS_MAX).map(call).collect()
+    let parameters: Map<String, Value> = attributes.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let mut document = json!({
+        "requestId": request_id,
+        "id": { kind: identity.key() },
+        "context": {
+            "channel": "web",
+            "browser": { "host": "outpost" },
+            "address": { "url": "https://outpost.invalid/kiosk" },
+        },
+        "execute": { "mboxes": [{ "index": 1, "name": MBOX, "profileParameters": parameters }] },
+    });
+    if let Some(token) = property_token {
+        document["property"] = json!({ "token": token });
+    }
+    document.to_string()
 }
 
 /// Reads the body of a 200; `None` if it is not Target's.
@@ -93,8 +93,8 @@ mod tests {
 
     #[test]
     fn a_call_is_what_the_reference_shows() {
-        let calls = encode(&identity(), Some("p"), [(0, ("visits", "7"))], || "r".to_owned());
-        let document: Value = serde_json::from_str(&calls[0].body).expect("JSON");
+        let body = body(&identity(), Some("p"), &[("visits".to_owned(), "7".to_owned())], "r".to_owned());
+        let document: Value = serde_json::from_str(&body).expect("JSON");
         let expected = json!({
             "requestId": "r", "id": { "thirdPartyId": "123456" },
             "context": { "channel": "web", "browser": { "host": "outpost" },
@@ -108,8 +108,8 @@ mod tests {
     #[test]
     fn fifty_attributes_go_in_one_call_and_fifty_one_in_two() {
         let sizes = |count: usize| {
-            let calls = encode(&identity(), None, (0..count).map(|index| (index, ("a", "1"))), String::new);
-            calls.iter().map(|call| call.attributes.len()).collect::<Vec<_>>()
+            let calls = divide((0..count).map(|index| (index, ("a", "1"))));
+            calls.iter().map(|(places, _)| places.len()).collect::<Vec<_>>()
         };
         assert_eq!((sizes(50), sizes(51)), (vec![50], vec![50, 1]));
     }

@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod single;
 pub mod tls;
 pub mod token;
+pub mod update;
 
 pub use bulk::{BatchOutcome, BatchStatus};
 pub use client::{Client, ClientOptions, Exchange, HttpOptions, host, http_client};
@@ -24,3 +25,4 @@ pub use hub::Handed;
 pub use outcome::{Outcome, Refused};
 pub use proxy::ProxyOptions;
 pub use tls::{Pin, TlsOptions};
+pub use update::{Naming, Request};

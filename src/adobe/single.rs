@@ -7,6 +7,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::limits::UPDATE_BODY_BYTES_MAX;
 
+/// Content type of single updates.
+///
+/// Source: Target Single Profile Update API.
+pub(super) const CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
+
 /// Characters to encode: all except those that RFC 3986 calls unreserved.
 pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 

@@ -5,8 +5,8 @@ use std::io::Read;
 use super::failure::Failure;
 use super::load::{ConfigArgs, Loaded};
 use super::output::{print, print_line};
-use crate::adobe::single::path;
-use crate::adobe::{FetchedProfile, Reply, bulk, delivery, fetch};
+use crate::adobe::update::Written;
+use crate::adobe::{FetchedProfile, Naming, Reply, bulk, fetch};
 use crate::agent::{Course, Settings};
 use crate::core::event::EventStatus;
 use crate::core::fleet::{Handover, PARTS_PATH};
@@ -18,7 +18,7 @@ use crate::core::mapping::Meaning;
 use crate::core::operation::Shown;
 use crate::core::visible::one_line;
 use crate::device::clock::Clock;
-use crate::forward::core::{Moment, Request};
+use crate::forward::core::Moment;
 use crate::forward::foresight::{Foreseen, Foresight, foresee};
 use crate::intake::{cloudevents, event_at, recording};
 use crate::store::{ProfileRow, Reader, Rehearsal, StoreError, StoreFile};
@@ -166,17 +166,14 @@ impl Preview<'_> {
                 fetch::path(client_code, identity)
             ),
             Foreseen::Route(route) => format!("by {}, since {}", route.api().name(), route.why()),
-            Foreseen::Send(Request::Single(body)) => format!(
-                "POST {endpoint}{}\nContent-Type: application/x-www-form-urlencoded\n\n{body}",
-                path(client_code)
-            ),
-            Foreseen::Send(Request::Delivery(identity, pairs)) => {
-                let path = delivery::path(client_code, "SESSION");
-                let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).enumerate();
-                let property = self.settings.target.forwarding.property_token.as_deref();
-                let mut calls = delivery::encode(identity, property, pairs, || "REQUEST".to_owned());
-                let body = calls.pop().map(|call| call.body).unwrap_or_default();
-                format!("POST {endpoint}{path}\nContent-Type: application/json\n\n{body}")
+            Foreseen::Send(request) => {
+                let naming = Naming {
+                    property_token: self.settings.target.forwarding.property_token.as_deref(),
+                    session: &|_| "SESSION".to_owned(),
+                    request_id: &|| "REQUEST".to_owned(),
+                };
+                let Written { path, content_type, body } = request.clone().written(client_code, &naming);
+                format!("POST {endpoint}{path}\nContent-Type: {content_type}\n\n{body}")
             }
             Foreseen::HandOver(profile) => {
                 let handover = Handover { profiles: vec![profile.clone()], ..Handover::default() }.write();

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::core::{Action, BatchCame, ForwarderRules, Input, Request, StoreFailed};
+use super::core::{Action, BatchCame, ForwarderRules, Input, StoreFailed};
 use super::handover::{self, CONFIRMED_MAX};
 use super::jobs::Jobs;
 use super::outbox::{Counted, DeviceOutbox, Outbox};
-use crate::adobe::{Client, Handed, Reply, delivery};
+use crate::adobe::{Client, Handed, Naming, Reply, Request, delivery};
 use crate::core::fleet::ProfileParts;
 use crate::core::forwarding::quota::QuotaTime;
 use crate::core::identity::Identity;
@@ -119,22 +119,17 @@ impl<O: Outbox> Errands<O> {
     }
 
     async fn send(&self, profile_id: i64, request: Request) -> Input {
-        let counted = if matches!(request, Request::Single(_)) { Counted::Update } else { Counted::Nothing };
+        let counted = if request.api().facts().is_counted { Counted::Update } else { Counted::Nothing };
         if !self.outbox.may_begin(profile_id, counted).await {
             return Input::Unsent(profile_id);
         }
-        let exchange = match request {
-            Request::Single(body) => self.client.send(body).await,
-            Request::Delivery(identity, attributes) => {
-                let session = delivery::session(&self.session_key, &identity);
-                let property_token = lock(&self.property_token).clone();
-                let pairs = attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).enumerate();
-                let request_id = || uuid::Uuid::new_v4().to_string();
-                let mut calls = delivery::encode(&identity, property_token.as_deref(), pairs, request_id);
-                let call = calls.pop().expect("a request holds an attribute, and no more than one call may");
-                self.client.deliver(&session, call.body).await
-            }
+        let property_token = lock(&self.property_token).clone();
+        let naming = Naming {
+            property_token: property_token.as_deref(),
+            session: &|identity| delivery::session(&self.session_key, identity),
+            request_id: &|| uuid::Uuid::new_v4().to_string(),
         };
+        let exchange = self.client.send(request, &naming).await;
         Input::Answered(profile_id, exchange.answer, exchange.date)
     }
 

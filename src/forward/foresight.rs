@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::core::{Action, Ask, Core, CoreParts, ForwarderSettings, Input, Moment, News, Request, Settle};
-use crate::adobe::{Outcome, Reply};
+use super::core::{Action, Ask, Core, CoreParts, ForwarderSettings, Input, Moment, News, Settle};
+use crate::adobe::{Outcome, Reply, Request};
 use crate::core::fleet::ProfileParts;
 use crate::core::forwarding::link::{Link, Signal};
 use crate::core::forwarding::quota::Quota;

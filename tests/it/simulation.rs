@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
 use outpost::adobe::outcome::{self, Answer as OutcomeAnswer};
-use outpost::adobe::{BatchStatus, FetchedProfile, Outcome, Refused, Reply};
+use outpost::adobe::{BatchStatus, FetchedProfile, Outcome, Refused, Reply, Request};
 use outpost::core::attribute::AttributeName;
 use outpost::core::event::{Event, EventStatus};
 use outpost::core::forwarding::link::Link;
@@ -22,7 +22,7 @@ use outpost::core::operation::{Change, Shown};
 use outpost::core::short_hash::short_hash;
 use outpost::core::timestamp::Timestamp;
 use outpost::core::wall_clock::WallClock;
-use outpost::forward::core::{Action, BatchCame, Core, CoreParts, Input, Moment as CoreMoment, Request, Settle, Waits};
+use outpost::forward::core::{Action, BatchCame, Core, CoreParts, Input, Moment as CoreMoment, Settle, Waits};
 use outpost::forward::{ForwarderRules, ForwarderSettings};
 use outpost::store::{
     BatchHead, BatchState, Ending, InFlight, PART_ROWS, Recording, RejectedSubject, SettledRows, Store, StoreLimits,

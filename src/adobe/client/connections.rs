@@ -17,9 +17,9 @@ use crate::adobe::bulk::{self, BatchOutcome, BatchStatus};
 use crate::adobe::error::{ClientError, Setting};
 use crate::adobe::fetch::{self, Reply};
 use crate::adobe::hub::{self, Handed};
-use crate::adobe::outcome::{Outcome, classify, classify_with};
+use crate::adobe::outcome::{Outcome, classify_with};
 use crate::adobe::token::Token;
-use crate::adobe::{delivery, single};
+use crate::adobe::update::{self, Naming, Request, Written};
 use crate::core::fleet::{DEVICE_PATH, JOIN_PATH, Join, Joined, KnownDevice, PARTS_PATH};
 use crate::core::identity::Identity;
 use crate::core::limits::{ANSWER_BYTES_MAX, BATCH_STATUS_BYTES_MAX, HUB_ANSWER_BYTES_MAX, PROFILE_BYTES_MAX};
@@ -29,9 +29,9 @@ use crate::device::metrics::Metrics;
 /// The slowest line that the file of a batch is sent over. Units: bytes a second.
 const UPLOAD_BYTES_A_SECOND: u64 = 8 * 1024;
 
-/// The content type of single updates and of batches alike.
+/// The content type of batches.
 ///
-/// Source: Target Single Profile Update API; for batches Experience League, whose sample `curl --data-binary` sends it too.
+/// Source: Experience League, whose sample `curl --data-binary` sends it.
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Chunks of a long answer that wait to be read.
@@ -43,7 +43,6 @@ pub(super) struct Connections {
     http: reqwest::Client,
     endpoint: Url,
     client_code: Arc<str>,
-    update: Url,
     pub(super) token: Option<Token>,
     timeout: Duration,
     metrics: Metrics,
@@ -57,10 +56,9 @@ impl Connections {
         let http = http_client(destination.endpoint(), way)?;
         let wrong = |_| Setting::Endpoint.error("it must be a URL such as https://gateway.example");
         let endpoint = Url::parse(destination.endpoint()).map_err(wrong)?;
-        let update = endpoint.join(&single::path(destination.client_code())).map_err(wrong)?;
         let token = token.as_ref().map(Token::new).transpose()?;
         let client_code = destination.client_code().into();
-        Ok(Self { http, endpoint, client_code, update, token, timeout: way.timeout, metrics, way: Way::new(options) })
+        Ok(Self { http, endpoint, client_code, token, timeout: way.timeout, metrics, way: Way::new(options) })
     }
 
     fn measure<T>(
@@ -73,23 +71,15 @@ impl Connections {
         self.metrics.requested(api, outcome(&exchange.answer), begun.elapsed(), Clock::system());
     }
 
-    pub(super) async fn send(&self, body: String) -> Exchange<Outcome> {
-        let request = self.http.post(self.update.clone()).header(CONTENT_TYPE, FORM);
-        let begun = Instant::now();
-        let received = self.exchange(request.body(body), ANSWER_BYTES_MAX).await;
-        let exchange = told(received, |received| classify(received.answer(), SystemTime::now()), |outcome| outcome);
-        self.measure("single", begun, &exchange, Outcome::label);
-        exchange
-    }
-
-    pub(super) async fn deliver(&self, session: &str, body: String) -> Exchange<Outcome> {
-        let url = self.url(&delivery::path(&self.client_code, session));
-        let request = self.http.post(url).header(CONTENT_TYPE, "application/json").body(body);
+    pub(super) async fn send(&self, request: Request, naming: &Naming<'_>) -> Exchange<Outcome> {
+        let api = request.api();
+        let Written { path, content_type, body } = request.written(&self.client_code, naming);
+        let request = self.http.post(self.url(&path)).header(CONTENT_TYPE, content_type).body(body);
         let begun = Instant::now();
         let received = self.exchange(request, ANSWER_BYTES_MAX).await;
-        let classified = |received: &Received| classify_with(received.answer(), SystemTime::now(), delivery::read);
+        let classified = |received: &Received| update::read(api, received.answer(), SystemTime::now());
         let exchange = told(received, classified, |outcome| outcome);
-        self.measure("delivery", begun, &exchange, Outcome::label);
+        self.measure(api.name(), begun, &exchange, Outcome::label);
         exchange
     }
 

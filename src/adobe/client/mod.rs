@@ -11,6 +11,7 @@ use super::fetch::Reply;
 use super::hub::{Handed, of_hub};
 use super::outcome::Outcome;
 use super::token::Token;
+use super::update::{Naming, Request};
 use crate::core::fleet::{Join, Joined, KnownDevice};
 use crate::core::forwarding::destination::Destination;
 use crate::core::identity::Identity;
@@ -170,18 +171,10 @@ impl Client {
         Ok(self.replace(&now, next.0))
     }
 
-    /// Sends one single update, and reads the answer as far as it is needed.
-    pub async fn send(&self, body: String) -> Exchange<Outcome> {
+    /// Sends one update of a profile, and reads the answer as far as it is needed.
+    pub async fn send(&self, request: Request, naming: &Naming<'_>) -> Exchange<Outcome> {
         match self.now().connections() {
-            Ok(now) => now.send(body).await,
-            Err(outcome) => Exchange::unanswered(outcome),
-        }
-    }
-
-    /// Sends one call of the Delivery API in a session.
-    pub async fn deliver(&self, session: &str, body: String) -> Exchange<Outcome> {
-        match self.now().connections() {
-            Ok(now) => now.deliver(session, body).await,
+            Ok(now) => now.send(request, naming).await,
             Err(outcome) => Exchange::unanswered(outcome),
         }
     }
@@ -255,6 +248,10 @@ mod tests {
         }
     }
 
+    fn update() -> Request {
+        Request::Single("mboxPC=1&profile.a=1".to_owned())
+    }
+
     /// Reads one request to the end of its head, and gives that.
     async fn read_head(stream: &mut TcpStream) -> String {
         let mut head = Vec::new();
@@ -321,7 +318,7 @@ mod tests {
         let endpoint = format!("http://{}", dead.local_addr().expect("bound"));
         let client = Client::new(&options(endpoint, Duration::from_millis(900))).expect("valid");
         let begun = Instant::now();
-        let outcome = client.send("mboxPC=1&profile.a=1".to_owned()).await.answer;
+        let outcome = client.send(update(), &Naming::default()).await.answer;
         assert!(begun.elapsed() < Duration::from_millis(800), "a third of the time");
         assert!(matches!(&outcome, Outcome::Unreachable(why) if why.words.contains("no connection")), "{outcome:?}");
         assert!(outcome.reason().contains("in time") && !outcome.reached_target());
@@ -332,7 +329,7 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let endpoint = format!("https://localhost:{}", silent.local_addr().expect("bound").port());
         let client = Client::new(&options(endpoint, Duration::from_millis(900))).expect("valid");
-        let outcome = client.send("mboxPC=1&profile.a=1".to_owned()).await.answer;
+        let outcome = client.send(update(), &Naming::default()).await.answer;
         assert!(matches!(&outcome, Outcome::Unreachable(why) if why.words.contains("in time")), "{outcome:?}");
     }
 
@@ -343,7 +340,7 @@ mod tests {
             let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
             let client = Client::new(&options(endpoint, Duration::from_secs(5))).expect("valid");
             let answering = tokio::spawn(answer_once(listener, answer));
-            let outcome = client.send("mboxPC=1&profile.a=1".to_owned()).await.answer;
+            let outcome = client.send(update(), &Naming::default()).await.answer;
             assert!(outcome.is_lost() && outcome.reason().contains("broke off"), "{outcome:?}");
             answering.await.expect("no panic");
         }
@@ -351,7 +348,7 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let endpoint = format!("http://{}", silent.local_addr().expect("bound"));
         let client = Client::new(&options(endpoint, Duration::from_millis(300))).expect("valid");
-        let outcome = client.send("mboxPC=1&profile.a=1".to_owned()).await.answer;
+        let outcome = client.send(update(), &Naming::default()).await.answer;
         assert!(outcome.is_lost() && outcome.reason().contains("did not answer in time"), "{outcome:?}");
     }
 

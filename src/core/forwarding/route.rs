@@ -87,16 +87,36 @@ pub enum UpdateApi {
     Hub,
 }
 
+/// Facts of an API, by which updates are routed, counted and remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApiFacts {
+    /// Name in answers and metrics.
+    pub name: &'static str,
+    /// True if each of its requests counts against the quota of single updates.
+    pub is_counted: bool,
+    /// True if an update creates a profile that is not there. Otherwise it vanishes, with the same answer.
+    pub creates_profile: bool,
+    /// True if an update is a row in a file with others.
+    pub has_rows: bool,
+}
+
 impl UpdateApi {
+    /// Returns what is known of it. Source: Target, the page of each API.
+    #[must_use]
+    pub const fn facts(self) -> ApiFacts {
+        let (name, is_counted, creates_profile, has_rows) = match self {
+            Self::Single => ("single", true, false, false),
+            Self::Bulk => ("bulk", false, true, true),
+            Self::Delivery => ("delivery", false, true, false),
+            Self::Hub => ("hub", false, true, false),
+        };
+        ApiFacts { name, is_counted, creates_profile, has_rows }
+    }
+
     /// Returns the name used in answers and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Single => "single",
-            Self::Bulk => "bulk",
-            Self::Delivery => "delivery",
-            Self::Hub => "hub",
-        }
+        self.facts().name
     }
 }
 

@@ -5,13 +5,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::refusals::No;
-use super::types::Request;
-use crate::adobe::{Outcome, single};
+use crate::adobe::update::{Part, divide};
+use crate::adobe::{Outcome, Request};
 use crate::core::fleet::PartId;
 use crate::core::forwarding::existence::Existence;
-use crate::core::forwarding::route::{Route, Situation, UpdateApi};
+use crate::core::forwarding::route::{ApiFacts, Route, Situation};
 use crate::core::identity::IdentityKind;
-use crate::core::limits::DELIVERY_PARAMETERS_MAX;
 use crate::core::operation::Sent;
 use crate::core::reason::Reason;
 use crate::core::timestamp::Timestamp;
@@ -53,14 +52,6 @@ pub(super) enum Purpose {
     ReadBack(ReadBack),
 }
 
-/// One request, with its attributes by their index in the update.
-#[derive(Default)]
-struct Part {
-    places: Vec<usize>,
-    /// Body of a single update; empty for the Delivery API.
-    body: String,
-}
-
 /// A claim in flight.
 pub(super) struct Flight {
     pub(super) claim: Claim,
@@ -70,10 +61,10 @@ pub(super) struct Flight {
     pub(super) reserved: u64,
     /// Attributes to send.
     pub(super) update: Update,
-    /// Remaining requests, the next one first.
-    parts: VecDeque<Part>,
-    /// The request in progress.
-    sending: Part,
+    /// Remaining requests, the next one first, each with its attributes by their index in the update.
+    parts: VecDeque<(Vec<usize>, Request)>,
+    /// Attributes of the request in progress.
+    sending: Vec<usize>,
     /// Time when the profile was requested: a reading is as old as that.
     pub(super) asked_at: Duration,
     /// True if the values to send have been recorded.
@@ -104,7 +95,7 @@ impl Flight {
             reserved: 0,
             update: Update::default(),
             parts: VecDeque::new(),
-            sending: Part::default(),
+            sending: Vec::new(),
             asked_at: Duration::ZERO,
             is_noted: false,
             gave_way: false,
@@ -148,18 +139,21 @@ impl Flight {
         self.parts = self.encode(&all).into();
     }
 
-    fn encode(&mut self, places: &[usize]) -> Vec<Part> {
-        if self.plan.route.api() == UpdateApi::Delivery {
-            let part = |places: &[usize]| Part { places: places.to_vec(), body: String::new() };
-            return places.chunks(DELIVERY_PARAMETERS_MAX).map(part).collect();
-        }
+    fn encode(&mut self, places: &[usize]) -> Vec<(Vec<usize>, Request)> {
         let pairs = places.iter().map(|place| (*place, self.pair(*place)));
-        let (fit, too_large): (Vec<_>, Vec<_>) =
-            single::encode(&self.claim.identity, pairs).into_iter().partition(single::Update::fits);
-        for single::Update { attributes, .. } in too_large {
-            self.refuse(attributes, Reason::TooLarge, "it is larger than one request may be");
+        let mut requests = Vec::new();
+        for Part { places, request } in divide(self.plan.route.api(), &self.claim.identity, pairs) {
+            match request {
+                Some(request) => requests.push((places, request)),
+                None => self.refuse(places, Reason::TooLarge, "it is larger than one request may be"),
+            }
         }
-        fit.into_iter().map(|update| Part { places: update.attributes, body: update.body }).collect()
+        requests
+    }
+
+    /// Returns the facts of the API that it goes through.
+    const fn api(&self) -> ApiFacts {
+        self.plan.route.api().facts()
     }
 
     fn pair(&self, place: usize) -> (&str, &str) {
@@ -179,18 +173,14 @@ impl Flight {
 
     /// Returns the next request.
     pub(super) fn next(&mut self) -> Option<Request> {
-        self.sending = self.parts.pop_front()?;
-        if self.plan.route.api() == UpdateApi::Delivery {
-            let text = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-            let pairs = self.sending.places.iter().map(|place| text(self.pair(*place))).collect();
-            return Some(Request::Delivery(self.claim.identity.clone(), pairs));
-        }
-        Some(Request::Single(std::mem::take(&mut self.sending.body)))
+        let (places, request) = self.parts.pop_front()?;
+        self.sending = places;
+        Some(request)
     }
 
     /// Returns the refusal in an answer to the present request, if that cannot be divided further.
     pub(super) fn refused_by(&self, outcome: &Outcome) -> Option<No> {
-        let is_divided = *outcome == Outcome::TooLarge && self.sending.places.len() > 1;
+        let is_divided = *outcome == Outcome::TooLarge && self.sending.len() > 1;
         No::of(outcome).filter(|_| !is_divided)
     }
 
@@ -198,12 +188,11 @@ impl Flight {
     /// if the next request may be sent.
     pub(super) fn answered(&mut self, outcome: &Outcome, is_its: bool) -> bool {
         self.requests += i64::from(outcome.reached_target());
-        let part = std::mem::take(&mut self.sending).places;
+        let part = std::mem::take(&mut self.sending);
         let goes_on = match outcome {
             Outcome::Delivered => {
                 self.updates += 1;
-                if self.plan.route.api() == UpdateApi::Delivery {
-                    // Such a call creates the profile. Source: Target Delivery API.
+                if self.api().creates_profile {
                     self.learned = Some(Existence::Yes);
                 }
                 self.delivered.extend(part);
@@ -211,7 +200,7 @@ impl Flight {
             }
             Outcome::TooLarge if part.len() > 1 => {
                 let (first, second) = part.split_at(part.len() / 2);
-                let halves: Vec<Part> = [first, second].into_iter().flat_map(|half| self.encode(half)).collect();
+                let halves: Vec<_> = [first, second].into_iter().flat_map(|half| self.encode(half)).collect();
                 halves.into_iter().rev().for_each(|half| self.parts.push_front(half));
                 true
             }
@@ -250,12 +239,12 @@ impl Flight {
 
     /// Returns true if its requests count against the quota of single updates.
     pub(super) fn is_quota_bound(&self) -> bool {
-        self.purpose == Purpose::Deliver && self.plan.route.api() == UpdateApi::Single
+        self.purpose == Purpose::Deliver && self.api().is_counted
     }
 
-    /// Returns true if Target may not have the profile, so that a single update may have no effect.
+    /// Returns true if Target may not have the profile, so that an update may have no effect.
     pub(super) fn is_unconfirmed(&self) -> bool {
-        self.plan.route.api() == UpdateApi::Single
+        !self.api().creates_profile
             && self.plan.situation.existence != Existence::Yes
             && self.claim.identity.kind() == IdentityKind::ThirdPartyId
     }

@@ -8,7 +8,7 @@ use super::setbacks::NO_BATCH;
 use super::{Candidate, Core, Moment, News};
 use crate::core::forwarding::existence::Existence;
 use crate::core::forwarding::link::Signal;
-use crate::core::forwarding::route::{Mode, Route, UpdateApi};
+use crate::core::forwarding::route::{Mode, Route};
 use crate::core::limits::{MISSING_LOOK_MAX, MISSING_LOOK_MIN, MISSING_TIME};
 use crate::core::reason::Reason;
 use crate::forward::judge::Judgement;
@@ -36,12 +36,12 @@ impl Core {
             }
             return self.end_flight(flight, moment, chance);
         }
-        if flight.plan.route.api() == UpdateApi::Bulk {
+        if flight.plan.route.api().facts().has_rows {
             return self.goes_in_batch(flight, judgement, read_at, moment, chance);
         }
         let vanishes = flight.learned == Some(Existence::No)
             && self.rules.routes.creates_missing
-            && flight.plan.route.api() == UpdateApi::Single;
+            && !flight.plan.route.api().facts().creates_profile;
         if vanishes {
             return self.wait_for_profile(flight, moment, chance);
         }

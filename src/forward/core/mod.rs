@@ -46,9 +46,7 @@ mod target_device;
 mod target_told;
 mod types;
 
-pub use types::{
-    Action, Ask, BatchCame, ForwarderRules, ForwarderSettings, Input, Moment, News, Request, Settle, StoreFailed,
-};
+pub use types::{Action, Ask, BatchCame, ForwarderRules, ForwarderSettings, Input, Moment, News, Settle, StoreFailed};
 
 pub use setbacks::Waits;
 

@@ -7,7 +7,6 @@ use super::rows::CANDIDATES_MAX;
 use super::setbacks::NO_BATCH;
 use super::{Action, Core, Moment, News};
 use crate::core::forwarding::link::Permit;
-use crate::core::forwarding::route::UpdateApi;
 use crate::forward::judge::{By, fresh, judge};
 use crate::store::Claim;
 
@@ -151,7 +150,7 @@ impl Core {
 
     fn decide_one(&mut self, mut claim: Claim, moment: Moment) {
         let plan = self.plan(&claim, moment);
-        let is_bulk = plan.route.api() == UpdateApi::Bulk;
+        let is_bulk = plan.route.api().facts().has_rows;
         if self.must_wait_for_quota(is_bulk, plan.situation.is_quota_spent) {
             self.released += 1;
             self.may_have_more = true;

@@ -8,10 +8,9 @@ use percent_encoding::percent_decode_str;
 use super::handing_over_device::{Device, moment};
 use super::target_told::{end, settle, settled_words};
 use super::{
-    Action, Ask, BatchCame, Core, CoreParts, ForwarderRules, ForwarderSettings, Input, Moment, News, Request,
-    StoreFailed,
+    Action, Ask, BatchCame, Core, CoreParts, ForwarderRules, ForwarderSettings, Input, Moment, News, StoreFailed,
 };
-use crate::adobe::{FetchedProfile, Outcome, Reply};
+use crate::adobe::{FetchedProfile, Outcome, Reply, Request};
 use crate::core::forwarding::destination::Destination;
 use crate::core::forwarding::link::{Link, LinkState};
 use crate::core::forwarding::quota::Quota;

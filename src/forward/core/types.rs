@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::adobe::{BatchStatus, Handed, Outcome, Reply};
+use crate::adobe::{BatchStatus, Handed, Outcome, Reply, Request};
 use crate::core::fleet::ProfileParts;
 use crate::core::forwarding::destination::Destination;
 use crate::core::forwarding::quota::QuotaTime;
@@ -133,15 +133,6 @@ pub enum BatchCame {
     Ended(SettledRows),
     /// The store failed.
     Store(StoreFailed),
-}
-
-/// A request for one update.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// The body of a single update.
-    Single(String),
-    /// A call of the Delivery API, with identity and pairs of name and value.
-    Delivery(Identity, Vec<(String, String)>),
 }
 
 /// The request for a claim.
