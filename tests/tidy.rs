@@ -42,7 +42,7 @@ fn sources() -> Vec<Source> {
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
                 let path = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
-                let text = text.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned();
+                let text = text.split("\nmod tests {").next().unwrap().to_owned();
                 found.push(Source { path, code: code(&text), text });
             }
         }
@@ -107,7 +107,8 @@ impl House {
         for (root, prefix) in [("crate::", Module::new()), ("super::", parent(&source.module()))] {
             // What follows another `super::` is a part of the same path.
             let starts = source.code.match_indices(root).map(|(at, _)| at);
-            for at in starts.filter(|at| !source.code[..*at].ends_with("super::")) {
+            let is_path = |before: &str| !before.ends_with("super::") && !before.ends_with("pub(in ");
+            for at in starts.filter(|at| is_path(&source.code[..*at])) {
                 let (mut base, mut rest) = (prefix.clone(), &source.code[at + root.len()..]);
                 while let Some(after) = rest.strip_prefix("super::") {
                     (base, rest) = (parent(&base), after);
@@ -275,6 +276,26 @@ fn imports_have_no_ring_at_any_level() {
     }
 }
 
+/// Folders whose `mod.rs` declares a type that has its methods in the files beside it: those name it.
+const METHODS_BESIDE: [&str; 3] = ["forward/core", "inspect/books", "intake/folder"];
+
+#[test]
+fn no_file_imports_what_is_at_home_in_the_mod_rs_above_it() {
+    let sources = sources();
+    let house = House::of(&sources);
+    let mut found = Vec::new();
+    for source in &sources {
+        let own = source.module();
+        let above = |other: &Module| !other.is_empty() && other.len() < own.len() && own.starts_with(other);
+        for other in house.named_by(source).into_iter().filter(above).map(|other| other.join("/")) {
+            if !METHODS_BESIDE.contains(&other.as_str()) {
+                found.push(format!("src/{} imports an item of src/{other}/mod.rs, which uses it", source.path));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 #[test]
 fn functions_fit_a_screen_and_files_are_short() {
     let mut counted = 0;
@@ -300,6 +321,22 @@ fn functions_fit_a_screen_and_files_are_short() {
         }
     }
     assert!(counted > 1_000, "the walk found the functions: {counted}");
+}
+
+#[test]
+fn docstrings_name_the_thing_before_they_ask_about_it() {
+    const ASK: [&str; 9] = ["What", "Where", "How", "Which", "Whether", "That", "Who", "Whose", "When"];
+    for source in sources() {
+        let mut before = "";
+        for line in source.text.lines().map(str::trim_start) {
+            let words = line.strip_prefix("/// ").or_else(|| line.strip_prefix("//! "));
+            let first = words.and_then(|words| words.split_whitespace().next()).unwrap_or_default();
+            // A line that goes on with the sentence before it is free.
+            let is_start = !before.starts_with("//") || before.ends_with(['.', ':']) || matches!(before, "///" | "//!");
+            assert!(!is_start || !ASK.contains(&first), "src/{}: {line}", source.path);
+            before = line;
+        }
+    }
 }
 
 #[test]

@@ -18,11 +18,8 @@ use crate::device::supervisor::{self, News};
 use crate::http::admission::Admission;
 use crate::http::api::{Api, BundleMaker, ReloadSender};
 use crate::http::guard::Guard;
-use crate::http::loopback::Loopback;
 use crate::http::server::ServerOptions;
 use crate::http::sessions::Sessions;
-#[cfg(unix)]
-use crate::http::socket::Socket;
 use crate::intake::kinds::Kinds;
 use crate::store::StoreFile;
 
@@ -39,6 +36,7 @@ mod destination;
 mod error;
 mod fleet_state;
 mod forwarding;
+mod listeners;
 mod open;
 mod push;
 mod settings;
@@ -53,6 +51,7 @@ pub use course::{Course, Next, notes};
 pub use error::AgentError;
 use fleet_state::state_reader;
 use forwarding::Forwarding;
+pub use listeners::Listeners;
 use open::Opened;
 pub use push::PushOptions;
 use settings::LiveSettings;
@@ -83,15 +82,6 @@ pub struct AgentOptions {
     pub log_level: Option<LogLevel>,
     /// Settings that could not take effect.
     pub notices: Notices,
-}
-
-/// The agent's listeners, bound by the caller, which therefore knows the addresses.
-pub struct Listeners {
-    /// Loopback TCP listener.
-    pub http: Loopback,
-    /// Unix socket, if any.
-    #[cfg(unix)]
-    pub socket: Option<Socket>,
 }
 
 /// Runs an agent until `stop` turns true and everything it has begun is on disk.

@@ -1,34 +1,20 @@
 //! The sections `[[mapping.example]]`: an event and its expected result, run through the live code.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::Config;
 use super::document::{Document, Problems, Table};
 use super::sources::Sources;
+use super::values::{Config, Example};
 use crate::core::identity::{Identity, IdentityKind};
 use crate::core::mapping::{Mappings, Meaning, ProfileChanges};
 use crate::core::operation::Stamp;
 use crate::device::clock::Clock;
 use crate::intake::{cloudevents, event_at};
-
-/// One example of a mapping: an event, and what must come of it.
-#[derive(Clone, Debug)]
-pub struct Example {
-    /// Position in the file.
-    span: Range<usize>,
-    /// The event as CloudEvents JSON.
-    event: String,
-    /// Expected identity; `None` if no mapping should match.
-    identity: Option<(IdentityKind, String)>,
-    /// Expected attributes.
-    attributes: Vec<(String, String)>,
-}
 
 /// An event of an example, for people to try.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,8 +9,9 @@ use toml::de::DeValue;
 use wildmatch::WildMatch;
 
 use super::document::Table;
-use super::examples::{self, Example};
+use super::examples;
 use super::privacy::{Hiding, Privacy};
+use super::values::Example;
 use crate::core::attribute::AttributeName;
 use crate::core::identity::IdentityKind;
 use crate::core::mapping::expression::{Engine, Expression};

@@ -7,7 +7,7 @@ use crate::core::forwarding::destination::Destination;
 /// The destination and the sender of deliveries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deliveries {
-    /// Where they go.
+    /// Destination of the deliveries.
     pub destination: Destination,
     /// This device's name, which is part of the names of its own attributes.
     pub device_id: String,

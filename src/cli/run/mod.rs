@@ -1,12 +1,10 @@
 //! `outpost run`: runs the agent in the foreground.
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use super::destination;
@@ -26,7 +24,6 @@ use crate::device::logging;
 use crate::device::notices::{Area, Notices};
 use crate::device::rights;
 use crate::http::api::ReloadSender;
-use crate::http::loopback::Loopback;
 use crate::http::server::ServerOptions;
 use crate::http::sessions::Sessions;
 use crate::sandbox::faults::Faults;
@@ -34,10 +31,13 @@ use crate::sandbox::target::{Target, Unknown};
 use crate::sandbox::{Sandbox, known_profiles};
 
 mod greeting;
+mod listen;
 mod orders;
 mod reload;
 
 use greeting::{Try, greeting};
+pub(super) use listen::bind;
+use listen::bind_intake;
 pub(super) use orders::{Orders, wait_for_signal};
 use reload::Reloader;
 
@@ -244,32 +244,4 @@ impl Start {
             socket,
         })
     }
-}
-
-/// Binds an address, and returns the actual one.
-pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
-    let bound = async {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    };
-    bound.await.map_err(|error: std::io::Error| cannot_listen(address, &error, "another address"))
-}
-
-/// Binds the address of the intake, and the other address of `localhost`.
-async fn bind_intake(address: SocketAddr) -> Result<Loopback, Failure> {
-    let bound = Loopback::bind(address).await;
-    bound.map_err(|(address, error)| cannot_listen(address, &error, "listen in [intake.http]"))
-}
-
-/// Returns the failure to listen at an address; `setting` says where it is set.
-fn cannot_listen(address: SocketAddr, error: &std::io::Error, setting: &str) -> Failure {
-    let advice = match error.kind() {
-        ErrorKind::AddrInUse => {
-            format!("another program listens there, perhaps another outpost: end it, or set {setting}")
-        }
-        ErrorKind::PermissionDenied => format!("this user may not: set {setting} to a port of 1024 or more"),
-        _ => format!("set {setting} to a loopback address of this device, such as 127.0.0.1:7717"),
-    };
-    Failure::because(format!("cannot listen on {address}: {error}; {advice}"))
 }

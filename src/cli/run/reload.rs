@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
-use super::bind_intake;
+use super::listen::bind_intake;
 #[cfg(unix)]
 use crate::agent::SocketChange;
 use crate::agent::data_dir::{DataDir, Endpoint};

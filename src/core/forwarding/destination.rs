@@ -1,8 +1,8 @@
-//! Where updates go.
+//! Destinations of updates.
 
 use std::fmt;
 
-/// Where updates go.
+/// Destination of updates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// Adobe Target.
