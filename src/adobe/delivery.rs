@@ -36,15 +36,24 @@ pub fn session(key: &[u8], identity: &Identity) -> String {
     hex::encode(&mac.finalize().into_bytes()[..16])
 }
 
-/// Divides attributes of one profile, each with its index, into calls of at most [`DELIVERY_PARAMETERS_MAX`]: the indexes, and the
-/// pairs of name and value.
+/// Attributes of one call.
+pub struct Call {
+    /// The index of each, given by the caller.
+    pub places: Vec<usize>,
+    /// Pairs of name and value.
+    pub attributes: Vec<(String, String)>,
+}
+
+/// Divides attributes of one profile, each with its index, into calls of at most [`DELIVERY_PARAMETERS_MAX`].
 #[must_use]
-pub fn divide<'a>(
-    attributes: impl IntoIterator<Item = (usize, (&'a str, &'a str))>,
-) -> Vec<(Vec<usize>, Vec<(String, String)>)> {
+pub fn divide<'a>(attributes: impl IntoIterator<Item = (usize, (&'a str, &'a str))>) -> Vec<Call> {
     let attributes: Vec<_> = attributes.into_iter().collect();
     let owned = |(place, (name, value)): &(usize, (&str, &str))| (*place, ((*name).to_owned(), (*value).to_owned()));
-    attributes.chunks(DELIVERY_PARAMETERS_MAX).map(|part| part.iter().map(owned).unzip()).collect()
+    let call = |part: &[(usize, (&str, &str))]| {
+        let (places, attributes) = part.iter().map(owned).unzip();
+        Call { places, attributes }
+    };
+    attributes.chunks(DELIVERY_PARAMETERS_MAX).map(call).collect()
 }
 
 /// Writes the body of one call, a JSON document, which `request_id` names.
@@ -53,7 +62,7 @@ pub fn body(
     identity: &Identity,
     property_token: Option<&str>,
     attributes: &[(String, String)],
-    request_id: String,
+    request_id: &str,
 ) -> String {
     let kind = match identity.kind() {
         IdentityKind::ThirdPartyId => "thirdPartyId",
@@ -93,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_call_is_what_the_reference_shows() {
-        let body = body(&identity(), Some("p"), &[("visits".to_owned(), "7".to_owned())], "r".to_owned());
+        let body = body(&identity(), Some("p"), &[("visits".to_owned(), "7".to_owned())], "r");
         let document: Value = serde_json::from_str(&body).expect("JSON");
         let expected = json!({
             "requestId": "r", "id": { "thirdPartyId": "123456" },
@@ -109,7 +118,7 @@ mod tests {
     fn fifty_attributes_go_in_one_call_and_fifty_one_in_two() {
         let sizes = |count: usize| {
             let calls = divide((0..count).map(|index| (index, ("a", "1"))));
-            calls.iter().map(|(places, _)| places.len()).collect::<Vec<_>>()
+            calls.iter().map(|call| call.places.len()).collect::<Vec<_>>()
         };
         assert_eq!((sizes(50), sizes(51)), (vec![50], vec![50, 1]));
     }

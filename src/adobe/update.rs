@@ -70,9 +70,11 @@ pub fn divide<'a>(
             single::encode(identity, attributes).into_iter().map(part).collect()
         }
         UpdateApi::Delivery => {
-            let request = |pairs| Some(Request::Delivery(identity.clone(), pairs));
-            let calls = delivery::divide(attributes).into_iter();
-            calls.map(|(places, pairs)| Part { places, request: request(pairs) }).collect()
+            let part = |delivery::Call { places, attributes }: delivery::Call| Part {
+                places,
+                request: Some(Request::Delivery(identity.clone(), attributes)),
+            };
+            delivery::divide(attributes).into_iter().map(part).collect()
         }
         // Their requests are shared with other profiles.
         UpdateApi::Bulk | UpdateApi::Hub => Vec::new(),
@@ -97,7 +99,7 @@ impl Request {
             Self::Delivery(identity, attributes) => Written {
                 path: delivery::path(client_code, &(naming.session)(&identity)),
                 content_type: delivery::CONTENT_TYPE,
-                body: delivery::body(&identity, naming.property_token, &attributes, (naming.request_id)()),
+                body: delivery::body(&identity, naming.property_token, &attributes, &(naming.request_id)()),
             },
         }
     }

@@ -7,6 +7,7 @@ use super::data_dir::HUB_TOKEN_FILE;
 use super::settings::Settings;
 use crate::adobe::ClientOptions;
 use crate::config::TargetConfig;
+use crate::core::forwarding::destination::Destination;
 use crate::core::limits::{HUB_DRAIN_MAX, HUB_EVERY};
 use crate::core::timestamp::Timestamp;
 use crate::device::clock::Clock;
@@ -14,19 +15,19 @@ use crate::device::dir;
 use crate::device::secret::Secret;
 use crate::store::{Noted, Reader, Store, StoreError, StoreFile};
 
-/// Where updates go now, and where next.
+/// Present destination of updates, and the next one.
 #[derive(Clone, Debug)]
 pub struct Course {
     /// The effective settings.
     pub settings: Settings,
-    /// Where updates go next.
+    /// Next destination of updates.
     pub next: Next,
 }
 
-/// Where updates go next.
+/// Next destination of updates.
 #[derive(Clone, Debug)]
 pub enum Next {
-    /// Where they go now.
+    /// Present destination.
     Same,
     /// To a hub, by these settings, once nothing is pending for Target, or a day later.
     Hub(Box<Settings>),
@@ -99,7 +100,7 @@ impl Course {
 /// Returns true if what is pending goes to Target before a device with these settings hands over to their hub: for a day at most.
 pub(super) fn must_drain(settings: &Settings, noted: &Noted, now: Timestamp) -> bool {
     let is_turning = settings.target.is_hub() && settings.before.is_some();
-    let is_of_hub = noted.destination.as_ref().is_some_and(|noted| noted.is_hub());
+    let is_of_hub = noted.destination.as_ref().is_some_and(Destination::is_hub);
     let is_late = noted.draining_since.is_some_and(|since| now.since(since) >= HUB_DRAIN_MAX);
     is_turning && !is_of_hub && !noted.is_drained && !is_late
 }
@@ -122,7 +123,6 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Sources};
-    use crate::core::forwarding::destination::Destination;
 
     const TARGET: &str = "[target]\nclient_code = \"acme\"\nresend_after = \"1h\"\ntoken = \"target's\"\n[target.http]\n\
                           ca_file = \"/ca.pem\"\nproxy = \"http://proxy.example:3128\"\nclient_cert = \"/own.pem\"\n\

@@ -23,9 +23,9 @@ pub struct Settings {
     pub callers: Callers,
     /// Mappings of events.
     pub mappings: Arc<Mappings>,
-    /// Where updates go, and by which rules.
+    /// Destination of updates, and the rules for it.
     pub target: TargetConfig,
-    /// Where what is pending goes first, on the way from Target to a hub.
+    /// Destination to which what is pending goes first, on the way from Target to a hub.
     pub before: Option<TargetConfig>,
     /// Largest size of the store. Units: bytes.
     pub max_bytes: u64,

@@ -55,7 +55,7 @@ pub struct AgentConfig {
     pub data_disk: Option<PathBuf>,
 }
 
-/// Where updates go, and by which rules: the section `[target]` and those below it, or `[hub]`.
+/// Destination of updates, and the rules for it: the section `[target]` and those below it, or `[hub]`.
 #[derive(Clone, Debug)]
 pub struct TargetConfig {
     /// Settings of the client, with the destination.

@@ -24,7 +24,7 @@ const CONNECT_PART: u32 = 3;
 /// Settings of the client.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// Where requests go.
+    /// Destination of requests.
     pub destination: Destination,
     /// The bearer token, where one is required.
     pub token: Option<Secret>,

@@ -44,7 +44,7 @@ impl Destination {
         }
     }
 
-    /// Puts a stand-in at another endpoint in its place.
+    /// Moves it to another endpoint, as that of a simulator.
     pub fn move_to(&mut self, to: String) {
         match self {
             Self::Target { endpoint, .. } => *endpoint = to,
