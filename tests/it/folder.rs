@@ -541,6 +541,52 @@ async fn a_file_that_is_renamed_over_while_it_is_read_is_lost_as_little_as_the_o
     assert_eq!(names(&folder(&fixture).join("done")), ["a.ndjson"]);
 }
 
+/// A table with so many rows of a card, which differ and are so long.
+fn rows_of(card: u64, count: usize, width: usize) -> String {
+    let row = |number: usize| format!("{card};{number:0width$}\n");
+    "card;store\n".to_owned() + &(0..count).map(row).collect::<String>()
+}
+
+/// Copies a file of card 7 over one of card 8 in its place while that is read, and checks that each row of the new one counts once,
+/// that so many of the old one do, and that nothing else counts.
+async fn check_copied_over(old: &str, new: &str, of_old: std::ops::RangeInclusive<i64>) {
+    let folder_rules = || Some(rules("quiet = \"10ms\"\ntype = \"com.acme.loyalty.used\""));
+    let mut setup = Setup { folder: folder_rules(), ..Setup::default() };
+    setup.limits.min_free_disk_bytes = u64::MAX / 2;
+    let fixture = setup.start().await;
+    drop_file(&folder(&fixture), "a.csv", old);
+    wait(&fixture, |view| view.problem.as_ref().is_some_and(|problem| problem.starts_with("line 2 and"))).await;
+    // As `cp` does it: in the same file, which is cut and written again.
+    fs::write(folder(&fixture).join("a.csv"), new).unwrap();
+    let roomy = Setup { folder: folder_rules(), ..Setup::default() };
+    fixture.agent.change(roomy.settings(&format!("http://{}", fixture.sandbox_address))).await;
+    let status = wait(&fixture, |view| view.files == 1 && view.reading.is_none()).await;
+    let rows = |text: &str| i64::try_from(text.matches('\n').count()).unwrap() - 1;
+    let recorded = status.events.recorded - rows(new);
+    assert!(of_old.contains(&recorded), "{recorded} of {}", rows(old));
+    assert_eq!((status.events.duplicate, status.events.rejected, status.events.differing), (0, 0, 0));
+    fixture.wait_held("7", "visits", &rows(new).to_string()).await;
+    fixture.wait_held("8", "visits", &recorded.to_string()).await;
+    assert_eq!(names(&folder(&fixture)), ["done"]);
+    assert!(fs::read_to_string(folder(&fixture).join("done/a.csv")).unwrap() == new);
+}
+
+#[tokio::test]
+async fn a_file_that_is_copied_over_while_it_is_read_is_recorded_as_far_as_it_was_read_and_so_is_the_copy() {
+    let old = rows_of(8, 100, 10);
+    for count in [10, 100, 300] {
+        check_copied_over(&old, &rows_of(7, count, 10), 100..=100).await;
+    }
+}
+
+#[tokio::test]
+async fn of_a_long_file_that_is_copied_over_while_it_is_read_no_row_of_the_copy_is_taken_for_one_of_it() {
+    let old = rows_of(8, 5_000, 500);
+    for (count, width) in [(50, 10), (5_000, 500), (6_000, 500)] {
+        check_copied_over(&old, &rows_of(7, count, width), 1_900..=2_200).await;
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn purging_goes_on_past_what_cannot_be_deleted() {

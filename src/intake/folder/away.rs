@@ -1,14 +1,14 @@
 //! The directories for files that were read, and how long the files stay there.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::found::Found;
+use super::found::{Found, Look};
 use super::notes::is_notes;
 use super::opened::{FAILED, Identity, KEPT, Opened, Place, UNFIXED_LOOKED_AT};
+use super::verified::Known;
 use crate::device::dir::{self, Dir};
 
 /// Longest file name. Units: bytes. Source: ext4, NTFS and APFS allow at least as much.
@@ -47,11 +47,12 @@ impl Away<'_> {
     }
 }
 
-/// Moves a file that was read, and returns its new place; `None` if another file has its name by now, which stays.
+/// Moves a file that was read and looked so then, and returns its new place; `None` if another file has its name by now, or it was
+/// written anew: that stays.
 pub(super) fn put_away(
     opened: &Opened,
-    (found, file): (&Found, &File),
-    identity: Identity,
+    found: &Found,
+    (identity, known, look): (Identity, Known<'_>, Look),
     away: Away<'_>,
 ) -> io::Result<Option<Place>> {
     let is_ours = |place: &Place| opened.metadata(place).is_ok_and(|metadata| Identity::of(&metadata) == identity);
@@ -72,8 +73,9 @@ pub(super) fn put_away(
     let place = Place { kept: Some(away.folder()), name };
     if !is_there {
         from.rename(&found.place.name, &to, &place.name)?;
-        if !is_ours(&place) {
-            // Another file was moved over it at this moment and is still to be read.
+        if !is_ours(&place) || !known.is_still(look)? {
+            // Another was moved or copied over it at this moment and is still to be read.
+            let _ = to.remove(&errors_of(&place.name));
             to.rename(&place.name, &opened.dir, &free_name(&opened.dir, &found.place.name))?;
             return Ok(None);
         }
@@ -83,7 +85,7 @@ pub(super) fn put_away(
         let _ = from.remove(&errors_of(&found.place.name));
     }
     // It is kept for a while from now on; without such times on the file system, from when it was written.
-    let _ = to.touch(file, &place.name);
+    let _ = to.touch(known.file, &place.name);
     if place.kept == Some(FAILED) {
         // Last: what is newer was changed by somebody.
         let errors = errors_of(&place.name);

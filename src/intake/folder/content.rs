@@ -8,6 +8,10 @@ use sha2::{Digest, Sha256};
 /// Part that is read at once. Units: bytes.
 const CHUNK: usize = 64 * 1024;
 
+/// Distance of the places up to which the beginning of a file can be recognised. Units: bytes. Limits: a file of the greatest length has
+/// 8,192 of them.
+pub(super) const STEP: u64 = 1 << 20;
+
 /// The part of a file read up to one time: bytes from its beginning, and events in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(u64, u64)", into = "(u64, u64)")]
@@ -34,6 +38,8 @@ pub(super) struct Content {
     pub(super) bytes: u64,
     /// For events up to a number, digest of the content from which they were first read.
     digests: Vec<(u64, [u8; 32])>,
+    /// Digests of the beginnings that are one or more [`STEP`]s long, shortest first.
+    steps: Vec<[u8; 32]>,
 }
 
 impl Content {
@@ -42,15 +48,18 @@ impl Content {
     /// # Errors
     /// The system's, if the file cannot be read.
     pub(super) fn of(mut file: impl Read + Seek, segments: &[Segment]) -> io::Result<Self> {
-        let (mut hasher, mut bytes, mut digests) = (Sha256::new(), 0, Vec::new());
+        let (mut hasher, mut bytes, mut digests, mut steps) = (Sha256::new(), 0, Vec::new(), Vec::new());
         let mut segments = segments.iter().peekable();
         let mut buffer = vec![0; CHUNK];
         loop {
-            let left = segments.peek().map_or(CHUNK as u64, |segment| segment.bytes - bytes);
+            let left = segments.peek().map_or(u64::MAX, |segment| segment.bytes - bytes).min(STEP - bytes % STEP);
             let most = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
             let count = file.read(&mut buffer[..most])?;
             hasher.update(&buffer[..count]);
             bytes += count as u64;
+            if count > 0 && bytes.is_multiple_of(STEP) {
+                steps.push(hasher.clone().finalize().into());
+            }
             if let Some(segment) = segments.next_if(|segment| segment.bytes == bytes) {
                 digests.push((segment.events, hasher.clone().finalize().into()));
             } else if count == 0 {
@@ -59,7 +68,17 @@ impl Content {
         }
         digests.push((u64::MAX, hasher.finalize().into()));
         file.rewind()?;
-        Ok(Self { bytes, digests })
+        Ok(Self { bytes, digests, steps })
+    }
+
+    /// Returns true if this is the digest of its beginning, which ends with a whole number of [`STEP`]s or where all of it ends.
+    pub(super) fn begins_with(&self, bytes: u64, digest: [u8; 32]) -> bool {
+        let known = if bytes == self.bytes {
+            self.digests.last().map(|(_, digest)| digest)
+        } else {
+            usize::try_from(bytes / STEP).ok().and_then(|steps| self.steps.get(steps.checked_sub(1)?))
+        };
+        known == Some(&digest)
     }
 
     /// Returns the digest of everything read, in hexadecimal.

@@ -47,6 +47,7 @@ mod seen;
 mod table;
 mod taking;
 mod text_lines;
+mod verified;
 mod wait;
 mod watch_folder;
 
@@ -60,9 +61,10 @@ use breaks::{Breaks, WithBreaks};
 use content::{Content, Segment};
 use encoding::Whole;
 use files::Files;
-use found::Found;
+use found::{Found, Look};
 use opened::{FAILED, Identity, Opened};
 use taking::{Counted, Outcome, Taking};
+use verified::{Known, Verified, is_written_anew, written_anew};
 use watch_folder::Watch;
 
 /// Interval of the search for files that were changed in `failed`, where they are not read again.
@@ -88,6 +90,16 @@ impl Kind for FolderRules {
 struct Earlier {
     segments: Vec<Segment>,
     known: u64,
+    /// Digest of that part.
+    digest: Option<String>,
+}
+
+impl Earlier {
+    /// Returns true if that part is the beginning of what was read now.
+    fn begins(&self, content: &Content) -> bool {
+        let last = self.segments.len().checked_sub(1).and_then(|last| content.part(&self.segments, last));
+        last.map(|(_, digest)| digest) == self.digest
+    }
 }
 
 /// The reader of a folder, which works as long as the agent runs.
@@ -157,21 +169,23 @@ impl Folder {
             return Ok(());
         }
         let earlier = self.earlier(files, (opened, found), (&mut file, identity), breaks)?;
-        let Some(Earlier { segments, known }) = earlier else { return Ok(()) };
-        let content = Content::of(breaks.of(&file), &segments)?;
+        let Some(earlier) = earlier else { return Ok(()) };
+        let content = content_of(found, &file, &earlier, breaks)?;
+        let Earlier { segments, known, .. } = earlier;
         let begun = files.borrow_mut().note((opened, found), identity, (&content, &segments));
         let reading = FolderReading { file: found.shown(), lines: 0, bytes: 0, total_bytes: content.bytes };
         self.shown().reading = Some(reading);
         let is_table = found.kind == lines::Kind::Table;
         let mut taking =
             Taking::new(&self.rules, &self.intake, &self.view, (&content, is_table), (known, begun), breaks.stop);
-        let ends: Vec<u64> = segments.iter().map(|segment| segment.bytes).collect();
-        if !self.read(breaks.of(&file).take(content.bytes), (opened, found), &ends, (&mut taking, breaks))? {
+        let known_file = Known { file: &file, content: &content, breaks };
+        if !self.read(known_file, (opened, found), &segments, &mut taking)? {
             // The agent stops; the file will be read again, and recorded events recognised.
             return Ok(());
         }
         let outcome = taking.finish();
         let Outcome { lines, fresh, duplicates, ahead, unconsented, ref errors } = outcome;
+        let Some(look) = known_file.look()? else { return self.replaced(&outcome) };
         let segment = Segment { bytes: content.bytes, events: lines };
         files.borrow_mut().taken((identity, &found.place), segments, (segment, content.digest()), Instant::now());
         {
@@ -192,7 +206,7 @@ impl Folder {
             // Rows that came since are read when they are complete.
             return Ok(());
         }
-        if let Some(place) = away::put_away(opened, (found, &file), identity, away)? {
+        if let Some(place) = away::put_away(opened, found, (identity, known_file, look), away)? {
             files.borrow_mut().moved(identity, place);
         }
         tell_read(&outcome, known, away);
@@ -219,12 +233,13 @@ impl Folder {
         let bytes = file.metadata()?.len();
         let segments = files.borrow().segments(identity, &found.place, bytes);
         if let Some(last) = segments.last() {
-            return Ok(Some(Earlier { known: last.events, segments }));
+            let digest = files.borrow().read_of(identity).map(|(_, digest)| digest);
+            return Ok(Some(Earlier { known: last.events, segments, digest }));
         }
         let notes = files.borrow().notes_of(identity, found);
         let digests = content::digests(breaks.of(&*file), &notes.iter().map(|note| note.bytes).collect::<Vec<_>>())?;
         let fitting = notes.into_iter().zip(digests).rev().find(|(note, digest)| note.digest == *digest);
-        let Some((note, _)) = fitting else { return Ok(Some(Earlier::default())) };
+        let Some((note, digest)) = fitting else { return Ok(Some(Earlier::default())) };
         let mut segments = note.segments;
         if segments.last().is_none_or(|last| last.bytes != note.bytes) {
             let ends: Vec<u64> = segments.iter().map(|segment| segment.bytes).chain([note.bytes]).collect();
@@ -234,7 +249,18 @@ impl Folder {
         // A complete file that is dropped again is reported as such; one that a kill has left here is counted.
         let is_new = found.place.kept.is_none() && (note.bytes == bytes || files.borrow().is_noted(identity));
         let known = segments.last().filter(|_| !is_new).map_or(0, |segment| segment.events);
-        Ok(Some(Earlier { segments, known }))
+        Ok(Some(Earlier { segments, known, digest: Some(digest) }))
+    }
+
+    /// Counts what was recorded of a file that was written anew since, and was read to its end.
+    fn replaced(&self, outcome: &Outcome) -> io::Result<()> {
+        let mut view = self.shown();
+        view.lines += outcome.fresh;
+        view.failed_lines += outcome.errors.fresh_lines();
+        view.ahead_lines += outcome.ahead;
+        drop(view);
+        tell_anew(outcome.lines);
+        Err(written_anew())
     }
 
     /// Counts the events that were read of a file, whose reading ended at these places, the first first. None when the agent
@@ -267,17 +293,21 @@ impl Folder {
         Ok((!is_stopped).then_some(events))
     }
 
-    /// Hands over what a file holds, of which reading ended at some places before. Tells whether it was read to its end.
+    /// Hands over what a file holds, of which parts were read before. Tells whether it was read to its end.
     fn read(
         &self,
-        file: impl io::Read,
+        Known { file, content, breaks }: Known<'_>,
         (opened, found): (&Opened, &Found),
-        ends: &[u64],
-        (taking, breaks): (&mut Taking<'_>, Breaks<'_>),
+        segments: &[Segment],
+        taking: &mut Taking<'_>,
     ) -> io::Result<bool> {
         let (encoding, table) = (self.rules.encoding, self.rules.table_for(&self.intake.mappings()));
-        let counted = Counted::new(file, &self.view);
-        let open = || Ok(Box::new(breaks.of(opened.file(&found.place)?)) as Box<dyn io::Read + '_>);
+        let counted = Counted::new(Verified::new(breaks.of(file), content), &self.view);
+        let open = || {
+            let file = breaks.of(opened.file(&found.place)?);
+            Ok(Box::new(Verified::new(file, content)) as Box<dyn io::Read + '_>)
+        };
+        let ends: Vec<u64> = segments.iter().map(|segment| segment.bytes).collect();
         let mut ended = Ok(());
         let take = |line| match taking.line(line) {
             Ok(()) => ControlFlow::Continue(()),
@@ -286,7 +316,14 @@ impl Folder {
                 ControlFlow::Break(())
             }
         };
-        let read = lines::read(counted, found.kind, encoding, &table, Whole { open: &open, ends }, take)?;
+        let read = match lines::read(counted, found.kind, encoding, &table, Whole { open: &open, ends: &ends }, take) {
+            Err(error) if is_written_anew(&error) => {
+                // What was read before is as it was written.
+                tell_anew(taking.count());
+                return if ended.and_then(|()| taking.record()).is_ok() { Err(error) } else { Ok(false) };
+            }
+            read => read?,
+        };
         if let Err(unreadable) = read {
             taking.unreadable(unreadable);
         }
@@ -296,6 +333,26 @@ impl Folder {
         }
         Ok(ended.and_then(|()| taking.record()).is_ok())
     }
+}
+
+/// Returns the content of a file that is as it was found, or has grown since.
+///
+/// # Errors
+/// Also of a file that was written otherwise since: it may be written to at this moment.
+fn content_of(found: &Found, mut file: &File, earlier: &Earlier, breaks: Breaks<'_>) -> io::Result<Content> {
+    if Look::of(&file.metadata()?) != found.look {
+        return Err(io::Error::other("it is written to at this moment"));
+    }
+    file.rewind()?;
+    let content = Content::of(breaks.of(file), &earlier.segments)?;
+    let look = Look::of(&file.metadata()?);
+    let is_grown = look.bytes > found.look.bytes && content.bytes >= found.look.bytes;
+    if !earlier.begins(&content) || (look != found.look && !is_grown) { Err(written_anew()) } else { Ok(content) }
+}
+
+/// Writes to the log that a file was written anew while it was read.
+fn tell_anew(lines: u64) {
+    tracing::warn!(lines, "a file was written anew while it was read; these lines of what was there before were taken");
 }
 
 /// Writes to the log what came of a file. The log does not name files.

@@ -258,6 +258,11 @@ impl<'t> Taking<'t> {
         }
     }
 
+    /// Returns the number of events that were read.
+    pub(super) const fn count(&self) -> u64 {
+        self.count
+    }
+
     /// Records why nothing of the file can be read.
     pub(super) fn unreadable(&mut self, Unreadable { number, problem }: Unreadable) {
         self.errors.whole(number, &problem);
