@@ -433,6 +433,43 @@ fn a_text_that_may_be_thousands_is_no_number_however_a_mapping_takes_it() {
 }
 
 #[test]
+fn two_cells_are_compared_as_the_numbers_that_they_are_or_not_at_all() {
+    for when in ["data.total > data.limit", "8 < data.limit < data.total", "data.total > '9' and data.limit <= '9.0'"] {
+        let shop = Shop::new(TABLE, &format!("when = \"{when}\"\n{VISITS}"));
+        assert_eq!(shop.take("a.csv", b"card;total;limit\n1;10;9\n2;9;10\n3;word;9\n4;10;word\n"), "");
+        let visits = ["1", "2", "3", "4"].map(|card| shop.value(card, "visits"));
+        assert_eq!(visits, [Some("1".to_owned()), None, None, None], "{when}");
+        let listed = text(&shop.device.outpost(&["rejected", "list"]).stdout);
+        assert!(listed.contains("two texts are compared by < or >, and one is no number"), "{when}: {listed}");
+    }
+}
+
+#[test]
+fn a_cell_in_another_notation_is_not_silently_unequal_to_a_number() {
+    for when in ["data.total in [1500, 1.5]", "data.total == 1.5", "data.total not in [7]"] {
+        let shop = Shop::new(TABLE, &format!("when = \"{when}\"\n{VISITS}"));
+        assert_eq!(shop.take("a.csv", b"card;total\n1;1.5\n2;1,5\n3;1 500\n4;5 kg\n"), "");
+        let visits = ["1", "2", "3"].map(|card| shop.value(card, "visits"));
+        assert_eq!(visits, [Some("1".to_owned()), None, None], "{when}");
+        let listed = text(&shop.device.outpost(&["rejected", "list"]).stdout);
+        assert_eq!(
+            listed.matches("a text such as 1,5 or 1 500 of a table is compared with a number").count(),
+            2,
+            "{listed}"
+        );
+    }
+}
+
+#[test]
+fn check_says_that_a_column_is_compared_as_a_number_however_that_is_written() {
+    for when in ["data.total > data.limit", "data.total > '9'", "data.total in [5,6]", "data.total == 5"] {
+        let shop = Shop::new("[intake.folder.csv]\ndelimiter = \";\"\n", &format!("when = \"{when}\"\n{VISITS}"));
+        let said = text(&shop.device.outpost(&["check"]).stderr);
+        assert!(said.contains("data.total of a table is compared as a number, and is a text"), "{when}: {said}");
+    }
+}
+
+#[test]
 fn a_cell_that_is_counted_only_after_a_change_of_the_mapping_has_one_meaning_or_is_refused() {
     let shop = Shop::new(
         &format!("{TABLE}decimal = \",\"\n"),

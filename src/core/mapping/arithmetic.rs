@@ -118,11 +118,6 @@ impl Operator {
         {
             return Ok(value);
         }
-        if let (Some(a), Some(b)) = (a.as_str(), b.as_str())
-            && let Some(value) = self.of_order(a.cmp(b))
-        {
-            return Ok(value);
-        }
         if let (Some(a), Some(b)) = (number_of(a), number_of(b)) {
             return self.of_numbers(&a, &b);
         }
@@ -138,6 +133,7 @@ impl Operator {
             let number =
                 |value| match number_of(value).or_else(|| value.as_str().and_then(|text| number_in(state, text))) {
                     Some(number) => Ok(number),
+                    None if self.is_order() && is_text(a) && is_text(b) => Err(of_letters(state, value)),
                     None => Err(self.no_number(state, value)),
                 };
             return self.of_numbers(&number(a)?, &number(b)?);
@@ -197,7 +193,8 @@ impl Operator {
         self.is_order() || matches!(self, Self::Equal | Self::NotEqual | Self::In)
     }
 
-    const fn is_order(self) -> bool {
+    /// Returns true for `<`, `<=`, `>` and `>=`.
+    pub(super) const fn is_order(self) -> bool {
         matches!(self, Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual)
     }
 
@@ -216,6 +213,18 @@ impl Operator {
 fn no_number_but_truth() -> Error {
     let words = "true or false is no number; compare it with == or !=, or choose a number, as in `1 if … else 0`";
     FilterError::new(words).into()
+}
+
+/// The error of two texts whose order is asked for, of which this is no number or may be two: by their letters, 10 would come before 9.
+fn of_letters(state: &State<'_, '_>, value: &Value) -> Error {
+    if value.as_str().is_some_and(|text| is_doubtful(state, text)) {
+        return FilterError::new(THOUSANDS).into();
+    }
+    FilterError::new(
+        "two texts are compared by < or >, and one is no number; of times, compare numbers, as in \
+         `time | date('%Y%m%d') >= 20261231`",
+    )
+    .into()
 }
 
 fn unlike() -> Error {

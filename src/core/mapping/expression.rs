@@ -429,7 +429,10 @@ mod tests {
         check_numbers("data.power >= 1e23", Ok("true"));
         check_numbers("data.tenth < 1", Ok("true"));
         check_numbers("data.tenth <= 0.1", Ok("true"));
-        check_numbers("'a' < 'b'", Ok("true"));
+        check_numbers("'10' > '9' and '9.5' < ' 10 ' and 8 < '9' < '10'", Ok("true"));
+        for text in ["'a' < 'b'", "'10' > ''", "'9' < 'x'", "'1,5' >= '1'", "'2026-01-01' < '2026-02-01'"] {
+            check_numbers(text, Err("two texts are compared by < or >, and one is no number"));
+        }
         check_numbers("data.nope > 1", Err("data.nope is not in the event"));
     }
 

@@ -14,7 +14,7 @@ use crate::core::operation::Operation;
 /// A use of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Use {
-    /// On one side of a comparison that has a number on its other.
+    /// On one side of `<`, `<=`, `>` or `>=`, or of a comparison that has a number on its other.
     Compared,
     /// On one side of a comparison that has true or false on its other.
     AgainstTruth,
@@ -37,7 +37,7 @@ impl Use {
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Compared => "is compared with a number",
+            Self::Compared => "is compared as a number",
             Self::AgainstTruth => "is compared with true or false",
             Self::Computed => "is computed with",
             Self::Counted => "goes into add, max or min",
@@ -146,12 +146,32 @@ fn pair(kind: BinOpKind, (left, right): (&Expr<'_>, &Expr<'_>), used: Option<Use
     };
     let (of_left, of_right) = match operator(kind) {
         Err("and" | "or") => (Some(Use::Truth), used),
-        Err(_) | Ok(Operator::In) => (None, None),
+        Err(_) => (None, None),
+        Ok(Operator::In) => {
+            let has_number = items(right).iter().any(is_number);
+            (has_number.then_some(Use::Compared), None)
+        }
+        Ok(operator) if operator.is_order() => {
+            let as_number = |other| compared(other).or(Some(Use::Compared));
+            (as_number(right), as_number(left))
+        }
         Ok(operator) if operator.gives_truth() => (compared(right), compared(left)),
         Ok(_) => (Some(Use::Computed), Some(Use::Computed)),
     };
     walk(left, of_left, found);
     walk(right, of_right, found);
+    if matches!(kind, BinOpKind::In) && is_number(left) {
+        items(right).iter().for_each(|item| walk(item, Some(Use::Compared), found));
+    }
+}
+
+/// The items of a list that is written out; none of anything else.
+fn items<'e, 's>(expression: &'e Expr<'s>) -> &'e [Expr<'s>] {
+    match expression {
+        Expr::List(list) => &list.items,
+        Expr::Tuple(tuple) => &tuple.items,
+        _ => &[],
+    }
 }
 
 /// Returns whether a part is a number, whatever the event holds.
@@ -202,7 +222,15 @@ mod tests {
             ("1 if (data.a == 0) else 2", "Compared data.a"),
             ("data['a'] > 1 and data.b['c d'] * 2 > 0", "Compared data.a, Computed data.b.c d"),
             ("1 < data.x <= 5", "Compared data.x"),
-            ("data.a > data.b or data.c == '0' or data.d in [1]", ""),
+            ("data.a == data.b or data.c == '0' or data.d in ['1'] or data.e in data.f", ""),
+            (
+                "data.a > data.b and 8 < data.c < data.d",
+                "Compared data.a, Compared data.b, Compared data.c, Compared data.d",
+            ),
+            ("data.a > '9' and data.b <= data.c | trim", "Compared data.a, Compared data.b"),
+            ("data.a in [5, 6] or data.b not in ('x', -1)", "Compared data.a, Compared data.b"),
+            ("5 in [data.a, data.b]", "Compared data.a, Compared data.b"),
+            ("data.a > true", "AgainstTruth data.a"),
             ("data.a > data.b + 1", "Compared data.a, Computed data.b"),
             ("-data.a ~ (data.b | round(2))", "Computed data.a, Computed data.b"),
             ("data.a or not data.b", "Truth data.a, Truth data.b"),

@@ -70,6 +70,10 @@ pub fn exact(value: &Value) -> Option<&Number> {
 pub(super) const THOUSANDS: &str = "a text such as 1.500 of a table is taken as a number, and may be thousands or a fraction; \
      name the column in `numbers`, or add a 0 to a fraction, as in `data.litres ~ '0'`";
 
+/// Clause for a text that is compared with a number, see [`may_be_written_otherwise`].
+pub(super) const NOTATION: &str = "a text such as 1,5 or 1 500 of a table is compared with a number, and is not written as a plain one; \
+     name the column in `numbers`";
+
 /// Variable that is true where the event is of a table, or may be.
 pub(super) const OF_TABLE: &str = "_of_table";
 
@@ -80,7 +84,26 @@ pub(super) fn number_in(state: &State<'_, '_>, text: &str) -> Option<Number> {
 
 /// Returns true for a text such as `1.500` of an event that may be of a table.
 pub(super) fn is_doubtful(state: &State<'_, '_>, text: &str) -> bool {
-    may_be_thousands(text) && state.lookup(OF_TABLE).is_some_and(|of_table| of_table.is_true())
+    may_be_thousands(text) && is_of_table(state)
+}
+
+/// Returns true if the event may be of a table.
+pub(super) fn is_of_table(state: &State<'_, '_>) -> bool {
+    state.lookup(OF_TABLE).is_some_and(|of_table| of_table.is_true())
+}
+
+/// Returns true for a text that is no plain number and may be one in another notation, such as `1,5`, `1 500`, `5,-`, `(30.00)`, `-5`
+/// with a long minus, or `5 €`.
+pub(super) fn may_be_written_otherwise(text: &str) -> bool {
+    let is_sign = |next: char| {
+        next.is_whitespace()
+            || matches!(next, '-' | '+' | '\u{2212}' | '\u{2013}' | '(' | ')' | '$' | '€' | '£' | '¥' | '%')
+    };
+    let digits = text.trim_matches(is_sign);
+    let is_part = |next: char| next.is_ascii_digit() || next.is_whitespace() || ".,'’".contains(next);
+    digits.contains(|next: char| next.is_ascii_digit())
+        && digits.chars().all(is_part)
+        && Number::parse(text.trim()).is_none()
 }
 
 /// Returns true for a text with one point before its last three digits, such as `1.500`: in a table of half of the world it is 1500.
@@ -127,6 +150,14 @@ mod tests {
     fn a_text_that_may_be_thousands_is_told_from_one_that_is_not() {
         for text in ["1.500", "-12.345", "+999.000", " 1.005 "] {
             assert!(may_be_thousands(text), "{text}");
+        }
+        for text in
+            ["1,5", "1 500", "1.500,00", "5,-", "(30.00)", "12,50-", "\u{2212}5", "5 €", "$5", "1'500.00", "1\u{a0}500"]
+        {
+            assert!(may_be_written_otherwise(text), "{text}");
+        }
+        for text in ["1.5", " -5 ", "1e3", "A5", "", "-", "5-6", "2026-11-24", "5 kg"] {
+            assert!(!may_be_written_otherwise(text), "{text}");
         }
         for text in ["1.50", "1.5000", "0.500", "1500.000", "01.500", ".500", "1500", "1.5e3"] {
             assert!(!may_be_thousands(text), "{text}");
