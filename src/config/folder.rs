@@ -64,6 +64,7 @@ fn read_table(section: Table<'_, '_>) -> TableRules {
     let rules = TableRules {
         delimiter: section.character("delimiter"),
         quote: quote(&section),
+        multiline: section.flag("multiline"),
         has_header: section.flag("header"),
         skip: section.integer("skip", 0..SKIP_MAX).and_then(|lines| usize::try_from(lines).ok()).unwrap_or_default(),
         numbers: read_numbers(&section, &columns),

@@ -685,3 +685,20 @@ fn a_time_of_the_wall_clock_that_is_never_there_or_there_twice_is_named() {
         ],
     );
 }
+
+#[test]
+fn a_line_within_a_cell_is_no_event_and_refuses_no_row() {
+    let content = b"card,note\n1,a\n2,\"bought:\nTea, 2\nJam, 3\nthanks\"\n3,c\n";
+    let told: [&str; 4] = [
+        "line 3: the quote of cell 2 is closed in line 6: these lines are one row, or several",
+        "line 4: it may be a row, or a line within a cell of the row of line 3, which is broken; set multiline",
+        "line 5: it may be",
+        "line 6: it may be",
+    ];
+    check(TABLE, "a.csv", content, &["1", "3"], &told);
+    check(&format!("{TABLE}multiline = true\n"), "a.csv", content, &["1", "2", "3"], &[]);
+    let told = ["line 3: the quote of cell 2 is not closed on its line", "line 6: cell 1 has a quote"];
+    check(&format!("{TABLE}multiline = false\n"), "a.csv", content, &["1", "Tea", "Jam", "3"], &told);
+    let quoted = "\"card\";\"note\";\"total\"\r\n\"1\";\"a\";\"5\"\r\n\"2\";\"x\";\"Tea; 2; x\r\nthree\r\nlines\"\r\n\"3\";\"c\";\"7\"\r\n";
+    check(TABLE, "a.csv", quoted.as_bytes(), &["1", "2", "3"], &[]);
+}

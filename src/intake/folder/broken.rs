@@ -200,3 +200,53 @@ fn each_row_of_a_broken_table_is_recorded_as_written_or_named() {
         }
     });
 }
+
+/// Texts with lines that may look like rows.
+fn texts() -> impl Strategy<Value = String> {
+    let parts = ["a", "7", "\n", "\nTea;2", "\nTea,2\nJam,3", "\nx|y|z", "\"", "\n\"", ";", ",", "\"\n", " ", ""];
+    prop::collection::vec(prop::sample::select(parts.to_vec()), 0..5).prop_map(|parts| parts.concat().trim().to_owned())
+}
+
+/// Valid tables with cells of several lines: where each cell is quoted, or `multiline` is set, every row is recorded. Elsewhere a line
+/// within a cell may be a row.
+#[test]
+fn a_valid_table_is_recorded_as_written_or_its_lines_are_named() {
+    let tables = (1_usize..4).prop_flat_map(|more| {
+        let rows = prop::collection::vec(prop::collection::vec(texts(), more), 1..8);
+        (Just(more + 1), rows)
+    });
+    let config = Config { cases: 3_000, failure_persistence: None, ..Config::default() };
+    proptest!(config, |((width, rows) in tables, dialect in dialects(), is_set in any::<bool>(), at in any::<usize>())| {
+        let named = rows.iter().enumerate().map(|(number, cells)| {
+            let mut cells = cells.clone();
+            cells.insert(at % width, format!("r{number}"));
+            cells
+        });
+        let written = write(&dialect, width, &named.collect::<Vec<_>>());
+        let rules = TableRules {
+            delimiter: Some(dialect.delimiter as u8),
+            multiline: is_set.then_some(true),
+            ..TableRules::default()
+        };
+        let bytes = written.bytes.clone();
+        let reopen = move || Ok(Box::new(io::Cursor::new(bytes.clone())) as Box<dyn Read>);
+        let mut found = BTreeMap::new();
+        let whole = read(written.bytes.as_slice(), Kind::Table, Encoding::Recognised, &rules, Whole { open: &reopen, ends: &[] }, |line| {
+            let Line { number, event, .. } = line;
+            assert!(found.insert(number, event).is_none(), "line {number} twice");
+            ControlFlow::Continue(())
+        });
+        let text = String::from_utf8_lossy(&written.bytes).into_owned();
+        assert!(whole.expect("memory can be read").is_ok(), "{text:?}");
+        for row in &written.rows {
+            let recorded = found.get(&row.lines.start).and_then(|event| event.as_ref().ok());
+            let must = is_set || dialect.quotes_all;
+            let is_named = !must && row.lines.clone().all(|line| found.get(&line).is_none_or(Result::is_err));
+            let is_right = recorded == Some(&expected(&row.cells));
+            assert!(is_right || is_named, "{text:?}\n{:?}\n{found:?}", row.cells);
+        }
+        let recorded = found.iter().filter(|(_, event)| event.is_ok());
+        let events: Vec<u64> = recorded.map(|(number, _)| *number).collect();
+        assert!(events.iter().all(|number| written.rows.iter().any(|row| row.lines.start == *number)), "{text:?}\n{found:?}");
+    });
+}

@@ -86,11 +86,6 @@ impl<'f, R: Read> TextLines<'f, R> {
         Ok(())
     }
 
-    /// Returns true if a line may be put back, to be taken again.
-    pub(super) fn may_repeat(&self, line: &TextLine) -> bool {
-        self.work.may_repeat(line.bytes())
-    }
-
     /// Counts bytes that were looked at ahead. Returns false if that makes too many.
     pub(super) const fn may_look_again(&mut self, bytes: usize) -> bool {
         let may = self.work.may_repeat(bytes);

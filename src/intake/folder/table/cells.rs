@@ -16,8 +16,6 @@ pub(super) struct Cells {
     cells: Vec<String>,
     cell: String,
     state: State,
-    /// True if the last cell was quoted.
-    was_quoted: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,7 +45,12 @@ pub(super) enum Fed {
 
 impl Cells {
     pub(super) const fn new(marks: Marks) -> Self {
-        Self { marks, cells: Vec::new(), cell: String::new(), state: State::Start, was_quoted: false }
+        Self { marks, cells: Vec::new(), cell: String::new(), state: State::Start }
+    }
+
+    /// Returns a row that begins within the quotes of a cell.
+    pub(super) fn within_quotes(marks: Marks) -> Self {
+        Self { state: State::Quoted, ..Self::new(marks) }
     }
 
     /// Returns the cells of a row of one line; `None` if it is not complete.
@@ -67,7 +70,6 @@ impl Cells {
             self.cell.push('\n');
             return Fed::Open;
         }
-        self.was_quoted = matches!(self.state, State::Behind | State::Closed);
         self.end_cell();
         Fed::Whole
     }
@@ -77,9 +79,9 @@ impl Cells {
         self.cells.len() + 1
     }
 
-    /// Returns true if a complete row ended with a quote.
-    pub(super) const fn is_quoted_to_its_end(&self) -> bool {
-        self.was_quoted
+    /// Returns true if the present cell is a quoted one.
+    pub(super) const fn is_in_quotes(&self) -> bool {
+        matches!(self.state, State::Quoted | State::Behind | State::Closed)
     }
 
     pub(super) fn finish(self) -> Vec<String> {

@@ -9,6 +9,8 @@ pub struct TableRules {
     pub delimiter: Option<u8>,
     /// Character around a cell that contains a delimiter, if configured; the inner `None` means no quoting.
     pub quote: Option<Option<char>>,
+    /// True if a quoted cell may have several lines; if not configured, lines that may be rows are errors.
+    pub multiline: Option<bool>,
     /// True if a row names the columns.
     pub has_header: Option<bool>,
     /// Lines to skip before the table.

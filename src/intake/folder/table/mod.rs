@@ -26,7 +26,7 @@ pub use column::{Column, Field, TableRules};
 pub use time::is_time_format;
 
 use headers::Headers;
-use rows::Row;
+use rows::{Row, Rows};
 use shape::Shape;
 
 /// Part of a table that is examined to recognise its notation. Units: bytes.
@@ -62,8 +62,9 @@ impl TableRules {
             Err(unreadable) => return Ok(Err(unreadable)),
         };
         lines.skip_to(shape.first_row)?;
-        let mut headers = Headers::new(shape.header.as_deref().unwrap_or_default(), shape.width);
-        while let Some(Row { number, cells }) = rows::next(&mut lines, shape.marks, shape.width)? {
+        let mut headers = Headers::new(shape.header.as_deref().unwrap_or_default(), shape.grid.width);
+        let mut rows = Rows::new(shape.grid);
+        while let Some(Row { number, cells }) = rows.next(&mut lines)? {
             let Some(cells) = cells.map_or_else(|invalid| Some(Err(invalid)), |cells| headers.take(number, cells))
             else {
                 continue;
@@ -326,11 +327,68 @@ mod tests {
             "card;store\n1;Lund\n2;\"5 inch\n3;27\" screen\n4;x\n",
             &[FIRST, "3 the quote", "4 cell 2 has a quote", "5 {"],
         );
-        check(&rules(), "card;store\n1;Lund\n2;\"5 inch\n3;27\"\n4;x\n", &[FIRST, "3 the quote", "4 cell 2", "5 {"]);
+        check(
+            &rules(),
+            "card;store\n1;Lund\n2;\"5 inch\n3;27\"\n4;x\n",
+            &[FIRST, "3 the quote of cell 2 is closed in line 4", "4 it may be a row", "5 {"],
+        );
         check(&rules(), "card;store\n1;Lund\n2;\"5 inch", &[FIRST, "3 the quote of cell 2 is not closed"]);
         let long = format!("card;store\n{}2;\"{}", "1;Lund\n".repeat(2_000), "x\n".repeat(40_000));
         let found = std::iter::repeat_n("", 2_000).chain(["2002 the quote of cell 2 is not closed"]);
         check(&rules(), &long, &found.chain(std::iter::repeat_n("", 39_999)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn lines_within_a_cell_are_no_rows() {
+        let doubt = "it may be a row, or a line within a cell of the row of line 3";
+        let last = "7 {\"data\":{\"card\":\"3\",\"note\":\"c\"}}";
+        let first = "2 {\"data\":{\"card\":\"1\",\"note\":\"a\"}}";
+        let table = "card,note\n1,a\n2,\"bought:\nTea, 2\nJam, 3\nthanks\"\n3,c\n";
+        let closed = "3 the quote of cell 2 is closed in line 6: these lines are one row, or several";
+        let [in_4, in_5, in_6] = [4, 5, 6].map(|line| format!("{line} {doubt}"));
+        check(&rules(), table, &[first, closed, &in_4, &in_5, &in_6, last]);
+        let whole = "3 {\"data\":{\"card\":\"2\",\"note\":\"bought:\\nTea, 2\\nJam, 3\\nthanks\"}}";
+        check(&TableRules { multiline: Some(true), ..rules() }, table, &[first, whole, last]);
+        let tea = ["4 {\"data\":{\"card\":\"Tea\"", "5 {\"data\":{\"card\":\"Jam\"", "6 cell 1 has a quote"];
+        let lines = [first, "3 the quote of cell 2 is not closed on its line", tea[0], tea[1], tea[2], last];
+        check(&TableRules { multiline: Some(false), ..rules() }, table, &lines);
+        let quoted = "\"card\",\"note\"\n\"1\",\"a\"\n\"2\",\"bought:\nTea, 2\nJam, 3\nthanks\"\n\"3\",\"c\"\n";
+        check(&rules(), quoted, &[first, whole, last]);
+        // One that is broken is no less a cell.
+        let broken = "card,note\n1,a\n2,\"bou\"ght:\nTea, 2\nJam, 3\nthanks\"\n3,c\n";
+        check(&rules(), broken, &[first, "3 cell 2 has a quote", &in_4, &in_5, &in_6, last]);
+        let cut = "card,note\n1,a\n2\"bought:\nTea, 2\nJam, 3\nthanks\"\n3,c\n";
+        check(&rules(), cut, &[first, "3 cell 1 has a quote", &in_4, &in_5, &in_6, last]);
+    }
+
+    #[test]
+    fn no_row_is_refused_for_the_cell_of_several_lines_in_the_next() {
+        let rows = |table: &str, count: usize| {
+            for table in
+                [table.to_owned(), table.replace('\n', "\r\n"), table.replace(',', ";"), table.replace(',', "\t")]
+            {
+                check(&rules(), &table, &vec![""; count]);
+                let mut is_whole = true;
+                let mut seen = 0;
+                let owned = table.clone().into_bytes();
+                let reopen = move || Ok(Box::new(io::Cursor::new(owned.clone())) as Box<dyn Read>);
+                let decoder = Decoder::new(Encoding::Recognised, Whole { open: &reopen, ends: &[] });
+                let lines = TextLines::new(table.as_bytes(), table.as_bytes(), decoder);
+                let each = |line: Line| {
+                    is_whole &= line.event.is_ok();
+                    seen += 1;
+                    ControlFlow::Continue(())
+                };
+                rules().read(lines, each).expect("memory can be read").expect("a table");
+                assert!(is_whole && seen == count, "{table}");
+            }
+        };
+        rows("\"card\",\"note\",\"total\"\n\"1\",\"a\",\"5\"\n\"2\",\"two\nlines\",\"6\"\n\"3\",\"c\",\"7\"\n", 3);
+        rows("\"card\",\"note\"\n\"1\",\"a\"\n\"2\",\"three\nlines\nhere\"\n\"3\",\"c\"\n", 3);
+        rows("\"note\",\"card\"\n\"a\nb\",\"1\"\n\"c\nd\",\"2\"\n\"e\nf\",\"3\"\n", 3);
+        rows("\"card\",\"address\",\"total\"\n\"1\",\"Main St 5\nApt 4, left\",\"5\"\n\"2\",\"x\",\"6\"\n", 2);
+        rows("card,address,total\n1,\"Main St 5\nApt 4, left\",5\n2,\"Side St 1\nApt 2, right\",6\n", 2);
+        rows("\"card\nnumber\",\"note\"\n\"1\",\"a\"\n", 1);
     }
 
     #[test]

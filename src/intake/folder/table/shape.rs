@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::cells::{Cells, Marks};
+use super::cells::{Cells, Fed, Marks};
+use super::rows::{Grid, ROW_BYTES_MAX};
 use super::{Column, TableRules};
 use crate::core::words::counted;
 use crate::intake::folder::line::Unreadable;
@@ -17,13 +18,20 @@ const QUOTE: char = '"';
 /// The notation of one table.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shape {
-    pub(super) marks: Marks,
+    pub(super) grid: Grid,
     /// Names of the columns; `None` if columns only have a position.
     pub(super) header: Option<Vec<String>>,
     /// Line of the first row.
     pub(super) first_row: u64,
-    /// Cells in each row.
-    pub(super) width: usize,
+}
+
+/// A row at the beginning of a table.
+struct HeadRow {
+    number: u64,
+    /// Its last line.
+    last: u64,
+    begins_with_quote: bool,
+    cells: Vec<String>,
 }
 
 impl Shape {
@@ -46,20 +54,24 @@ impl Shape {
         let quote = rules.quote.unwrap_or(Some(QUOTE));
         let marks = |delimiter| Marks { delimiter, quote };
         let set = rules.delimiter.map(char::from).or(told);
-        let marks = marks(set.unwrap_or_else(|| likely_delimiter(&lines, marks)));
+        let multiline = rules.multiline;
+        let marks = marks(set.unwrap_or_else(|| likely_delimiter(&lines, multiline, marks)));
         if set.is_none() && rules.decimal == Some(marks.delimiter) {
             let problem =
                 "the cells are divided by commas or have them in their numbers; set delimiter in [intake.folder.csv]";
             return Err(Unreadable { number: first, problem: problem.to_owned() });
         }
-        let rows: Vec<(u64, Vec<String>)> = lines.iter().filter_map(|line| row(marks, line)).collect();
+        let rows = rows(marks, &lines, multiline);
+        let begins_with_quote = rows.len() > 1 && rows.iter().all(|row| row.begins_with_quote);
+        let grid = |width| Grid { marks, width, begins_with_quote, multiline };
         if !rules.has_header() {
-            let widths = rows.iter().map(|(_, cells)| cells.len());
-            let shape = Self { marks, header: None, first_row: first, width: most_frequent(widths).unwrap_or(1) };
+            let width = most_frequent(rows.iter().map(|row| row.cells.len())).unwrap_or(1);
+            let shape = Self { grid: grid(width), header: None, first_row: first };
             return shape.with_places(rules, first).map(Some);
         }
-        let (number, header) = header(rules, &rows, first)?;
-        let below: Vec<&[String]> = rows.iter().filter(|(at, _)| *at > number).map(|(_, cells)| &cells[..]).collect();
+        let HeadRow { number, last, cells: header, .. } = header(rules, &rows, first)?;
+        let (number, last, header) = (*number, *last, header.clone());
+        let below: Vec<&[String]> = rows.iter().filter(|row| row.number > number).map(|row| &row.cells[..]).collect();
         // Of a header alone nothing would be recorded, and nobody would see that it was a row.
         let is_row = below.is_empty() && rules.columns.is_empty() && header.iter().any(|cell| is_code(cell));
         if is_row || (rules.columns.is_empty() && rules.has_header.is_none() && !is_header(&header, &below)) {
@@ -75,7 +87,7 @@ impl Shape {
             );
             Unreadable { number, problem }
         })?;
-        Self { marks, header: Some(header), first_row: number + 1, width }.with_places(rules, number).map(Some)
+        Self { grid: grid(width), header: Some(header), first_row: last + 1 }.with_places(rules, number).map(Some)
     }
 
     /// Checks that each column named by its position exists.
@@ -84,11 +96,11 @@ impl Shape {
             Column::At(place) => Some(*place),
             Column::Named(_) => None,
         });
-        match places.max().filter(|most| *most > self.width) {
+        match places.max().filter(|most| *most > self.grid.width) {
             Some(most) => {
                 let problem = format!(
                     "columns in [intake.folder.csv] has column {most}, and the rows have {}",
-                    counted(self.width, "cell")
+                    counted(self.grid.width, "cell")
                 );
                 Err(Unreadable { number, problem })
             }
@@ -108,22 +120,48 @@ fn told_delimiter(line: &TextLine) -> Option<char> {
 
 /// Returns the delimiter with which most lines have the same number of cells, and of those the one that makes the most
 /// cells.
-fn likely_delimiter(lines: &[&TextLine], marks: impl Fn(char) -> Marks) -> char {
+fn likely_delimiter(lines: &[&TextLine], multiline: Option<bool>, marks: impl Fn(char) -> Marks) -> char {
     let score = |delimiter: &char| {
-        let cells = |line: &&TextLine| row(marks(*delimiter), line).map(|(_, cells)| cells.len());
-        let widths: Vec<usize> = lines.iter().filter_map(cells).filter(|width| *width > 1).collect();
+        let rows = rows(marks(*delimiter), lines, multiline);
+        let widths: Vec<usize> = rows.iter().map(|row| row.cells.len()).filter(|width| *width > 1).collect();
         let width = most_frequent(widths.iter().copied()).unwrap_or_default();
-        let splits_first = lines.first().and_then(cells).is_some_and(|width| width > 1);
+        let is_first = |row: &&HeadRow| lines.first().is_some_and(|line| line.number == row.number);
+        let splits_first = rows.first().filter(is_first).is_some_and(|row| row.cells.len() > 1);
         (widths.iter().filter(|found| **found == width).count(), splits_first, width)
     };
     // Among equally good ones, the preferred one.
     DELIMITERS.into_iter().rev().max_by_key(score).unwrap_or(',')
 }
 
-fn row(marks: Marks, line: &TextLine) -> Option<(u64, Vec<String>)> {
-    let text = line.text.as_ref().ok()?;
-    let cells = Cells::of_line(marks, text)?;
-    Some((line.number, cells)).filter(|(_, cells)| cells.iter().any(|cell| !cell.is_empty()))
+/// Returns the rows of some lines that can be read and are not blank.
+fn rows(marks: Marks, lines: &[&TextLine], multiline: Option<bool>) -> Vec<HeadRow> {
+    let (mut rows, mut rest) = (Vec::new(), lines);
+    while let Some(first) = rest.first() {
+        let most = if multiline == Some(false) { 1 } else { rest.len() };
+        let (count, cells) = row(marks, &rest[..most]).unwrap_or_default();
+        let begins_with_quote = first.text.as_ref().is_ok_and(|text| text.trim_start().chars().next() == marks.quote);
+        if let Some(last) = rest[..count].last().filter(|_| cells.iter().any(|cell| !cell.is_empty())) {
+            rows.push(HeadRow { number: first.number, last: last.number, begins_with_quote, cells });
+        }
+        rest = &rest[count.max(1)..];
+    }
+    rows
+}
+
+/// Returns the number of lines of the row that begins with the first, and its cells.
+fn row(marks: Marks, lines: &[&TextLine]) -> Option<(usize, Vec<String>)> {
+    let (mut row, mut bytes) = (Cells::new(marks), 0);
+    for (line, count) in lines.iter().zip(1..) {
+        match row.feed(line.text.as_ref().ok()?) {
+            Fed::Whole => return Some((count, row.finish())),
+            Fed::Wrong => return None,
+            Fed::Open => bytes += line.bytes(),
+        }
+        if bytes > ROW_BYTES_MAX {
+            return None;
+        }
+    }
+    None
 }
 
 /// Returns the most frequent width; among equally frequent ones, the largest.
@@ -134,10 +172,10 @@ fn most_frequent(widths: impl Iterator<Item = usize>) -> Option<usize> {
 }
 
 /// Returns the row that names the columns: the first that has all configured names, or the first row.
-fn header(rules: &TableRules, rows: &[(u64, Vec<String>)], first: u64) -> Result<(u64, Vec<String>), Unreadable> {
+fn header<'r>(rules: &TableRules, rows: &'r [HeadRow], first: u64) -> Result<&'r HeadRow, Unreadable> {
     let named: Vec<&String> = rules.names().collect();
-    let found = rows.iter().find(|(_, cells)| named.iter().all(|name| cells.contains(name)));
-    let Some((number, cells)) = found else {
+    let found = rows.iter().find(|row| named.iter().all(|name| row.cells.contains(name)));
+    let Some(row) = found else {
         let names: Vec<String> = named.iter().map(|name| format!("\"{name}\"")).collect();
         let problem = match names.as_slice() {
             [] => "the first row cannot be read".to_owned(),
@@ -146,6 +184,7 @@ fn header(rules: &TableRules, rows: &[(u64, Vec<String>)], first: u64) -> Result
         };
         return Err(Unreadable { number: first, problem });
     };
+    let HeadRow { number, cells, .. } = row;
     if named.is_empty() && *number != first {
         return Err(Unreadable { number: first, problem: "the first row cannot be read".to_owned() });
     }
@@ -158,7 +197,7 @@ fn header(rules: &TableRules, rows: &[(u64, Vec<String>)], first: u64) -> Result
         );
         return Err(Unreadable { number: *number, problem });
     }
-    Ok((*number, cells.clone()))
+    Ok(row)
 }
 
 /// Returns true if a row may be a header: its cells are names, and the columns below beyond the last of them are empty.
