@@ -702,3 +702,25 @@ fn a_line_within_a_cell_is_no_event_and_refuses_no_row() {
     let quoted = "\"card\";\"note\";\"total\"\r\n\"1\";\"a\";\"5\"\r\n\"2\";\"x\";\"Tea; 2; x\r\nthree\r\nlines\"\r\n\"3\";\"c\";\"7\"\r\n";
     check(TABLE, "a.csv", quoted.as_bytes(), &["1", "2", "3"], &[]);
 }
+
+#[test]
+fn an_item_of_a_broken_event_over_several_lines_is_no_event() {
+    let event = |card: u64| {
+        let item = |sku: u64| format!("      {{\n        \"data\": {{\"card\": \"s{sku}\"}}\n      }}");
+        let items = format!("    \"items\": [\n{},\n{}\n    ]", item(0), item(1));
+        format!("{{\n  \"data\": {{\n    \"card\": \"{card}\",\n{items}\n  }}\n}}\n")
+    };
+    let cut = event(1).trim_end().strip_suffix('}').unwrap().to_owned();
+    let headless = event(1).split_once('\n').unwrap().1.to_owned();
+    for broken in [&cut, &headless, &event(1).replace("\"data\": {\n", "\"data\": ]{\"\n")] {
+        let shop = Shop::new("", VISITS);
+        let said = shop.take("a.ndjson", format!("{broken}{}{}", event(2), event(3)).as_bytes());
+        assert!(said.contains("line 1: "), "{said}");
+        shop.check_cards(&["2", "3"]);
+    }
+    let array = format!("[\n{headless},\n{}]\n", event(2));
+    let shop = Shop::new("", VISITS);
+    let said = shop.take("a.json", array.as_bytes());
+    assert!(said.contains("line 2: event 0: the beginning of the event is missing"), "{said}");
+    assert_eq!((shop.value("s0", "visits"), shop.value("s1", "visits")), (None, None));
+}

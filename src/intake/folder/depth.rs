@@ -17,6 +17,9 @@ pub(super) const MISPLACED: &str = "a quote, a comma or a bracket is missing or 
 /// Problem of an event behind which neither the next begins nor the array ends.
 pub(super) const BEHIND: &str = "what stands behind it belongs to no event";
 
+/// Problem of a member that belongs to no object.
+pub(super) const HEADLESS: &str = "the beginning of the event is missing";
+
 /// The last part before a place.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Last {

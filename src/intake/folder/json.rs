@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use serde::de::IgnoredAny;
 
 use super::again::ReadAgain;
-use super::depth::{BEHIND, Depth, MISPLACED};
+use super::depth::{BEHIND, Depth, HEADLESS, MISPLACED};
 use super::encoding::Decoder;
 use super::line::Line;
 use super::search::{Found, Layout, Search};
@@ -216,11 +216,35 @@ impl<R: Read> Cutter<R> {
                 break Some(format!("it is longer than {FOLDER_LINE_BYTES_MAX} bytes, or not closed"));
             }
         };
+        if !is_nested && broken.is_none() && self.is_member(&bytes)? {
+            let search = Search::headless(self.layout.at(number), margin);
+            return self.broken((number, column), HEADLESS.to_owned(), &bytes, search);
+        }
         let Some(broken) = broken else { return Ok(Piece { number, column, bytes, broken: None }) };
         // Which of its quotes is one too many, or is missing, is not known.
         let quote = depth.in_text.then(|| bytes.iter().rposition(|byte| *byte == b'"')).flatten();
         let search = Search::new(self.layout.at(number), margin, quote.unwrap_or(bytes.len()));
-        let unread = self.resume(&bytes, search)?;
+        self.broken((number, column), broken, &bytes, search)
+    }
+
+    /// Returns true if a piece that is no object and no list is the name of a member, or follows one.
+    fn is_member(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        let is_name = bytes.first().is_some_and(|first| matches!(first, b'"' | b':')) && bytes.last() == Some(&b':');
+        while self.peek()?.is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
+            self.skip(b' ');
+        }
+        Ok(is_name || self.peek()? == Some(b':'))
+    }
+
+    /// Returns what is wrong with a piece, once it is known where reading goes on.
+    fn broken(
+        &mut self,
+        (number, column): (u64, u64),
+        broken: String,
+        bytes: &[u8],
+        search: Search,
+    ) -> io::Result<Piece> {
+        let unread = self.resume(bytes, search)?;
         let problem = match unread {
             Unread::Nothing => broken,
             Unread::Before => format!("{broken}, and what follows it was not read up to line {}", self.line),

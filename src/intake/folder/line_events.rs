@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 
 use serde::de::IgnoredAny;
 
-use super::depth::Depth;
 use super::line::Line;
+use super::line_ends::{End, Layout, Shape, end};
 use super::text_lines::{TextLine, TextLines};
 use crate::core::limits::FOLDER_LINE_BYTES_MAX;
 use crate::intake::cloudevents::Invalid;
@@ -20,20 +20,48 @@ pub(super) fn read(
     lines: &mut TextLines<'_, impl Read>,
     mut each: impl FnMut(Line) -> ControlFlow<()>,
 ) -> io::Result<()> {
-    let mut layout = Layout::default();
+    let (mut layout, mut broken, mut has_array) = (Layout::default(), None::<Broken>, false);
     while let Some(line) = lines.next()? {
         if line.is_blank() {
             continue;
         }
-        let shape = Shape::of(&line);
+        let (shape, indent, number) = (Shape::of(&line), line.indent().unwrap_or_default(), line.number);
+        has_array |= shape.first == b'[';
+        if shape.may_go_on() && indent > 0 && !has_array && broken.is_none() {
+            // Part of an event whose beginning is missing, most likely.
+            broken = Some(Broken { number, indent: indent - 1, total: 0 });
+        }
+        if let Some(broken) = broken.as_mut().filter(|broken| broken.has(shape, indent, layout)) {
+            broken.total += shape.net;
+            let whose = match broken.number {
+                first if first == number => "an event whose beginning is missing".to_owned(),
+                first => format!("the broken event of line {first}"),
+            };
+            let event = Err(Invalid::new(format!("it may be a part of {whose}, and was not read")));
+            if each(Line { column: column(&line), ..Line::new(number, event) }).is_break() {
+                break;
+            }
+            continue;
+        }
+        broken = Broken::behind(broken, number, shape, indent);
         layout.add(shape);
-        let end = if shape.may_go_on() { end(lines, shape, layout)? } else { End::Here };
+        let end = if shape.may_go_on() { end(lines, (shape, indent), layout)? } else { End::Here };
         layout.is_mixed |= matches!(end, End::Behind(_));
+        let has_lines = !matches!(end, End::Here);
+        if let (End::Here, Some(events)) = (&end, together(&line)) {
+            if events.into_iter().any(|event| each(event).is_break()) {
+                break;
+            }
+            continue;
+        }
         let found = match end {
             End::Here => one(line),
             End::Behind(count) => several(lines, line, count)?,
             End::Unknown(unread) => unknown(lines, &line, unread)?,
         };
+        if has_lines && found.event.is_err() {
+            broken = Some(Broken { number, indent, total: 0 });
+        }
         if each(found).is_break() {
             break;
         }
@@ -41,156 +69,37 @@ pub(super) fn read(
     Ok(())
 }
 
-/// Lines that begin with an object, behind a line that was cut by all signs, among which its end is looked for nevertheless.
-const OBJECTS_AHEAD: usize = 8;
-
-/// The way in which the events of a file are written, as far as its lines have shown it.
-#[derive(Clone, Copy, Default)]
-struct Layout {
-    /// Some event was alone on a line.
-    has_lines: bool,
-    /// Some event on one line had a list of objects.
-    has_lists: bool,
-    /// Some event had several lines.
-    is_mixed: bool,
+/// A broken event over several lines of which there may be more behind its end, or lines that belong to an event whose beginning is missing.
+#[derive(Clone, Copy)]
+struct Broken {
+    /// Its first line.
+    number: u64,
+    indent: usize,
+    /// Brackets that open in it, less those that close.
+    total: i64,
 }
 
-impl Layout {
-    const fn add(&mut self, shape: Shape) {
-        let is_event = shape.first == b'{' && shape.net == 0 && shape.is_intact;
-        self.has_lines |= is_event;
-        self.has_lists |= is_event && shape.has_list;
+impl Broken {
+    /// Returns true for an object that may be within it.
+    const fn has(&self, shape: Shape, indent: usize, layout: Layout) -> bool {
+        let is_in_list = indent == self.indent && self.total > 0 && !layout.is_of_lines();
+        shape.first == b'{' && (indent > self.indent || is_in_list)
     }
 
-    /// Returns true if the writer puts each event on a line of its own.
-    const fn is_of_lines(self) -> bool {
-        self.has_lists || (self.has_lines && !self.is_mixed)
-    }
-}
-
-/// The end of an event, counted in lines behind the one on which it begins.
-enum End {
-    /// On its own line.
-    Here,
-    /// Behind that many more lines.
-    Behind(usize),
-    /// Unknown: that many lines behind it may be parts of it; `None`: all of them.
-    Unknown(Option<usize>),
-}
-
-/// The brackets of one line.
-#[derive(Clone, Copy, Default)]
-struct Shape {
-    /// Brackets that open, less those that close. Behind the place where the line is broken quotes mean nothing.
-    net: i64,
-    /// The same of lists alone.
-    lists: i64,
-    /// True if no list is open, whatever texts contain.
-    is_outside_lists: bool,
-    first: u8,
-    last: u8,
-    has_list: bool,
-    /// True if the line is sound as far as it goes.
-    is_intact: bool,
-}
-
-impl Shape {
-    fn of(line: &TextLine) -> Self {
-        let Ok(text) = &line.text else { return Self::default() };
-        let bytes = text.trim().as_bytes();
-        let mut depth = Depth::default();
-        let mut shape = Self::default();
-        // The shape before the last quote that opens a text, and its place.
-        let mut opened = (shape, 0);
-        let mut broken = bytes.len();
-        for (at, byte) in bytes.iter().enumerate() {
-            let was_in_text = depth.in_text;
-            if depth.take(*byte).is_some() {
-                broken = at;
-                break;
+    /// Returns what is broken behind a line that is not in an object which was looked at as a whole.
+    fn behind(before: Option<Self>, number: u64, shape: Shape, indent: usize) -> Option<Self> {
+        let ends = matches!(shape.first, b'}' | b']');
+        match (shape.first, before) {
+            (b'{', _) | (b'[', None) => None,
+            // A line that cannot be read.
+            (0, before) => before,
+            (_, Some(broken)) if indent >= broken.indent => {
+                let total = broken.total + shape.net;
+                (total >= 0 || indent > broken.indent).then_some(Self { total, ..broken })
             }
-            if !was_in_text && depth.in_text {
-                opened = (shape, at);
-            }
-            if !was_in_text {
-                shape.count(*byte);
-            }
-        }
-        if depth.in_text {
-            (shape, broken) = opened;
-        }
-        let is_intact = broken == bytes.len();
-        let is_outside_lists = shape.lists == 0 && !bytes[broken..].contains(&b'[');
-        bytes[broken..].iter().for_each(|byte| shape.count(*byte));
-        let [first, last] = [bytes.first(), bytes.last()].map(|byte| byte.copied().unwrap_or_default());
-        Self { first, last, has_list: depth.has_list, is_intact, is_outside_lists, ..shape }
-    }
-
-    const fn count(&mut self, byte: u8) {
-        let (net, lists) = match byte {
-            b'{' => (1, 0),
-            b'}' => (-1, 0),
-            b'[' => (1, 1),
-            b']' => (-1, -1),
-            _ => (0, 0),
-        };
-        (self.net, self.lists) = (self.net + net, self.lists + lists);
-    }
-
-    /// Returns true for the beginning of an event that is not closed on its line.
-    const fn may_go_on(self) -> bool {
-        self.first == b'{' && self.net > 0
-    }
-
-    /// Returns true if a line that begins with an object may be a part of this one, or of what goes on behind it.
-    const fn may_be_followed(self) -> bool {
-        match self.last {
-            b'[' | b':' => true,
-            b',' => self.lists > 0 || self.net == 0,
-            _ => false,
+            _ => (!ends).then_some(Self { number, indent, total: shape.net.max(0) }).filter(|_| shape.net >= 0),
         }
     }
-}
-
-/// Looks ahead for the end of an event that is not closed on its line. Most often the line was cut, and the next one is an event; but
-/// if lines behind it close what it has opened, they are parts of it.
-fn end(lines: &mut TextLines<'_, impl Read>, begin: Shape, layout: Layout) -> io::Result<End> {
-    let (mut total, mut before, mut next_event, mut objects) = (begin.net, begin, None, 0);
-    let (mut bytes, mut count, mut found) = (0, 0, None);
-    // An event that is longer is none.
-    while bytes <= FOLDER_LINE_BYTES_MAX && objects < OBJECTS_AHEAD {
-        let Some(line) = lines.ahead(count)? else { break };
-        let (shape, is_blank) = (Shape::of(line), line.is_blank());
-        bytes += line.bytes();
-        total += shape.net;
-        if shape.first == b'{' && !before.may_be_followed() {
-            next_event.get_or_insert(count);
-        }
-        if total <= 0 {
-            found = Some((count + 1, shape));
-            break;
-        }
-        objects += usize::from(shape.first == b'{' && next_event.is_some());
-        before = if is_blank { before } else { shape };
-        count += 1;
-    }
-    if !lines.may_look_again(bytes) {
-        return Ok(End::Unknown(None));
-    }
-    Ok(match (found, next_event) {
-        // What closes it is another event with a bracket too many: none begins within an object, nor without a comma within a list.
-        (Some((_, last)), Some(next)) if last.first == b'{' && is_next(begin, next, layout) => End::Here,
-        (Some((count, _)), _) => End::Behind(count),
-        (None, Some(0)) => End::Here,
-        // A writer of one event in each line was cut.
-        (None, _) if layout.is_of_lines() => End::Here,
-        (None, next) => End::Unknown(next),
-    })
-}
-
-/// Returns true if an object on a line of its own, so many lines behind the beginning of an event, is the next event.
-const fn is_next(begin: Shape, next: usize, layout: Layout) -> bool {
-    (next == 0 && begin.is_outside_lists) || layout.is_of_lines()
 }
 
 /// An event over several lines.
@@ -237,6 +146,25 @@ fn one(line: TextLine) -> Line {
     Line { column, ..Line::new(line.number, line.text.map(|text| trimmed(&text).to_owned())) }
 }
 
+/// Several events on one line, if each of them is sound and nothing else stands there; `None` for one.
+fn together(line: &TextLine) -> Option<Vec<Line>> {
+    let text = line.text.as_deref().ok()?;
+    if serde_json::from_str::<IgnoredAny>(trimmed(text)).is_ok() {
+        return None;
+    }
+    let (mut events, mut rest) = (Vec::new(), text.trim());
+    while !rest.is_empty() {
+        let mut objects = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+        objects.next().filter(|object| object.is_ok() && rest.starts_with('{'))?.ok()?;
+        let (event, behind) = rest.split_at(objects.byte_offset());
+        let column = text[..text.len() - rest.len() - (text.len() - text.trim_end().len())].chars().count() as u64 + 1;
+        events.push(Line { column, ..Line::new(line.number, Ok(event.to_owned())) });
+        rest = behind.trim_start();
+        rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
+    }
+    (events.len() > 1).then_some(events)
+}
+
 fn column(line: &TextLine) -> u64 {
     line.text.as_ref().map_or(0, |text| text.len() - text.trim_start().len()) as u64 + 1
 }
@@ -279,6 +207,15 @@ mod tests {
     }
 
     #[test]
+    fn two_sound_events_on_one_line_are_two() {
+        check("{\"t\":1} {\"t\":2}\n{\"t\":3}\n", &["1 {\"t\":1}", "1 {\"t\":2}", "2 {\"t\":3}"]);
+        check("{\"t\":1}, {\"t\":2},\n", &["1 {\"t\":1}", "1 {\"t\":2}"]);
+        for broken in ["{\"t\":1} x {\"t\":2}", "{\"t\":1},{\"t\":2}]}", "{\"t\":1} 7"] {
+            check(&format!("{broken}\n"), &[&format!("1 {broken}")]);
+        }
+    }
+
+    #[test]
     fn an_object_within_a_broken_event_is_no_event() {
         let inner = "{\"t\":1}";
         let broken = "it goes on to line 4, and is no JSON: those lines were not read; an event must be on one line";
@@ -296,6 +233,46 @@ mod tests {
             &[&format!("{not_closed} was not read up to line 4 …"), &format!("4 {inner}")],
         );
         check(&format!("{{\"l\":[\n{inner},\n{inner}"), &[&format!("{not_closed} in the file was not read …")]);
+    }
+
+    #[test]
+    fn a_part_of_a_broken_event_over_several_lines_is_no_event() {
+        let event = |card: u64| {
+            let items = "\"items\": [\n      {\n        \"sku\": \"s0\",\n        \"id\": \"s0\"\n      },\n      {\n        \"sku\": \"s1\",\n        \"id\": \"s1\"\n      }\n    ]";
+            format!(
+                "{{\n  \"specversion\": \"1.0\",\n  \"id\": \"e{card}\",\n  \"data\": {{\n    \"card\": \"{card}\",\n    {items}\n  }}\n}}\n"
+            )
+        };
+        let sound = event(1);
+        let lines: Vec<&str> = sound.lines().collect();
+        let mut broken: Vec<String> = vec![sound.replace("\"1.0\"", "]1.0\""), sound.replace("\"1.0\"", "}1.0\"")];
+        for at in 0..lines.len() {
+            // A line is lost, or its last character, or all behind it, or all before it.
+            let without: Vec<&str> =
+                lines.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, line)| *line).collect();
+            let cut = lines[at].trim_end_matches(|next: char| !next.is_ascii()).len().saturating_sub(1);
+            let shorter = [&lines[..at], &[&lines[at][..cut]], &lines[at + 1..]].concat();
+            broken.extend(
+                [without, shorter, lines[..at].to_vec(), lines[at + 1..].to_vec()].map(|lines| lines.join("\n") + "\n"),
+            );
+        }
+        for broken in broken {
+            for (before, behind) in [(String::new(), event(2) + &event(3)), (event(2), event(3))] {
+                let found = all(&format!("{before}{broken}{behind}"));
+                let is_part = |found: &String| {
+                    found.split_once(' ').is_some_and(|(_, event)| event.starts_with("{\n        \"sku\""))
+                };
+                assert!(!found.iter().any(is_part), "{broken}\n{found:#?}");
+            }
+        }
+        let is_event =
+            |found: &String| found.split_once(' ').is_some_and(|(_, event)| event.starts_with("{\n  \"spec"));
+        let read = |text: &str| all(text).iter().filter(|found| is_event(found)).count();
+        let last = sound.trim_end().strip_suffix('}').expect("a bracket");
+        assert_eq!(read(&format!("{last}{}{}", event(2), event(3))), 2);
+        assert_eq!(read(&format!("{}{}{}", lines[..2].join("\n") + "\n", event(2), event(3))), 2);
+        assert_eq!(read(&format!("{}{}{}", lines[1..].join("\n") + "\n", event(2), event(3))), 2);
+        assert_eq!(read(&format!("{}{}", sound.replace("\"1.0\"", "]1.0\""), event(2))), 1);
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod files;
 mod found;
 mod json;
 mod line;
+mod line_ends;
 mod line_events;
 mod lines;
 mod listing;

@@ -117,6 +117,11 @@ impl Search {
         }
     }
 
+    /// Returns a search from within an event whose beginning is missing: that ends on the first line that is indented less.
+    pub(super) fn headless(layout: Layout, margin: usize) -> Self {
+        Self { first: (margin > 0).then_some(1), ..Self::new(layout, margin.saturating_sub(1), 0) }
+    }
+
     /// Takes a byte. Returns where reading goes on, if it shows that.
     pub(super) fn take(&mut self, byte: u8) -> Option<Found> {
         let is_certain = self.at < self.certain;

@@ -24,6 +24,13 @@ impl TextLine {
         self.text.as_ref().map_or(0, String::len) + 1
     }
 
+    /// Returns the blanks before its first character, in bytes; none for a blank line, or one that cannot be read.
+    pub(super) fn indent(&self) -> Option<usize> {
+        let text = self.text.as_ref().ok()?;
+        let rest = text.trim_start();
+        (!rest.is_empty()).then(|| text.len() - rest.len())
+    }
+
     /// Returns true if the line is empty or blank.
     pub(super) fn is_blank(&self) -> bool {
         self.text.as_ref().is_ok_and(|text| text.trim().is_empty())
