@@ -724,3 +724,14 @@ fn an_item_of_a_broken_event_over_several_lines_is_no_event() {
     assert!(said.contains("line 2: event 0: the beginning of the event is missing"), "{said}");
     assert_eq!((shop.value("s0", "visits"), shop.value("s1", "visits")), (None, None));
 }
+
+#[test]
+fn what_dos_or_a_macintosh_has_written_is_named() {
+    let doubt = "line 2: it is not UTF-8, and ";
+    for cell in [b"S\xC6o Paulo".as_slice(), b"20 \xF8C", b"5 m\xFC", b"K\xBFbenhavn", b"\xC4\xC1", b"\xA4\xA0"] {
+        let content = [b"card;note\n1;", cell, b"\n2;x\n"].concat();
+        check("", "a.csv", &content, &["2"], &[doubt]);
+    }
+    let wrong = "line 2: it is UTF-8, and encoding in [intake.folder] says another";
+    check("encoding = \"shift_jis\"\n", "a.csv", "card;note\n1;Malmö\n2;x\n".as_bytes(), &["2"], &[wrong]);
+}

@@ -66,6 +66,16 @@ impl Encoding {
         }
     }
 
+    /// Returns a configured encoding with several bytes for some characters in which a file of UTF-8 can be read, too, if the file has
+    /// no byte order mark.
+    fn wide(self, sample: &[u8]) -> Option<&'static Charset> {
+        match self {
+            Self::Charset(charset) if Charset::for_bom(sample).is_none() => Some(charset)
+                .filter(|charset| !charset.is_single_byte() && ![UTF_8, UTF_16LE, UTF_16BE].contains(charset)),
+            _ => None,
+        }
+    }
+
     /// Returns true if a configured encoding is certainly wrong: as UTF-16 in that order the file has no ASCII character,
     /// so neither a line end nor a delimiter.
     pub(super) fn is_wrong(self, sample: &[u8]) -> bool {
@@ -146,6 +156,8 @@ pub(super) struct Decoder<'f> {
     is_replaced: bool,
     /// See [`Encoding::upper`].
     upper: Option<Vec<char>>,
+    /// A configured encoding with several bytes for some characters, other than UTF-8.
+    wide: Option<&'static Charset>,
     whole: Whole<'f>,
     /// Findings in the file up to a length; made when they are needed.
     shown: Option<(Option<u64>, Shown)>,
@@ -155,12 +167,13 @@ pub(super) struct Decoder<'f> {
 
 impl<'f> Decoder<'f> {
     pub(super) const fn new(encoding: Encoding, whole: Whole<'f>) -> Self {
-        Self { encoding, is_replaced: false, upper: None, whole, shown: None, at: 0 }
+        Self { encoding, is_replaced: false, upper: None, wide: None, whole, shown: None, at: 0 }
     }
 
     /// Returns the decoder for a file that begins with a sample.
     pub(super) fn of_file(encoding: Encoding, whole: Whole<'f>, sample: &[u8]) -> Self {
-        Self { is_replaced: encoding.replaces(sample), upper: encoding.upper(sample), ..Self::new(encoding, whole) }
+        let (upper, wide) = (encoding.upper(sample), encoding.wide(sample));
+        Self { is_replaced: encoding.replaces(sample), upper, wide, ..Self::new(encoding, whole) }
     }
 
     /// Goes past bytes that are no text.
@@ -190,7 +203,11 @@ impl<'f> Decoder<'f> {
             };
             return Err(Invalid::new(words));
         }
-        if self.upper.as_ref().is_some_and(|upper| was_utf8(&text, upper)) {
+        let was_wide_utf8 = self.wide.is_some_and(|charset| {
+            let (bytes, _, is_changed) = charset.encode(&text);
+            !text.is_ascii() && !is_changed && !bytes.is_ascii() && std::str::from_utf8(&bytes).is_ok()
+        });
+        if was_wide_utf8 || self.upper.as_ref().is_some_and(|upper| was_utf8(&text, upper)) {
             let words = "it is UTF-8, and encoding in [intake.folder] says another; correct encoding, or remove it";
             return Err(Invalid::new(words));
         }
@@ -297,8 +314,9 @@ fn was_utf8(text: &str, upper: &[char]) -> bool {
 mod tests {
     use super::*;
 
-    fn check(encoding: Encoding, file: &'static [u8], expected: &[Option<&str>]) {
-        let open = || Ok(Box::new(file) as Box<dyn Read>);
+    fn check(encoding: Encoding, file: &[u8], expected: &[Option<&str>]) {
+        let owned = file.to_vec();
+        let open = || Ok(Box::new(io::Cursor::new(owned.clone())) as Box<dyn Read>);
         check_again(encoding, Whole { open: &open, ends: &[] }, file, expected);
     }
 
@@ -323,7 +341,8 @@ mod tests {
         check(guess, b"Stra\xE1e\nLund", &[None, Some("Lund")]);
         check(guess, b"m\xE1s\nma\xF1ana", &[Some("más"), Some("mañana")]);
         check(guess, b"s\xC6o", &[None]);
-        check(guess, b"\xC5sa, CAF\xC9 20\xF8C", &[Some("Åsa, CAFÉ 20øC")]);
+        check(guess, b"\xC5sa, CAF\xC9 20\xF8C", &[None]);
+        check(guess, b"\xC5sa, CAF\xC9", &[Some("Åsa, CAFÉ")]);
         check(guess, b"Malm\xC3\xB6 \xD6", &[None]);
         check(guess, b"a\0\0\nb", &[None, Some("b")]);
         check(Encoding::named("utf-8").expect("known"), b"Malm\xF6", &[None]);
@@ -352,8 +371,8 @@ mod tests {
         }
         let read = ["Köln", "1;Ö", "5 à 7", "…"];
         check(guess, b"K\xF6ln\n1;\xD6\n5 \xE0 7\n\x85", &read.map(Some));
-        let signs = ["5 €", "25 °C", "§ 5", "2 – 3", "n° 5", "½ l", "«", "1º"];
-        check(guess, b"5 \x80\n25 \xB0C\n\xA7 5\n2 \x96 3\nn\xB0 5\n\xBD l\n\xAB\n1\xBA", &signs.map(Some));
+        let signs = ["5 €", "25 °C", "§ 5", "2 – 3", "n° 5", "«x»", "1º"];
+        check(guess, b"5 \x80\n25 \xB0C\n\xA7 5\n2 \x96 3\nn\xB0 5\n\xABx\xBB\n1\xBA", &signs.map(Some));
         // As UTF-8, these are the quote 0x93 and one letter.
         check(guess, b"\x93\xD6\x94", &[None]);
     }
@@ -376,6 +395,48 @@ mod tests {
     }
 
     #[test]
+    fn what_dos_and_macintosh_write_is_not_read_as_windows_1252() {
+        let guess = Encoding::Recognised;
+        for line in [
+            // São, °C, ½, Nº, ¢, m³, cm², ±, µm of DOS.
+            b"S\xC6o Paulo".as_slice(),
+            b"20 \xF8C",
+            b"20\xF8C",
+            b"\xAB Liter",
+            b"N\xA7 5",
+            b"5 \xBD",
+            b"5 m\xFC",
+            b"5 cm\xFD;x",
+            b"10\xF15",
+            b"5 \xE6m",
+            b"\xAC l",
+            // København, Straße, Fuß, Ægir, kø, øl of Macintosh.
+            b"K\xBFbenhavn",
+            b"Stra\xA7e",
+            b"Fu\xA7",
+            b"\xAEgir",
+            b"k\xBF",
+            b"\xBFl",
+            b"don\xD5t",
+            // да in cp866, KOI8-R and ISO-8859-5; на in cp866; 雪 in EUC-JP; 茶 in EUC-KR.
+            b"1;\xA4\xA0",
+            b"1;\xC4\xC1",
+            b"1;\xD4\xD0",
+            b"1;\xAD\xA0",
+            b"1;\xC0\xE3",
+            b"1;\xD2\xFE",
+        ] {
+            check(guess, line, &[None]);
+            check(guess, &[line, b"\n"].concat(), &[None, Some("")]);
+        }
+        // Such words and signs are read beside others that only Windows has.
+        let read = ["M\u{fc}ller", "m\u{e5}", "5 m\u{fc}", "\u{bd} l", "10 m\u{b2}", "\u{bf}Qui\u{e9}n?"];
+        check(guess, b"M\xFCller\nm\xE5\n5 m\xFC\n\xBD l\n10 m\xB2\n\xBFQui\xE9n?", &read.map(Some));
+        check(guess, b"Malm\xF6\np\xE5", &[Some("Malmö"), Some("på")]);
+        check(guess, b"Erd\xE4pfel", &[Some("Erd\u{e4}pfel")]);
+    }
+
+    #[test]
     fn utf8_under_another_encoding_is_an_error() {
         let check = |name: &str, line: &[u8], expected: Option<&str>| {
             let encoding = Encoding::named(name).expect("known");
@@ -389,6 +450,17 @@ mod tests {
             check(name, "Malmö".as_bytes(), None);
             check(name, b"Lund", Some("Lund"));
         }
+        for (name, text) in [
+            ("shift_jis", "\u{ff76}\u{ff70}\u{ff84}\u{ff9e} Malmö"),
+            ("gbk", "雪茶"),
+            ("euc-kr", "서울"),
+            ("big5", "雪"),
+            ("euc-jp", "ö"),
+        ] {
+            check(name, text.as_bytes(), None);
+        }
+        check("shift_jis", b"\x83J\x81[\x83h \xB6\xB0", Some("カード ｶｰ"));
+        check("gbk", b"\xC4\xE3\xBA\xC3", Some("你好"));
         check("cp850", b"Malm\x94", Some("Malmö"));
         check("windows-1252", b"Malm\xF6 CAF\xC9", Some("Malmö CAFÉ"));
         check("windows-1251", b"\xCC\xEE\xF1\xEA\xE2\xE0", Some("Москва"));

@@ -29,14 +29,19 @@ pub(super) fn has_signs(bytes: &[u8]) -> bool {
 }
 
 /// Returns true for a byte in a word that is a letter or an apostrophe in Windows and a symbol, or a capital letter out of place, in
-/// DOS; the degree sign is none.
+/// DOS; signs that stand beside letters in DOS, as in 5 m³ or x±1, are none.
 pub(super) fn is_windows(bytes: &[u8]) -> bool {
-    let is_sure = |pair: &[u8]| match pair[1] {
-        0xDF | 0xF0..=0xF7 | 0xF9..=0xFE => pair[0].is_ascii_alphabetic(),
-        0xE0 | 0xE2 | 0xE8 | 0xE9 | 0xEB | 0xED => pair[0].is_ascii_lowercase(),
-        _ => false,
+    let is_sure = |at: usize| {
+        let Some(before) = at.checked_sub(1).and_then(|at| bytes.get(at)) else { return false };
+        let is_within = || bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic) || word(bytes, at) > 3;
+        match bytes[at] {
+            0xF1 | 0xF5..=0xF7 | 0xF9 | 0xFB..=0xFD => before.is_ascii_alphabetic() && is_within(),
+            0xDF | 0xF2..=0xF4 | 0xFE => before.is_ascii_alphabetic(),
+            0xE0 | 0xE2 | 0xE8 | 0xE9 | 0xEB | 0xED => before.is_ascii_lowercase(),
+            _ => false,
+        }
     };
-    bytes.windows(2).any(is_sure) || (0..bytes.len()).any(|at| says(bytes, at) == Says::Windows)
+    (0..bytes.len()).any(|at| is_sure(at) || says(bytes, at) == Says::Windows)
 }
 
 fn says(bytes: &[u8], at: usize) -> Says {
@@ -45,6 +50,7 @@ fn says(bytes: &[u8], at: usize) -> Says {
     let is_letter = |byte: u8| byte.is_ascii_alphabetic() || byte >= 0xC0;
     let is_small = |byte: u8| byte.is_ascii_lowercase() || byte >= 0xE0;
     let (is_behind, is_before) = (is_letter(before), is_letter(after));
+    let is_by_digit = before.is_ascii_digit() || after.is_ascii_digit();
     match bytes[at] {
         // Not a character of Windows-1252.
         0x81 | 0x8D | 0x8F | 0x90 | 0x9D => Says::Dos,
@@ -70,12 +76,36 @@ fn says(bytes: &[u8], at: usize) -> Says {
             Says::Perhaps
         }
         0x80..=0xA5 if is_behind || is_before => Says::Dos,
+        // Signs of Windows that are letters of Macintosh or DOS, where these stand: Straße, København, Fuß, Nº, Ægir.
+        0xA7 | 0xBE | 0xBF if is_behind => Says::Dos,
+        0xA1..=0xA6 | 0xA8..=0xAC | 0xAE..=0xB3 | 0xB5 | 0xB6 | 0xB8..=0xBD if is_behind && is_before => Says::Dos,
+        0xAE | 0xAF | 0xBE if is_before => Says::Dos,
+        0xBF if is_small(after) => Says::Perhaps,
         // 1º, 5²
         0xAA | 0xB2 | 0xB3 | 0xB9 | 0xBA if before.is_ascii_digit() => Says::Nothing,
+        // ½ is the cent of DOS, ¾ its yen, § its º, « its ½, ¬ its ¼, ¦ its ª.
+        0xA4 | 0xA6 | 0xAC | 0xBD | 0xBE => Says::Perhaps,
+        0xA7 if before.is_ascii_digit() => Says::Perhaps,
+        0xAB if !is_paired(bytes[at + 1..].iter(), |byte| byte == 0xBB) => Says::Perhaps,
+        // Two signs in a row, as only another alphabet has them.
+        0xA0..=0xBF if matches!(before, 0xA1..=0xBF) && !matches!((before, bytes[at]), (0xAB, 0xA0)) => Says::Perhaps,
         byte if is_letter_elsewhere(byte) && !is_behind && !is_before => Says::Perhaps,
-        0xC0..=0xDE if before.is_ascii_lowercase() => Says::Dos,
+        // São in DOS, and 20 °C.
+        0xC0..=0xDE if before.is_ascii_lowercase() || (is_behind && after.is_ascii_lowercase()) => Says::Dos,
+        0xC0..=0xFF if is_by_digit => Says::Perhaps,
+        0xE0..=0xFF if !is_behind && after.is_ascii_uppercase() => Says::Perhaps,
+        // Words as short as må may be two characters of another alphabet, or 5 m³; cm² is one of three.
+        0xC0..=0xFF if word(bytes, at) == 2 => Says::Perhaps,
+        0xFB..=0xFD if !is_before && word(bytes, at) == 3 => Says::Perhaps,
         _ => Says::Nothing,
     }
+}
+
+/// Returns the number of letters side by side at a place; at most four are counted on each side.
+fn word(bytes: &[u8], at: usize) -> usize {
+    let is_letter = |byte: &&u8| byte.is_ascii_alphabetic() || **byte >= 0xC0;
+    let before = bytes[..at].iter().rev().take(4).take_while(is_letter).count();
+    before + bytes[at..].iter().take(4).take_while(is_letter).count()
 }
 
 /// Returns true for a byte that is a letter in Windows-1252, a DOS code page or windows-1251, and may be a word alone: à, å, Ö, Я, і, №.
