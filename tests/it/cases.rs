@@ -735,3 +735,24 @@ fn what_dos_or_a_macintosh_has_written_is_named() {
     let wrong = "line 2: it is UTF-8, and encoding in [intake.folder] says another";
     check("encoding = \"shift_jis\"\n", "a.csv", "card;note\n1;Malmö\n2;x\n".as_bytes(), &["2"], &[wrong]);
 }
+
+#[test]
+fn a_file_without_a_known_delimiter_or_without_data_is_no_success() {
+    for sign in ["^", "~", ":", "   "] {
+        let said = Shop::new("", VISITS).take("a.csv", "card^note\n1^x\n2^y\n".replace('^', sign).as_bytes());
+        assert!(
+            said.starts_with("Nothing of this file was recorded.\nline 1: only one column is recognised"),
+            "{said}"
+        );
+    }
+    let missing = "data: it is missing, and card is no member of an event; an event is as in {\"data\": {\"card\": …}}";
+    let told = [format!("line 1: event 0: {missing}"), format!("line 1: event 1: {missing}")];
+    check("", "a.json", b"[{\"card\":\"0\"},{\"card\":\"1\"}]", &[], &told.each_ref().map(String::as_str));
+    check(
+        "",
+        "a.ndjson",
+        b"{\"data\":{\"card\":\"1\"}} {\"data\":{\"card\":\"2\"}}\n{\"data\":{\"card\":\"3\"}}\n",
+        &["1", "2", "3"],
+        &[],
+    );
+}

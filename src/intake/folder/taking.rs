@@ -1,9 +1,11 @@
 //! One file on its way into the store: its events are completed, gathered and recorded, and its invalid lines listed.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -158,7 +160,10 @@ impl<'t> Taking<'t> {
             cloudevents::structured(json.as_bytes()).map_err(in_file)
         };
         let Ok(given) = serde_json::from_str::<Given<'_>>(json) else { return read(json, "") };
-        let Given { specversion, id, source, event_type } = given;
+        if given.specversion.is_none() && given.data.is_none() && given.data_base64.is_none() {
+            check_members(json)?;
+        }
+        let Given { specversion, id, source, event_type, .. } = given;
         let rules = self.rules;
         let mut added = String::new();
         let mut add = |name: &str, value: &str| {
@@ -294,6 +299,17 @@ struct Place {
     column: usize,
 }
 
+/// Refuses an object without `data` whose members are none of an event: nothing could be done with them, and nobody would see that.
+fn check_members(json: &str) -> Result<(), Invalid> {
+    const KNOWN: [&str; 7] = ["id", "source", "type", "subject", "time", "datacontenttype", "dataschema"];
+    let members: BTreeMap<String, IgnoredAny> = serde_json::from_str(json).unwrap_or_default();
+    let Some(name) = members.into_keys().find(|name| !KNOWN.contains(&name.as_str())) else { return Ok(()) };
+    let words = format!(
+        "it is missing, and {name} is no member of an event; an event is as in {{\"data\": {{\"{name}\": …}}}}"
+    );
+    Err(Invalid::at("data", words))
+}
+
 /// The members of an event that a line may leave out.
 #[derive(Deserialize)]
 struct Given<'g> {
@@ -305,4 +321,6 @@ struct Given<'g> {
     source: Option<&'g RawValue>,
     #[serde(borrow, rename = "type")]
     event_type: Option<&'g RawValue>,
+    data: Option<IgnoredAny>,
+    data_base64: Option<IgnoredAny>,
 }

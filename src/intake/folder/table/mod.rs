@@ -255,6 +255,11 @@ mod tests {
         check(&rules(), "2026-11-24;Lund\n2026-11-25;Lund\n", &["file 1 no header is recognised"]);
         check(&rules(), "Report;\nAccount;4711\n\nCard;Total\n1;2\n2;3\n", &["file 1 no header is recognised"]);
         check(&rules(), "Report\nCard;Total\n1;2\n2;3\n", &["file 1 the rows below"]);
+        check(
+            &rules(),
+            "card;note;\n1;x;5\n2;y;\n",
+            &["file 1 no header is recognised in the first row, whose last column has no name"],
+        );
         check(&rules(), "card;card\n1;2\n", &["file 1 column 2 has the name of one before it"]);
         let far = TableRules { columns: columns(&[("data.card", "3")]), ..rules() };
         check(&far, "1;2\n", &["file 1 columns in [intake.folder.csv] has column 3"]);
@@ -313,6 +318,20 @@ mod tests {
         check(&comma, "card;store\n1;Lund\n", &[FIRST]);
         let set = TableRules { delimiter: Some(b','), ..comma };
         check(&set, "card,store\n1,Lund\n", &[FIRST]);
+    }
+
+    #[test]
+    fn a_delimiter_that_is_not_known_is_an_error_of_the_file() {
+        for sign in ["^", "~", ":", "    ", "#", "::"] {
+            let table = "card^note\n1^x\n2^y\n".replace('^', sign);
+            check(&rules(), &table, &["file 1 only one column is recognised, and its name and each row below it have"]);
+        }
+        check(&rules(), "card   note\n1      x\n4711   y z\n", &["file 1 only one column is recognised"]);
+        check(&rules(), "card^note\n", &[]);
+        check(&rules(), "card_number\n4_5\n", &["2 {\"data\":{\"card_number\":\"4_5\"}}"]);
+        check(&rules(), "e-mail\na@b.example\nc-d@e.example\n", &["2 {\"data\":{\"e-mail\":", "3 {"]);
+        let set = TableRules { delimiter: Some(b'^'), ..rules() };
+        check(&set, "card^store\n1^Lund\n", &[FIRST]);
     }
 
     #[test]

@@ -75,9 +75,16 @@ impl Shape {
         // Of a header alone nothing would be recorded, and nobody would see that it was a row.
         let is_row = below.is_empty() && rules.columns.is_empty() && header.iter().any(|cell| is_code(cell));
         if is_row || (rules.columns.is_empty() && rules.has_header.is_none() && !is_header(&header, &below)) {
-            let problem =
-                "no header is recognised in the first row; set columns, header or skip in [intake.folder.csv]";
+            let problem = match is_row || !is_header(&header, &[]) {
+                true => "no header is recognised in the first row; set columns, header or skip in [intake.folder.csv]",
+                false => {
+                    "no header is recognised in the first row, whose last column has no name while rows have something there; set columns, header or skip in [intake.folder.csv]"
+                }
+            };
             return Err(Unreadable { number, problem: problem.to_owned() });
+        }
+        if let ([name], None, true) = (header.as_slice(), set, rules.columns.is_empty()) {
+            check_delimiter(name, number, &below)?;
         }
         let width = width(&header, &below).ok_or_else(|| {
             let problem = format!(
@@ -207,6 +214,30 @@ fn is_header(header: &[String], below: &[&[String]]) -> bool {
     // A name that contains another delimiter is several names.
     let is_cut = header.len() > 1 || !header.concat().contains(DELIMITERS);
     header.iter().all(|name| !is_value(name)) && is_empty_beyond && is_cut
+}
+
+/// Refuses a table with one column whose delimiter was not recognised, most likely.
+fn check_delimiter(name: &str, number: u64, below: &[&[String]]) -> Result<(), Unreadable> {
+    let Some(sign) = missed_delimiter(name, below) else { return Ok(()) };
+    let problem = format!(
+        "only one column is recognised, and its name and each row below it have \"{sign}\", which may be the delimiter; set \
+         delimiter in [intake.folder.csv]"
+    );
+    Err(Unreadable { number, problem })
+}
+
+/// Returns a sign in the name of the only column that each row below it has as often: perhaps the delimiter. Blanks side by side are one.
+fn missed_delimiter(name: &str, below: &[&[String]]) -> Option<char> {
+    let count = |text: &str, sign: char| {
+        let parts = text.split(sign);
+        if sign.is_whitespace() { parts.filter(|part| !part.is_empty()).count() } else { parts.count() }
+    };
+    let is_in_each = |sign: &char| {
+        let in_name = count(name, *sign);
+        let has_it = |cells: &&[String]| cells.first().is_some_and(|cell| count(cell, *sign) >= in_name);
+        !below.is_empty() && below.iter().all(has_it)
+    };
+    name.chars().filter(|next| !next.is_alphanumeric() && *next != '_').find(is_in_each)
 }
 
 /// Returns true if a cell is a number, a date or a time, and therefore not a name.

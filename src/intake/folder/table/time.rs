@@ -19,7 +19,9 @@ pub(super) fn read(cell: &str, format: Option<&str>, zone: &TimeZone) -> Result<
     let words = "it is no time; set time_format in [intake.folder.csv]";
     let (at, text) = match format {
         Some(format) => {
-            let parsed = strtime::parse(format, cell).ok().filter(|parsed| is_as_wide(format, cell, parsed));
+            let parsed = strtime::parse(format, cell)
+                .ok()
+                .filter(|parsed| is_as_wide(format, cell, parsed) && has_whole_year(format, cell));
             let parsed = parsed.ok_or_else(|| format!("it is not written as time_format says, {format}"))?;
             let at = match (parsed.to_timestamp(), parsed.to_datetime()) {
                 (Ok(at), _) => at,
@@ -55,6 +57,31 @@ fn is_as_wide(format: &str, cell: &str, parsed: &BrokenDownTime) -> bool {
     let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).count();
     !format.as_bytes().windows(4).any(is_packed)
         || parsed.to_string(format).is_ok_and(|written| digits(&written) == digits(cell))
+}
+
+/// Returns false if a year of two digits, `%y`, has one: nobody can tell which digit is missing.
+fn has_whole_year(format: &str, cell: &str) -> bool {
+    let format = format.replace("%D", "%m/%d/%y");
+    let mut before = 0;
+    let mut rest = format.split('%').skip(1).map(|part| part.trim_start_matches(['-', '_', '0']).chars().next());
+    let place = rest.find_map(|field| match field {
+        Some('y') => Some(before),
+        Some('T' | 'F') => {
+            before += 3;
+            None
+        }
+        Some('R') => {
+            before += 2;
+            None
+        }
+        Some(field) => {
+            before += usize::from("YmdeHkIlMSjf".contains(field));
+            None
+        }
+        None => None,
+    });
+    let mut numbers = cell.split(|next: char| !next.is_ascii_digit()).filter(|digits| !digits.is_empty());
+    place.and_then(|place| numbers.nth(place)).is_none_or(|year| year.len() != 1)
 }
 
 /// Returns the instant of a wall-clock time; for a date alone, the beginning of the day.
@@ -103,6 +130,19 @@ mod tests {
         }
         for format in ["", "dd.MM.yyyy", "%K", "%H:%M", "%d.%m. %H:%M", "%d.%m.%Y %I:%M", "%"] {
             assert!(!is_time_format(format), "{format}");
+        }
+    }
+
+    #[test]
+    fn a_year_of_one_digit_is_an_error() {
+        let is_read = |format: &str, cell: &str| read(cell, Some(format), &TimeZone::UTC).is_ok();
+        for (format, right, wrong) in [
+            ("%d.%m.%y", "1.2.26", "1.2.6"),
+            ("%y-%m-%d %H:%M", "26-1-2 3:04", "6-01-02 03:04"),
+            ("%D", "1/2/26", "1/2/6"),
+            ("%H:%M %d/%m/%y", "3:04 1/2/26", "3:04 1/2/6"),
+        ] {
+            assert!(is_read(format, right) && !is_read(format, wrong), "{format}");
         }
     }
 
