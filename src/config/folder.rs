@@ -84,8 +84,31 @@ fn read_table(section: Table<'_, '_>) -> TableRules {
         let words = "header = false in [intake.folder.csv] needs columns with places, as in { \"data.card\" = 1 }";
         section.report(section.span(), words);
     }
+    check_marks(&section, &rules);
     section.finish();
     rules
+}
+
+/// Refuses signs that cannot be told apart, and settings that nothing in a table has.
+fn check_marks(section: &Table<'_, '_>, rules: &TableRules) {
+    let delimiter = rules.delimiter.map(char::from);
+    if delimiter.is_some_and(|delimiter| delimiter.is_control() && delimiter != '\t') {
+        section
+            .report(section.span(), "delimiter in [intake.folder.csv] must be a sign or a tab, and no end of a line");
+    }
+    if delimiter.is_some() && rules.quote.unwrap_or(Some('"')) == delimiter {
+        section.report(
+            section.span(),
+            "delimiter and quote in [intake.folder.csv] must be two signs; for no quote set quote = \"\"",
+        );
+    }
+    let has_time = rules.columns.iter().any(|(field, _)| field.text() == "time");
+    if rules.time_format.is_some() && !rules.columns.is_empty() && !has_time {
+        section.report(
+            section.span(),
+            "time_format in [intake.folder.csv] needs a column of time, as in { time = \"Date\" }",
+        );
+    }
 }
 
 /// Reads the quote; an empty text means that a quote is an ordinary character.
@@ -103,6 +126,11 @@ fn read_numbers(section: &Table<'_, '_>, columns: &[(Field, Vec<Column>)]) -> Ve
     let mut numbers = Vec::new();
     for text in section.texts("numbers") {
         let Some(number) = field(section, &text) else { continue };
+        if !number.text().starts_with("data.") {
+            let words =
+                format!("numbers in [intake.folder.csv] can only name fields of data; {} is none", number.text());
+            section.report(text.span(), words);
+        }
         if !columns.is_empty() && !columns.iter().any(|(field, _)| *field == number) {
             let fields: Vec<String> = columns.iter().map(|(field, _)| field.text()).collect();
             let words =

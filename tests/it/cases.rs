@@ -756,3 +756,20 @@ fn a_file_without_a_known_delimiter_or_without_data_is_no_success() {
         &[],
     );
 }
+
+#[test]
+fn settings_of_a_table_that_contradict_each_other_are_refused_by_check() {
+    for (setting, words) in [
+        ("delimiter = \"\\\"\"", "delimiter and quote in [intake.folder.csv] must be two signs"),
+        ("quote = \";\"\ndelimiter = \";\"", "delimiter and quote in [intake.folder.csv] must be two signs"),
+        ("delimiter = \"\\n\"", "delimiter in [intake.folder.csv] must be a sign or a tab"),
+        ("numbers = [\"time\"]", "numbers in [intake.folder.csv] can only name fields of data; time is none"),
+        (
+            "columns = { \"data.card\" = \"card\" }\ntime_format = \"%F\"",
+            "time_format in [intake.folder.csv] needs a column of time",
+        ),
+    ] {
+        let (code, said) = Shop::new(&format!("{TABLE}{setting}\n"), VISITS).device.fails(&["check"]);
+        assert!(code == Some(2) && said.contains(words), "{setting}: {said}");
+    }
+}

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Parsed;
 use super::envelope::event;
-use super::invalid::{Extent, Invalid, utf8};
+use super::invalid::{Extent, Invalid, json};
 use crate::core::limits::BATCH_EVENTS_MAX;
 
 /// Reads a JSON array of events.
@@ -15,7 +15,7 @@ use crate::core::limits::BATCH_EVENTS_MAX;
 /// # Errors
 /// [`Invalid`] with the index of the first invalid event, and the later ones.
 pub fn batch(body: &[u8]) -> Result<Vec<Parsed>, Invalid> {
-    let body = utf8(body)?;
+    let body = json(body)?;
     let mut items = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_str(body);
     let read = Items(&mut items).deserialize(&mut deserializer).and_then(|()| deserializer.end());

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::Parsed;
 use super::data::{is_json, media_type};
 use super::envelope::event;
-use super::invalid::{Extent, Invalid, utf8};
+use super::invalid::{Extent, Invalid, json as json_text, utf8};
 
 /// Reads one event in binary mode, with its attributes in headers that begin with `ce-`.
 ///
@@ -50,27 +50,37 @@ fn header_text(name: &str, value: &[u8]) -> Result<String, Invalid> {
     let invalid = || Invalid::at(name, "the header is not percent-encoded UTF-8");
     let text = std::str::from_utf8(value).map_err(|_| invalid())?;
     // A value may be quoted. Source: CloudEvents HTTP binding, section 3.1.3.2.
-    let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    let text = inner.map_or_else(|| text.to_owned(), unescaped);
+    let text = if text.contains('"') {
+        let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let whole = inner.and_then(unescaped);
+        whole.ok_or_else(|| {
+            Invalid::at(name, "a quote of the header is not closed, or stands within it without a backslash")
+        })?
+    } else {
+        text.to_owned()
+    };
     percent_decode_str(&text).decode_utf8().map(Cow::into_owned).map_err(|_| invalid())
 }
 
-/// Removes the backslashes of a quoted text.
-fn unescaped(text: &str) -> String {
+/// Removes the backslashes of a quoted text; `None` if a quote has none, or one stands at the end.
+fn unescaped(text: &str) -> Option<String> {
     let (mut plain, mut is_escaped) = (String::new(), false);
     for next in text.chars() {
+        if next == '"' && !is_escaped {
+            return None;
+        }
         is_escaped = next == '\\' && !is_escaped;
         if !is_escaped {
             plain.push(next);
         }
     }
-    plain
+    (!is_escaped).then_some(plain)
 }
 
 fn push_data(json: &mut String, content_type: Option<&str>, body: &[u8]) -> Result<(), Invalid> {
     let media_type = content_type.map_or_else(String::new, media_type);
     if is_json(content_type) {
-        let text = utf8(body)?;
+        let text = json_text(body)?;
         let not_json = |error| Invalid { field: Some("data".to_owned()), ..Invalid::not_json(&error, text) };
         let data: &RawValue = serde_json::from_str(text).map_err(not_json)?;
         push_member(json, "data", data.get());

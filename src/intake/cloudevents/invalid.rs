@@ -131,11 +131,20 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
+/// Returns the JSON in a body, without the byte order mark with which some programs begin it.
+pub(super) fn json(body: &[u8]) -> Result<&str, Invalid> {
+    utf8(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body))
+}
+
 /// Returns the text of a body.
 pub(super) fn utf8(body: &[u8]) -> Result<&str, Invalid> {
     // Every gzip stream begins with these two bytes, and no JSON does. Source: RFC 1952, section 2.3.1.
     if body.starts_with(&[0x1f, 0x8b]) {
         return Err(Invalid::new("the body is compressed with gzip; it must be sent uncompressed"));
+    }
+    // No text begins with the mark of UTF-16 as UTF-8, and none has a zero beside its first character.
+    if matches!(body, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, _, ..] | [_, 0, ..]) {
+        return Err(Invalid::new("the body is UTF-16; it must be sent as UTF-8"));
     }
     std::str::from_utf8(body).map_err(|error| Invalid::new(format!("byte {} is not UTF-8", error.valid_up_to())))
 }

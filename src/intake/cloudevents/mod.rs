@@ -19,14 +19,14 @@ pub use invalid::Invalid;
 pub use parsed::Parsed;
 
 use envelope::event;
-use invalid::utf8;
+use invalid::json;
 
 /// Reads one event in structured mode.
 ///
 /// # Errors
 /// [`Invalid`] for anything that is not one CloudEvent within the limits.
 pub fn structured(body: &[u8]) -> Result<Parsed, Invalid> {
-    event(utf8(body)?)
+    event(json(body)?)
 }
 
 /// Reads an event of the journal, with the hashes that replace hidden values.
@@ -63,6 +63,34 @@ mod tests {
         let event = structured(PLAIN.as_bytes()).expect("valid");
         assert_eq!((event.id.as_str(), event.source.as_str(), event.event_type.as_str()), ("1", "/till", "t"));
         assert_eq!(event.json, PLAIN);
+    }
+
+    #[test]
+    fn a_mark_of_utf8_is_no_part_of_an_event_and_utf16_is_named() {
+        let marked = ["\u{feff}", PLAIN].concat();
+        assert_eq!(structured(marked.as_bytes()).expect("valid").json, PLAIN);
+        assert_eq!(batch(format!("\u{feff}[{PLAIN}]").as_bytes()).expect("valid").len(), 1);
+        let wide = |mark: &[u16]| {
+            mark.iter().copied().chain(PLAIN.encode_utf16()).flat_map(u16::to_le_bytes).collect::<Vec<u8>>()
+        };
+        for body in [wide(&[0xFEFF]), wide(&[]), wide(&[0xFEFF]).into_iter().rev().collect()] {
+            let invalid = structured(&body).err().expect("it is UTF-16");
+            assert!(invalid.problem.contains("the body is UTF-16"), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn a_header_whose_quote_is_not_closed_is_an_error() {
+        let read = |source: &'static str| {
+            let headers = [("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", source), ("ce-type", "t")];
+            binary(headers.iter().map(|(name, value)| (*name, value.as_bytes())), None, b"").map(|event| event.source)
+        };
+        assert_eq!(read("\"/store\"").expect("valid"), "/store");
+        for source in ["\"/store", "/store\"", "\"", "\"/sto\"re\"", "\"/store\\\""] {
+            let invalid = read(source).expect_err(source);
+            assert!(invalid.to_string().contains("a quote of the header is not closed"), "{invalid}");
+        }
+        assert_eq!(read("\"/sto\\\"re\"").expect("valid"), "/sto\"re");
     }
 
     #[test]

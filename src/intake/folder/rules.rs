@@ -118,7 +118,7 @@ impl FolderView {
 
     /// Returns what waits and why, and what is in the way.
     fn obstacles(&self) -> String {
-        let waits = self.waits.iter().map(|FolderWait { file, why }| format!("{file} waits: {why}"));
+        let waits = self.waits.iter().map(|FolderWait { file, why }| format!("the file {file} waits: {why}"));
         waits.chain(self.problem.clone()).collect::<Vec<_>>().join("; ")
     }
 }
