@@ -410,6 +410,16 @@ mod tests {
             b"10\xF15",
             b"5 \xE6m",
             b"\xAC l",
+            // NÃO, PÃO, Ítalo, Á, À, Última, CÓDIGO, PERÚ, limões of DOS.
+            b"N\xC7O",
+            b"P\xC7O",
+            b"\xD6talo",
+            b"\xB5",
+            b"\xB7",
+            b"\xE9ltima",
+            b"C\xE0DIGO",
+            b"PER\xE9",
+            b"lim\xE4es",
             // København, Straße, Fuß, Ægir, kø, øl of Macintosh.
             b"K\xBFbenhavn",
             b"Stra\xA7e",
@@ -433,7 +443,9 @@ mod tests {
         let read = ["M\u{fc}ller", "m\u{e5}", "5 m\u{fc}", "\u{bd} l", "10 m\u{b2}", "\u{bf}Qui\u{e9}n?"];
         check(guess, b"M\xFCller\nm\xE5\n5 m\xFC\n\xBD l\n10 m\xB2\n\xBFQui\xE9n?", &read.map(Some));
         check(guess, b"Malm\xF6\np\xE5", &[Some("Malmö"), Some("på")]);
-        check(guess, b"Erd\xE4pfel", &[Some("Erd\u{e4}pfel")]);
+        check(guess, b"Erd\xE4pfel und K\xFCrbis", &[Some("Erdäpfel und Kürbis")]);
+        let read = ["¡Hola!", "Örebro", "été", "PÃO", "5 µm", "Última", "På"];
+        check(guess, b"\xA1Hola!\n\xD6rebro\n\xE9t\xE9\nP\xC3O\n5 \xB5m\n\xDAltima\nP\xE5", &read.map(Some));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) fn is_windows(bytes: &[u8]) -> bool {
         match bytes[at] {
             0xF1 | 0xF5..=0xF7 | 0xF9 | 0xFB..=0xFD => before.is_ascii_alphabetic() && is_within(),
             0xDF | 0xF2..=0xF4 | 0xFE => before.is_ascii_alphabetic(),
-            0xE0 | 0xE2 | 0xE8 | 0xE9 | 0xEB | 0xED => before.is_ascii_lowercase(),
+            0xE0 | 0xE2 | 0xE3 | 0xE5 | 0xE6 | 0xE8..=0xEB | 0xED => before.is_ascii_lowercase(),
             _ => false,
         }
     };
@@ -67,7 +67,7 @@ fn says(bytes: &[u8], at: usize) -> Says {
             Says::Perhaps
         }
         // Škoda, ¡Olé!, Voilà…
-        0x8A | 0xA1 if !is_behind && is_small(after) => Says::Perhaps,
+        0x8A | 0xA1 if !is_behind && is_before => Says::Perhaps,
         0x85 if before >= 0xE0 && !is_before => Says::Perhaps,
         // Köln–Bonn
         0x96 | 0x97 if before >= 0xC0 || after >= 0xC0 || after.is_ascii_uppercase() => Says::Perhaps,
@@ -84,7 +84,9 @@ fn says(bytes: &[u8], at: usize) -> Says {
         // 1º, 5²
         0xAA | 0xB2 | 0xB3 | 0xB9 | 0xBA if before.is_ascii_digit() => Says::Nothing,
         // ½ is the cent of DOS, ¾ its yen, § its º, « its ½, ¬ its ¼, ¦ its ª.
-        0xA4 | 0xA6 | 0xAC | 0xBD | 0xBE => Says::Perhaps,
+        0xA4 | 0xA6 | 0xAC | 0xB6 | 0xBD | 0xBE => Says::Perhaps,
+        // µ and · are Á and À.
+        0xB5 | 0xB7 if !is_small(after) => Says::Perhaps,
         0xA7 if before.is_ascii_digit() => Says::Perhaps,
         0xAB if !is_paired(bytes[at + 1..].iter(), |byte| byte == 0xBB) => Says::Perhaps,
         // Two signs in a row, as only another alphabet has them.
@@ -92,13 +94,23 @@ fn says(bytes: &[u8], at: usize) -> Says {
         byte if is_letter_elsewhere(byte) && !is_behind && !is_before => Says::Perhaps,
         // São in DOS, and 20 °C.
         0xC0..=0xDE if before.is_ascii_lowercase() || (is_behind && after.is_ascii_lowercase()) => Says::Dos,
-        0xC0..=0xFF if is_by_digit => Says::Perhaps,
+        // Ó within capitals is à.
+        0xE0..=0xFE if before.is_ascii_uppercase() && after.is_ascii_uppercase() => Says::Dos,
+        0xC0..=0xFF if is_by_digit || is_another_letter(bytes[at], is_behind) => Says::Perhaps,
         0xE0..=0xFF if !is_behind && after.is_ascii_uppercase() => Says::Perhaps,
+        0xE0..=0xFE if before.is_ascii_uppercase() && !is_before => Says::Perhaps,
         // Words as short as må may be two characters of another alphabet, or 5 m³; cm² is one of three.
         0xC0..=0xFF if word(bytes, at) == 2 => Says::Perhaps,
         0xFB..=0xFD if !is_before && word(bytes, at) == 3 => Says::Perhaps,
         _ => Says::Nothing,
     }
+}
+
+/// Returns true for a letter that stands in words like this one in DOS or on a Macintosh, and is another there: Ö is Í, Ç is Ã, ä is õ,
+/// and a small letter that begins a word is a capital one.
+const fn is_another_letter(byte: u8, is_behind: bool) -> bool {
+    matches!(byte, 0xC6 | 0xC7 | 0xCB..=0xCE | 0xD0..=0xD4 | 0xD6..=0xD8 | 0xDE | 0xE4)
+        || (!is_behind && matches!(byte, 0xE0..=0xEF | 0xF1..=0xF4))
 }
 
 /// Returns the number of letters side by side at a place; at most four are counted on each side.
