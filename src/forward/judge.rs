@@ -331,4 +331,25 @@ mod tests {
         let judgement = judge(vec![basis], &log, By::Reading(&found), skew, device.plus(Duration::from_secs(3)));
         assert_eq!(judgement.attributes[0].value, "3");
     }
+
+    #[test]
+    fn an_attribute_of_a_name_of_this_device_alone_is_sent_as_it_is_and_known_again() {
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let shown = Shown { value: "15".to_owned(), modified_at: Some(now), is_whole: false };
+        let found = FetchedProfile::of([("visits".to_owned(), shown)].into());
+        let own = Basis { is_own: true, ..visits("7", now) };
+        let judged = |basis, by| judge(vec![basis], &SendLog::default(), by, Skew::None, now);
+        let row = |judgement: &Judgement| judgement.row(None).attributes.remove(0);
+        let of_own = judged(own, By::Reading(&found));
+        assert!(of_own.readings.is_empty());
+        let RowAttribute(_, value, version, known, _) = row(&of_own);
+        assert_eq!((value.as_str(), version, known.as_deref()), ("7", 7, Some("7")));
+        let RowAttribute(_, value, _, known, _) = row(&judged(visits("7", now), By::Reading(&found)));
+        assert_eq!((value.as_str(), known.as_deref()), ("22", Some("7")));
+        let RowAttribute(_, _, _, known, _) = row(&judged(visits("7", now), By::Alone));
+        assert_eq!(known, None, "nobody else writes it");
+        let set = Basis { operation: Operation::Set, ..visits("7", now.minus(Duration::from_secs(9_000))) };
+        let RowAttribute(_, value, version, known, _) = row(&judged(set, By::Reading(&found)));
+        assert_eq!((value.as_str(), version, known), ("15", 0, None), "theirs is newer");
+    }
 }

@@ -433,6 +433,7 @@ mod tests {
         for text in ["'a' < 'b'", "'10' > ''", "'9' < 'x'", "'1,5' >= '1'", "'2026-01-01' < '2026-02-01'"] {
             check_numbers(text, Err("two texts are compared by < or >, and one is no number"));
         }
+        check_numbers("[data.huge] > [data.long]", Ok("true"));
         check_numbers("data.nope > 1", Err("data.nope is not in the event"));
     }
 

@@ -41,6 +41,7 @@ fn profiles_that_target_does_not_have_go_in_one_batch_which_is_polled_until_it_i
     it.batch(BatchCame::Complete(complete(3)));
     assert_eq!(it.settled(), ["end Complete"]);
     assert!(it.news.contains(&News::BatchEnded { delivered: 3, failed: 0 }));
+    assert!(!it.news.iter().any(|news| matches!(news, News::RowsUnnamed(_))));
     assert_eq!(it.device.pending().profiles, 0);
     assert_eq!(it.next_within(HOUR), "quiet");
 }
@@ -99,10 +100,14 @@ fn a_batch_that_is_refused_as_a_whole_is_halved_until_the_row_is_alone() {
 fn a_batch_that_target_did_not_take_is_submitted_again_and_says_nothing_of_a_link_that_is_online() {
     let mut it = with_missing(1);
     it.next();
+    assert_eq!(it.state(), LinkState::Online, "the profile was read");
     it.batch(BatchCame::Failed(failing()));
     assert_eq!(it.state(), LinkState::Online);
     assert_eq!(it.next_within(MINUTE), "submit 1 visits");
     it.batch(BatchCame::Failed(unreachable()));
+    assert_eq!(it.state(), LinkState::Offline);
+    assert_eq!(it.next_within(MINUTE), "submit 1 visits");
+    it.batch(BatchCame::Failed(failing()));
     assert_eq!(it.state(), LinkState::Offline);
     assert_eq!(it.next_within(MINUTE), "submit 1 visits");
     submitted(&mut it, 1);
@@ -122,6 +127,7 @@ fn a_batch_that_is_stuck_or_empty_is_released() {
     stuck.batch(BatchCame::Stuck);
     assert_eq!(stuck.next_within(MINUTE), "read customer 1");
     assert!(stuck.recorded().contains(&"end Released".to_owned()));
+    assert!(!stuck.news.iter().any(|news| matches!(news, News::BatchEnded { .. })));
     assert!(stuck.news.contains(&News::BatchGivenUp(2, "Target got stuck with it")));
     assert_eq!(stuck.device.pending().profiles, 2);
     let mut empty = with_missing(1);

@@ -298,3 +298,22 @@ fn a_total_that_others_write_is_claimed_with_its_basis_and_a_new_set_is_sent_unr
     it.settled();
     assert!(it.asks.iter().all(|ask| ask.late_before.is_some() && ask.can_batch && ask.backlog_max == 1_000));
 }
+
+#[test]
+fn a_request_that_could_not_be_made_is_made_after_a_second_and_costs_no_quota() {
+    let mut limited = alone(in_mode(Mode::Single));
+    limited.updates_per_day = 2;
+    let mut it = Sender::new(limited);
+    it.visit(1);
+    it.next();
+    it.delivered();
+    it.settled();
+    it.visit(1);
+    let told = it.next();
+    let profile_id = it.asked.pop().expect("asked");
+    it.take(Input::Unsent(profile_id));
+    assert_eq!(it.next_within(SECOND - Duration::from_millis(1)), "quiet");
+    assert_eq!(it.next_within(Duration::from_millis(1)), told);
+    it.delivered();
+    assert_eq!(it.settled(), ["settle delivered [0] Some(SingleMode) requests 1 quota 1 updates 1 unconfirmed 1"]);
+}

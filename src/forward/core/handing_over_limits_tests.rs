@@ -1,5 +1,6 @@
 //! Handing over: how much goes in one request, what follows from one that failed, and when the next is due.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::handing_over_device::{Device, Hub, all, moment, taken};
@@ -9,6 +10,7 @@ use crate::core::fleet::{ATTRIBUTES_MAX, AttributePart, BODY_BYTES_MAX, PROFILES
 use crate::core::forwarding::link::LinkState;
 use crate::core::operation::Operation;
 use crate::core::timestamp::Timestamp;
+use crate::store::RejectedSubject;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
@@ -185,12 +187,23 @@ fn a_refusal_is_of_the_profile_and_the_part_that_it_names() {
         device.record(customer, Operation::Set, "city", "Lund");
     }
     let refused = Refused { profile: 1, attribute: None, place: Some(0), reason: "no".to_owned(), hold: false };
-    let mut answers = vec![taken(vec![refused])];
+    // By its name, as an older hub says it.
+    let named = Refused { profile: 0, attribute: Some("city".to_owned()), place: None, ..refused.clone() };
+    let mut answers = vec![taken(vec![refused, named])];
     device.run(&mut hub, SECOND, |hub, profiles| {
         hub.take(profiles);
         answers.pop().unwrap_or_else(|| taken(Vec::new()))
     });
-    assert_eq!((device.rejected().len(), device.pending().attributes), (1, 0));
+    let refused = device.store.rejected(0, 100).expect("read").into_iter().map(|row| match row.subject {
+        RejectedSubject::Update { identity, attributes } => {
+            (identity.expect("kept").key().to_owned(), attributes[0].0.clone())
+        }
+        RejectedSubject::Event { .. } => panic!("an update"),
+    });
+    let refused: BTreeMap<String, String> = refused.collect();
+    let expected =
+        [("customer 1", "city"), ("customer 2", "city")].map(|(key, name)| (key.to_owned(), name.to_owned()));
+    assert_eq!((refused, device.pending().attributes), (BTreeMap::from(expected), 0));
 }
 
 #[test]

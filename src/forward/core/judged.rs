@@ -113,7 +113,7 @@ impl Core {
     /// Continues with a claim whose values are decided: they are recorded first if others write the profile too.
     pub(super) fn goes_out(&mut self, flight: Flight, moment: Moment, chance: f64) {
         let profile_id = flight.claim.profile_id;
-        if self.is_stopping || flight.update.0.is_empty() && !flight.claim.attributes.is_empty() {
+        if self.is_stopping {
             return self.end_flight(flight, moment, chance);
         }
         let must_be_noted = flight.must_be_noted();

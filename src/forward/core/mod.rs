@@ -32,10 +32,14 @@ mod handing_over_limits_tests;
 mod handing_over_tests;
 mod judged;
 mod open_batch;
+#[cfg(test)]
+mod others_tests;
 mod outside;
 mod promises;
 mod readings;
 mod refusals;
+#[cfg(test)]
+mod routes_tests;
 mod rows;
 mod setbacks;
 mod step;
