@@ -420,6 +420,9 @@ mod tests {
             b"C\xE0DIGO",
             b"PER\xE9",
             b"lim\xE4es",
+            // А of cp866 and ñ of Macintosh alone.
+            b"\x80",
+            b"x;\x96",
             // København, Straße, Fuß, Ægir, kø, øl of Macintosh.
             b"K\xBFbenhavn",
             b"Stra\xA7e",

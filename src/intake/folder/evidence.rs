@@ -60,10 +60,7 @@ fn says(bytes: &[u8], at: usize) -> Says {
         0x9C if is_small(before) || is_small(after) => Says::Windows,
         // Dazs™: a capital letter in DOS.
         0x99 if is_small(before) && !is_before => Says::Windows,
-        byte if is_opening(byte) && !is_behind && is_before && is_paired(bytes[at + 1..].iter(), is_closing) => {
-            Says::Perhaps
-        }
-        byte if is_closing(byte) && is_behind && !is_before && is_paired(bytes[..at].iter().rev(), is_opening) => {
+        _ if is_before && !is_behind && opens(bytes, at) || is_behind && !is_before && closes(bytes, at) => {
             Says::Perhaps
         }
         // Škoda, ¡Olé!, Voilà…
@@ -91,6 +88,8 @@ fn says(bytes: &[u8], at: usize) -> Says {
         0xAB if !is_paired(bytes[at + 1..].iter(), |byte| byte == 0xBB) => Says::Perhaps,
         // Two signs in a row, as only another alphabet has them.
         0xA0..=0xBF if matches!(before, 0xA1..=0xBF) && !matches!((before, bytes[at]), (0xAB, 0xA0)) => Says::Perhaps,
+        // The euro and the dash stand by a number, or are letters of another alphabet.
+        0x80 | 0x96 | 0x97 if !has_digit_near(bytes, at) => Says::Perhaps,
         byte if is_letter_elsewhere(byte) && !is_behind && !is_before => Says::Perhaps,
         // São in DOS, and 20 °C.
         0xC0..=0xDE if before.is_ascii_lowercase() || (is_behind && after.is_ascii_lowercase()) => Says::Dos,
@@ -106,11 +105,26 @@ fn says(bytes: &[u8], at: usize) -> Says {
     }
 }
 
+/// Returns true for an opening quotation mark with its closing one behind it.
+fn opens(bytes: &[u8], at: usize) -> bool {
+    is_opening(bytes[at]) && is_paired(bytes[at + 1..].iter(), is_closing)
+}
+
+/// Returns true for a closing quotation mark with its opening one before it.
+fn closes(bytes: &[u8], at: usize) -> bool {
+    is_closing(bytes[at]) && is_paired(bytes[..at].iter().rev(), is_opening)
+}
+
 /// Returns true for a letter that stands in words like this one in DOS or on a Macintosh, and is another there: Ö is Í, Ç is Ã, ä is õ,
 /// and a small letter that begins a word is a capital one.
 const fn is_another_letter(byte: u8, is_behind: bool) -> bool {
     matches!(byte, 0xC6 | 0xC7 | 0xCB..=0xCE | 0xD0..=0xD4 | 0xD6..=0xD8 | 0xDE | 0xE4)
         || (!is_behind && matches!(byte, 0xE0..=0xEF | 0xF1..=0xF4))
+}
+
+/// Returns true if there is a digit at most two bytes before or behind a place.
+fn has_digit_near(bytes: &[u8], at: usize) -> bool {
+    bytes[at.saturating_sub(2)..bytes.len().min(at + 3)].iter().any(u8::is_ascii_digit)
 }
 
 /// Returns the number of letters side by side at a place; at most four are counted on each side.

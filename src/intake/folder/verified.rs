@@ -82,7 +82,7 @@ impl<R: Read> Read for Verified<'_, R> {
     }
 }
 
-/// What was read of an open file.
+/// Part of an open file that was read.
 #[derive(Clone, Copy)]
 pub(super) struct Known<'k> {
     pub(super) file: &'k File,

@@ -258,7 +258,9 @@ mod tests {
         check(
             &rules(),
             "card;note;\n1;x;5\n2;y;\n",
-            &["file 1 no header is recognised in the first row, whose last column has no name"],
+            &[
+                "file 1 no header is recognised in the first row; set columns, header or skip in [intake.folder.csv], or name",
+            ],
         );
         check(&rules(), "card;card\n1;2\n", &["file 1 column 2 has the name of one before it"]);
         let far = TableRules { columns: columns(&[("data.card", "3")]), ..rules() };

@@ -23,7 +23,7 @@ pub(super) struct Grid {
     pub(super) width: usize,
     /// True if each row begins with a quote, so that a line that does not is within a cell.
     pub(super) begins_with_quote: bool,
-    /// Whether a cell may have several lines, if configured.
+    /// True if a cell may have several lines; none if that is not configured.
     pub(super) multiline: Option<bool>,
 }
 
@@ -42,7 +42,7 @@ struct Doubt {
     last: u64,
 }
 
-/// What a line would be in a quoted cell that began before it.
+/// Meaning of a line in a quoted cell that began before it.
 enum Inside {
     /// A part of it.
     Part,

@@ -78,7 +78,7 @@ impl Shape {
             let problem = match is_row || !is_header(&header, &[]) {
                 true => "no header is recognised in the first row; set columns, header or skip in [intake.folder.csv]",
                 false => {
-                    "no header is recognised in the first row, whose last column has no name while rows have something there; set columns, header or skip in [intake.folder.csv]"
+                    "no header is recognised in the first row; set columns, header or skip in [intake.folder.csv], or name its last column, in which rows have something"
                 }
             };
             return Err(Unreadable { number, problem: problem.to_owned() });
