@@ -47,7 +47,7 @@ const STATEMENTS: usize = 80;
 /// Opens the file for its only writer, creating or migrating it as needed.
 pub(super) fn open_writer(file: &StoreFile) -> Result<Connection, StoreError> {
     let path = &file.path;
-    let open = |source| StoreError::open(&path, source);
+    let open = |source| StoreError::open(path, source);
     make_private(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = store_file::connect(path, flags).map_err(open)?;
@@ -126,7 +126,7 @@ pub(super) fn of_version(version: i64) -> rusqlite::Result<Connection> {
 /// Opens the file for reading. The writer has created and migrated it before.
 pub(super) fn open_reader(file: &StoreFile) -> Result<Connection, StoreError> {
     let path = &file.path;
-    let open = |source| StoreError::open(&path, source);
+    let open = |source| StoreError::open(path, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = store_file::connect(path, flags).map_err(open)?;
     keep_plans(&connection).map_err(open)?;

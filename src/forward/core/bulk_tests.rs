@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::target_device::{Sender, alone, in_mode, settings};
 use super::target_told::{complete, failing, lost, refused, unreachable};
-use super::{BatchCame, News, StoreFailed};
-use crate::adobe::Outcome;
+use super::{BatchCame, ForwarderSettings, News, StoreFailed};
+use crate::adobe::{BatchStatus, Outcome};
 use crate::core::forwarding::link::LinkState;
 use crate::core::forwarding::route::Mode;
+use crate::core::short_hash::short_hash;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -152,28 +153,39 @@ fn three_single_rows_refused_in_a_row_are_the_link_and_none_is_rejected() {
 }
 
 #[test]
-fn a_batch_with_rows_is_sent_as_it_is_when_the_store_has_no_room_for_more() {
+fn a_batch_with_rows_is_sent_at_once_as_it_is_when_the_store_has_no_room_for_more() {
     let mut it = Sender::new(alone(in_mode(Mode::Bulk)));
-    it.next();
     it.visit(1);
-    let told = it.next();
-    assert_eq!(told, "submit 1 visits");
-    it.batch(BatchCame::Failed(failing()));
-    // One more batch is being filled.
-    submitted_later(&mut it);
+    assert_eq!(it.next(), "submit 1 visits");
+    submitted(&mut it, 1);
     it.visit(2);
-    it.next();
+    assert!(it.next().starts_with("wait"), "the next batch is being filled for a minute");
     it.store_fails = Some(StoreFailed::NoRoom);
     it.visit(3);
-    it.next();
+    assert_eq!(it.next(), "submit 1 visits");
+    submitted(&mut it, 1);
     it.store_fails = None;
-    let told = it.next_within(2 * MINUTE);
-    assert!(told.starts_with("submit") || told.starts_with("poll"), "{told}");
+    let mut told = it.next_within(MINUTE);
+    while told == "poll /1" {
+        it.batch(BatchCame::Complete(complete(1)));
+        told = it.next_within(2 * MINUTE);
+    }
+    assert_eq!(told, "submit 1 visits", "an ended batch makes room");
 }
 
-fn submitted_later(it: &mut Sender) {
-    assert_eq!(it.next_within(MINUTE), "submit 1 visits");
-    submitted(it, 1);
+#[test]
+fn rows_that_the_store_has_no_room_for_are_offered_in_half_the_number_down_to_one() {
+    let mut it = Sender::new(ForwarderSettings { connections: 8, ..alone(in_mode(Mode::Bulk)) });
+    it.next();
+    (1..=8).for_each(|customer| it.visit(customer));
+    it.store_fails = Some(StoreFailed::NoRoom);
+    it.take_done();
+    assert_eq!(it.next_within(MINUTE), "quiet");
+    let offered: Vec<String> = it.take_done().into_iter().filter(|done| done.starts_with("add")).collect();
+    let sizes = |sizes: &[usize]| sizes.iter().map(|size| format!("add {size} to None")).collect::<Vec<_>>();
+    assert_eq!(offered, sizes(&[8, 8, 8, 8, 8, 8, 8, 8, 8, 4, 2, 1, 1, 1, 1]));
+    it.store_fails = None;
+    assert_eq!(it.next_within(MINUTE), "submit 8 visits");
 }
 
 #[test]
@@ -232,4 +244,21 @@ fn a_batch_that_is_refused_with_one_row_that_is_too_large_is_refused_as_too_larg
     it.batch(BatchCame::Failed(Outcome::TooLarge));
     it.settled();
     assert_eq!(it.device.rejected()[0].0, "too_large");
+}
+
+#[test]
+fn a_poll_that_is_refused_says_nothing_of_the_rows() {
+    let mut it = with_missing(1);
+    it.next();
+    submitted(&mut it, 1);
+    for _ in 0..5 {
+        assert_eq!(it.next_within(MINUTE), "poll /1");
+        it.batch(BatchCame::Failed(refused(404)));
+    }
+    assert_eq!(it.next_within(HOUR), "poll /1");
+    let failed = BatchStatus { failed: [short_hash("customer 1")].into(), named: 1, failed_count: 1, ..complete(0) };
+    it.batch(BatchCame::Complete(failed));
+    assert_eq!(it.next_within(MINUTE), "read customer 1");
+    assert!(it.news.contains(&News::BatchEnded { delivered: 0, failed: 1 }));
+    assert_eq!(it.device.rejected().len(), 0);
 }

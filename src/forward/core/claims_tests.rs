@@ -7,7 +7,7 @@ use super::target_told::{failing, lost, refused, unreachable};
 use super::{Action, Input, News, StoreFailed};
 use crate::adobe::Outcome;
 use crate::core::forwarding::link::LinkState;
-use crate::core::forwarding::route::Mode;
+use crate::core::forwarding::route::{Mode, Route};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -71,14 +71,15 @@ fn while_the_link_is_down_nothing_is_held_and_a_wait_ends_with_its_time() {
     it.chance = 1.0;
     (1..=8).for_each(|customer| it.visit(customer));
     assert_eq!(sent_at_once(&mut it), 4);
+    let before = it.released;
     it.answered(unreachable());
     assert_eq!((it.state(), it.next()), (LinkState::Offline, "wait 1000 ms".to_owned()));
     (0..3).for_each(|_| it.answered(unreachable()));
     assert!(it.news.contains(&News::Link));
     assert_eq!(it.news.iter().filter(|news| **news == News::Link).count(), 1);
-    assert_eq!(it.core().take_released(), 8);
     it.pass(Duration::from_millis(999));
     assert_eq!(it.next(), "wait 1 ms");
+    assert_eq!(it.released - before, 8);
     it.pass(Duration::from_millis(1));
     assert!(it.next().starts_with("send"));
     assert_eq!(it.next(), "wait", "a probe goes alone");
@@ -272,6 +273,26 @@ fn an_update_that_fails_alone_says_nothing_of_the_link() {
 }
 
 #[test]
+fn three_that_each_fail_alone_one_after_the_other_say_nothing_of_the_link() {
+    let mut it = online(1);
+    it.chance = 1.0;
+    for customer in 1..=3 {
+        it.visit(customer);
+        assert!(it.next().contains(&format!("customer {customer}&")));
+        it.answered(failing());
+        it.visit(9);
+        assert!(it.next().contains("customer 9&"));
+        it.delivered();
+        it.settled();
+    }
+    for _ in 0..3 {
+        assert!(it.next_within(MINUTE).starts_with("send"));
+        it.answered(failing());
+        assert_eq!(it.state(), LinkState::Online);
+    }
+}
+
+#[test]
 fn refusals_of_two_profiles_are_theirs() {
     let mut it = online(1);
     (1..=2).for_each(|customer| it.visit(customer));
@@ -316,4 +337,23 @@ fn a_request_that_could_not_be_made_is_made_after_a_second_and_costs_no_quota() 
     assert_eq!(it.next_within(Duration::from_millis(1)), told);
     it.delivered();
     assert_eq!(it.settled(), ["settle delivered [0] Some(SingleMode) requests 1 quota 1 updates 1 unconfirmed 1"]);
+}
+
+#[test]
+fn when_the_link_is_back_those_that_failed_try_at_once() {
+    let mut it = online(1);
+    it.chance = 1.0;
+    it.visit(1);
+    for failures in 1..=6 {
+        assert!(it.next_within(HOUR).contains("customer 1&"));
+        it.answered(failing());
+        assert_eq!(it.state() == LinkState::Offline, failures >= 3);
+        assert_eq!(it.settled(), ["settle delivered [] Some(SingleMode) requests 1 quota 1"]);
+    }
+    assert!(!it.news.iter().any(|news| matches!(news, News::Routed(_))), "nothing was delivered");
+    it.visit(2);
+    assert!(it.next_within(HOUR).contains("customer 2&"));
+    it.delivered();
+    assert!(it.news.contains(&News::Routed(Route::SingleMode)));
+    assert!(it.next().contains("customer 1&"));
 }

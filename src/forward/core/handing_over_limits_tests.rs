@@ -207,6 +207,22 @@ fn a_refusal_is_of_the_profile_and_the_part_that_it_names() {
 }
 
 #[test]
+fn one_profile_that_is_too_large_goes_in_parts_down_to_8_kib_and_is_refused_below() {
+    let tell = |bytes: usize| {
+        let (mut device, mut hub) = (Device::new(), Hub::default());
+        let long = "x".repeat(bytes);
+        ["a", "b", "c", "d"].iter().for_each(|name| device.record(1, Operation::Set, name, &long));
+        device.run(&mut hub, 5 * SECOND, |hub, profiles| {
+            let attributes: usize = profiles.iter().map(|profile| profile.attributes.len()).sum();
+            if attributes > 2 { Handed::Failed(Outcome::TooLarge) } else { all(hub, profiles) }
+        });
+        (hub.parts.len(), device.rejected().len(), device.pending().attributes)
+    };
+    assert_eq!(tell(4_000), (4, 0, 0));
+    assert_eq!(tell(100), (0, 1, 0), "in one rejection");
+}
+
+#[test]
 fn a_request_that_fails_as_a_whole_sets_nobody_aside_and_one_alone_only_where_others_were_taken_since() {
     let mut device = Device::new();
     (1..=2).for_each(|customer| device.visit(customer));

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::Input;
 use super::target_device::{Sender, in_mode, settings};
-use super::target_told::lost;
+use super::target_told::{failing, lost};
+use super::{BatchCame, Input};
 use crate::adobe::{FetchedProfile, Outcome, Reply};
+use crate::core::forwarding::link::LinkState;
 use crate::core::forwarding::route::Mode;
 use crate::core::limits::{QUOTA_WINDOW, READ_BACK_FIRST};
 
@@ -56,6 +57,38 @@ fn a_value_that_cannot_be_read_back_has_neither_arrived_nor_got_lost() {
     it.take(Input::Read(profile_id, Reply::Found(found), None));
     let told = it.settled();
     assert!(told[0].starts_with("read back: arrived 0 lost []"), "{told:?}");
+}
+
+#[test]
+fn while_no_batch_is_taken_single_updates_go_on() {
+    let mut it = Sender::new(settings());
+    it.visit(2);
+    it.next();
+    it.found(&[]);
+    it.next();
+    it.delivered();
+    it.settled();
+    it.visit(1);
+    assert_eq!(it.next(), "read customer 1");
+    it.missing();
+    assert_eq!(it.next(), "submit 1 visits");
+    it.batch(BatchCame::Failed(failing()));
+    it.visit(2);
+    assert_eq!(it.next(), "read customer 2");
+    it.found(&[("visits", "1", SECOND)]);
+    assert_eq!(it.next(), "send mbox3rdPartyId=customer 2&visits=2");
+}
+
+#[test]
+fn after_the_token_was_refused_profiles_are_read_again_though_reading_was_denied_before() {
+    let mut it = Sender::new(in_mode(Mode::Single));
+    it.visit(1);
+    while it.next_within(10 * MINUTE) == "read customer 1" {
+        it.denied();
+    }
+    it.answered(Outcome::Unauthorized("status 401".to_owned()));
+    assert_eq!(it.state(), LinkState::Paused);
+    assert_eq!(it.next_within(10 * MINUTE), "read customer 1");
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::target_device::{Sender, alone, in_mode, settings};
-use super::target_told::complete;
+use super::target_told::{complete, failing};
 use super::{Action, BatchCame, Input, News};
 use crate::adobe::{FetchedProfile, Reply};
+use crate::core::forwarding::link::LinkState;
 use crate::core::forwarding::route::{Mode, Route};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -138,6 +139,25 @@ fn rows_that_wait_for_a_batch_are_released_at_a_stop_with_what_was_read() {
     assert_eq!(it.next(), "wait");
     assert_eq!(it.device.pending().profiles, 1);
     assert!(!it.core().is_busy() && it.core().may_have_more());
+}
+
+#[test]
+fn while_updates_fail_a_read_is_no_sign_of_the_link_unless_nothing_is_left_to_send() {
+    let mut it = Sender::new(settings());
+    it.visit(1);
+    for _ in 0..3 {
+        assert_eq!(it.next_within(HOUR), "read customer 1");
+        it.found(&[]);
+        assert_eq!(it.next(), "send mbox3rdPartyId=customer 1&visits=1");
+        it.answered(failing());
+    }
+    assert_eq!(it.state(), LinkState::Offline);
+    it.set(2, "city", "Lund");
+    it.pass(HOUR);
+    assert_eq!(it.next(), "read customer 2");
+    assert_eq!(it.state(), LinkState::Offline);
+    it.found(&[("city", "Malmö", MINUTE)]);
+    assert_eq!(it.state(), LinkState::Online);
 }
 
 #[test]

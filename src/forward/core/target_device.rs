@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 
+use super::flight::Purpose;
 use super::handing_over_device::{Device, moment};
 use super::target_told::{end, settle, settled_words};
 use super::{
-    Action, Ask, BatchCame, Core, CoreParts, ForwarderRules, ForwarderSettings, Input, Moment, News, StoreFailed,
+    Action, Ask, BatchCame, Core, CoreParts, ForwarderRules, ForwarderSettings, Input, Moment, News, Settle,
+    StoreFailed,
 };
 use crate::adobe::{FetchedProfile, Outcome, Reply, Request};
 use crate::core::forwarding::destination::Destination;
@@ -40,6 +42,10 @@ pub(super) struct Sender {
     /// Batch of the last job.
     pub(super) batch: i64,
     pub(super) news: Vec<News>,
+    /// Claims that the store gave, and those of them that have ended.
+    claimed: usize,
+    settled: usize,
+    pub(super) released: usize,
 }
 
 /// Settings of a device with profiles shared with others.
@@ -89,6 +95,9 @@ impl Sender {
             asked: Vec::new(),
             batch: 0,
             news: Vec::new(),
+            claimed: 0,
+            settled: 0,
+            released: 0,
         }
     }
 
@@ -118,6 +127,16 @@ impl Sender {
         self.news.extend(self.device.core.take_news());
     }
 
+    /// Checks that each claim ends once: in a settlement, or released.
+    fn balance(&mut self) {
+        let core = &mut self.device.core;
+        self.released += core.take_released();
+        let in_flight = core.flights.values().filter(|flight| flight.purpose == Purpose::Deliver).count();
+        let ended = core.settlements.iter().filter(|settle| matches!(settle, Settle::Delivery(_))).count();
+        let held = core.claims.len() + in_flight + core.candidates.len() + ended;
+        assert_eq!(self.claimed, self.settled + self.released + held, "claims given, and those that ended or are held");
+    }
+
     /// Has the store do what the core says, until the core wants something of Target or waits; in words.
     pub(super) fn next(&mut self) -> String {
         loop {
@@ -126,7 +145,10 @@ impl Sender {
             self.news.extend(self.device.core.take_news());
             match self.in_store(action, moment) {
                 Ok(input) => self.take(input),
-                Err(action) => return self.told(*action),
+                Err(action) => {
+                    self.balance();
+                    return self.told(*action);
+                }
             }
         }
     }
@@ -187,12 +209,14 @@ impl Sender {
 
     /// Does an action in the store; returns others.
     fn in_store(&mut self, action: Action, at: Moment) -> Result<Input, Box<Action>> {
-        let failed = self.store_fails;
+        // Without room it refuses rows, and nothing else.
+        let (rows_fail, failed) = (self.store_fails, self.store_fails.filter(|it| *it == StoreFailed::Other));
         let Device { store, in_flight, .. } = &mut self.device;
         Ok(match action {
             Action::Claim(ask) => {
                 let claims = store.claim(in_flight, ask.rules()).expect("read");
                 self.asks.push(ask);
+                self.claimed += if failed.is_none() { claims.claims.len() } else { 0 };
                 Input::Claimed(failed.map_or(Ok(claims), Err))
             }
             Action::ClaimDue(limit) => {
@@ -217,7 +241,7 @@ impl Sender {
                     store.fill_batch(id, &entries, at.wall, at.quota)?;
                     Ok(store.open_batches()?.into_iter().find(|head| head.id == id).expect("begun"))
                 };
-                let result = failed.map_or_else(|| Ok(store.transact(added).expect("written")), Err);
+                let result = rows_fail.map_or_else(|| Ok(store.transact(added).expect("written")), Err);
                 Input::RowsAdded(claims.len(), result)
             }
             Action::Settle(settles) => {
@@ -226,6 +250,7 @@ impl Sender {
                 }
                 let words = settles.iter().map(settled_words);
                 self.done.extend(words);
+                self.settled += settles.iter().filter(|settle| matches!(settle, Settle::Delivery(_))).count();
                 Input::Settled(failed.map_or(Ok(()), Err))
             }
             Action::Retract(profile_ids, since) => {
