@@ -145,7 +145,7 @@ fn parts(token: &str) -> String {
 }
 
 fn ask(mut stream: impl std::io::Read + std::io::Write, head: &str, body: &[u8]) -> Answer {
-    let head = format!("{head}\r\nHost: hub\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head = format!("{head}\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
     stream.write_all(head.as_bytes()).unwrap();
     // A body that is too large is refused before its end.
     let _ = stream.write_all(body);
@@ -253,7 +253,7 @@ async fn what_cannot_be_taken_is_refused_with_a_problem_in_words() {
 
     // One request is in flight as long as its body does not arrive; the next one is asked to come again.
     let mut slow = TcpStream::connect(node.address).unwrap();
-    let head = format!("{}\r\nHost: hub\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", parts(&token));
+    let head = format!("{}\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", parts(&token));
     slow.write_all(head.as_bytes()).unwrap();
     // Its body is asked for once it is in flight.
     let mut asked = [0; 25];
@@ -294,7 +294,7 @@ async fn sigterm_makes_a_node_unready_and_completes_what_is_in_progress() {
     let body = sign_of_life();
     let mut slow = TcpStream::connect(node.address).unwrap();
     let head =
-        format!("{}\r\nHost: hub\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n", parts(&token), body.len());
+        format!("{}\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n", parts(&token), body.len());
     slow.write_all(head.as_bytes()).unwrap();
     let mut asked = [0; 25];
     slow.read_exact(&mut asked).unwrap();
