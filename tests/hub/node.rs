@@ -293,8 +293,11 @@ async fn sigterm_makes_a_node_unready_and_completes_what_is_in_progress() {
     let token = node.token("till-1");
     let body = sign_of_life();
     let mut slow = TcpStream::connect(node.address).unwrap();
-    let head =
-        format!("{}\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n", parts(&token), body.len());
+    let head = format!(
+        "{}\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        parts(&token),
+        body.len()
+    );
     slow.write_all(head.as_bytes()).unwrap();
     let mut asked = [0; 25];
     slow.read_exact(&mut asked).unwrap();
