@@ -23,7 +23,7 @@ use super::view::{self, Headline, ProfileWords, RejectedLine, RequestLine};
 use crate::core::identity::Identity;
 use crate::core::tokens::Right;
 use crate::core::words::{Language, Said, Voice, With, answers};
-use crate::http::api::{Api, PageInfo, beside};
+use crate::http::api::{Api, beside};
 use crate::http::problem::Problem;
 use crate::inspect::Unanswered;
 use crate::inspect::status::Status;
@@ -87,7 +87,7 @@ fn whole(api: &Api, viewer: &Viewer, asked: &Asked) -> Result<String, StoreError
     let voice = &viewer.voice;
     let now = api.books.now();
     let profile = if asked.identity.is_empty() { None } else { Some(found(api, voice, &asked.identity)?) };
-    let PageInfo { support, .. } = &*api.page.now();
+    let info = api.page.now();
     let since = With::Time(now.minus(Duration::from_secs(status.uptime_seconds)));
     Ok(render(
         "page",
@@ -101,8 +101,8 @@ fn whole(api: &Api, viewer: &Viewer, asked: &Asked) -> Result<String, StoreError
             sections => Value::from_pairs(sections.into_iter().map(|(id, html)| (id, Value::from_safe_string(html)))),
             asked => asked.identity.as_str(),
             profile => profile.map(Value::from_safe_string),
-            support => support.as_deref().map(|contact| answers::SUPPORT.with([contact.into()]).words(voice)),
-            sends_to => api.page.now().sends_to().words(voice),
+            support => info.support.as_deref().map(|contact| answers::SUPPORT.with([contact.into()]).words(voice)),
+            sends_to => info.sends_to().words(voice),
             can_bundle => viewer.may_act && api.bundle.is_some(),
         },
     ))

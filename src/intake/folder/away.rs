@@ -201,8 +201,8 @@ fn purge_one(kept: &Dir, keep: Duration) -> io::Result<()> {
         };
         // What has a list of errors was not recorded, whoever moved it here.
         let is_failed =
-            name.as_encoded_bytes().ends_with(ERRORS.as_bytes()) || kept.metadata_of(&errors_of(&name)).is_ok();
-        let remove = |found| if is_old(found) && !is_failed { kept.remove(&name) } else { Ok(()) };
+            || name.as_encoded_bytes().ends_with(ERRORS.as_bytes()) || kept.metadata_of(&errors_of(&name)).is_ok();
+        let remove = |found| if is_old(found) && !is_failed() { kept.remove(&name) } else { Ok(()) };
         let one = kept.metadata_of(&name).and_then(remove);
         purged = purged.and(one);
     }

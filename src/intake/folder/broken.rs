@@ -11,6 +11,7 @@ use super::encoding::{Encoding, Whole};
 use super::line::{Line, Unreadable};
 use super::lines::{Kind, read};
 use super::table::{Column, Field, TableRules};
+use crate::intake::cloudevents::Invalid;
 
 /// The notation of a table.
 #[derive(Clone, Debug)]
@@ -169,16 +170,9 @@ fn each_row_of_a_broken_table_is_recorded_as_written_or_named() {
             columns: if dialect.has_columns { (0..width).map(column).collect() } else { Vec::new() },
             ..TableRules::default()
         };
-        let bytes = written.bytes.clone();
-        let reopen = move || Ok(Box::new(io::Cursor::new(bytes.clone())) as Box<dyn Read>);
-        let mut found = BTreeMap::new();
-        let whole = read(written.bytes.as_slice(), Kind::Table, Encoding::Recognised, &rules, Whole { open: &reopen, ends: &[] }, |line| {
-            let Line { number, event, .. } = line;
-            assert!(found.insert(number, event).is_none(), "line {number} twice");
-            ControlFlow::Continue(())
-        });
+        let (whole, found) = read_table(&written.bytes, &rules);
         let text = String::from_utf8_lossy(&written.bytes).into_owned();
-        if let Err(Unreadable { .. }) = whole.expect("memory can be read") {
+        if let Err(Unreadable { .. }) = whole {
             assert!(found.is_empty(), "{text}");
             return Ok(());
         }
@@ -199,6 +193,18 @@ fn each_row_of_a_broken_table_is_recorded_as_written_or_named() {
             assert!(is_right, "line {number} of {text:?} became {event}");
         }
     });
+}
+
+/// Reads a table: whether it could be read, and the event or the error of each line that has one.
+fn read_table(bytes: &[u8], rules: &TableRules) -> (Result<(), Unreadable>, BTreeMap<u64, Result<String, Invalid>>) {
+    let reopen = || Ok(Box::new(io::Cursor::new(bytes.to_vec())) as Box<dyn Read>);
+    let (mut found, whole) = (BTreeMap::new(), Whole { open: &reopen, ends: &[] });
+    let read = read(bytes, Kind::Table, Encoding::Recognised, rules, whole, |line| {
+        let Line { number, event, .. } = line;
+        assert!(found.insert(number, event).is_none(), "line {number} twice");
+        ControlFlow::Continue(())
+    });
+    (read.expect("memory can be read"), found)
 }
 
 /// Texts with lines that may look like rows.
@@ -228,16 +234,9 @@ fn a_valid_table_is_recorded_as_written_or_its_lines_are_named() {
             multiline: is_set.then_some(true),
             ..TableRules::default()
         };
-        let bytes = written.bytes.clone();
-        let reopen = move || Ok(Box::new(io::Cursor::new(bytes.clone())) as Box<dyn Read>);
-        let mut found = BTreeMap::new();
-        let whole = read(written.bytes.as_slice(), Kind::Table, Encoding::Recognised, &rules, Whole { open: &reopen, ends: &[] }, |line| {
-            let Line { number, event, .. } = line;
-            assert!(found.insert(number, event).is_none(), "line {number} twice");
-            ControlFlow::Continue(())
-        });
+        let (whole, found) = read_table(&written.bytes, &rules);
         let text = String::from_utf8_lossy(&written.bytes).into_owned();
-        assert!(whole.expect("memory can be read").is_ok(), "{text:?}");
+        assert!(whole.is_ok(), "{text:?}");
         for row in &written.rows {
             let recorded = found.get(&row.lines.start).and_then(|event| event.as_ref().ok());
             let must = is_set || dialect.quotes_all;

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,9 @@ pub(super) const FAILED: &str = "failed";
 
 /// Directory for files that were recorded completely.
 pub(super) const DONE: &str = "done";
+
+/// Told once that the folder cannot be made sticky.
+static TOLD: Once = Once::new();
 
 /// Reason for a waiting file that has a second name.
 pub(super) const LINKED: &str =
@@ -105,9 +109,13 @@ impl Opened {
             return Err(io::Error::other(words));
         }
         let dir = Dir::open(path)?;
-        // Otherwise whoever may drop files could exchange `done` and `failed`, or hide them. A file system without such permissions
-        // does not have users either.
-        let _ = dir.keep_names();
+        // Otherwise whoever may drop files could exchange `done` and `failed`, or hide them. A supervisor may forbid it: that of
+        // systemd does for a folder with the setgid bit (`RestrictSUIDSGID`).
+        if let Err(error) = dir.keep_names() {
+            TOLD.call_once(|| {
+                tracing::warn!(%error, "whoever may drop files can rename done and failed: run chmod +t on the folder");
+            });
+        }
         Ok(Self { dir, path: path.to_owned() })
     }
 
